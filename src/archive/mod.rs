@@ -1,0 +1,1 @@
+//! Archives: tar in independent zstd frames, streamed both ways.

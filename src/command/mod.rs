@@ -1,0 +1,1 @@
+//! One verb, one file: what each command does, whatever platform and store it runs on.

@@ -1,0 +1,1 @@
+//! `cachekeep.toml`: read, converted to the domain, and checked.

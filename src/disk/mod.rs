@@ -1,0 +1,1 @@
+//! The local disk: walks, hashes, space, locks, temporary things and how they are published.

@@ -1,0 +1,86 @@
+//! Keys of entries and the prefixes that restore them.
+
+use std::fmt;
+
+/// The most characters a key may have (actions/cache, `ValidationError`).
+pub const MAX_KEY_LENGTH: usize = 512;
+
+/// The most keys one lookup may name, the primary one included (actions/cache).
+pub const MAX_KEYS: usize = 10;
+
+/// The key of an entry, or a prefix of one: 1 to 512 characters, no comma, no control character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+/// Why a text is no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Nothing in it.
+    #[error("the key is empty")]
+    Empty,
+    /// More than [`MAX_KEY_LENGTH`] characters.
+    #[error("the key has {0} characters; {MAX_KEY_LENGTH} is the most")]
+    TooLong(usize),
+    /// A comma, a control character, or space at an end.
+    #[error("the key `{key}` has {what}, which no cache service takes")]
+    Forbidden {
+        /// The key, escaped.
+        key: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl Key {
+    /// Checks a text against the rules of keys.
+    pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
+        let text = text.into();
+        let length = text.chars().count();
+        let forbidden = |what| KeyError::Forbidden { key: text.escape_debug().to_string(), what };
+        if text.is_empty() {
+            Err(KeyError::Empty)
+        } else if length > MAX_KEY_LENGTH {
+            Err(KeyError::TooLong(length))
+        } else if text.contains(',') {
+            Err(forbidden("a comma"))
+        } else if text.chars().any(char::is_control) {
+            Err(forbidden("a control character"))
+        } else if text.trim() != text {
+            Err(forbidden("space at its start or end"))
+        } else {
+            Ok(Key(text))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this key restores an entry of key `other`: it is a prefix of it.
+    pub fn is_prefix_of(&self, other: &Key) -> bool {
+        other.0.starts_with(&self.0)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_follow_the_rules_of_the_cache_service() {
+        assert!(Key::new("ccache-v4-linux").is_ok());
+        assert!(Key::new("ü".repeat(512)).is_ok());
+        assert_eq!(Key::new(""), Err(KeyError::Empty));
+        assert_eq!(Key::new("k".repeat(513)), Err(KeyError::TooLong(513)));
+        for text in ["a,b", "a\nb", " a", "a\t"] {
+            assert!(matches!(Key::new(text), Err(KeyError::Forbidden { .. })), "{text:?}");
+        }
+    }
+}

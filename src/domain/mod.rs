@@ -1,0 +1,28 @@
+//! The words of caching and the rules between them: pure values, no I/O, no clock, no environment.
+//!
+//! Read [`spec`] for what a configuration means, [`key`] to [`entry`] for how an entry is named and
+//! found, [`content_link`] to [`seed`] for content-addressed caches, [`outcome`] for what can come of
+//! a command, and [`event`] for what is said while it runs.
+
+pub mod unit;
+
+pub mod digest;
+pub mod key;
+pub mod template;
+pub mod version;
+
+pub mod scope;
+
+pub mod entry;
+
+pub mod content_link;
+pub mod gate;
+pub mod inventory;
+pub mod sentinel;
+
+pub mod spec;
+
+pub mod event;
+pub mod hint;
+pub mod outcome;
+pub mod secret;

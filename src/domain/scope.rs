@@ -1,0 +1,74 @@
+//! Scopes: the git refs that entries belong to, and who may read and write them.
+
+use std::fmt;
+
+/// The git ref that an entry belongs to: `refs/heads/main`, `refs/pull/7/merge`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(String);
+
+impl Scope {
+    /// A scope by its full ref; a bare name is taken as a branch.
+    pub fn new(name: &str) -> Option<Self> {
+        match name.trim() {
+            "" => None,
+            full if full.starts_with("refs/") => Some(Scope(full.to_owned())),
+            branch => Some(Scope(format!("refs/heads/{branch}"))),
+        }
+    }
+
+    /// The full ref.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a job may read and write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Its own scope, the only one it writes.
+    pub own: Scope,
+    /// The scopes it reads, in lookup order, without repeats; its own is first.
+    pub readable: Vec<Scope>,
+}
+
+impl Access {
+    /// The access of a job on `own`: it reads its own scope, then the base of its pull request, then the
+    /// default branch (GitHub, "Restrictions for accessing a cache").
+    pub fn new(own: Scope, base: Option<Scope>, default: Option<Scope>) -> Self {
+        let mut readable = vec![own.clone()];
+        for scope in [base, default].into_iter().flatten() {
+            if !readable.contains(&scope) {
+                readable.push(scope);
+            }
+        }
+        Access { own, readable }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(name: &str) -> Scope {
+        Scope::new(name).expect(name)
+    }
+
+    #[test]
+    fn a_pull_request_reads_itself_then_its_base_then_the_default_branch() {
+        let access = Access::new(scope("refs/pull/7/merge"), Some(scope("release")), Some(scope("main")));
+        let names: Vec<&str> = access.readable.iter().map(Scope::as_str).collect();
+        assert_eq!(names, ["refs/pull/7/merge", "refs/heads/release", "refs/heads/main"]);
+    }
+
+    #[test]
+    fn the_default_branch_reads_only_itself() {
+        let access = Access::new(scope("main"), None, Some(scope("refs/heads/main")));
+        assert_eq!(access.readable, [scope("main")]);
+    }
+}

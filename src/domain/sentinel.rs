@@ -1,0 +1,150 @@
+//! The sentinel: a small manifest inside a cache that proves what it holds.
+//!
+//! It is written last, replaced atomically, archived and restored last; and it is believed only as far as
+//! it agrees with what the cache is found to hold.
+
+use std::fmt;
+
+use super::digest::Sha256Digest;
+use super::inventory::Inventory;
+use super::unit::ByteSize;
+
+/// The sentinel's file name, at the top of a cache's first root.
+pub const SENTINEL_FILE: &str = ".cachekeep-sentinel";
+
+const HEADER: &str = "cachekeep sentinel 1";
+
+/// What a cache held when the sentinel was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentinel {
+    /// The version of the seed that filled it, where one did.
+    pub seed: Option<String>,
+    /// The digest of the set of objects.
+    pub objects_digest: Sha256Digest,
+    /// How many objects.
+    pub objects: u64,
+    /// Bytes of the objects.
+    pub bytes: ByteSize,
+}
+
+/// Why a sentinel proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SentinelError {
+    /// The file is not a sentinel of this format.
+    #[error("line {line} of the sentinel is not `{expected}`")]
+    Malformed {
+        /// Line, from 1.
+        line: usize,
+        /// What belongs there.
+        expected: &'static str,
+    },
+    /// The cache holds something else than the sentinel says.
+    #[error("the sentinel says {claimed}, the cache holds {found}")]
+    Differs {
+        /// What the sentinel says.
+        claimed: String,
+        /// What was found.
+        found: String,
+    },
+}
+
+impl Sentinel {
+    /// The sentinel of a cache that holds this.
+    pub fn of(seed: Option<String>, inventory: &Inventory) -> Self {
+        Sentinel {
+            seed,
+            objects_digest: inventory.digest(),
+            objects: inventory.count(),
+            bytes: inventory.bytes(),
+        }
+    }
+
+    /// Checks the claim against what the cache is found to hold.
+    pub fn check(&self, inventory: &Inventory) -> Result<(), SentinelError> {
+        let found = Sentinel::of(self.seed.clone(), inventory);
+        if *self == found {
+            return Ok(());
+        }
+        let words = |s: &Sentinel| {
+            format!("{} objects of {} bytes ({:.12})", s.objects, s.bytes.0, s.objects_digest.to_string())
+        };
+        Err(SentinelError::Differs { claimed: words(self), found: words(&found) })
+    }
+
+    /// Reads the text of a sentinel.
+    pub fn parse(text: &str) -> Result<Self, SentinelError> {
+        let mut lines = text.lines();
+        let mut field = |line: usize, name: &'static str| {
+            lines
+                .next()
+                .and_then(|text| text.strip_prefix(name)?.strip_prefix(' '))
+                .ok_or(SentinelError::Malformed { line, expected: name })
+        };
+        let malformed = |line, expected| SentinelError::Malformed { line, expected };
+        if field(1, "cachekeep")? != "sentinel 1" {
+            return Err(malformed(1, HEADER));
+        }
+        let seed = match field(2, "seed")? {
+            "-" => None,
+            version => Some(version.to_owned()),
+        };
+        let objects_digest =
+            Sha256Digest::from_hex(field(3, "digest")?).ok_or(malformed(3, "digest <sha256>"))?;
+        let objects = field(4, "objects")?.parse().map_err(|_| malformed(4, "objects <count>"))?;
+        let bytes = field(5, "bytes")?.parse().map_err(|_| malformed(5, "bytes <count>"))?;
+        Ok(Sentinel { seed, objects_digest, objects, bytes: ByteSize(bytes) })
+    }
+}
+
+impl fmt::Display for Sentinel {
+    /// The text of the sentinel's file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEADER}")?;
+        writeln!(f, "seed {}", self.seed.as_deref().unwrap_or("-"))?;
+        writeln!(f, "digest {}", self.objects_digest)?;
+        writeln!(f, "objects {}", self.objects)?;
+        writeln!(f, "bytes {}", self.bytes.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::digest::{Algorithm, ObjectId};
+    use crate::domain::inventory::Presence;
+
+    fn inventory(digits: &str) -> Inventory {
+        let mut inventory = Inventory::default();
+        for digit in digits.chars() {
+            let object = ObjectId::new(Algorithm::Md5, &digit.to_string().repeat(32)).expect("a hash");
+            inventory.objects.insert(object, Presence::Verified { size: 7 });
+        }
+        inventory
+    }
+
+    #[test]
+    fn a_sentinel_reads_back_what_it_wrote() {
+        for seed in [None, Some("5.4.5".to_owned())] {
+            let sentinel = Sentinel::of(seed, &inventory("abc"));
+            assert_eq!(Sentinel::parse(&sentinel.to_string()), Ok(sentinel.clone()));
+            assert_eq!(Sentinel::parse(&sentinel.to_string().replace('\n', "\r\n")), Ok(sentinel));
+        }
+    }
+
+    #[test]
+    fn one_object_less_or_another_one_makes_it_invalid() {
+        let sentinel = Sentinel::of(None, &inventory("abc"));
+        assert_eq!(sentinel.check(&inventory("abc")), Ok(()));
+        for other in ["ab", "abcd", "abd", ""] {
+            assert!(sentinel.check(&inventory(other)).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn half_a_sentinel_is_none() {
+        let text = Sentinel::of(None, &inventory("a")).to_string();
+        for end in 0..text.len() - 2 {
+            assert!(Sentinel::parse(&text[..end]).is_err(), "{end}");
+        }
+    }
+}

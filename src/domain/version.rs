@@ -1,0 +1,78 @@
+//! The version of an entry: which layout and compression it was saved with.
+
+use std::fmt;
+
+use super::digest::Sha256Digest;
+
+/// The folder in which archives hold their caches, on every OS.
+pub const LAYOUT_ROOT: &str = ".cachekeep";
+
+/// The name that actions/cache gives to archives made by a `zstd` program.
+const COMPRESSION: &str = "zstd-without-long";
+
+/// The salt of actions/cache's version hash, raised when its archive format changes.
+const SALT: &str = "1.0";
+
+/// 64 hexadecimal digits that two entries share when one can be restored as the other.
+///
+/// The same hash that actions/cache computes for the portable paths with `enableCrossOsArchive`, so that
+/// entries of the native and of the wrapped transport are found by each other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(String);
+
+impl Version {
+    /// The version of a cache with these [`portable_roots`].
+    pub fn of_roots<'a>(roots: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut components: Vec<&str> = roots.into_iter().collect();
+        components.extend([COMPRESSION, SALT]);
+        Version(Sha256Digest::of(components.join("|").as_bytes()).to_string())
+    }
+
+    /// Takes a version that a store returned: 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        valid.then(|| Version(text.to_owned()))
+    }
+
+    /// The 64 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where the roots of a cache lie in its archive: `.cachekeep/<cache>` for one root, and
+/// `.cachekeep/<cache>/0`, `/1`… for several.
+pub fn portable_roots(cache: &str, count: usize) -> Vec<String> {
+    match count {
+        0 | 1 => vec![format!("{LAYOUT_ROOT}/{cache}")],
+        _ => (0..count).map(|index| format!("{LAYOUT_ROOT}/{cache}/{index}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_actions_cache_computes() {
+        // printf '.cachekeep/externaldata|zstd-without-long|1.0' | sha256sum
+        let roots = portable_roots("externaldata", 1);
+        assert_eq!(
+            Version::of_roots(roots.iter().map(String::as_str)).as_str(),
+            "6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f"
+        );
+    }
+
+    #[test]
+    fn caches_with_other_roots_have_other_versions() {
+        let of = |count| Version::of_roots(portable_roots("c", count).iter().map(String::as_str));
+        assert_ne!(of(1), of(2));
+        assert_ne!(of(2), of(3));
+    }
+}

@@ -1,0 +1,1 @@
+//! Where this runs: environment, facts of the job, and the dialect its log speaks.

@@ -1,0 +1,1 @@
+//! Everything that is printed: events for people, outcomes for machines.

@@ -1,0 +1,1 @@
+//! Bytes over HTTP, and the pipe between blocking and asynchronous code.
