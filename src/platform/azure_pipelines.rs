@@ -1,0 +1,114 @@
+//! Azure Pipelines: logging commands and predefined variables (learn.microsoft.com, "Logging commands").
+
+use std::io;
+
+use super::facts::{arch, os};
+use super::{Env, Facts, Platform};
+use crate::domain::event::Level;
+
+/// A job of Azure Pipelines.
+pub struct AzurePipelines {
+    facts: Facts,
+}
+
+impl AzurePipelines {
+    /// Reads the variables that the agent sets.
+    pub fn new(env: &Env) -> Self {
+        let owned = |name| env.var(name).map(str::to_owned);
+        let temp = env.path("AGENT_TEMPDIRECTORY").unwrap_or_else(|| env.temp_dir.clone());
+        AzurePipelines {
+            facts: Facts {
+                platform: "Azure Pipelines",
+                is_ci: true,
+                os: match env.var("AGENT_OS") {
+                    Some("Darwin") => "macos".to_owned(),
+                    Some("Windows_NT") => "windows".to_owned(),
+                    Some("Linux") => "linux".to_owned(),
+                    _ => os(),
+                },
+                arch: env.var("AGENT_OSARCHITECTURE").map_or_else(arch, str::to_lowercase),
+                store_dir: temp.join("cachekeep-store"),
+                state_dir: temp.join("cachekeep-state"),
+                temp,
+                home: env.path("HOME").or_else(|| env.path("USERPROFILE")),
+                workspace: env.path("BUILD_SOURCESDIRECTORY"),
+                git_ref: owned("BUILD_SOURCEBRANCH"),
+                base_ref: owned("SYSTEM_PULLREQUEST_TARGETBRANCH"),
+                default_ref: None,
+                sha: owned("BUILD_SOURCEVERSION"),
+                run_id: owned("BUILD_BUILDID"),
+                run_attempt: owned("SYSTEM_JOBATTEMPT"),
+                is_trusted: !env.flag("SYSTEM_PULLREQUEST_ISFORK"),
+            },
+        }
+    }
+}
+
+/// Escapes the message of a logging command.
+fn escape_data(text: &str) -> String {
+    text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Escapes a property of a logging command.
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(';', "%3B").replace(']', "%5D")
+}
+
+/// Keeps lines of foreign text from being read as commands: the agent looks for `##` anywhere in a line.
+fn guard(text: &str) -> String {
+    text.replace("##vso[", "## vso[").replace("##[", "## [")
+}
+
+fn set_variable(name: &str, value: &str, properties: &str) -> String {
+    format!("##vso[task.setvariable variable={}{properties}]{}", escape_property(name), escape_data(value))
+}
+
+impl Platform for AzurePipelines {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn group_start(&self, title: &str) -> Option<String> {
+        Some(format!("##[group]{}", escape_data(title)))
+    }
+
+    fn group_end(&self) -> Option<String> {
+        Some("##[endgroup]".to_owned())
+    }
+
+    fn message(&self, level: Level, text: &str) -> String {
+        match level {
+            Level::Debug => format!("##[debug]{}", escape_data(text)),
+            Level::Info => guard(text),
+            Level::Warning => format!("##vso[task.logissue type=warning;]{}", escape_data(text)),
+            Level::Error => format!("##vso[task.logissue type=error;]{}", escape_data(text)),
+        }
+    }
+
+    fn export(&self, name: &str, value: &str) -> io::Result<Option<String>> {
+        Ok(Some(set_variable(name, value, "")))
+    }
+
+    fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
+        Ok(Some(set_variable(name, value, ";isOutput=true")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_forges_no_command() {
+        let job = AzurePipelines::new(&Env::of([]));
+        assert_eq!(job.message(Level::Info, "x ##vso[task.complete]"), "x ## vso[task.complete]");
+        assert_eq!(
+            job.message(Level::Warning, "a\n##vso[x]"),
+            "##vso[task.logissue type=warning;]a%0A##vso[x]"
+        );
+        assert_eq!(
+            job.export("A;isSecret=false]", "v\n%").expect("a line").as_deref(),
+            Some("##vso[task.setvariable variable=A%3BisSecret=false%5D]v%0A%AZP25")
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Which platform this is.
+
+use std::path::Path;
+
+use super::azure_pipelines::AzurePipelines;
+use super::facts::{Facts, arch, os};
+use super::git::Checkout;
+use super::github_actions::GitHubActions;
+use super::plain::Plain;
+use super::{Env, Platform};
+
+/// Finds out where this runs. Refs come from `workspace`'s git where the platform does not tell them.
+pub fn detect(env: &Env, workspace: &Path) -> Box<dyn Platform> {
+    if env.flag("GITHUB_ACTIONS") {
+        Box::new(GitHubActions::new(env))
+    } else if env.flag("TF_BUILD") {
+        Box::new(AzurePipelines::new(env))
+    } else {
+        Box::new(Plain::new(local_facts(env, workspace)))
+    }
+}
+
+/// Facts of a laptop, or of a CI that we do not know: GitLab's variables are read as an example of the
+/// latter, `--ref` and its kin serve the rest.
+fn local_facts(env: &Env, workspace: &Path) -> Facts {
+    let checkout = Checkout::read(workspace);
+    let owned = |name| env.var(name).map(str::to_owned);
+    let home = env.path("HOME").or_else(|| env.path("USERPROFILE"));
+    let cache_home = cache_home(env);
+    let merge_request =
+        env.var("CI_MERGE_REQUEST_IID").map(|number| format!("refs/merge-requests/{number}/head"));
+    Facts {
+        platform: if env.flag("GITLAB_CI") { "GitLab CI" } else { "this machine" },
+        is_ci: env.flag("CI"),
+        os: os(),
+        arch: arch(),
+        temp: env.temp_dir.clone(),
+        workspace: None,
+        store_dir: cache_home.join("store"),
+        state_dir: cache_home.join("state"),
+        home,
+        git_ref: merge_request.or_else(|| owned("CI_COMMIT_REF_NAME")).or(checkout.branch),
+        base_ref: owned("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
+        default_ref: owned("CI_DEFAULT_BRANCH").or(checkout.default_branch),
+        sha: owned("CI_COMMIT_SHA").or(checkout.sha),
+        run_id: owned("CI_PIPELINE_ID"),
+        run_attempt: None,
+        is_trusted: true,
+    }
+}
+
+/// The user's folder for caches: XDG on Linux, the native one on macOS and Windows.
+fn cache_home(env: &Env) -> std::path::PathBuf {
+    let home = |below: &str| env.path("HOME").map(|home| home.join(below));
+    let native = match std::env::consts::OS {
+        "windows" => env.path("LOCALAPPDATA"),
+        "macos" => home("Library/Caches"),
+        _ => env.path("XDG_CACHE_HOME").or_else(|| home(".cache")),
+    };
+    native.unwrap_or_else(|| env.temp_dir.clone()).join("cachekeep")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(variables: &[(&str, &str)]) -> Facts {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        detect(&Env::of(variables.iter().copied()), dir.path()).facts().clone()
+    }
+
+    #[test]
+    fn each_platform_is_known_by_its_own_variable() {
+        assert_eq!(facts(&[("GITHUB_ACTIONS", "true")]).platform, "GitHub Actions");
+        assert_eq!(facts(&[("TF_BUILD", "True")]).platform, "Azure Pipelines");
+        assert_eq!(facts(&[]).platform, "this machine");
+    }
+
+    #[test]
+    fn a_folder_without_git_is_a_scope_of_its_own() {
+        let access = facts(&[]).access();
+        assert_eq!(access.own.as_str(), "refs/local/workspace");
+        assert_eq!(access.readable.len(), 1);
+    }
+
+    #[test]
+    fn a_pull_request_reads_its_base() {
+        let access = facts(&[
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_REF", "refs/pull/7/merge"),
+            ("GITHUB_BASE_REF", "release"),
+        ])
+        .access();
+        let names: Vec<&str> = access.readable.iter().map(crate::domain::scope::Scope::as_str).collect();
+        assert_eq!(names, ["refs/pull/7/merge", "refs/heads/release"]);
+    }
+}

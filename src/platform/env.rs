@@ -1,0 +1,60 @@
+//! The environment, read once.
+
+#![expect(clippy::disallowed_methods, reason = "this is the one file that reads the environment")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// A snapshot of what the process was started with.
+#[derive(Debug, Clone, Default)]
+pub struct Env {
+    variables: BTreeMap<String, OsString>,
+    /// The working directory.
+    pub current_dir: PathBuf,
+    /// The operating system's folder for temporary files.
+    pub temp_dir: PathBuf,
+    /// Whether standard error is a terminal.
+    pub is_terminal: bool,
+}
+
+impl Env {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// The working directory was removed or may not be read.
+    pub fn capture() -> std::io::Result<Self> {
+        Ok(Env {
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+                .collect(),
+            current_dir: std::env::current_dir()?,
+            temp_dir: std::env::temp_dir(),
+            is_terminal: std::io::stderr().is_terminal(),
+        })
+    }
+
+    /// An environment made by hand, for tests and embedding.
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Env {
+            variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
+            ..Env::default()
+        }
+    }
+
+    /// A variable that is set, not empty, and text.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.variables.get(name)?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is set and not empty, as a path.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// Whether a variable is `true` or `1`.
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.var(name), Some("true" | "True" | "TRUE" | "1"))
+    }
+}

@@ -1,0 +1,194 @@
+//! GitHub Actions: workflow commands and runner files (docs.github.com, "Workflow commands").
+
+#![expect(clippy::disallowed_methods, reason = "the runner's event file tells the default branch")]
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use rand::RngExt as _;
+
+use super::facts::{arch, os};
+use super::{Env, Facts, Platform};
+use crate::domain::event::Level;
+
+/// A job of GitHub Actions.
+pub struct GitHubActions {
+    facts: Facts,
+    env_file: Option<PathBuf>,
+    output_file: Option<PathBuf>,
+}
+
+impl GitHubActions {
+    /// Reads the variables that the runner sets.
+    pub fn new(env: &Env) -> Self {
+        let owned = |name| env.var(name).map(str::to_owned);
+        let temp = env.path("RUNNER_TEMP").unwrap_or_else(|| env.temp_dir.clone());
+        let event = owned("GITHUB_EVENT_NAME").unwrap_or_default();
+        let payload = Event::read(env.path("GITHUB_EVENT_PATH"));
+        let home = env.path("HOME").or_else(|| env.path("USERPROFILE"));
+        GitHubActions {
+            facts: Facts {
+                platform: "GitHub Actions",
+                is_ci: true,
+                os: env.var("RUNNER_OS").map_or_else(os, str::to_lowercase),
+                arch: env.var("RUNNER_ARCH").map_or_else(arch, str::to_lowercase),
+                store_dir: temp.join("cachekeep-store"),
+                state_dir: temp.join("cachekeep-state"),
+                temp,
+                home,
+                workspace: env.path("GITHUB_WORKSPACE"),
+                git_ref: owned("GITHUB_REF"),
+                base_ref: owned("GITHUB_BASE_REF"),
+                default_ref: payload.default_branch,
+                sha: owned("GITHUB_SHA"),
+                run_id: owned("GITHUB_RUN_ID"),
+                run_attempt: owned("GITHUB_RUN_ATTEMPT"),
+                is_trusted: !payload.is_from_fork && event != "issue_comment",
+            },
+            env_file: env.path("GITHUB_ENV"),
+            output_file: env.path("GITHUB_OUTPUT"),
+        }
+    }
+}
+
+/// What the event's payload says.
+#[derive(Default)]
+struct Event {
+    default_branch: Option<String>,
+    is_from_fork: bool,
+}
+
+impl Event {
+    fn read(path: Option<PathBuf>) -> Self {
+        let payload: serde_json::Value = path
+            .and_then(|path| std::fs::read(path).ok())
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let repository = |pointer: &str| payload.pointer(pointer).and_then(serde_json::Value::as_str);
+        let head = repository("/pull_request/head/repo/full_name")
+            .or_else(|| repository("/workflow_run/head_repository/full_name"));
+        let own = repository("/repository/full_name");
+        Event {
+            default_branch: repository("/repository/default_branch").map(str::to_owned),
+            // A deleted fork leaves `head.repo` null: the code is still foreign.
+            is_from_fork: (payload.pointer("/pull_request").is_some() && head.is_none())
+                || head.is_some_and(|head| Some(head) != own),
+        }
+    }
+}
+
+/// Escapes the data of a workflow command.
+fn escape_data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Appends `name<<delimiter`, the value and the delimiter to a runner file.
+fn append(file: &PathBuf, name: &str, value: &str) -> io::Result<()> {
+    let invalid =
+        |what| io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` {what}", name.escape_debug()));
+    if name.is_empty() || name.contains(['\r', '\n', '=', '<']) {
+        return Err(invalid("is not a variable's name"));
+    }
+    // A value that knew the delimiter could set any variable it likes.
+    let delimiter = format!("cachekeep_{:032x}", rand::rng().random::<u128>());
+    if value.contains(&delimiter) {
+        return Err(invalid("has a value that cannot be written"));
+    }
+    let mut file = OpenOptions::new().append(true).create(true).open(file)?;
+    file.write_all(format!("{name}<<{delimiter}\n{value}\n{delimiter}\n").as_bytes())
+}
+
+impl Platform for GitHubActions {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn group_start(&self, title: &str) -> Option<String> {
+        Some(format!("::group::{}", escape_data(title)))
+    }
+
+    fn group_end(&self) -> Option<String> {
+        Some("::endgroup::".to_owned())
+    }
+
+    fn message(&self, level: Level, text: &str) -> String {
+        match level {
+            Level::Debug => format!("::debug::{}", escape_data(text)),
+            Level::Warning => format!("::warning title=cachekeep::{}", escape_data(text)),
+            Level::Error => format!("::error title=cachekeep::{}", escape_data(text)),
+            // The runner looks for commands at the start of every line, so foreign text must not begin one.
+            Level::Info => {
+                let lines: Vec<String> = text.lines().map(|line| format!("{}{line}", guard(line))).collect();
+                lines.join("\n")
+            }
+        }
+    }
+
+    fn export(&self, name: &str, value: &str) -> io::Result<Option<String>> {
+        self.env_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
+    }
+
+    fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
+        self.output_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
+    }
+}
+
+/// What keeps a line from being read as a command (`::name::` or `##[name]`).
+fn guard(line: &str) -> &'static str {
+    let start = line.trim_start();
+    if start.starts_with("::") || start.starts_with("##[") { "| " } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(variables: &[(&str, &str)]) -> GitHubActions {
+        GitHubActions::new(&Env::of(variables.iter().copied()))
+    }
+
+    #[test]
+    fn foreign_text_forges_no_command() {
+        let job = job(&[]);
+        assert_eq!(
+            job.message(Level::Warning, "a\n::set-env name=X::y 100%"),
+            "::warning title=cachekeep::a%0A::set-env name=X::y 100%25"
+        );
+        assert_eq!(job.message(Level::Info, "::set-env name=X::y"), "| ::set-env name=X::y");
+        assert_eq!(job.message(Level::Info, "fine\n  ##[error]no"), "fine\n|   ##[error]no");
+        assert_eq!(job.group_start("x\n::error::y").as_deref(), Some("::group::x%0A::error::y"));
+    }
+
+    #[test]
+    fn variables_are_written_with_a_delimiter_that_no_value_knows() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let file = dir.path().join("env");
+        let job = job(&[("GITHUB_ENV", file.to_str().expect("text"))]);
+        job.export("CCACHE_DIR", "a\nEVIL=1\nEOF").expect("written");
+        let text = std::fs::read_to_string(&file).expect("the file");
+        let (name, delimiter) = text.lines().next().and_then(|l| l.split_once("<<")).expect("a header");
+        assert_eq!(name, "CCACHE_DIR");
+        assert_eq!(text, format!("CCACHE_DIR<<{delimiter}\na\nEVIL=1\nEOF\n{delimiter}\n"));
+        assert!(job.export("A\nB", "x").is_err());
+    }
+
+    #[test]
+    fn a_pull_request_from_a_fork_is_not_trusted() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let file = dir.path().join("event.json");
+        let trusted = |payload: &str| {
+            std::fs::write(&file, payload).expect("written");
+            job(&[("GITHUB_EVENT_PATH", file.to_str().expect("text"))]).facts.is_trusted
+        };
+        let own = r#""repository": {"full_name": "o/r", "default_branch": "main"}"#;
+        assert!(trusted(&format!("{{{own}}}")));
+        assert!(trusted(&format!(
+            r#"{{{own}, "pull_request": {{"head": {{"repo": {{"full_name": "o/r"}}}}}}}}"#
+        )));
+        assert!(!trusted(&format!(
+            r#"{{{own}, "pull_request": {{"head": {{"repo": {{"full_name": "x/r"}}}}}}}}"#
+        )));
+        assert!(!trusted(&format!(r#"{{{own}, "pull_request": {{"head": {{"repo": null}}}}}}"#)));
+    }
+}

@@ -1,0 +1,44 @@
+//! A laptop, or a CI without a dialect of its own: plain lines.
+
+use std::io;
+
+use super::{Facts, Platform, level_word};
+use crate::domain::event::Level;
+
+/// A place whose log is plain text.
+pub struct Plain {
+    facts: Facts,
+}
+
+impl Plain {
+    /// Takes what is known.
+    pub fn new(facts: Facts) -> Self {
+        Plain { facts }
+    }
+}
+
+impl Platform for Plain {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn group_start(&self, _title: &str) -> Option<String> {
+        None
+    }
+
+    fn group_end(&self) -> Option<String> {
+        None
+    }
+
+    fn message(&self, level: Level, text: &str) -> String {
+        format!("{}{text}", level_word(level))
+    }
+
+    fn export(&self, _name: &str, _value: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn output(&self, _name: &str, _value: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
