@@ -1,0 +1,261 @@
+//! What was typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::domain::unit::Span;
+
+/// Keeps CI caches: restores, seeds, gates and saves them.
+#[derive(Debug, Parser)]
+#[command(name = "cachekeep", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Args {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+The caches are declared in `cachekeep.toml`, looked for in this folder and the ones above it. Without a \
+file, --path and --key declare one cache.
+
+Exit codes: 0 done, or a cache failed and nobody asked for it; 1 failed and --required; 2 bad usage or \
+configuration; 3 the gate found something missing; 4 nothing restored and --fail-on-miss; 128+N ended by \
+signal N. `run` returns what its command returns.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Common {
+    /// The configuration [default: cachekeep.toml in this folder or above].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where entries live: auto, or file:///srv/ci-cache.
+    #[arg(long, global = true, value_name = "LOCATION")]
+    pub store: Option<String>,
+    /// The checkout that globs and `{workspace}` mean [default: the configuration's folder].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+    /// What `{temp}` means [default: the platform's folder for temporary files].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub temp: Option<PathBuf>,
+    /// A value for `{var.NAME}`; may be given several times.
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Whether this job saves: overrides the role of every cache.
+    #[arg(long, global = true, value_name = "ROLE")]
+    pub role: Option<RoleArg>,
+    /// The git ref of this job [default: what the platform or git says].
+    #[arg(long = "ref", global = true, value_name = "REF", help_heading = "Scope")]
+    pub git_ref: Option<String>,
+    /// The branch a pull request is to be merged into; its entries are read too.
+    #[arg(long, global = true, value_name = "REF", help_heading = "Scope")]
+    pub base_ref: Option<String>,
+    /// The default branch; its entries are read by everyone.
+    #[arg(long, global = true, value_name = "REF", help_heading = "Scope")]
+    pub default_ref: Option<String>,
+    /// Without a configuration: a path or glob of the cache, `!` excludes; may be given several times.
+    #[arg(
+        long = "path",
+        global = true,
+        value_name = "PATH",
+        help_heading = "One cache without a configuration"
+    )]
+    pub paths: Vec<String>,
+    /// Without a configuration: the key.
+    #[arg(long, global = true, value_name = "KEY", help_heading = "One cache without a configuration")]
+    pub key: Option<String>,
+    /// Without a configuration: a prefix to fall back to; may be given several times.
+    #[arg(
+        long = "restore-key",
+        global = true,
+        value_name = "PREFIX",
+        help_heading = "One cache without a configuration"
+    )]
+    pub restore_keys: Vec<String>,
+    /// Give up on a cache after this long: 90s, 20m [default: 1h].
+    #[arg(long, global = true, value_name = "SPAN", help_heading = "Limits")]
+    pub timeout: Option<Span>,
+    /// Threads that pack, unpack and verify [default: one for each core].
+    #[arg(long, global = true, value_name = "N", help_heading = "Limits", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// Put the outcome on standard output as one JSON document.
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Only warnings and errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Say how things are done, too.
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub verbose: bool,
+    /// Whether to color: `NO_COLOR` is honored.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    pub color: ColorArg,
+}
+
+/// Who saves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    /// Restores and saves.
+    Writer,
+    /// Only restores.
+    Consumer,
+}
+
+/// When to color.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorArg {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The caches to work on.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Selected {
+    /// Caches by name [default: all].
+    #[arg(value_name = "CACHE")]
+    pub caches: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Restore, seed and gate; run a command; gate, trim and save. Returns what the command returns.
+    #[command(after_help = "Example: cachekeep run ccache externaldata -- cmake --build build")]
+    Run {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// The command and its arguments.
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+    /// Find an entry for each cache and restore it.
+    Restore {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Only say which entry would be restored.
+        #[arg(long)]
+        lookup_only: bool,
+        /// Exit with 4 when a cache has no exact or partial hit.
+        #[arg(long)]
+        fail_on_miss: bool,
+        /// Exit with 1 when a lookup or a restore fails.
+        #[arg(long)]
+        required: bool,
+    },
+    /// Fill caches that lack objects from their seed archive and mirrors.
+    Seed {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Exit with 1 when a cache could not be seeded.
+        #[arg(long)]
+        required: bool,
+    },
+    /// Check that every object that content links want is present and verified. Exits with 3 if not.
+    Gate {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+    },
+    /// Save each cache under its key, unless that is refused or needless.
+    Save {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Exit with 1 when the store does not hold the cache afterwards.
+        #[arg(long)]
+        required: bool,
+    },
+    /// Make local caches smaller by their `trim` policy, least recently used files first.
+    Trim {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print the keys and what went into them.
+    #[command(
+        after_help = "Example: cachekeep key --json > before.json; …; cachekeep key --diff before.json"
+    )]
+    Key {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Say what differs from keys that `cachekeep key --json` printed earlier or elsewhere.
+        #[arg(long, value_name = "FILE")]
+        diff: Option<PathBuf>,
+    },
+    /// Print the JSON schema of the configuration.
+    Schema,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// The caches that were named; none means all.
+    pub fn selected(&self) -> &[String] {
+        match self {
+            Command::Run { selected, .. }
+            | Command::Restore { selected, .. }
+            | Command::Seed { selected, .. }
+            | Command::Gate { selected }
+            | Command::Save { selected, .. }
+            | Command::Trim { selected, .. }
+            | Command::Key { selected, .. } => &selected.caches,
+            Command::Schema | Command::Completions { .. } => &[],
+        }
+    }
+
+    /// The command's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Run { .. } => "run",
+            Command::Restore { .. } => "restore",
+            Command::Seed { .. } => "seed",
+            Command::Gate { .. } => "gate",
+            Command::Save { .. } => "save",
+            Command::Trim { .. } => "trim",
+            Command::Key { .. } => "key",
+            Command::Schema => "schema",
+            Command::Completions { .. } => "completions",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_words_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_the_command() {
+        let args =
+            Args::try_parse_from(["cachekeep", "run", "a", "b", "--json", "--", "make", "--json", "-j2"]);
+        let args = args.expect("it parses");
+        assert!(args.common.json);
+        assert_eq!(args.command.selected(), ["a", "b"]);
+        let Command::Run { command, .. } = args.command else { panic!("not run") };
+        assert_eq!(command, ["make", "--json", "-j2"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Exit codes: constants that scripts may rely on.
+
+use std::process::ExitCode;
+
+/// Everything asked for was done, or a cache failed and the build goes on without it.
+pub const OK: Exit = Exit(0);
+
+/// A cache failed and the user asked for it (`--required`), or the command itself could not work.
+pub const FAILED: Exit = Exit(1);
+
+/// Bad usage or a bad configuration: nothing was touched.
+pub const USAGE: Exit = Exit(2);
+
+/// The gate is not satisfied: objects are missing or unproven.
+pub const INCOMPLETE: Exit = Exit(3);
+
+/// Nothing was restored and the user asked for it (`--fail-on-miss`).
+pub const MISS: Exit = Exit(4);
+
+/// The command of `run` exists but cannot be executed (POSIX shells' convention).
+pub const NOT_EXECUTABLE: Exit = Exit(126);
+
+/// The command of `run` was not found (POSIX shells' convention).
+pub const NOT_FOUND: Exit = Exit(127);
+
+/// Added to the number of the signal that ended the process or the command of `run`.
+pub const SIGNAL_BASE: u8 = 128;
+
+/// What the process returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// The exit of a process that a signal ended.
+    pub fn by_signal(signal: i32) -> Self {
+        Exit(SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0)))
+    }
+
+    /// The graver of two exits: the first one that is not [`OK`].
+    #[must_use]
+    pub fn or(self, other: Exit) -> Exit {
+        if self == OK { other } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.0)
+    }
+}
+
+/// The codes with their meanings, for help texts and the reference.
+pub const DOCUMENTED: &[(Exit, &str)] = &[
+    (OK, "done; or a cache failed and nobody asked for it"),
+    (FAILED, "a cache failed and `--required` was given, or the command could not work"),
+    (USAGE, "bad usage or configuration; nothing was touched"),
+    (INCOMPLETE, "the gate found objects missing or unproven"),
+    (MISS, "nothing was restored and `--fail-on-miss` was given"),
+    (NOT_EXECUTABLE, "run: the command cannot be executed"),
+    (NOT_FOUND, "run: the command was not found"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_counts() {
+        assert_eq!(OK.or(MISS).or(FAILED), MISS);
+        assert_eq!(OK.or(OK), OK);
+        assert_eq!(Exit::by_signal(15), Exit(143));
+    }
+}

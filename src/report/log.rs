@@ -1,0 +1,138 @@
+//! The log: takes events and prints them to standard error in the platform's dialect.
+
+#![expect(clippy::print_stderr, reason = "this room prints")]
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use super::failure::with_hint;
+use super::progress::Progress;
+use crate::domain::event::{Event, Level, Observer};
+use crate::platform::Platform;
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// What was done.
+    #[default]
+    Normal,
+    /// How it was done.
+    Verbose,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// How much is told.
+    pub verbosity: Verbosity,
+    /// Whether standard error is a terminal that takes bars.
+    pub bars: bool,
+    /// Whether color may be used.
+    pub color: bool,
+}
+
+/// Prints events to standard error.
+pub struct Log<'a> {
+    platform: &'a dyn Platform,
+    options: LogOptions,
+    progress: Mutex<Progress>,
+}
+
+impl<'a> Log<'a> {
+    /// A log in this platform's dialect.
+    pub fn new(platform: &'a dyn Platform, options: LogOptions) -> Self {
+        let progress = if options.verbosity == Verbosity::Quiet {
+            Progress::silent()
+        } else if options.bars {
+            Progress::bars()
+        } else {
+            Progress::lines()
+        };
+        Log { platform, options, progress: Mutex::new(progress) }
+    }
+
+    fn is_told(&self, level: Level) -> bool {
+        level
+            >= match self.options.verbosity {
+                Verbosity::Quiet => Level::Warning,
+                Verbosity::Normal => Level::Info,
+                Verbosity::Verbose => Level::Debug,
+            }
+    }
+
+    /// The progress display, even if a thread that held it panicked: it holds nothing that can break.
+    fn with_progress<T>(&self, act: impl FnOnce(&mut Progress) -> T) -> T {
+        act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn print(&self, text: &str) {
+        self.with_progress(|progress| progress.above_bars(|| eprintln!("{text}")));
+    }
+
+    fn message(&self, level: Level, cache: Option<&str>, text: &str, hint: Option<&str>) {
+        if !self.is_told(level) {
+            return;
+        }
+        let text = with_hint(text, hint);
+        let text = cache.map_or_else(|| text.clone(), |cache| format!("{cache}: {text}"));
+        self.print(&paint(self.options.color, level, &self.platform.message(level, &text)));
+    }
+}
+
+/// Colors the word before a warning or an error; the word itself carries the meaning.
+fn paint(color: bool, level: Level, text: &str) -> String {
+    let code = match level {
+        Level::Warning => "33",
+        Level::Error => "31",
+        Level::Debug | Level::Info => return text.to_owned(),
+    };
+    match text.split_once(": ") {
+        Some((word, rest)) if color => format!("\u{1b}[1;{code}m{word}:\u{1b}[0m {rest}"),
+        _ => text.to_owned(),
+    }
+}
+
+impl Observer for Log<'_> {
+    fn observe(&self, event: Event) {
+        match event {
+            Event::Started(meter) => self.with_progress(|progress| progress.start(meter)),
+            Event::Finished(meter) => self.with_progress(|progress| progress.finish(&meter)),
+            Event::Message { level, cache, text, hint } => {
+                self.message(level, cache.as_deref(), &text, hint.as_deref());
+            }
+            Event::GroupStarted(title) => {
+                if let Some(line) = self.platform.group_start(&title) {
+                    self.print(&line);
+                }
+            }
+            Event::GroupFinished => {
+                if let Some(line) = self.platform.group_end() {
+                    self.print(&line);
+                }
+            }
+        }
+    }
+}
+
+/// Writes what was asked for to standard output. A reader that closed the pipe early (`| head`) is no error.
+pub fn print_result(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn color_never_carries_meaning_alone() {
+        assert_eq!(paint(false, Level::Warning, "warning: x: y"), "warning: x: y");
+        assert_eq!(paint(true, Level::Warning, "warning: x: y"), "\u{1b}[1;33mwarning:\u{1b}[0m x: y");
+        assert_eq!(paint(true, Level::Info, "x: y"), "x: y");
+    }
+}

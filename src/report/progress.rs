@@ -1,0 +1,181 @@
+//! Progress of long work: bars on a terminal, a line every ten seconds elsewhere.
+
+#![expect(clippy::print_stderr, reason = "this room prints")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::domain::event::Meter;
+use crate::domain::unit::ByteSize;
+
+/// How often a log without bars hears of long work.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often bars move.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+
+/// Shows meters while they turn.
+pub struct Progress {
+    kind: Kind,
+    running: Vec<Shown>,
+}
+
+enum Kind {
+    Silent,
+    Bars(MultiProgress),
+    Lines,
+}
+
+/// A meter that is shown, and the thread that shows it.
+struct Shown {
+    meter: Arc<Meter>,
+    bar: Option<ProgressBar>,
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Shows nothing.
+    pub fn silent() -> Self {
+        Progress { kind: Kind::Silent, running: Vec::new() }
+    }
+
+    /// Draws bars on a terminal.
+    pub fn bars() -> Self {
+        Progress { kind: Kind::Bars(MultiProgress::new()), running: Vec::new() }
+    }
+
+    /// Prints a line now and then.
+    pub fn lines() -> Self {
+        Progress { kind: Kind::Lines, running: Vec::new() }
+    }
+
+    /// Begins to show a meter.
+    pub fn start(&mut self, meter: Arc<Meter>) {
+        let done = Arc::new(AtomicBool::new(false));
+        let bar = match &self.kind {
+            Kind::Silent => return,
+            Kind::Lines => None,
+            Kind::Bars(bars) => Some(bars.add(ProgressBar::no_length().with_style(style(false)))),
+        };
+        let thread = {
+            let (meter, done, bar) = (Arc::clone(&meter), Arc::clone(&done), bar.clone());
+            // Without a thread there is no progress to see, and that is all.
+            thread::Builder::new()
+                .name("progress".into())
+                .spawn(move || show(&meter, bar.as_ref(), &done))
+                .ok()
+        };
+        self.running.push(Shown { meter, bar, done, thread });
+    }
+
+    /// Stops showing it.
+    pub fn finish(&mut self, meter: &Arc<Meter>) {
+        if let Some(at) = self.running.iter().position(|shown| Arc::ptr_eq(&shown.meter, meter)) {
+            drop(self.running.swap_remove(at));
+        }
+    }
+
+    /// Prints without tearing the bars.
+    pub fn above_bars(&self, print: impl FnOnce()) {
+        match &self.kind {
+            Kind::Bars(bars) => bars.suspend(print),
+            Kind::Silent | Kind::Lines => print(),
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A display that panicked has nothing left to clean up.
+            let _ = thread.join();
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn show(meter: &Meter, bar: Option<&ProgressBar>, done: &AtomicBool) {
+    let started = Instant::now();
+    let every = if bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+    let mut next = started + every;
+    loop {
+        thread::park_timeout(next.saturating_duration_since(Instant::now()));
+        if done.load(Ordering::Acquire) {
+            return;
+        }
+        if Instant::now() < next {
+            continue;
+        }
+        next += every;
+        match bar {
+            Some(bar) => {
+                if let (Some(total), None) = (meter.total(), bar.length()) {
+                    bar.set_style(style(true));
+                    bar.set_length(total);
+                }
+                bar.set_message(format!("{}: {}", meter.cache, meter.phase));
+                bar.set_position(meter.bytes());
+            }
+            None => eprintln!("{}", line(meter, started.elapsed())),
+        }
+    }
+}
+
+/// One line that says how far the work is.
+fn line(meter: &Meter, elapsed: Duration) -> String {
+    let done = ByteSize(meter.bytes());
+    let amount = match meter.total() {
+        Some(total) => format!("{done} of {} ({} %)", ByteSize(total), done.0.saturating_mul(100) / total),
+        None => done.to_string(),
+    };
+    format!("{}: {}: {amount}, {} files, {} s", meter.cache, meter.phase, meter.items(), elapsed.as_secs())
+}
+
+fn style(has_total: bool) -> ProgressStyle {
+    let template = if has_total {
+        "{msg:30} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}"
+    } else {
+        "{msg:30} {spinner} {bytes} {bytes_per_sec}"
+    };
+    ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Phase;
+
+    #[test]
+    fn a_line_says_how_far_the_work_is() {
+        let meter = Meter::new("ccache", Phase::Save);
+        meter.add_bytes(500_000);
+        meter.add_items(12);
+        assert_eq!(line(&meter, Duration::from_secs(20)), "ccache: save: 500.0 kB, 12 files, 20 s");
+        meter.set_total(2_000_000);
+        assert_eq!(
+            line(&meter, Duration::from_secs(20)),
+            "ccache: save: 500.0 kB of 2.00 MB (25 %), 12 files, 20 s"
+        );
+    }
+
+    #[test]
+    fn work_that_ends_at_once_leaves_no_thread_behind() {
+        for mut progress in [Progress::bars(), Progress::lines(), Progress::silent()] {
+            let meter = Meter::new("c", Phase::Scan);
+            let started = Instant::now();
+            progress.start(Arc::clone(&meter));
+            progress.finish(&meter);
+            assert!(progress.running.is_empty());
+            assert!(started.elapsed() < LINE_EVERY);
+        }
+    }
+}
