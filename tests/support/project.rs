@@ -1,0 +1,140 @@
+//! A project in a temporary directory and the binary that works on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A checkout, a store, a temp folder and a home, all thrown away at the end.
+pub struct Project {
+    directory: TempDir,
+}
+
+/// What a command printed and returned.
+pub struct Ran {
+    /// The exit code; a signal's number plus 128.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Project {
+    /// An empty project with this configuration.
+    pub fn new(config: &str) -> Self {
+        let project = Project { directory: tempfile::tempdir().expect("a temp dir") };
+        for name in ["workspace", "temp", "home"] {
+            fs::create_dir(project.path(name)).expect("a fresh directory");
+        }
+        project.write("workspace/cachekeep.toml", config);
+        project
+    }
+
+    /// A path in the project.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.directory.path().join(relative)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn write(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(&path, contents).expect("a file");
+        path
+    }
+
+    /// Reads a text file.
+    pub fn read(&self, relative: &str) -> String {
+        fs::read_to_string(self.path(relative)).expect(relative)
+    }
+
+    /// The binary, in the workspace, in an environment that holds nothing of this machine but the path.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cachekeep"));
+        scrub(&mut command, self.directory.path());
+        command.current_dir(self.path("workspace"));
+        command
+    }
+
+    /// Runs the binary with these arguments.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command().args(arguments))
+    }
+
+    /// Every path in the project whose name marks a temporary thing.
+    pub fn temporary_things(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        find_temporary(self.directory.path(), &mut found);
+        found
+    }
+}
+
+/// Gives a command an environment of its own: no platform, no secrets, no locale.
+pub fn scrub(command: &mut Command, directory: &Path) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", directory.join("home"))
+        .env("XDG_CACHE_HOME", directory.join("home/.cache"))
+        .env("TMPDIR", directory.join("temp"))
+        .env("TEMP", directory.join("temp"))
+        .env("TMP", directory.join("temp"));
+    // Windows programs do not start without it.
+    if let Some(root) = std::env::var_os("SystemRoot") {
+        command.env("SystemRoot", root);
+    }
+}
+
+fn find_temporary(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(".cachekeep-") && name.ends_with(".tmp") {
+            found.push(entry.path());
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find_temporary(&entry.path(), found);
+        }
+    }
+}
+
+impl Ran {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Self {
+        Ran::from(command.output().expect("the binary starts"))
+    }
+
+    /// Panics unless it succeeded, with all it said.
+    #[track_caller]
+    pub fn success(self) -> Self {
+        self.code(0)
+    }
+
+    /// Panics unless it returned this code, with all it said.
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The JSON document on standard output.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        #[cfg(unix)]
+        let by_signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        #[cfg(not(unix))]
+        let by_signal: Option<i32> = None;
+        Ran {
+            code: output.status.code().unwrap_or_else(|| 128 + by_signal.unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
