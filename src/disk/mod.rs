@@ -1,1 +1,4 @@
 //! The local disk: walks, hashes, space, locks, temporary things and how they are published.
+
+pub mod selection;
+pub mod walk;

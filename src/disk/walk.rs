@@ -1,0 +1,457 @@
+//! A walk over what a selection takes: sorted, parents first, in memory bounded by depth × directory size.
+//!
+//! Names are ordered by their raw bytes within a directory, so that every walk of one tree, on any machine,
+//! yields the same order. Symbolic links are yielded, never followed, but for the root itself: a cache
+//! directory may be a link to another volume.
+#![expect(clippy::disallowed_methods, reason = "the walk reads directories")]
+
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::selection::{Selection, Verdict};
+
+/// A file, directory or link that a selection takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its path below the root; empty for the root itself.
+    pub relative: PathBuf,
+    /// What it is.
+    pub kind: ItemKind,
+    /// Bytes of a file's content; 0 for all else.
+    pub size: u64,
+    /// Permission bits (`0o7777`); made up from the read-only flag where the OS has none.
+    pub mode: u32,
+    /// When its content was last changed.
+    pub modified: Modified,
+    /// For a file that has other names as well: what they share.
+    pub identity: Option<FileIdentity>,
+}
+
+/// What an item is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, with its target as written.
+    Symlink {
+        /// What the link says.
+        target: PathBuf,
+    },
+    /// A socket, pipe or device, which no archive can keep.
+    Special,
+}
+
+/// A time as file systems keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Modified {
+    /// Seconds since 1970, negative before.
+    pub seconds: i64,
+    /// Nanoseconds after them, below 1 000 000 000.
+    pub nanoseconds: u32,
+}
+
+/// What the names of one file share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileIdentity {
+    /// The volume.
+    pub device: u64,
+    /// The file on it.
+    pub inode: u64,
+    /// How many names it has.
+    pub names: u64,
+}
+
+/// Why a walk stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The root does not exist.
+    #[error("`{}` does not exist", .0.display())]
+    Missing(PathBuf),
+    /// The root is a file.
+    #[error("`{}` is a file, and a cache is kept by directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// Something could not be read.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Unreadable {
+        /// What was tried.
+        action: &'static str,
+        /// What could not be read.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl crate::domain::hint::Hint for WalkError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            WalkError::Missing(_) => None,
+            WalkError::NotADirectory(path) => {
+                let parent = path.parent().unwrap_or(path).display();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                Some(format!("name its directory and a pattern for the file: `{parent}/{name}*`"))
+            }
+            WalkError::Unreadable { path, .. } => {
+                Some(format!("make `{}` readable, or exclude it with `!`", path.display()))
+            }
+        }
+    }
+}
+
+/// Whether a name belongs to an unfinished thing of some process, which is never part of a cache.
+pub fn is_temporary_name(name: &[u8]) -> bool {
+    name.starts_with(b".cachekeep-") && name.ends_with(b".tmp")
+}
+
+/// The walk: an iterator over items that ends after the first error.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    selection: &'a Selection,
+    /// Directories being walked, outermost first; in each, what is left, last first.
+    open: Vec<Vec<Found>>,
+    /// The path of the innermost open directory, below the root.
+    directory: PathBuf,
+    /// Directories that matter only if something below them is taken, outermost first.
+    waiting: Vec<Item>,
+    /// Items ready to be yielded, last first.
+    ready: Vec<Item>,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Root,
+    Inside,
+    Done,
+}
+
+#[derive(Debug)]
+struct Found {
+    name: OsString,
+    verdict: Verdict,
+    facts: Facts,
+}
+
+/// What the file system says, in few bytes: a directory may have a million of them.
+#[derive(Debug)]
+struct Facts {
+    kind: FactKind,
+    size: u64,
+    mode: u32,
+    modified: Modified,
+    identity: Option<FileIdentity>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FactKind {
+    File,
+    Directory,
+    Symlink,
+    Special,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk over what this selection takes; the root comes first.
+    pub fn new(selection: &'a Selection) -> Self {
+        Walk {
+            selection,
+            open: Vec::new(),
+            directory: PathBuf::new(),
+            waiting: Vec::new(),
+            ready: Vec::new(),
+            state: State::Root,
+        }
+    }
+
+    fn root(&mut self) -> Result<Item, WalkError> {
+        let root = &self.selection.root;
+        let metadata = fs::metadata(root).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => WalkError::Missing(root.clone()),
+            _ => unreadable("read", root)(source),
+        })?;
+        if !metadata.is_dir() {
+            return Err(WalkError::NotADirectory(root.clone()));
+        }
+        self.open.push(self.list(Path::new(""))?);
+        self.state = State::Inside;
+        self.item(PathBuf::new(), &Facts::of(&metadata))
+    }
+
+    /// The entries of a directory that the selection does not skip, last first.
+    fn list(&self, relative: &Path) -> Result<Vec<Found>, WalkError> {
+        let directory = self.selection.root.join(relative);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(unreadable("list", &directory))? {
+            let entry = entry.map_err(unreadable("list", &directory))?;
+            let name = entry.file_name();
+            if is_temporary_name(name.as_encoded_bytes()) {
+                continue;
+            }
+            let is_dir = entry.file_type().map_err(unreadable("read", &entry.path()))?.is_dir();
+            let verdict = self.selection.verdict(&relative.join(&name), is_dir);
+            if verdict == Verdict::Skip {
+                continue;
+            }
+            let facts = match entry.metadata() {
+                Ok(metadata) => Facts::of(&metadata),
+                // Removed since it was listed: as if it had never been there.
+                Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(unreadable("read", &entry.path())(source)),
+            };
+            found.push(Found { name, verdict, facts });
+        }
+        found.sort_unstable_by(|a, b| b.name.as_encoded_bytes().cmp(a.name.as_encoded_bytes()));
+        Ok(found)
+    }
+
+    fn item(&self, relative: PathBuf, facts: &Facts) -> Result<Item, WalkError> {
+        let kind = match facts.kind {
+            FactKind::File => ItemKind::File,
+            FactKind::Directory => ItemKind::Directory,
+            FactKind::Special => ItemKind::Special,
+            FactKind::Symlink => {
+                let path = self.selection.root.join(&relative);
+                let target = fs::read_link(&path).map_err(unreadable("read", &path))?;
+                ItemKind::Symlink { target }
+            }
+        };
+        let Facts { size, mode, modified, identity, .. } = *facts;
+        Ok(Item { relative, kind, size, mode, modified, identity })
+    }
+
+    fn step(&mut self) -> Result<Option<Item>, WalkError> {
+        if self.state == State::Root {
+            return self.root().map(Some);
+        }
+        loop {
+            if let Some(item) = self.ready.pop() {
+                return Ok(Some(item));
+            }
+            let Some(listing) = self.open.last_mut() else { return Ok(None) };
+            let Some(Found { name, verdict, facts }) = listing.pop() else {
+                self.open.pop();
+                if self.waiting.last().is_some_and(|item| item.relative == self.directory) {
+                    self.waiting.pop();
+                }
+                self.directory.pop();
+                continue;
+            };
+            let relative = self.directory.join(name);
+            let item = self.item(relative.clone(), &facts)?;
+            if facts.kind == FactKind::Directory {
+                self.open.push(self.list(&relative)?);
+                self.directory = relative;
+            }
+            if verdict == Verdict::Descend {
+                self.waiting.push(item);
+            } else {
+                self.ready.push(item);
+                self.ready.extend(self.waiting.drain(..).rev());
+            }
+        }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Item, WalkError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Done {
+            return None;
+        }
+        let step = self.step().transpose();
+        if !matches!(step, Some(Ok(_))) {
+            self.state = State::Done;
+        }
+        step
+    }
+}
+
+impl Facts {
+    fn of(metadata: &Metadata) -> Self {
+        let file_type = metadata.file_type();
+        let kind = if file_type.is_file() {
+            FactKind::File
+        } else if file_type.is_dir() {
+            FactKind::Directory
+        } else if file_type.is_symlink() {
+            FactKind::Symlink
+        } else {
+            FactKind::Special
+        };
+        let size = if kind == FactKind::File { metadata.len() } else { 0 };
+        let identity = if kind == FactKind::File { identity(metadata) } else { None };
+        Facts { kind, size, mode: mode(metadata), modified: Modified::of(metadata), identity }
+    }
+}
+
+impl Modified {
+    /// When the content behind these facts was last changed; 1970 where the OS does not say.
+    #[cfg(unix)]
+    pub fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
+        Modified { seconds: metadata.mtime(), nanoseconds }
+    }
+
+    /// When the content behind these facts was last changed; 1970 where the OS does not say.
+    #[cfg(not(unix))]
+    pub fn of(metadata: &Metadata) -> Self {
+        use std::time::UNIX_EPOCH;
+        let Ok(time) = metadata.modified() else { return Modified { seconds: 0, nanoseconds: 0 } };
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Modified {
+                seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+                nanoseconds: after.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let whole = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+                match before.subsec_nanos() {
+                    0 => Modified { seconds: -whole, nanoseconds: 0 },
+                    part => Modified { seconds: -whole - 1, nanoseconds: 1_000_000_000 - part },
+                }
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn mode(metadata: &Metadata) -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.mode() & 0o7777
+}
+
+#[cfg(not(unix))]
+fn mode(metadata: &Metadata) -> u32 {
+    match (metadata.is_dir(), metadata.permissions().readonly()) {
+        (true, _) => 0o755,
+        (false, true) => 0o444,
+        (false, false) => 0o644,
+    }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Option<FileIdentity> {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = FileIdentity { device: metadata.dev(), inode: metadata.ino(), names: metadata.nlink() };
+    (identity.names > 1).then_some(identity)
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<FileIdentity> {
+    // The file index is not in stable std; names of one file are kept as files of their own.
+    None
+}
+
+fn unreadable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WalkError {
+    let path = path.to_owned();
+    move |source| WalkError::Unreadable { action, path, source }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::disk::selection::{PathRule, resolve};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    fn tree(paths: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        for path in paths {
+            let full = root.path().join(path);
+            if path.ends_with('/') {
+                fs::create_dir_all(full).expect("a directory");
+            } else {
+                fs::create_dir_all(full.parent().expect("a parent")).expect("a directory");
+                fs::write(full, path).expect("a file");
+            }
+        }
+        root
+    }
+
+    fn names(selection: &Selection) -> Vec<String> {
+        let item = |item: Result<Item, WalkError>| item.expect("an item").relative.display().to_string();
+        Walk::new(selection).map(item).collect()
+    }
+
+    fn check(paths: &[&str], rules: &[&str], expect: &[&str]) {
+        let root = tree(paths);
+        let rule = |line: &&str| {
+            let (exclude, pattern) = line.strip_prefix('!').map_or((false, *line), |rest| (true, rest));
+            PathRule { exclude, pattern: format!("{}/{pattern}", root.path().display()) }
+        };
+        let selections = resolve(&rules.iter().map(rule).collect::<Vec<_>>()).expect("rules");
+        assert_eq!(names(&selections[0]), expect, "{rules:?}");
+    }
+
+    #[test]
+    fn names_are_sorted_by_component_and_parents_come_first() {
+        check(
+            &["a/z", "a-x/y", "a.lock", "B", "a/b/c", "e/"],
+            &[""],
+            &["", "B", "a", "a/b", "a/b/c", "a/z", "a-x", "a-x/y", "a.lock", "e"],
+        );
+    }
+
+    #[test]
+    fn directories_on_the_way_are_yielded_only_when_they_lead_somewhere() {
+        check(
+            &["a/b/x.txt", "a/c/y.o", "d/e/", "f.txt"],
+            &["**/*.txt"],
+            &["", "a", "a/b", "a/b/x.txt", "f.txt"],
+        );
+        check(&["a/b/x", "a/c/y", "a/d"], &["", "!a", "a/c"], &["", "a", "a/c", "a/c/y"]);
+    }
+
+    #[test]
+    fn unfinished_things_are_never_part_of_a_cache() {
+        check(
+            &[".cachekeep-0a1b.tmp/x", "d/.cachekeep-9.tmp", ".cachekeep-sentinel", "d/a.tmp"],
+            &[""],
+            &["", ".cachekeep-sentinel", "d", "d/a.tmp"],
+        );
+    }
+
+    #[test]
+    fn links_specials_and_names_of_one_file_are_told_apart() {
+        let root = tree(&["one", "d/x"]);
+        fs::hard_link(root.path().join("one"), root.path().join("two")).expect("a link");
+        symlink("d", root.path().join("to-d")).expect("a link");
+        symlink("nowhere", root.path().join("to-nowhere")).expect("a link");
+        let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).expect("a socket");
+        fs::set_permissions(root.path().join("one"), fs::Permissions::from_mode(0o4711)).expect("a mode");
+        let selection = Selection::everything(root.path());
+        let items: Vec<Item> = Walk::new(&selection).map(|item| item.expect("an item")).collect();
+        let item = |name: &str| items.iter().find(|item| item.relative == Path::new(name)).expect(name);
+        assert_eq!(item("to-d").kind, ItemKind::Symlink { target: "d".into() });
+        assert_eq!(item("to-nowhere").kind, ItemKind::Symlink { target: "nowhere".into() });
+        assert_eq!(item("socket").kind, ItemKind::Special);
+        assert_eq!((item("one").mode, item("one").size), (0o4711, 3));
+        assert_eq!(item("one").identity, item("two").identity);
+        assert_eq!(item("one").identity.expect("two names").names, 2);
+        assert_eq!(item("d/x").identity, None);
+        assert_eq!(items.len(), 8);
+        let metadata = fs::metadata(root.path().join("one")).expect("facts");
+        assert_eq!(item("one").modified.seconds, metadata.mtime());
+    }
+
+    #[test]
+    fn a_root_that_is_no_directory_is_an_error_that_names_it() {
+        let root = tree(&["file"]);
+        let first = |path: PathBuf| {
+            let selection = Selection::everything(path);
+            let mut walk = Walk::new(&selection);
+            let error = walk.next().expect("a step").expect_err("an error");
+            assert!(walk.next().is_none());
+            error
+        };
+        let file = root.path().join("file");
+        assert!(matches!(first(file.clone()), WalkError::NotADirectory(path) if path == file));
+        let none = root.path().join("none");
+        assert!(matches!(first(none.clone()), WalkError::Missing(path) if path == none));
+    }
+}
