@@ -54,8 +54,11 @@ fn assert_none(what: &str, offenders: &[String]) {
 
 #[test]
 fn every_file_says_what_it_is() {
-    let offenders: Vec<String> =
-        rust_files().into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| path).collect();
+    let offenders: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| path)
+        .collect();
     assert_none("these files have no module documentation on their first line", &offenders);
 }
 
@@ -88,14 +91,20 @@ fn rooms_use_only_rooms_on_their_left() {
     let level = |room: &str| ROOMS.iter().position(|rooms| rooms.contains(&room));
     let mut offenders = Vec::new();
     for (path, text) in rust_files() {
-        let Some(room) = path.strip_prefix("src/").and_then(|rest| rest.split(['/', '.']).next()) else { continue };
+        let Some(room) = path.strip_prefix("src/").and_then(|rest| rest.split(['/', '.']).next()) else {
+            continue;
+        };
         let Some(own) = level(room) else { continue };
         // What stands below the tests' heading may use what it likes.
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         for (number, line) in code.lines().enumerate() {
-            let used = line.split("crate::").skip(1).filter_map(|rest| rest.split([':', ';', ' ', '{', '}']).next());
+            let used =
+                line.split("crate::").skip(1).filter_map(|rest| rest.split([':', ';', ' ', '{', '}']).next());
             for used in used {
-                if used != room && level(used).is_some_and(|other| other >= own) && !line.trim_start().starts_with("//") {
+                if used != room
+                    && level(used).is_some_and(|other| other >= own)
+                    && !line.trim_start().starts_with("//")
+                {
                     offenders.push(format!("{path}:{}: `{room}` uses `{used}`", number + 1));
                 }
             }
@@ -106,10 +115,13 @@ fn rooms_use_only_rooms_on_their_left() {
 
 #[test]
 fn the_domain_cannot_fail_on_the_world() {
-    let forbidden = ["std::fs", "std::env", "std::io", "serde", "clap", "tokio", "Utc::now", "Instant", "SystemTime"];
+    let forbidden =
+        ["std::fs", "std::env", "std::io", "serde", "clap", "tokio", "Utc::now", "Instant", "SystemTime"];
     let mut offenders = Vec::new();
     for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with("src/domain/")) {
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             if let Some(word) = forbidden.iter().find(|word| line.contains(*word)) {
                 offenders.push(format!("{path}:{}: {word}", number + 1));
             }
@@ -120,17 +132,19 @@ fn the_domain_cannot_fail_on_the_world() {
 
 #[test]
 fn paths_named_in_documents_exist() {
-    let top: BTreeSet<String> = ["src", "tests", "docs", "example", "benches", "fuzz", "azure-task", ".github", ".ci"]
-        .iter()
-        .map(|name| format!("{name}/"))
-        .collect();
+    let top: BTreeSet<String> =
+        ["src", "tests", "docs", "example", "benches", "fuzz", "azure-task", ".github", ".ci"]
+            .iter()
+            .map(|name| format!("{name}/"))
+            .collect();
     let mut offenders = Vec::new();
     let documents = [root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("CHANGELOG.md")];
     let below_docs = if root().join("docs").exists() { files("docs", "md") } else { Vec::new() };
     for document in documents.into_iter().chain(below_docs) {
         let text = fs::read_to_string(&document).expect("a document");
         for word in text.split('`').skip(1).step_by(2) {
-            let is_path = top.iter().any(|top| word.starts_with(top.as_str())) && !word.contains(['*', ' ', '<', '{', '$']);
+            let is_path = top.iter().any(|top| word.starts_with(top.as_str()))
+                && !word.contains(['*', ' ', '<', '{', '$']);
             if is_path && !root().join(word).exists() {
                 offenders.push(format!("{}: `{word}`", shown(&document)));
             }
