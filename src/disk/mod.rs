@@ -2,4 +2,5 @@
 
 pub mod fingerprint;
 pub mod selection;
+pub mod text;
 pub mod walk;

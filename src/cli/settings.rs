@@ -1,0 +1,272 @@
+//! What was typed, set in the environment and written in the file, made into what it means.
+//!
+//! One place decides who wins: the command line, then `CACHEKEEP_*` variables, then the file, then defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{ColorArg, Common, RoleArg};
+use crate::config::{self, ConfigError, Finding};
+use crate::disk::text::{self, TextError};
+use crate::domain::hint::Hint;
+use crate::domain::scope::Access;
+use crate::domain::spec::{Role, Spec, StoreLocation};
+use crate::domain::unit::Span;
+use crate::platform::{Env, Facts};
+use crate::report::{LogOptions, Verbosity};
+
+/// A configuration file beyond this is none.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// After this long a cache is given up: a job must never hang on an optimization.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What was asked for cannot mean anything.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// There is no configuration and no cache on the command line.
+    #[error("no `{}` in `{}` or above", config::DISCOVERY, .0.display())]
+    NoConfig(PathBuf),
+    /// The configuration cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] TextError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A value on the command line or in the environment is wrong.
+    #[error("{origin}: {problem}")]
+    Value {
+        /// The flag or variable.
+        origin: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A cache that is not declared.
+    #[error("there is no cache `{name}`{}", known.first().map_or(String::new(), |_| format!("; there are: {}", known.join(", "))))]
+    UnknownCache {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Half a cache on the command line.
+    #[error("`--path` and `--key` declare a cache only together")]
+    HalfInline,
+}
+
+impl Hint for SettingsError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            SettingsError::NoConfig(_) => Some(
+                "write one (README.md shows how), name one with `--config`, or declare a cache with `--path` and `--key`"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The declared caches.
+    pub spec: Spec,
+    /// What the configuration says that is hardly meant.
+    pub warnings: Vec<Finding>,
+    /// The checkout.
+    pub workspace: PathBuf,
+    /// What `{temp}` means.
+    pub temp: PathBuf,
+    /// Values of `{var.NAME}`.
+    pub variables: BTreeMap<String, String>,
+    /// Who may read and write what.
+    pub access: Access,
+    /// The ref of the job, as far as it is known.
+    pub git_ref: Option<String>,
+    /// After this long a cache is given up.
+    pub timeout: Duration,
+    /// Threads that pack, unpack and verify.
+    pub workers: usize,
+}
+
+/// Where a configuration was found, before it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file; none where the command line declares the cache.
+    pub config: Option<PathBuf>,
+    /// The folder that stands for the workspace.
+    pub workspace: PathBuf,
+}
+
+/// A flag or, where it was not given, its variable; with the name it is called by in messages.
+fn given<'a>(flag: Option<&'a str>, name: &str, env: &'a Env, variable: &str) -> Option<(String, &'a str)> {
+    flag.map(|value| (format!("--{name}"), value))
+        .or_else(|| env.var(variable).map(|value| (variable.to_owned(), value)))
+}
+
+fn value_error(origin: &str, problem: impl ToString) -> SettingsError {
+    SettingsError::Value { origin: origin.to_owned(), problem: problem.to_string() }
+}
+
+impl Place {
+    /// Finds the configuration: named, or in the working directory and the folders above it.
+    pub fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
+        let absolute = |path: &Path| env.current_dir.join(path);
+        let named = common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
+        let inline = !common.paths.is_empty() || common.key.is_some();
+        let config = if inline {
+            None
+        } else {
+            let found = || {
+                let candidates = env.current_dir.ancestors().map(|folder| folder.join(config::DISCOVERY));
+                candidates.into_iter().find(|path| path.is_file())
+            };
+            Some(named.or_else(found).ok_or_else(|| SettingsError::NoConfig(env.current_dir.clone()))?)
+        };
+        let beside = config.as_deref().and_then(Path::parent).unwrap_or(&env.current_dir);
+        let workspace = common.workspace.clone().or_else(|| env.path("CACHEKEEP_WORKSPACE"));
+        Ok(Place { workspace: workspace.map_or_else(|| beside.to_owned(), |path| absolute(&path)), config })
+    }
+}
+
+impl Settings {
+    /// Reads what was found and puts it together with what was typed.
+    pub fn new(common: &Common, env: &Env, place: Place, facts: &Facts) -> Result<Self, SettingsError> {
+        let (mut spec, mut warnings) = match &place.config {
+            Some(path) => {
+                let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
+                let loaded = config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?;
+                (loaded.spec, loaded.warnings)
+            }
+            None => {
+                let key = common.key.as_deref().filter(|_| !common.paths.is_empty());
+                let key = key.ok_or(SettingsError::HalfInline)?;
+                let loaded = config::inline(&common.paths, key, &common.restore_keys)?;
+                (loaded.spec, loaded.warnings)
+            }
+        };
+        if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
+            spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
+        }
+        if let Some(role) = role(common, env)? {
+            spec.caches.iter_mut().for_each(|cache| cache.role = role);
+        }
+        warnings.extend(config::lint::at_run(&spec, facts.is_trusted));
+        let git_ref = given(common.git_ref.as_deref(), "ref", env, "CACHEKEEP_REF")
+            .map(|(_, name)| name.to_owned())
+            .or_else(|| facts.git_ref.clone());
+        let temp = common.temp.clone().or_else(|| env.path("CACHEKEEP_TEMP"));
+        Ok(Settings {
+            spec,
+            warnings,
+            temp: temp.map_or_else(|| facts.temp.clone(), |path| env.current_dir.join(path)),
+            workspace: place.workspace,
+            variables: variables(common, env)?,
+            access: access(common, env, facts, git_ref.clone()),
+            git_ref,
+            timeout: timeout(common, env)?,
+            workers: workers(common, env)?,
+        })
+    }
+
+    /// Keeps only the caches that were named; none named means all.
+    pub fn select(&mut self, names: &[String]) -> Result<(), SettingsError> {
+        if let Some(unknown) = names.iter().find(|name| self.spec.cache(name).is_none()) {
+            let known = self.spec.caches.iter().map(|cache| cache.name.clone()).collect();
+            return Err(SettingsError::UnknownCache { name: unknown.clone(), known });
+        }
+        if !names.is_empty() {
+            self.spec.caches.retain(|cache| names.contains(&cache.name));
+        }
+        Ok(())
+    }
+
+    /// Whether entries live in a folder that does not outlive this job, for lack of a better place.
+    pub fn store_is_volatile(&self, facts: &Facts) -> bool {
+        self.spec.store == StoreLocation::Auto && facts.is_ci && facts.store_dir.starts_with(&facts.temp)
+    }
+}
+
+fn role(common: &Common, env: &Env) -> Result<Option<Role>, SettingsError> {
+    let from_flag = common.role.map(|role| match role {
+        RoleArg::Writer => Role::Writer,
+        RoleArg::Consumer => Role::Consumer,
+    });
+    match (from_flag, env.var("CACHEKEEP_ROLE")) {
+        (Some(role), _) => Ok(Some(role)),
+        (None, None) => Ok(None),
+        (None, Some("writer")) => Ok(Some(Role::Writer)),
+        (None, Some("consumer")) => Ok(Some(Role::Consumer)),
+        (None, Some(other)) => {
+            Err(value_error("CACHEKEEP_ROLE", format!("`{other}` is neither `writer` nor `consumer`")))
+        }
+    }
+}
+
+/// `NAME=VALUE` from `CACHEKEEP_VARS` (one a line or separated by space), overridden by `--var`.
+fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, SettingsError> {
+    let from_env = env.var("CACHEKEEP_VARS").unwrap_or_default().split_whitespace().map(|v| ("CACHEKEEP_VARS", v));
+    let from_flags = common.vars.iter().map(|v| ("--var", v.as_str()));
+    let mut variables = BTreeMap::new();
+    for (origin, text) in from_env.chain(from_flags) {
+        let problem = || value_error(origin, format!("`{}` is not NAME=VALUE", text.escape_debug()));
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(problem)?;
+        variables.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(variables)
+}
+
+fn access(common: &Common, env: &Env, facts: &Facts, git_ref: Option<String>) -> Access {
+    let pick = |flag: &Option<String>, name: &str, variable: &str, fact: &Option<String>| {
+        given(flag.as_deref(), name, env, variable).map(|(_, value)| value.to_owned()).or_else(|| fact.clone())
+    };
+    let facts = Facts {
+        git_ref,
+        base_ref: pick(&common.base_ref, "base-ref", "CACHEKEEP_BASE_REF", &facts.base_ref),
+        default_ref: pick(&common.default_ref, "default-ref", "CACHEKEEP_DEFAULT_REF", &facts.default_ref),
+        ..facts.clone()
+    };
+    facts.access()
+}
+
+fn timeout(common: &Common, env: &Env) -> Result<Duration, SettingsError> {
+    match (common.timeout, env.var("CACHEKEEP_TIMEOUT")) {
+        (Some(span), _) => Ok(span.0),
+        (None, Some(text)) => {
+            text.parse::<Span>().map(|span| span.0).map_err(|error| value_error("CACHEKEEP_TIMEOUT", error))
+        }
+        (None, None) => Ok(DEFAULT_TIMEOUT),
+    }
+}
+
+fn workers(common: &Common, env: &Env) -> Result<usize, SettingsError> {
+    let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    match (common.workers, env.var("CACHEKEEP_WORKERS")) {
+        (Some(count), _) => Ok(count.into()),
+        (None, Some(text)) => match text.parse() {
+            Ok(count @ 1..=256) => Ok(count),
+            _ => Err(value_error("CACHEKEEP_WORKERS", format!("`{text}` is not a number from 1 to 256"))),
+        },
+        (None, None) => Ok(cores()),
+    }
+}
+
+/// How the log looks: the platform, the terminal, `NO_COLOR` and the flags decide.
+pub fn log_options(common: &Common, env: &Env, facts: &Facts) -> LogOptions {
+    let verbosity = match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
+    };
+    let is_terminal = env.is_terminal && !facts.is_ci && env.var("TERM") != Some("dumb");
+    LogOptions {
+        verbosity,
+        bars: is_terminal,
+        color: match common.color {
+            ColorArg::Always => true,
+            ColorArg::Never => false,
+            ColorArg::Auto => is_terminal && env.var("NO_COLOR").is_none(),
+        },
+    }
+}

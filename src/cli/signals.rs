@@ -1,0 +1,75 @@
+//! Signals: the first one cancels the work and is forwarded to the command of `run`; the second one ends the
+//! process at once, and the next start cleans up.
+
+#![expect(clippy::exit, reason = "a second signal means now")]
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::exit::Exit;
+use crate::command::interrupt::Interrupt;
+
+/// `SIGINT`'s number on every Unix; also what Ctrl-C means on Windows.
+const INTERRUPT: i32 = 2;
+
+fn heard(interrupt: &Interrupt, signal: i32, forward: bool) {
+    if interrupt.signal().is_some() {
+        std::process::exit(Exit::by_signal(signal).0.into());
+    }
+    interrupt.raise(signal);
+    if forward {
+        forward_to_child(interrupt, signal);
+    }
+}
+
+/// Listens from now on.
+#[cfg(unix)]
+pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let _entered = runtime.enter();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let mut stream = signal(kind)?;
+        let interrupt = Arc::clone(interrupt);
+        runtime.spawn(async move {
+            while stream.recv().await.is_some() {
+                // A terminal sends Ctrl-C to the whole foreground group: the child has heard it already.
+                let by_terminal = kind.as_raw_value() == INTERRUPT && is_foreground();
+                heard(&interrupt, kind.as_raw_value(), !by_terminal);
+            }
+        });
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_foreground() -> bool {
+    rustix::termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+#[cfg(unix)]
+fn forward_to_child(interrupt: &Interrupt, signal: i32) {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let pid = interrupt.child().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(signal)) {
+        // A child that is gone needs no signal.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Listens from now on. Windows delivers Ctrl-C to every process of the console: nothing is forwarded.
+#[cfg(not(unix))]
+pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
+    let interrupt = Arc::clone(interrupt);
+    runtime.spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            heard(&interrupt, INTERRUPT, false);
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn forward_to_child(_interrupt: &Interrupt, _signal: i32) {}
