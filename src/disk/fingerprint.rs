@@ -21,22 +21,34 @@ use crate::domain::digest::Sha256Digest;
 /// Read at once when a file is hashed.
 const CHUNK: usize = 256 << 10;
 
-/// A digest of sizes, times and modes: equal trees that nobody touched have equal ones, and it costs a walk.
-///
-/// Times of directories do not count: a file that came and went changes them and nothing else.
-pub fn quick(selections: &[Selection]) -> Result<Sha256Digest, WalkError> {
+/// What a walk tells of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quick {
+    /// A digest of names, sizes, times and modes: a tree that nobody touched has the same one.
+    pub digest: Sha256Digest,
+    /// How many files there are.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Walks a tree. Times of directories do not count: a file that came and went changes them and nothing else.
+pub fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
     let mut hasher = Sha256::new();
+    let (mut files, mut bytes) = (0, 0);
     for selection in selections {
         hasher.update(b"root\0");
         for item in Walk::new(selection) {
             let item = item?;
             hasher.update(line(&item));
             if item.kind == ItemKind::File {
+                files += 1;
+                bytes += item.size;
                 hasher.update(format!("{}.{}\0", item.modified.seconds, item.modified.nanoseconds));
             }
         }
     }
-    Ok(Sha256Digest(hasher.finalize().into()))
+    Ok(Quick { digest: Sha256Digest(hasher.finalize().into()), files, bytes })
 }
 
 /// What an item is, without its times and content.
@@ -187,7 +199,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn digests(root: &Path) -> (Sha256Digest, ContentDigest) {
+    fn digests(root: &Path) -> (Quick, ContentDigest) {
         let selections = [Selection::everything(root)];
         let content = content(&selections, 2, &CancellationToken::new()).expect("read");
         (quick(&selections).expect("walked"), content)

@@ -1,0 +1,229 @@
+//! A declared cache, opened for this job: its roots, its key, its objects.
+
+use std::cell::{OnceCell, RefCell};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::expand::{self, Failure, Inputs, Sources};
+use crate::disk::links::{self, LinksError};
+use crate::disk::objects::{self, LayoutError, ObjectLayout, ObjectsError, VerifiedFiles};
+use crate::disk::selection::{PathRule, Selection, SelectionError, resolve};
+use crate::domain::content_link::WantedObjects;
+use crate::domain::event::Phase;
+use crate::domain::gate::GateReport;
+use crate::domain::hint::Hint;
+use crate::domain::inventory::Inventory;
+use crate::domain::key::{Key, KeyError};
+use crate::domain::spec::CacheSpec;
+use crate::domain::template::{Placeholder, Template};
+use crate::domain::version::{Version, portable_roots};
+
+/// Why a cache cannot be opened or its key not be made. These are faults of the configuration or of the
+/// checkout, never of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A placeholder has no value.
+    #[error("`{template}`: {source}")]
+    Expand {
+        /// The template as written.
+        template: String,
+        /// Why not.
+        source: Failure,
+    },
+    /// The paths make no roots.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// What a key expands to is no key.
+    #[error("`{template}`: {source}")]
+    Key {
+        /// The template as written.
+        template: String,
+        /// Why not.
+        source: KeyError,
+    },
+    /// The content links cannot be read.
+    #[error(transparent)]
+    Links(#[from] LinksError),
+    /// Where objects lie makes no sense.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The objects cannot be read.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
+}
+
+impl Hint for CacheError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            CacheError::Expand { source, .. } => source.hint(),
+            CacheError::Selection(error) => error.hint(),
+            CacheError::Key { .. } | CacheError::Layout(_) => None,
+            CacheError::Links(error) => error.hint(),
+            CacheError::Objects(error) => error.hint(),
+        }
+    }
+}
+
+/// A part of a key: the placeholder, what it became, and what went into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPart {
+    /// The placeholder as written.
+    pub placeholder: String,
+    /// What it became.
+    pub value: String,
+    /// For digests: the files or objects, sorted by name, each with its own digest where it has one.
+    pub inputs: Inputs,
+}
+
+/// The keys of a cache in this job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The primary key.
+    pub key: Key,
+    /// The prefixes to fall back to, in order.
+    pub restore_keys: Vec<Key>,
+    /// What went into the primary key.
+    pub parts: Vec<KeyPart>,
+}
+
+/// A cache, opened.
+pub struct Cache<'a> {
+    /// The job.
+    pub ctx: &'a Context<'a>,
+    /// The declaration.
+    pub spec: &'a CacheSpec,
+    /// Its roots and what of them belongs to it; the first one is `{path}`.
+    pub selections: Vec<Selection>,
+    /// Where its roots lie in an archive, in the same order.
+    pub prefixes: Vec<String>,
+    layout: Option<ObjectLayout>,
+    wanted: OnceCell<WantedObjects>,
+    verified: RefCell<VerifiedFiles>,
+}
+
+impl<'a> Cache<'a> {
+    /// Resolves the paths of a declared cache.
+    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, CacheError> {
+        let rule = |pattern: &crate::domain::spec::PathPattern| {
+            let expanded = expand_one(ctx, &pattern.pattern, &Sources::default())?;
+            // An exclusion may be relative and then counts from every root; an inclusion is from the workspace.
+            let path = if pattern.exclude { expanded } else { below(ctx.workspace, &expanded) };
+            Ok(PathRule { exclude: pattern.exclude, pattern: path })
+        };
+        let rules = spec.paths.iter().map(rule).collect::<Result<Vec<_>, CacheError>>()?;
+        let selections = resolve(&rules)?;
+        let prefixes = portable_roots(&spec.name, selections.len());
+        let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
+        Ok(Cache {
+            ctx,
+            spec,
+            selections,
+            prefixes,
+            layout,
+            wanted: OnceCell::new(),
+            verified: RefCell::new(VerifiedFiles::default()),
+        })
+    }
+
+    /// The cache's name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The first root: what `{path}` means, and where objects and the sentinel lie.
+    pub fn root(&self) -> &Path {
+        &self.selections[0].root
+    }
+
+    /// The version that entries of this cache have.
+    pub fn version(&self) -> Version {
+        Version::of_roots(self.prefixes.iter().map(String::as_str))
+    }
+
+    /// Where objects lie, for a content-addressed cache.
+    pub fn layout(&self) -> Option<&ObjectLayout> {
+        self.layout.as_ref()
+    }
+
+    /// The objects that the content links want; empty for a cache without links.
+    pub fn wanted(&self) -> Result<&WantedObjects, CacheError> {
+        if let Some(wanted) = self.wanted.get() {
+            return Ok(wanted);
+        }
+        let wanted = match &self.spec.links {
+            None => WantedObjects::default(),
+            Some(links) => {
+                let _scanning = self.ctx.start(self.name(), Phase::Scan);
+                let own: Vec<PathBuf> = self.selections.iter().map(|selection| selection.root.clone()).collect();
+                links::scan(self.ctx.workspace, &links.files, &own, &self.ctx.interrupt.cancel)?
+            }
+        };
+        Ok(self.wanted.get_or_init(|| wanted))
+    }
+
+    /// What the cache holds, each object verified. Files that did not change since the last call are not read
+    /// again.
+    pub fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, CacheError> {
+        let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
+        let running = self.ctx.start(self.name(), Phase::Verify);
+        let mut verified = self.verified.borrow_mut();
+        let found = objects::inventory(self.root(), layout, self.ctx.workers, &mut verified, cancel, &running.meter)?;
+        Ok(found)
+    }
+
+    /// Wanted against present.
+    pub fn gate(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), CacheError> {
+        let inventory = self.inventory(cancel)?;
+        Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
+    }
+
+    /// Expands the keys.
+    pub fn keys(&self) -> Result<Keys, CacheError> {
+        let needs_links = |template: &Template| template.placeholders().any(|p| *p == Placeholder::Links);
+        let templates = || std::iter::once(&self.spec.key).chain(&self.spec.restore_keys);
+        let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
+        let sources = Sources { path: None, wanted };
+        let mut all_inputs: Vec<(Placeholder, Inputs)> = Vec::new();
+        let mut made = Vec::new();
+        let mut parts = Vec::new();
+        for template in templates() {
+            let hear = |placeholder: &Placeholder, inputs| all_inputs.push((placeholder.clone(), inputs));
+            let expanded = expand::expand(self.ctx, template, &sources, hear)
+                .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })?;
+            let key = Key::new(expanded.text)
+                .map_err(|source| CacheError::Key { template: template.source().to_owned(), source })?;
+            if made.is_empty() {
+                parts = expanded.parts;
+            }
+            made.push(key);
+        }
+        let part = |(placeholder, value): (Placeholder, String)| {
+            let inputs = all_inputs.iter().find(|(of, _)| *of == placeholder).map(|(_, inputs)| inputs.clone());
+            KeyPart { placeholder: placeholder.to_string(), value, inputs: inputs.unwrap_or_default() }
+        };
+        let restore_keys = made.split_off(1);
+        let key = made.remove(0);
+        Ok(Keys { key, restore_keys, parts: parts.into_iter().map(part).collect() })
+    }
+
+    /// The variables that tell the build where the cache is.
+    pub fn exports(&self) -> Result<Vec<(String, String)>, CacheError> {
+        let sources = Sources { path: Some(self.root()), wanted: None };
+        let export = |(name, template)| Ok((String::clone(name), expand_one(self.ctx, template, &sources)?));
+        self.spec.export.iter().map(export).collect()
+    }
+}
+
+/// A path below the workspace, or the path itself if it is absolute.
+fn below(workspace: &Path, path: &str) -> String {
+    if Path::new(path).is_absolute() { path.to_owned() } else { format!("{}/{path}", workspace.display()) }
+}
+
+/// Fills in a template whose inputs nobody asks for.
+pub fn expand_one(ctx: &Context<'_>, template: &Template, sources: &Sources<'_>) -> Result<String, CacheError> {
+    expand::expand(ctx, template, sources, |_, _| {})
+        .map(|expanded| expanded.text)
+        .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })
+}

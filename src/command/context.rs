@@ -1,0 +1,131 @@
+//! What every command works with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::interrupt::Interrupt;
+use crate::domain::event::{Event, Level, Observer, Phase, Running};
+use crate::domain::scope::Access;
+use crate::domain::spec::{CacheSpec, DiskPolicy};
+use crate::domain::unit::SizeOrShare;
+use crate::platform::{Env, Platform};
+use crate::store::Store;
+
+/// A job: its caches, its place, its store, and who listens.
+pub struct Context<'a> {
+    /// The caches to work on.
+    pub caches: &'a [CacheSpec],
+    /// What is kept free.
+    pub disk: &'a DiskPolicy,
+    /// The checkout.
+    pub workspace: &'a Path,
+    /// What `{temp}` means.
+    pub temp: &'a Path,
+    /// Values of `{var.NAME}`.
+    pub variables: &'a BTreeMap<String, String>,
+    /// The environment, for `{env.NAME}`.
+    pub env: &'a Env,
+    /// Where this runs.
+    pub platform: &'a dyn Platform,
+    /// The ref of the job, for `{ref}`.
+    pub git_ref: Option<&'a str>,
+    /// Who may read and write what.
+    pub access: &'a Access,
+    /// Where entries live.
+    pub store: Arc<dyn Store>,
+    /// Who listens.
+    pub observer: &'a dyn Observer,
+    /// Whether someone wants this to end.
+    pub interrupt: &'a Interrupt,
+    /// What drives the network and the store.
+    pub runtime: Handle,
+    /// The time at which the process started.
+    pub now: DateTime<Utc>,
+    /// Threads that pack, unpack and verify.
+    pub workers: usize,
+    /// After this long a cache is given up.
+    pub timeout: Duration,
+}
+
+impl Context<'_> {
+    /// Says something about a cache.
+    pub fn say(&self, level: Level, cache: &str, text: impl Into<String>) {
+        self.say_with_hint(level, cache, text, None);
+    }
+
+    /// Says something about a cache, with what can be done about it.
+    pub fn say_with_hint(&self, level: Level, cache: &str, text: impl Into<String>, hint: Option<String>) {
+        let cache = Some(cache.to_owned());
+        self.observer.observe(Event::Message { level, cache, text: text.into(), hint });
+    }
+
+    /// Announces long work on a cache; it ends when the returned value is dropped.
+    pub fn start(&self, cache: &str, phase: Phase) -> Running<'_> {
+        Running::start(self.observer, cache, phase)
+    }
+
+    /// Groups what is said until the returned value is dropped.
+    pub fn group(&self, title: &str) -> Group<'_> {
+        self.observer.observe(Event::GroupStarted(title.to_owned()));
+        Group(self.observer)
+    }
+
+    /// What stays free on every volume.
+    pub fn reserve(&self) -> SizeOrShare {
+        self.disk.reserve
+    }
+
+    /// A token that is cancelled by an interruption or when the time for one cache is over; the guard ends the
+    /// watch.
+    pub fn deadline(&self) -> Deadline {
+        let cancel = self.interrupt.cancel.child_token();
+        let (token, timeout) = (cancel.clone(), self.timeout);
+        let watch = self.runtime.spawn(async move {
+            tokio::time::sleep(timeout).await;
+            token.cancel();
+        });
+        Deadline { cancel, watch, timeout }
+    }
+}
+
+/// Ends a group of messages when dropped.
+pub struct Group<'a>(&'a dyn Observer);
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        self.0.observe(Event::GroupFinished);
+    }
+}
+
+/// The time that is left for a cache.
+pub struct Deadline {
+    /// Cancelled when it is over, or by an interruption.
+    pub cancel: CancellationToken,
+    watch: tokio::task::JoinHandle<()>,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// Why work stopped, where this stopped it.
+    pub fn reason(&self, interrupt: &Interrupt) -> Option<String> {
+        if interrupt.signal().is_some() {
+            Some("interrupted".to_owned())
+        } else if self.cancel.is_cancelled() {
+            Some(format!("given up after {} s, the time for one cache", self.timeout.as_secs()))
+        } else {
+            None
+        }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
