@@ -1,0 +1,84 @@
+//! `cachekeep run`: what happens to the command.
+
+use crate::support::project::Project;
+
+const CONFIG: &str = r#"
+[cache.out]
+path = "{workspace}/out"
+key = "out-v1-{os}"
+save = "SAVE"
+export = { OUT = "{path}" }
+"#;
+
+fn project(save: &str) -> Project {
+    Project::new(&CONFIG.replace("SAVE", save))
+}
+
+fn save_result(ran: &crate::support::project::Ran) -> String {
+    ran.json()["caches"][0]["save"]["save-result"].as_str().unwrap_or("none").to_owned()
+}
+
+#[test]
+fn the_command_gets_the_exports_and_its_exit_code_is_returned() {
+    let project = project("success");
+    let ran = project.run(&["run", "--", "sh", "-c", "mkdir -p \"$OUT\" && echo hi > \"$OUT/x\"; exit 7"]).code(7);
+    assert_eq!(project.read("workspace/out/x"), "hi\n");
+    assert!(ran.stderr.contains("out"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_failed_command_saves_only_what_says_always() {
+    for (save, result) in [("success", "none"), ("always", "saved"), ("never", "none")] {
+        let project = project(save);
+        let ran = project.run(&["run", "--json", "--", "sh", "-c", "mkdir -p out && echo hi > out/x; exit 7"]);
+        assert_eq!(save_result(&ran.code(7)), result, "{save}");
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_told_from_one_that_fails() {
+    let project = project("success");
+    let ran = project.run(&["run", "--", "no-such-command-anywhere"]).code(127);
+    assert!(ran.stderr.contains("no-such-command-anywhere"), "{}", ran.stderr);
+    let path = project.write("workspace/plain.txt", "not executable");
+    #[cfg(unix)]
+    project.run(&["run", "--", path.to_str().expect("text")]).code(126);
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_is_forwarded_and_nothing_is_saved() {
+    use std::process::Stdio;
+    let project = project("always");
+    let mut child = project
+        .command()
+        .args(["run", "--", "sh", "-c", "trap 'echo stopped > out/trap; exit 3' TERM; mkdir -p out; echo up > out/up; while :; do sleep 0.05; done"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    while !project.path("workspace/out/up").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = i32::try_from(child.id()).expect("a process number");
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a process"), rustix::process::Signal::TERM)
+        .expect("signaled");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3));
+    assert_eq!(project.read("workspace/out/trap"), "stopped\n");
+    let ran = project.run(&["restore", "--lookup-only", "--json"]).success();
+    assert_eq!(ran.json()["caches"][0]["restore"]["hit"], "none");
+    assert!(project.temporary_things().is_empty());
+}
+
+#[test]
+fn no_failure_of_a_cache_breaks_the_build() {
+    let project = Project::new(&CONFIG.replace("SAVE", "success"));
+    // The store's place is taken by a file.
+    let store = project.write("not-a-directory", "");
+    let location = format!("file://{}", store.to_str().expect("text"));
+    let ran = project.run(&["--store", &location, "run", "--", "sh", "-c", "mkdir -p out; echo hi > out/x"]).success();
+    assert!(ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert_eq!(project.read("workspace/out/x"), "hi\n");
+    project.run(&["--store", &location, "save", "--required"]).code(1);
+}

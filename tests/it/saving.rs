@@ -1,0 +1,127 @@
+//! Saving: one result for every case, and what other scopes see of it.
+
+use std::fs;
+
+use crate::support::project::{Project, Ran};
+use crate::support::tree::snapshot;
+
+const CONFIG: &str = r#"
+[cache.out]
+path = "{workspace}/out"
+key = "out-{var.generation}"
+restore-keys = ["out-"]
+"#;
+
+fn project() -> Project {
+    let project = Project::new(CONFIG);
+    project.write("workspace/out/a/file", "one");
+    project
+}
+
+fn on(project: &Project, reference: &str, arguments: &[&str]) -> Ran {
+    let mut all = vec!["--json", "--ref", reference, "--default-ref", "main"];
+    all.extend(arguments);
+    project.run(&all)
+}
+
+#[track_caller]
+fn saves(ran: &Ran, result: &str) {
+    assert_eq!(ran.json()["caches"][0]["save"]["save-result"], result, "{}", ran.stderr);
+}
+
+#[track_caller]
+fn hits(ran: &Ran, hit: &str) {
+    assert_eq!(ran.json()["caches"][0]["restore"]["hit"], hit, "{}", ran.stderr);
+}
+
+#[test]
+fn the_first_save_wins_and_later_ones_learn_it() {
+    let project = project();
+    saves(&on(&project, "main", &["--var", "generation=1", "save"]), "saved");
+    saves(&on(&project, "main", &["--var", "generation=1", "save"]), "exists");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
+}
+
+#[test]
+fn what_was_restored_and_not_changed_is_not_saved_again() {
+    let project = project();
+    on(&project, "main", &["--var", "generation=1", "save"]).success();
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    hits(&on(&project, "main", &["--var", "generation=2", "restore"]), "partial");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "unchanged");
+    // The same bytes written again have another time and the same content.
+    project.write("workspace/out/a/file", "one");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "unchanged");
+    project.write("workspace/out/a/file", "two");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
+}
+
+#[test]
+fn a_consumer_never_saves() {
+    let project = project();
+    saves(&on(&project, "main", &["--var", "generation=1", "--role", "consumer", "save"]), "denied-mode");
+    on(&project, "main", &["--var", "generation=1", "--role", "consumer", "save", "--required"]).code(1);
+}
+
+#[test]
+fn a_pull_request_reads_the_default_branch_and_never_the_other_way_round() {
+    let project = project();
+    saves(&on(&project, "refs/pull/7/merge", &["--var", "generation=1", "save"]), "saved");
+    hits(&on(&project, "main", &["--var", "generation=1", "restore", "--lookup-only"]), "none");
+    hits(&on(&project, "refs/pull/8/merge", &["--var", "generation=1", "restore", "--lookup-only"]), "none");
+    hits(&on(&project, "refs/pull/7/merge", &["--var", "generation=1", "restore", "--lookup-only"]), "exact");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
+    hits(&on(&project, "refs/pull/8/merge", &["--var", "generation=2", "restore", "--lookup-only"]), "exact");
+    // What everyone can read need not be saved once more.
+    saves(&on(&project, "refs/pull/8/merge", &["--var", "generation=2", "save"]), "exists");
+}
+
+#[test]
+fn a_restore_merges_without_deleting_and_the_entry_wins() {
+    let project = project();
+    on(&project, "main", &["--var", "generation=1", "save"]).success();
+    project.write("workspace/out/a/file", "changed");
+    project.write("workspace/out/b/mine", "kept");
+    hits(&on(&project, "main", &["--var", "generation=1", "restore"]), "exact");
+    assert_eq!(project.read("workspace/out/a/file"), "one");
+    assert_eq!(project.read("workspace/out/b/mine"), "kept");
+    assert!(project.temporary_things().is_empty());
+}
+
+#[test]
+fn a_corrupt_entry_is_a_miss_with_a_reason_and_is_replaced_by_the_next_save() {
+    let project = project();
+    on(&project, "main", &["--var", "generation=1", "save"]).success();
+    let entry = entry_of(&project);
+    let mut bytes = fs::read(&entry).expect("an entry");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&entry, bytes).expect("written");
+    project.write("workspace/out/a/file", "mine");
+    let before = snapshot(&project.path("workspace/out"));
+    let ran = on(&project, "main", &["--var", "generation=1", "restore"]).success();
+    hits(&ran, "none");
+    let reason = ran.json()["caches"][0]["restore"]["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(!reason.is_empty() && ran.stderr.contains("warning"), "{reason}\n{}", ran.stderr);
+    assert_eq!(snapshot(&project.path("workspace/out")), before);
+    on(&project, "main", &["--var", "generation=1", "restore", "--required"]).code(1);
+    saves(&on(&project, "main", &["--var", "generation=1", "save"]), "saved");
+    hits(&on(&project, "main", &["--var", "generation=1", "restore"]), "exact");
+}
+
+/// The only entry in the default store.
+fn entry_of(project: &Project) -> std::path::PathBuf {
+    fn find(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                find(&entry.path(), found);
+            } else if entry.path().to_string_lossy().ends_with(".tar.zst") {
+                found.push(entry.path());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    find(&project.path("home"), &mut found);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
