@@ -1,11 +1,15 @@
 //! CIDs of a deterministic stream equal those that npm's `ipfs-car` and `ipfs-unixfs-importer` make of it.
 //!
-//! `tests/peer/unixfs/make-vectors.mjs` describes the stream and made the vectors.
+//! `tests/peer/unixfs/stream.mjs` describes the stream, `make-vectors.mjs` and `make-cars.mjs` beside it made the data.
+#![expect(clippy::disallowed_methods, reason = "tests write the files that they check")]
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
-use cachekeep::disk::unixfs::{Builder, Candidates, Layout, Leaves, Profile, Root};
+use cachekeep::disk::unixfs::proof::Proof;
+use cachekeep::disk::unixfs::{self, BlockId, Builder, Candidates, Layout, Leaves, Profile, Root, car};
 use cachekeep::domain::digest::{Algorithm, CidCodec, ObjectId};
+use tokio_util::sync::CancellationToken;
 
 const VECTORS: &str = include_str!("fixtures/unixfs/vectors.tsv");
 const PERIOD: usize = 1_048_573;
@@ -17,7 +21,7 @@ fn block() -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        state as u8
+        state.to_le_bytes()[0]
     };
     (0..PERIOD).map(step).collect()
 }
@@ -66,8 +70,11 @@ fn profiles_equal_the_encoders_of_the_field() {
     let mut candidates = Candidates::new(&all);
     let mut pushed = 0;
     for (bytes, vectors) in by_bytes {
-        let wanted: Vec<Profile> =
-            all.iter().copied().filter(|profile| vectors.iter().any(|v| v.profile == profile.name())).collect();
+        let wanted: Vec<Profile> = all
+            .iter()
+            .copied()
+            .filter(|profile| vectors.iter().any(|v| v.profile == profile.name()))
+            .collect();
         if wanted.len() < all.len() {
             // Only the first profile goes beyond a gibibyte.
             let mut builder = Builder::new(wanted[0].layout());
@@ -98,7 +105,7 @@ fn profiles_equal_the_encoders_of_the_field() {
 /// Pushes the bytes of the stream from one offset to another.
 fn push(mut take: impl FnMut(&[u8]), block: &[u8], mut from: u64, to: u64) {
     while from < to {
-        let start = (from % PERIOD as u64) as usize;
+        let start = usize::try_from(from % PERIOD as u64).expect("below the period");
         let end = PERIOD.min(start + usize::try_from(to - from).expect("less than memory"));
         take(&block[start..end]);
         from += (end - start) as u64;
@@ -120,4 +127,46 @@ fn deep_trees_equal_the_encoders_of_the_field_whatever_the_pieces() {
         checked += 1;
     }
     assert_eq!(checked, 207);
+}
+
+const TRICKLE: (&str, &[u8]) =
+    ("QmVAt2RR8fQMmCKNeFvbCEEntNWxDrSbKvYmW3QhgFJT7c", include_bytes!("fixtures/unixfs/trickle.car"));
+const REPEATED: &str = "bafybeibmzaw4rrjmy6qm36txu4ndgqtfn22rlyhd63cz6ptisrfniokuta";
+
+fn root_of(cid: &str) -> BlockId {
+    let (codec, digest) = ObjectId::new(Algorithm::Cid, cid).expect(cid).cid().expect("a CID");
+    BlockId { codec, digest }
+}
+
+#[test]
+fn cars_of_the_field_give_the_file() {
+    let sample = &block()[..3000];
+    let repeated: Vec<u8> = sample[..100].iter().copied().cycle().take(3000).collect();
+    let once: &[u8] = include_bytes!("fixtures/unixfs/repeated-once.car");
+    let again: &[u8] = include_bytes!("fixtures/unixfs/repeated-again.car");
+    for (cid, car, content) in
+        [(TRICKLE.0, TRICKLE.1, sample), (REPEATED, once, &repeated), (REPEATED, again, &repeated)]
+    {
+        let mut output = Cursor::new(Vec::new());
+        let bytes = car::unpack(&mut &car[..], root_of(cid), &mut output, 3000, &CancellationToken::new());
+        assert_eq!(bytes.expect(cid), 3000);
+        assert_eq!(output.get_ref(), content);
+    }
+}
+
+#[test]
+fn a_tree_of_no_profile_is_proven_by_its_inner_blocks() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("object");
+    std::fs::write(&path, &block()[..3000]).expect("written");
+    let cancel = CancellationToken::new();
+    let root = root_of(TRICKLE.0).digest;
+    assert_eq!(unixfs::matches(&path, &root, &cancel).expect("readable"), None);
+    Proof::read_from(&mut &TRICKLE.1[..])
+        .expect("a CAR")
+        .check(&path, &root, &cancel)
+        .expect("the right file");
+    std::fs::write(&path, &block()[..2999]).expect("written");
+    let shorter = Proof::read_from(&mut &TRICKLE.1[..]).expect("a CAR").check(&path, &root, &cancel);
+    assert!(shorter.is_err());
 }

@@ -202,7 +202,8 @@ impl Chunker {
 fn wrapped_leaf(chunk: &[u8]) -> Link {
     let content_bytes = chunk.len() as u64;
     let (prefix, suffix) = encode::leaf_frame(TYPE_FILE, content_bytes);
-    let digest = Sha256::new().chain_update(&prefix).chain_update(chunk).chain_update(&suffix).finalize().into();
+    let digest =
+        Sha256::new().chain_update(&prefix).chain_update(chunk).chain_update(&suffix).finalize().into();
     let dag_bytes = content_bytes + (prefix.len() + suffix.len()) as u64;
     Link { codec: CidCodec::DagPb, digest, content_bytes, dag_bytes }
 }

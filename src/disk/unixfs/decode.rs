@@ -172,13 +172,13 @@ mod tests {
     use crate::domain::digest::CidCodec;
 
     fn links(sizes: &[u64]) -> Vec<Link> {
-        let link = |(index, size): (usize, &u64)| Link {
+        let link = |(index, size): (u8, &u64)| Link {
             codec: if index % 2 == 0 { CidCodec::Raw } else { CidCodec::DagPb },
-            digest: [index as u8; 32],
+            digest: [index; 32],
             content_bytes: *size,
             dag_bytes: size + 14,
         };
-        sizes.iter().enumerate().map(link).collect()
+        (0..).zip(sizes).map(link).collect()
     }
 
     #[test]
@@ -197,8 +197,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_in_full_is_refused() {
-        let leaf = |inner: &[u8]| [&[0x0a, inner.len() as u8], inner].concat();
-        let link = |inner: &[u8]| [&[0x12, inner.len() as u8], inner, &[0x0a, 4, 8, 2, 0x20, 1]].concat();
+        let short = |inner: &[u8]| u8::try_from(inner.len()).unwrap();
+        let leaf = |inner: &[u8]| [&[0x0a, short(inner)], inner].concat();
+        let link = |inner: &[u8]| [&[0x12, short(inner)], inner, &[0x0a, 4, 8, 2, 0x20, 1]].concat();
         let cid = [&[0x0a, 36][..], &encode::CID_V1_RAW, &[7; 32]].concat();
         assert!(parse(&link(&cid)).is_ok());
         for (bytes, why) in [

@@ -136,9 +136,10 @@ pub enum DagError {
 impl Hint for DagError {
     fn hint(&self) -> Option<String> {
         match self {
-            DagError::Unexpected { expected: Some(_), .. } => {
-                Some("ask the gateway for a CAR in depth-first order: `application/vnd.ipld.car; order=dfs`".into())
-            }
+            DagError::Unexpected { expected: Some(_), .. } => Some(
+                "ask the gateway for a CAR in depth-first order: `application/vnd.ipld.car; order=dfs`"
+                    .into(),
+            ),
             DagError::WrongHash(_) | DagError::Incomplete(_) | DagError::NotCar(_) => {
                 Some("the mirror gave wrong or too few bytes: try another".into())
             }

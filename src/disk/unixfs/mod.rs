@@ -14,12 +14,12 @@
 #![expect(clippy::disallowed_methods, reason = "the disk room reads the files that it verifies")]
 
 mod builder;
-
+pub mod car;
 mod decode;
 mod encode;
 mod error;
 mod profile;
-
+pub mod proof;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -73,5 +73,7 @@ pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io
     Ok(None)
 }
 
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod tests;

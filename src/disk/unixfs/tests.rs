@@ -103,3 +103,16 @@ fn all_profiles_at_once_give_what_each_gives_alone() {
         assert_eq!(root, root_of(profile, &content), "{profile}");
     }
 }
+
+#[test]
+fn builders_agree_with_trees_built_from_whole_rows() {
+    let content = content(3000);
+    for (bytes, width) in
+        [(1, 2), (100, 3), (101, 2), (900, 3), (901, 3), (1600, 4), (3000, 2), (3000, 29), (3000, 30)]
+    {
+        let dag = sample::Dag::balanced(&content[..bytes], 100, width, Leaves::Raw);
+        let mut builder = Builder::new(Layout::new(100, width, Leaves::Raw));
+        builder.push(&content[..bytes]);
+        assert!(builder.finish().names(dag.root.codec, &dag.root.digest), "{bytes} {width}");
+    }
+}

@@ -2,8 +2,7 @@
 //
 //     cd tests/peer/unixfs && npm ci && npm run vectors
 //
-// The stream: a block of 1 048 573 bytes (the greatest prime below 1 MiB, so that no two chunks are alike) repeated for
-// ever. The block is made by xorshift32 (shifts 13, 17, 5; seed 0x9e3779b9): step, then take the lowest byte of the state.
+// stream.mjs describes the stream.
 
 import { createFileEncoderStream } from 'ipfs-car'
 import * as ipld from '@ipld/unixfs'
@@ -14,27 +13,17 @@ import { importByteStream } from 'ipfs-unixfs-importer'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { balanced } from 'ipfs-unixfs-importer/layout'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { PERIOD, block } from './stream.mjs'
 
 const KIB = 1024
 const MIB = 1024 * KIB
-const PERIOD = 1048573
 
-const block = (() => {
-  const bytes = new Uint8Array(PERIOD)
-  let state = 0x9e3779b9 | 0
-  for (let i = 0; i < PERIOD; i++) {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    bytes[i] = state & 0xff
-  }
-  return bytes
-})()
+const bytes = block()
 
 // Pieces never line up with chunks. Copies, because encoders may keep what they are given.
 function * stream (length) {
   while (length > 0) {
-    const piece = block.slice(0, Math.min(length, PERIOD))
+    const piece = bytes.slice(0, Math.min(length, PERIOD))
     length -= piece.length
     yield piece
   }
@@ -121,7 +110,7 @@ for (const links of [2, 3, 4]) {
 }
 
 writeFileSync('../../fixtures/unixfs/vectors.tsv', [
-  '# CIDs of the stream that tests/peer/unixfs/make-vectors.mjs describes, made by it:',
+  '# CIDs of the stream that tests/peer/unixfs/stream.mjs describes, made by make-vectors.mjs beside it:',
   '#   cd tests/peer/unixfs && npm ci && npm run vectors',
   `# ${IPFS_CAR} (@ipld/unixfs@${version('@ipld/unixfs')}), ${IMPORTER}, @ipld/dag-pb@${version('@ipld/dag-pb')}`,
   '# profile, bytes per chunk, links per node, leaves, bytes of the stream, CID, encoder',
