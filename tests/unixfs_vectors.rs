@@ -1,6 +1,7 @@
 //! CIDs of a deterministic stream equal those that npm's `ipfs-car` and `ipfs-unixfs-importer` make of it.
 //!
-//! `tests/peer/unixfs/stream.mjs` describes the stream, `make-vectors.mjs` and `make-cars.mjs` beside it made the data.
+//! `tests/peer/unixfs/stream.mjs` describes the stream, `make-vectors.mjs` and `make-cars.mjs` beside it made
+//! the data.
 #![expect(clippy::disallowed_methods, reason = "tests write the files that they check")]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Builders: from a stream of bytes to the root of its tree, with no more memory than a chunk and one row of links per
-//! level.
+//! Builders: from a stream of bytes to the root of its tree, with no more memory than a chunk and one row of
+//! links per level.
 
 use sha2::{Digest as _, Sha256};
 
@@ -146,7 +146,8 @@ struct Chunker {
 enum Form {
     /// Hashed as it comes.
     Raw(Sha256),
-    /// Kept until it is whole: a wrapped leaf begins with its length, which the last one does not know before.
+    /// Kept until it is whole: a wrapped leaf begins with its length, which the last one does not know
+    /// before.
     Wrapped(Vec<u8>),
 }
 
@@ -239,8 +240,8 @@ impl Tree {
         self.push(level + 1, link);
     }
 
-    /// All leaves are equally far from the root: what is left in a row becomes a node, even if it is one link, unless
-    /// it is the whole tree.
+    /// All leaves are equally far from the root: what is left in a row becomes a node, even if it is one
+    /// link, unless it is the whole tree.
     fn finish(mut self) -> Link {
         let mut level = 0;
         loop {

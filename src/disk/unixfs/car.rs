@@ -1,9 +1,9 @@
 //! CAR streams (version 1): every block verified as it comes, and none missing at the end.
 //!
-//! A gateway may end a response early and still have answered 200, so a stream is complete only when every block that the
-//! root leads to has come. Blocks are taken in depth-first order, which gateways send (`order=dfs`), with or without
-//! repetitions of blocks that came before; so the file is written as the stream is read, and nothing is kept but where in
-//! the file each block's content lies.
+//! A gateway may end a response early and still have answered 200, so a stream is complete only when every
+//! block that the root leads to has come. Blocks are taken in depth-first order, which gateways send
+//! (`order=dfs`), with or without repetitions of blocks that came before; so the file is written as the
+//! stream is read, and nothing is kept but where in the file each block's content lies.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -25,10 +25,11 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// Bytes copied at once where content repeats.
 const COPY_BYTES: u64 = 1024 * 1024;
 
-/// Reads a CAR of exactly the blocks below `root` and writes the file that they are to `output`, from its beginning.
+/// Reads a CAR of exactly the blocks below `root` and writes the file that they are to `output`, from its
+/// beginning.
 ///
-/// Gives the bytes of the file. `output` must be empty; it is read where content repeats. Nothing is written for a root that
-/// stands for more than `max_bytes`. On any error, what was written is worthless.
+/// Gives the bytes of the file. `output` must be empty; it is read where content repeats. Nothing is written
+/// for a root that stands for more than `max_bytes`. On any error, what was written is worthless.
 pub fn unpack<O: Read + Write + Seek>(
     input: &mut dyn Read,
     root: BlockId,

@@ -1,10 +1,10 @@
-//! The bytes of dag-pb blocks and CIDs, as the encoders of the field write them: protobuf by hand, for the two messages
-//! that there are.
+//! The bytes of dag-pb blocks and CIDs, as the encoders of the field write them: protobuf by hand, for the
+//! two messages that there are.
 //!
-//! In a dag-pb node the links (field 2) come before the data (field 1). A link has its hash (1), its name (2), which is
-//! empty and still present, and its `Tsize` (3): the bytes of all blocks below it, protobuf included. The data is a `UnixFS`
-//! message: type (1), for a leaf its bytes (2, left out if there are none), file size (3) and, one by one, the content
-//! bytes of every link (4).
+//! In a dag-pb node the links (field 2) come before the data (field 1). A link has its hash (1), its name
+//! (2), which is empty and still present, and its `Tsize` (3): the bytes of all blocks below it, protobuf
+//! included. The data is a `UnixFS` message: type (1), for a leaf its bytes (2, left out if there are none),
+//! file size (3) and, one by one, the content bytes of every link (4).
 
 use crate::domain::digest::CidCodec;
 

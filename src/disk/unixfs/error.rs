@@ -118,7 +118,7 @@ pub enum DagError {
     #[error("the CAR ends before block {0}")]
     Incomplete(BlockId),
     /// A CAR has another block than the one that comes next.
-    #[error("the CAR has block {found} where {} comes next", .expected.map_or("nothing".to_owned(), |block| block.to_string()))]
+    #[error("the CAR has block {found} where {} comes next", .expected.map_or("nothing".into(), |b| b.to_string()))]
     Unexpected {
         /// The block that is there.
         found: BlockId,

@@ -1,13 +1,13 @@
-//! CIDs of `UnixFS` files: what a file's root block would be under each way of building it that is in use, proofs for
-//! files built in any other way, and CAR streams.
+//! CIDs of `UnixFS` files: what a file's root block would be under each way of building it that is in use,
+//! proofs for files built in any other way, and CAR streams.
 //!
-//! A CID of codec raw is the plain SHA-256 of a file and needs none of this. One of codec dag-pb names the root block
-//! of a tree over the file's chunks, and how the tree was built is not written in the CID. Verifying is a ladder,
-//! cheapest rung first:
+//! A CID of codec raw is the plain SHA-256 of a file and needs none of this. One of codec dag-pb names the
+//! root block of a tree over the file's chunks, and how the tree was built is not written in the CID.
+//! Verifying is a ladder, cheapest rung first:
 //!
 //! 1. [`matches()`] rebuilds the tree under every [`Profile`]: nothing but the file is needed.
-//! 2. [`proof::prove`] fetches the inner blocks of the tree, which say how it was built, and checks the file against them;
-//!    the [`proof::Proof`] can be kept and checked again offline.
+//! 2. [`proof::prove`] fetches the inner blocks of the tree, which say how it was built, and checks the file
+//!    against them; the [`proof::Proof`] can be kept and checked again offline.
 //! 3. [`car::unpack`] reads a whole CAR stream, every block verified and none missing, into a file.
 //!
 //! While bytes still arrive, [`Candidates`] (or [`Builder`], for one layout) takes them as they come.
@@ -36,11 +36,13 @@ pub use profile::{Layout, Leaves, Profile};
 /// Bytes read at once: a few chunks, so that a file costs few system calls and little memory.
 const READ_BYTES: usize = 1024 * 1024;
 
-/// The profile under which the file's root block is a dag-pb block of this digest, or `None` where no profile fits.
+/// The profile under which the file's root block is a dag-pb block of this digest, or `None` where no profile
+/// fits.
 ///
-/// The profiles with the same chunks and leaves share a pass over the file; the likelier pass comes first. At most two
-/// passes are made, and none that cannot match a file of this length: a file of one raw chunk has no dag-pb block, even
-/// if its own SHA-256 is the digest (a file that *is* the root block does not hold the content the block stands for).
+/// The profiles with the same chunks and leaves share a pass over the file; the likelier pass comes first. At
+/// most two passes are made, and none that cannot match a file of this length: a file of one raw chunk has no
+/// dag-pb block, even if its own SHA-256 is the digest (a file that *is* the root block does not hold the
+/// content the block stands for).
 ///
 /// Errors are those of reading, and [`ErrorKind::Interrupted`] when cancelled.
 pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io::Result<Option<Profile>> {

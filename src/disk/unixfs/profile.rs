@@ -56,7 +56,8 @@ impl Layout {
 /// A layout that people use, likeliest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// 1 MiB chunks, 1024 links, raw leaves: `ipfs-car` from 1.0, Helia, w3up, Kubo from 0.40 when asked for it.
+    /// 1 MiB chunks, 1024 links, raw leaves: `ipfs-car` from 1.0, Helia, w3up, Kubo from 0.40 when asked for
+    /// it.
     UnixfsV1_2025,
     /// 1 MiB chunks, 174 links, raw leaves: Kubo's `test-cid-v1`. Equal to the above up to 174 MiB.
     TestCidV1,
@@ -81,8 +82,8 @@ impl Profile {
 
     /// The profiles in the order to try them, those of one pass over a file together.
     ///
-    /// The first pass hashes every byte once. The second hashes it twice, which still costs less than reading a large
-    /// file a third time, and it is rarely needed.
+    /// The first pass hashes every byte once. The second hashes it twice, which still costs less than reading
+    /// a large file a third time, and it is rarely needed.
     pub fn passes() -> [&'static [Profile]; 2] {
         [&[Profile::UnixfsV1_2025, Profile::TestCidV1], &[Profile::KuboCidV1, Profile::UnixfsV0_2015]]
     }

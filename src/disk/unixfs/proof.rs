@@ -1,11 +1,12 @@
 //! Proofs: the inner blocks of a file's tree, which tie the file to its CID however the tree was built.
 //!
-//! Inner blocks say which bytes of the file each block below them holds, and its hash. So no leaf needs to be fetched: it
-//! is hashed from the file, bare or wrapped as encoders wrap leaves. The blocks that were fetched are the proof. It is
-//! small (about 50 bytes per chunk), and with it the file can be checked again without a network.
+//! Inner blocks say which bytes of the file each block below them holds, and its hash. So no leaf needs to be
+//! fetched: it is hashed from the file, bare or wrapped as encoders wrap leaves. The blocks that were fetched
+//! are the proof. It is small (about 50 bytes per chunk), and with it the file can be checked again without a
+//! network.
 //!
-//! A proof is kept as a CAR of version 1 that has the inner blocks only. It is not trusted when it is read back: all it
-//! says follows from hashes, beginning with the CID that the caller knows.
+//! A proof is kept as a CAR of version 1 that has the inner blocks only. It is not trusted when it is read
+//! back: all it says follows from hashes, beginning with the CID that the caller knows.
 #![expect(clippy::disallowed_methods, reason = "the disk room reads the files that it verifies")]
 
 use std::collections::HashMap;
@@ -36,10 +37,11 @@ pub struct Proof {
     bytes: usize,
 }
 
-/// Checks a file against the dag-pb block `root` and all below it; `fetch` gets the inner blocks from anywhere, in
-/// `?format=raw`, and need not check them.
+/// Checks a file against the dag-pb block `root` and all below it; `fetch` gets the inner blocks from
+/// anywhere, in `?format=raw`, and need not check them.
 ///
-/// The file is read once, and each block is fetched once. Gives the proof with which [`Proof::check`] needs no network.
+/// The file is read once, and each block is fetched once. Gives the proof with which [`Proof::check`] needs
+/// no network.
 pub fn prove(
     path: &Path,
     root: &[u8; 32],

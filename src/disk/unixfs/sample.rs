@@ -132,7 +132,8 @@ fn inner(blocks: &mut HashMap<[u8; 36], Vec<u8>>, links: &[Link]) -> Link {
     }
 }
 
-/// A node with bytes of its own before one raw leaf, with a mode, and fields in an order that no encoder writes.
+/// A node with bytes of its own before one raw leaf, with a mode, and fields in an order that no encoder
+/// writes.
 fn with_data(blocks: &mut HashMap<[u8; 36], Vec<u8>>, piece: &[u8]) -> Link {
     let (own, rest) = piece.split_at(piece.len() / 2);
     let below = leaf(blocks, rest, Leaves::Raw, TYPE_RAW);
