@@ -4,3 +4,4 @@ pub mod fingerprint;
 pub mod selection;
 pub mod text;
 pub mod walk;
+pub mod unixfs;
