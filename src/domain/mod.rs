@@ -21,6 +21,7 @@ pub mod inventory;
 pub mod sentinel;
 
 pub mod spec;
+pub mod trim;
 
 pub mod event;
 pub mod hint;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::digest::Algorithm;
 use super::template::Template;
+use super::trim::TrimPolicy;
 use super::unit::SizeOrShare;
 
 /// A whole `cachekeep.toml`.
@@ -55,6 +56,8 @@ pub struct CacheSpec {
     pub links: Option<LinksSpec>,
     /// What fills it when it is cold.
     pub seed: Option<SeedSpec>,
+    /// How its folder is kept small before a save.
+    pub trim: Option<TrimPolicy>,
 }
 
 /// A root, a glob below a root, or an exclusion from them.
@@ -95,6 +98,8 @@ pub struct LinksSpec {
     pub files: Vec<String>,
     /// Where an object lies below the cache's root, with `{ALGO}`, `{algo}` and `{hash}`.
     pub object: Template,
+    /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`.
+    pub mirrors: Vec<Template>,
 }
 
 /// What fills a cold cache.

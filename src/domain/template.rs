@@ -110,9 +110,12 @@ impl fmt::Display for Placeholder {
     }
 }
 
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Piece {
+pub enum Piece {
+    /// Text that stands for itself, its braces already single.
     Literal(String),
+    /// What is filled in.
     Placeholder(Placeholder),
 }
 
@@ -201,6 +204,11 @@ impl Template {
     /// The text as it was written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Its parts in order; no two literals follow each other.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
     /// The placeholders in it, in order.

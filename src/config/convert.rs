@@ -1,0 +1,274 @@
+//! From raw structs to the domain. Parts that are wrong are reported and left out.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use toml::Spanned;
+
+use super::file::{self, File};
+use super::findings::{Findings, Text, placeless};
+use super::lint;
+use super::placeholders::{Field, template};
+use crate::domain::digest::{Algorithm, ObjectId};
+use crate::domain::spec::{
+    CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
+};
+use crate::domain::template::Template;
+use crate::domain::trim::{TrimPolicy, TrimUnits};
+use crate::domain::unit::UnitError;
+
+/// Where objects lie if the configuration does not say: where `ExternalData` of `CMake` looks for them.
+pub(super) const OBJECT: &str = "{ALGO}/{hash}";
+
+/// A value with its place.
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) place: Range<usize>,
+}
+
+/// A cache whose parts still know their places, for the rules between caches.
+pub(super) struct Draft {
+    pub(super) spec: CacheSpec,
+    pub(super) name: Range<usize>,
+    pub(super) paths: Vec<Placed<PathPattern>>,
+    pub(super) export: Vec<Placed<String>>,
+}
+
+/// Converts a whole file; with an error among the findings, the result is incomplete.
+pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
+    let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
+    let disk = file.disk.reserve.and_then(|text| unit(&text, findings));
+    let drafts: Vec<Draft> =
+        file.cache.into_iter().filter_map(|(name, raw)| cache(&name, raw, findings)).collect();
+    lint::across(&drafts, findings);
+    Spec {
+        store,
+        caches: drafts.into_iter().map(|draft| draft.spec).collect(),
+        disk: disk.map_or_else(DiskPolicy::default, |reserve| DiskPolicy { reserve }),
+    }
+}
+
+fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
+    match parse_store(text.get_ref()) {
+        Ok(store) => store,
+        Err((message, cure)) => {
+            findings.error(&text.span(), message).cure(cure);
+            StoreLocation::Auto
+        }
+    }
+}
+
+fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
+    const FORMS: &str = "write `auto`, or `file:///` and an absolute path";
+    let no = |message: String| Err((message, FORMS.to_owned()));
+    if text == "auto" {
+        return Ok(StoreLocation::Auto);
+    }
+    let Some(rest) = text.strip_prefix("file:") else {
+        return match text.split_once(':') {
+            Some((scheme @ ("s3" | "az" | "gs" | "http" | "https"), _)) => {
+                no(format!("a store at `{scheme}:` is not supported by this version"))
+            }
+            _ if text.starts_with('/') => Err((
+                format!("`{text}` is not a store"),
+                format!("write `file://{text}`; a folder is given as a URL"),
+            )),
+            _ => no(format!("`{text}` is not a store")),
+        };
+    };
+    let path = match rest.strip_prefix("//") {
+        Some(absolute) if absolute.starts_with('/') => absolute,
+        Some(named) if named.starts_with("localhost/") => &named["localhost".len()..],
+        _ => {
+            let path = rest.trim_start_matches("//").trim_start_matches("./");
+            return Err((
+                format!("`{text}` is relative, and jobs start in different folders"),
+                format!("write `file:///` and an absolute path that ends in `{path}`"),
+            ));
+        }
+    };
+    if path.contains(['{', '}']) {
+        return no(format!("`{text}` has a placeholder, and stores take none"));
+    }
+    let Some(path) = percent_decoded(path) else {
+        return no(format!("`{text}` has a `%` that is not followed by two hexadecimal digits of UTF-8"));
+    };
+    if path.trim_matches('/').is_empty() || path.split('/').any(|part| part == "..") || path.contains('\0') {
+        return no(format!("`{text}` names no folder for a store"));
+    }
+    // `file:///C:/cache` is `C:/cache` on Windows, and an odd but legal folder elsewhere.
+    let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
+    Ok(StoreLocation::Directory(PathBuf::from(if drive { &path[1..] } else { &path[..] })))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes().iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(*rest.next()?).to_digit(16);
+        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -> Option<T> {
+    match text.get_ref().parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            findings.error(&text.span(), error.to_string());
+            None
+        }
+    }
+}
+
+/// Converts one cache; `None` where its name or key is wrong, so that nothing builds on it.
+pub(super) fn cache(name: &Text, raw: file::Cache, findings: &mut Findings<'_>) -> Option<Draft> {
+    let named = lint::names::cache(name, findings);
+    let field = Field::Key { links: raw.links.is_some() };
+    let key = lint::keys::key(&raw.key, field, findings);
+    let restore_keys = lint::keys::restore_keys(&raw.restore_keys, field, key.as_ref(), findings);
+    let paths = paths(name, raw.path, raw.paths, findings);
+    let links = raw.links.and_then(|links| self::links(links, findings));
+    let seed = raw.seed.and_then(|seed| self::seed(seed, links.is_some(), findings));
+    let trim = raw.trim.and_then(|trim| self::trim(&trim, findings));
+    let mut export = BTreeMap::new();
+    let mut exported = Vec::new();
+    for (variable, value) in raw.export {
+        let valid = lint::names::export(&variable, findings);
+        if let (Some(value), true) = (template(&value, Field::Export, findings), valid) {
+            exported.push(Placed { value: variable.get_ref().clone(), place: variable.span() });
+            export.insert(variable.into_inner(), value);
+        }
+    }
+    let spec = CacheSpec {
+        name: name.get_ref().clone(),
+        paths: paths.iter().map(|path| path.value.clone()).collect(),
+        key: key.filter(|_| named)?,
+        restore_keys,
+        role: match raw.role {
+            file::Role::Writer => Role::Writer,
+            file::Role::Consumer => Role::Consumer,
+        },
+        save: match raw.save {
+            file::Save::Success => SavePolicy::Success,
+            file::Save::Always => SavePolicy::Always,
+            file::Save::Never => SavePolicy::Never,
+        },
+        export,
+        links,
+        seed,
+        trim,
+    };
+    Some(Draft { spec, name: name.span(), paths, export: exported })
+}
+
+fn paths(
+    cache: &Text,
+    one: Option<Text>,
+    several: Option<Spanned<Vec<Text>>>,
+    findings: &mut Findings<'_>,
+) -> Vec<Placed<PathPattern>> {
+    let texts = match (one, several) {
+        (Some(one), None) => vec![one],
+        (None, Some(several)) if several.get_ref().is_empty() => {
+            findings.error(&several.span(), "`paths` is empty").cure("name at least one folder or glob");
+            return Vec::new();
+        }
+        (None, Some(several)) => several.into_inner(),
+        (Some(one), Some(_)) => {
+            findings
+                .error(&one.span(), format!("the cache `{}` has both `path` and `paths`", cache.get_ref()))
+                .cure("move `path` into the list of `paths`");
+            return Vec::new();
+        }
+        (None, None) => {
+            findings
+                .error(&cache.span(), format!("the cache `{}` has no `path`", cache.get_ref()))
+                .cure("add `path = \"…\"`, or `paths = [\"…\"]` for several");
+            return Vec::new();
+        }
+    };
+    lint::paths::patterns(&texts, findings)
+}
+
+fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
+    let files = lint::globs::link_files(&raw.files, findings);
+    let object = raw.object.unwrap_or_else(|| placeless(OBJECT));
+    let object = lint::sources::object(&object, findings);
+    let mirrors: Vec<Template> =
+        raw.mirrors.iter().filter_map(|mirror| lint::sources::mirror(mirror, findings)).collect();
+    Some(LinksSpec { files, object: object?, mirrors })
+}
+
+fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> Option<SeedSpec> {
+    let digests = [
+        (Algorithm::Md5, raw.md5),
+        (Algorithm::Sha1, raw.sha1),
+        (Algorithm::Sha224, raw.sha224),
+        (Algorithm::Sha256, raw.sha256),
+        (Algorithm::Sha384, raw.sha384),
+        (Algorithm::Sha512, raw.sha512),
+        (Algorithm::Sha3_224, raw.sha3_224),
+        (Algorithm::Sha3_256, raw.sha3_256),
+        (Algorithm::Sha3_384, raw.sha3_384),
+        (Algorithm::Sha3_512, raw.sha3_512),
+    ];
+    let mut given = digests.into_iter().filter_map(|(algorithm, digest)| Some((algorithm, digest?)));
+    let checksum = given.next();
+    for (algorithm, digest) in given {
+        findings
+            .error(&digest.span(), format!("the seed has a second checksum, `{algorithm}`"))
+            .cure("keep the strongest one");
+    }
+    let verified = checksum.is_some() || links;
+    let checksum = checksum.and_then(|(algorithm, digest)| self::checksum(algorithm, &digest, findings));
+    let version = raw.version.get_ref().trim();
+    if version.is_empty() || version.chars().any(char::is_control) {
+        findings
+            .error(&raw.version.span(), "the version of a seed must be a line of text")
+            .cure("name what the archive holds, such as its release `5.4.5`");
+    }
+    if raw.from.get_ref().is_empty() {
+        findings.error(&raw.from.span(), "`from` is empty").cure("name at least one archive");
+    }
+    let sources = raw.from.get_ref().iter();
+    let from = sources.filter_map(|source| lint::sources::seed(source, verified, findings)).collect();
+    let subdir = raw.subdir.and_then(|subdir| lint::sources::subdir(&subdir, findings));
+    Some(SeedSpec { version: version.to_owned(), from, checksum, subdir })
+}
+
+fn checksum(algorithm: Algorithm, digest: &Text, findings: &mut Findings<'_>) -> Option<(Algorithm, String)> {
+    let lower = digest.get_ref().trim().to_ascii_lowercase();
+    match ObjectId::new(algorithm, &lower) {
+        Ok(_) => Some((algorithm, lower)),
+        Err(error) => {
+            findings
+                .error(&digest.span(), format!("not a checksum: {error}"))
+                .cure(format!("write what `{algorithm}sum` or the release's list of checksums says"));
+            None
+        }
+    }
+}
+
+fn trim(raw: &Spanned<file::Trim>, findings: &mut Findings<'_>) -> Option<TrimPolicy> {
+    let file::Trim { units, max_size, unused_for } = raw.get_ref();
+    if max_size.is_none() && unused_for.is_none() {
+        findings
+            .error(&raw.span(), "`trim` sets no limit")
+            .cure("add `max-size = \"5GB\"`, `unused-for = \"5d\"` or both");
+        return None;
+    }
+    Some(TrimPolicy {
+        units: match units {
+            file::Units::Files => TrimUnits::Files,
+        },
+        max_size: max_size.as_ref().and_then(|text| unit(text, findings)),
+        unused_for: unused_for.as_ref().and_then(|text| unit(text, findings)),
+    })
+}

@@ -1,0 +1,209 @@
+//! The file as it is written: raw structs for serde and for the JSON schema.
+//!
+//! The doc comments here are the descriptions in the schema, and cures of missing fields: they speak to
+//! whoever writes a `cachekeep.toml`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::findings::Text;
+use super::schema::{AbsoluteOrPercent, Duration, HexDigest, Size};
+
+/// The caches of a repository and how they are kept.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "cachekeep.toml", extend("$id" = "https://github.com/cachekeep/cachekeep/raw/main/cachekeep.schema.json"))]
+pub(super) struct File {
+    /// Where entries live: `auto` (what fits the platform) or `file:///absolute/path`.
+    #[serde(default)]
+    #[schemars(with = "String", regex(pattern = r"^(auto|file:///.+)$"), extend("default" = "auto"))]
+    pub store: Option<Text>,
+    /// The caches by name: letters, digits, `-`, `_` and `.`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Cache>")]
+    pub cache: BTreeMap<Spanned<String>, Cache>,
+    /// What is kept free on disks.
+    #[serde(default)]
+    pub disk: Disk,
+}
+
+/// One cache.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["paths"] }]))]
+pub(super) struct Cache {
+    /// The folder that is kept, absolute or below the workspace; globs are allowed.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub path: Option<Text>,
+    /// Several folders or globs instead of `path`; a leading `!` excludes.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub paths: Option<Spanned<Vec<Text>>>,
+    /// The key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`.
+    #[schemars(with = "String")]
+    pub key: Text,
+    /// Prefixes of keys that restore it when no entry has the key, in order.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub restore_keys: Vec<Text>,
+    /// Whether jobs save it or only restore it.
+    #[serde(default)]
+    #[schemars(extend("default" = "writer"))]
+    pub role: Role,
+    /// After which results of a command it is saved.
+    #[serde(default)]
+    #[schemars(extend("default" = "success"))]
+    pub save: Save,
+    /// Variables that tell the build where the cache is, such as `CCACHE_DIR = "{path}"`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub export: BTreeMap<Spanned<String>, Text>,
+    /// The content links that the cache serves.
+    #[serde(default)]
+    #[schemars(with = "Links")]
+    pub links: Option<Links>,
+    /// What fills the cache when it is cold.
+    #[serde(default)]
+    #[schemars(with = "Seed")]
+    pub seed: Option<Seed>,
+    /// How its folder is kept small before a save.
+    #[serde(default)]
+    #[schemars(with = "Trim")]
+    pub trim: Option<Spanned<Trim>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    /// Restores and saves.
+    #[default]
+    Writer,
+    /// Only restores.
+    Consumer,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Save {
+    /// When the command succeeded.
+    #[default]
+    Success,
+    /// Whatever the command returned, but not after an interruption.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Content links: small files in the tree that name objects by their hash.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Links {
+    /// Globs below the workspace that find the links, such as `**/*.sha512`; a leading `!` excludes.
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub files: Spanned<Vec<Text>>,
+    /// Where an object lies below the cache's folder.
+    #[serde(default)]
+    #[schemars(with = "String", extend("default" = super::convert::OBJECT))]
+    pub object: Option<Text>,
+    /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub mirrors: Vec<Text>,
+}
+
+/// What fills a cold cache.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Seed {
+    /// A name for what the archive holds, such as its release; a new one seeds again.
+    #[schemars(with = "String", length(min = 1))]
+    pub version: Text,
+    /// Archives to try in order: `https://…`, `file:///…`, or a path below the workspace.
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub from: Spanned<Vec<Text>>,
+    /// The folder in the archive that becomes the cache's folder.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub subdir: Option<Text>,
+    /// The MD5 digest of the archive.
+    #[serde(default)]
+    #[schemars(with = "HexDigest<32>")]
+    pub md5: Option<Text>,
+    /// The SHA-1 digest of the archive.
+    #[serde(default)]
+    #[schemars(with = "HexDigest<40>")]
+    pub sha1: Option<Text>,
+    /// The SHA-224 digest of the archive.
+    #[serde(default)]
+    #[schemars(with = "HexDigest<56>")]
+    pub sha224: Option<Text>,
+    /// The SHA-256 digest of the archive.
+    #[serde(default)]
+    #[schemars(with = "HexDigest<64>")]
+    pub sha256: Option<Text>,
+    /// The SHA-384 digest of the archive.
+    #[serde(default)]
+    #[schemars(with = "HexDigest<96>")]
+    pub sha384: Option<Text>,
+    /// The SHA-512 digest of the archive.
+    #[serde(default)]
+    #[schemars(with = "HexDigest<128>")]
+    pub sha512: Option<Text>,
+    /// The SHA3-224 digest of the archive.
+    #[serde(default, rename = "sha3-224")]
+    #[schemars(with = "HexDigest<56>")]
+    pub sha3_224: Option<Text>,
+    /// The SHA3-256 digest of the archive.
+    #[serde(default, rename = "sha3-256")]
+    #[schemars(with = "HexDigest<64>")]
+    pub sha3_256: Option<Text>,
+    /// The SHA3-384 digest of the archive.
+    #[serde(default, rename = "sha3-384")]
+    #[schemars(with = "HexDigest<96>")]
+    pub sha3_384: Option<Text>,
+    /// The SHA3-512 digest of the archive.
+    #[serde(default, rename = "sha3-512")]
+    #[schemars(with = "HexDigest<128>")]
+    pub sha3_512: Option<Text>,
+}
+
+/// How a cache's folder is kept small.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("minProperties" = 1))]
+pub(super) struct Trim {
+    /// What is removed as one.
+    #[serde(default)]
+    #[schemars(extend("default" = "files"))]
+    pub units: Units,
+    /// The most bytes that may stay; the least recently used go.
+    #[serde(default)]
+    #[schemars(with = "Size")]
+    pub max_size: Option<Text>,
+    /// What was not used for so long goes.
+    #[serde(default)]
+    #[schemars(with = "Duration")]
+    pub unused_for: Option<Text>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Units {
+    /// Single files.
+    #[default]
+    Files,
+}
+
+/// What is kept free on disks.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Disk {
+    /// So much stays free on every volume that is written to: a size, or a share of the volume.
+    #[serde(default)]
+    #[schemars(with = "AbsoluteOrPercent", extend("default" = "5%"))]
+    pub reserve: Option<Text>,
+}

@@ -1,0 +1,66 @@
+//! A configuration without a file: one cache from the command line or from a step's inputs.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::error::ConfigError;
+use super::findings::{Findings, Text, placeless};
+use super::placeholders::meant;
+use super::{Loaded, convert, file, lint};
+use crate::domain::spec::{DiskPolicy, Spec, StoreLocation};
+use crate::domain::template::{Template, TemplateError};
+
+/// The name of the one cache that needs no name.
+const NAME: &str = "default";
+
+/// The cache `default` from the inputs of actions/cache: `path` and `restore_keys` hold one item a line.
+///
+/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text that is
+/// no template stands for itself, with a warning if braces in it look like a misspelled placeholder.
+/// What only looks odd is a warning here, since these inputs are written for actions/cache.
+pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
+    let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
+    let paths: Vec<Text> =
+        lines(path).filter(|line| !line.starts_with('#')).map(|line| text(line, &mut findings)).collect();
+    let raw = file::Cache {
+        path: None,
+        // An empty list would speak of `paths`, which is no input.
+        paths: (!paths.is_empty()).then(|| Spanned::new(0..0, paths)),
+        key: text(key.trim(), &mut findings),
+        restore_keys: lines(restore_keys).map(|line| text(line, &mut findings)).collect(),
+        role: file::Role::default(),
+        save: file::Save::default(),
+        export: BTreeMap::new(),
+        links: None,
+        seed: None,
+        trim: None,
+    };
+    let draft = convert::cache(&placeless(NAME), raw, &mut findings);
+    let drafts: Vec<convert::Draft> = draft.into_iter().collect();
+    lint::across(&drafts, &mut findings);
+    let spec = Spec {
+        store: StoreLocation::Auto,
+        caches: drafts.into_iter().map(|draft| draft.spec).collect(),
+        disk: DiskPolicy::default(),
+    };
+    findings.into_result(spec)
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The text itself if it is a template, else one in which its braces stand for themselves.
+fn text(line: &str, findings: &mut Findings<'_>) -> Text {
+    match Template::parse(line) {
+        Ok(_) => placeless(line),
+        Err(error) => {
+            if let TemplateError::Unknown(name) = error {
+                let message = format!("`{{{name}}}` is not a placeholder: `{line}` is taken as it is");
+                findings.warning(&(0..0), message).cure(meant(&name));
+            }
+            placeless(line.replace('{', "{{").replace('}', "}}"))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The rules that a configuration must keep beyond its shape: between caches here, of single fields below.
+
+pub(super) mod globs;
+pub(super) mod keys;
+pub(super) mod names;
+pub(super) mod paths;
+pub(super) mod sources;
+
+use std::collections::BTreeMap;
+
+use super::convert::Draft;
+use super::error::{Finding, Severity};
+use super::findings::Findings;
+use crate::domain::spec::{Role, SavePolicy, Spec};
+
+/// The rules between caches.
+pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
+    let mut ordered: Vec<&Draft> = drafts.iter().collect();
+    ordered.sort_by_key(|draft| draft.name.start);
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    let mut variables: BTreeMap<String, &str> = BTreeMap::new();
+    for draft in ordered.iter().copied() {
+        let name = draft.spec.name.as_str();
+        if let Some(other) = names.insert(name.to_lowercase(), name) {
+            findings
+                .error(&draft.name, format!("the caches `{other}` and `{name}` differ in case only"))
+                .cure("rename one: on macOS and Windows they would share a folder");
+        }
+        for variable in &draft.export {
+            match variables.get(&variable.value.to_lowercase()) {
+                Some(other) => findings
+                    .error(&variable.place, format!("`{}` is exported by `{other}` already", variable.value))
+                    .cure("export it by one cache only"),
+                None => {
+                    variables.insert(variable.value.to_lowercase(), name);
+                    continue;
+                }
+            };
+        }
+    }
+    paths::overlaps(&ordered, findings);
+}
+
+/// What is unwise in this run: a cache that would be written by a job on an untrusted event, such as a
+/// pull request from a fork.
+pub fn at_run(spec: &Spec, trusted: bool) -> Vec<Finding> {
+    let written = |role, save| role == Role::Writer && save != SavePolicy::Never;
+    spec.caches
+        .iter()
+        .filter(|cache| !trusted && written(cache.role, cache.save))
+        .map(|cache| Finding {
+            severity: Severity::Warning,
+            message: format!(
+                "the cache `{}` is written by a job that runs for an untrusted event",
+                cache.name
+            ),
+            cure: Some(
+                "set `role = \"consumer\"` and pass `--role writer` in the job that fills it".to_owned(),
+            ),
+            location: None,
+        })
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! A TOML table held against the JSON schema: unknown and missing fields, wrong types, wrong words.
+//!
+//! Serde would stop at the first of these. What does not belong is reported and taken out, so that the
+//! rest can be read and checked too. Understands what [`schema`](super::schema) generates: `type`,
+//! `properties`, `additionalProperties`, `required`, `items`, and words in `enum` or `oneOf`.
+
+use std::ops::Range;
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::findings::Findings;
+use super::similar::{closest, list};
+
+/// Reports what in the table is not as the schema wants it, and takes it out.
+pub(super) fn check(table: &mut DeTable<'_>, schema: &Value, findings: &mut Findings<'_>) {
+    check_table(table, &(0..0), schema, "", findings);
+}
+
+/// Whether the table can be used once what does not belong has been taken out.
+fn check_table(
+    table: &mut DeTable<'_>,
+    place: &Range<usize>,
+    schema: &Value,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let known: Vec<&str> =
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let schema_of = |name: &str| {
+        schema["properties"]
+            .get(name)
+            .or_else(|| schema.get("additionalProperties").filter(|s| s.is_object()))
+    };
+    let names: Vec<(String, Range<usize>)> =
+        table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
+    let mut meant: Vec<&str> = Vec::new();
+    for (name, name_place) in &names {
+        let keep = match (schema_of(name), table.get_mut(name.as_str())) {
+            (Some(schema), Some(value)) => {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                check_value(value, name_place, schema, &path, findings)
+            }
+            _ => {
+                meant.extend(report_unknown(name, name_place, &known, path, findings));
+                false
+            }
+        };
+        if !keep {
+            table.remove(name.as_str());
+        }
+    }
+    let mut usable = true;
+    for choice in required(schema) {
+        if choice.iter().any(|name| table.contains_key(*name)) {
+            continue;
+        }
+        usable = false;
+        // A field that was there but wrong, or whose name was misspelled, has its error already.
+        let seen = |name: &&str| names.iter().any(|(n, _)| n == name) || meant.contains(name);
+        if !choice.iter().any(seen) {
+            let name = choice[0];
+            findings.error(place, format!("`[{path}]` has no `{name}`")).cure(what_to_add(name, schema));
+        }
+    }
+    usable
+}
+
+/// The fields that must be there, each with those that may stand in for it: members of a `oneOf` that
+/// require one field each.
+fn required(schema: &Value) -> Vec<Vec<&str>> {
+    let each = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let alternatives = schema["oneOf"].as_array().into_iter().flatten();
+    let choice: Vec<&str> = alternatives.filter_map(|one| one["required"][0].as_str()).collect();
+    let choices = each.map(|name| vec![name]).chain([choice]);
+    choices.filter(|choice| !choice.is_empty()).collect()
+}
+
+/// The cure for a field that is missing: its description as half a sentence.
+fn what_to_add(name: &str, schema: &Value) -> String {
+    let description = schema["properties"][name]["description"].as_str().unwrap_or_default();
+    let (first, rest) = description.split_at_checked(1).unwrap_or_default();
+    format!("add `{name}`: {}{}", first.to_lowercase(), rest.trim_end_matches('.'))
+}
+
+/// Returns the known field that was probably meant.
+fn report_unknown<'k>(
+    name: &str,
+    place: &Range<usize>,
+    known: &[&'k str],
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<&'k str> {
+    let message = match path {
+        "" => format!("unknown field `{name}`"),
+        path => format!("unknown field `{name}` in `[{path}]`"),
+    };
+    let meant = closest(name, known.iter().copied());
+    findings.error(place, message).cure(match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known here: {}", list(known.iter().copied())),
+    });
+    meant
+}
+
+fn check_value(
+    value: &mut Spanned<DeValue<'_>>,
+    name_place: &Range<usize>,
+    schema: &Value,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let place = value.span();
+    match (wanted_type(schema), value.get_mut()) {
+        ("object", DeValue::Table(table)) => check_table(table, name_place, schema, path, findings),
+        ("array", DeValue::Array(array)) => {
+            let mut usable = true;
+            for (index, item) in array.iter_mut().enumerate() {
+                usable &=
+                    check_value(item, name_place, &schema["items"], &format!("{path}[{index}]"), findings);
+            }
+            usable
+        }
+        ("string", DeValue::String(text)) => {
+            let words = words_of(schema);
+            if words.is_empty() || words.contains(&text.as_ref()) {
+                return true;
+            }
+            let cure = match closest(text, words.iter().copied()) {
+                Some(meant) => format!("did you mean `\"{meant}\"`?"),
+                None => format!("write one of {}", list(words)),
+            };
+            findings.error(&place, format!("`{path}` cannot be `{text}`")).cure(cure);
+            false
+        }
+        (wanted, found) => {
+            // The place of a table is its header or all of its lines; its name says enough.
+            let place = if found.is_table() { name_place.clone() } else { place };
+            let field = path.rsplit('.').next().unwrap_or(path);
+            let cure = match (wanted, &*found) {
+                ("array", DeValue::String(text)) => Some(format!("write `{field} = [{:?}]`", text.as_ref())),
+                ("string", DeValue::Array(_)) if field == "path" => Some("write `paths = […]`".to_owned()),
+                ("string", DeValue::Integer(number)) => Some(format!("write `\"{number}\"`")),
+                ("string", DeValue::Float(number)) => Some(format!("write `\"{number}\"`")),
+                _ => None,
+            };
+            let message = format!("`{path}` must be {}, not {}", article(wanted), kind_of(found));
+            let finding = findings.error(&place, message);
+            if let Some(cure) = cure {
+                finding.cure(cure);
+            }
+            false
+        }
+    }
+}
+
+fn wanted_type(schema: &Value) -> &str {
+    schema["type"].as_str().unwrap_or("string")
+}
+
+/// The words that a string may be; none if it is free.
+fn words_of(schema: &Value) -> Vec<&str> {
+    let alternatives = schema["oneOf"].as_array().into_iter().flatten();
+    let constants = alternatives.clone().filter_map(|one| one["const"].as_str());
+    let listed = std::iter::once(schema)
+        .chain(alternatives)
+        .flat_map(|one| one["enum"].as_array().into_iter().flatten())
+        .filter_map(Value::as_str);
+    constants.chain(listed).collect()
+}
+
+fn article(wanted: &str) -> &'static str {
+    match wanted {
+        "object" => "a table",
+        "array" => "a list of strings",
+        _ => "a string",
+    }
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a truth value",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
