@@ -5,3 +5,15 @@ pub mod selection;
 pub mod text;
 pub mod walk;
 pub mod unixfs;
+pub mod hash;
+pub mod merge;
+pub mod objects;
+
+pub mod tree_glob;
+
+pub mod file_digest;
+pub mod git_index;
+pub mod hash_files;
+mod hash_files_pattern;
+mod hash_files_segment;
+pub mod links;

@@ -1,0 +1,385 @@
+//! Hashes of files: every algorithm that can name an object, streamed.
+//!
+//! A file that names an object is proven by its bytes or not at all: [`verify_file`] says which.
+
+#![expect(clippy::disallowed_methods, reason = "files are opened here to be hashed")]
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
+use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::digest::{Algorithm, CidCodec, ObjectId, Sha256Digest};
+use crate::domain::event::Meter;
+use crate::domain::inventory::Presence;
+
+/// Bytes read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// The work was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+impl Cancelled {
+    /// Whether an I/O error stands for a cancellation.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+    }
+}
+
+impl From<Cancelled> for io::Error {
+    // Not `ErrorKind::Interrupted`: the standard library tries those again.
+    fn from(cancelled: Cancelled) -> Self {
+        io::Error::other(cancelled)
+    }
+}
+
+/// An error once the work is cancelled.
+pub fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
+    if cancel.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+}
+
+/// A hash in the making, of whichever algorithm names the object.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it all")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives per file being read; a box would cost more than it saves"
+)]
+pub enum ObjectHasher {
+    Md5(Md5),
+    Sha1(Sha1),
+    Sha224(Sha224),
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+    Sha3_224(Sha3_224),
+    Sha3_256(Sha3_256),
+    Sha3_384(Sha3_384),
+    Sha3_512(Sha3_512),
+}
+
+/// Runs the same expression on whichever hasher it is.
+macro_rules! each {
+    ($hasher:expr, $inner:ident => $body:expr) => {
+        match $hasher {
+            ObjectHasher::Md5($inner) => $body,
+            ObjectHasher::Sha1($inner) => $body,
+            ObjectHasher::Sha224($inner) => $body,
+            ObjectHasher::Sha256($inner) => $body,
+            ObjectHasher::Sha384($inner) => $body,
+            ObjectHasher::Sha512($inner) => $body,
+            ObjectHasher::Sha3_224($inner) => $body,
+            ObjectHasher::Sha3_256($inner) => $body,
+            ObjectHasher::Sha3_384($inner) => $body,
+            ObjectHasher::Sha3_512($inner) => $body,
+        }
+    };
+}
+
+impl ObjectHasher {
+    /// The hasher for an algorithm; for CIDs that of raw ones, SHA-256.
+    pub fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Md5 => ObjectHasher::Md5(Md5::new()),
+            Algorithm::Sha1 => ObjectHasher::Sha1(Sha1::new()),
+            Algorithm::Sha224 => ObjectHasher::Sha224(Sha224::new()),
+            Algorithm::Cid | Algorithm::Sha256 => ObjectHasher::Sha256(Sha256::new()),
+            Algorithm::Sha384 => ObjectHasher::Sha384(Sha384::new()),
+            Algorithm::Sha512 => ObjectHasher::Sha512(Sha512::new()),
+            Algorithm::Sha3_224 => ObjectHasher::Sha3_224(Sha3_224::new()),
+            Algorithm::Sha3_256 => ObjectHasher::Sha3_256(Sha3_256::new()),
+            Algorithm::Sha3_384 => ObjectHasher::Sha3_384(Sha3_384::new()),
+            Algorithm::Sha3_512 => ObjectHasher::Sha3_512(Sha3_512::new()),
+        }
+    }
+
+    /// The hasher that proves this object from its bytes alone; none for a dag-pb CID, which names a tree
+    /// of blocks.
+    pub fn of_object(object: &ObjectId) -> Option<Self> {
+        match object.cid() {
+            Some((CidCodec::DagPb, _)) => None,
+            _ => Some(ObjectHasher::new(object.algorithm())),
+        }
+    }
+
+    /// Takes more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        each!(self, hasher => hasher.update(bytes));
+    }
+
+    /// The digest.
+    pub fn finish(self) -> Vec<u8> {
+        each!(self, hasher => hasher.finalize().to_vec())
+    }
+
+    /// Whether the bytes so far are the object's. Only for the hasher that [`of_object`](Self::of_object) gave.
+    pub fn matches(self, object: &ObjectId) -> bool {
+        let digest = self.finish();
+        match object.cid() {
+            Some((CidCodec::Raw, wanted)) => digest == wanted,
+            Some((CidCodec::DagPb, _)) => false,
+            None => HEXLOWER.encode(&digest) == object.hash(),
+        }
+    }
+}
+
+/// Hashes what is read through it.
+#[derive(Debug)]
+pub struct HashingReader<R> {
+    inner: R,
+    hasher: ObjectHasher,
+    bytes: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Reads from `inner`.
+    pub fn new(inner: R, hasher: ObjectHasher) -> Self {
+        HashingReader { inner, hasher, bytes: 0 }
+    }
+
+    /// The reader, the hasher and how many bytes went through.
+    pub fn into_parts(self) -> (R, ObjectHasher, u64) {
+        (self.inner, self.hasher, self.bytes)
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
+/// Hashes what is written through it.
+#[derive(Debug)]
+pub struct HashingWriter<W> {
+    inner: W,
+    hasher: ObjectHasher,
+    bytes: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    /// Writes to `inner`.
+    pub fn new(inner: W, hasher: ObjectHasher) -> Self {
+        HashingWriter { inner, hasher, bytes: 0 }
+    }
+
+    /// The writer, the hasher and how many bytes went through.
+    pub fn into_parts(self) -> (W, ObjectHasher, u64) {
+        (self.inner, self.hasher, self.bytes)
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads to the end in chunks and hands each to `take`; the error is [`Cancelled`] in an [`io::Error`] once
+/// the work is cancelled.
+pub(super) fn read_chunks(
+    reader: &mut impl Read,
+    cancel: &CancellationToken,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<u64> {
+    let mut buffer = vec![0; CHUNK];
+    let mut total = 0;
+    loop {
+        check(cancel)?;
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(count) => {
+                take(&buffer[..count]);
+                total += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The SHA-256 of a file, a link followed.
+pub fn sha256_of_file(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
+    let mut hasher = Sha256::new();
+    read_chunks(&mut File::open(path)?, cancel, |bytes| hasher.update(bytes))?;
+    Ok(Sha256Digest(hasher.finalize().into()))
+}
+
+/// Whether a file's bytes are those of an object. Links and directories never are, wherever they lead.
+///
+/// Errors: the file cannot be read, or is not there; or the work was [`Cancelled`].
+pub fn verify_file(path: &Path, object: &ObjectId, cancel: &CancellationToken) -> io::Result<Presence> {
+    verify_file_metered(path, object, cancel, None)
+}
+
+/// As [`verify_file`], turning a meter by the bytes read.
+pub fn verify_file_metered(
+    path: &Path,
+    object: &ObjectId,
+    cancel: &CancellationToken,
+    meter: Option<&Meter>,
+) -> io::Result<Presence> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
+        return Ok(Presence::Corrupt { why: kind_of(&metadata).to_owned() });
+    }
+    let Some(mut hasher) = ObjectHasher::of_object(object) else {
+        return Ok(unproven_tree());
+    };
+    let size = read_chunks(&mut File::open(path)?, cancel, |bytes| {
+        hasher.update(bytes);
+        if let Some(meter) = meter {
+            meter.add_bytes(bytes.len() as u64);
+        }
+    })?;
+    Ok(match hasher.matches(object) {
+        true => Presence::Verified { size },
+        false if size == 0 => Presence::Corrupt { why: "is empty".to_owned() },
+        false => Presence::Corrupt { why: format!("its {size} bytes hash to something else") },
+    })
+}
+
+fn kind_of(metadata: &fs::Metadata) -> &'static str {
+    match metadata.file_type() {
+        kind if kind.is_dir() => "is a directory",
+        kind if kind.is_symlink() => "is a symbolic link",
+        _ => "is not a regular file",
+    }
+}
+
+fn unproven_tree() -> Presence {
+    Presence::Unverifiable {
+        why: "a dag-pb CID names a tree of blocks, which is not rebuilt here".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &[(&str, &str)] = &[
+        ("md5", "900150983cd24fb0d6963f7d28e17f72"),
+        ("sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        ("sha224", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
+        ("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            "sha384",
+            "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+        ),
+        (
+            "sha512",
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ),
+        ("sha3-224", "e642824c3f8cf24ad09234ee7d3c766fc9a3a5168d0c94ad73b46fdf"),
+        ("sha3-256", "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532"),
+        (
+            "sha3-384",
+            "ec01498288516fc926459f58e2c6ad8df9b473cb0fc08c2596da7cf0e49be4b298d88cea927ac7f539f1edf228376d25",
+        ),
+        (
+            "sha3-512",
+            "b751850b1a57168a5693cd924b6b096e08f621827444f70d884f5d0240d2712e10e116e9192af3c91a7ec57647e3934057340b4cf408d5a56592f8274eec53f0",
+        ),
+        ("cid", "bafkreif2pall7dybz7vecqka3zo24irdwabwdi4wc55jznaq75q7eaavvu"),
+    ];
+
+    fn object(algorithm: &str, hash: &str) -> ObjectId {
+        ObjectId::new(Algorithm::from_name(algorithm).expect(algorithm), hash).expect(hash)
+    }
+
+    fn verify(bytes: &[u8], object: &ObjectId) -> Presence {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("object");
+        fs::write(&path, bytes).expect("a file");
+        verify_file(&path, object, &CancellationToken::new()).expect("a verdict")
+    }
+
+    #[test]
+    fn every_algorithm_proves_its_test_vector_and_nothing_else() {
+        assert_eq!(ABC.len(), Algorithm::all().count());
+        for (algorithm, hash) in ABC {
+            let object = object(algorithm, hash);
+            assert_eq!(verify(b"abc", &object), Presence::Verified { size: 3 }, "{object}");
+            for wrong in [&b"abd"[..], b"", b"abc\n"] {
+                assert!(matches!(verify(wrong, &object), Presence::Corrupt { .. }), "{object}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_empty_file_is_an_object_too() {
+        let object = object("md5", "d41d8cd98f00b204e9800998ecf8427e");
+        assert_eq!(verify(b"", &object), Presence::Verified { size: 0 });
+    }
+
+    #[test]
+    fn trees_of_blocks_are_not_claimed() {
+        let object = object("cid", "bafybeieknrqtu4l74dizn7ez2tf52yhvdziets2mzted63pfw4gcanbudu");
+        assert!(matches!(verify(b"abc", &object), Presence::Unverifiable { .. }));
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_object() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let object = object("sha256", ABC[3].1);
+        let cancel = CancellationToken::new();
+        let verdict = |path: &Path| verify_file(path, &object, &cancel);
+        assert_eq!(
+            verdict(directory.path()).expect("a verdict"),
+            Presence::Corrupt { why: "is a directory".into() }
+        );
+        assert_eq!(verdict(&directory.path().join("x")).expect_err("absent").kind(), io::ErrorKind::NotFound);
+        #[cfg(unix)]
+        {
+            fs::write(directory.path().join("real"), "abc").expect("a file");
+            let link = directory.path().join("link");
+            std::os::unix::fs::symlink("real", &link).expect("a link");
+            assert_eq!(
+                verdict(&link).expect("a verdict"),
+                Presence::Corrupt { why: "is a symbolic link".into() }
+            );
+        }
+    }
+
+    #[test]
+    fn hashing_goes_along_with_reading_and_writing() {
+        let object = object("sha256", ABC[3].1);
+        let hasher = || ObjectHasher::of_object(&object).expect("not a tree");
+        let mut reader = HashingReader::new(&b"abc"[..], hasher());
+        let mut writer = HashingWriter::new(Vec::new(), hasher());
+        io::copy(&mut reader, &mut writer).expect("a copy");
+        let (copy, written, bytes) = writer.into_parts();
+        assert_eq!((&copy[..], bytes), (&b"abc"[..], 3));
+        assert!(written.matches(&object));
+        assert!(reader.into_parts().1.matches(&object));
+    }
+
+    #[test]
+    fn a_cancelled_hash_says_so() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("object");
+        fs::write(&path, "abc").expect("a file");
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let error = verify_file(&path, &object("sha256", ABC[3].1), &cancel).expect_err("cancelled");
+        assert!(Cancelled::is(&error));
+    }
+}
