@@ -17,3 +17,15 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
+pub mod path_error;
+
+pub mod lease;
+pub mod remove;
+
+pub mod atomic;
+
+pub mod preflight;
+pub mod usage;
+
+#[cfg(test)]
+mod testing;
