@@ -129,3 +129,25 @@ impl EntryWriter for MemoryWriter {
 
     async fn abort(self: Box<Self>) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::store::conformance;
+
+    static SECONDS: AtomicI64 = AtomicI64::new(0);
+
+    fn clock() -> DateTime<Utc> {
+        DateTime::from_timestamp(SECONDS.fetch_add(1, Ordering::Relaxed), 0)
+            .expect("a small number of seconds")
+    }
+
+    #[tokio::test]
+    async fn a_store_in_memory_conforms() {
+        conformance::run(|| MemoryStore::new(clock)).await;
+    }
+}

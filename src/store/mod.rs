@@ -11,6 +11,8 @@ pub mod error;
 
 pub mod memory;
 
+pub mod conformance;
+
 pub use contract::{
     Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store, StoreExt,
 };
