@@ -1,1 +1,20 @@
-//! Where entries live.
+//! Where entries live: the contract of a store, and the stores.
+//!
+//! A store keeps immutable entries, found by scope, key and version. It knows nothing of what keys mean,
+//! what an archive holds, or which platform asks. [`contract`] is the trait, [`error`] what can go wrong,
+//! [`conformance`] the suite that every store and every decorator passes. An entry becomes visible in one
+//! step, last, and only if no other has its name: the first writer wins and the others learn
+//! [`Commit::Exists`].
+
+pub mod contract;
+pub mod error;
+
+pub mod memory;
+
+pub mod conformance;
+
+pub use contract::{
+    Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store, StoreExt,
+};
+pub use error::{Access, Retry, StoreError, StoreErrorKind};
+pub use memory::MemoryStore;

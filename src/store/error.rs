@@ -1,0 +1,236 @@
+//! What can go wrong with a store.
+//!
+//! A [`StoreError`] says what was being done to which path or URL and what kind of failure it was; the cause
+//! that the system or the service gave is its source. Callers decide by [`StoreErrorKind`] and
+//! [`StoreError::retry`], never by text. Reading a hole in a stream of bytes as its end is impossible: every
+//! stream and pipe carries its error.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::domain::hint::Hint;
+
+/// Which right was missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To look up, list and read.
+    Read,
+    /// To create and delete.
+    Write,
+}
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The entry is not there, or no longer.
+    NotFound,
+    /// The right to do this is missing.
+    Denied(Access),
+    /// The store's budget is spent: it takes nothing new until it is cleaned.
+    BudgetExceeded,
+    /// Too many requests; the service asks to wait.
+    RateLimited {
+        /// For how long, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The store's volume is full, or a quota is.
+    NoSpace,
+    /// Not reachable or out of order for now.
+    Unavailable,
+    /// What is there is not what it should be.
+    Corrupt,
+    /// Anything else.
+    Other,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will fail again.
+    Never,
+    /// After a while that the caller chooses.
+    Later,
+    /// Not before this much time has passed.
+    After(Duration),
+}
+
+/// A failure of a store.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// A failure of which `message` says what was being done to which path or URL.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        StoreError { kind, message: message.into(), source: None }
+    }
+
+    /// The same failure with the cause that the system or the service gave.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// A failure of the file system at `place`; `access` is the right that the attempt needed.
+    pub fn of_io(action: &str, place: impl fmt::Display, access: Access, source: io::Error) -> Self {
+        let kind = kind_of_io(source.kind(), access);
+        StoreError::new(kind, format!("cannot {action} {place}")).caused_by(source)
+    }
+
+    /// What kind of failure it was.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// Whether trying again can help.
+    pub fn retry(&self) -> Retry {
+        match self.kind {
+            StoreErrorKind::Unavailable | StoreErrorKind::RateLimited { retry_after: None } => Retry::Later,
+            StoreErrorKind::RateLimited { retry_after: Some(pause) } => Retry::After(pause),
+            _ => Retry::Never,
+        }
+    }
+
+    /// The failure of a store among the causes of another error, also where an [`io::Error`] carries it.
+    pub fn in_causes_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
+        causes(error).find_map(|cause| cause.downcast_ref())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.kind {
+            StoreErrorKind::Denied(Access::Read) => f.write_str(": reading is not permitted"),
+            StoreErrorKind::Denied(Access::Write) => f.write_str(": writing is not permitted"),
+            StoreErrorKind::NotFound => f.write_str(": it is not there"),
+            StoreErrorKind::BudgetExceeded => f.write_str(": the budget of the store is spent"),
+            StoreErrorKind::RateLimited { retry_after: None } => f.write_str(": too many requests"),
+            StoreErrorKind::RateLimited { retry_after: Some(pause) } => {
+                write!(f, ": too many requests, the next is allowed in {} s", pause.as_secs())
+            }
+            StoreErrorKind::NoSpace => f.write_str(": no space is left"),
+            StoreErrorKind::Unavailable => f.write_str(": it cannot be reached for now"),
+            StoreErrorKind::Corrupt | StoreErrorKind::Other => Ok(()),
+        }
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl Hint for StoreError {
+    fn hint(&self) -> Option<String> {
+        let text = match self.kind {
+            StoreErrorKind::Denied(Access::Read) => "let this user read the store, or choose another `store`",
+            StoreErrorKind::Denied(Access::Write) => {
+                "let this user write to the store, or give the cache `role = \"consumer\"`"
+            }
+            StoreErrorKind::BudgetExceeded => "delete entries that nobody needs, or raise the budget",
+            StoreErrorKind::NoSpace => "free space on the store's volume, or delete old entries",
+            StoreErrorKind::RateLimited { .. } => "wait, and let fewer jobs save at once",
+            StoreErrorKind::Unavailable => "check the network or the mount and run it again",
+            StoreErrorKind::Corrupt => "delete the damaged entry; the next save creates it anew",
+            StoreErrorKind::NotFound | StoreErrorKind::Other => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// What an error of the file system means for a store.
+pub(super) fn kind_of_io(kind: io::ErrorKind, access: Access) -> StoreErrorKind {
+    use io::ErrorKind as Io;
+    match kind {
+        Io::NotFound => StoreErrorKind::NotFound,
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => StoreErrorKind::Denied(access),
+        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => StoreErrorKind::NoSpace,
+        Io::TimedOut
+        | Io::StaleNetworkFileHandle
+        | Io::HostUnreachable
+        | Io::NetworkUnreachable
+        | Io::NetworkDown
+        | Io::ConnectionRefused
+        | Io::ConnectionReset
+        | Io::ConnectionAborted
+        | Io::NotConnected
+        | Io::ResourceBusy => StoreErrorKind::Unavailable,
+        Io::UnexpectedEof => StoreErrorKind::Corrupt,
+        _ => StoreErrorKind::Other,
+    }
+}
+
+/// An error, then its causes; what an [`io::Error`] wraps counts as its cause, which `source` skips.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref::<io::Error>() {
+            Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io_error(kind: io::ErrorKind) -> StoreError {
+        StoreError::of_io("create", "/srv/ci/x", Access::Write, io::Error::from(kind))
+    }
+
+    #[test]
+    fn errors_of_the_file_system_become_kinds() {
+        let check = |kind, expect| assert_eq!(io_error(kind).kind(), expect, "{kind:?}");
+        check(io::ErrorKind::StorageFull, StoreErrorKind::NoSpace);
+        check(io::ErrorKind::QuotaExceeded, StoreErrorKind::NoSpace);
+        check(io::ErrorKind::PermissionDenied, StoreErrorKind::Denied(Access::Write));
+        check(io::ErrorKind::ReadOnlyFilesystem, StoreErrorKind::Denied(Access::Write));
+        check(io::ErrorKind::NotFound, StoreErrorKind::NotFound);
+        check(io::ErrorKind::StaleNetworkFileHandle, StoreErrorKind::Unavailable);
+        check(io::ErrorKind::InvalidData, StoreErrorKind::Other);
+    }
+
+    #[test]
+    fn the_message_names_the_place_and_the_reason() {
+        assert_eq!(
+            io_error(io::ErrorKind::PermissionDenied).to_string(),
+            "cannot create /srv/ci/x: writing is not permitted"
+        );
+        assert_eq!(
+            io_error(io::ErrorKind::StorageFull).to_string(),
+            "cannot create /srv/ci/x: no space is left"
+        );
+    }
+
+    #[test]
+    fn only_passing_failures_are_worth_a_retry() {
+        let retry = |kind| StoreError::new(kind, "x").retry();
+        let pause = Duration::from_secs(7);
+        assert_eq!(retry(StoreErrorKind::Unavailable), Retry::Later);
+        assert_eq!(retry(StoreErrorKind::RateLimited { retry_after: None }), Retry::Later);
+        assert_eq!(retry(StoreErrorKind::RateLimited { retry_after: Some(pause) }), Retry::After(pause));
+        for kind in [StoreErrorKind::NoSpace, StoreErrorKind::BudgetExceeded, StoreErrorKind::Corrupt] {
+            assert_eq!(retry(kind), Retry::Never);
+        }
+    }
+
+    #[test]
+    fn a_store_error_is_found_below_layers_of_io_errors() {
+        let store = StoreError::new(StoreErrorKind::Unavailable, "x");
+        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, store));
+        let found = StoreError::in_causes_of(&wrapped).expect("it is in there");
+        assert_eq!(found.kind(), StoreErrorKind::Unavailable);
+        assert!(StoreError::in_causes_of(&io::Error::other("plain")).is_none());
+    }
+}
