@@ -16,19 +16,19 @@ const NAME: &str = "default";
 
 /// The cache `default` from the inputs of actions/cache: `path` and `restore_keys` hold one item a line.
 ///
-/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text that is
-/// no template stands for itself, with a warning if braces in it look like a misspelled placeholder.
+/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text without
+/// one stands for itself, with a warning if braces in it look like a misspelled placeholder.
 /// What only looks odd is a warning here, since these inputs are written for actions/cache.
 pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
     let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
-    let paths: Vec<Text> =
-        lines(path).filter(|line| !line.starts_with('#')).map(|line| text(line, &mut findings)).collect();
+    let kept = lines(path).filter(|line| !line.starts_with('#'));
+    let paths: Vec<Text> = kept.map(|line| text(line, ["[{{]", "[}}]"], &mut findings)).collect();
     let raw = file::Cache {
         path: None,
         // An empty list would speak of `paths`, which is no input.
         paths: (!paths.is_empty()).then(|| Spanned::new(0..0, paths)),
-        key: text(key.trim(), &mut findings),
-        restore_keys: lines(restore_keys).map(|line| text(line, &mut findings)).collect(),
+        key: text(key.trim(), BRACES, &mut findings),
+        restore_keys: lines(restore_keys).map(|line| text(line, BRACES, &mut findings)).collect(),
         role: file::Role::default(),
         save: file::Save::default(),
         export: BTreeMap::new(),
@@ -51,16 +51,24 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// The text itself if it is a template, else one in which its braces stand for themselves.
-fn text(line: &str, findings: &mut Findings<'_>) -> Text {
-    match Template::parse(line) {
-        Ok(_) => placeless(line),
-        Err(error) => {
-            if let TemplateError::Unknown(name) = error {
-                let message = format!("`{{{name}}}` is not a placeholder: `{line}` is taken as it is");
-                findings.warning(&(0..0), message).cure(meant(&name));
-            }
-            placeless(line.replace('{', "{{").replace('}', "}}"))
-        }
+/// Braces that stand for themselves in a template. In a path, where they would be alternatives once the
+/// template is expanded, they need brackets as well.
+const BRACES: [&str; 2] = ["{{", "}}"];
+
+/// The text itself if it is a template with placeholders, else one in which its braces stand for themselves.
+fn text(line: &str, [open, close]: [&str; 2], findings: &mut Findings<'_>) -> Text {
+    let parsed = Template::parse(line);
+    if parsed.as_ref().is_ok_and(|template| template.placeholders().next().is_some()) {
+        return placeless(line);
     }
+    if let Err(TemplateError::Unknown(name)) = parsed {
+        let message = format!("`{{{name}}}` is not a placeholder: `{line}` is taken as it is");
+        findings.warning(&(0..0), message).cure(meant(&name));
+    }
+    let escape = |c| match c {
+        '{' => open.to_owned(),
+        '}' => close.to_owned(),
+        other => String::from(other),
+    };
+    placeless(line.chars().map(escape).collect::<String>())
 }
