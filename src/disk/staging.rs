@@ -39,9 +39,9 @@ pub(super) use journal::{Settled, settle};
 
 use change::{Change, Way};
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod kill_tests;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 /// The staged tree's name in the payload.
