@@ -23,6 +23,8 @@ pub mod lease;
 pub mod remove;
 
 pub mod atomic;
+pub mod recover;
+pub mod staging;
 
 pub mod preflight;
 pub mod usage;
