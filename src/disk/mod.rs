@@ -2,6 +2,7 @@
 
 pub mod hash;
 pub mod merge;
+mod object_layout;
 pub mod objects;
 
 pub mod tree_glob;
