@@ -242,6 +242,10 @@ pub fn verify_file_metered(
         return Ok(Presence::Corrupt { why: kind_of(&metadata).to_owned() });
     }
     let Some(mut hasher) = ObjectHasher::of_object(object) else {
+        // Its bytes are in the meter's total.
+        if let Some(meter) = meter {
+            meter.add_bytes(metadata.len());
+        }
         return Ok(unproven_tree());
     };
     let size = read_chunks(&mut File::open(path)?, cancel, |bytes| {

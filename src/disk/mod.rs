@@ -7,6 +7,7 @@ pub mod walk;
 pub mod unixfs;
 pub mod hash;
 pub mod merge;
+mod object_layout;
 pub mod objects;
 
 pub mod tree_glob;
