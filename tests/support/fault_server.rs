@@ -165,17 +165,14 @@ fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
     let total = resource.bytes.len();
     let body = resource.bytes.get(first..).unwrap_or_default();
     let claimed = if let Fault::ClaimLength(claimed) = fault { claimed } else { body.len() };
-    let mut reply = if first > 0 {
+    let start = if first > 0 {
         let range = format!("Content-Range: bytes {first}-{}/{total}\r\n", total.saturating_sub(1));
         format!("HTTP/1.1 206 Partial Content\r\n{range}")
     } else {
         "HTTP/1.1 200 OK\r\n".to_owned()
     };
-    if let Some(etag) = &resource.etag {
-        reply += &format!("ETag: {etag}\r\n");
-    }
-    reply += &format!("Content-Length: {claimed}\r\nConnection: close\r\n\r\n");
-    stream.write_all(reply.as_bytes())?;
+    let etag = resource.etag.as_ref().map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
+    write!(stream, "{start}{etag}Content-Length: {claimed}\r\nConnection: close\r\n\r\n")?;
     send_body(&mut stream, body, &fault, head.len(), state)
 }
 
@@ -215,11 +212,11 @@ fn send_body(
 }
 
 fn respond(stream: &mut TcpStream, code: u16, headers: &[String], body: &[u8], head: &str) -> io::Result<()> {
-    let mut reply = format!("HTTP/1.1 {code} Told So\r\nContent-Length: {}\r\n", body.len());
+    write!(stream, "HTTP/1.1 {code} Told So\r\nContent-Length: {}\r\n", body.len())?;
     for header in headers {
-        reply += &format!("{header}\r\n");
+        write!(stream, "{header}\r\n")?;
     }
-    stream.write_all((reply + "Connection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(b"Connection: close\r\n\r\n")?;
     stream.write_all(body)?;
     consume(stream, head.len())?;
     stream.shutdown(Shutdown::Write)
