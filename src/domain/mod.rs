@@ -22,6 +22,8 @@ pub mod sentinel;
 
 pub mod spec;
 
+pub mod retention;
+
 pub mod event;
 pub mod hint;
 pub mod outcome;
