@@ -149,7 +149,6 @@ impl Policy {
     fn judge_scope(&self, facts: &Facts, candidate: &mut Candidate<'_>) {
         let scope = &candidate.entry.scope;
         let (rule, grace, since, event) = match candidate.state {
-            ScopeState::DefaultBranch => return,
             ScopeState::PullRequest { number, state } => match state {
                 PullRequestState::Closed { at } => {
                     let event = format!("pull request {number} closed");
@@ -169,7 +168,7 @@ impl Policy {
                 };
                 (Rule::DeletedRef, self.deleted_refs, since.unwrap_or(candidate.last_use), event)
             }
-            ScopeState::Ref(_) => return,
+            ScopeState::DefaultBranch | ScopeState::Ref(_) => return,
         };
         let Some(grace) = grace else { return };
         let ago = Elapsed::between(since, facts.now);

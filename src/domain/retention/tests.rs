@@ -65,8 +65,9 @@ pub(super) fn used(mut entry: Entry, age: f64) -> Entry {
     entry
 }
 
+/// The rule that keeps so many generations; none is no rule.
 pub(super) fn keep(count: usize) -> Option<NonZeroUsize> {
-    Some(NonZeroUsize::new(count).expect("not zero"))
+    NonZeroUsize::new(count)
 }
 
 /// The ids that a plan deletes.

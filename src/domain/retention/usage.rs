@@ -199,13 +199,11 @@ impl Forecast {
         let per_day = saved.saturating_mul(u128::from(DAY)) / u128::from(window);
         let runs_out_at = if left == 0 {
             Some(facts.now)
-        } else if saved == 0 {
-            None
         } else {
             // Beyond what a calendar can express it never runs out.
-            let seconds = left.saturating_mul(u128::from(window)) / saved;
-            i64::try_from(seconds)
-                .ok()
+            let seconds = left.saturating_mul(u128::from(window)).checked_div(saved);
+            seconds
+                .and_then(|seconds| i64::try_from(seconds).ok())
                 .and_then(TimeDelta::try_seconds)
                 .and_then(|delta| facts.now.checked_add_signed(delta))
         };

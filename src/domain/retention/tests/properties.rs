@@ -38,16 +38,17 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let one =
         (0..SCOPES.len(), 0..KEYS.len(), any::<bool>(), hours(), proptest::option::of(hours()), 0..200_u64);
     proptest::collection::vec(one, 0..40).prop_map(|rows| {
-        let build = |(index, (scope, key, version, age, used, size)): (usize, _)| {
+        let mut entries = Vec::new();
+        for (index, (scope, key, version, age, used, size)) in rows.into_iter().enumerate() {
             let mut entry = entry(SCOPES[scope], KEYS[key], age, size);
             entry.id = EntryId(format!("{index:02}"));
             entry.last_used_at = used.map(days_ago);
             if version {
                 entry.version = Version::of_roots(["other"]);
             }
-            entry
-        };
-        rows.into_iter().enumerate().map(build).collect()
+            entries.push(entry);
+        }
+        entries
     })
 }
 
@@ -108,7 +109,7 @@ prop_compose! {
         Policy {
             closed_pull_requests: span(0),
             deleted_refs: span(1),
-            superseded: NonZeroUsize::new(keep_count),
+            superseded: keep(keep_count),
             unused_for: span(2),
             older_than: span(3),
             budget: budget.map(ByteSize),
