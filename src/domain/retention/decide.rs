@@ -202,9 +202,7 @@ impl Policy {
     ) {
         for group in groups {
             let goes = |index: usize| candidates[index].goes();
-            let stays = |index: usize| !candidates[index].holds.is_empty();
-            let found =
-                generation::succession(candidates, group, keep.get(), self.guard, facts.now, goes, stays);
+            let found = generation::succession(candidates, group, keep.get(), self.guard, facts.now, goes);
             for (index, succession) in found {
                 let of = format!("`{}` in {}", candidates[index].pattern, candidates[index].entry.scope);
                 match succession {

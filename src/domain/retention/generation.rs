@@ -107,9 +107,8 @@ pub(super) enum Succession {
 
 /// Goes through a group and tells which generations are superseded.
 ///
-/// `goes` are those that another rule deletes: they replace nothing. `stays` are those that may not be
-/// deleted: they replace others even where they are superseded themselves. So for each superseded entry there
-/// are `keep` newer ones that are not deleted by this rule or by an earlier one.
+/// `goes` are those that a rule before this one deletes: they replace nothing, and neither does what is
+/// superseded itself. So for each superseded entry there are `keep` newer ones that both rules leave.
 pub(super) fn succession(
     candidates: &[Candidate<'_>],
     group: &Group,
@@ -117,7 +116,6 @@ pub(super) fn succession(
     guard: Guard,
     now: DateTime<Utc>,
     goes: impl Fn(usize) -> bool,
-    stays: impl Fn(usize) -> bool,
 ) -> Vec<(usize, Succession)> {
     let mut found = Vec::new();
     let mut kept: Vec<usize> = Vec::new();
@@ -139,7 +137,7 @@ pub(super) fn succession(
                 largest.iter().rev().map(|(_, index)| *index).collect()
             })
         };
-        if stays(index) || !matches!(succession, Succession::Superseded(_)) {
+        if !matches!(succession, Succession::Superseded(_)) {
             kept.push(index);
             let place = largest.partition_point(|(size, _)| *size < candidate.entry.size);
             largest.insert(place, (candidate.entry.size, index));

@@ -1,6 +1,6 @@
 //! Whether a plan still holds: between planning and applying, pull requests reopen and entries get used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -89,11 +89,17 @@ impl Plan {
                 *known = entry;
             }
         }
-        self.deletions().filter_map(|decision| changed(decision, &present, facts)).collect()
+        let going: BTreeSet<&EntryId> = self.deletions().map(|decision| &decision.entry.id).collect();
+        self.deletions().filter_map(|decision| changed(decision, &going, &present, facts)).collect()
     }
 }
 
-fn changed(decision: &Decision, present: &BTreeMap<&EntryId, &Entry>, facts: &Facts) -> Option<Stale> {
+fn changed(
+    decision: &Decision,
+    going: &BTreeSet<&EntryId>,
+    present: &BTreeMap<&EntryId, &Entry>,
+    facts: &Facts,
+) -> Option<Stale> {
     let planned = &decision.entry;
     let id = || planned.id.clone();
     let entry = present.get(&planned.id)?;
@@ -115,9 +121,10 @@ fn changed(decision: &Decision, present: &BTreeMap<&EntryId, &Entry>, facts: &Fa
         let before = Box::new(decision.scope_state.clone());
         return Some(Stale::ScopeChanged { id: id(), before, after: Box::new(after) });
     }
-    // Where another rule deletes it as well, it goes with or without a newer generation.
+    // Where another rule deletes it as well, it goes with or without a newer generation; and a plan that was
+    // carried out by half, newer generations over budget included, can be carried on.
     if decision.reasons.iter().all(|reason| reason.rule == Rule::Superseded) {
-        let gone = decision.superseded_by.iter().find(|by| !present.contains_key(by));
+        let gone = decision.superseded_by.iter().find(|by| !present.contains_key(by) && !going.contains(by));
         return gone.map(|by| Stale::NoLongerSuperseded { id: id(), by: by.clone() });
     }
     None

@@ -380,3 +380,24 @@ fn totals_add_up_by_ref_pattern_and_rule() {
     assert_eq!(totals.by_rule[&Rule::ClosedPullRequest].entries, 2);
     assert_eq!(totals.all.freed.to_string(), "7 B in 3 entries");
 }
+
+#[test]
+fn two_plans_share_a_fingerprint_only_when_they_are_equal() {
+    let facts = of_pull_request(PullRequestState::Closed { at: days_ago(9.0) });
+    let plan = strict().plan(&facts);
+    assert_eq!(plan.fingerprint(), strict().plan(&facts).fingerprint());
+    let changes: [&dyn Fn(&mut Plan); 7] = [
+        &|p| p.now += TimeDelta::nanoseconds(1),
+        &|p| p.budget = None,
+        &|p| p.decisions[0].verdict = Verdict::Keep,
+        &|p| p.decisions[0].entry.size = ByteSize(2),
+        &|p| p.decisions[0].reasons[0].text.push('!'),
+        &|p| p.decisions.swap(0, 1),
+        &|p| drop(p.decisions.pop()),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut other = plan.clone();
+        change(&mut other);
+        assert_ne!(other.fingerprint(), plan.fingerprint(), "change {index}");
+    }
+}

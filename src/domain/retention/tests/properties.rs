@@ -161,6 +161,7 @@ proptest! {
             prop_assert!(decision.despite.is_empty());
         }
         prop_assert!(plan.decisions.iter().all(|decision| !decision.reasons.is_empty()));
+        prop_assert!(plan.decisions.is_sorted_by_key(|d| (&d.entry.scope, &d.entry.key, &d.entry.version, &d.entry.id)));
         prop_assert_eq!(plan.is_stale(&facts).is_some(), !facts.listing_complete);
     }
 
@@ -206,6 +207,20 @@ proptest! {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_plan_that_was_interrupted_can_be_carried_on(
+        facts in any_facts(),
+        policy in any_policy(),
+        stop in 0..40_usize,
+    ) {
+        let facts = Facts { listing_complete: true, ..facts };
+        let plan = policy.plan(&facts);
+        let done: BTreeSet<&EntryId> = plan.deletions().take(stop).map(|d| &d.entry.id).collect();
+        let mut later = facts.clone();
+        later.entries.retain(|entry| !done.contains(&entry.id));
+        prop_assert_eq!(plan.is_stale(&later), None);
     }
 
     #[test]
