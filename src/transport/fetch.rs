@@ -79,6 +79,13 @@ impl Download {
         self.length
     }
 
+    /// From here on, breaks are met with another policy than the beginning was.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
     /// The next piece, or `None` at the end of a complete body.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
