@@ -4,15 +4,15 @@
 //! the work. Nothing is trusted here: what comes is handed to the caller, who verifies and keeps it.
 
 mod attempt;
-pub mod fetch;
+mod fetch;
 pub mod health;
+mod report;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use fetch::{
-    Accept, FetchReport, Fetched, Lacking, MirrorFetch, MirrorReport, MirrorSettings, Refusal, Stop,
-};
+pub use fetch::{MirrorFetch, MirrorSettings};
+pub use report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
 
 use super::source::{Source, SourceError};
 use crate::domain::digest::{Algorithm, ObjectId};
