@@ -8,6 +8,7 @@ pub mod address;
 pub mod client;
 pub mod error;
 pub mod fetch;
+pub mod mirror;
 pub mod retry;
 pub mod source;
 
