@@ -179,6 +179,16 @@ fn after_a_week_without_use_a_small_generation_is_taken_as_meant() {
 }
 
 #[test]
+fn an_abandoned_pattern_goes_only_where_the_policy_says_so() {
+    let mut facts = facts();
+    facts.entries = vec![entry("main", "c-v3-1234561", 40.0, 5), entry("main", "c-v4-1234562", 0.5, 5)];
+    let policy = Policy { unused_for: Some(days(7.0)), ..Policy::default() };
+    assert_eq!(policy.plan(&facts).deletions().count(), 0);
+    let policy = Policy { abandoned_after: Some(days(30.0)), ..policy };
+    assert_eq!(deleted(&policy.plan(&facts)), BTreeSet::from(["main c-v3-1234561"]));
+}
+
+#[test]
 fn an_entry_that_goes_supersedes_nothing() {
     let mut facts = facts();
     facts.refs.insert(scope("topic"), RefState::Exists);
