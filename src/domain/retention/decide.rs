@@ -76,7 +76,7 @@ impl Policy {
         if let Some(keep) = self.superseded {
             self.judge_generations(facts, &mut candidates, &groups, keep);
         }
-        let budget = self.budget.map(|budget| self.judge_budget(facts, &mut candidates, &standings, budget));
+        let budget = self.budget.map(|budget| self.judge_budget(facts, &mut candidates, budget));
         Plan { now: facts.now, decisions: candidates.into_iter().map(decision).collect(), budget }
     }
 
@@ -236,14 +236,13 @@ impl Policy {
         &self,
         facts: &Facts,
         candidates: &mut [Candidate<'_>],
-        standings: &[Standing],
         budget: ByteSize,
     ) -> BudgetOutcome {
         let headroom = match self.headroom {
             Headroom::Bytes(size) => size,
             Headroom::NextSave => {
-                let newest = candidates.iter().zip(standings).filter(|(_, s)| s.current == Current::Newest);
-                newest.map(|(candidate, _)| candidate.entry.size).max().unwrap_or_default()
+                let left = candidates.iter().filter(|c| *c.state == ScopeState::DefaultBranch && !c.goes());
+                left.map(|candidate| candidate.entry.size).max().unwrap_or_default()
             }
         };
         let target = budget::target(budget, facts.limit, headroom);

@@ -68,11 +68,13 @@ pub(super) fn standings(
     let mut standings = vec![Standing::default(); candidates.len()];
     for group in groups {
         let superseded_at = group.get(keep - 1).map(|index| candidates[*index].entry.created_at);
+        let idle = group.first().map(|newest| Elapsed::between(candidates[*newest].last_use, now));
+        let abandoned = policy.abandoned_after.zip(idle).is_some_and(|(limit, idle)| idle.0 >= limit.0);
         let mut largest: Option<ByteSize> = None;
         for (rank, index) in group.iter().enumerate() {
             let candidate = &candidates[*index];
             let current = match largest {
-                _ if *candidate.state != ScopeState::DefaultBranch => Current::No,
+                _ if abandoned || *candidate.state != ScopeState::DefaultBranch => Current::No,
                 None => Current::Newest,
                 Some(newer) if guards(policy.guard, newer, candidate, now) => Current::Guarded(newer),
                 Some(_) => Current::No,

@@ -2,7 +2,7 @@
 //!
 //! `ccache-v4-linux-<commit>` of two commits are two generations; `ccache-v4-linux` and `ccache-v4-macos`
 //! are two things. A pattern is the key with its changing parts replaced by `*`. They are told by shape
-//! ([`shape`]), or by the key templates that a configuration declares. In doubt a part is taken as fixed:
+//! (`shape.rs`), or by the key templates that a configuration declares. In doubt a part is taken as fixed:
 //! one generation too many costs bytes, one too few costs a build.
 
 mod shape;

@@ -32,6 +32,9 @@ pub struct Policy {
     pub protect: Protect,
     /// How long a use by the default branch or an open pull request keeps an entry live.
     pub recent: Span,
+    /// When the newest generation on the default branch has not been used for this long, its pattern counts as
+    /// abandoned (the cache was renamed) and is subject to the rules like any other; never if `None`.
+    pub abandoned_after: Option<Span>,
     /// When a newer generation is too small to replace an older one.
     pub guard: Guard,
     /// The keys of the configuration, which say better than a guess what a generation is.
@@ -43,7 +46,8 @@ pub struct Policy {
 /// Room that is left free for the next save, below the store's limit (or below the budget where no limit is known).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Headroom {
-    /// As much as the largest of the default branch's newest generations, which the next run saves again.
+    /// As much as the largest entry of the default branch that the other rules leave: the next run saves such
+    /// a one again.
     #[default]
     NextSave,
     /// So many bytes.
@@ -87,6 +91,7 @@ impl Default for Policy {
             headroom: Headroom::default(),
             protect: Protect::default(),
             recent: days(1),
+            abandoned_after: None,
             guard: Guard::default(),
             patterns: Vec::new(),
             only_pull_request: None,

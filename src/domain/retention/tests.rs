@@ -1,5 +1,6 @@
 //! Behaviour of the policy engine: what each defect of other cleaners would have deleted stays.
 
+mod after;
 mod defects;
 mod properties;
 mod sweep;
