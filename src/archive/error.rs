@@ -100,6 +100,19 @@ impl ArchiveError {
         move |source| ArchiveError::Write { action, path, source }
     }
 
+    /// Whether the archive itself is bad, so that reading it again cannot help.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            ArchiveError::Damaged(_) | ArchiveError::Refused { .. } | ArchiveError::Limit { .. }
+        )
+    }
+
+    /// Whether whoever took the archive stopped taking.
+    pub fn is_broken_output(&self) -> bool {
+        matches!(self, ArchiveError::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// Whether a volume is full.
     pub fn is_no_space(&self) -> bool {
         let full = |error: &io::Error| {

@@ -1,6 +1,4 @@
 //! Archives: tar in independent zstd frames, streamed both ways.
-
-pub mod release;
 //!
 //! An archive is, in this order: a skippable frame with the [`manifest`]; the tar stream, cut into zstd
 //! frames that decompress independently; a skippable frame with the digest of all before it; and the seek
@@ -22,6 +20,7 @@ mod compress;
 pub mod pack;
 mod plan;
 
+mod content;
 mod decode;
 mod entries;
 pub mod guard;
@@ -30,6 +29,8 @@ mod tar_stream;
 pub mod unpack;
 pub mod verify;
 mod write_pool;
+
+pub mod release;
 
 pub use error::ArchiveError;
 pub use manifest::{Counts, Manifest};

@@ -15,12 +15,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
+use super::content::Digesting;
 use super::decode::Threaded;
 use super::entries::{self, Attributes, Found, Spot, Visitor};
 use super::error::ArchiveError;
 use super::guard::{self, Guard};
 use super::manifest::{Counts, Manifest};
 use super::write_pool::{self, Content, Job, OpenFile, WritePool, file_time};
+use crate::disk::fingerprint::ContentDigest;
 use crate::domain::event::Meter;
 
 /// Files up to this size are written whole by one thread.
@@ -67,6 +69,8 @@ pub struct Unpacked {
     pub unpacked_bytes: u64,
     /// Bytes of the archive.
     pub archive_bytes: u64,
+    /// The digest of all contents, as [`crate::disk::fingerprint::content`] gives it for the unpacked tree.
+    pub content: ContentDigest,
 }
 
 /// Unpacks an archive from a stream.
@@ -92,10 +96,12 @@ pub fn unpack<R: Read + Send>(
             symlinks: Vec::new(),
             hard_links: Vec::new(),
         };
+        let mut digesting = Digesting::new(&mut writer);
         let Found { manifest, counts, unpacked_bytes, archive_bytes } =
-            entries::visit(source, request.foreign, &mut writer, cancel, meter)?;
+            entries::visit(source, request.foreign, &mut digesting, cancel, meter)?;
+        let content = digesting.finish();
         writer.settle(cancel)?;
-        Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes })
+        Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     })
 }
 

@@ -142,7 +142,7 @@ impl Settings {
             None => {
                 let key = common.key.as_deref().filter(|_| !common.paths.is_empty());
                 let key = key.ok_or(SettingsError::HalfInline)?;
-                let loaded = config::inline(&common.paths, key, &common.restore_keys)?;
+                let loaded = config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"))?;
                 (loaded.spec, loaded.warnings)
             }
         };

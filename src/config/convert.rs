@@ -60,7 +60,8 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
     }
 }
 
-fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
+/// Reads where entries live; else what is wrong with the text, and its cure.
+pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
     const FORMS: &str = "write `auto`, or `file:///` and an absolute path";
     let no = |message: String| Err((message, FORMS.to_owned()));
     if text == "auto" {

@@ -9,6 +9,7 @@ pub mod client;
 pub mod error;
 pub mod fetch;
 pub mod mirror;
+pub mod pipe;
 pub mod retry;
 pub mod source;
 
