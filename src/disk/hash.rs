@@ -30,7 +30,7 @@ pub struct Cancelled;
 impl Cancelled {
     /// Whether an I/O error stands for a cancellation.
     pub fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Cancelled>)
     }
 }
 
@@ -49,10 +49,6 @@ pub fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
 /// A hash in the making, of whichever algorithm names the object.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it all")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one lives per file being read; a box would cost more than it saves"
-)]
 pub enum ObjectHasher {
     Md5(Md5),
     Sha1(Sha1),
