@@ -13,3 +13,4 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
+pub mod unixfs;

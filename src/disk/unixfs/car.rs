@@ -1,0 +1,302 @@
+//! CAR streams (version 1): every block verified as it comes, and none missing at the end.
+//!
+//! A gateway may end a response early and still have answered 200, so a stream is complete only when every
+//! block that the root leads to has come. Blocks are taken in depth-first order, which gateways send
+//! (`order=dfs`), with or without repetitions of blocks that came before; so the file is written as the
+//! stream is read, and nothing is kept but where in the file each block's content lies.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::decode;
+use super::encode;
+use super::error::{BlockId, DagError, MAX_BLOCK_BYTES};
+use crate::domain::digest::CidCodec;
+
+/// Longer headers are refused: one root takes 59 bytes.
+const MAX_HEADER_BYTES: u64 = 4096;
+/// A binary CID with sha2-256, of either version, is no longer.
+const MAX_CID_BYTES: u64 = 36;
+/// Deeper trees are refused; 64 levels of two links hold more bytes than numbers can say.
+pub(super) const MAX_DEPTH: usize = 64;
+/// Bytes copied at once where content repeats.
+const COPY_BYTES: u64 = 1024 * 1024;
+
+/// Reads a CAR of exactly the blocks below `root` and writes the file that they are to `output`, from its
+/// beginning.
+///
+/// Gives the bytes of the file. `output` must be empty; it is read where content repeats. Nothing is written
+/// for a root that stands for more than `max_bytes`. On any error, what was written is worthless.
+pub fn unpack<O: Read + Write + Seek>(
+    input: &mut dyn Read,
+    root: BlockId,
+    output: &mut O,
+    max_bytes: u64,
+    cancel: &CancellationToken,
+) -> Result<u64, DagError> {
+    let mut blocks = Blocks::open(input)?;
+    if !blocks.roots.is_empty() && !blocks.roots.contains(&root) {
+        return Err(DagError::NotCar("its root is another"));
+    }
+    let mut writer = Writer { output, written: 0, done: HashMap::new() };
+    let mut steps = vec![Step::Expect { block: root, content_bytes: None, depth: 0 }];
+    while let Some(step) = steps.pop() {
+        if cancel.is_cancelled() {
+            return Err(DagError::Cancelled);
+        }
+        match step {
+            Step::Complete { block, offset } => writer.complete(block, offset),
+            Step::Expect { block, content_bytes, depth } => {
+                let Some(bytes) = blocks.take(block)? else {
+                    let next = blocks.peek()?;
+                    if writer.repeat(block, content_bytes, cancel)? {
+                        continue;
+                    }
+                    return Err(match next {
+                        None => DagError::Incomplete(block),
+                        Some(found) => DagError::Unexpected { found, expected: Some(block) },
+                    });
+                };
+                let offset = writer.written;
+                if block.codec == CidCodec::Raw {
+                    let bytes_found = bytes.len() as u64;
+                    if content_bytes.is_some_and(|expected| expected != bytes_found) {
+                        return Err(DagError::Malformed { block, why: "its parent gives it another size" });
+                    }
+                    allow(bytes_found, content_bytes, max_bytes)?;
+                    writer.write(&bytes)?;
+                    writer.complete(block, offset);
+                    continue;
+                }
+                if depth == MAX_DEPTH {
+                    return Err(DagError::Malformed { block, why: "it lies too deep" });
+                }
+                let node = decode::node(block, &bytes, content_bytes)?;
+                allow(node.content_bytes, content_bytes, max_bytes)?;
+                writer.write(node.data)?;
+                steps.push(Step::Complete { block, offset });
+                steps.extend(node.children.iter().rev().map(|&(block, content_bytes)| Step::Expect {
+                    block,
+                    content_bytes: Some(content_bytes),
+                    depth: depth + 1,
+                }));
+            }
+        }
+    }
+    if let Some(found) = blocks.peek()? {
+        return Err(DagError::Unexpected { found, expected: None });
+    }
+    writer.output.flush()?;
+    Ok(writer.written)
+}
+
+/// The root alone has no parent that gives its size.
+fn allow(bytes: u64, parent_says: Option<u64>, allowed: u64) -> Result<(), DagError> {
+    if parent_says.is_none() && bytes > allowed {
+        return Err(DagError::LargeFile { bytes, allowed });
+    }
+    Ok(())
+}
+
+enum Step {
+    /// This block comes next.
+    Expect { block: BlockId, content_bytes: Option<u64>, depth: usize },
+    /// All below this block is written, from this offset.
+    Complete { block: BlockId, offset: u64 },
+}
+
+/// Writes a file and remembers which block's content lies where, for blocks that come once and count twice.
+struct Writer<'a, O> {
+    output: &'a mut O,
+    written: u64,
+    done: HashMap<[u8; 36], (u64, u64)>,
+}
+
+impl<O: Read + Write + Seek> Writer<'_, O> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DagError> {
+        self.output.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn complete(&mut self, block: BlockId, offset: u64) {
+        self.done.entry(block.to_bytes()).or_insert((offset, self.written - offset));
+    }
+
+    /// Writes the content of a block that was written before; `false` if it was not.
+    fn repeat(
+        &mut self,
+        block: BlockId,
+        content_bytes: Option<u64>,
+        cancel: &CancellationToken,
+    ) -> Result<bool, DagError> {
+        let Some(&(mut from, length)) = self.done.get(&block.to_bytes()) else { return Ok(false) };
+        if content_bytes != Some(length) {
+            return Err(DagError::Malformed { block, why: "its parent gives it another size" });
+        }
+        let mut left = length;
+        let mut buffer = Vec::new();
+        while left > 0 {
+            if cancel.is_cancelled() {
+                return Err(DagError::Cancelled);
+            }
+            let piece = left.min(COPY_BYTES);
+            buffer.resize(usize::try_from(piece).expect("at most COPY_BYTES"), 0);
+            self.output.seek(SeekFrom::Start(from))?;
+            self.output.read_exact(&mut buffer)?;
+            self.output.seek(SeekFrom::Start(self.written))?;
+            self.write(&buffer)?;
+            from += piece;
+            left -= piece;
+        }
+        Ok(true)
+    }
+}
+
+/// The blocks of a CAR in their order, each with its hash checked.
+pub(super) struct Blocks<'a> {
+    input: &'a mut dyn Read,
+    next: Option<(BlockId, Vec<u8>)>,
+    /// The roots that the header names. They prove nothing.
+    pub(super) roots: Vec<BlockId>,
+}
+
+impl<'a> Blocks<'a> {
+    /// Reads the header.
+    pub(super) fn open(input: &'a mut dyn Read) -> Result<Self, DagError> {
+        let length = read_varint(input)?.ok_or(DagError::NotCar("it is empty"))?;
+        if length > MAX_HEADER_BYTES {
+            return Err(DagError::NotCar("its header is too long"));
+        }
+        let header = read_bytes(input, length)?;
+        let roots = parse_header(&header).map_err(DagError::NotCar)?;
+        Ok(Blocks { input, next: None, roots })
+    }
+
+    /// Which block comes next; `None` at the end.
+    pub(super) fn peek(&mut self) -> Result<Option<BlockId>, DagError> {
+        if self.next.is_none() {
+            self.next = read_block(self.input)?;
+        }
+        Ok(self.next.as_ref().map(|next| next.0))
+    }
+
+    /// The next block.
+    pub(super) fn next(&mut self) -> Result<Option<(BlockId, Vec<u8>)>, DagError> {
+        self.peek()?;
+        Ok(self.next.take())
+    }
+
+    /// The next block, if it is this one.
+    fn take(&mut self, block: BlockId) -> Result<Option<Vec<u8>>, DagError> {
+        if self.peek()? != Some(block) {
+            return Ok(None);
+        }
+        Ok(self.next.take().map(|next| next.1))
+    }
+}
+
+fn read_block(input: &mut dyn Read) -> Result<Option<(BlockId, Vec<u8>)>, DagError> {
+    let Some(length) = read_varint(input)? else { return Ok(None) };
+    if length > MAX_CID_BYTES + MAX_BLOCK_BYTES as u64 {
+        return Err(DagError::NotCar("one of its blocks is too long"));
+    }
+    let mut bytes = read_bytes(input, length)?;
+    let Some((block, rest)) = BlockId::split_from(&bytes) else {
+        return Err(DagError::NotCar("it has a block that is neither raw nor dag-pb with sha2-256"));
+    };
+    let cid_bytes = bytes.len() - rest.len();
+    if rest.len() > MAX_BLOCK_BYTES {
+        return Err(DagError::LargeBlock(block));
+    }
+    if Sha256::digest(rest)[..] != block.digest {
+        return Err(DagError::WrongHash(block));
+    }
+    bytes.drain(..cid_bytes);
+    Ok(Some((block, bytes)))
+}
+
+/// A number in base 128, or `None` if nothing follows.
+fn read_varint(input: &mut dyn Read) -> Result<Option<u64>, DagError> {
+    let mut bytes = Vec::with_capacity(10);
+    loop {
+        let mut byte = [0];
+        match input.read(&mut byte) {
+            Ok(0) if bytes.is_empty() => return Ok(None),
+            Ok(0) => return Err(DagError::NotCar("it ends within a length")),
+            Ok(_) => bytes.push(byte[0]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+        if byte[0] & 0x80 == 0 || bytes.len() == 10 {
+            break;
+        }
+    }
+    decode::take_varint(&mut &bytes[..]).map(Some).map_err(DagError::NotCar)
+}
+
+/// Exactly so many bytes. What is claimed is not believed before it comes: memory grows with the stream.
+fn read_bytes(input: &mut dyn Read, length: u64) -> Result<Vec<u8>, DagError> {
+    let mut bytes = Vec::new();
+    input.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(DagError::NotCar("it ends within a block")) }
+}
+
+/// The header of a CAR with one root: the DAG-CBOR map `{roots: [root], version: 1}`, after its length.
+pub(super) fn header(root: BlockId) -> Vec<u8> {
+    let mut map = HEADER_ROOTS.to_vec();
+    map.push(0x81);
+    map.extend_from_slice(&CBOR_CID);
+    map.push(0x25);
+    map.push(0x00);
+    map.extend_from_slice(&root.to_bytes());
+    map.extend_from_slice(HEADER_VERSION);
+    let mut out = Vec::new();
+    encode::put_varint(&mut out, map.len() as u64);
+    out.extend_from_slice(&map);
+    out
+}
+
+/// A block as it stands in a CAR.
+pub(super) fn section(block: BlockId, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 40);
+    encode::put_varint(&mut out, MAX_CID_BYTES + bytes.len() as u64);
+    out.extend_from_slice(&block.to_bytes());
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// A map of two, and its first key.
+const HEADER_ROOTS: &[u8] = b"\xa2\x65roots";
+/// The second key with its value.
+const HEADER_VERSION: &[u8] = b"\x67version\x01";
+/// Tag 42 on a byte string whose length is one byte.
+const CBOR_CID: [u8; 3] = [0xd8, 0x2a, 0x58];
+
+fn parse_header(bytes: &[u8]) -> Result<Vec<BlockId>, &'static str> {
+    const WRONG: &str = "its header is not that of version 1";
+    let mut rest = bytes.strip_prefix(HEADER_ROOTS).ok_or(WRONG)?;
+    let (&count, after) = rest.split_first().ok_or(WRONG)?;
+    rest = after;
+    // Arrays of up to 23 items say their length in the first byte.
+    if !(0x80..=0x97).contains(&count) {
+        return Err(WRONG);
+    }
+    let mut roots = Vec::new();
+    for _ in 0x80..count {
+        let (&length, cid) = rest.strip_prefix(&CBOR_CID).and_then(<[u8]>::split_first).ok_or(WRONG)?;
+        let (cid, after) = cid.split_at_checked(usize::from(length)).ok_or(WRONG)?;
+        rest = after;
+        // A CID in CBOR has a byte 0 before it. Roots of other kinds are none of ours.
+        if let Some((block, [])) = cid.strip_prefix(&[0]).and_then(BlockId::split_from) {
+            roots.push(block);
+        }
+    }
+    if rest == HEADER_VERSION { Ok(roots) } else { Err(WRONG) }
+}
+
+#[cfg(test)]
+mod tests;
