@@ -1,5 +1,7 @@
 //! The local disk: walks, hashes, space, locks, temporary things and how they are published.
 
+pub mod unixfs;
+
 pub mod hash;
 pub mod merge;
 mod object_layout;
@@ -13,4 +15,3 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
-pub mod unixfs;

@@ -17,6 +17,7 @@ pub use super::object_layout::{LayoutError, ObjectLayout};
 use super::tree_glob::is_temporary;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
+use crate::domain::hint::Hint;
 use crate::domain::inventory::{Inventory, Presence};
 use crate::domain::sentinel::SENTINEL_FILE;
 
@@ -34,6 +35,13 @@ pub enum ObjectsError {
     /// The work was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl Hint for ObjectsError {
+    fn hint(&self) -> Option<String> {
+        matches!(self, ObjectsError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+            .then(|| "let this user read the store's directories".to_owned())
+    }
 }
 
 /// What tells that a file is still the one that was hashed.
