@@ -256,7 +256,7 @@ pub fn verify_file_metered(
     Ok(match hasher.matches(object) {
         true => Presence::Verified { size },
         false if size == 0 => Presence::Corrupt { why: "is empty".to_owned() },
-        false => Presence::Corrupt { why: format!("its {size} bytes hash to something else") },
+        false => Presence::Corrupt { why: format!("has {size} bytes that hash to something else") },
     })
 }
 
@@ -280,7 +280,7 @@ fn verify_tree(
         Ok(None) if size == 0 => Ok(Presence::Corrupt { why: "is empty".to_owned() }),
         Ok(None) => Ok(Presence::Unverifiable {
             why: format!(
-                "its {size} bytes give this CID in no known UnixFS profile: damaged, or built in another way"
+                "has {size} bytes that give this CID in no known UnixFS profile: damaged, or built in another way"
             ),
         }),
         Err(_) if cancel.is_cancelled() => Err(Cancelled.into()),
