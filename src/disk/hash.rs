@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 use tokio_util::sync::CancellationToken;
 
+use super::unixfs;
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId, Sha256Digest};
 use crate::domain::event::Meter;
 use crate::domain::inventory::Presence;
@@ -30,7 +31,7 @@ pub struct Cancelled;
 impl Cancelled {
     /// Whether an I/O error stands for a cancellation.
     pub fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Cancelled>)
     }
 }
 
@@ -49,10 +50,6 @@ pub fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
 /// A hash in the making, of whichever algorithm names the object.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it all")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one lives per file being read; a box would cost more than it saves"
-)]
 pub enum ObjectHasher {
     Md5(Md5),
     Sha1(Sha1),
@@ -241,13 +238,15 @@ pub fn verify_file_metered(
     if !metadata.is_file() {
         return Ok(Presence::Corrupt { why: kind_of(&metadata).to_owned() });
     }
-    let Some(mut hasher) = ObjectHasher::of_object(object) else {
-        // Its bytes are in the meter's total.
+    if let Some((CidCodec::DagPb, digest)) = object.cid() {
+        let presence = verify_tree(path, &digest, metadata.len(), cancel)?;
+        // However often it was read: its bytes are once in the meter's total.
         if let Some(meter) = meter {
             meter.add_bytes(metadata.len());
         }
-        return Ok(unproven_tree());
-    };
+        return Ok(presence);
+    }
+    let mut hasher = ObjectHasher::new(object.algorithm());
     let size = read_chunks(&mut File::open(path)?, cancel, |bytes| {
         hasher.update(bytes);
         if let Some(meter) = meter {
@@ -257,7 +256,7 @@ pub fn verify_file_metered(
     Ok(match hasher.matches(object) {
         true => Presence::Verified { size },
         false if size == 0 => Presence::Corrupt { why: "is empty".to_owned() },
-        false => Presence::Corrupt { why: format!("its {size} bytes hash to something else") },
+        false => Presence::Corrupt { why: format!("has {size} bytes that hash to something else") },
     })
 }
 
@@ -269,9 +268,23 @@ fn kind_of(metadata: &fs::Metadata) -> &'static str {
     }
 }
 
-fn unproven_tree() -> Presence {
-    Presence::Unverifiable {
-        why: "a dag-pb CID names a tree of blocks, which is not rebuilt here".to_owned(),
+/// A dag-pb CID names a tree of blocks over the file, which is rebuilt in the ways that are in use.
+fn verify_tree(
+    path: &Path,
+    digest: &[u8; 32],
+    size: u64,
+    cancel: &CancellationToken,
+) -> io::Result<Presence> {
+    match unixfs::matches(path, digest, cancel) {
+        Ok(Some(_)) => Ok(Presence::Verified { size }),
+        Ok(None) if size == 0 => Ok(Presence::Corrupt { why: "is empty".to_owned() }),
+        Ok(None) => Ok(Presence::Unverifiable {
+            why: format!(
+                "has {size} bytes that give this CID in no known UnixFS profile: damaged, or built in another way"
+            ),
+        }),
+        Err(_) if cancel.is_cancelled() => Err(Cancelled.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -335,9 +348,11 @@ mod tests {
     }
 
     #[test]
-    fn trees_of_blocks_are_not_claimed() {
-        let object = object("cid", "bafybeieknrqtu4l74dizn7ez2tf52yhvdziets2mzted63pfw4gcanbudu");
-        assert!(matches!(verify(b"abc", &object), Presence::Unverifiable { .. }));
+    fn trees_of_blocks_are_proven_in_known_profiles_and_not_claimed_otherwise() {
+        let object = object("cid", "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o");
+        assert_eq!(verify(b"hello world\n", &object), Presence::Verified { size: 12 });
+        assert!(matches!(verify(b"hello world", &object), Presence::Unverifiable { .. }));
+        assert!(matches!(verify(b"", &object), Presence::Corrupt { .. }));
     }
 
     #[test]

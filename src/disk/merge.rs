@@ -148,9 +148,8 @@ impl<'a> Merger<'a> {
     fn prove(&self, object: &ObjectId, staged: &Path) -> Result<(), MergeError> {
         match self.verified.verify(staged, object, self.cancel, None).map_err(|e| disk_error(staged, e))? {
             Presence::Verified { .. } => Ok(()),
-            Presence::Corrupt { why } => Err(refused(object, staged, why)),
-            Presence::Unverifiable { why } => {
-                Err(refused(object, staged, format!("cannot be verified: {why}")))
+            Presence::Corrupt { why } | Presence::Unverifiable { why } => {
+                Err(MergeError::Refused { staged: staged.to_owned(), object: object.clone(), why })
             }
         }
     }
@@ -295,10 +294,6 @@ fn correct_case(path: &Path) -> io::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn refused(object: &ObjectId, staged: &Path, why: String) -> MergeError {
-    MergeError::Refused { staged: staged.to_owned(), object: object.clone(), why }
 }
 
 fn disk_error(path: &Path, source: io::Error) -> MergeError {

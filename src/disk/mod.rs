@@ -7,6 +7,12 @@
 pub mod path_error;
 pub mod stream;
 pub mod text;
+pub mod unixfs;
+
+pub mod hash;
+pub mod merge;
+mod object_layout;
+pub mod objects;
 
 pub mod fingerprint;
 pub mod selection;
