@@ -1,5 +1,7 @@
 //! The contract that every store keeps.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
@@ -110,6 +112,37 @@ pub trait Store: Send + Sync {
 
     /// Removes what uploads of dead processes left behind and spares those of live ones.
     async fn recover(&self) -> Result<Recovered, StoreError>;
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn location(&self) -> String {
+        (**self).location()
+    }
+
+    async fn lookup(&self, request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
+        (**self).lookup(request).await
+    }
+
+    async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
+        (**self).read(entry).await
+    }
+
+    async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
+        (**self).create(new).await
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
+        (**self).list(filter).await
+    }
+
+    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
+        (**self).delete(id).await
+    }
+
+    async fn recover(&self) -> Result<Recovered, StoreError> {
+        (**self).recover().await
+    }
 }
 
 /// An upload in progress. Dropped without a commit, it leaves nothing visible and removes what it can.

@@ -148,6 +148,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_in_memory_conforms() {
-        conformance::run(|| MemoryStore::new(clock)).await;
+        conformance::run(async || MemoryStore::new(clock)).await;
+    }
+
+    #[tokio::test]
+    async fn a_shared_store_behind_the_trait_conforms() {
+        conformance::run(async || Arc::new(MemoryStore::new(clock)) as Arc<dyn Store>).await;
     }
 }
