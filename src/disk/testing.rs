@@ -1,0 +1,48 @@
+//! What several tests of this room need: volumes of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A small volume that is unmounted when dropped.
+pub(super) struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts an empty volume of so many bytes (`1m`) over a directory; `None`, loudly, where we may not.
+    pub(super) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
+        let made = cfg!(target_os = "linux")
+            && Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"])
+                .arg(over)
+                .output()
+                .is_ok_and(|output| output.status.success());
+        Self::made(made, over)
+    }
+
+    /// Shows a directory at a second place; `None`, loudly, where we may not.
+    pub(super) fn bind(source: &Path, over: &Path) -> Option<Mount> {
+        let made = cfg!(target_os = "linux")
+            && Command::new("mount")
+                .arg("--bind")
+                .args([source, over])
+                .output()
+                .is_ok_and(|output| output.status.success());
+        Self::made(made, over)
+    }
+
+    #[expect(clippy::print_stderr, reason = "a test that cannot run must not look like one that passed")]
+    fn made(made: bool, over: &Path) -> Option<Mount> {
+        if !made {
+            eprintln!(
+                "SKIPPED: this test must be root on Linux, to mount something over `{}`",
+                over.display()
+            );
+        }
+        made.then(|| Mount(over.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
