@@ -1,1 +1,3 @@
 //! Bytes over HTTP, and the pipe between blocking and asynchronous code.
+
+pub mod pipe;

@@ -82,9 +82,9 @@ impl Uploads for Directory {
     }
 
     async fn recover(&self) -> Result<Recovered, StoreError> {
-        let uploads = self.root.join(layout::UPLOADS);
+        let root = self.root.clone();
         let now = (self.clock)();
-        blocking(self.root.clone(), move || super::sweep::sweep(&uploads, now)).await
+        blocking(self.root.clone(), move || super::sweep::sweep(&root, now)).await
     }
 
     async fn deleted(&self, path: &ObjectPath) {
@@ -315,7 +315,7 @@ fn failure(action: &str, path: &Path, error: io::Error) -> StoreError {
     StoreError::of_io(action, path.display(), Access::Write, error)
 }
 
-pub(super) fn of_path_error(error: PathError) -> StoreError {
+fn of_path_error(error: PathError) -> StoreError {
     failure(error.action, &error.path, error.source)
 }
 

@@ -89,10 +89,8 @@ impl ObjectStore {
             match objects.try_next().await {
                 Ok(Some(object)) => entries.extend(layout::entry_of(&object)),
                 Ok(None) => return Ok(entries),
-                // Something with a name that we never give.
-                Err(object_store::Error::InvalidPath { .. }) => {}
-                // It vanished while it was being listed.
-                Err(object_store::Error::NotFound { .. }) => {}
+                // Something with a name that we never give, or something that vanished just now.
+                Err(object_store::Error::InvalidPath { .. } | object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(self.error("list", folder, Access::Read, error)),
             }
         }

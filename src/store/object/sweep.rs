@@ -2,63 +2,56 @@
 
 #![expect(clippy::disallowed_methods, reason = "uploads to a directory are files")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::disk::lease::{LeasedDirectory, Takeover, is_temp_name};
-use crate::disk::path_error::PathError;
+use crate::disk::lease::is_temp_name;
+use crate::disk::recover::recover;
 use crate::domain::unit::ByteSize;
 use crate::store::contract::Recovered;
-use crate::store::error::StoreError;
+use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_io};
 
-use super::directory::of_path_error;
+use super::layout;
 
 /// Removes the uploads whose owner is dead. Goes on after a failure and reports the first.
-pub(super) fn sweep(uploads: &Path, now: DateTime<Utc>) -> Result<Recovered, StoreError> {
-    let mut recovered = Recovered::default();
-    let mut first_failure = None;
-    let found = match fs::read_dir(uploads) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(recovered),
-        found => found.map_err(PathError::on("read", uploads)).map_err(of_path_error)?,
+pub(super) fn sweep(root: &Path, now: DateTime<Utc>) -> Result<Recovered, StoreError> {
+    let uploads = root.join(layout::UPLOADS);
+    // Sizes are gone with what they are of.
+    let sizes = sizes_of_uploads(&uploads);
+    let report = recover(&[uploads], now);
+    let removed_bytes = report.removed.iter().filter_map(|path| sizes.get(path)).sum();
+    let mut recovered = Recovered {
+        removed: report.removed.len() as u64,
+        removed_bytes: ByteSize(removed_bytes),
+        spared: report.spared.len() as u64,
     };
-    for entry in found {
-        let entry = entry.map_err(PathError::on("read", uploads)).map_err(of_path_error)?;
-        if !is_temp_name(&entry.file_name()) {
-            continue;
+    for (path, error) in report.failed {
+        let kind = causes(&error)
+            .find_map(|cause| cause.downcast_ref::<io::Error>())
+            .map_or(StoreErrorKind::Other, |cause| kind_of_io(cause.kind(), Access::Write));
+        // It belongs to another user, or the store cannot be written: not ours to remove.
+        if kind != StoreErrorKind::Denied(Access::Write) {
+            let message = format!("cannot recover {}", path.display());
+            return Err(StoreError::new(kind, message).caused_by(error));
         }
-        match LeasedDirectory::take_over(&entry.path(), now) {
-            Ok(Takeover::Ours(dead)) => {
-                let bytes = bytes_in(dead.payload());
-                match dead.close() {
-                    Ok(()) => {
-                        recovered.removed += 1;
-                        recovered.removed_bytes = ByteSize(recovered.removed_bytes.0 + bytes);
-                    }
-                    Err(error) => drop(first_failure.get_or_insert(error)),
-                }
-            }
-            Ok(Takeover::Live) => recovered.spared += 1,
-            Ok(Takeover::Gone) => {}
-            // It belongs to another user, or the store cannot be written: not ours to judge.
-            Err(PathError { source, .. })
-                if matches!(
-                    source.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                recovered.spared += 1;
-            }
-            Err(error) => drop(first_failure.get_or_insert(error)),
-        }
+        recovered.spared += 1;
     }
-    first_failure.map_or(Ok(recovered), |error| Err(of_path_error(error)))
+    Ok(recovered)
 }
 
-/// The bytes of the files in a folder of an upload, which has no folders in it.
-fn bytes_in(payload: &Path) -> u64 {
-    let Ok(files) = fs::read_dir(payload) else { return 0 };
-    files.flatten().filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+/// The bytes that each upload holds, as far as they can be seen.
+fn sizes_of_uploads(uploads: &Path) -> BTreeMap<PathBuf, u64> {
+    let Ok(found) = fs::read_dir(uploads) else { return BTreeMap::new() };
+    let leased = found.flatten().filter(|entry| is_temp_name(&entry.file_name()));
+    leased.map(|entry| (entry.path(), bytes_below(&entry.path()))).collect()
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_file());
+    files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
 }

@@ -104,7 +104,11 @@ async fn odd_roots_are_served() {
     for name in ["with space", "per%20cent", "h#sh", "qu?stion", "\u{e4}\u{1f980}", "a+b&c=d;e", "uploads"] {
         let store = in_directory(&place.path().join(name)).await;
         let entry = created(&store, "k", b"x").await;
-        assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), [entry.clone()], "{name}");
+        assert_eq!(
+            store.list(&ListFilter::default()).await.expect("a list"),
+            std::slice::from_ref(&entry),
+            "{name}"
+        );
         assert_eq!(store.get(&entry).await.expect("an entry"), &b"x"[..]);
         assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
     }
@@ -126,7 +130,7 @@ async fn foreign_files_are_neither_entries_nor_in_the_way() {
         std::os::unix::fs::symlink("nowhere", folder.join("l.tar.zst")).expect("a link");
     }
     fs::create_dir_all(folder.join("d.tar.zst/x")).expect("a folder");
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), [entry.clone()]);
+    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), std::slice::from_ref(&entry));
     let again = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
     assert_eq!(again, Some(entry));
 }
@@ -138,7 +142,7 @@ async fn deleting_the_last_entry_leaves_no_empty_folders() {
     let long = created(&store, &"k".repeat(500), b"x").await;
     let other = created(&store, "other", b"x").await;
     store.delete(&long.id).await.expect("a deletion");
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), [other.clone()]);
+    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), std::slice::from_ref(&other));
     store.delete(&other.id).await.expect("a deletion");
     assert_eq!(fs::read_dir(root.path().join("entries")).expect("a folder").count(), 0);
 }
