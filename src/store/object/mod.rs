@@ -13,6 +13,8 @@ mod sweep;
 mod upload;
 
 #[cfg(test)]
+mod process_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

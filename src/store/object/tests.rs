@@ -25,7 +25,7 @@ fn tomorrow() -> DateTime<Utc> {
     Utc::now() + TimeDelta::hours(25)
 }
 
-fn named(key: &str) -> NewEntry {
+pub(super) fn named(key: &str) -> NewEntry {
     NewEntry {
         scope: Scope::new("main").expect("a scope"),
         key: Key::new(key).expect("a key"),
@@ -33,7 +33,7 @@ fn named(key: &str) -> NewEntry {
     }
 }
 
-async fn in_directory(root: &Path) -> ObjectStore {
+pub(super) async fn in_directory(root: &Path) -> ObjectStore {
     ObjectStore::in_directory(root, clock).await.expect("a store")
 }
 
@@ -45,7 +45,7 @@ async fn created(store: &ObjectStore, key: &str, bytes: &'static [u8]) -> Entry 
 }
 
 /// Every file below a folder, relative to it, sorted.
-fn files_below(root: &Path) -> Vec<String> {
+pub(super) fn files_below(root: &Path) -> Vec<String> {
     let mut files: Vec<String> = walkdir::WalkDir::new(root)
         .into_iter()
         .map(|entry| entry.expect("readable"))
