@@ -10,6 +10,10 @@ pub mod contract;
 pub mod error;
 
 pub mod memory;
+pub mod object;
+pub mod read_only;
+
+pub mod open;
 
 pub mod conformance;
 
@@ -18,3 +22,6 @@ pub use contract::{
 };
 pub use error::{Access, Retry, StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+pub use object::ObjectStore;
+pub use open::open;
+pub use read_only::ReadOnly;
