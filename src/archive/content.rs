@@ -78,7 +78,8 @@ impl<V: Visitor> Visitor for Digesting<'_, V> {
     }
 
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError> {
-        self.file = Some(Open { spot: spot.clone(), mode: attributes.mode, left: size, hasher: Sha256::new() });
+        self.file =
+            Some(Open { spot: spot.clone(), mode: attributes.mode, left: size, hasher: Sha256::new() });
         if size == 0 {
             self.finish_file();
         }

@@ -102,10 +102,7 @@ impl ArchiveError {
 
     /// Whether the archive itself is bad, so that reading it again cannot help.
     pub fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            ArchiveError::Damaged(_) | ArchiveError::Refused { .. } | ArchiveError::Limit { .. }
-        )
+        matches!(self, ArchiveError::Damaged(_) | ArchiveError::Refused { .. } | ArchiveError::Limit { .. })
     }
 
     /// Whether whoever took the archive stopped taking.

@@ -23,7 +23,7 @@ use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
 
 /// Does what the arguments say.
-pub fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
+pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     match &args.command {
         Command::Schema => return print(&json::render(&config::schema())),
         Command::Completions { shell } => {
@@ -98,9 +98,11 @@ impl Job<'_> {
             }
         };
         let facts = self.platform.facts();
-        let opening = store::open(&self.settings.spec.store, &facts.store_dir, self.clock);
-        let store = runtime.block_on(opening);
-        let store = store.unwrap_or_else(|error| Arc::new(store::Unusable::new(error)));
+        let store = runtime.block_on(store::open_or_unusable(
+            &self.settings.spec.store,
+            &facts.store_dir,
+            self.clock,
+        ));
         if self.settings.store_is_volatile(facts) {
             let hint = "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
             let text = format!("entries are kept in {}, which does not outlive this job", store.location());

@@ -113,7 +113,8 @@ impl Place {
     /// Finds the configuration: named, or in the working directory and the folders above it.
     pub fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         let absolute = |path: &Path| env.current_dir.join(path);
-        let named = common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
+        let named =
+            common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
         let inline = !common.paths.is_empty() || common.key.is_some();
         let config = if inline {
             None
@@ -206,7 +207,8 @@ fn role(common: &Common, env: &Env) -> Result<Option<Role>, SettingsError> {
 
 /// `NAME=VALUE` from `CACHEKEEP_VARS` (one a line or separated by space), overridden by `--var`.
 fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, SettingsError> {
-    let from_env = env.var("CACHEKEEP_VARS").unwrap_or_default().split_whitespace().map(|v| ("CACHEKEEP_VARS", v));
+    let from_env =
+        env.var("CACHEKEEP_VARS").unwrap_or_default().split_whitespace().map(|v| ("CACHEKEEP_VARS", v));
     let from_flags = common.vars.iter().map(|v| ("--var", v.as_str()));
     let mut variables = BTreeMap::new();
     for (origin, text) in from_env.chain(from_flags) {
@@ -219,7 +221,9 @@ fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, Set
 
 fn access(common: &Common, env: &Env, facts: &Facts, git_ref: Option<String>) -> Access {
     let pick = |flag: &Option<String>, name: &str, variable: &str, fact: &Option<String>| {
-        given(flag.as_deref(), name, env, variable).map(|(_, value)| value.to_owned()).or_else(|| fact.clone())
+        given(flag.as_deref(), name, env, variable)
+            .map(|(_, value)| value.to_owned())
+            .or_else(|| fact.clone())
     };
     let facts = Facts {
         git_ref,
@@ -254,11 +258,12 @@ fn workers(common: &Common, env: &Env) -> Result<usize, SettingsError> {
 
 /// How the log looks: the platform, the terminal, `NO_COLOR` and the flags decide.
 pub fn log_options(common: &Common, env: &Env, facts: &Facts) -> LogOptions {
-    let verbosity = match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
-        (true, _) => Verbosity::Quiet,
-        (false, true) => Verbosity::Verbose,
-        (false, false) => Verbosity::Normal,
-    };
+    let verbosity =
+        match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
     let is_terminal = env.is_terminal && !facts.is_ci && env.var("TERM") != Some("dumb");
     LogOptions {
         verbosity,

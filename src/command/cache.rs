@@ -9,8 +9,8 @@ use super::context::Context;
 use super::expand::{self, Failure, Inputs, Sources};
 use crate::disk::links::{self, LinksError};
 use crate::disk::objects::{LayoutError, ObjectLayout, ObjectsError, VerifiedFiles};
-use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::disk::selection::{PathRule, Selection, SelectionError, resolve};
+use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
 use crate::domain::gate::GateReport;
@@ -74,7 +74,9 @@ impl CacheError {
     /// Whether `cachekeep.toml` or the command line is wrong, rather than the tree.
     pub fn is_fault_of_configuration(&self) -> bool {
         match self {
-            CacheError::Expand { source: ExpandError::Failed { source, .. }, .. } => !source.is_fault_of_tree(),
+            CacheError::Expand { source: ExpandError::Failed { source, .. }, .. } => {
+                !source.is_fault_of_tree()
+            }
             CacheError::Links(LinksError::List(_))
             | CacheError::Expand { .. }
             | CacheError::Selection(_)
@@ -229,7 +231,8 @@ impl<'a> Cache<'a> {
             made.push(key);
         }
         let part = |(placeholder, value): (Placeholder, String)| {
-            let inputs = all_inputs.iter().find(|(of, _)| *of == placeholder).map(|(_, inputs)| inputs.clone());
+            let inputs =
+                all_inputs.iter().find(|(of, _)| *of == placeholder).map(|(_, inputs)| inputs.clone());
             KeyPart { placeholder: placeholder.to_string(), value, inputs: inputs.unwrap_or_default() }
         };
         let restore_keys = made.split_off(1);
@@ -282,7 +285,11 @@ fn escape(path: &str) -> String {
 }
 
 /// Fills in a template whose inputs nobody asks for.
-pub fn expand_one(ctx: &Context<'_>, template: &Template, sources: &Sources<'_>) -> Result<String, CacheError> {
+pub fn expand_one(
+    ctx: &Context<'_>,
+    template: &Template,
+    sources: &Sources<'_>,
+) -> Result<String, CacheError> {
     expand::expand(ctx, template, sources, |_, _| {})
         .map(|expanded| expanded.text)
         .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })

@@ -93,7 +93,10 @@ impl Context<'_> {
     }
 
     /// Waits for housekeeping of the store, for a short while.
-    pub fn wait_for_store<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    pub fn wait_for_store<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         self.runtime.block_on(async {
             let given_up = |_| Err(StoreError::new(StoreErrorKind::Unavailable, "given up"));
             tokio::time::timeout(HOUSEKEEPING, work).await.unwrap_or_else(given_up)

@@ -130,10 +130,15 @@ fn value(
         Placeholder::Env(name) => {
             ctx.env.var(name).map(str::to_owned).ok_or_else(|| ValueError::NoEnv(name.clone()))
         }
-        Placeholder::Var(name) => ctx.variables.get(name).cloned().ok_or_else(|| ValueError::NoVar(name.clone())),
+        Placeholder::Var(name) => {
+            ctx.variables.get(name).cloned().ok_or_else(|| ValueError::NoVar(name.clone()))
+        }
         Placeholder::Links => {
             let wanted = sources.wanted.filter(|wanted| !wanted.is_empty()).ok_or(ValueError::NoMatch)?;
-            inputs(placeholder, wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect());
+            inputs(
+                placeholder,
+                wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect(),
+            );
             Ok(wanted.digest().to_string())
         }
         Placeholder::Git(globs) => {
@@ -143,7 +148,8 @@ fn value(
         }
         Placeholder::Files(globs) => {
             let globs = TreeGlob::new(globs)?;
-            let found = file_digest::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
+            let found =
+                file_digest::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
@@ -155,6 +161,8 @@ fn value(
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
         }
-        Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => Err(ValueError::Misplaced),
+        Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => {
+            Err(ValueError::Misplaced)
+        }
     }
 }

@@ -146,7 +146,8 @@ fn diff_cache(text: &mut String, before: &CacheKeys, now: &CacheKeys) {
     }
     let _ = writeln!(text, "{}:\n  - {}\n  + {}", now.cache, before.key, now.key);
     if before.version != now.version {
-        let _ = writeln!(text, "  version: the cache has other roots: {} became {}", before.version, now.version);
+        let _ =
+            writeln!(text, "  version: the cache has other roots: {} became {}", before.version, now.version);
     }
     for part in &now.parts {
         let Some(other) = before.parts.iter().find(|other| other.placeholder == part.placeholder) else {
@@ -163,7 +164,8 @@ fn diff_cache(text: &mut String, before: &CacheKeys, now: &CacheKeys) {
             }
         }
     }
-    for part in before.parts.iter().filter(|part| now.parts.iter().all(|p| p.placeholder != part.placeholder)) {
+    for part in before.parts.iter().filter(|part| now.parts.iter().all(|p| p.placeholder != part.placeholder))
+    {
         let _ = writeln!(text, "  {} is gone", part.placeholder);
     }
 }

@@ -119,7 +119,12 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         Ok(found) => found,
         Err(error) => {
             let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            ctx.say_with_hint(Level::Warning, cache.name(), format!("cannot look up: {reason}"), error.hint());
+            ctx.say_with_hint(
+                Level::Warning,
+                cache.name(),
+                format!("cannot look up: {reason}"),
+                error.hint(),
+            );
             outcome.miss = Some(format!("cannot look up: {reason}"));
             return outcome;
         }

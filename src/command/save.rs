@@ -98,7 +98,9 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
     }
     outcome.elapsed = started.elapsed();
     let level = match outcome.result {
-        SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged | SaveResult::DeniedMode => Level::Info,
+        SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged | SaveResult::DeniedMode => {
+            Level::Info
+        }
         _ => Level::Warning,
     };
     ctx.say_with_hint(level, cache.name(), text::saved(&outcome), outcome.hint.clone());
@@ -161,7 +163,12 @@ fn existing(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Optio
 
 /// Removes an entry of our own scope that this job found corrupt and that still is: an immutable key must not be
 /// lost for ever. Whether it is gone now.
-fn heal(cache: &Cache<'_>, entry: &Entry, receipt: Option<&Receipt>, deadline: &Deadline) -> Result<bool, SaveError> {
+fn heal(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    receipt: Option<&Receipt>,
+    deadline: &Deadline,
+) -> Result<bool, SaveError> {
     let ctx = cache.ctx;
     let is_known = receipt.is_some_and(|receipt| receipt.corrupt && receipt.is_of(entry));
     if !is_known || entry.scope != ctx.access.own {
@@ -173,7 +180,11 @@ fn heal(cache: &Cache<'_>, entry: &Entry, receipt: Option<&Receipt>, deadline: &
     }
     let deleted = ctx.wait(deadline, ctx.store.delete(&entry.id))?;
     if deleted == Deletion::Deleted {
-        ctx.say(Level::Warning, cache.name(), format!("`{}` is corrupt and was removed to be saved anew", entry.key));
+        ctx.say(
+            Level::Warning,
+            cache.name(),
+            format!("`{}` is corrupt and was removed to be saved anew", entry.key),
+        );
     }
     Ok(true)
 }
@@ -185,10 +196,9 @@ fn refused_by_gate(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refu
     }
     let (report, inventory) = cache.gate(&deadline.cancel)?;
     if !report.is_complete() {
-        return Ok(Some(
-            Refusal::new(SaveResult::Incomplete, text::gated(&report))
-                .with_hint("`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key"),
-        ));
+        return Ok(Some(Refusal::new(SaveResult::Incomplete, text::gated(&report)).with_hint(
+            "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
+        )));
     }
     sentinel::write(cache, sentinel::read(cache).and_then(|sentinel| sentinel.seed), &inventory)?;
     Ok(None)
@@ -257,7 +267,10 @@ fn store(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried, S
 }
 
 /// Takes chunks for an entry until there are no more; the commit is the caller's, once the archive proved whole.
-async fn upload(mut writer: Box<dyn EntryWriter>, mut chunks: Chunks) -> Result<Box<dyn EntryWriter>, StoreError> {
+async fn upload(
+    mut writer: Box<dyn EntryWriter>,
+    mut chunks: Chunks,
+) -> Result<Box<dyn EntryWriter>, StoreError> {
     while let Some(chunk) = chunks.next().await {
         if let Err(error) = writer.write(chunk).await {
             writer.abort().await;

@@ -115,7 +115,10 @@ fn need(cache: &Cache<'_>, spec: &SeedSpec, deadline: &Deadline) -> Result<Need,
         return Ok(if is_this_seed {
             Need::None(format!("the sentinel names seed {}", spec.version))
         } else {
-            Need::Seed(claimed.map_or("there is no sentinel".to_owned(), |_| "the sentinel names another seed".into()))
+            Need::Seed(
+                claimed
+                    .map_or("there is no sentinel".to_owned(), |_| "the sentinel names another seed".into()),
+            )
         });
     }
     let (report, inventory) = cache.gate(&deadline.cancel)?;
@@ -224,7 +227,9 @@ fn merge_objects(
     let mut added = Added::default();
     let mut refused = 0_u64;
     let mut put = |item: ReleaseItem<'_>| -> Result<ControlFlow<()>, SeedError> {
-        let release::ItemKind::File { size, reader } = item.kind else { return Ok(ControlFlow::Continue(())) };
+        let release::ItemKind::File { size, reader } = item.kind else {
+            return Ok(ControlFlow::Continue(()));
+        };
         let Some(object) = layout.object_at(&item.path) else { return Ok(ControlFlow::Continue(())) };
         if before.has(&object) {
             return Ok(ControlFlow::Continue(()));
@@ -267,7 +272,12 @@ fn merge_objects(
 }
 
 /// The sentinel comes last: it names the seed and what the cache now holds.
-fn finish(cache: &Cache<'_>, spec: &SeedSpec, report: &GateReport, inventory: &Inventory) -> Result<(), SeedError> {
+fn finish(
+    cache: &Cache<'_>,
+    spec: &SeedSpec,
+    report: &GateReport,
+    inventory: &Inventory,
+) -> Result<(), SeedError> {
     if !report.is_complete() {
         cache.ctx.say(Level::Warning, cache.name(), text::gated(report));
     }
@@ -291,7 +301,11 @@ fn merge_tree(
         Ok(())
     })?;
     let sentinel = crate::domain::sentinel::Sentinel::of(Some(spec.version.clone()), &Inventory::default());
-    stream::write_file(&staging.tree().join(SENTINEL_FILE), &mut sentinel.to_string().as_bytes(), &deadline.cancel)?;
+    stream::write_file(
+        &staging.tree().join(SENTINEL_FILE),
+        &mut sentinel.to_string().as_bytes(),
+        &deadline.cancel,
+    )?;
     let published = staging.publish(&deadline.cancel)?;
     if let Some(leftover) = &published.leftover {
         cache.ctx.say(Level::Warning, cache.name(), format!("seeded, but {}", failure::chain(leftover)));

@@ -61,7 +61,9 @@ impl<'a> Opened<'a> {
         });
         match opened {
             Ok(opened) => Ok(opened),
-            Err(source) if source.is_fault_of_configuration() => Err(Error { cache: spec.name.clone(), source }),
+            Err(source) if source.is_fault_of_configuration() => {
+                Err(Error { cache: spec.name.clone(), source })
+            }
             Err(source) => {
                 ctx.say_with_hint(Level::Warning, &spec.name, failure::chain(&source), source.hint());
                 Ok(Opened::Failed { name: &spec.name })
@@ -90,7 +92,10 @@ pub fn recover(ctx: &Context<'_>) {
     let running = ctx.start("all caches", Phase::Recover);
     let report = recover::recover(&places, ctx.now);
     for path in &report.removed {
-        ctx.say_about_job(Level::Info, format!("removed `{}`, left by a process that was killed", path.display()));
+        ctx.say_about_job(
+            Level::Info,
+            format!("removed `{}`, left by a process that was killed", path.display()),
+        );
     }
     for (path, error) in &report.failed {
         let text = format!("`{}` is left for the next time: {}", path.display(), failure::chain(error));

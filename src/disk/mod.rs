@@ -7,12 +7,6 @@
 pub mod path_error;
 pub mod stream;
 pub mod text;
-pub mod unixfs;
-
-pub mod hash;
-pub mod merge;
-mod object_layout;
-pub mod objects;
 
 pub mod fingerprint;
 pub mod selection;

@@ -18,5 +18,3 @@ pub mod source;
 pub(crate) mod fault_server;
 #[cfg(test)]
 mod fault_tests;
-
-pub mod pipe;

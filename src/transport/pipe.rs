@@ -242,7 +242,8 @@ mod tests {
         }
         assert!(pipe.finish().expect("it ends") == bytes);
 
-        let chunks: Vec<io::Result<Bytes>> = bytes.chunks(9_999).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+        let chunks: Vec<io::Result<Bytes>> =
+            bytes.chunks(9_999).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
         let mut out = Vec::new();
         let mut pipe = reader(runtime.handle(), stream::iter(chunks), &CancellationToken::new());
         pipe.read_to_end(&mut out).expect("read");
@@ -284,9 +285,11 @@ mod tests {
         let consume = |_chunks: Chunks| std::future::pending::<Result<(), io::Error>>();
         let mut full = writer(runtime.handle(), consume, &cancel);
         let handle = std::thread::spawn(move || stuck.read(&mut [0; 1]).map_err(|error| error.to_string()));
-        let other = std::thread::spawn(move || loop {
-            if let Err(error) = full.write_all(&[0; CHUNK]) {
-                return error.to_string();
+        let other = std::thread::spawn(move || {
+            loop {
+                if let Err(error) = full.write_all(&[0; CHUNK]) {
+                    return error.to_string();
+                }
             }
         });
         cancel.cancel();
