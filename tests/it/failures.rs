@@ -32,7 +32,8 @@ fn bad_toml_is_located() {
 
 #[test]
 fn an_unknown_field_has_a_suggestion() {
-    let project = project("[cache.out]\npath = \"{workspace}/out\"\nkey = \"out-v1\"\nrestore-key = [\"out-\"]\n");
+    let project =
+        project("[cache.out]\npath = \"{workspace}/out\"\nkey = \"out-v1\"\nrestore-key = [\"out-\"]\n");
     let ran = project.run(&["restore"]).code(2);
     insta::assert_snapshot!(told(&project, &ran), @"");
 }

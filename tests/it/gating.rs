@@ -47,8 +47,13 @@ fn nothing_makes_up_for_a_missing_object() {
         let gate = &ran.json()["caches"][0]["gate"];
         assert_eq!(gate["missing-count"], 1, "{what}");
         assert_eq!(gate["present"], 71, "{what}");
-        let lacking = gate["missing"].as_array().expect("a list").iter().chain(gate["unproven"].as_array().expect("a list"));
-        let links: Vec<_> = lacking.flat_map(|object| object["links"].as_array().expect("links").clone()).collect();
+        let lacking = gate["missing"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .chain(gate["unproven"].as_array().expect("a list"));
+        let links: Vec<_> =
+            lacking.flat_map(|object| object["links"].as_array().expect("links").clone()).collect();
         assert_eq!(links.len(), 1, "{what}");
         let ran = project.run(&["save", "frames", "--json"]).success();
         assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "incomplete", "{what}");
