@@ -43,6 +43,10 @@ use change::{Change, Way};
 mod kill_tests;
 #[cfg(all(test, unix))]
 mod tests;
+#[cfg(all(test, unix))]
+mod together_tests;
+#[cfg(all(test, unix))]
+mod volume_tests;
 
 /// The staged tree's name in the payload.
 const TREE: &str = "tree";
