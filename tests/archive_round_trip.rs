@@ -83,6 +83,7 @@ fn several_roots_and_the_last_file_keep_their_order() {
 }
 
 /// Whether programs are there; says so loudly if not.
+#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen")]
 fn have(programs: &[&str]) -> bool {
     let runs = |program: &&&str| {
         Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
@@ -187,21 +188,22 @@ fn a_sparse_file_of_nine_gibibytes_stays_sparse() {
     }
 }
 
+/// Touches a file when the first bytes are written.
+struct Meddler<F: FnMut()>(F);
+impl<F: FnMut()> std::io::Write for Meddler<F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        (self.0)();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_file_that_changes_or_cannot_be_read_is_named() {
     let from = tempfile::tempdir().expect("a directory");
     let path = from.path().join("file");
-    /// Touches a file when the first bytes are written.
-    struct Meddler<F: FnMut()>(F);
-    impl<F: FnMut()> std::io::Write for Meddler<F> {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            (self.0)();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let check = |meddle: fn(&Path)| {
         fs::write(&path, noise(200_000, 1)).expect("a file");
         let selections = [Selection::everything(from.path())];
