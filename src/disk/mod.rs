@@ -13,4 +13,4 @@ pub mod preflight;
 pub mod usage;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
