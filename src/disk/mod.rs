@@ -36,4 +36,4 @@ pub mod preflight;
 pub mod usage;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
