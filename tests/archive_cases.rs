@@ -72,7 +72,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 /// Changes a tar stream where it hurts, and mends the checksums so that the change is looked at.
-fn mutate_stream(stream: &mut Vec<u8>, random: &mut Random) {
+fn mutate_stream(stream: &mut [u8], random: &mut Random) {
     let blocks = stream.len() / 512;
     for _ in 0..=random.below(3) {
         let start = random.below(blocks) * 512;
