@@ -1,1 +1,3 @@
 //! Archives: tar in independent zstd frames, streamed both ways.
+
+pub mod release;

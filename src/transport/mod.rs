@@ -1,1 +1,18 @@
 //! Bytes over HTTP, and the pipe between blocking and asynchronous code.
+//!
+//! [`client`] makes requests, [`retry`] says when to repeat one, [`fetch`] streams one body through dropped
+//! connections, [`source`] opens what a configuration names, and [`mirror`] fetches many objects from
+//! servers that may be dead, slow or wrong.
+
+pub mod address;
+pub mod client;
+pub mod error;
+pub mod fetch;
+pub mod retry;
+pub mod source;
+
+#[cfg(test)]
+#[path = "../../tests/support/fault_server.rs"]
+pub(crate) mod fault_server;
+#[cfg(test)]
+mod fault_tests;

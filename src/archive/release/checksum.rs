@@ -1,0 +1,106 @@
+//! The checksum of a whole archive.
+
+use data_encoding::HEXLOWER;
+use md5::Md5;
+use sha1::Sha1;
+use sha2::digest::DynDigest;
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
+
+use crate::domain::digest::{Algorithm, CidCodec, HashError, ObjectId};
+
+/// The digest that an archive's bytes must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    algorithm: Algorithm,
+    hex: String,
+}
+
+impl Expected {
+    /// Takes an algorithm and a hash in its canonical text. A CID must be of codec raw: any other is no hash of
+    /// the file's bytes.
+    pub fn new(algorithm: Algorithm, hash: &str) -> Result<Self, HashError> {
+        let id = ObjectId::new(algorithm, hash)?;
+        match id.cid() {
+            None => Ok(Expected { algorithm, hex: hash.to_owned() }),
+            Some((CidCodec::Raw, digest)) => {
+                Ok(Expected { algorithm: Algorithm::Sha256, hex: HEXLOWER.encode(&digest) })
+            }
+            Some((CidCodec::DagPb, _)) => {
+                Err(HashError::NotCid(format!("`{hash}` is of a tree of blocks; give a sha256 or sha512")))
+            }
+        }
+    }
+
+    pub(super) fn hasher(&self) -> Box<dyn DynDigest> {
+        match self.algorithm {
+            Algorithm::Md5 => Box::new(Md5::default()),
+            Algorithm::Sha1 => Box::new(Sha1::default()),
+            Algorithm::Sha224 => Box::new(Sha224::default()),
+            Algorithm::Sha256 | Algorithm::Cid => Box::new(Sha256::default()),
+            Algorithm::Sha384 => Box::new(Sha384::default()),
+            Algorithm::Sha512 => Box::new(Sha512::default()),
+            Algorithm::Sha3_224 => Box::new(Sha3_224::default()),
+            Algorithm::Sha3_256 => Box::new(Sha3_256::default()),
+            Algorithm::Sha3_384 => Box::new(Sha3_384::default()),
+            Algorithm::Sha3_512 => Box::new(Sha3_512::default()),
+        }
+    }
+
+    pub(super) fn compare(&self, digest: &[u8]) -> ChecksumOutcome {
+        ChecksumOutcome {
+            algorithm: self.algorithm,
+            expected: self.hex.clone(),
+            found: HEXLOWER.encode(digest),
+        }
+    }
+}
+
+/// What an archive's bytes should hash to, and what they do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChecksumOutcome {
+    /// The algorithm; that of a raw CID is SHA-256.
+    pub algorithm: Algorithm,
+    /// Hexadecimal digits that were expected.
+    pub expected: String,
+    /// Hexadecimal digits that were found.
+    pub found: String,
+}
+
+impl ChecksumOutcome {
+    /// Whether they agree.
+    pub fn ok(&self) -> bool {
+        self.expected == self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_algorithm_has_its_well_known_digest_of_nothing() {
+        let check = |algorithm: Algorithm, hash: &str| {
+            let expected = Expected::new(algorithm, hash).expect(hash);
+            let digest = expected.hasher().finalize();
+            assert!(expected.compare(&digest).ok(), "{algorithm}");
+        };
+        check(Algorithm::Md5, "d41d8cd98f00b204e9800998ecf8427e");
+        check(Algorithm::Sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        check(Algorithm::Sha224, "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f");
+        check(Algorithm::Sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        check(Algorithm::Cid, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
+        check(Algorithm::Sha3_256, "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a");
+        for algorithm in Algorithm::all().filter(|algorithm| *algorithm != Algorithm::Cid) {
+            let digits = 2 * Expected { algorithm, hex: String::new() }.hasher().output_size();
+            assert!(Expected::new(algorithm, &"0".repeat(digits)).is_ok(), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_hash_that_is_none_of_the_bytes_is_refused() {
+        let tree = "bafybeieknrqtu4l74dizn7ez2tf52yhvdziets2mzted63pfw4gcanbudu";
+        assert!(Expected::new(Algorithm::Cid, tree).is_err());
+        assert!(Expected::new(Algorithm::Sha512, "abc").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! The HTTP client: TLS by rustls with the system's certificates, proxies of the environment, timeouts.
+
+use std::sync::Once;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::{Method, Url, redirect};
+
+use super::address::{self, AddressError};
+
+/// How long each step of a request may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Timeouts {
+    /// Until a connection stands, TLS included.
+    pub connect: Duration,
+    /// Without a single byte: waiting for the answer, or between two pieces of its body.
+    pub idle: Duration,
+    /// The least speed of a body, in bytes a second, averaged over [`Timeouts::speed_window`]; 0 is none.
+    pub least_speed: u64,
+    /// Over how much waiting the speed is averaged.
+    pub speed_window: Duration,
+}
+
+impl Default for Timeouts {
+    /// 10 s to connect, 30 s idle, 1 kB/s over 30 s: a server that does worse is broken, not slow.
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            least_speed: 1_000,
+            speed_window: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The TLS backend or the system's certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up HTTPS: {0}")]
+pub struct ClientError(reqwest::Error);
+
+/// Makes requests. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    outward: reqwest::Client,
+    loopback: reqwest::Client,
+    timeouts: Timeouts,
+}
+
+impl Client {
+    /// A client with these timeouts. `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are honored, and
+    /// the system's proxy settings on macOS and Windows; this machine is never asked through a proxy.
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's certificates on Linux.
+    pub fn new(timeouts: Timeouts) -> Result<Self, ClientError> {
+        install_crypto_provider();
+        let outward = builder(timeouts).build().map_err(ClientError)?;
+        let loopback = builder(timeouts).no_proxy().build().map_err(ClientError)?;
+        Ok(Client { outward, loopback, timeouts })
+    }
+
+    /// The timeouts that this client was made with.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// A request, refused where the URL is ([`address::check`]). The total deadline is the caller's.
+    pub fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, AddressError> {
+        address::check(url)?;
+        let client = if address::is_loopback(url) { &self.loopback } else { &self.outward };
+        Ok(client.request(method, url.clone()))
+    }
+}
+
+fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
+    let mut headers = HeaderMap::new();
+    // Lengths, ranges and checksums are those of the file, not of a compressed transfer.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    reqwest::Client::builder()
+        .user_agent(concat!("cachekeep/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .connect_timeout(timeouts.connect)
+        .read_timeout(timeouts.idle)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .redirect(redirect::Policy::custom(|attempt| {
+            match address::check_redirect(attempt.previous(), attempt.url()) {
+                Ok(()) => attempt.follow(),
+                Err(refusal) => attempt.error(refusal),
+            }
+        }))
+}
+
+/// rustls has one provider for a process, and panics later where none was chosen.
+fn install_crypto_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that the process has chosen already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_to_where_bytes_could_be_changed_are_refused() {
+        let client = Client::new(Timeouts::default()).expect("a client");
+        let refused = |text: &str| client.request(Method::GET, &Url::parse(text).expect(text)).err();
+        assert_eq!(refused("http://example.org/"), Some(AddressError::Insecure));
+        assert_eq!(refused("ftp://example.org/"), Some(AddressError::Scheme));
+        assert_eq!(refused("https://example.org/"), None);
+        assert_eq!(refused("http://127.0.0.1:1/"), None);
+    }
+}
