@@ -214,7 +214,7 @@ impl Download {
 }
 
 /// Runs one step: cancelled, past the deadline, or idle for too long, it ends.
-async fn bounded<T>(
+pub(super) async fn bounded<T>(
     options: &FetchOptions,
     idle: Duration,
     step: impl Future<Output = T>,
@@ -266,7 +266,7 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
 
 /// Measures the speed of what is waited for; time in which nobody asks does not count.
 #[derive(Debug)]
-struct SpeedGuard {
+pub(super) struct SpeedGuard {
     floor: u64,
     window: Duration,
     waited: Duration,
@@ -274,7 +274,7 @@ struct SpeedGuard {
 }
 
 impl SpeedGuard {
-    fn new(floor: u64, window: Duration) -> Self {
+    pub(super) fn new(floor: u64, window: Duration) -> Self {
         SpeedGuard { floor, window, waited: Duration::ZERO, bytes: 0 }
     }
 
@@ -283,7 +283,7 @@ impl SpeedGuard {
     }
 
     /// Counts bytes and how long they were waited for; judges once a window is full.
-    fn is_too_slow(&mut self, waited: Duration, bytes: u64) -> bool {
+    pub(super) fn is_too_slow(&mut self, waited: Duration, bytes: u64) -> bool {
         self.waited += waited;
         self.bytes += bytes;
         if self.waited < self.window {
