@@ -1,13 +1,13 @@
 //! The local disk: walks, hashes, space, locks, temporary things and how they are published.
 
 pub mod fingerprint;
-pub mod selection;
-pub mod text;
-pub mod walk;
-pub mod unixfs;
 pub mod hash;
 pub mod merge;
 pub mod objects;
+pub mod selection;
+pub mod text;
+pub mod unixfs;
+pub mod walk;
 
 pub mod tree_glob;
 

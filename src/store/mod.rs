@@ -9,6 +9,7 @@
 pub mod contract;
 pub mod error;
 
+pub mod github;
 pub mod memory;
 
 pub mod conformance;
@@ -17,4 +18,5 @@ pub use contract::{
     Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store, StoreExt,
 };
 pub use error::{Access, Retry, StoreError, StoreErrorKind};
+pub use github::{GitHubOptions, GitHubStore};
 pub use memory::MemoryStore;

@@ -321,7 +321,10 @@ mod tests {
     fn blocks_grow_so_that_their_number_never_limits_a_cache() {
         let options = BlockOptions::default();
         let mib = |number| options.size_of(number) >> 20;
-        assert_eq!([mib(0), mib(9_999), mib(10_000), mib(20_000), mib(30_000), mib(49_999)], [8, 8, 16, 32, 64, 64]);
+        assert_eq!(
+            [mib(0), mib(9_999), mib(10_000), mib(20_000), mib(30_000), mib(49_999)],
+            [8, 8, 16, 32, 64, 64]
+        );
         let total: usize = (0..MAX_BLOCKS).map(|number| options.size_of(number)).sum();
         assert!(total > 1 << 40, "{total}");
     }

@@ -214,7 +214,7 @@ impl Download {
 }
 
 /// Runs one step: cancelled, past the deadline, or idle for too long, it ends.
-pub(super) async fn bounded<T>(
+pub(crate) async fn bounded<T>(
     options: &FetchOptions,
     idle: Duration,
     step: impl Future<Output = T>,

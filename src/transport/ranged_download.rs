@@ -12,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt as _};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LAST_MODIFIED, RANGE};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_MATCH, LAST_MODIFIED, RANGE,
+};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -128,8 +130,11 @@ pub fn stream(
         ahead: VecDeque::new(),
         failed: false,
     };
-    Ok(futures::stream::unfold(state, |mut state| async move { state.next().await.map(|part| (part, state)) })
-        .boxed())
+    Ok(futures::stream::unfold(
+        state,
+        |mut state| async move { state.next().await.map(|part| (part, state)) },
+    )
+    .boxed())
 }
 
 /// The ranges ahead of the reader, the next one first. They are tasks of their own, so that they go on
@@ -205,7 +210,10 @@ impl Shared {
     async fn renew(&self, generation: u32) -> Result<(), Cause> {
         let mut url = self.url.lock().await;
         if url.0 == generation {
-            tracing::debug!("{}: the signed URL has expired and is resolved again", super::address::shown(&url.1));
+            tracing::debug!(
+                "{}: the signed URL has expired and is resolved again",
+                super::address::shown(&url.1)
+            );
             let renewed = (self.resolve)().await?;
             *url = (generation + 1, renewed);
         }
@@ -259,7 +267,9 @@ impl Shared {
         let expect = format!("bytes {from}-{}/{}", end - 1, self.facts.size);
         match response.status() {
             StatusCode::PARTIAL_CONTENT if text(headers, &CONTENT_RANGE) == Some(expect.as_str()) => Ok(()),
-            StatusCode::OK if is_whole && response.content_length().is_none_or(|length| length == end) => Ok(()),
+            StatusCode::OK if is_whole && response.content_length().is_none_or(|length| length == end) => {
+                Ok(())
+            }
             _ => Err(Cause::CannotResume {
                 received: from,
                 reason: "the server sends another part than was asked for",
