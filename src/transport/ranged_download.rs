@@ -270,10 +270,7 @@ impl Shared {
             StatusCode::OK if is_whole && response.content_length().is_none_or(|length| length == end) => {
                 Ok(())
             }
-            _ => Err(Cause::CannotResume {
-                received: from,
-                reason: "the server sends another part than was asked for",
-            }),
+            _ => Err(Cause::Protocol("the server sends another part than was asked for".to_owned())),
         }
     }
 }
