@@ -35,7 +35,7 @@ use super::remove::remove_tree;
 const PREFIX: &str = ".cachekeep-";
 const SUFFIX: &str = ".tmp";
 const LEASE: &str = "lease";
-const PAYLOAD: &str = "payload";
+pub(super) const PAYLOAD: &str = "payload";
 /// A leased directory with this file takes part in a publication: it may hold the only copy of
 /// something, and is removed only by who settles the journal (`staging`).
 pub(super) const JOURNAL: &str = "journal";
@@ -173,7 +173,10 @@ impl LeasedDirectory {
 
     /// Gives the lease up without removing anything: recovery will see to it.
     pub(super) fn leave(mut self) {
-        self.lease = None;
+        if let Some(lease) = self.lease.take() {
+            // Closing would do, but for a child between its fork and its exec.
+            let _ = lease.unlock();
+        }
     }
 
     fn remove(&mut self) -> Result<(), PathError> {
@@ -189,7 +192,7 @@ impl LeasedDirectory {
 
 impl Drop for LeasedDirectory {
     fn drop(&mut self) {
-        if self.path.join(JOURNAL).symlink_metadata().is_err() {
+        if self.lease.is_some() && self.path.join(JOURNAL).symlink_metadata().is_err() {
             let _ = self.remove();
         }
     }

@@ -23,9 +23,11 @@ pub mod lease;
 pub mod remove;
 
 pub mod atomic;
+pub mod recover;
+pub mod staging;
 
 pub mod preflight;
 pub mod usage;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

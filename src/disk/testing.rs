@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A small volume that is unmounted when dropped.
-pub(super) struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     /// Mounts an empty volume of so many bytes (`1m`) over a directory; `None`, loudly, where we may not.
-    pub(super) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
+    pub(crate) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
         let made = cfg!(target_os = "linux")
             && Command::new("mount")
                 .args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"])

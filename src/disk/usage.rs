@@ -1,7 +1,5 @@
 //! How much room a volume has: bytes and inodes, free and in all.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,6 +94,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "this room touches files")]
     fn below_a_file_counts_as_not_there_yet() {
         let place = tempfile::tempdir().expect("a place");
         fs::write(place.path().join("file"), "").expect("written");
@@ -103,6 +102,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "this room touches files")]
     fn another_volume_has_another_identity_and_its_own_room() {
         let place = tempfile::tempdir().expect("a place");
         let over = place.path().join("volume");

@@ -1,5 +1,7 @@
 //! The contract that every store keeps.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
@@ -11,6 +13,7 @@ use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
+use crate::transport::pipe::Consumer;
 
 use super::error::StoreError;
 
@@ -112,6 +115,37 @@ pub trait Store: Send + Sync {
     async fn recover(&self) -> Result<Recovered, StoreError>;
 }
 
+#[async_trait]
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn location(&self) -> String {
+        (**self).location()
+    }
+
+    async fn lookup(&self, request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
+        (**self).lookup(request).await
+    }
+
+    async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
+        (**self).read(entry).await
+    }
+
+    async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
+        (**self).create(new).await
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
+        (**self).list(filter).await
+    }
+
+    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
+        (**self).delete(id).await
+    }
+
+    async fn recover(&self) -> Result<Recovered, StoreError> {
+        (**self).recover().await
+    }
+}
+
 /// An upload in progress. Dropped without a commit, it leaves nothing visible and removes what it can.
 #[async_trait]
 pub trait EntryWriter: Send {
@@ -125,6 +159,15 @@ pub trait EntryWriter: Send {
 
     /// Gives the upload up and removes its bytes.
     async fn abort(self: Box<Self>);
+}
+
+#[async_trait]
+impl Consumer for Box<dyn EntryWriter> {
+    type Error = StoreError;
+
+    async fn consume(&mut self, chunk: Bytes) -> Result<(), StoreError> {
+        self.write(chunk).await
+    }
 }
 
 /// What can be said in terms of [`Store`], for tests and short entries.

@@ -44,6 +44,8 @@ pub enum StoreErrorKind {
     Unavailable,
     /// What is there is not what it should be.
     Corrupt,
+    /// The store speaks a layout or protocol that this version does not know.
+    Unsupported,
     /// Anything else.
     Other,
 }
@@ -121,7 +123,7 @@ impl fmt::Display for StoreError {
             }
             StoreErrorKind::NoSpace => f.write_str(": no space is left"),
             StoreErrorKind::Unavailable => f.write_str(": it cannot be reached for now"),
-            StoreErrorKind::Corrupt | StoreErrorKind::Other => Ok(()),
+            StoreErrorKind::Corrupt | StoreErrorKind::Unsupported | StoreErrorKind::Other => Ok(()),
         }
     }
 }
@@ -144,6 +146,7 @@ impl Hint for StoreError {
             StoreErrorKind::RateLimited { .. } => "wait, and let fewer jobs save at once",
             StoreErrorKind::Unavailable => "check the network or the mount and run it again",
             StoreErrorKind::Corrupt => "delete the damaged entry; the next save creates it anew",
+            StoreErrorKind::Unsupported => "use a newer version of cachekeep, or another `store`",
             StoreErrorKind::NotFound | StoreErrorKind::Exists | StoreErrorKind::Other => return None,
         };
         Some(text.to_owned())

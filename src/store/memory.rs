@@ -24,11 +24,11 @@ type Name = (Scope, Key, Version);
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Clock,
-    shelf: Arc<Mutex<Shelf>>,
+    contents: Arc<Mutex<Contents>>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Contents {
     created: u64,
     entries: BTreeMap<Name, (Entry, Vec<Bytes>)>,
 }
@@ -36,12 +36,12 @@ struct Shelf {
 impl MemoryStore {
     /// An empty store; `clock` gives the time at which an entry becomes visible.
     pub fn new(clock: Clock) -> Self {
-        MemoryStore { clock, shelf: Arc::default() }
+        MemoryStore { clock, contents: Arc::default() }
     }
 
     /// The entries; a panic elsewhere cannot have left them half changed.
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,13 +52,13 @@ impl Store for MemoryStore {
     }
 
     async fn lookup(&self, request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
-        let entries: Vec<Entry> = self.shelf().entries.values().map(|(entry, _)| entry.clone()).collect();
+        let entries: Vec<Entry> = self.contents().entries.values().map(|(entry, _)| entry.clone()).collect();
         Ok(request.choose(&entries).cloned())
     }
 
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
         let name = (entry.scope.clone(), entry.key.clone(), entry.version.clone());
-        let chunks = match self.shelf().entries.get(&name) {
+        let chunks = match self.contents().entries.get(&name) {
             Some((found, chunks)) if found.id == entry.id => chunks.clone(),
             _ => {
                 let message = format!("cannot read entry `{}` in memory", entry.key);
@@ -73,16 +73,16 @@ impl Store for MemoryStore {
     }
 
     async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
-        let shelf = self.shelf();
-        let entries = shelf.entries.values().map(|(entry, _)| entry);
+        let contents = self.contents();
+        let entries = contents.entries.values().map(|(entry, _)| entry);
         Ok(entries.filter(|entry| filter.matches(entry)).cloned().collect())
     }
 
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
-        let mut shelf = self.shelf();
-        let before = shelf.entries.len();
-        shelf.entries.retain(|_, (entry, _)| entry.id != *id);
-        Ok(if shelf.entries.len() < before { Deletion::Deleted } else { Deletion::AlreadyGone })
+        let mut contents = self.contents();
+        let before = contents.entries.len();
+        contents.entries.retain(|_, (entry, _)| entry.id != *id);
+        Ok(if contents.entries.len() < before { Deletion::Deleted } else { Deletion::AlreadyGone })
     }
 
     /// Uploads in memory die with their process: there is never anything to recover.
@@ -108,14 +108,14 @@ impl EntryWriter for MemoryWriter {
 
     async fn commit(self: Box<Self>) -> Result<Commit, StoreError> {
         let MemoryWriter { store, new, chunks } = *self;
-        let mut shelf = store.shelf();
+        let mut contents = store.contents();
         let name = (new.scope, new.key, new.version);
-        if shelf.entries.contains_key(&name) {
+        if contents.entries.contains_key(&name) {
             return Ok(Commit::Exists);
         }
-        shelf.created += 1;
+        contents.created += 1;
         let entry = Entry {
-            id: EntryId(shelf.created.to_string()),
+            id: EntryId(contents.created.to_string()),
             scope: name.0.clone(),
             key: name.1.clone(),
             version: name.2.clone(),
@@ -123,7 +123,7 @@ impl EntryWriter for MemoryWriter {
             last_used_at: None,
             size: ByteSize(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
         };
-        shelf.entries.insert(name, (entry.clone(), chunks));
+        contents.entries.insert(name, (entry.clone(), chunks));
         Ok(Commit::Created(entry))
     }
 
@@ -148,6 +148,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_in_memory_conforms() {
-        conformance::run(|| MemoryStore::new(clock)).await;
+        conformance::run(async || MemoryStore::new(clock)).await;
+    }
+
+    #[tokio::test]
+    async fn a_shared_store_behind_the_trait_conforms() {
+        conformance::run(async || Arc::new(MemoryStore::new(clock)) as Arc<dyn Store>).await;
     }
 }

@@ -11,6 +11,10 @@ pub mod error;
 
 pub mod github;
 pub mod memory;
+pub mod object;
+pub mod read_only;
+
+pub mod open;
 
 pub mod conformance;
 
@@ -20,3 +24,6 @@ pub use contract::{
 pub use error::{Access, Retry, StoreError, StoreErrorKind};
 pub use github::{GitHubOptions, GitHubStore};
 pub use memory::MemoryStore;
+pub use object::ObjectStore;
+pub use open::open;
+pub use read_only::ReadOnly;

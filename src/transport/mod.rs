@@ -20,3 +20,5 @@ pub mod source;
 pub(crate) mod fault_server;
 #[cfg(test)]
 mod fault_tests;
+
+pub mod pipe;

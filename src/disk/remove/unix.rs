@@ -15,6 +15,7 @@ use crate::disk::path_error::PathError;
 /// neither file handles nor the longest path the system takes bound the depth.
 const LEVELS: usize = 48;
 
+#[expect(clippy::struct_excessive_bools, reason = "four facts, each true or false on its own")]
 struct Level {
     dir: Dir,
     name: CString,

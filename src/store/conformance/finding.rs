@@ -5,8 +5,8 @@ use crate::store::contract::{ListFilter, NewEntry, Store};
 
 use super::{created, created_in_turn, found, named, request, scope, version};
 
-fn some(scope_name: &str, key_text: &str) -> Option<(String, String)> {
-    Some((scope(scope_name).to_string(), key_text.to_owned()))
+fn of(scope_name: &str, key_text: &str) -> (String, String) {
+    (scope(scope_name).to_string(), key_text.to_owned())
 }
 
 pub(super) async fn an_empty_store_answers_nothing(store: &impl Store) {
@@ -19,25 +19,25 @@ pub(super) async fn an_empty_store_answers_nothing(store: &impl Store) {
 
 pub(super) async fn an_exact_key_wins_over_a_newer_prefix_match(store: &impl Store) {
     created_in_turn(store, &[("main", "a-1"), ("main", "a-12")]).await;
-    assert_eq!(found(store, &request("a-1", &["a-"], &["main"])).await, some("main", "a-1"));
+    assert_eq!(found(store, &request("a-1", &["a-"], &["main"])).await, Some(of("main", "a-1")));
 }
 
 pub(super) async fn the_newest_of_several_prefix_matches_wins(store: &impl Store) {
     created_in_turn(store, &[("main", "a-2"), ("main", "a-3"), ("main", "a-1")]).await;
-    assert_eq!(found(store, &request("a-9", &["a-"], &["main"])).await, some("main", "a-1"));
-    assert_eq!(found(store, &request("a-", &[], &["main"])).await, some("main", "a-1"));
+    assert_eq!(found(store, &request("a-9", &["a-"], &["main"])).await, Some(of("main", "a-1")));
+    assert_eq!(found(store, &request("a-", &[], &["main"])).await, Some(of("main", "a-1")));
 }
 
 pub(super) async fn restore_keys_are_tried_in_order(store: &impl Store) {
     created_in_turn(store, &[("main", "a-1"), ("main", "b-1")]).await;
-    assert_eq!(found(store, &request("x", &["a-", "b-"], &["main"])).await, some("main", "a-1"));
-    assert_eq!(found(store, &request("x", &["c-", "b-", "a-"], &["main"])).await, some("main", "b-1"));
+    assert_eq!(found(store, &request("x", &["a-", "b-"], &["main"])).await, Some(of("main", "a-1")));
+    assert_eq!(found(store, &request("x", &["c-", "b-", "a-"], &["main"])).await, Some(of("main", "b-1")));
 }
 
 pub(super) async fn scopes_are_searched_in_order_and_no_other_is_read(store: &impl Store) {
     created_in_turn(store, &[("topic", "a-1"), ("main", "a-9"), ("refs/pull/7/merge", "a-9")]).await;
-    assert_eq!(found(store, &request("a-9", &["a-"], &["topic", "main"])).await, some("topic", "a-1"));
-    assert_eq!(found(store, &request("a-9", &["a-"], &["other", "main"])).await, some("main", "a-9"));
+    assert_eq!(found(store, &request("a-9", &["a-"], &["topic", "main"])).await, Some(of("topic", "a-1")));
+    assert_eq!(found(store, &request("a-9", &["a-"], &["other", "main"])).await, Some(of("main", "a-9")));
     assert_eq!(found(store, &request("a-9", &["a-"], &["other"])).await, None);
     // The beginning of a scope is another scope.
     assert_eq!(found(store, &request("a-9", &["a-"], &["refs/pull/7"])).await, None);
@@ -60,8 +60,8 @@ pub(super) async fn names_that_look_alike_are_told_apart(store: &impl Store) {
         created(store, named("MAIN", text), b"upper").await;
     }
     for text in keys {
-        assert_eq!(found(store, &request(text, &[], &["main"])).await, some("main", text));
-        assert_eq!(found(store, &request(text, &[], &["MAIN"])).await, some("MAIN", text));
+        assert_eq!(found(store, &request(text, &[], &["main"])).await, Some(of("main", text)));
+        assert_eq!(found(store, &request(text, &[], &["MAIN"])).await, Some(of("MAIN", text)));
     }
     let filter = ListFilter { scope: Some(scope("main")), ..ListFilter::default() };
     assert_eq!(store.list(&filter).await.expect("a list").len(), keys.len());

@@ -1,0 +1,101 @@
+//! Recovery: what killed processes left behind is completed or removed; what live ones use is spared.
+//!
+//! It never waits and may run in several processes at once: what another one has in hands is spared.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::lease::{LeasedDirectory, Takeover, is_temp_name};
+use super::path_error::PathError;
+use super::staging::{Settled, StagingError, settle};
+
+/// What recovery did.
+#[derive(Debug, Default)]
+pub struct RecoverReport {
+    /// Temporary things that were removed.
+    pub removed: Vec<PathBuf>,
+    /// Temporary things whose owners live, or belong to another user.
+    pub spared: Vec<PathBuf>,
+    /// What could not be done, and why; it stays for the next time.
+    pub failed: Vec<(PathBuf, StagingError)>,
+}
+
+/// Looks for temporary things directly in these directories and judges each by its lease.
+///
+/// A place that does not exist holds nothing. `now` tells the age of things that have no lease. See
+/// [`place_of`](super::staging::place_of) for the place of a target.
+pub fn recover(places: &[PathBuf], now: DateTime<Utc>) -> RecoverReport {
+    let mut report = RecoverReport::default();
+    for place in places.iter().collect::<BTreeSet<_>>() {
+        let entries = match fs::read_dir(place) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                continue;
+            }
+            Err(error) => {
+                report.failed.push((place.clone(), PathError::on("read", place)(error).into()));
+                continue;
+            }
+        };
+        for entry in entries.flatten().filter(|entry| is_temp_name(&entry.file_name())) {
+            let path = entry.path();
+            match recover_one(&path, now) {
+                Ok(true) => report.removed.push(path),
+                Ok(false) => report.spared.push(path),
+                // Another recoverer removed it under our hands: as good as our own work.
+                Err(_) if path.symlink_metadata().is_err() => report.removed.push(path),
+                Err(error) => report.failed.push((path, error)),
+            }
+        }
+    }
+    report
+}
+
+/// Whether it is gone now.
+fn recover_one(path: &Path, now: DateTime<Utc>) -> Result<bool, StagingError> {
+    if !is_ours(path) {
+        return Ok(false);
+    }
+    let leased = match LeasedDirectory::take_over(path, now)? {
+        Takeover::Live => return Ok(false),
+        Takeover::Gone => return Ok(true),
+        Takeover::Ours(leased) => leased,
+    };
+    match settle(path, &is_ours, now) {
+        Ok(Settled::Garbage) => leased.close().map(|()| true).map_err(StagingError::from),
+        Ok(Settled::Busy) => {
+            leased.leave();
+            Ok(false)
+        }
+        Err(error) => {
+            leased.leave();
+            Err(error)
+        }
+    }
+}
+
+/// Whether a temporary thing is a directory made by us, or by whom the directory belongs to that it is in.
+///
+/// In a directory that all may write, as `/tmp`, anybody could else make us remove or rename things.
+#[cfg(unix)]
+fn is_ours(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(own) = fs::symlink_metadata(path) else { return false };
+    let is_of_place = || {
+        path.parent()
+            .and_then(|place| fs::metadata(place).ok())
+            .is_some_and(|place| place.uid() == own.uid() && place.mode() & 0o002 == 0)
+    };
+    own.is_dir() && (own.uid() == rustix::process::geteuid().as_raw() || is_of_place())
+}
+
+#[cfg(not(unix))]
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|own| own.is_dir())
+}
