@@ -13,7 +13,7 @@ const MAX_LINES: usize = 400;
 const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["config", "disk", "platform", "transport"],
-    &["archive", "report"],
+    &["archive", "github", "report"],
     &["store"],
     &["command"],
     &["cli"],
