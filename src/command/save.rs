@@ -78,17 +78,23 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         archive: ByteSize(0),
         elapsed: started.elapsed(),
     };
+    let mut level = Level::Warning;
     match attempt(cache, keys, &deadline) {
         Ok(Tried::Saved(packed)) => {
             outcome.result = SaveResult::Saved;
             outcome.files = packed.manifest.counts.files;
             outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
             outcome.archive = ByteSize(packed.archive_bytes);
+            level = Level::Info;
         }
         Ok(Tried::Refused(refusal)) => {
             outcome.result = refusal.result;
             outcome.reason = Some(refusal.reason);
             outcome.hint = refusal.hint;
+            // What the configuration asked for is news, not trouble.
+            if outcome.result != SaveResult::Incomplete {
+                level = Level::Info;
+            }
         }
         Err(error) => {
             outcome.result = error.result();
@@ -97,12 +103,6 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         }
     }
     outcome.elapsed = started.elapsed();
-    let level = match outcome.result {
-        SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged | SaveResult::DeniedMode => {
-            Level::Info
-        }
-        _ => Level::Warning,
-    };
     ctx.say_with_hint(level, cache.name(), text::saved(&outcome), outcome.hint.clone());
     outcome
 }
