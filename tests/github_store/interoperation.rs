@@ -50,7 +50,7 @@ struct Both {
 
 fn both(test: &str) -> Option<Both> {
     let made = GitHubService::start_with_azurite().and_then(|service| {
-        let peer = Peer::new(&service.url(), &service.token(&[(MAIN, 3)]))?;
+        let peer = Peer::new(&service.url(), &GitHubService::token(&[(MAIN, 3)]))?;
         Ok(Both { service, peer })
     });
     made.map_err(|reason| skip(test, &reason)).ok()
