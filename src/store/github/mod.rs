@@ -6,7 +6,7 @@
 //! entry's id here, because upload and lookup both tell it and a reader can insist on it.
 //!
 //! A name is reserved by asking for an upload URL, and a reservation that is never finalized keeps the name
-//! from everyone. So [`writer`] asks as late as it can: when the first block is full, or at the commit.
+//! from everyone. So an upload asks as late as it can: when the first block is full, or at the commit.
 
 mod failure;
 mod writer;
