@@ -33,7 +33,7 @@ pub struct Common {
     /// The configuration [default: cachekeep.toml in this folder or above].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where entries live: auto, or file:///srv/ci-cache.
+    /// Where entries live: `auto`, or `file:///srv/ci-cache`.
     #[arg(long, global = true, value_name = "LOCATION")]
     pub store: Option<String>,
     /// The checkout that globs and `{workspace}` mean [default: the configuration's folder].
@@ -128,7 +128,7 @@ pub struct Selected {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Restore, seed and gate; run a command; gate, trim and save. Returns what the command returns.
+    /// Restore, seed and gate; run a command; gate and save. Returns what the command returns.
     #[command(after_help = "Example: cachekeep run ccache externaldata -- cmake --build build")]
     Run {
         /// The caches.
@@ -177,15 +177,6 @@ pub enum Command {
         #[arg(long)]
         required: bool,
     },
-    /// Make local caches smaller by their `trim` policy, least recently used files first.
-    Trim {
-        /// The caches.
-        #[command(flatten)]
-        selected: Selected,
-        /// Only say what would be removed.
-        #[arg(long)]
-        dry_run: bool,
-    },
     /// Print the keys and what went into them.
     #[command(
         after_help = "Example: cachekeep key --json > before.json; …; cachekeep key --diff before.json"
@@ -216,7 +207,6 @@ impl Command {
             | Command::Seed { selected, .. }
             | Command::Gate { selected }
             | Command::Save { selected, .. }
-            | Command::Trim { selected, .. }
             | Command::Key { selected, .. } => &selected.caches,
             Command::Schema | Command::Completions { .. } => &[],
         }
@@ -230,7 +220,6 @@ impl Command {
             Command::Seed { .. } => "seed",
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
-            Command::Trim { .. } => "trim",
             Command::Key { .. } => "key",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",

@@ -1,8 +1,36 @@
 //! Words of the command line and what they mean.
 //!
-//! [`args`] is what was typed, [`settings`] what it means, [`exit`] what the process returns, and
-//! [`signals`] what happens when someone wants it to stop.
+//! [`args`] is what was typed, [`settings`] what it means, [`exit`] what the process returns, and [`signals`] what
+//! happens when someone wants it to stop. [`run`] puts them together.
 
 pub mod args;
 pub mod exit;
+pub mod settings;
 pub mod signals;
+
+mod dispatch;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::Args;
+use exit::Exit;
+
+use crate::platform::Env;
+use crate::store::Clock;
+
+/// Runs a command line; `clock` tells the time, and is the only thing here that does.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Clock) -> Exit {
+    match Args::try_parse_from(arguments) {
+        Ok(args) => dispatch::dispatch(args, env, clock),
+        Err(error) => {
+            // Help and versions are what was asked for, and go to standard output.
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nobody is left to tell that nothing could be printed.
+            let _ = error.print();
+            if asked { exit::OK } else { exit::USAGE }
+        }
+    }
+}

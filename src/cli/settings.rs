@@ -43,7 +43,7 @@ pub enum SettingsError {
         problem: String,
     },
     /// A cache that is not declared.
-    #[error("there is no cache `{name}`{}", known.first().map_or(String::new(), |_| format!("; there are: {}", known.join(", "))))]
+    #[error("there is no cache `{name}`{}", listed(known))]
     UnknownCache {
         /// What was asked for.
         name: String,
@@ -53,6 +53,10 @@ pub enum SettingsError {
     /// Half a cache on the command line.
     #[error("`--path` and `--key` declare a cache only together")]
     HalfInline,
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; there are: {}", known.join(", ")) }
 }
 
 impl Hint for SettingsError {
@@ -105,7 +109,7 @@ fn given<'a>(flag: Option<&'a str>, name: &str, env: &'a Env, variable: &str) ->
         .or_else(|| env.var(variable).map(|value| (variable.to_owned(), value)))
 }
 
-fn value_error(origin: &str, problem: impl ToString) -> SettingsError {
+fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
     SettingsError::Value { origin: origin.to_owned(), problem: problem.to_string() }
 }
 
@@ -113,7 +117,8 @@ impl Place {
     /// Finds the configuration: named, or in the working directory and the folders above it.
     pub fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         let absolute = |path: &Path| env.current_dir.join(path);
-        let named = common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
+        let named =
+            common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
         let inline = !common.paths.is_empty() || common.key.is_some();
         let config = if inline {
             None
@@ -133,19 +138,7 @@ impl Place {
 impl Settings {
     /// Reads what was found and puts it together with what was typed.
     pub fn new(common: &Common, env: &Env, place: Place, facts: &Facts) -> Result<Self, SettingsError> {
-        let (mut spec, mut warnings) = match &place.config {
-            Some(path) => {
-                let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
-                let loaded = config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?;
-                (loaded.spec, loaded.warnings)
-            }
-            None => {
-                let key = common.key.as_deref().filter(|_| !common.paths.is_empty());
-                let key = key.ok_or(SettingsError::HalfInline)?;
-                let loaded = config::inline(&common.paths, key, &common.restore_keys)?;
-                (loaded.spec, loaded.warnings)
-            }
-        };
+        let config::Loaded { mut spec, mut warnings } = load(common, env, &place)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
         }
@@ -188,6 +181,20 @@ impl Settings {
     }
 }
 
+/// The file, or the cache that the command line declares.
+fn load(common: &Common, env: &Env, place: &Place) -> Result<config::Loaded, SettingsError> {
+    if let Some(path) = &place.config {
+        let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
+        return Ok(config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?);
+    }
+    match &common.key {
+        Some(key) if !common.paths.is_empty() => {
+            Ok(config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"))?)
+        }
+        _ => Err(SettingsError::HalfInline),
+    }
+}
+
 fn role(common: &Common, env: &Env) -> Result<Option<Role>, SettingsError> {
     let from_flag = common.role.map(|role| match role {
         RoleArg::Writer => Role::Writer,
@@ -206,7 +213,8 @@ fn role(common: &Common, env: &Env) -> Result<Option<Role>, SettingsError> {
 
 /// `NAME=VALUE` from `CACHEKEEP_VARS` (one a line or separated by space), overridden by `--var`.
 fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, SettingsError> {
-    let from_env = env.var("CACHEKEEP_VARS").unwrap_or_default().split_whitespace().map(|v| ("CACHEKEEP_VARS", v));
+    let from_env =
+        env.var("CACHEKEEP_VARS").unwrap_or_default().split_whitespace().map(|v| ("CACHEKEEP_VARS", v));
     let from_flags = common.vars.iter().map(|v| ("--var", v.as_str()));
     let mut variables = BTreeMap::new();
     for (origin, text) in from_env.chain(from_flags) {
@@ -219,7 +227,9 @@ fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, Set
 
 fn access(common: &Common, env: &Env, facts: &Facts, git_ref: Option<String>) -> Access {
     let pick = |flag: &Option<String>, name: &str, variable: &str, fact: &Option<String>| {
-        given(flag.as_deref(), name, env, variable).map(|(_, value)| value.to_owned()).or_else(|| fact.clone())
+        given(flag.as_deref(), name, env, variable)
+            .map(|(_, value)| value.to_owned())
+            .or_else(|| fact.clone())
     };
     let facts = Facts {
         git_ref,
@@ -254,11 +264,12 @@ fn workers(common: &Common, env: &Env) -> Result<usize, SettingsError> {
 
 /// How the log looks: the platform, the terminal, `NO_COLOR` and the flags decide.
 pub fn log_options(common: &Common, env: &Env, facts: &Facts) -> LogOptions {
-    let verbosity = match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
-        (true, _) => Verbosity::Quiet,
-        (false, true) => Verbosity::Verbose,
-        (false, false) => Verbosity::Normal,
-    };
+    let verbosity =
+        match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
     let is_terminal = env.is_terminal && !facts.is_ci && env.var("TERM") != Some("dumb");
     LogOptions {
         verbosity,

@@ -1,6 +1,6 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::expand::{self, Failure, Inputs, Sources};
 use crate::disk::links::{self, LinksError};
-use crate::disk::objects::{self, LayoutError, ObjectLayout, ObjectsError, VerifiedFiles};
+use crate::disk::objects::{LayoutError, ObjectLayout, ObjectsError, VerifiedFiles};
 use crate::disk::selection::{PathRule, Selection, SelectionError, resolve};
+use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
 use crate::domain::gate::GateReport;
@@ -17,7 +18,7 @@ use crate::domain::hint::Hint;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::{Key, KeyError};
 use crate::domain::spec::CacheSpec;
-use crate::domain::template::{Placeholder, Template};
+use crate::domain::template::{ExpandError, Piece, Placeholder, Template};
 use crate::domain::version::{Version, portable_roots};
 
 /// Why a cache cannot be opened or its key not be made. These are faults of the configuration or of the
@@ -30,7 +31,7 @@ pub enum CacheError {
         /// The template as written.
         template: String,
         /// Why not.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// The paths make no roots.
     #[error(transparent)]
@@ -43,6 +44,9 @@ pub enum CacheError {
         /// Why not.
         source: KeyError,
     },
+    /// The globs of the content links make no sense.
+    #[error(transparent)]
+    Glob(#[from] TreeGlobError),
     /// The content links cannot be read.
     #[error(transparent)]
     Links(#[from] LinksError),
@@ -59,9 +63,27 @@ impl Hint for CacheError {
         match self {
             CacheError::Expand { source, .. } => source.hint(),
             CacheError::Selection(error) => error.hint(),
-            CacheError::Key { .. } | CacheError::Layout(_) => None,
+            CacheError::Key { .. } | CacheError::Layout(_) | CacheError::Objects(_) => None,
+            CacheError::Glob(error) => error.hint(),
             CacheError::Links(error) => error.hint(),
-            CacheError::Objects(error) => error.hint(),
+        }
+    }
+}
+
+impl CacheError {
+    /// Whether `cachekeep.toml` or the command line is wrong, rather than the tree.
+    pub fn is_fault_of_configuration(&self) -> bool {
+        match self {
+            CacheError::Expand { source, .. } => match source.as_ref() {
+                ExpandError::Failed { source, .. } => !source.is_fault_of_tree(),
+                ExpandError::Empty(_) => true,
+            },
+            CacheError::Links(LinksError::List(_))
+            | CacheError::Selection(_)
+            | CacheError::Key { .. }
+            | CacheError::Glob(_)
+            | CacheError::Layout(_) => true,
+            CacheError::Links(_) | CacheError::Objects(_) => false,
         }
     }
 }
@@ -100,14 +122,14 @@ pub struct Cache<'a> {
     pub prefixes: Vec<String>,
     layout: Option<ObjectLayout>,
     wanted: OnceCell<WantedObjects>,
-    verified: RefCell<VerifiedFiles>,
+    verified: VerifiedFiles,
 }
 
 impl<'a> Cache<'a> {
     /// Resolves the paths of a declared cache.
     pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, CacheError> {
         let rule = |pattern: &crate::domain::spec::PathPattern| {
-            let expanded = expand_one(ctx, &pattern.pattern, &Sources::default())?;
+            let expanded = expand_pattern(ctx, &pattern.pattern)?;
             // An exclusion may be relative and then counts from every root; an inclusion is from the workspace.
             let path = if pattern.exclude { expanded } else { below(ctx.workspace, &expanded) };
             Ok(PathRule { exclude: pattern.exclude, pattern: path })
@@ -123,7 +145,7 @@ impl<'a> Cache<'a> {
             prefixes,
             layout,
             wanted: OnceCell::new(),
-            verified: RefCell::new(VerifiedFiles::default()),
+            verified: VerifiedFiles::default(),
         })
     }
 
@@ -137,6 +159,11 @@ impl<'a> Cache<'a> {
         &self.selections[0].root
     }
 
+    /// All roots.
+    pub fn roots(&self) -> Vec<PathBuf> {
+        self.selections.iter().map(|selection| selection.root.clone()).collect()
+    }
+
     /// The version that entries of this cache have.
     pub fn version(&self) -> Version {
         Version::of_roots(self.prefixes.iter().map(String::as_str))
@@ -145,6 +172,11 @@ impl<'a> Cache<'a> {
     /// Where objects lie, for a content-addressed cache.
     pub fn layout(&self) -> Option<&ObjectLayout> {
         self.layout.as_ref()
+    }
+
+    /// What was found of files when they were hashed in this process.
+    pub fn verified(&self) -> &VerifiedFiles {
+        &self.verified
     }
 
     /// The objects that the content links want; empty for a cache without links.
@@ -156,8 +188,8 @@ impl<'a> Cache<'a> {
             None => WantedObjects::default(),
             Some(links) => {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
-                let own: Vec<PathBuf> = self.selections.iter().map(|selection| selection.root.clone()).collect();
-                links::scan(self.ctx.workspace, &links.files, &own, &self.ctx.interrupt.cancel)?
+                let globs = TreeGlob::new(&links.files)?;
+                links::wanted_objects(self.ctx.workspace, &globs, &self.roots(), &self.ctx.interrupt.cancel)?
             }
         };
         Ok(self.wanted.get_or_init(|| wanted))
@@ -168,9 +200,7 @@ impl<'a> Cache<'a> {
     pub fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, CacheError> {
         let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
         let running = self.ctx.start(self.name(), Phase::Verify);
-        let mut verified = self.verified.borrow_mut();
-        let found = objects::inventory(self.root(), layout, self.ctx.workers, &mut verified, cancel, &running.meter)?;
-        Ok(found)
+        Ok(self.verified.inventory(self.root(), layout, self.ctx.workers, cancel, &running.meter)?)
     }
 
     /// Wanted against present.
@@ -184,14 +214,16 @@ impl<'a> Cache<'a> {
         let needs_links = |template: &Template| template.placeholders().any(|p| *p == Placeholder::Links);
         let templates = || std::iter::once(&self.spec.key).chain(&self.spec.restore_keys);
         let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
-        let sources = Sources { path: None, wanted };
+        let roots = self.roots();
+        let sources = Sources { path: None, wanted, without: &roots };
         let mut all_inputs: Vec<(Placeholder, Inputs)> = Vec::new();
         let mut made = Vec::new();
         let mut parts = Vec::new();
         for template in templates() {
             let hear = |placeholder: &Placeholder, inputs| all_inputs.push((placeholder.clone(), inputs));
-            let expanded = expand::expand(self.ctx, template, &sources, hear)
-                .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })?;
+            let expanded = expand::expand(self.ctx, template, &sources, hear).map_err(|source| {
+                CacheError::Expand { template: template.source().to_owned(), source: Box::new(source) }
+            })?;
             let key = Key::new(expanded.text)
                 .map_err(|source| CacheError::Key { template: template.source().to_owned(), source })?;
             if made.is_empty() {
@@ -200,7 +232,8 @@ impl<'a> Cache<'a> {
             made.push(key);
         }
         let part = |(placeholder, value): (Placeholder, String)| {
-            let inputs = all_inputs.iter().find(|(of, _)| *of == placeholder).map(|(_, inputs)| inputs.clone());
+            let inputs =
+                all_inputs.iter().find(|(of, _)| *of == placeholder).map(|(_, inputs)| inputs.clone());
             KeyPart { placeholder: placeholder.to_string(), value, inputs: inputs.unwrap_or_default() }
         };
         let restore_keys = made.split_off(1);
@@ -210,7 +243,7 @@ impl<'a> Cache<'a> {
 
     /// The variables that tell the build where the cache is.
     pub fn exports(&self) -> Result<Vec<(String, String)>, CacheError> {
-        let sources = Sources { path: Some(self.root()), wanted: None };
+        let sources = Sources { path: Some(self.root()), ..Sources::default() };
         let export = |(name, template)| Ok((String::clone(name), expand_one(self.ctx, template, &sources)?));
         self.spec.export.iter().map(export).collect()
     }
@@ -218,12 +251,47 @@ impl<'a> Cache<'a> {
 
 /// A path below the workspace, or the path itself if it is absolute.
 fn below(workspace: &Path, path: &str) -> String {
-    if Path::new(path).is_absolute() { path.to_owned() } else { format!("{}/{path}", workspace.display()) }
+    if Path::new(path).is_absolute() {
+        path.to_owned()
+    } else {
+        format!("{}/{path}", escape(&workspace.display().to_string()))
+    }
+}
+
+/// Fills in a path or glob: what placeholders stand for is literal, whatever characters are in it.
+fn expand_pattern(ctx: &Context<'_>, pattern: &Template) -> Result<String, CacheError> {
+    let mut text = String::new();
+    for piece in pattern.pieces() {
+        match piece {
+            Piece::Literal(literal) => text.push_str(literal),
+            Piece::Placeholder(placeholder) => {
+                let alone = Template::parse(&placeholder.to_string()).expect("a placeholder is a template");
+                text.push_str(&escape(&expand_one(ctx, &alone, &Sources::default())?));
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Puts the wildcards of a literal path into brackets.
+fn escape(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '*' | '?' | '[' | ']' | '{' | '}' => escaped.extend(['[', c, ']']),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// Fills in a template whose inputs nobody asks for.
-pub fn expand_one(ctx: &Context<'_>, template: &Template, sources: &Sources<'_>) -> Result<String, CacheError> {
-    expand::expand(ctx, template, sources, |_, _| {})
-        .map(|expanded| expanded.text)
-        .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })
+pub fn expand_one(
+    ctx: &Context<'_>,
+    template: &Template,
+    sources: &Sources<'_>,
+) -> Result<String, CacheError> {
+    expand::expand(ctx, template, sources, |_, _| {}).map(|expanded| expanded.text).map_err(|source| {
+        CacheError::Expand { template: template.source().to_owned(), source: Box::new(source) }
+    })
 }

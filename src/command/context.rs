@@ -15,7 +15,10 @@ use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::unit::SizeOrShare;
 use crate::platform::{Env, Platform};
-use crate::store::Store;
+use crate::store::{Store, StoreError, StoreErrorKind};
+
+/// Housekeeping that takes longer waits for the next time.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
 /// A job: its caches, its place, its store, and who listens.
 pub struct Context<'a> {
@@ -51,6 +54,8 @@ pub struct Context<'a> {
     pub workers: usize,
     /// After this long a cache is given up.
     pub timeout: Duration,
+    /// Whether standard output carries the outcome as JSON, and nothing else may.
+    pub stdout_is_json: bool,
 }
 
 impl Context<'_> {
@@ -63,6 +68,41 @@ impl Context<'_> {
     pub fn say_with_hint(&self, level: Level, cache: &str, text: impl Into<String>, hint: Option<String>) {
         let cache = Some(cache.to_owned());
         self.observer.observe(Event::Message { level, cache, text: text.into(), hint });
+    }
+
+    /// Says something about the job as a whole.
+    pub fn say_about_job(&self, level: Level, text: impl Into<String>) {
+        self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint: None });
+    }
+
+    /// Hands a command of the platform's to its log.
+    pub fn command_line(&self, line: String) {
+        self.observer.observe(Event::Command(line));
+    }
+
+    /// Waits for the store, until the deadline.
+    pub fn wait<T>(
+        &self,
+        deadline: &Deadline,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = work => result,
+                () = deadline.cancel.cancelled() => Err(StoreError::new(StoreErrorKind::Unavailable, "given up")),
+            }
+        })
+    }
+
+    /// Waits for housekeeping of the store, for a short while.
+    pub fn wait_for_store<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.runtime.block_on(async {
+            let given_up = |_| Err(StoreError::new(StoreErrorKind::Unavailable, "given up"));
+            tokio::time::timeout(HOUSEKEEPING, work).await.unwrap_or_else(given_up)
+        })
     }
 
     /// Announces long work on a cache; it ends when the returned value is dropped.

@@ -1,11 +1,12 @@
 //! Placeholders, filled in for this job.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use crate::disk::file_digest::{self, FileDigestError};
 use crate::disk::git_index::{self, GitIndexError};
 use crate::disk::hash_files::{self, HashFilesError};
+use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::content_link::WantedObjects;
 use crate::domain::hint::Hint;
 use crate::domain::template::{ExpandError, Expanded, Placeholder, Template};
@@ -31,6 +32,9 @@ pub enum ValueError {
     /// Nothing matches.
     #[error("no file matches")]
     NoMatch,
+    /// A glob is none.
+    #[error(transparent)]
+    Glob(#[from] TreeGlobError),
     /// The index was not read.
     #[error(transparent)]
     Git(#[from] GitIndexError),
@@ -42,12 +46,21 @@ pub enum ValueError {
     HashFiles(#[from] HashFilesError),
 }
 
+impl ValueError {
+    /// Whether a file could not be read, rather than that the configuration asks for what cannot be.
+    pub fn is_fault_of_tree(&self) -> bool {
+        matches!(self, ValueError::Git(_) | ValueError::Files(_) | ValueError::HashFiles(_))
+    }
+}
+
 impl Hint for ValueError {
     fn hint(&self) -> Option<String> {
         match self {
             ValueError::Untold(_) => Some("give it with `--ref`, or leave the placeholder out".to_owned()),
             ValueError::NoVar(name) => Some(format!("give it with `--var {name}=VALUE`")),
+            ValueError::Glob(error) => error.hint(),
             ValueError::Git(error) => error.hint(),
+            ValueError::Files(error) => error.hint(),
             ValueError::HashFiles(error) => error.hint(),
             _ => None,
         }
@@ -78,6 +91,8 @@ pub struct Sources<'a> {
     pub path: Option<&'a Path>,
     /// The objects that its links want, for `{links}`.
     pub wanted: Option<&'a WantedObjects>,
+    /// Directories that hold no sources, for `{files:…}`: the cache itself.
+    pub without: &'a [PathBuf],
 }
 
 /// Fills in a template; `inputs` hears what went into each placeholder that is a digest.
@@ -115,19 +130,26 @@ fn value(
         Placeholder::Env(name) => {
             ctx.env.var(name).map(str::to_owned).ok_or_else(|| ValueError::NoEnv(name.clone()))
         }
-        Placeholder::Var(name) => ctx.variables.get(name).cloned().ok_or_else(|| ValueError::NoVar(name.clone())),
+        Placeholder::Var(name) => {
+            ctx.variables.get(name).cloned().ok_or_else(|| ValueError::NoVar(name.clone()))
+        }
         Placeholder::Links => {
             let wanted = sources.wanted.filter(|wanted| !wanted.is_empty()).ok_or(ValueError::NoMatch)?;
-            inputs(placeholder, wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect());
+            inputs(
+                placeholder,
+                wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect(),
+            );
             Ok(wanted.digest().to_string())
         }
         Placeholder::Git(globs) => {
-            let found = git_index::digest(ctx.workspace, globs, &ctx.interrupt.cancel)?;
-            inputs(placeholder, found.files);
+            let found = git_index::git_digest(ctx.workspace, &TreeGlob::new(globs)?, &ctx.interrupt.cancel)?;
+            inputs(placeholder, found.blobs);
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
         }
         Placeholder::Files(globs) => {
-            let found = file_digest::digest(ctx.workspace, globs, &[], &ctx.interrupt.cancel)?;
+            let globs = TreeGlob::new(globs)?;
+            let found =
+                file_digest::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
@@ -139,6 +161,8 @@ fn value(
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
         }
-        Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => Err(ValueError::Misplaced),
+        Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => {
+            Err(ValueError::Misplaced)
+        }
     }
 }

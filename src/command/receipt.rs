@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
+use crate::archive::Unpacked;
 use crate::disk::atomic;
 use crate::disk::fingerprint::Quick;
-use crate::disk::text;
+use crate::disk::{stream, text};
 use crate::domain::digest::Sha256Digest;
+use crate::domain::entry::Entry;
+use crate::report::failure;
 
 /// Receipts are small; a larger file is none.
 const MAX_BYTES: u64 = 64 << 10;
@@ -36,6 +39,40 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// The receipt of an entry that was restored; `quick` where nothing else is in the target.
+    pub fn of_restored(entry: &Entry, unpacked: &Unpacked, quick: Option<&Quick>) -> Self {
+        Receipt {
+            content: unpacked.content.to_string(),
+            files: unpacked.counts.files + unpacked.counts.hard_links,
+            bytes: unpacked.unpacked_bytes,
+            quick: quick.map(|quick| quick.digest.to_string()),
+            ..Receipt::of(entry)
+        }
+    }
+
+    /// The receipt of an entry that proved corrupt.
+    pub fn of_corrupt(entry: &Entry) -> Self {
+        Receipt { corrupt: true, ..Receipt::of(entry) }
+    }
+
+    fn of(entry: &Entry) -> Self {
+        Receipt {
+            key: entry.key.to_string(),
+            scope: entry.scope.to_string(),
+            version: entry.version.to_string(),
+            content: String::new(),
+            files: 0,
+            bytes: 0,
+            quick: None,
+            corrupt: false,
+        }
+    }
+
+    /// Whether it speaks of this entry.
+    pub fn is_of(&self, entry: &Entry) -> bool {
+        self.key == entry.key.as_str() && self.scope == entry.scope.as_str()
+    }
+
     /// Whether the quick fingerprint is the one of the restored tree.
     pub fn is_untouched(&self, now: &Quick) -> bool {
         self.quick.as_deref() == Some(now.digest.to_string().as_str())
@@ -54,7 +91,9 @@ fn path(cache: &Cache<'_>) -> PathBuf {
 pub fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);
-    atomic::write(&path, &bytes, cache.ctx.now).map_err(|error| error.to_string())
+    stream::make_directory(path.parent().unwrap_or(&path))
+        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now))
+        .map_err(|error| failure::chain(&error))
 }
 
 /// The receipt of this cache's last restore, if there is one that fits its layout.

@@ -60,7 +60,8 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
     }
 }
 
-fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
+/// Reads where entries live; else what is wrong with the text, and its cure.
+pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
     const FORMS: &str = "write `auto`, or `file:///` and an absolute path";
     let no = |message: String| Err((message, FORMS.to_owned()));
     if text == "auto" {
@@ -68,6 +69,7 @@ fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
     }
     let Some(rest) = text.strip_prefix("file:") else {
         return match text.split_once(':') {
+            None if text == "github" => no("the store `github` is not supported by this version".to_owned()),
             Some((scheme @ ("s3" | "az" | "gs" | "http" | "https"), _)) => {
                 no(format!("a store at `{scheme}:` is not supported by this version"))
             }
@@ -81,8 +83,12 @@ fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
     let path = match rest.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,
         Some(named) if named.starts_with("localhost/") => &named["localhost".len()..],
-        _ => {
-            let path = rest.trim_start_matches("//").trim_start_matches("./");
+        Some(_) => {
+            return no(format!("`{text}` has no absolute path: what follows `//` would be a machine"));
+        }
+        None if rest.starts_with('/') => rest,
+        None => {
+            let path = rest.trim_start_matches("./");
             return Err((
                 format!("`{text}` is relative, and jobs start in different folders"),
                 format!("write `file:///` and an absolute path that ends in `{path}`"),
@@ -134,8 +140,9 @@ pub(super) fn cache(name: &Text, raw: file::Cache, findings: &mut Findings<'_>) 
     let key = lint::keys::key(&raw.key, field, findings);
     let restore_keys = lint::keys::restore_keys(&raw.restore_keys, field, key.as_ref(), findings);
     let paths = paths(name, raw.path, raw.paths, findings);
+    let has_links = raw.links.is_some();
     let links = raw.links.and_then(|links| self::links(links, findings));
-    let seed = raw.seed.and_then(|seed| self::seed(seed, links.is_some(), findings));
+    let seed = raw.seed.map(|seed| self::seed(seed, has_links, findings));
     let trim = raw.trim.and_then(|trim| self::trim(&trim, findings));
     let mut export = BTreeMap::new();
     let mut exported = Vec::new();
@@ -187,10 +194,11 @@ fn paths(
                 .cure("move `path` into the list of `paths`");
             return Vec::new();
         }
+        // A file without either is stopped by its shape; this is for inputs.
         (None, None) => {
             findings
-                .error(&cache.span(), format!("the cache `{}` has no `path`", cache.get_ref()))
-                .cure("add `path = \"…\"`, or `paths = [\"…\"]` for several");
+                .error(&cache.span(), "`path` is empty")
+                .cure("name at least one folder or glob, each on a line of its own");
             return Vec::new();
         }
     };
@@ -206,7 +214,7 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     Some(LinksSpec { files, object: object?, mirrors })
 }
 
-fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> Option<SeedSpec> {
+fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {
     let digests = [
         (Algorithm::Md5, raw.md5),
         (Algorithm::Sha1, raw.sha1),
@@ -240,7 +248,7 @@ fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> Option<See
     let sources = raw.from.get_ref().iter();
     let from = sources.filter_map(|source| lint::sources::seed(source, verified, findings)).collect();
     let subdir = raw.subdir.and_then(|subdir| lint::sources::subdir(&subdir, findings));
-    Some(SeedSpec { version: version.to_owned(), from, checksum, subdir })
+    SeedSpec { version: version.to_owned(), from, checksum, subdir }
 }
 
 fn checksum(algorithm: Algorithm, digest: &Text, findings: &mut Findings<'_>) -> Option<(Algorithm, String)> {

@@ -54,6 +54,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The rendered text without the word for its severity, for a log that has its own.
+    pub fn body(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix(&format!("{}: ", self.severity)).map_or(text.clone(), str::to_owned)
+    }
+
     /// Sets the cure.
     pub(super) fn cure(&mut self, cure: impl Into<String>) {
         self.cure = Some(cure.into());

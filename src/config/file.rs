@@ -19,7 +19,7 @@ use super::schema::{AbsoluteOrPercent, Duration, HexDigest, Size};
 pub(super) struct File {
     /// Where entries live: `auto` (what fits the platform) or `file:///absolute/path`.
     #[serde(default)]
-    #[schemars(with = "String", regex(pattern = r"^(auto|file:///.+)$"), extend("default" = "auto"))]
+    #[schemars(with = "String", regex(pattern = r"^(auto|file:(//(localhost)?)?/[^/].*)$"), extend("default" = "auto"))]
     pub store: Option<Text>,
     /// The caches by name: letters, digits, `-`, `_` and `.`.
     #[serde(default)]

@@ -8,27 +8,34 @@ use super::error::ConfigError;
 use super::findings::{Findings, Text, placeless};
 use super::placeholders::meant;
 use super::{Loaded, convert, file, lint};
+use crate::domain::digest::Sha256Digest;
 use crate::domain::spec::{DiskPolicy, Spec, StoreLocation};
 use crate::domain::template::{Template, TemplateError};
 
-/// The name of the one cache that needs no name.
+/// The name where the paths give none.
 const NAME: &str = "default";
 
-/// The cache `default` from the inputs of actions/cache: `path` and `restore_keys` hold one item a line.
+/// Longer names are cut and told apart by a digest.
+const MAX_NAME: usize = 60;
+
+/// The cache that the inputs of actions/cache declare: `path` and `restore_keys` hold one item a line.
 ///
-/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text that is
-/// no template stands for itself, with a warning if braces in it look like a misspelled placeholder.
+/// Its name, and so its place in archives, is made of the last folders of its paths: the same on every OS, and
+/// another one for other paths, so that a short restore key does not fetch some other cache.
+///
+/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text without
+/// one stands for itself, with a warning if braces in it look like a misspelled placeholder.
 /// What only looks odd is a warning here, since these inputs are written for actions/cache.
 pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
     let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
-    let paths: Vec<Text> =
-        lines(path).filter(|line| !line.starts_with('#')).map(|line| text(line, &mut findings)).collect();
+    let kept = lines(path).filter(|line| !line.starts_with('#'));
+    let paths: Vec<Text> = kept.map(|line| text(line, ["[{{]", "[}}]"], &mut findings)).collect();
     let raw = file::Cache {
         path: None,
         // An empty list would speak of `paths`, which is no input.
         paths: (!paths.is_empty()).then(|| Spanned::new(0..0, paths)),
-        key: text(key.trim(), &mut findings),
-        restore_keys: lines(restore_keys).map(|line| text(line, &mut findings)).collect(),
+        key: text(key.trim(), BRACES, &mut findings),
+        restore_keys: lines(restore_keys).map(|line| text(line, BRACES, &mut findings)).collect(),
         role: file::Role::default(),
         save: file::Save::default(),
         export: BTreeMap::new(),
@@ -36,7 +43,7 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
         seed: None,
         trim: None,
     };
-    let draft = convert::cache(&placeless(NAME), raw, &mut findings);
+    let draft = convert::cache(&placeless(&name_of(path)), raw, &mut findings);
     let drafts: Vec<convert::Draft> = draft.into_iter().collect();
     lint::across(&drafts, &mut findings);
     let spec = Spec {
@@ -47,20 +54,69 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
     findings.into_result(spec)
 }
 
+/// A name for a cache of these paths: `~/.cargo/registry` is `registry`.
+fn name_of(path: &str) -> String {
+    let included = lines(path).filter(|line| !line.starts_with(['#', '!']));
+    let names: Vec<String> = included.filter_map(last_folder).collect();
+    let name = names.join("-");
+    match name.len() {
+        0 => NAME.to_owned(),
+        1..=MAX_NAME => name,
+        _ => format!("{}-{:.8}", &name[..MAX_NAME], Sha256Digest::of(name.as_bytes()).to_string()),
+    }
+}
+
+/// The last part of a path that is no wildcard and no placeholder, in characters that a name may have.
+fn last_folder(path: &str) -> Option<String> {
+    let is_literal =
+        |part: &&str| !part.contains(['*', '?', '[', '{']) && !matches!(*part, "" | "." | ".." | "~");
+    let part = path.split(['/', '\\']).filter(is_literal).next_back()?;
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = part.chars().map(allowed).collect();
+    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// The text itself if it is a template, else one in which its braces stand for themselves.
-fn text(line: &str, findings: &mut Findings<'_>) -> Text {
-    match Template::parse(line) {
-        Ok(_) => placeless(line),
-        Err(error) => {
-            if let TemplateError::Unknown(name) = error {
-                let message = format!("`{{{name}}}` is not a placeholder: `{line}` is taken as it is");
-                findings.warning(&(0..0), message).cure(meant(&name));
-            }
-            placeless(line.replace('{', "{{").replace('}', "}}"))
-        }
+/// Braces that stand for themselves in a template. In a path, where they would be alternatives once the
+/// template is expanded, they need brackets as well.
+const BRACES: [&str; 2] = ["{{", "}}"];
+
+/// The text itself if it is a template with placeholders, else one in which its braces stand for themselves.
+fn text(line: &str, [open, close]: [&str; 2], findings: &mut Findings<'_>) -> Text {
+    let parsed = Template::parse(line);
+    if parsed.as_ref().is_ok_and(|template| template.placeholders().next().is_some()) {
+        return placeless(line);
+    }
+    if let Err(TemplateError::Unknown(name)) = parsed {
+        let message = format!("`{{{name}}}` is not a placeholder: `{line}` is taken as it is");
+        findings.warning(&(0..0), message).cure(meant(&name));
+    }
+    let escape = |c| match c {
+        '{' => open.to_owned(),
+        '}' => close.to_owned(),
+        other => String::from(other),
+    };
+    placeless(line.chars().map(escape).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_without_a_name_is_called_by_its_folders() {
+        let check = |path: &str, name: &str| assert_eq!(name_of(path), name, "{path}");
+        check("~/.cargo/registry", "registry");
+        check("/home/runner/work/_temp/ExternalData", "ExternalData");
+        check("D:\\a\\_temp\\ExternalData", "ExternalData");
+        check("{temp}/ccache/**", "ccache");
+        check("~/.npm\n# a remark\nnode_modules\n!node_modules/.cache", "npm-node_modules");
+        check("{temp}", "default");
+        check("über/größe", "gr--e");
+        assert_eq!(name_of(&"a/long-folder-name\n".repeat(9)).len(), MAX_NAME + 9);
     }
 }

@@ -27,15 +27,11 @@ pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
                 .cure("rename one: on macOS and Windows they would share a folder");
         }
         for variable in &draft.export {
-            match variables.get(&variable.value.to_lowercase()) {
-                Some(other) => findings
+            if let Some(other) = variables.insert(variable.value.to_lowercase(), name) {
+                findings
                     .error(&variable.place, format!("`{}` is exported by `{other}` already", variable.value))
-                    .cure("export it by one cache only"),
-                None => {
-                    variables.insert(variable.value.to_lowercase(), name);
-                    continue;
-                }
-            };
+                    .cure("export it by one cache only");
+            }
         }
     }
     paths::overlaps(&ordered, findings);

@@ -26,7 +26,7 @@ pub use self::inline::inline;
 pub use self::schema::schema;
 
 use self::findings::Findings;
-use crate::domain::spec::Spec;
+use crate::domain::spec::{Spec, StoreLocation};
 
 /// The name under which a repository's root holds its configuration.
 pub const DISCOVERY: &str = "cachekeep.toml";
@@ -68,6 +68,14 @@ pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
             Err(findings.into_error())
         }
     }
+}
+
+/// Reads where entries live, as the command line and the environment give it.
+///
+/// # Errors
+/// One sentence: what is wrong with the text, and what to write instead.
+pub fn store_location(text: &str) -> Result<StoreLocation, String> {
+    convert::parse_store(text).map_err(|(message, cure)| format!("{message}; {cure}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which placeholders may stand in which field, and what was meant by one that does not exist.
 
 use super::findings::{Findings, Text};
+use super::lint::globs;
 use super::similar::closest;
 use crate::domain::template::{Placeholder, Template, TemplateError};
 
@@ -96,6 +97,11 @@ pub(super) fn template(text: &Text, field: Field, findings: &mut Findings<'_>) -
         if let Some((why, cure)) = field.refuse(placeholder) {
             let place = findings.place_of(&text.span(), &placeholder.to_string());
             findings.error(&place, format!("`{placeholder}` in {} {why}", field.name())).cure(cure);
+            valid = false;
+        } else if let Placeholder::Git(list) | Placeholder::Files(list) = placeholder
+            && let Some((message, cure)) = globs::in_key(list)
+        {
+            findings.error(&text.span(), message).cure(cure);
             valid = false;
         }
     }

@@ -37,21 +37,21 @@ fn check_table(
         table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
     let mut meant: Vec<&str> = Vec::new();
     for (name, name_place) in &names {
-        let keep = match (schema_of(name), table.get_mut(name.as_str())) {
-            (Some(schema), Some(value)) => {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                check_value(value, name_place, schema, &path, findings)
-            }
-            _ => {
-                meant.extend(report_unknown(name, name_place, &known, path, findings));
-                false
-            }
+        let keep = if let (Some(schema), Some(value)) = (schema_of(name), table.get_mut(name.as_str())) {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            check_value(value, name_place, schema, &path, findings)
+        } else {
+            meant.extend(report_unknown(name, name_place, &known, path, findings));
+            false
         };
         if !keep {
             table.remove(name.as_str());
         }
     }
-    let mut usable = true;
+    // What stands beside a broken table may lean on it, as `{links}` does, and must not be called wrong.
+    let broken =
+        |name: &str| wanted_type(&schema["properties"][name]) == "object" && !table.contains_key(name);
+    let mut usable = !names.iter().map(|(name, _)| name.as_str()).chain(meant.iter().copied()).any(broken);
     for choice in required(schema) {
         if choice.iter().any(|name| table.contains_key(*name)) {
             continue;

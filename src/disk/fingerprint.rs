@@ -1,9 +1,5 @@
 //! Whether a tree is still what it was: quickly, by what the file system says of it, and surely, by content.
 
-#![expect(clippy::disallowed_methods, reason = "contents are read")]
-
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +10,10 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::hash;
 use super::selection::Selection;
 use super::walk::{Item, ItemKind, Walk, WalkError};
 use crate::domain::digest::Sha256Digest;
-
-/// Read at once when a file is hashed.
-const CHUNK: usize = 256 << 10;
 
 /// What a walk tells of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,8 +133,8 @@ pub fn content(
                     if stop.load(Ordering::Relaxed) {
                         continue;
                     }
-                    match hash(&path, cancel) {
-                        Ok(digest) => own.add_file(root, &item.relative, item.mode, &digest),
+                    match hash::sha256_of_file(&path, cancel) {
+                        Ok(digest) => own.add_file(root, &item.relative, item.mode, &digest.0),
                         Err(source) => {
                             stop.store(true, Ordering::Relaxed);
                             let error = WalkError::Unreadable { action: "read", path, source };
@@ -177,24 +171,8 @@ pub fn content(
     }
 }
 
-fn hash(path: &Path, cancel: &CancellationToken) -> io::Result<[u8; 32]> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        if cancel.is_cancelled() {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
-        }
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, clippy::type_complexity, reason = "tests make and change trees")]
 mod tests {
     use super::*;
     use std::fs;

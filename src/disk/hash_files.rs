@@ -136,9 +136,9 @@ struct Walk<'a> {
     cancel: &'a CancellationToken,
 }
 
+/// A path to visit. Many wait at once in a large directory, so it is kept small.
 struct Item {
     path: PathBuf,
-    names: Vec<String>,
     level: usize,
     unicode: bool,
 }
@@ -150,8 +150,7 @@ impl Walk<'_> {
             Err(source) => return Err(HashFilesError::Read { path, source }),
             Ok(_) => {}
         }
-        let names = pattern::components_of(&path);
-        let mut stack = vec![Item { path, names, level: 1, unicode: true }];
+        let mut stack = vec![Item { path, level: 1, unicode: true }];
         while let Some(item) = stack.pop() {
             hash::check(self.cancel)?;
             self.visit(&item, &mut stack)?;
@@ -160,9 +159,10 @@ impl Walk<'_> {
     }
 
     fn visit(&mut self, item: &Item, stack: &mut Vec<Item>) -> Result<(), HashFilesError> {
-        let found = pattern::match_all(self.patterns, &item.names);
+        let names = pattern::components_of(&item.path);
+        let found = pattern::match_all(self.patterns, &names);
         let matched = found.file || found.directory;
-        if !(matched || pattern::may_match_below(self.patterns, &item.names)) || !self.is_near(&item.names) {
+        if !(matched || pattern::may_match_below(self.patterns, &names)) || !self.is_near(&names) {
             return Ok(());
         }
         if !item.unicode {
@@ -172,8 +172,8 @@ impl Walk<'_> {
             for child in children_of(item)?.into_iter().rev() {
                 stack.push(child);
             }
-        } else if found.file && item.names.len() > self.workspace.len() {
-            self.hash(item)?;
+        } else if found.file && names.len() > self.workspace.len() {
+            self.hash(item, &names)?;
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Walk<'_> {
         Ok(!circle)
     }
 
-    fn hash(&mut self, item: &Item) -> Result<(), HashFilesError> {
+    fn hash(&mut self, item: &Item, names: &[String]) -> Result<(), HashFilesError> {
         let metadata = match fs::metadata(&item.path) {
             Ok(metadata) => metadata,
             // With links followed, the peer leaves broken ones out.
@@ -228,7 +228,7 @@ impl Walk<'_> {
             }
         })?;
         self.outer.update(digest.0);
-        self.files.push((item.names[self.workspace.len()..].join("/"), digest));
+        self.files.push((names[self.workspace.len()..].join("/"), digest));
         Ok(())
     }
 }
@@ -241,15 +241,10 @@ fn children_of(item: &Item) -> Result<Vec<Item>, HashFilesError> {
         names.push(entry.map_err(failed)?.file_name());
     }
     names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
-    let children = names.into_iter().map(|name| {
-        let mut path_names = item.names.clone();
-        path_names.push(name.to_string_lossy().into_owned());
-        Item {
-            path: item.path.join(&name),
-            names: path_names,
-            level: item.level + 1,
-            unicode: item.unicode && name.to_str().is_some(),
-        }
+    let children = names.into_iter().map(|name| Item {
+        path: item.path.join(&name),
+        level: item.level + 1,
+        unicode: item.unicode && name.to_str().is_some(),
     });
     Ok(children.collect())
 }

@@ -140,9 +140,9 @@ fn tokens_of(text: &str) -> Result<Segment, PosixClass> {
             Some('[') => match set_at(&units, at - 1)? {
                 Set::None => Token::Unit(BRACKET),
                 Set::Empty => return Ok(Segment::Never),
-                Set::Token(token, taken) => {
+                Set::Token(set, taken) => {
                     at += taken - 1;
-                    token
+                    set
                 }
             },
             _ => Token::Unit(unit),
@@ -187,10 +187,11 @@ fn set_at(units: &[u16], start: usize) -> Result<Set, PosixClass> {
             at += 1;
             continue;
         }
-        if unit == BRACKET && !escaped {
-            if let Some(class) = POSIX_CLASSES.iter().find(|class| starts_with(at, class)) {
-                return Err(PosixClass((*class).to_owned()));
-            }
+        if unit == BRACKET
+            && !escaped
+            && let Some(class) = POSIX_CLASSES.iter().find(|class| starts_with(at, class))
+        {
+            return Err(PosixClass((*class).to_owned()));
         }
         escaped = false;
         if let Some(from) = range_from.take() {

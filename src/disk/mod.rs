@@ -1,15 +1,16 @@
 //! The local disk: walks, hashes, space, locks, temporary things and how they are published.
+//!
+//! Read [`selection`] and [`walk`] for what belongs to a cache; [`tree_glob`] to [`links`] for what a key and a
+//! gate read of a checkout; [`hash`] to [`unixfs`] for objects and their proof; [`lease`] to [`recover`] for how
+//! unfinished things live, become visible and go; [`usage`] and [`preflight`] for room.
+
+pub mod path_error;
+pub mod stream;
+pub mod text;
 
 pub mod fingerprint;
-pub mod hash;
-pub mod merge;
-pub mod objects;
 pub mod selection;
-pub mod text;
-pub mod unixfs;
 pub mod walk;
-
-pub mod tree_glob;
 
 pub mod file_digest;
 pub mod git_index;
@@ -17,13 +18,18 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
-pub mod path_error;
+pub mod tree_glob;
 
-pub mod lease;
-pub mod remove;
+pub mod hash;
+pub mod merge;
+mod object_layout;
+pub mod objects;
+pub mod unixfs;
 
 pub mod atomic;
+pub mod lease;
 pub mod recover;
+pub mod remove;
 pub mod staging;
 
 pub mod preflight;

@@ -1,1 +1,388 @@
-//! x
+//! Objects in a store on disk: where each lies, and what is found there.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::SystemTime;
+
+use tokio_util::sync::CancellationToken;
+use walkdir::WalkDir;
+
+use super::hash::{self, Cancelled};
+pub use super::object_layout::{LayoutError, ObjectLayout};
+use super::tree_glob::is_temporary;
+use crate::domain::digest::ObjectId;
+use crate::domain::event::Meter;
+use crate::domain::hint::Hint;
+use crate::domain::inventory::{Inventory, Presence};
+use crate::domain::sentinel::SENTINEL_FILE;
+
+/// Why a store could not be scanned.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// A directory could not be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// What could not be read.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The work was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Hint for ObjectsError {
+    fn hint(&self) -> Option<String> {
+        matches!(self, ObjectsError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+            .then(|| "let this user read the store's directories".to_owned())
+    }
+}
+
+/// What tells that a file is still the one that was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: Option<SystemTime>,
+    /// On Unix inode, device and time of the last change of either content or attributes.
+    identity: (u64, u64, i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt as _;
+            (metadata.ino(), metadata.dev(), metadata.ctime(), metadata.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let identity = (0, 0, 0, 0);
+        Stamp { size: metadata.len(), modified: metadata.modified().ok(), identity }
+    }
+
+    /// Whether this is the file of that stamp under another name: a move changes the attributes' time only.
+    fn is_moved(&self, before: &Stamp) -> bool {
+        let file = |stamp: &Stamp| (stamp.size, stamp.modified, stamp.identity.0, stamp.identity.1);
+        file(self) == file(before)
+    }
+}
+
+/// Verdicts on files, so that what has not changed since is not hashed again in the same process.
+#[derive(Debug, Default)]
+pub struct VerifiedFiles {
+    verdicts: Mutex<HashMap<PathBuf, (Stamp, ObjectId, Presence)>>,
+}
+
+impl VerifiedFiles {
+    /// As [`hash::verify_file`], from memory where the file is as it was.
+    pub fn verify(
+        &self,
+        path: &Path,
+        object: &ObjectId,
+        cancel: &CancellationToken,
+        meter: Option<&Meter>,
+    ) -> io::Result<Presence> {
+        let before = Stamp::of(&fs::symlink_metadata(path)?);
+        if let Some((stamp, known, presence)) = self.lock().get(path)
+            && *stamp == before
+            && known == object
+        {
+            if let Some(meter) = meter {
+                meter.add_bytes(before.size);
+            }
+            return Ok(presence.clone());
+        }
+        let presence = hash::verify_file_metered(path, object, cancel, meter)?;
+        // What changed while it was hashed is not remembered.
+        if Stamp::of(&fs::symlink_metadata(path)?) == before {
+            self.lock().insert(path.to_owned(), (before, object.clone(), presence.clone()));
+        }
+        Ok(presence)
+    }
+
+    /// Remembers at `to` what was found at `from`, if it is the same file, moved or linked there.
+    pub(super) fn carry(&self, from: &Path, to: &Path) {
+        let Some((stamp, object, presence)) = self.lock().remove(from) else { return };
+        if let Ok(now) = fs::symlink_metadata(to).map(|metadata| Stamp::of(&metadata))
+            && now.is_moved(&stamp)
+        {
+            self.lock().insert(to.to_owned(), (now, object, presence));
+        }
+    }
+
+    /// Forgets what was found there.
+    pub(super) fn forget(&self, path: &Path) {
+        self.lock().remove(path);
+    }
+
+    /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
+    /// `workers` threads. The meter gets the bytes of all objects as its total, and counts bytes and objects.
+    ///
+    /// Links and directories under an object's name are corrupt; what cannot be read is unverifiable; other
+    /// files count as strangers, but for the sentinel and temporary things of this program. A root that is not
+    /// there holds nothing.
+    pub fn inventory(
+        &self,
+        root: &Path,
+        layout: &ObjectLayout,
+        workers: usize,
+        cancel: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<Inventory, ObjectsError> {
+        let (mut found, strangers) = find(root, layout, cancel)?;
+        meter.set_total(found.iter().map(|candidate| candidate.size).sum());
+        // The largest first, so that no thread is left alone with one at the end.
+        found.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
+        let next = AtomicUsize::new(0);
+        let verdicts = Mutex::new(Vec::with_capacity(found.len()));
+        let work = || -> Result<(), Cancelled> {
+            while let Some(candidate) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+                hash::check(cancel)?;
+                let presence = match self.verify(&candidate.path, &candidate.object, cancel, Some(meter)) {
+                    Ok(presence) => presence,
+                    Err(error) if Cancelled::is(&error) => return Err(Cancelled),
+                    // Gone since it was listed.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => Presence::Unverifiable { why: format!("cannot be read: {error}") },
+                };
+                meter.add_items(1);
+                locked(&verdicts).push((candidate.object.clone(), presence));
+            }
+            Ok(())
+        };
+        let threads = workers.clamp(1, found.len().max(1));
+        thread::scope(|scope| -> Result<(), Cancelled> {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut result = work();
+            for other in others {
+                result = result.and(other.join().expect("verifying does not panic"));
+            }
+            result
+        })?;
+        let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Inventory { objects: verdicts.into_iter().collect(), strangers })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (Stamp, ObjectId, Presence)>> {
+        locked(&self.verdicts)
+    }
+}
+
+/// Takes stock of a store without memory of earlier verdicts; see [`VerifiedFiles::inventory`].
+pub fn inventory(
+    root: &Path,
+    layout: &ObjectLayout,
+    workers: usize,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Inventory, ObjectsError> {
+    VerifiedFiles::default().inventory(root, layout, workers, cancel, meter)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Candidate {
+    object: ObjectId,
+    path: PathBuf,
+    size: u64,
+}
+
+/// What lies under objects' names, and how many files do not.
+fn find(
+    root: &Path,
+    layout: &ObjectLayout,
+    cancel: &CancellationToken,
+) -> Result<(Vec<Candidate>, u64), ObjectsError> {
+    let mut found = Vec::new();
+    let mut strangers = 0;
+    let mut walk = WalkDir::new(root).min_depth(1).into_iter();
+    while let Some(entry) = walk.next() {
+        hash::check(cancel)?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // Gone since it was listed, or never there.
+            Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
+            Err(error) => {
+                let path = error.path().unwrap_or(root).to_owned();
+                return Err(ObjectsError::Read { path, source: error.into() });
+            }
+        };
+        let is_directory = entry.file_type().is_dir();
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        if is_temporary(entry.file_name()) || relative == Path::new(SENTINEL_FILE) {
+            if is_directory {
+                walk.skip_current_dir();
+            }
+            continue;
+        }
+        match layout.object_at(relative) {
+            Some(object) => {
+                let size = match entry.metadata() {
+                    Ok(metadata) if metadata.is_file() => metadata.len(),
+                    _ => 0,
+                };
+                found.push(Candidate { object, path: entry.path().to_owned(), size });
+                if is_directory {
+                    walk.skip_current_dir();
+                }
+            }
+            None if is_directory => {}
+            None => strangers += 1,
+        }
+    }
+    Ok((found, strangers))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make stores")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::digest::Algorithm;
+    use crate::domain::event::Phase;
+    use crate::domain::template::Template;
+
+    const ABC_MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+    const ABC_SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+    fn layout() -> ObjectLayout {
+        ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template")).expect("a layout")
+    }
+
+    fn store(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        for (name, content) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+            fs::write(path, content).expect("a file");
+        }
+        root
+    }
+
+    fn meter() -> Arc<Meter> {
+        Meter::new("x", Phase::Verify)
+    }
+
+    fn take(root: &Path) -> Inventory {
+        inventory(root, &layout(), 3, &CancellationToken::new(), &meter()).expect("an inventory")
+    }
+
+    fn object(algorithm: Algorithm, hash: &str) -> ObjectId {
+        ObjectId::new(algorithm, hash).expect(hash)
+    }
+
+    #[test]
+    fn what_is_no_proven_object_never_counts_as_one() {
+        let other = "1".repeat(32);
+        let empty = "2".repeat(32);
+        let directory = "3".repeat(32);
+        let store = store(&[
+            (&format!("MD5/{ABC_MD5}"), "abc"),
+            (&format!("SHA1/{ABC_SHA1}"), "abc"),
+            (&format!("MD5/{other}"), "abc"),
+            (&format!("MD5/{empty}"), ""),
+            (&format!("MD5/{directory}/x"), "abc"),
+            (&format!("MD5/{}.part", "4".repeat(32)), "abc"),
+            (&format!("md5/{ABC_MD5}"), "abc"),
+            ("junk", "abc"),
+            (SENTINEL_FILE, "x"),
+            (".cachekeep-1.tmp/x", "abc"),
+        ]);
+        let found = take(store.path());
+        assert_eq!((found.count(), found.bytes().0), (2, 6));
+        assert!(found.has(&object(Algorithm::Md5, ABC_MD5)));
+        assert!(found.has(&object(Algorithm::Sha1, ABC_SHA1)));
+        for hash in [&other, &empty, &directory] {
+            let presence = &found.objects[&object(Algorithm::Md5, hash)];
+            assert!(matches!(presence, Presence::Corrupt { .. }), "{presence:?}");
+        }
+        assert_eq!(found.objects.len(), 5);
+        assert_eq!(found.strangers, 3, "the partial one, the one in lower case and the junk");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_to_an_object_is_no_object() {
+        let store = store(&[("real", "abc")]);
+        fs::create_dir(store.path().join("MD5")).expect("a directory");
+        std::os::unix::fs::symlink("../real", store.path().join("MD5").join(ABC_MD5)).expect("a link");
+        let found = take(store.path());
+        assert_eq!(found.count(), 0);
+        assert!(matches!(found.objects[&object(Algorithm::Md5, ABC_MD5)], Presence::Corrupt { .. }));
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_holds_nothing() {
+        assert_eq!(take(Path::new("/nowhere/at/all")), Inventory::default());
+    }
+
+    #[test]
+    fn many_objects_are_verified_by_several_threads_with_one_result() {
+        let files: Vec<(String, String)> = (0..200)
+            .map(|index| {
+                let content = format!("object {index}");
+                (format!("SHA256/{}", crate::domain::digest::Sha256Digest::of(content.as_bytes())), content)
+            })
+            .collect();
+        let rows: Vec<(&str, &str)> = files.iter().map(|(name, content)| (&name[..], &content[..])).collect();
+        let store = store(&rows);
+        let meter = meter();
+        let cancel = CancellationToken::new();
+        let found = inventory(store.path(), &layout(), 8, &cancel, &meter).expect("an inventory");
+        assert_eq!(found.count(), 200);
+        assert_eq!((meter.items(), Some(meter.bytes())), (200, meter.total()));
+        assert_eq!(inventory(store.path(), &layout(), 1, &cancel, &meter).expect("an inventory"), found);
+    }
+
+    #[test]
+    fn a_second_inventory_reads_only_what_changed() {
+        let store = store(&[(&format!("MD5/{ABC_MD5}"), "abc"), (&format!("SHA1/{ABC_SHA1}"), "abc")]);
+        let verified = VerifiedFiles::default();
+        let cancel = CancellationToken::new();
+        let take =
+            || verified.inventory(store.path(), &layout(), 2, &cancel, &meter()).expect("an inventory");
+        assert_eq!(take().count(), 2);
+        // A verdict that only memory can give.
+        let path = store.path().join("MD5").join(ABC_MD5);
+        let mark = Presence::Unverifiable { why: "remembered".to_owned() };
+        verified.lock().get_mut(&path).expect("a verdict").2 = mark.clone();
+        assert_eq!(take().objects[&object(Algorithm::Md5, ABC_MD5)], mark);
+        // Same size, other content.
+        fs::write(&path, "abd").expect("a file");
+        assert!(matches!(take().objects[&object(Algorithm::Md5, ABC_MD5)], Presence::Corrupt { .. }));
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(take().objects.len(), 1);
+    }
+
+    #[test]
+    fn a_verdict_goes_along_with_a_file_that_is_moved() {
+        let store = store(&[("from", "abc"), ("other", "abc")]);
+        let verified = VerifiedFiles::default();
+        let wanted = object(Algorithm::Md5, ABC_MD5);
+        let (from, to) = (store.path().join("from"), store.path().join("to"));
+        verified.verify(&from, &wanted, &CancellationToken::new(), None).expect("a verdict");
+        fs::rename(&from, &to).expect("moved");
+        verified.carry(&from, &to);
+        assert!(verified.lock().contains_key(&to) && !verified.lock().contains_key(&from));
+        // Another file is another matter.
+        verified.carry(&to, &store.path().join("other"));
+        assert_eq!(verified.lock().len(), usize::from(cfg!(windows)));
+    }
+
+    #[test]
+    fn a_cancelled_inventory_is_an_error() {
+        let store = store(&[(&format!("MD5/{ABC_MD5}"), "abc")]);
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let result = inventory(store.path(), &layout(), 2, &cancel, &meter());
+        assert!(matches!(result, Err(ObjectsError::Cancelled(_))));
+    }
+}

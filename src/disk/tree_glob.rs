@@ -121,7 +121,7 @@ impl TreeGlob {
         without: &[PathBuf],
         cancel: &CancellationToken,
     ) -> Result<Vec<TreeFile>, TreeGlobError> {
-        let without: Vec<PathBuf> = without.iter().map(|path| root.join(path)).collect();
+        let without: Vec<PathBuf> = without.iter().flat_map(|path| spellings(root, path)).collect();
         let mut files = Vec::new();
         let walk = WalkDir::new(root).into_iter().filter_entry(|entry| {
             entry.depth() == 0
@@ -144,6 +144,16 @@ impl TreeGlob {
         files.sort_unstable();
         Ok(files)
     }
+}
+
+/// A path below the root as a walk from the root meets it: as it is given, and with links in either resolved.
+fn spellings(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let given = root.join(path);
+    let resolved = || {
+        let (real, real_root) = (given.canonicalize().ok()?, root.canonicalize().ok()?);
+        real.strip_prefix(real_root).ok().map(|relative| root.join(relative))
+    };
+    resolved().into_iter().chain([given.clone()]).collect()
 }
 
 /// Names that never belong to a user's tree.
@@ -242,6 +252,13 @@ mod tests {
         assert_eq!(list(&["**"]), [".dot/x", "a.x", "a/x", "b/x", "cache2/x", "é"]);
         #[cfg(unix)]
         {
+            // The root by another name: what is left out is still found.
+            let other = tempfile::tempdir().expect("a directory");
+            let alias = other.path().join("alias");
+            std::os::unix::fs::symlink(root.path(), &alias).expect("a link");
+            let without = [root.path().join("cache")];
+            let glob = TreeGlob::new(&["cache/**"]).expect("a glob");
+            assert_eq!(glob.files(&alias, &without, &CancellationToken::new()).expect("a list"), []);
             let link = |target: &str, name: &str| {
                 std::os::unix::fs::symlink(target, root.path().join(name)).expect("a link");
             };

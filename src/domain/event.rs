@@ -123,6 +123,8 @@ pub enum Event {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// A command of the platform's, made by the platform's own room: printed as it is, whatever is told else.
+    Command(String),
     /// A group of messages begins (a foldable section where the platform has them).
     GroupStarted(String),
     /// The group ends.

@@ -23,6 +23,8 @@ pub mod sentinel;
 pub mod spec;
 pub mod trim;
 
+pub mod retention;
+
 pub mod event;
 pub mod hint;
 pub mod outcome;

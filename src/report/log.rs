@@ -102,6 +102,7 @@ impl Observer for Log<'_> {
             Event::Message { level, cache, text, hint } => {
                 self.message(level, cache.as_deref(), &text, hint.as_deref());
             }
+            Event::Command(line) => self.print(&line),
             Event::GroupStarted(title) => {
                 if let Some(line) = self.platform.group_start(&title) {
                     self.print(&line);

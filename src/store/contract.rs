@@ -13,7 +13,6 @@ use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
-use crate::transport::pipe::Consumer;
 
 use super::error::StoreError;
 
@@ -159,15 +158,6 @@ pub trait EntryWriter: Send {
 
     /// Gives the upload up and removes its bytes.
     async fn abort(self: Box<Self>);
-}
-
-#[async_trait]
-impl Consumer for Box<dyn EntryWriter> {
-    type Error = StoreError;
-
-    async fn consume(&mut self, chunk: Bytes) -> Result<(), StoreError> {
-        self.write(chunk).await
-    }
 }
 
 /// What can be said in terms of [`Store`], for tests and short entries.

@@ -93,6 +93,11 @@ impl StoreError {
         self.kind
     }
 
+    /// What was being done, without the words for the kind of failure.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether trying again can help.
     pub fn retry(&self) -> Retry {
         match self.kind {

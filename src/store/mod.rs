@@ -15,6 +15,7 @@ pub mod object;
 pub mod read_only;
 
 pub mod open;
+pub mod unusable;
 
 pub mod conformance;
 
@@ -25,5 +26,6 @@ pub use error::{Access, Retry, StoreError, StoreErrorKind};
 pub use github::{GitHubOptions, GitHubStore};
 pub use memory::MemoryStore;
 pub use object::ObjectStore;
-pub use open::open;
+pub use open::{open, open_or_unusable};
 pub use read_only::ReadOnly;
+pub use unusable::Unusable;

@@ -151,6 +151,7 @@ fn faults_that_stay_are_errors_with_their_reason_and_no_secret() {
     let always = |fault| Resource::always(body(5_000), fault);
     check(always(Fault::Status(404, vec![])), "not found", 1);
     check(always(Fault::Status(403, vec![])), "the server refuses access (HTTP 403)", 1);
+    check(always(Fault::Status(204, vec![])), "the server answered HTTP 204", 1);
     check(always(Fault::Status(500, vec![])), "the server answered HTTP 500", 3);
     check(always(Fault::Status(429, vec![])), "the server asks to wait", 3);
     check(always(Fault::StallAt(0)), "no byte for 0.3 s", 3);

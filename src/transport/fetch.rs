@@ -79,6 +79,13 @@ impl Download {
         self.length
     }
 
+    /// From here on, breaks are met with another policy than the beginning was.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
     /// The next piece, or `None` at the end of a complete body.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
@@ -129,6 +136,7 @@ impl Download {
         let piece = bounded(&self.options, idle, response.chunk()).await?;
         let piece = piece.map_err(|error| Cause::of_request(error, self.position, idle))?;
         if let Some(piece) = &piece
+            && self.length != Some(self.position + piece.len() as u64)
             && self.speed.is_too_slow(begun.elapsed(), piece.len() as u64)
         {
             return Err(Cause::TooSlow { floor: self.client.timeouts().least_speed });
@@ -153,6 +161,8 @@ impl Download {
         refuse_status(&response, self.options.clock)?;
         if resuming {
             self.repeated = self.check_resumed(&response)?;
+        } else if response.status() == StatusCode::PARTIAL_CONTENT {
+            return Err(Cause::Protocol("a part was sent where the whole was asked for".to_owned()));
         } else {
             self.length = response.content_length();
             self.validator = strong_validator(response.headers());
@@ -231,10 +241,11 @@ pub(crate) async fn bounded<T>(
     }
 }
 
-/// Turns an answer that is no success into its cause.
+/// Turns an answer without a file into its cause.
 pub(crate) fn refuse_status(response: &Response, clock: Clock) -> Result<(), Cause> {
     let status = response.status();
-    if status.is_success() {
+    // Other successes have no body, or one that is not the file.
+    if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         return Ok(());
     }
     let wait = response

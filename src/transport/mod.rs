@@ -11,6 +11,8 @@ pub mod block_blob;
 pub mod client;
 pub mod error;
 pub mod fetch;
+pub mod mirror;
+pub mod pipe;
 pub mod ranged_download;
 pub mod retry;
 pub mod source;
@@ -20,5 +22,3 @@ pub mod source;
 pub(crate) mod fault_server;
 #[cfg(test)]
 mod fault_tests;
-
-pub mod pipe;

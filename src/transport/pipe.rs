@@ -1,292 +1,320 @@
-//! Pipes between blocking code, which packs and unpacks, and asynchronous code, which stores and fetches.
+//! The pipe between blocking and asynchronous code: packing blocks a thread, storing does not.
 //!
-//! [`writer`] leads from a blocking [`Write`] to an asynchronous [`Consumer`]; [`reader`] from an
-//! asynchronous stream to a blocking [`Read`]. Both hold a few chunks and no more, so that the faster end
-//! waits for the slower one. Neither end waits for one that is gone: dropping an end, an error of either side
-//! and cancellation all wake the other. The end of the bytes is always said, never guessed: an end that
-//! vanishes without a word is an error and not the end.
-//!
-//! Blocking ends belong on threads that may block (`spawn_blocking`, or threads of one's own). Used in
-//! asynchronous code they panic, as everything that blocks does there.
+//! Both directions go through a bounded channel of chunks: the faster side waits, and memory holds a few
+//! mebibytes. An error on one side comes out on the other as an [`io::Error`] that carries it as its source; either
+//! end may be dropped at any time, which frees the other.
 
 use std::error::Error;
+use std::future::Future;
 use std::io::{self, Read, Write};
 
-use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The bytes of a chunk that a writer collects.
-pub const CHUNK: usize = 1 << 20;
+/// Chunks that may wait in a pipe.
+const WAITING: usize = 8;
 
-/// The most chunks that a pipe holds.
-pub const CHUNKS: usize = 8;
+/// Bytes of a chunk on the way out.
+const CHUNK: usize = 1 << 20;
 
-/// Why a pipe broke. An [`io::Error`] of a blocking end wraps this, or the error of the stream itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PipeError {
-    /// The work was canceled.
-    #[error("canceled")]
-    Canceled,
-    /// The other end is gone and has said nothing.
-    #[error("the other end of the pipe is gone")]
-    Disconnected,
-    /// The consumer failed; its own error is what [`Outlet::drain`] returns.
-    #[error("the bytes were not taken: {0}")]
-    NotTaken(String),
+/// An error that can cross a pipe.
+pub trait Crossing: Error + Send + Sync + 'static {}
+
+impl<E: Error + Send + Sync + 'static> Crossing for E {}
+
+fn cancelled() -> io::Error {
+    io::Error::other("interrupted")
 }
 
-impl From<PipeError> for io::Error {
-    fn from(error: PipeError) -> Self {
-        // Never `Interrupted`, after which `write_all` and `read_exact` would try again.
-        let kind = match &error {
-            PipeError::Canceled => io::ErrorKind::Other,
-            PipeError::Disconnected | PipeError::NotTaken(_) => io::ErrorKind::BrokenPipe,
-        };
-        io::Error::new(kind, error)
+/// Blocking reads of an asynchronous stream.
+pub struct PipeReader {
+    receive: mpsc::Receiver<io::Result<Bytes>>,
+    current: Bytes,
+    task: JoinHandle<()>,
+}
+
+/// Reads a stream from a blocking thread; it is fetched ahead by a task on `runtime`.
+///
+/// Not to be used from asynchronous code: a read would block its executor.
+pub fn reader<S, E>(runtime: &Handle, stream: S, cancel: &CancellationToken) -> PipeReader
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Crossing,
+{
+    let (send, receive) = mpsc::channel(WAITING);
+    let cancel = cancel.clone();
+    let task = runtime.spawn(async move {
+        let mut stream = std::pin::pin!(stream);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = cancel.cancelled() => Some(Err(cancelled())),
+                next = stream.next() => next.map(|chunk| chunk.map_err(io::Error::other)),
+            };
+            let Some(chunk) = next else { return };
+            let is_last = chunk.is_err();
+            // A reader that is gone wants no more.
+            if send.send(chunk).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    PipeReader { receive, current: Bytes::new(), task }
+}
+
+impl Read for PipeReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receive.blocking_recv() {
+                Some(chunk) => self.current = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
     }
 }
 
-/// Something that takes bytes, chunk by chunk.
-#[async_trait]
-pub trait Consumer: Send {
-    /// Why it could not take them.
-    type Error: Error + Send + Sync + 'static;
-
-    /// Takes the next bytes.
-    async fn consume(&mut self, chunk: Bytes) -> Result<(), Self::Error>;
+impl Drop for PipeReader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
-/// Why draining a pipe ended before its bytes did.
-#[derive(Debug, thiserror::Error)]
-pub enum DrainError<E: Error + 'static> {
-    /// The consumer failed.
-    #[error(transparent)]
-    Consumer(E),
-    /// The pipe broke: canceled, or the writer was dropped before [`PipeWriter::finish`].
-    #[error(transparent)]
-    Pipe(#[from] PipeError),
-}
-
-enum Message<T> {
-    Chunk(T),
-    End,
-}
-
-/// A pipe from blocking code to asynchronous code; to be called within a runtime.
-pub fn writer(cancel: &CancellationToken) -> (PipeWriter, Outlet) {
-    let (sender, receiver) = channel(CHUNKS);
-    // Why the consumer failed, for the other end.
-    let (reason, failure) = tokio::sync::watch::channel(None);
-    let writer = PipeWriter {
-        runtime: Handle::current(),
-        cancel: cancel.clone(),
-        sender,
-        failure,
-        chunk: BytesMut::new(),
-    };
-    (writer, Outlet { cancel: cancel.clone(), receiver, reason })
-}
-
-/// The blocking end into which bytes are written.
-///
-/// Dropped without [`finish`](PipeWriter::finish), it tells the other end that the bytes are not complete.
-#[derive(Debug)]
-pub struct PipeWriter {
+/// Blocking writes into an asynchronous consumer.
+pub struct PipeWriter<T, E> {
+    send: Option<mpsc::Sender<Bytes>>,
+    buffer: BytesMut,
+    task: Option<JoinHandle<Result<T, E>>>,
     runtime: Handle,
     cancel: CancellationToken,
-    sender: Sender<Message<Bytes>>,
-    failure: tokio::sync::watch::Receiver<Option<String>>,
-    chunk: BytesMut,
 }
 
-impl PipeWriter {
-    /// Says that all bytes are written. They are on their way then, and not yet taken: whether they were is
-    /// for [`Outlet::drain`] to tell.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.send_chunk()?;
-        self.send(Message::End)
+/// Chunks as they come out of a pipe. The end comes only after the writer finished: a writer that was dropped
+/// cancels its consumer.
+pub struct Chunks(mpsc::Receiver<Bytes>);
+
+impl Chunks {
+    /// The next chunk; nothing after the last.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        self.0.recv().await
+    }
+}
+
+/// Feeds a consumer from a blocking thread; it runs as a task on `runtime` and what it returns comes out of
+/// [`PipeWriter::finish`].
+pub fn writer<F, T, E>(
+    runtime: &Handle,
+    consume: impl FnOnce(Chunks) -> F,
+    cancel: &CancellationToken,
+) -> PipeWriter<T, E>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: Crossing,
+{
+    let (send, receive) = mpsc::channel(WAITING);
+    let task = runtime.spawn(consume(Chunks(receive)));
+    PipeWriter {
+        send: Some(send),
+        buffer: BytesMut::with_capacity(CHUNK),
+        task: Some(task),
+        runtime: runtime.clone(),
+        cancel: cancel.clone(),
+    }
+}
+
+impl<T, E: Crossing> PipeWriter<T, E> {
+    /// Hands over what is left and waits for the consumer.
+    ///
+    /// # Errors
+    /// The consumer's own error, or that the work was cancelled.
+    pub fn finish(mut self) -> Result<T, PipeError<E>> {
+        let sent = self.hand_over();
+        self.send = None;
+        let task = self.task.take().expect("a pipe is finished once");
+        match sent {
+            Ok(()) => {}
+            // Its own result says why it stopped taking.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                task.abort();
+                return Err(PipeError::Cancelled(error));
+            }
+        }
+        Self::outcome(&self.runtime, task)
     }
 
-    fn send_chunk(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
+    fn outcome(runtime: &Handle, task: JoinHandle<Result<T, E>>) -> Result<T, PipeError<E>> {
+        match runtime.block_on(task) {
+            Ok(result) => result.map_err(PipeError::Consumer),
+            Err(error) => Err(PipeError::Cancelled(io::Error::other(error))),
+        }
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
             return Ok(());
         }
-        let chunk = self.chunk.split().freeze();
-        self.send(Message::Chunk(chunk))
-    }
-
-    fn send(&self, message: Message<Bytes>) -> io::Result<()> {
-        let sent = self.runtime.block_on(async {
+        let chunk = self.buffer.split().freeze();
+        self.buffer.reserve(CHUNK);
+        let Some(outlet) = &self.send else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let cancel = &self.cancel;
+        self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => Err(PipeError::Canceled),
-                sent = self.sender.send(message) => sent.map_err(|_| self.why_disconnected()),
-            }
-        });
-        Ok(sent?)
-    }
-
-    fn why_disconnected(&self) -> PipeError {
-        match &*self.failure.borrow() {
-            Some(reason) => PipeError::NotTaken(reason.clone()),
-            None => PipeError::Disconnected,
-        }
-    }
-}
-
-impl Write for PipeWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.chunk.reserve(CHUNK - self.chunk.len());
-        let taken = bytes.len().min(CHUNK - self.chunk.len());
-        self.chunk.extend_from_slice(&bytes[..taken]);
-        if self.chunk.len() == CHUNK {
-            self.send_chunk()?;
-        }
-        Ok(taken)
-    }
-
-    /// Does nothing: chunks leave when they are full, the last one in [`finish`](PipeWriter::finish).
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The asynchronous end from which bytes are taken.
-#[derive(Debug)]
-pub struct Outlet {
-    cancel: CancellationToken,
-    receiver: Receiver<Message<Bytes>>,
-    reason: tokio::sync::watch::Sender<Option<String>>,
-}
-
-impl Outlet {
-    /// Hands all bytes to a consumer and returns how many there were; only then are they complete.
-    ///
-    /// A failure of the consumer wakes the writing end with [`PipeError::NotTaken`].
-    pub async fn drain<C: Consumer>(mut self, consumer: &mut C) -> Result<u64, DrainError<C::Error>> {
-        let mut count = 0;
-        loop {
-            let chunk = match self.receive().await? {
-                Message::End => return Ok(count),
-                Message::Chunk(chunk) => chunk,
-            };
-            count += chunk.len() as u64;
-            let result = tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Err(PipeError::Canceled.into()),
-                result = consumer.consume(chunk) => result,
-            };
-            if let Err(error) = result {
-                // Before the receiver is dropped, so that the writer finds the reason.
-                self.reason.send_replace(Some(error.to_string()));
-                return Err(DrainError::Consumer(error));
-            }
-        }
-    }
-
-    async fn receive(&mut self) -> Result<Message<Bytes>, PipeError> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(PipeError::Canceled),
-            message = self.receiver.recv() => message.ok_or(PipeError::Disconnected),
-        }
-    }
-}
-
-/// A pipe from a stream to blocking code; to be called within a runtime.
-///
-/// The stream is read ahead by at most [`CHUNKS`] of its chunks. An error of the stream comes out of `read`
-/// wrapped in an [`io::Error`], once; so does [`PipeError::Canceled`].
-pub fn reader<E>(
-    stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    cancel: &CancellationToken,
-) -> PipeReader<E>
-where
-    E: Error + Send + Sync + 'static,
-{
-    let (sender, receiver) = channel(CHUNKS);
-    let runtime = Handle::current();
-    runtime.spawn(forward(Box::pin(stream), sender, cancel.clone()));
-    PipeReader { runtime, cancel: cancel.clone(), receiver, chunk: Bytes::new(), ended: false }
-}
-
-/// Reads ahead until the stream ends or fails, or until nobody listens.
-async fn forward<E>(
-    mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    sender: Sender<Message<Result<Bytes, E>>>,
-    cancel: CancellationToken,
-) {
-    loop {
-        let item = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return,
-            () = sender.closed() => return,
-            item = stream.next() => item,
-        };
-        let is_last = !matches!(item, Some(Ok(_)));
-        let message = item.map_or(Message::End, Message::Chunk);
-        if sender.send(message).await.is_err() || is_last {
-            return;
-        }
-    }
-}
-
-/// The blocking end from which bytes are read.
-#[derive(Debug)]
-pub struct PipeReader<E> {
-    runtime: Handle,
-    cancel: CancellationToken,
-    receiver: Receiver<Message<Result<Bytes, E>>>,
-    chunk: Bytes,
-    ended: bool,
-}
-
-impl<E: Error + Send + Sync + 'static> PipeReader<E> {
-    /// The next bytes in the chunk in which they came; `None` at the end.
-    ///
-    /// Saves the copy that `read` makes.
-    pub fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        while self.chunk.is_empty() && !self.ended {
-            self.chunk = match self.receive()? {
-                Message::Chunk(chunk) => chunk.map_err(io::Error::other)?,
-                Message::End => {
-                    self.ended = true;
-                    Bytes::new()
-                }
-            };
-        }
-        Ok(Some(std::mem::take(&mut self.chunk)).filter(|chunk| !chunk.is_empty()))
-    }
-
-    fn receive(&mut self) -> Result<Message<Result<Bytes, E>>, PipeError> {
-        let PipeReader { runtime, cancel, receiver, .. } = self;
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(PipeError::Canceled),
-                message = receiver.recv() => message.ok_or(PipeError::Disconnected),
+                () = cancel.cancelled() => Err(cancelled()),
+                sent = outlet.send(chunk) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
             }
         })
     }
 }
 
-impl<E: Error + Send + Sync + 'static> Read for PipeReader<E> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
+/// Why a pipe did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PipeError<E: Crossing> {
+    /// The consumer failed.
+    #[error(transparent)]
+    Consumer(E),
+    /// The work was cancelled, or the consumer's task was.
+    #[error(transparent)]
+    Cancelled(io::Error),
+}
+
+impl<T, E: Crossing> Write for PipeWriter<T, E> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = CHUNK - self.buffer.len();
+        let count = room.min(bytes.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        if self.buffer.len() == CHUNK {
+            self.hand_over()?;
         }
-        let Some(mut chunk) = self.next_chunk()? else { return Ok(0) };
-        let taken = chunk.split_to(buffer.len().min(chunk.len()));
-        buffer[..taken.len()].copy_from_slice(&taken);
-        self.chunk = chunk;
-        Ok(taken.len())
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hand_over()
+    }
+}
+
+impl<T, E> Drop for PipeWriter<T, E> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            // Its cleanup happens as it is dropped: wait, so that nothing of it is left when we return.
+            let _ = self.runtime.block_on(task);
+        }
     }
 }
 
 #[cfg(test)]
-#[path = "pipe/tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+    }
+
+    fn collect(runtime: &Handle, cancel: &CancellationToken) -> PipeWriter<Vec<u8>, io::Error> {
+        let consume = |mut chunks: Chunks| async move {
+            let mut all = Vec::new();
+            while let Some(chunk) = chunks.next().await {
+                all.extend_from_slice(&chunk);
+            }
+            Ok(all)
+        };
+        writer(runtime, consume, cancel)
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let runtime = runtime();
+        let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut pipe = collect(runtime.handle(), &CancellationToken::new());
+        for chunk in bytes.chunks(7_777) {
+            pipe.write_all(chunk).expect("it takes");
+        }
+        assert!(pipe.finish().expect("it ends") == bytes);
+
+        let chunks: Vec<io::Result<Bytes>> =
+            bytes.chunks(9_999).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+        let mut out = Vec::new();
+        let mut pipe = reader(runtime.handle(), stream::iter(chunks), &CancellationToken::new());
+        pipe.read_to_end(&mut out).expect("read");
+        assert!(out == bytes);
+    }
+
+    #[test]
+    fn a_failing_consumer_ends_the_writer_with_its_error() {
+        let runtime = runtime();
+        let consume = |mut chunks: Chunks| async move {
+            chunks.next().await;
+            Err::<(), _>(io::Error::other("the store is gone"))
+        };
+        let mut pipe = writer(runtime.handle(), consume, &CancellationToken::new());
+        let error = loop {
+            if let Err(error) = pipe.write_all(&vec![0; CHUNK]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(pipe.finish().expect_err("it failed").to_string(), "the store is gone");
+    }
+
+    #[test]
+    fn a_failing_stream_ends_the_reader_with_its_error() {
+        let runtime = runtime();
+        let chunks = vec![Ok(Bytes::from_static(b"half")), Err(io::Error::other("connection lost"))];
+        let mut out = Vec::new();
+        let mut pipe = reader(runtime.handle(), stream::iter(chunks), &CancellationToken::new());
+        let error = pipe.read_to_end(&mut out).expect_err("it failed");
+        assert_eq!((out.as_slice(), error.to_string().as_str()), (&b"half"[..], "connection lost"));
+    }
+
+    #[test]
+    fn a_cancelled_pipe_frees_both_ends() {
+        let runtime = runtime();
+        let cancel = CancellationToken::new();
+        let mut stuck = reader(runtime.handle(), stream::pending::<Result<Bytes, io::Error>>(), &cancel);
+        let consume = |_chunks: Chunks| std::future::pending::<Result<(), io::Error>>();
+        let mut full = writer(runtime.handle(), consume, &cancel);
+        let handle = std::thread::spawn(move || stuck.read(&mut [0; 1]).map_err(|error| error.to_string()));
+        let other = std::thread::spawn(move || {
+            loop {
+                if let Err(error) = full.write_all(&vec![0; CHUNK]) {
+                    return error.to_string();
+                }
+            }
+        });
+        cancel.cancel();
+        assert_eq!(handle.join().expect("it ends"), Err("interrupted".to_owned()));
+        assert_eq!(other.join().expect("it ends"), "interrupted");
+    }
+
+    #[test]
+    fn a_dropped_writer_drops_its_consumer_before_it_returns() {
+        struct Guard(std::sync::Arc<std::sync::atomic::AtomicBool>);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+        let runtime = runtime();
+        let dropped = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let guard = Guard(std::sync::Arc::clone(&dropped));
+        let consume = |mut chunks: Chunks| async move {
+            let _guard = guard;
+            while chunks.next().await.is_some() {}
+            Ok::<(), io::Error>(())
+        };
+        let pipe = writer(runtime.handle(), consume, &CancellationToken::new());
+        drop(pipe);
+        assert!(dropped.load(std::sync::atomic::Ordering::SeqCst));
+    }
+}

@@ -1,6 +1,7 @@
 //! Saving: one result for every case, and what other scopes see of it.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::support::project::{Project, Ran};
 use crate::support::tree::snapshot;
@@ -110,18 +111,21 @@ fn a_corrupt_entry_is_a_miss_with_a_reason_and_is_replaced_by_the_next_save() {
 }
 
 /// The only entry in the default store.
-fn entry_of(project: &Project) -> std::path::PathBuf {
-    fn find(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            if entry.path().is_dir() {
-                find(&entry.path(), found);
-            } else if entry.path().to_string_lossy().ends_with(".tar.zst") {
-                found.push(entry.path());
-            }
-        }
-    }
-    let mut found = Vec::new();
-    find(&project.path("home"), &mut found);
+fn entry_of(project: &Project) -> PathBuf {
+    let mut found = find_entries(&project.path("home"));
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
+}
+
+/// The entries below a directory.
+pub(crate) fn find_entries(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            found.extend(find_entries(&entry.path()));
+        } else if entry.path().to_string_lossy().ends_with(".tar.zst") {
+            found.push(entry.path());
+        }
+    }
+    found
 }

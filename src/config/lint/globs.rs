@@ -17,30 +17,51 @@ pub(in crate::config) fn link_files(files: &Spanned<Vec<Text>>, findings: &mut F
     }
     let mut globs = Vec::new();
     for text in files.get_ref() {
-        let glob = text.get_ref().trim();
-        let body = glob.strip_prefix('!').unwrap_or(glob).trim_start();
-        let absolute = body.starts_with(['/', '\\']) || body.as_bytes().get(1) == Some(&b':');
-        if body.is_empty() {
-            findings.error(&text.span(), "a glob is empty").cure("write one such as `**/*.sha512`");
-        } else if absolute || body.split(['/', '\\']).any(|part| part == "..") {
-            findings
-                .error(&text.span(), format!("the glob `{body}` leaves the workspace"))
-                .cure("write it relative to the workspace, without `..`");
-        } else if let Some(why) = wrong(body) {
-            findings.error(&text.span(), format!("`{body}` is not a glob: {why}"));
+        let written = text.get_ref().trim();
+        let body = written.strip_prefix('!').unwrap_or(written).trim_start();
+        if let Some((message, cure)) = refused(body) {
+            findings.error(&text.span(), message).cure(cure);
+        } else if body.len() < written.len() {
+            globs.push(format!("!{body}"));
         } else {
-            if body == glob {
-                warn_of_extension(body, text, findings);
-            }
-            globs.push(glob.to_owned());
+            warn_of_extension(body, text, findings);
+            globs.push(body.to_owned());
         }
     }
     globs
 }
 
-/// Why a text is no glob.
+/// What is wrong with the globs of a placeholder in a key, and its cure.
+pub(in crate::config) fn in_key(globs: &[String]) -> Option<(String, &'static str)> {
+    if globs.iter().all(|glob| glob.starts_with('!')) {
+        let message = format!("`{}` only excludes", globs.join(","));
+        return Some((message, "name files first; `!` takes away from what stands before it"));
+    }
+    globs.iter().find_map(|glob| refused(glob.strip_prefix('!').unwrap_or(glob)))
+}
+
+/// Why a glob below the workspace cannot be used, and the cure.
+fn refused(glob: &str) -> Option<(String, &'static str)> {
+    let absolute = glob.starts_with(['/', '\\']) || glob.as_bytes().get(1) == Some(&b':');
+    let mut parts = glob.strip_prefix("./").unwrap_or(glob).split('/');
+    if glob.is_empty() {
+        Some(("a glob is empty".to_owned(), "write one such as `**/*.sha512`"))
+    } else if absolute || parts.any(|part| part == ".." || part == ".") {
+        let message = format!("the glob `{glob}` is not one below the workspace");
+        Some((message, "write it relative to the workspace, without `.` and `..`"))
+    } else {
+        let parsed = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build();
+        let error = parsed.err()?;
+        Some((
+            format!("`{glob}` is not a glob: {}", error.kind()),
+            "put a special character in brackets: `[*]`, `[[]`",
+        ))
+    }
+}
+
+/// Why the pattern of a path is no glob. Its `\` is a separator on Windows and an escape elsewhere.
 pub(super) fn wrong(glob: &str) -> Option<String> {
-    let parsed = GlobBuilder::new(glob).literal_separator(true).build();
+    let parsed = GlobBuilder::new(glob).literal_separator(true).backslash_escape(cfg!(not(windows))).build();
     parsed.err().map(|error| error.kind().to_string())
 }
 

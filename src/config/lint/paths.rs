@@ -7,9 +7,6 @@ use crate::config::placeholders::{Field, template};
 use crate::domain::spec::PathPattern;
 use crate::domain::template::{Piece, Placeholder, Template};
 
-/// Characters that make a component a glob.
-const WILD: [char; 3] = ['*', '?', '['];
-
 /// Reads the patterns of one cache; those that are wrong are reported and left out.
 pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -> Vec<Placed<PathPattern>> {
     let mut patterns = Vec::new();
@@ -30,10 +27,8 @@ pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -
         let Some(pattern) = template(&toml::Spanned::new(text.span(), body), Field::Path, findings) else {
             continue;
         };
-        if let Some(why) = globs::wrong(&glob_of(&pattern)) {
-            findings
-                .error(&text.span(), format!("`{pattern}` is not a glob: {why}"))
-                .cure("put a special character in brackets: `[*]`, `[?]`, `[[]`");
+        if let Some((message, cure)) = refused(&pattern, exclude) {
+            findings.error(&text.span(), message).cure(cure);
             continue;
         }
         patterns.push(Placed { value: PathPattern { exclude, pattern }, place: text.span() });
@@ -46,13 +41,48 @@ pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -
     patterns
 }
 
-/// The glob that a pattern becomes: placeholders stand for plain names, and braces for themselves.
-fn glob_of(pattern: &Template) -> String {
-    let text = pattern.pieces().iter().map(|piece| match piece {
-        Piece::Literal(text) => text.replace('{', "\u{1}").replace('}', "[}]").replace('\u{1}', "[{]"),
-        Piece::Placeholder(_) => "x".to_owned(),
-    });
-    text.collect()
+/// Why a pattern cannot be used, and the cure.
+fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> {
+    let glob: String = pattern
+        .pieces()
+        .iter()
+        .map(|piece| match piece {
+            Piece::Literal(text) => text,
+            Piece::Placeholder(_) => "x",
+        })
+        .collect();
+    let root = Root::of(pattern);
+    let behind = glob.split('/').skip_while(|part| plain(part).is_some()).any(|part| part == "..");
+    let volume = root.components.len() == 1 && !root.components[0].contains('\0');
+    if let Some(why) = globs::wrong(&glob) {
+        Some((
+            format!("`{pattern}` is not a glob: {why}"),
+            "put a special character in brackets: `[*]`, `[[]`",
+        ))
+    } else if behind {
+        Some((format!("`{pattern}` has `..` behind a wildcard"), "write the path without `..`"))
+    } else if volume && !exclude {
+        Some((format!("`{pattern}` takes a whole volume"), "name a folder in it"))
+    } else {
+        None
+    }
+}
+
+/// The name that a component without wildcards stands for; `[*]` stands for `*`.
+fn plain(component: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut rest = component.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' | '?' | '{' | '}' | ']' => return None,
+            '[' => {
+                name.push(rest.next().filter(|inner| !"!^]".contains(*inner))?);
+                rest.next().filter(|end| *end == ']')?;
+            }
+            other => name.push(other),
+        }
+    }
+    Some(name)
 }
 
 /// Where a pattern begins, compared as text: two placeholders are the same folder if they are written
@@ -71,8 +101,7 @@ impl Root {
             .iter()
             .map(|piece| match piece {
                 Piece::Literal(text) => text.replace('\\', "/"),
-                // A mark that no path has keeps `{temp}` apart from a folder of that name.
-                Piece::Placeholder(placeholder) => format!("\0{placeholder}\0"),
+                Piece::Placeholder(placeholder) => marked(placeholder),
             })
             .collect();
         let mut parts: Vec<&str> = text.split('/').collect();
@@ -80,22 +109,22 @@ impl Root {
         while parts.len() > 1 && matches!(parts.last(), Some(&("" | "*" | "**"))) {
             parts.pop();
         }
-        let wild = parts.iter().position(|part| !part.contains('\0') && part.contains(WILD));
+        let names: Vec<String> = parts.iter().map_while(|part| plain(part)).collect();
         let mut components = match absolute_start(&text) {
             Some(start) => vec![start],
             None => vec![marked(&Placeholder::Workspace)],
         };
         let skip = usize::from(absolute_start(&text).is_some());
-        for part in parts.iter().take(wild.unwrap_or(parts.len())).skip(skip) {
-            match *part {
+        for name in names.iter().skip(skip) {
+            match name.as_str() {
                 "" | "." => {}
                 ".." if components.len() > 1 && components.last().is_some_and(|last| last != "..") => {
                     components.pop();
                 }
-                part => components.push(part.to_owned()),
+                name => components.push(name.to_owned()),
             }
         }
-        Root { components, partial: wild.is_some() }
+        Root { components, partial: names.len() < parts.len() }
     }
 
     fn holds(&self, other: &Root) -> bool {
@@ -103,8 +132,9 @@ impl Root {
     }
 }
 
+/// A mark that no path has keeps `{temp}` apart from a folder of that name.
 fn marked(placeholder: &Placeholder) -> String {
-    format!("\0{placeholder}\0")
+    format!("\0{}\0", placeholder.to_string().trim_matches(['{', '}']))
 }
 
 /// The first component of an absolute path: empty for `/`, a drive, or a placeholder for a folder.
@@ -112,7 +142,7 @@ fn absolute_start(text: &str) -> Option<String> {
     let first = text.split('/').next().unwrap_or(text);
     let drive = first.len() == 2 && first.ends_with(':');
     let folders = [Placeholder::Temp, Placeholder::Workspace, Placeholder::Home];
-    let folder = folders.iter().any(|folder| first == marked(folder)) || first.starts_with("\0{env.");
+    let folder = folders.iter().any(|folder| first == marked(folder)) || first.starts_with("\0env.");
     if drive {
         Some(first.to_ascii_uppercase())
     } else {
@@ -134,11 +164,22 @@ fn included(draft: &Draft) -> impl Iterator<Item = &Placed<PathPattern>> {
     draft.paths.iter().filter(|path| !path.value.exclude)
 }
 
-/// Whether the cache excludes all that the root holds.
+/// Whether the cache excludes all that the root holds. A relative exclusion counts from every root of
+/// the cache.
 fn excludes(draft: &Draft, root: &Root) -> bool {
+    let workspace = marked(&Placeholder::Workspace);
     draft.paths.iter().filter(|path| path.value.exclude).any(|path| {
         let excluded = Root::of(&path.value.pattern);
-        !excluded.partial && excluded.holds(root)
+        let below_a_root = || {
+            let relative = excluded.components.strip_prefix(std::slice::from_ref(&workspace))?;
+            let holds = |from: &Placed<PathPattern>| {
+                let mut components = Root::of(&from.value.pattern).components;
+                components.extend_from_slice(relative);
+                root.components.starts_with(&components)
+            };
+            (!relative.is_empty()).then(|| included(draft).any(holds))
+        };
+        !excluded.partial && (excluded.holds(root) || below_a_root().unwrap_or(false))
     })
 }
 

@@ -108,10 +108,7 @@ fn refused_url(text: &str) -> Option<(String, &'static str)> {
             format!("`{text}` is not encrypted, so anyone on the way could change it"),
             "use `https://`; `http://` is for this machine only",
         )),
-        other => Some((
-            format!("`{other}://` is not supported"),
-            "use `https://` or `file:///`, or a path below the workspace",
-        )),
+        other => Some((format!("`{other}://` is not supported"), "use `https://` or `file:///`")),
     }
 }
 

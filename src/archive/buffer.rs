@@ -1,0 +1,124 @@
+//! Buffers that are lent out in a bounded number and come home when the last user lets go.
+
+use std::ops::{Deref, Range};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// A bounded number of buffers.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    free: Mutex<Free>,
+    returned: Condvar,
+}
+
+#[derive(Debug)]
+struct Free {
+    buffers: Vec<Buffer>,
+    /// How many more may be made.
+    unmade: usize,
+}
+
+/// Memory for one frame.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    /// The frame as it lies in the archive.
+    pub(super) compressed: Vec<u8>,
+    /// What it decompresses to.
+    pub(super) data: Vec<u8>,
+}
+
+/// A buffer that goes home when dropped.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    buffer: Buffer,
+    home: Arc<Buffers>,
+}
+
+/// A part of a chunk, shared without a copy.
+#[derive(Debug, Clone)]
+pub(super) struct Slice {
+    chunk: Arc<Chunk>,
+    range: Range<usize>,
+}
+
+impl Buffers {
+    pub(super) fn new(count: usize) -> Arc<Self> {
+        let free = Free { buffers: Vec::new(), unmade: count };
+        Arc::new(Buffers { free: Mutex::new(free), returned: Condvar::new() })
+    }
+
+    /// Takes an empty buffer, and waits while all are lent out.
+    pub(super) fn take(self: &Arc<Self>) -> Chunk {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(buffer) = free.buffers.pop() {
+                return Chunk { buffer, home: Arc::clone(self) };
+            }
+            if free.unmade > 0 {
+                free.unmade -= 1;
+                return Chunk { buffer: Buffer::default(), home: Arc::clone(self) };
+            }
+            free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Chunk {
+    pub(super) fn buffer(&mut self) -> &mut Buffer {
+        &mut self.buffer
+    }
+
+    pub(super) fn into_slice(self) -> Slice {
+        let range = 0..self.buffer.data.len();
+        Slice { chunk: Arc::new(self), range }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.compressed.clear();
+        buffer.data.clear();
+        self.home.free.lock().unwrap_or_else(PoisonError::into_inner).buffers.push(buffer);
+        self.home.returned.notify_one();
+    }
+}
+
+impl Slice {
+    /// Cuts off the first bytes.
+    pub(super) fn split_to(&mut self, length: usize) -> Slice {
+        let middle = self.range.start + length;
+        let first = Slice { chunk: Arc::clone(&self.chunk), range: self.range.start..middle };
+        self.range.start = middle;
+        first
+    }
+}
+
+impl Deref for Slice {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.chunk.buffer.data[self.range.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_home_when_the_last_slice_is_gone() {
+        let buffers = Buffers::new(1);
+        let mut chunk = buffers.take();
+        chunk.buffer().data.extend(b"abcdef");
+        let mut rest = chunk.into_slice();
+        let first = rest.split_to(2);
+        assert_eq!((&*first, &*rest), (&b"ab"[..], &b"cdef"[..]));
+        let waiting = std::thread::spawn({
+            let buffers = Arc::clone(&buffers);
+            move || buffers.take().buffer().data.len()
+        });
+        drop(first);
+        drop(rest);
+        assert_eq!(waiting.join().expect("a buffer"), 0);
+    }
+}

@@ -1,0 +1,254 @@
+//! One frame: its files read, its bytes compressed as far as pays.
+//!
+//! The level is shared by all workers and follows the output (see [`Pace`]). Data that a quick trial on a few
+//! samples cannot shrink is stored at the cheapest level.
+#![cfg_attr(not(unix), expect(clippy::disallowed_methods, reason = "packing opens files"))]
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{CParameter, compress_bound};
+
+use super::error::ArchiveError;
+use super::pack::Levels;
+use super::plan::{PlannedFile, Segment};
+use crate::disk::walk::Modified;
+
+/// The level at which zstd does little more than copy.
+const CHEAPEST: i32 = -7;
+
+/// Each sample's length and how many are taken, evenly spread over a frame.
+const SAMPLE: usize = 16 << 10;
+const SAMPLES: usize = 4;
+
+/// Fills and compresses frames, one at a time.
+pub(super) struct Worker<'a> {
+    pace: &'a Pace,
+    /// The frame being filled.
+    frame: Vec<u8>,
+    scratch: Vec<u8>,
+    compressor: Compressor<'static>,
+    level: i32,
+    /// For samples, and for what they show to be incompressible.
+    quick: Compressor<'static>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(frame_bytes: usize, pace: &'a Pace) -> io::Result<Self> {
+        let compressor = || {
+            let mut compressor = Compressor::new(1)?;
+            compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+            compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
+            Ok::<_, io::Error>(compressor)
+        };
+        Ok(Worker {
+            pace,
+            frame: vec![0; frame_bytes],
+            scratch: Vec::with_capacity(compress_bound(SAMPLE)),
+            compressor: compressor()?,
+            level: 1,
+            quick: compressor()?,
+        })
+    }
+
+    /// Makes the frame of these segments, in an empty buffer; returns how many bytes went in.
+    pub(super) fn frame(&mut self, segments: &[Segment], out: &mut Vec<u8>) -> Result<usize, ArchiveError> {
+        let mut length = 0;
+        for segment in segments {
+            match segment {
+                Segment::Bytes(bytes) => {
+                    self.frame[length..length + bytes.len()].copy_from_slice(bytes);
+                    length += bytes.len();
+                }
+                Segment::File { file, offset, length: part } => {
+                    read(file, *offset, &mut self.frame[length..length + part])?;
+                    length += part;
+                }
+            }
+        }
+        self.compress(length, out).map_err(ArchiveError::Worker)?;
+        Ok(length)
+    }
+
+    fn compress(&mut self, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        out.reserve(compress_bound(length));
+        let data = &self.frame[..length];
+        self.quick.set_parameter(CParameter::CompressionLevel(1))?;
+        let (mut sampled, mut shrunk) = (0, 0);
+        for index in 0..SAMPLES {
+            let start = length / SAMPLES * index;
+            let sample = &data[start..length.min(start + SAMPLE)];
+            self.scratch.clear();
+            shrunk += self.quick.compress_to_buffer(sample, &mut self.scratch)?;
+            sampled += sample.len();
+        }
+        // Less than three percent saved on the samples.
+        if shrunk * 100 > sampled * 97 {
+            self.quick.set_parameter(CParameter::CompressionLevel(CHEAPEST))?;
+            return self.quick.compress_to_buffer(data, out).map(|_| ());
+        }
+        let level = self.pace.level();
+        if self.level != level {
+            self.compressor.set_parameter(CParameter::CompressionLevel(level))?;
+            self.level = level;
+        }
+        self.compressor.compress_to_buffer(data, out).map(|_| ())
+    }
+}
+
+/// Reads a range of a file that must be as the walk saw it.
+fn read(planned: &PlannedFile, offset: u64, into: &mut [u8]) -> Result<(), ArchiveError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => ArchiveError::Changed(planned.path.clone()),
+        _ => ArchiveError::ReadFile { path: planned.path.clone(), source },
+    };
+    let file = open(planned).map_err(failed)?;
+    if into.len() >= HOLES_FROM && is_hole(&file, offset, into.len()) {
+        into.fill(0);
+    } else {
+        read_exact_at(&file, into, offset).map_err(failed)?;
+    }
+    let now = file.metadata().map_err(failed)?;
+    if is_as_planned(planned, &now) { Ok(()) } else { Err(ArchiveError::Changed(planned.path.clone())) }
+}
+
+fn is_as_planned(planned: &PlannedFile, now: &Metadata) -> bool {
+    now.is_file() && now.len() == planned.size && Modified::of(now) == planned.modified
+}
+
+/// Opens a file for reading, but neither through a link nor waiting for a pipe that took its place.
+#[cfg(unix)]
+fn open(planned: &PlannedFile) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    Ok(File::from(rustix::fs::open(&planned.path, flags, Mode::empty())?))
+}
+
+/// Opens a file for reading.
+#[cfg(not(unix))]
+fn open(planned: &PlannedFile) -> io::Result<File> {
+    File::open(&planned.path)
+}
+
+/// Ranges shorter than this are read, holes or not.
+const HOLES_FROM: usize = 256 << 10;
+
+/// Whether a range of a file has no data on disk.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn is_hole(file: &File, offset: u64, length: usize) -> bool {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    use std::os::unix::fs::MetadataExt as _;
+    // Only a file with fewer blocks than bytes can have one.
+    if file.metadata().is_ok_and(|metadata| metadata.blocks() >= metadata.size() / 512) {
+        return false;
+    }
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => data >= offset + length as u64,
+        Err(error) => error == Errno::NXIO,
+    }
+}
+
+/// Whether a range of a file has no data on disk; where the OS does not tell, it is read.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn is_hole(_: &File, _: u64, _: usize) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !into.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, into, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                into = &mut into[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The level in use: raised while the output cannot keep up, lowered while it waits for frames.
+///
+/// The thread that writes knows both: how long it waited for the next frame, and how long for the output to
+/// take it. When over a few frames one clearly exceeds the other, the level moves by one step.
+#[derive(Debug)]
+pub(super) struct Pace {
+    level: AtomicI32,
+    levels: Levels,
+}
+
+/// What the writing thread measured since the level last moved.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    frames: u32,
+    for_frames: Duration,
+    for_output: Duration,
+}
+
+/// Frames between two steps.
+const FRAMES_PER_STEP: u32 = 8;
+
+impl Pace {
+    pub(super) fn new(levels: Levels) -> Self {
+        Pace { level: AtomicI32::new(levels.first), levels }
+    }
+
+    fn level(&self) -> i32 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// Notes how long the writing thread waited, and moves the level when that says so.
+    pub(super) fn note(&self, measured: &mut Measured, for_frame: Duration, for_output: Duration) {
+        measured.frames += 1;
+        measured.for_frames += for_frame;
+        measured.for_output += for_output;
+        if measured.frames < FRAMES_PER_STEP {
+            return;
+        }
+        let level = self.level();
+        let next = if measured.for_output > measured.for_frames * 4 {
+            (level + 1).min(self.levels.highest)
+        } else if measured.for_frames > measured.for_output * 4 {
+            (level - 1).max(self.levels.lowest)
+        } else {
+            level
+        };
+        self.level.store(next, Ordering::Relaxed);
+        *measured = Measured::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_follows_whoever_is_slower() {
+        let pace = Pace::new(Levels { lowest: 1, first: 3, highest: 6 });
+        let mut measured = Measured::default();
+        let mut note = |frames: u32, for_frame: u64, for_output: u64| {
+            for _ in 0..frames {
+                let (for_frame, for_output) =
+                    (Duration::from_millis(for_frame), Duration::from_millis(for_output));
+                pace.note(&mut measured, for_frame, for_output);
+            }
+            pace.level()
+        };
+        assert_eq!(note(7, 1, 100), 3);
+        assert_eq!(note(1, 1, 100), 4);
+        assert_eq!(note(80, 1, 100), 6);
+        assert_eq!(note(80, 10, 10), 6);
+        assert_eq!(note(8, 100, 1), 5);
+        assert_eq!(note(80, 100, 1), 1);
+    }
+}

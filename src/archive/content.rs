@@ -1,0 +1,111 @@
+//! The digest of what is unpacked, taken while it passes: a save can tell later whether anything changed.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+
+use super::buffer::Slice;
+use super::entries::{Attributes, Spot, Visitor};
+use super::error::ArchiveError;
+use super::guard::{self, Guard};
+use super::manifest::Manifest;
+use crate::disk::fingerprint::ContentDigest;
+
+/// Hands everything on and digests it.
+pub(super) struct Digesting<'v, V> {
+    inner: &'v mut V,
+    digest: ContentDigest,
+    file: Option<Open>,
+    /// Files that may yet get a second name, with what a name contributes. Only as many as have links: the rest
+    /// of an archive is never remembered.
+    linked: Vec<(Spot, Spot)>,
+    digests: HashMap<(usize, PathBuf), (u32, [u8; 32])>,
+    remember: bool,
+}
+
+struct Open {
+    spot: Spot,
+    mode: u32,
+    left: u64,
+    hasher: Sha256,
+}
+
+impl<'v, V: Visitor> Digesting<'v, V> {
+    pub(super) fn new(inner: &'v mut V) -> Self {
+        Digesting {
+            inner,
+            digest: ContentDigest::default(),
+            file: None,
+            linked: Vec::new(),
+            digests: HashMap::new(),
+            remember: true,
+        }
+    }
+
+    /// The digest of everything that passed.
+    pub(super) fn finish(mut self) -> ContentDigest {
+        for (spot, target) in &self.linked {
+            if let Some((mode, content)) = self.digests.get(&(target.root, target.relative.clone())) {
+                self.digest.add_file(spot.root, &spot.relative, *mode, content);
+            }
+        }
+        self.digest
+    }
+
+    fn finish_file(&mut self) {
+        let Some(Open { spot, mode, hasher, .. }) = self.file.take() else { return };
+        let content: [u8; 32] = hasher.finalize().into();
+        self.digest.add_file(spot.root, &spot.relative, mode, &content);
+        if self.remember {
+            self.digests.insert((spot.root, spot.relative), (mode, content));
+        }
+    }
+}
+
+impl<V: Visitor> Visitor for Digesting<'_, V> {
+    fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
+        self.remember = manifest.counts.hard_links > 0;
+        self.inner.manifest(manifest)
+    }
+
+    fn foreign(&mut self) -> Result<Guard, ArchiveError> {
+        self.inner.foreign()
+    }
+
+    fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError> {
+        self.inner.directory(spot, attributes)
+    }
+
+    fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError> {
+        self.file =
+            Some(Open { spot: spot.clone(), mode: attributes.mode, left: size, hasher: Sha256::new() });
+        if size == 0 {
+            self.finish_file();
+        }
+        self.inner.file(spot, size, attributes)
+    }
+
+    fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
+        if let Some(open) = &mut self.file {
+            open.hasher.update(&slice[..]);
+            open.left = open.left.saturating_sub(slice.len() as u64);
+            if open.left == 0 {
+                self.finish_file();
+            }
+        }
+        self.inner.content(slice)
+    }
+
+    fn symlink(&mut self, spot: Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {
+        if let Some(target) = guard::os_name(&target) {
+            self.digest.add_link(spot.root, &spot.relative, &target);
+        }
+        self.inner.symlink(spot, target, attributes)
+    }
+
+    fn hard_link(&mut self, spot: Spot, target: Spot) -> Result<(), ArchiveError> {
+        self.linked.push((spot.clone(), target.clone()));
+        self.inner.hard_link(spot, target)
+    }
+}

@@ -1,0 +1,269 @@
+//! Frames into bytes of the tar stream: decompressed on a bounded pool, handed on in order.
+
+use std::io::Read;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+
+use tokio_util::sync::CancellationToken;
+use zstd::bulk::Decompressor;
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
+
+use super::buffer::{Buffers, Chunk, Slice};
+use super::error::ArchiveError;
+use super::frame::{Part, Splitter};
+use super::manifest::{LARGEST_FRAME, Manifest};
+
+/// The largest window that foreign frames may ask for, as a power of two: what `zstd -d` allows.
+const LARGEST_WINDOW: u32 = 27;
+
+/// Bytes that one block can decompress to, with room for what the decoder held back.
+const BLOCK_ROOM: usize = 256 << 10;
+
+/// What an archive yields.
+#[derive(Debug)]
+pub(super) enum Unit {
+    /// What it holds; only ever the first.
+    Manifest(Manifest),
+    /// The next bytes of the tar stream.
+    Bytes(Slice),
+}
+
+/// Yields the tar stream; none after its last byte, when the archive has proved whole.
+pub(super) trait Source {
+    fn next(&mut self) -> Result<Option<Unit>, ArchiveError>;
+
+    /// Bytes of the archive; meaningful after its end.
+    fn archive_bytes(&self) -> u64;
+}
+
+/// Decompresses on the thread that asks: for small archives and for millions of tests.
+pub(super) struct Inline<'a, R> {
+    splitter: Splitter<R>,
+    buffers: Arc<Buffers>,
+    whole: Decompressor<'static>,
+    pieces: Pieces,
+    cancel: &'a CancellationToken,
+}
+
+impl<'a, R: Read> Inline<'a, R> {
+    pub(super) fn new(input: R, cancel: &'a CancellationToken) -> Result<Self, ArchiveError> {
+        Ok(Inline {
+            splitter: Splitter::new(input),
+            buffers: Buffers::new(usize::MAX),
+            whole: decompressor()?,
+            pieces: Pieces::default(),
+            cancel,
+        })
+    }
+}
+
+impl<R: Read> Source for Inline<'_, R> {
+    fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(ArchiveError::Cancelled);
+            }
+            let mut chunk = self.buffers.take();
+            match self.splitter.next(&mut chunk.buffer().compressed)? {
+                None => return Ok(None),
+                Some(Part::Manifest(manifest)) => return Ok(Some(Unit::Manifest(manifest))),
+                Some(Part::Frame { content }) => decompress(&mut self.whole, &mut chunk, content)?,
+                Some(Part::Piece { first, last }) => self.pieces.decode(&mut chunk, first, last)?,
+            }
+            if !chunk.buffer().data.is_empty() {
+                return Ok(Some(Unit::Bytes(chunk.into_slice())));
+            }
+        }
+    }
+
+    fn archive_bytes(&self) -> u64 {
+        self.splitter.position()
+    }
+}
+
+/// Decompresses on threads of its own.
+pub(super) struct Threaded {
+    ordered: Receiver<Ordered>,
+    archive_bytes: u64,
+}
+
+/// In the order of the archive.
+enum Ordered {
+    Manifest(Manifest),
+    /// A frame that some worker decompresses.
+    Promised(Receiver<Result<Chunk, ArchiveError>>),
+    Ready(Chunk),
+    Failed(ArchiveError),
+    /// The archive is whole and has this many bytes.
+    End(u64),
+}
+
+struct Job {
+    chunk: Chunk,
+    content: usize,
+    done: Sender<Result<Chunk, ArchiveError>>,
+}
+
+impl Threaded {
+    /// Starts a thread that reads and `workers` that decompress; they end with the archive, or when this
+    /// source is dropped.
+    pub(super) fn start<'scope, R: Read + Send + 'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        input: R,
+        workers: usize,
+        cancel: &'scope CancellationToken,
+    ) -> Result<Self, ArchiveError> {
+        let frames_in_flight = workers + workers / 2 + 3;
+        let (jobs, taken) = mpsc::channel::<Job>();
+        let (order, ordered) = mpsc::sync_channel(frames_in_flight);
+        let taken = Arc::new(Mutex::new(taken));
+        for _ in 0..workers {
+            let mut decompressor = decompressor()?;
+            let taken = Arc::clone(&taken);
+            scope.spawn(move || {
+                loop {
+                    let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(Job { mut chunk, content, done }) = job else { break };
+                    let result = decompress(&mut decompressor, &mut chunk, content).map(|()| chunk);
+                    // Nobody waits for it any more: another frame has failed.
+                    let _ = done.send(result);
+                }
+            });
+        }
+        let buffers = Buffers::new(frames_in_flight);
+        scope.spawn(move || {
+            let mut splitter = Splitter::new(input);
+            let end = split(&mut splitter, &buffers, &jobs, &order, cancel);
+            let _ = order.send(match end {
+                Ok(()) => Ordered::End(splitter.position()),
+                Err(error) => Ordered::Failed(error),
+            });
+        });
+        Ok(Threaded { ordered, archive_bytes: 0 })
+    }
+}
+
+/// Reads the archive to its end, or until nobody listens.
+fn split<R: Read>(
+    splitter: &mut Splitter<R>,
+    buffers: &Arc<Buffers>,
+    jobs: &Sender<Job>,
+    order: &SyncSender<Ordered>,
+    cancel: &CancellationToken,
+) -> Result<(), ArchiveError> {
+    let mut pieces = Pieces::default();
+    loop {
+        if cancel.is_cancelled() {
+            return Err(ArchiveError::Cancelled);
+        }
+        // Taken here, in the order of the archive: the oldest frame always has its buffer, so that
+        // however many wait, the one that everybody waits for is never among them.
+        let mut chunk = buffers.take();
+        let next = match splitter.next(&mut chunk.buffer().compressed)? {
+            None => return Ok(()),
+            Some(Part::Manifest(manifest)) => Ordered::Manifest(manifest),
+            Some(Part::Frame { content }) => {
+                let (done, promise) = mpsc::channel();
+                // Workers outlive this thread's sender, so a send cannot fail while they are needed.
+                let _ = jobs.send(Job { chunk, content, done });
+                Ordered::Promised(promise)
+            }
+            Some(Part::Piece { first, last }) => {
+                pieces.decode(&mut chunk, first, last)?;
+                Ordered::Ready(chunk)
+            }
+        };
+        if order.send(next).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+impl Source for Threaded {
+    fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
+        let lost = || ArchiveError::damaged("a thread that decompressed it has failed");
+        loop {
+            let chunk = match self.ordered.recv().map_err(|_| lost())? {
+                Ordered::Manifest(manifest) => return Ok(Some(Unit::Manifest(manifest))),
+                Ordered::Promised(promise) => promise.recv().map_err(|_| lost())??,
+                Ordered::Ready(chunk) => chunk,
+                Ordered::Failed(error) => return Err(error),
+                Ordered::End(bytes) => {
+                    self.archive_bytes = bytes;
+                    return Ok(None);
+                }
+            };
+            let slice = chunk.into_slice();
+            if !slice.is_empty() {
+                return Ok(Some(Unit::Bytes(slice)));
+            }
+        }
+    }
+
+    fn archive_bytes(&self) -> u64 {
+        self.archive_bytes
+    }
+}
+
+fn decompressor() -> Result<Decompressor<'static>, ArchiveError> {
+    Decompressor::new().map_err(ArchiveError::Worker)
+}
+
+fn decompress(
+    decompressor: &mut Decompressor<'static>,
+    chunk: &mut Chunk,
+    content: usize,
+) -> Result<(), ArchiveError> {
+    let buffer = chunk.buffer();
+    debug_assert!(content <= LARGEST_FRAME as usize);
+    buffer.data.reserve(content);
+    let length = decompressor
+        .decompress_to_buffer(&buffer.compressed, &mut buffer.data)
+        .map_err(|error| ArchiveError::damaged(format!("a frame does not decompress: {error}")))?;
+    if length == content {
+        Ok(())
+    } else {
+        Err(ArchiveError::damaged("a frame has another size than it says"))
+    }
+}
+
+/// Decompresses frames block by block, as other programs write them: of any size, or of none that they say.
+#[derive(Default)]
+struct Pieces {
+    decoder: Option<Decoder<'static>>,
+}
+
+impl Pieces {
+    fn decode(&mut self, chunk: &mut Chunk, first: bool, last: bool) -> Result<(), ArchiveError> {
+        if first {
+            let mut decoder = Decoder::new().map_err(ArchiveError::Worker)?;
+            decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW)).map_err(ArchiveError::Worker)?;
+            self.decoder = Some(decoder);
+        }
+        let decoder = self.decoder.as_mut().expect("the first piece of a frame comes first");
+        let failed =
+            |error: std::io::Error| ArchiveError::damaged(format!("a frame does not decompress: {error}"));
+        let buffer = chunk.buffer();
+        let mut input = InBuffer::around(&buffer.compressed);
+        let mut hint = 1;
+        let mut flushed = false;
+        while input.pos() < buffer.compressed.len() || !flushed {
+            let used = buffer.data.len();
+            if buffer.data.capacity() - used < BLOCK_ROOM {
+                buffer.data.reserve(BLOCK_ROOM);
+            }
+            let mut output = OutBuffer::around_pos(&mut buffer.data, used);
+            hint = decoder.run(&mut input, &mut output).map_err(failed)?;
+            flushed = output.pos() == used || hint == 0;
+            if hint == 0 {
+                break;
+            }
+        }
+        let complete = hint == 0 && input.pos() == buffer.compressed.len();
+        if last != (hint == 0) || (last && !complete) {
+            return Err(ArchiveError::damaged("a frame has another length than it says"));
+        }
+        Ok(())
+    }
+}

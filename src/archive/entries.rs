@@ -1,0 +1,180 @@
+//! An archive read from end to end: every entry guarded, counted and handed to a visitor.
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::Slice;
+use super::decode::{Source, Unit};
+use super::error::ArchiveError;
+use super::guard::{Guard, Place};
+use super::manifest::{Counts, Manifest};
+use super::tar_header::{BLOCK, END};
+use super::tar_stream::{Entry, EntryKind, TarStream};
+use super::unpack::Limits;
+use crate::disk::walk::Modified;
+use crate::domain::event::Meter;
+
+/// Where an entry belongs: which root, and the path below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) root: usize,
+    pub(super) relative: PathBuf,
+}
+
+/// What an entry has besides its content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attributes {
+    pub(super) mode: u32,
+    pub(super) modified: Modified,
+}
+
+/// Takes the entries of an archive.
+pub(super) trait Visitor {
+    /// Before all else, in an archive that has a manifest; says which names may follow.
+    fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError>;
+    /// In place of the manifest, in an archive that has none.
+    fn foreign(&mut self) -> Result<Guard, ArchiveError>;
+    fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError>;
+    /// A file; its content follows in calls of `content`.
+    fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError>;
+    /// The next bytes of the file; together they are never more than its size.
+    fn content(&mut self, slice: Slice) -> Result<(), ArchiveError>;
+    fn symlink(&mut self, spot: Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError>;
+    fn hard_link(&mut self, spot: Spot, target: Spot) -> Result<(), ArchiveError>;
+}
+
+/// What was found in an archive that is whole and keeps its word.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) manifest: Option<Manifest>,
+    pub(super) counts: Counts,
+    pub(super) unpacked_bytes: u64,
+    pub(super) archive_bytes: u64,
+}
+
+/// Reads an archive to its end.
+pub(super) fn visit<S: Source>(
+    mut source: S,
+    foreign: Limits,
+    visitor: &mut dyn Visitor,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Found, ArchiveError> {
+    let (manifest, first) = match source.next()? {
+        Some(Unit::Manifest(manifest)) => (Some(manifest), None),
+        Some(Unit::Bytes(slice)) => (None, Some(slice)),
+        None => return Err(ArchiveError::damaged("it is empty")),
+    };
+    let guard = match &manifest {
+        Some(manifest) => {
+            meter.set_total(manifest.unpacked_bytes);
+            visitor.manifest(manifest)?
+        }
+        None => visitor.foreign()?,
+    };
+    let mut tally = Tally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0 };
+    let mut stream = TarStream::starting_with(source, first);
+    while let Some(entry) = stream.next_entry()? {
+        if cancel.is_cancelled() {
+            return Err(ArchiveError::Cancelled);
+        }
+        tally.count(&entry)?;
+        let size = match entry.kind {
+            EntryKind::File { size } => size,
+            _ => 0,
+        };
+        hand_over(entry, &guard, visitor)?;
+        let mut left = size;
+        while left > 0 {
+            let slice = stream.content(left)?;
+            left -= slice.len() as u64;
+            meter.add_bytes(slice.len() as u64);
+            visitor.content(slice)?;
+            if cancel.is_cancelled() {
+                return Err(ArchiveError::Cancelled);
+            }
+        }
+        stream.pad(size)?;
+        meter.add_items(1);
+    }
+    tally.settle(&stream)
+}
+
+/// Gives an entry to the visitor, where its name allows.
+fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
+    let Entry { name, kind, mode, modified } = entry;
+    let refused = |reason: &str| ArchiveError::refused(&name, reason);
+    let spot = match guard.place(&name).map_err(refused)? {
+        Place::Inside { root, relative } => Spot { root, relative },
+        Place::Above if kind == EntryKind::Directory => return Ok(()),
+        Place::Above => return Err(refused("is in the way of the cache")),
+    };
+    if spot.relative.as_os_str().is_empty() && kind != EntryKind::Directory {
+        return Err(refused("is in the place of the cache's directory"));
+    }
+    let attributes = Attributes { mode, modified };
+    match kind {
+        EntryKind::Directory => visitor.directory(spot, attributes),
+        EntryKind::File { size } => visitor.file(spot, size, attributes),
+        EntryKind::Symlink { target } => visitor.symlink(spot, target, attributes),
+        EntryKind::HardLink { target } => match guard.place(&target) {
+            Ok(Place::Inside { root, relative }) => visitor.hard_link(spot, Spot { root, relative }),
+            _ => Err(refused("is a hard link to something outside the cache")),
+        },
+    }
+}
+
+/// Counts entries against what the manifest says, or against what is allowed without one.
+struct Tally {
+    manifest: Option<Manifest>,
+    foreign: Limits,
+    counts: Counts,
+    unpacked_bytes: u64,
+}
+
+impl Tally {
+    fn count(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
+        let counts = &mut self.counts;
+        let counter = match entry.kind {
+            EntryKind::File { size } => {
+                self.unpacked_bytes = self.unpacked_bytes.saturating_add(size);
+                &mut counts.files
+            }
+            EntryKind::Directory => &mut counts.directories,
+            EntryKind::Symlink { .. } => &mut counts.symlinks,
+            EntryKind::HardLink { .. } => &mut counts.hard_links,
+        };
+        *counter += 1;
+        let limits = match &self.manifest {
+            Some(manifest) => Limits { bytes: manifest.unpacked_bytes, entries: manifest.counts.entries() },
+            None => self.foreign,
+        };
+        if self.unpacked_bytes > limits.bytes {
+            return Err(ArchiveError::Limit { limit: limits.bytes, unit: "bytes" });
+        }
+        if self.counts.entries() > limits.entries {
+            return Err(ArchiveError::Limit { limit: limits.entries, unit: "entries" });
+        }
+        Ok(())
+    }
+
+    fn settle<S: Source>(self, stream: &TarStream<S>) -> Result<Found, ArchiveError> {
+        if let Some(manifest) = &self.manifest {
+            let least = (self.counts.entries() * BLOCK as u64).saturating_add(END.len() as u64);
+            let agrees = manifest.counts == self.counts
+                && manifest.unpacked_bytes == self.unpacked_bytes
+                && manifest.stream_bytes == stream.position()
+                && least <= stream.position();
+            if !agrees {
+                return Err(ArchiveError::damaged("it holds something else than its manifest says"));
+            }
+        }
+        Ok(Found {
+            counts: self.counts,
+            unpacked_bytes: self.unpacked_bytes,
+            archive_bytes: stream.archive_bytes(),
+            manifest: self.manifest,
+        })
+    }
+}

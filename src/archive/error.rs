@@ -1,0 +1,141 @@
+//! What can go wrong with an archive.
+//!
+//! A damaged archive ([`ArchiveError::Damaged`]) was not made so, a refused one ([`ArchiveError::Refused`])
+//! holds something that must not be written; whoever restores treats both as a miss.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::disk::walk::WalkError;
+use crate::domain::hint::Hint;
+
+/// Why an archive could not be packed, unpacked or verified.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// The tree could not be walked.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// A file could not be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is not what it was when the archive was planned.
+    #[error("`{}` changed while being packed", .0.display())]
+    Changed(PathBuf),
+    /// Files came or went between counting and packing.
+    #[error("the files below `{}` changed while being packed", .0.display())]
+    TreeChanged(PathBuf),
+    /// A name that no portable archive can hold.
+    #[error("the name `{}` cannot be kept in an archive: {reason}", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The archive could not be handed on.
+    #[error("cannot write the archive: {0}")]
+    Output(#[source] io::Error),
+    /// The archive could not be fetched.
+    #[error("cannot read the archive: {0}")]
+    Input(#[source] io::Error),
+    /// The archive is not what was written.
+    #[error("the archive is damaged: {0}")]
+    Damaged(String),
+    /// The archive was made by a later format.
+    #[error("the archive has format {0}, this program reads format {format}", format = super::manifest::FORMAT)]
+    Format(u32),
+    /// The archive asks for something that must not be done.
+    #[error("the archive is refused: `{name}` {reason}")]
+    Refused {
+        /// The entry, as the archive names it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The archive is larger than it may be.
+    #[error("the archive is refused: it holds more than {limit} {unit}")]
+    Limit {
+        /// How many.
+        limit: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// Who asked does not want what the manifest announces.
+    #[error("{0}")]
+    Declined(String),
+    /// A file, directory or link could not be made.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Write {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A compressor, or a thread that works, could not be had or has failed.
+    #[error("a worker failed: {0}")]
+    Worker(#[source] io::Error),
+}
+
+impl ArchiveError {
+    pub(super) fn damaged(what: impl Into<String>) -> Self {
+        ArchiveError::Damaged(what.into())
+    }
+
+    pub(super) fn refused(name: &[u8], reason: impl Into<String>) -> Self {
+        ArchiveError::Refused { name: name.escape_ascii().to_string(), reason: reason.into() }
+    }
+
+    pub(super) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| ArchiveError::Write { action, path, source }
+    }
+
+    /// Whether the archive itself is bad, so that reading it again cannot help.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, ArchiveError::Damaged(_) | ArchiveError::Refused { .. } | ArchiveError::Limit { .. })
+    }
+
+    /// Whether whoever took the archive stopped taking.
+    pub fn is_broken_output(&self) -> bool {
+        matches!(self, ArchiveError::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether a volume is full.
+    pub fn is_no_space(&self) -> bool {
+        let full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            ArchiveError::Write { source, .. } | ArchiveError::Output(source) => full(source),
+            _ => false,
+        }
+    }
+}
+
+impl Hint for ArchiveError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            ArchiveError::Walk(error) => error.hint(),
+            ArchiveError::ReadFile { path, .. } => {
+                Some(format!("make `{}` readable, or exclude it with `!`", path.display()))
+            }
+            ArchiveError::Changed(_) | ArchiveError::TreeChanged(_) => {
+                Some("end whatever still writes to the cache before it is saved".to_owned())
+            }
+            ArchiveError::Name { .. } => Some("rename the file, or exclude it with `!`".to_owned()),
+            ArchiveError::Format(_) => Some("update cachekeep, or save the cache under a new key".to_owned()),
+            error if error.is_no_space() => Some("free space on that volume".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The frames of an archive: told apart and checked as they stream in, without decompressing.
+//!
+//! Source: RFC 8878. The splitter walks block headers to find where a frame ends, keeps the running digest,
+//! and holds an archive with a manifest to the order, sizes, digest and seek table that it must have.
+
+use std::io::{self, BufReader, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use super::error::ArchiveError;
+use super::manifest::{LARGEST_FRAME, Manifest};
+use super::seek_table::SeekTable;
+use crate::domain::digest::Sha256Digest;
+
+const ZSTD_MAGIC: u32 = 0xFD2F_B528;
+const MANIFEST_MAGIC: u32 = 0x184D_2A50;
+const DIGEST_MAGIC: u32 = 0x184D_2A51;
+pub(super) const SEEK_TABLE_MAGIC: u32 = 0x184D_2A5E;
+
+const MANIFEST_TAG: &[u8] = b"cachekeep manifest\n";
+const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
+
+const LARGEST_MANIFEST: usize = 1 << 20;
+
+/// The largest block of a zstd frame, compressed or not.
+const LARGEST_BLOCK: usize = 128 << 10;
+
+/// A skippable frame.
+pub(super) fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("skippable frames are far below 4 GiB");
+    let mut frame = Vec::with_capacity(payload.len() + 8);
+    frame.extend(magic.to_le_bytes());
+    frame.extend(length.to_le_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The frame that begins an archive.
+pub(super) fn manifest_frame(manifest: &Manifest) -> Vec<u8> {
+    skippable(MANIFEST_MAGIC, &[MANIFEST_TAG, &manifest.to_json()].concat())
+}
+
+/// The frame that carries the digest of all before it.
+pub(super) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
+    skippable(DIGEST_MAGIC, &[DIGEST_TAG, &digest.0].concat())
+}
+
+/// What comes next in an archive.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// The manifest; only ever the first part.
+    Manifest(Manifest),
+    /// A frame of known size, whole, in the buffer given.
+    Frame {
+        /// Bytes that it decompresses to.
+        content: usize,
+    },
+    /// A frame's header or one of its blocks, in the buffer given; decompresses to at most one block.
+    Piece {
+        /// Whether it begins a frame.
+        first: bool,
+        /// Whether it ends it.
+        last: bool,
+    },
+}
+
+/// Reads an archive part by part.
+pub(super) struct Splitter<R> {
+    input: BufReader<R>,
+    /// Digest of all bytes before the current frame.
+    hasher: Sha256,
+    position: u64,
+    manifest: Option<Manifest>,
+    table: SeekTable,
+    /// Bytes of the tar stream in the frames so far, in an archive with a manifest.
+    content: u64,
+    stage: Stage,
+    /// A frame too large for one buffer, of which blocks are being handed out.
+    open: Option<OpenFrame>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Head,
+    Body,
+    Digested,
+    Tabled,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenFrame {
+    checksum: bool,
+}
+
+/// What a zstd frame's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FrameHeader {
+    /// Bytes that tell the window.
+    window_length: usize,
+    /// Bytes that tell the content's size, after them.
+    size_length: usize,
+    checksum: bool,
+}
+
+impl<R: Read> Splitter<R> {
+    pub(super) fn new(input: R) -> Self {
+        Splitter {
+            input: BufReader::with_capacity(256 << 10, input),
+            hasher: Sha256::new(),
+            position: 0,
+            manifest: None,
+            table: SeekTable::default(),
+            content: 0,
+            stage: Stage::Head,
+            open: None,
+        }
+    }
+
+    /// Bytes read so far.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next part, its bytes in the buffer; none when the archive has ended as it must.
+    pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
+        loop {
+            buffer.clear();
+            if let Some(open) = self.open {
+                return self.block(open, buffer).map(Some);
+            }
+            let Some(magic) = self.magic(buffer)? else { return self.finish().map(|()| None) };
+            if self.stage == Stage::Tabled {
+                return Err(ArchiveError::damaged("something follows its end"));
+            }
+            let part = match magic {
+                ZSTD_MAGIC => Some(self.data(buffer)?),
+                0x184D_2A50..=0x184D_2A5F => self.skippable(magic, buffer)?.map(Part::Manifest),
+                _ => return Err(ArchiveError::damaged(format!("no zstd frame at byte {}", self.position))),
+            };
+            if self.stage == Stage::Head {
+                self.stage = Stage::Body;
+            }
+            if part.is_some() {
+                return Ok(part);
+            }
+        }
+    }
+
+    fn finish(&self) -> Result<(), ArchiveError> {
+        match (&self.manifest, self.stage) {
+            (_, Stage::Head) => Err(ArchiveError::damaged("it is empty")),
+            (None, _) | (Some(_), Stage::Tabled) => Ok(()),
+            (Some(_), _) => Err(ArchiveError::damaged("its end is missing")),
+        }
+    }
+
+    fn skippable(&mut self, magic: u32, buffer: &mut Vec<u8>) -> Result<Option<Manifest>, ArchiveError> {
+        self.read(4, buffer)?;
+        let length = u32::from_le_bytes(buffer[4..8].try_into().expect("four bytes")) as usize;
+        let known = match magic {
+            MANIFEST_MAGIC | DIGEST_MAGIC => length <= LARGEST_MANIFEST,
+            SEEK_TABLE_MAGIC => self.manifest.is_some(),
+            _ => false,
+        };
+        if !known {
+            return self.skip(length, buffer).map(|()| None);
+        }
+        if magic == SEEK_TABLE_MAGIC {
+            return self.seek_table(length, buffer).map(|()| None);
+        }
+        self.read(length, buffer)?;
+        let payload = &buffer[8..];
+        if magic == MANIFEST_MAGIC
+            && let Some(json) = payload.strip_prefix(MANIFEST_TAG)
+        {
+            if self.stage != Stage::Head {
+                return Err(ArchiveError::damaged("it has a manifest in its middle"));
+            }
+            let manifest = Manifest::from_json(json)?;
+            self.manifest = Some(manifest.clone());
+            self.pass(buffer, 0);
+            return Ok(Some(manifest));
+        }
+        if magic == DIGEST_MAGIC
+            && let Some(digest) = payload.strip_prefix(DIGEST_TAG)
+        {
+            if self.stage != Stage::Body || digest != &self.hasher.clone().finalize()[..] {
+                return Err(ArchiveError::damaged("its digest does not fit"));
+            }
+            if self.manifest.as_ref().is_some_and(|manifest| manifest.stream_bytes != self.content) {
+                return Err(ArchiveError::damaged("it holds less than its manifest says"));
+            }
+            self.stage = Stage::Digested;
+            self.pass(buffer, 0);
+            return Ok(None);
+        }
+        if self.manifest.is_some() {
+            return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
+        }
+        self.pass(buffer, 0);
+        Ok(None)
+    }
+
+    /// Passes over a frame that means nothing here.
+    fn skip(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
+        if self.manifest.is_some() {
+            return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
+        }
+        self.pass(buffer, 0);
+        let mut left = length;
+        while left > 0 {
+            let step = left.min(LARGEST_BLOCK);
+            buffer.clear();
+            self.read(step, buffer)?;
+            self.pass(buffer, 0);
+            left -= step;
+        }
+        Ok(())
+    }
+
+    fn seek_table(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
+        let expected = self.table.to_frame();
+        if self.stage != Stage::Digested || length + 8 != expected.len() {
+            return Err(ArchiveError::damaged("its seek table does not fit"));
+        }
+        self.read(length, buffer)?;
+        if *buffer != expected {
+            return Err(ArchiveError::damaged("its seek table does not fit"));
+        }
+        self.pass(buffer, 0);
+        self.stage = Stage::Tabled;
+        Ok(())
+    }
+
+    /// A zstd frame, of which the buffer holds the magic.
+    fn data(&mut self, buffer: &mut Vec<u8>) -> Result<Part, ArchiveError> {
+        if self.stage == Stage::Digested {
+            return Err(ArchiveError::damaged("something follows its digest"));
+        }
+        self.read(1, buffer)?;
+        let header = FrameHeader::begin(buffer[4])?;
+        self.read(header.window_length + header.size_length, buffer)?;
+        let whole = header.content(&buffer[5..]).filter(|content| *content <= u64::from(LARGEST_FRAME));
+        if let Some(manifest) = &self.manifest {
+            let left = manifest.stream_bytes.saturating_sub(self.content);
+            let expected = left.min(u64::from(manifest.frame_bytes));
+            if whole != Some(expected) || expected == 0 || !header.checksum {
+                return Err(ArchiveError::damaged("its frames are not what its manifest says"));
+            }
+            self.content += expected;
+        }
+        let Some(content) = whole.and_then(|content| usize::try_from(content).ok()) else {
+            self.open = Some(OpenFrame { checksum: header.checksum });
+            self.pass(buffer, 0);
+            return Ok(Part::Piece { first: true, last: false });
+        };
+        // Blocks may be stored raw with three bytes each; twice the content is beyond any encoder.
+        let most = content * 2 + (64 << 10);
+        while !self.read_block(buffer)? {
+            if buffer.len() > most {
+                return Err(ArchiveError::damaged("a frame is longer than its content"));
+            }
+        }
+        if header.checksum {
+            self.read(4, buffer)?;
+        }
+        self.pass(buffer, content);
+        Ok(Part::Frame { content })
+    }
+
+    /// The next block of a frame that is handed out in pieces.
+    fn block(&mut self, open: OpenFrame, buffer: &mut Vec<u8>) -> Result<Part, ArchiveError> {
+        let last = self.read_block(buffer)?;
+        if last {
+            self.open = None;
+            if open.checksum {
+                self.read(4, buffer)?;
+            }
+        }
+        self.pass(buffer, 0);
+        Ok(Part::Piece { first: false, last })
+    }
+
+    /// Appends a block with its header to the buffer; says whether it is the frame's last.
+    fn read_block(&mut self, buffer: &mut Vec<u8>) -> Result<bool, ArchiveError> {
+        let start = buffer.len();
+        self.read(3, buffer)?;
+        let header = &buffer[start..];
+        let bits = u32::from(header[0]) | u32::from(header[1]) << 8 | u32::from(header[2]) << 16;
+        let size = (bits >> 3) as usize;
+        let length = match bits >> 1 & 3 {
+            0 | 2 if size <= LARGEST_BLOCK => size,
+            1 if size <= LARGEST_BLOCK => 1,
+            _ => return Err(ArchiveError::damaged("a block is of no known kind")),
+        };
+        self.read(length, buffer)?;
+        Ok(bits & 1 == 1)
+    }
+
+    /// Counts bytes as seen: a whole frame, or a part of one that no table lists.
+    fn pass(&mut self, bytes: &[u8], content: usize) {
+        self.hasher.update(bytes);
+        self.position += bytes.len() as u64;
+        if self.manifest.is_some() {
+            self.table.push(bytes.len(), content);
+        }
+    }
+
+    /// Reads the magic of the next frame into the empty buffer; none at the end of the input.
+    fn magic(&mut self, buffer: &mut Vec<u8>) -> Result<Option<u32>, ArchiveError> {
+        let read = (&mut self.input).take(4).read_to_end(buffer).map_err(ArchiveError::Input)?;
+        match read {
+            0 => Ok(None),
+            4 => Ok(Some(u32::from_le_bytes(buffer[..4].try_into().expect("four bytes")))),
+            _ => Err(truncated()),
+        }
+    }
+
+    /// Appends this many bytes to the buffer.
+    fn read(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
+        let start = buffer.len();
+        buffer.resize(start + length, 0);
+        self.input.read_exact(&mut buffer[start..]).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => truncated(),
+            _ => ArchiveError::Input(error),
+        })
+    }
+}
+
+fn truncated() -> ArchiveError {
+    ArchiveError::damaged("it ends in the middle")
+}
+
+impl FrameHeader {
+    /// What the descriptor says; the content's size follows in the rest of the header.
+    fn begin(descriptor: u8) -> Result<Self, ArchiveError> {
+        if descriptor & 0b1011 != 0 {
+            return Err(ArchiveError::damaged("a frame needs a dictionary or a later zstd"));
+        }
+        let single_segment = descriptor & 0b10_0000 != 0;
+        let size_length = match descriptor >> 6 {
+            0 => usize::from(single_segment),
+            power => 1 << power,
+        };
+        Ok(FrameHeader {
+            window_length: usize::from(!single_segment),
+            size_length,
+            checksum: descriptor & 0b100 != 0,
+        })
+    }
+
+    /// Bytes of the content, where the header has them.
+    fn content(self, rest: &[u8]) -> Option<u64> {
+        let field = &rest[self.window_length..];
+        let mut bytes = [0; 8];
+        bytes[..field.len()].copy_from_slice(field);
+        let size = u64::from_le_bytes(bytes);
+        match field.len() {
+            0 => None,
+            2 => Some(size + 256),
+            _ => Some(size),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The manifest at the head of an archive: what it holds, told before the first byte is unpacked.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ArchiveError;
+
+/// The format that this program writes and the only one it reads.
+pub const FORMAT: u32 = 1;
+
+/// The largest frame, decompressed, that a manifest may announce.
+pub(super) const LARGEST_FRAME: u32 = 8 << 20;
+
+/// More roots than any cache declares.
+const MOST_ROOTS: usize = 1024;
+
+/// What an archive holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The format of the archive: [`FORMAT`].
+    pub format: u32,
+    /// The program that made it.
+    pub producer: String,
+    /// The cache's name.
+    pub cache: String,
+    /// Where the roots of the cache lie in the tar stream.
+    pub roots: Vec<String>,
+    /// How many of what.
+    pub counts: Counts,
+    /// Bytes of all files.
+    pub unpacked_bytes: u64,
+    /// Bytes of the tar stream.
+    pub stream_bytes: u64,
+    /// Bytes of the tar stream in every frame but the last, which may have fewer.
+    pub frame_bytes: u32,
+}
+
+/// How many entries of each kind an archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Regular files.
+    pub files: u64,
+    /// Directories, roots included.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Further names of files.
+    pub hard_links: u64,
+}
+
+impl Counts {
+    /// All entries: a bound for the inodes that unpacking takes.
+    pub fn entries(&self) -> u64 {
+        [self.directories, self.symlinks, self.hard_links]
+            .iter()
+            .fold(self.files, |a, b| a.saturating_add(*b))
+    }
+}
+
+impl Manifest {
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a manifest has only strings and numbers")
+    }
+
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, ArchiveError> {
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct AnyFormat {
+            format: u32,
+        }
+        let unreadable =
+            |error: serde_json::Error| ArchiveError::damaged(format!("its manifest does not parse: {error}"));
+        let AnyFormat { format } = serde_json::from_slice(json).map_err(unreadable)?;
+        if format != FORMAT {
+            return Err(ArchiveError::Format(format));
+        }
+        let manifest: Manifest = serde_json::from_slice(json).map_err(unreadable)?;
+        let entries = manifest.counts.entries();
+        let sane = (1..=LARGEST_FRAME).contains(&manifest.frame_bytes)
+            && (1..=MOST_ROOTS).contains(&manifest.roots.len())
+            && manifest.stream_bytes.is_multiple_of(512)
+            // Every entry has a header, every file its content.
+            && entries.checked_mul(512).is_some_and(|headers| {
+                headers.checked_add(manifest.unpacked_bytes).is_some_and(|least| least <= manifest.stream_bytes)
+            });
+        if sane { Ok(manifest) } else { Err(ArchiveError::damaged("its manifest contradicts itself")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            producer: "cachekeep 0.1.0".to_owned(),
+            cache: "c".to_owned(),
+            roots: vec![".cachekeep/c".to_owned()],
+            counts: Counts { files: 2, directories: 1, symlinks: 0, hard_links: 0 },
+            unpacked_bytes: 1000,
+            stream_bytes: 4096,
+            frame_bytes: 1 << 20,
+        }
+    }
+
+    #[test]
+    fn a_manifest_reads_back() {
+        assert_eq!(Manifest::from_json(&manifest().to_json()).expect("a manifest"), manifest());
+    }
+
+    #[test]
+    fn a_later_format_is_named() {
+        let later = Manifest { format: 2, ..manifest() };
+        let error = Manifest::from_json(&later.to_json()).expect_err("a refusal");
+        assert_eq!(error.to_string(), "the archive has format 2, this program reads format 1");
+        let json = br#"{"format":7,"shape":"unknown"}"#;
+        assert!(matches!(Manifest::from_json(json), Err(ArchiveError::Format(7))));
+    }
+
+    #[test]
+    fn absurd_figures_are_refused() {
+        let check = |change: fn(&mut Manifest)| {
+            let mut absurd = manifest();
+            change(&mut absurd);
+            assert!(Manifest::from_json(&absurd.to_json()).is_err(), "{absurd:?}");
+        };
+        check(|m| m.frame_bytes = 0);
+        check(|m| m.frame_bytes = LARGEST_FRAME + 1);
+        check(|m| m.counts.files = u64::MAX);
+        check(|m| m.counts.files = 9);
+        check(|m| m.unpacked_bytes = u64::MAX);
+        check(|m| m.stream_bytes = 4097);
+        check(|m| m.roots.clear());
+    }
+}

@@ -1,0 +1,267 @@
+//! Archives on the way out: a tree becomes a stream, and nothing of it is ever staged.
+//!
+//! One thread walks and cuts the tar stream into frames by names and sizes; a bounded pool reads files and
+//! compresses; the calling thread writes the frames in order. Memory holds one uncompressed frame for each
+//! worker and a few compressed ones.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::compress::{Measured, Pace, Worker};
+use super::error::ArchiveError;
+use super::frame;
+use super::manifest::{FORMAT, Manifest};
+use super::plan::{self, Count, Cutter, Segment, Totals, Tree};
+use super::seek_table::SeekTable;
+use crate::disk::selection::Selection;
+use crate::disk::walk::WalkError;
+use crate::domain::digest::Sha256Digest;
+use crate::domain::event::Meter;
+use crate::domain::version::portable_roots;
+
+/// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
+const FRAME_BYTES: u32 = 4 << 20;
+const SMALL_FRAME_BYTES: u32 = 1 << 20;
+const SHORT_STREAM: u64 = 64 << 20;
+
+/// What to pack.
+#[derive(Debug, Clone, Copy)]
+pub struct PackRequest<'a> {
+    /// The cache's name.
+    pub cache: &'a str,
+    /// Its roots.
+    pub selections: &'a [Selection],
+    /// A file, relative to the first root, that must be the last in the archive: the sentinel.
+    pub last: Option<&'a Path>,
+    /// Threads that read and compress; at least one.
+    pub workers: usize,
+    /// How hard to compress.
+    pub levels: Levels,
+    /// Who packs, for the manifest: program and version.
+    pub producer: &'a str,
+}
+
+/// Between which zstd levels to choose, by whether compression or the output is slower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// While frames are awaited.
+    pub lowest: i32,
+    /// At first.
+    pub first: i32,
+    /// While the output is awaited.
+    pub highest: i32,
+}
+
+impl Default for Levels {
+    /// From 1 to 6: above that, memory grows by tens of mebibytes for each worker.
+    fn default() -> Self {
+        Levels { lowest: 1, first: 3, highest: 6 }
+    }
+}
+
+/// What was packed.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// What the archive holds.
+    pub manifest: Manifest,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    /// The digest of the archive up to its trailer: the one that it carries.
+    pub digest: Sha256Digest,
+    /// Sockets, pipes and devices that were left out: the first hundred.
+    pub skipped: Vec<PathBuf>,
+    /// How many were left out.
+    pub skipped_count: u64,
+    /// Roots that do not exist; never all of them.
+    pub missing_roots: Vec<PathBuf>,
+}
+
+/// Packs a tree into an archive.
+///
+/// A file that changes while it is packed is an error: what is in the archive would be in no state that the
+/// file ever had. On an error the output holds the beginning of an archive that nobody takes for whole.
+pub fn pack(
+    request: &PackRequest<'_>,
+    out: impl Write,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Packed, ArchiveError> {
+    let prefixes = portable_roots(request.cache, request.selections.len());
+    let tree = Tree { selections: request.selections, prefixes: &prefixes, last: request.last };
+    let totals = plan::lay_out(&tree, &mut Count, cancel)?;
+    if totals.missing.len() == request.selections.len() {
+        let root = totals.missing.into_iter().next().unwrap_or_default();
+        return Err(WalkError::Missing(root).into());
+    }
+    meter.set_total(totals.unpacked_bytes);
+    let frame_bytes = if totals.stream_bytes < SHORT_STREAM { SMALL_FRAME_BYTES } else { FRAME_BYTES };
+    let manifest = Manifest {
+        format: FORMAT,
+        producer: request.producer.to_owned(),
+        cache: request.cache.to_owned(),
+        roots: prefixes.clone(),
+        counts: totals.counts,
+        unpacked_bytes: totals.unpacked_bytes,
+        stream_bytes: totals.stream_bytes,
+        frame_bytes,
+    };
+    let mut output = Output::new(out);
+    output.write(&frame::manifest_frame(&manifest), 0)?;
+    frames(request, &tree, &totals, frame_bytes as usize, &mut output, cancel, meter)?;
+    let (archive_bytes, digest) = output.seal()?;
+    let Totals { skipped, skipped_count, missing: missing_roots, .. } = totals;
+    Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })
+}
+
+/// A frame in the making.
+struct Job {
+    segments: Vec<Segment>,
+    buffer: Vec<u8>,
+    done: Sender<Result<Frame, ArchiveError>>,
+}
+
+struct Frame {
+    compressed: Vec<u8>,
+    length: usize,
+    /// Bytes of files in it, and files that end in it.
+    content: (u64, u64),
+}
+
+/// What the planning thread hands to the writing one: frames to wait for, or why there are no more.
+type Ordered = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
+
+fn frames<W: Write>(
+    request: &PackRequest<'_>,
+    tree: &Tree<'_>,
+    expected: &Totals,
+    frame_bytes: usize,
+    output: &mut Output<W>,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<(), ArchiveError> {
+    let workers = request.workers.max(1);
+    let pace = Pace::new(request.levels);
+    std::thread::scope(|scope| {
+        let (jobs, taken) = mpsc::channel::<Job>();
+        // How many frames may be in the making or waiting to be written.
+        let (order, ordered) = mpsc::sync_channel::<Ordered>(workers * 2);
+        let (give_back, returned) = mpsc::channel::<Vec<u8>>();
+        let taken = Arc::new(Mutex::new(taken));
+        for _ in 0..workers {
+            let mut worker = Worker::new(frame_bytes, &pace).map_err(ArchiveError::Worker)?;
+            let taken = Arc::clone(&taken);
+            scope.spawn(move || compress(&mut worker, &taken));
+        }
+        scope.spawn(move || plan_frames(tree, expected, frame_bytes, &jobs, &returned, &order, cancel));
+        let mut measured = Measured::default();
+        loop {
+            let asked = Instant::now();
+            // The planning thread hangs up after the last frame.
+            let Ok(promise) = ordered.recv() else { return Ok(()) };
+            let lost = |_| ArchiveError::Worker(std::io::Error::other("a thread that compressed has failed"));
+            let frame = promise?.recv().map_err(lost)??;
+            if cancel.is_cancelled() {
+                return Err(ArchiveError::Cancelled);
+            }
+            let got = Instant::now();
+            output.write(&frame.compressed, frame.length)?;
+            pace.note(&mut measured, got - asked, got.elapsed());
+            let (bytes, files) = frame.content;
+            meter.add_bytes(bytes);
+            meter.add_items(files);
+            // The planning thread may be gone: then no buffer is needed any more.
+            let _ = give_back.send(frame.compressed);
+        }
+    })
+}
+
+/// Cuts the stream into jobs, until the end or until nobody listens.
+fn plan_frames(
+    tree: &Tree<'_>,
+    expected: &Totals,
+    frame_bytes: usize,
+    jobs: &Sender<Job>,
+    returned: &Receiver<Vec<u8>>,
+    order: &SyncSender<Ordered>,
+    cancel: &CancellationToken,
+) {
+    let mut emit = |segments| {
+        let (done, promise) = mpsc::channel();
+        let mut buffer = returned.try_recv().unwrap_or_default();
+        buffer.clear();
+        // Cancelled also when the writing thread has stopped listening; what it says counts.
+        order.send(Ok(promise)).map_err(|_| ArchiveError::Cancelled)?;
+        jobs.send(Job { segments, buffer, done }).map_err(|_| ArchiveError::Cancelled)
+    };
+    let mut cutter = Cutter::new(frame_bytes, &mut emit);
+    let planned =
+        plan::lay_out(tree, &mut cutter, cancel).and_then(|totals| cutter.finish().map(|()| totals));
+    let end = match planned {
+        Ok(totals) if totals == *expected => return,
+        Ok(_) => ArchiveError::TreeChanged(tree.selections[0].root.clone()),
+        Err(error) => error,
+    };
+    let _ = order.send(Err(end));
+}
+
+fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { segments, mut buffer, done }) = job else { break };
+        let frame = worker.frame(&segments, &mut buffer).map(|length| Frame {
+            compressed: buffer,
+            length,
+            content: content(&segments),
+        });
+        // Nobody waits for it any more: another frame has failed.
+        let _ = done.send(frame);
+    }
+}
+
+fn content(segments: &[Segment]) -> (u64, u64) {
+    segments.iter().fold((0, 0), |(bytes, files), segment| match segment {
+        Segment::Bytes(_) => (bytes, files),
+        Segment::File { file, offset, length } => {
+            let ends = offset + *length as u64 == file.size;
+            (bytes + *length as u64, files + u64::from(ends))
+        }
+    })
+}
+
+/// Where frames go: hashed, listed and written.
+struct Output<W> {
+    out: W,
+    hasher: Sha256,
+    table: SeekTable,
+    bytes: u64,
+}
+
+impl<W: Write> Output<W> {
+    fn new(out: W) -> Self {
+        Output { out, hasher: Sha256::new(), table: SeekTable::default(), bytes: 0 }
+    }
+
+    fn write(&mut self, frame: &[u8], content: usize) -> Result<(), ArchiveError> {
+        self.hasher.update(frame);
+        self.table.push(frame.len(), content);
+        self.bytes += frame.len() as u64;
+        self.out.write_all(frame).map_err(ArchiveError::Output)
+    }
+
+    /// Writes digest and seek table; returns the archive's length and digest.
+    fn seal(mut self) -> Result<(u64, Sha256Digest), ArchiveError> {
+        let digest = Sha256Digest(self.hasher.clone().finalize().into());
+        self.write(&frame::digest_frame(&digest), 0)?;
+        let table = self.table.to_frame();
+        self.bytes += table.len() as u64;
+        self.out.write_all(&table).map_err(ArchiveError::Output)?;
+        self.out.flush().map_err(ArchiveError::Output)?;
+        Ok((self.bytes, digest))
+    }
+}

@@ -1,0 +1,302 @@
+//! The tar stream of a cache, laid out from names and sizes alone: counted first, then cut into frames.
+//!
+//! Both passes walk the tree and build the same headers, so nothing of the tree is kept in memory but the
+//! first names of files that have several.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::ArchiveError;
+use super::manifest::Counts;
+use super::tar_header::{self, Kind};
+use crate::disk::selection::Selection;
+use crate::disk::walk::{Item, ItemKind, Modified, Walk, WalkError};
+
+/// Names of skipped things that are remembered; there may be more.
+const SKIPPED_NAMED: usize = 100;
+
+/// What is packed, and where its roots lie in the archive.
+pub(super) struct Tree<'a> {
+    pub(super) selections: &'a [Selection],
+    pub(super) prefixes: &'a [String],
+    /// A file below the first root that comes last.
+    pub(super) last: Option<&'a Path>,
+}
+
+/// What a pass over the tree found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) counts: Counts,
+    pub(super) unpacked_bytes: u64,
+    pub(super) stream_bytes: u64,
+    /// Sockets, pipes and devices; the first of them by path.
+    pub(super) skipped: Vec<PathBuf>,
+    pub(super) skipped_count: u64,
+    /// Roots that do not exist.
+    pub(super) missing: Vec<PathBuf>,
+}
+
+/// A file as the walk saw it, to be read by whoever fills its part of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PlannedFile {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    pub(super) modified: Modified,
+}
+
+/// Takes the stream in order.
+pub(super) trait Layout {
+    /// Headers and padding.
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), ArchiveError>;
+    /// The content of a file that is not empty.
+    fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError>;
+}
+
+/// Lays out the whole stream, with its end.
+pub(super) fn lay_out(
+    tree: &Tree<'_>,
+    layout: &mut dyn Layout,
+    cancel: &CancellationToken,
+) -> Result<Totals, ArchiveError> {
+    let mut pass = Pass { totals: Totals::default(), layout, header: Vec::new() };
+    let mut last = None;
+    for (index, (selection, prefix)) in tree.selections.iter().zip(tree.prefixes).enumerate() {
+        let mut first_names = HashMap::new();
+        for item in Walk::new(selection) {
+            if cancel.is_cancelled() {
+                return Err(ArchiveError::Cancelled);
+            }
+            let item = match item {
+                Err(WalkError::Missing(root)) => {
+                    pass.totals.missing.push(root);
+                    break;
+                }
+                item => item?,
+            };
+            if index == 0 && item.kind == ItemKind::File && tree.last == Some(&item.relative) {
+                last = Some(item);
+                continue;
+            }
+            pass.item(&selection.root, prefix, &item, &mut first_names)?;
+        }
+    }
+    if let Some(item) = last {
+        let alone = Item { identity: None, ..item };
+        pass.item(&tree.selections[0].root, &tree.prefixes[0], &alone, &mut HashMap::new())?;
+    }
+    pass.bytes(&tar_header::END)?;
+    Ok(pass.totals)
+}
+
+struct Pass<'a> {
+    totals: Totals,
+    layout: &'a mut dyn Layout,
+    header: Vec<u8>,
+}
+
+/// The first name of a file, by volume and number, and how many names are still to come.
+type FirstNames = HashMap<(u64, u64), (Vec<u8>, u64)>;
+
+impl Pass<'_> {
+    fn item(
+        &mut self,
+        root: &Path,
+        prefix: &str,
+        item: &Item,
+        first_names: &mut FirstNames,
+    ) -> Result<(), ArchiveError> {
+        let full = || root.join(&item.relative);
+        let name = portable_name(prefix, &item.relative)
+            .map_err(|reason| ArchiveError::Name { path: full(), reason })?;
+        match &item.kind {
+            ItemKind::Directory => {
+                self.totals.counts.directories += 1;
+                self.header(&name, Kind::Directory, item)
+            }
+            ItemKind::Symlink { target } => {
+                let target =
+                    link_target(target).map_err(|reason| ArchiveError::Name { path: full(), reason })?;
+                self.totals.counts.symlinks += 1;
+                self.header(&name, Kind::Symlink(&target), item)
+            }
+            ItemKind::Special => {
+                self.totals.skipped_count += 1;
+                if self.totals.skipped.len() < SKIPPED_NAMED {
+                    self.totals.skipped.push(full());
+                }
+                Ok(())
+            }
+            ItemKind::File => match first_name(first_names, item, &name) {
+                Some(first) => {
+                    self.totals.counts.hard_links += 1;
+                    self.header(&name, Kind::HardLink(&first), item)
+                }
+                None => self.file(root, &name, item),
+            },
+        }
+    }
+
+    fn file(&mut self, root: &Path, name: &[u8], item: &Item) -> Result<(), ArchiveError> {
+        self.totals.counts.files += 1;
+        self.totals.unpacked_bytes += item.size;
+        self.header(name, Kind::File(item.size), item)?;
+        if item.size == 0 {
+            return Ok(());
+        }
+        self.totals.stream_bytes += item.size;
+        self.layout.file(root, item)?;
+        self.bytes(&tar_header::END[..tar_header::padding(item.size)])
+    }
+
+    fn header(&mut self, name: &[u8], kind: Kind<'_>, item: &Item) -> Result<(), ArchiveError> {
+        let mut header = std::mem::take(&mut self.header);
+        header.clear();
+        tar_header::append(&mut header, name, kind, item.mode, item.modified);
+        let done = self.bytes(&header);
+        self.header = header;
+        done
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.totals.stream_bytes += bytes.len() as u64;
+        self.layout.bytes(bytes)
+    }
+}
+
+/// The name under which a file with several names is packed already, if it is.
+fn first_name(first_names: &mut FirstNames, item: &Item, name: &[u8]) -> Option<Vec<u8>> {
+    let identity = item.identity?;
+    let key = (identity.device, identity.inode);
+    if let Some((first, left)) = first_names.get_mut(&key) {
+        let first = first.clone();
+        *left -= 1;
+        if *left == 0 {
+            first_names.remove(&key);
+        }
+        return Some(first);
+    }
+    first_names.insert(key, (name.to_vec(), identity.names - 1));
+    None
+}
+
+/// A path as archives have it: `/` separates, bytes are kept as they are.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have names that archives cannot hold")]
+fn portable_name(prefix: &str, relative: &Path) -> Result<Vec<u8>, &'static str> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut name = prefix.as_bytes().to_vec();
+    if !relative.as_os_str().is_empty() {
+        name.push(b'/');
+        name.extend(relative.as_os_str().as_bytes());
+    }
+    Ok(name)
+}
+
+/// A path as archives have it: `/` separates, names are UTF-8.
+#[cfg(not(unix))]
+fn portable_name(prefix: &str, relative: &Path) -> Result<Vec<u8>, &'static str> {
+    let mut name = prefix.to_owned();
+    for component in relative.components() {
+        name.push('/');
+        name.push_str(component.as_os_str().to_str().ok_or("it is not Unicode")?);
+    }
+    Ok(name.into_bytes())
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have targets that archives cannot hold")]
+fn link_target(target: &Path) -> Result<Vec<u8>, &'static str> {
+    use std::os::unix::ffi::OsStrExt as _;
+    Ok(target.as_os_str().as_bytes().to_vec())
+}
+
+#[cfg(not(unix))]
+fn link_target(target: &Path) -> Result<Vec<u8>, &'static str> {
+    target.to_str().map(|text| text.replace('\\', "/").into_bytes()).ok_or("its target is not Unicode")
+}
+
+/// Counts and keeps nothing.
+pub(super) struct Count;
+
+impl Layout for Count {
+    fn bytes(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn file(&mut self, _: &Path, _: &Item) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+}
+
+/// A part of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// Headers and padding.
+    Bytes(Vec<u8>),
+    /// A range of a file.
+    File { file: Arc<PlannedFile>, offset: u64, length: usize },
+}
+
+/// Cuts the stream into frames of one size.
+pub(super) struct Cutter<'a> {
+    frame_bytes: usize,
+    segments: Vec<Segment>,
+    length: usize,
+    emit: &'a mut dyn FnMut(Vec<Segment>) -> Result<(), ArchiveError>,
+}
+
+impl<'a> Cutter<'a> {
+    pub(super) fn new(
+        frame_bytes: usize,
+        emit: &'a mut dyn FnMut(Vec<Segment>) -> Result<(), ArchiveError>,
+    ) -> Self {
+        Cutter { frame_bytes, segments: Vec::new(), length: 0, emit }
+    }
+
+    /// Emits what is left.
+    pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
+        if self.length > 0 { self.cut() } else { Ok(()) }
+    }
+
+    fn cut(&mut self) -> Result<(), ArchiveError> {
+        self.length = 0;
+        (self.emit)(std::mem::take(&mut self.segments))
+    }
+
+    fn advance(&mut self, length: usize) -> Result<(), ArchiveError> {
+        self.length += length;
+        if self.length == self.frame_bytes { self.cut() } else { Ok(()) }
+    }
+}
+
+impl Layout for Cutter<'_> {
+    fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(self.frame_bytes - self.length));
+            match self.segments.last_mut() {
+                Some(Segment::Bytes(last)) => last.extend_from_slice(now),
+                _ => self.segments.push(Segment::Bytes(now.to_vec())),
+            }
+            self.advance(now.len())?;
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError> {
+        let Item { size, modified, .. } = *item;
+        let file = Arc::new(PlannedFile { path: root.join(&item.relative), size, modified });
+        let mut offset = 0;
+        while offset < size {
+            let free = self.frame_bytes - self.length;
+            let length = usize::try_from(size - offset).map_or(free, |left| left.min(free));
+            self.segments.push(Segment::File { file: Arc::clone(&file), offset, length });
+            offset += length as u64;
+            self.advance(length)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Headers of tar entries as this program writes them: ustar, with PAX records where ustar falls short.
+//!
+//! Source: POSIX.1-2017, `pax`, "pax Interchange Format". Owners are not kept.
+
+use tar::{EntryType, Header};
+
+use crate::disk::walk::Modified;
+
+/// Bytes of a tar block: headers are one, content is padded to whole ones.
+pub(super) const BLOCK: usize = 512;
+
+/// The end of a tar stream: two blocks of zeros.
+pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+
+/// The largest number in an octal field of twelve bytes.
+const LARGEST_OCTAL: u64 = 0o777_7777_7777;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind<'a> {
+    /// A file with this many bytes.
+    File(u64),
+    Directory,
+    /// A symbolic link with this target.
+    Symlink(&'a [u8]),
+    /// Another name of the file with this name.
+    HardLink(&'a [u8]),
+}
+
+/// Zeros needed after this many bytes of content.
+pub(super) fn padding(size: u64) -> usize {
+    let over = usize::try_from(size % BLOCK as u64).expect("less than a block");
+    if over == 0 { 0 } else { BLOCK - over }
+}
+
+/// Appends the header of an entry, with the PAX header that it may need.
+pub(super) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, modified: Modified) {
+    let mut name = name.to_vec();
+    let (entry_type, size, target) = match kind {
+        Kind::File(size) => (EntryType::Regular, size, &[][..]),
+        Kind::Symlink(target) => (EntryType::Symlink, 0, target),
+        Kind::HardLink(target) => (EntryType::Link, 0, target),
+        Kind::Directory => {
+            name.push(b'/');
+            (EntryType::Directory, 0, &[][..])
+        }
+    };
+    let records = records(&name, target, size, modified);
+    if !records.is_empty() {
+        let mut header = header(b"PaxHeaders/cachekeep", b"", EntryType::XHeader);
+        header.set_size(records.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_cksum();
+        out.extend(header.as_bytes());
+        out.extend(&records);
+        out.resize(out.len() + padding(records.len() as u64), 0);
+    }
+    let mut header = header(&name, target, entry_type);
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_mtime(octal_seconds(modified).unwrap_or(0));
+    header.set_cksum();
+    out.extend(header.as_bytes());
+}
+
+fn header(name: &[u8], target: &[u8], entry_type: EntryType) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(entry_type);
+    header.set_uid(0);
+    header.set_gid(0);
+    let fields = header.as_ustar_mut().expect("made as ustar");
+    let copy = |field: &mut [u8], bytes: &[u8]| {
+        let length = bytes.len().min(field.len());
+        field[..length].copy_from_slice(&bytes[..length]);
+    };
+    copy(&mut fields.name, name);
+    copy(&mut fields.linkname, target);
+    header
+}
+
+/// Whole seconds that an octal field can hold.
+fn octal_seconds(modified: Modified) -> Option<u64> {
+    u64::try_from(modified.seconds).ok().filter(|seconds| *seconds <= LARGEST_OCTAL)
+}
+
+fn records(name: &[u8], target: &[u8], size: u64, modified: Modified) -> Vec<u8> {
+    let mut records = Vec::new();
+    let beyond_field = |text: &[u8]| text.len() > 100 || !text.is_ascii();
+    let (long_name, long_target) = (beyond_field(name), beyond_field(target));
+    let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+    if (long_name && !is_text(name)) || (long_target && !is_text(target)) {
+        record(&mut records, "hdrcharset", b"BINARY");
+    }
+    if long_name {
+        record(&mut records, "path", name);
+    }
+    if long_target {
+        record(&mut records, "linkpath", target);
+    }
+    if size > LARGEST_OCTAL {
+        record(&mut records, "size", size.to_string().as_bytes());
+    }
+    if modified.nanoseconds != 0 || octal_seconds(modified).is_none() {
+        record(&mut records, "mtime", decimal(modified).as_bytes());
+    }
+    records
+}
+
+/// One record: its own length in decimal, a space, `key=value`, a line feed.
+fn record(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + length.to_string().len() {
+        length = rest + length.to_string().len();
+    }
+    out.extend(length.to_string().as_bytes());
+    out.push(b' ');
+    out.extend(key.as_bytes());
+    out.push(b'=');
+    out.extend(value);
+    out.push(b'\n');
+}
+
+/// Seconds with their fraction, which counts away from zero: half a second before 1970 is `-0.5`.
+fn decimal(modified: Modified) -> String {
+    let nanoseconds = i128::from(modified.seconds) * 1_000_000_000 + i128::from(modified.nanoseconds);
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let (whole, part) = (nanoseconds.abs() / 1_000_000_000, nanoseconds.abs() % 1_000_000_000);
+    if part == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part:09}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_counts_its_own_length() {
+        let check = |value: &[u8], expect: &[u8]| {
+            let mut out = Vec::new();
+            record(&mut out, "path", value);
+            assert!(out.starts_with(expect), "{}", out.escape_ascii());
+            let length: usize = std::str::from_utf8(&out)
+                .expect("text")
+                .split(' ')
+                .next()
+                .expect("a length")
+                .parse()
+                .expect("digits");
+            assert_eq!(length, out.len());
+        };
+        check(b"a", b"9 path=a\n");
+        check(b"ab", b"11 path=ab\n");
+        check(b"", b"8 path=\n");
+        for length in 80..120 {
+            check(&vec![b'x'; length], b"");
+        }
+    }
+
+    #[test]
+    fn times_before_1970_count_away_from_zero() {
+        let check = |seconds, nanoseconds, expect: &str| {
+            assert_eq!(decimal(Modified { seconds, nanoseconds }), expect);
+        };
+        check(1, 5, "1.000000005");
+        check(-1, 500_000_000, "-0.500000000");
+        check(-2, 0, "-2");
+        check(i64::MIN, 1, "-9223372036854775807.999999999");
+    }
+
+    #[test]
+    fn a_plain_entry_needs_one_block() {
+        let mut out = Vec::new();
+        append(&mut out, b"a/b", Kind::File(5), 0o644, Modified { seconds: 7, nanoseconds: 0 });
+        assert_eq!(out.len(), BLOCK);
+        append(&mut out, b"a/b", Kind::File(5), 0o644, Modified { seconds: 7, nanoseconds: 1 });
+        assert_eq!(out.len(), 4 * BLOCK);
+    }
+}

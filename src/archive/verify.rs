@@ -1,0 +1,96 @@
+//! Archives read without writing: what one announces, and whether it is whole.
+
+use std::io::Read;
+
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::Slice;
+use super::decode::{Inline, Threaded};
+use super::entries::{self, Attributes, Found, Spot, Visitor};
+use super::error::ArchiveError;
+use super::frame::{Part, Splitter};
+use super::guard::Guard;
+use super::manifest::{Counts, Manifest};
+use super::unpack::Limits;
+use crate::domain::event::Meter;
+
+/// What an archive holds that is whole.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The manifest; none in an archive made by another program.
+    pub manifest: Option<Manifest>,
+    /// How many of what.
+    pub counts: Counts,
+    /// Bytes of all files.
+    pub unpacked_bytes: u64,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+}
+
+/// Reads the manifest at the head of an archive; none if another program made it.
+///
+/// Takes no more of the input than one buffer behind the manifest. What it says is proven only by
+/// [`verify`] or [`super::unpack()`], which read on to the digest.
+pub fn read_manifest(input: impl Read) -> Result<Option<Manifest>, ArchiveError> {
+    match Splitter::new(input).next(&mut Vec::new())? {
+        Some(Part::Manifest(manifest)) => Ok(Some(manifest)),
+        _ => Ok(None),
+    }
+}
+
+/// Reads an archive to its end: every frame decompresses, every entry is safe, and the digest, the seek
+/// table and the manifest are true. Writes nothing.
+///
+/// With no workers it all happens on the calling thread. An archive without a manifest may hold anything
+/// within `foreign`.
+pub fn verify<R: Read + Send>(
+    input: R,
+    workers: usize,
+    foreign: Limits,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Verified, ArchiveError> {
+    let found = if workers == 0 {
+        entries::visit(Inline::new(input, cancel)?, foreign, &mut Reader, cancel, meter)?
+    } else {
+        std::thread::scope(|scope| {
+            let source = Threaded::start(scope, input, workers, cancel)?;
+            entries::visit(source, foreign, &mut Reader, cancel, meter)
+        })?
+    };
+    let Found { manifest, counts, unpacked_bytes, archive_bytes } = found;
+    Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })
+}
+
+/// Takes everything and keeps nothing.
+struct Reader;
+
+impl Visitor for Reader {
+    fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
+        Ok(Guard::new(manifest.roots.iter().map(String::as_str)))
+    }
+
+    fn foreign(&mut self) -> Result<Guard, ArchiveError> {
+        Ok(Guard::anywhere())
+    }
+
+    fn directory(&mut self, _: Spot, _: Attributes) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn file(&mut self, _: Spot, _: u64, _: Attributes) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn content(&mut self, _: Slice) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn symlink(&mut self, _: Spot, _: Vec<u8>, _: Attributes) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn hard_link(&mut self, _: Spot, _: Spot) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! Files written by a bounded pool of threads: small ones whole, large ones part by part.
+#![expect(clippy::disallowed_methods, reason = "unpacking makes directories")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Scope;
+
+use filetime::FileTime;
+
+use super::buffer::Slice;
+use super::entries::Attributes;
+use super::error::ArchiveError;
+use super::tar_stream::is_zero;
+use crate::disk::walk::Modified;
+
+/// Jobs that may wait; each holds at most a small file or a part of a frame.
+const WAITING: usize = 64;
+
+/// Runs of zeros of this length, on a boundary of it, become holes.
+const HOLE: usize = 64 << 10;
+
+/// Bytes to be written: shared with the frame they came in, or gathered from several.
+#[derive(Debug)]
+pub(super) enum Content {
+    Shared(Slice),
+    Gathered(Vec<u8>),
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Shared(slice) => slice,
+            Content::Gathered(bytes) => bytes,
+        }
+    }
+}
+
+/// Something to be written.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A file that does not exist yet, whole.
+    Create { path: PathBuf, content: Content, attributes: Attributes },
+    /// A file just created, whole.
+    Fill { file: Arc<OpenFile>, content: Content },
+    /// A part of a large file.
+    Part { file: Arc<OpenFile>, offset: u64, content: Content },
+}
+
+/// A file being written by several jobs; whichever writes its last byte gives it its attributes.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    file: File,
+    attributes: Attributes,
+    missing: AtomicU64,
+}
+
+impl OpenFile {
+    /// Creates a file that does not exist yet.
+    pub(super) fn create(path: PathBuf, size: u64, attributes: Attributes) -> Result<Self, ArchiveError> {
+        let file = create(&path)?;
+        Ok(OpenFile { path, file, attributes, missing: AtomicU64::new(size) })
+    }
+
+    /// Gives it its length at once, so that parts may be left out where they are zeros.
+    pub(super) fn stretch(&self) -> Result<(), ArchiveError> {
+        let size = self.missing.load(Ordering::Relaxed);
+        self.file.set_len(size).map_err(ArchiveError::write("write", &self.path))
+    }
+
+    fn write(&self, offset: u64, content: &[u8], holes: bool) -> Result<(), ArchiveError> {
+        let written = if holes {
+            write_sparse(&self.file, offset, content)
+        } else {
+            write_at(&self.file, content, offset)
+        };
+        written.map_err(ArchiveError::write("write", &self.path))?;
+        let before = self.missing.fetch_sub(content.len() as u64, Ordering::AcqRel);
+        if before == content.len() as u64 { finish(&self.file, &self.path, self.attributes) } else { Ok(()) }
+    }
+}
+
+/// A pool of threads that write.
+pub(super) struct WritePool {
+    jobs: SyncSender<Job>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    unfinished: usize,
+    error: Option<ArchiveError>,
+}
+
+impl WritePool {
+    /// Starts threads that end when the pool is dropped.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, workers: usize) -> Self {
+        let (jobs, taken) = mpsc::sync_channel(WAITING);
+        let taken = Arc::new(Mutex::new(taken));
+        let shared = Arc::new(Shared::default());
+        for _ in 0..workers.max(1) {
+            let (taken, shared) = (Arc::clone(&taken), Arc::clone(&shared));
+            scope.spawn(move || work(&taken, &shared));
+        }
+        WritePool { jobs, shared }
+    }
+
+    /// Adds a job; reports the first error of jobs before it.
+    pub(super) fn submit(&self, job: Job) -> Result<(), ArchiveError> {
+        {
+            let mut state = self.shared.lock();
+            if let Some(error) = state.error.take() {
+                return Err(error);
+            }
+            state.unfinished += 1;
+        }
+        self.jobs
+            .send(job)
+            .map_err(|_| ArchiveError::Worker(io::Error::other("a thread that wrote has failed")))
+    }
+
+    /// Waits until every job is done.
+    pub(super) fn drain(&self) -> Result<(), ArchiveError> {
+        let mut state = self.shared.lock();
+        while state.unfinished > 0 {
+            state = self.shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.error.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn work(taken: &Mutex<Receiver<Job>>, shared: &Shared) {
+    loop {
+        let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { break };
+        let done = if shared.lock().error.is_some() { Ok(()) } else { perform(job) };
+        let mut state = shared.lock();
+        state.unfinished -= 1;
+        if let Err(error) = done {
+            state.error.get_or_insert(error);
+        }
+        if state.unfinished == 0 {
+            shared.idle.notify_all();
+        }
+    }
+}
+
+fn perform(job: Job) -> Result<(), ArchiveError> {
+    match job {
+        Job::Create { path, content, attributes } => {
+            let file = create(&path)?;
+            write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
+            finish(&file, &path, attributes)
+        }
+        Job::Fill { file, content } if content.is_empty() => finish(&file.file, &file.path, file.attributes),
+        Job::Fill { file, content } => file.write(0, &content, false),
+        Job::Part { file, offset, content } => file.write(offset, &content, true),
+    }
+}
+
+/// Creates a file that must not exist yet, and the directories above it that do not.
+fn create(path: &Path) -> Result<File, ArchiveError> {
+    let attempt = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)
+    };
+    let created = match attempt() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_parent(path)?;
+            attempt()
+        }
+        created => created,
+    };
+    created.map_err(ArchiveError::write("create", path))
+}
+
+/// Makes the directories above a path.
+pub(super) fn make_parent(path: &Path) -> Result<(), ArchiveError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(ArchiveError::write("create", parent))
+}
+
+fn finish(file: &File, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {
+    set_mode(file, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
+    filetime::set_file_handle_times(file, None, Some(file_time(attributes.modified)))
+        .map_err(ArchiveError::write("set the time of", path))
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
+fn set_mode(_: &File, _: u32) -> io::Result<()> {
+    // Read-only files are what caches trip over on Windows, and other bits have no meaning there.
+    Ok(())
+}
+
+/// A time as `filetime` has it.
+pub(super) fn file_time(modified: Modified) -> FileTime {
+    FileTime::from_unix_time(modified.seconds, modified.nanoseconds)
+}
+
+/// Writes all but long runs of zeros, into a file that has its length already.
+fn write_sparse(file: &File, offset: u64, content: &[u8]) -> io::Result<()> {
+    let (mut pending, mut at) = (0, 0);
+    while at < content.len() {
+        // Frames do not keep to the boundaries of blocks: the first and the last piece may be short.
+        let into_block = usize::try_from((offset + at as u64) % HOLE as u64).expect("below a boundary");
+        let end = content.len().min(at + HOLE - into_block);
+        if is_zero(&content[at..end]) {
+            write_at(file, &content[pending..at], offset + pending as u64)?;
+            pending = end;
+        }
+        at = end;
+    }
+    write_at(file, &content[pending..], offset + pending as u64)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, content: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, content, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, mut content: &[u8], mut offset: u64) -> io::Result<()> {
+    while !content.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, content, offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        content = &content[written..];
+        offset += written as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_read_as_the_zeros_they_stand_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        let mut content = vec![0; 5 * HOLE + 17];
+        content[0] = 1;
+        content[3 * HOLE + 5] = 2;
+        for offset in [0, 1, HOLE as u64 - 1, HOLE as u64 + 7] {
+            let file = File::create(&path).expect("a file");
+            file.set_len(offset + content.len() as u64).expect("a length");
+            write_sparse(&file, offset, &content).expect("written");
+            let read = fs::read(&path).expect("read");
+            assert!(read.ends_with(&content), "{offset}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! From settings to a command, and from its outcome to an exit code.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+use tokio::runtime::Runtime;
+
+use super::args::{Args, Command};
+use super::exit::{self, Exit};
+use super::settings::{Place, Settings, SettingsError, log_options};
+use super::signals;
+use crate::command::context::Context;
+use crate::command::finished::{Child, Finished};
+use crate::command::interrupt::Interrupt;
+use crate::command::{gate, key, restore, run, save, seed, session};
+use crate::config;
+use crate::domain::event::{Event, Level, Observer};
+use crate::domain::hint::Hint;
+use crate::platform::{self, Env, Platform};
+use crate::report::log::print_result;
+use crate::report::{Log, failure, json};
+use crate::store::{self, Clock};
+
+/// Does what the arguments say.
+pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
+    match &args.command {
+        Command::Schema => return print(&json::render(&config::schema())),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "cachekeep", &mut text);
+            return print(&String::from_utf8_lossy(&text));
+        }
+        _ => {}
+    }
+    let place = Place::find(&args.common, env);
+    let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
+    let platform = platform::detect(env, workspace);
+    let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
+    let settings = place.and_then(|place| {
+        let mut settings = Settings::new(&args.common, env, place, platform.facts())?;
+        settings.select(args.command.selected())?;
+        Ok(settings)
+    });
+    match settings {
+        Ok(settings) => Job { args, env, clock, platform: platform.as_ref(), log: &log, settings }.run(),
+        Err(error) => refuse_settings(&log, &error),
+    }
+}
+
+/// Bad usage: nothing was touched.
+fn refuse_settings(log: &Log<'_>, error: &SettingsError) -> Exit {
+    match error {
+        // A finding is drawn over several lines; each is an error of its own.
+        SettingsError::Config(error) => {
+            for finding in &error.findings {
+                let level = match finding.severity {
+                    config::Severity::Error => Level::Error,
+                    config::Severity::Warning => Level::Warning,
+                };
+                say(log, level, finding.body(), None);
+            }
+        }
+        other => say(log, Level::Error, failure::chain(other), other.hint()),
+    }
+    exit::USAGE
+}
+
+fn say(log: &Log<'_>, level: Level, text: String, hint: Option<String>) {
+    log.observe(Event::Message { level, cache: None, text, hint });
+}
+
+fn print(text: &str) -> Exit {
+    if print_result(text).is_ok() { exit::OK } else { exit::FAILED }
+}
+
+/// A command, ready to run.
+struct Job<'a> {
+    args: Args,
+    env: &'a Env,
+    clock: Clock,
+    platform: &'a dyn Platform,
+    log: &'a Log<'a>,
+    settings: Settings,
+}
+
+impl Job<'_> {
+    fn run(self) -> Exit {
+        for warning in &self.settings.warnings {
+            say(self.log, Level::Warning, warning.body(), None);
+        }
+        let interrupt = Arc::new(Interrupt::default());
+        let runtime = match start_runtime(&interrupt) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                say(self.log, Level::Error, format!("cannot start: {error}"), None);
+                return exit::FAILED;
+            }
+        };
+        let facts = self.platform.facts();
+        let store = runtime.block_on(store::open_or_unusable(
+            &self.settings.spec.store,
+            &facts.store_dir,
+            self.clock,
+        ));
+        if self.settings.store_is_volatile(facts) {
+            let hint = "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
+            let text = format!("entries are kept in {}, which does not outlive this job", store.location());
+            say(self.log, Level::Warning, text, Some(hint.to_owned()));
+        }
+        let ctx = Context {
+            caches: &self.settings.spec.caches,
+            disk: &self.settings.spec.disk,
+            workspace: &self.settings.workspace,
+            temp: &self.settings.temp,
+            variables: &self.settings.variables,
+            env: self.env,
+            platform: self.platform,
+            git_ref: self.settings.git_ref.as_deref(),
+            access: &self.settings.access,
+            store,
+            observer: self.log,
+            interrupt: &interrupt,
+            runtime: runtime.handle().clone(),
+            now: (self.clock)(),
+            workers: self.settings.workers,
+            timeout: self.settings.timeout,
+            stdout_is_json: self.args.common.json,
+        };
+        let exit = self.execute(&ctx).unwrap_or_else(|error| {
+            say(self.log, Level::Error, failure::chain(&error), error.hint());
+            if error.is_usage() { exit::USAGE } else { exit::FAILED }
+        });
+        match interrupt.signal() {
+            // What the command of `run` made of the signal counts, if it ran.
+            Some(signal) if exit == exit::OK => Exit::by_signal(signal),
+            _ => exit,
+        }
+    }
+
+    fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+        let finished = match &self.args.command {
+            Command::Run { command, .. } => run::run(ctx, command)?,
+            Command::Restore { lookup_only, .. } => {
+                restore::run(ctx, restore::Options { lookup_only: *lookup_only })?
+            }
+            Command::Seed { .. } => seed::run(ctx)?,
+            Command::Gate { .. } => gate::run(ctx)?,
+            Command::Save { .. } => save::run(ctx)?,
+            Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
+            Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
+        };
+        let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
+        Ok(exit_of(&self.args.command, &finished).or(printed))
+    }
+
+    fn key(&self, ctx: &Context<'_>, diff: Option<&Path>) -> Result<Exit, CommandError> {
+        let explanation = key::explain(ctx)?;
+        Ok(match diff {
+            Some(saved) => print(&key::diff(saved, &explanation)?),
+            None if self.args.common.json => print(&json::render(&explanation)),
+            None => print(&key::render(&explanation)),
+        })
+    }
+}
+
+/// Why a command did not come to an outcome.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    #[error(transparent)]
+    Key(#[from] key::KeyError),
+}
+
+impl CommandError {
+    fn is_usage(&self) -> bool {
+        match self {
+            CommandError::Session(error) | CommandError::Key(key::KeyError::Session(error)) => {
+                error.source.is_fault_of_configuration()
+            }
+            CommandError::Key(_) => true,
+        }
+    }
+}
+
+impl Hint for CommandError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            CommandError::Session(error) => error.hint(),
+            CommandError::Key(error) => error.hint(),
+        }
+    }
+}
+
+/// What the process returns: soft where nobody asked for more.
+fn exit_of(command: &Command, finished: &Finished) -> Exit {
+    let failed = if finished.failed { exit::FAILED } else { exit::OK };
+    match command {
+        Command::Run { .. } => match finished.child {
+            Some(Child::Returned(code)) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Some(Child::Signaled(signal)) => Exit::by_signal(signal),
+            Some(Child::NotFound) => exit::NOT_FOUND,
+            Some(Child::NotExecutable) => exit::NOT_EXECUTABLE,
+            None => exit::OK,
+        },
+        Command::Restore { fail_on_miss, required, .. } => {
+            let missed = if *fail_on_miss && finished.missed { exit::MISS } else { exit::OK };
+            missed.or(if *required { failed } else { exit::OK })
+        }
+        Command::Seed { required, .. } | Command::Save { required, .. } if *required => failed,
+        Command::Gate { .. } if finished.incomplete => exit::INCOMPLETE,
+        _ => exit::OK,
+    }
+}
+
+/// The runtime that drives the network and the store, and listens for signals.
+fn start_runtime(interrupt: &Arc<Interrupt>) -> std::io::Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    signals::listen(runtime.handle(), interrupt)?;
+    Ok(runtime)
+}

@@ -1,0 +1,60 @@
+//! `gate`: the objects that content links want against the objects that are there and proven.
+
+use super::cache::{Cache, CacheError};
+use super::context::Context;
+use super::finished::Finished;
+use super::session;
+use crate::domain::event::Level;
+use crate::domain::gate::GateReport;
+use crate::domain::hint::Hint;
+use crate::report::{failure, text};
+
+/// Gates every selected cache that has content links.
+pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
+    let mut finished = Finished::new("gate");
+    for spec in ctx.caches {
+        let _group = ctx.group(&format!("Gate {}", spec.name));
+        let opened = Cache::open(ctx, spec).and_then(|cache| {
+            let report = gate(&cache)?;
+            Ok((cache, report))
+        });
+        match opened {
+            Ok((cache, Some(report))) => {
+                finished.incomplete |= !report.is_complete();
+                finished.report(cache.name()).gate = Some((&report).into());
+            }
+            Ok((cache, None)) => {
+                ctx.say(Level::Info, cache.name(), "has no content links: nothing to gate");
+            }
+            Err(source) if source.is_fault_of_configuration() => {
+                return Err(session::Error { cache: spec.name.clone(), source });
+            }
+            // Whoever asks the gate wants an answer: no answer is not a pass.
+            Err(source) => {
+                ctx.say_with_hint(Level::Error, &spec.name, failure::chain(&source), source.hint());
+                finished.incomplete = true;
+            }
+        }
+    }
+    Ok(finished)
+}
+
+/// Gates one cache and says what was found; nothing for a cache without content links.
+pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError> {
+    let report = gate_quietly(cache)?;
+    if let Some(report) = &report {
+        let level = if report.is_complete() { Level::Info } else { Level::Warning };
+        cache.ctx.say(level, cache.name(), text::gated(report));
+    }
+    Ok(report)
+}
+
+/// Gates one cache for somebody who will say what was found.
+pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError> {
+    if cache.layout().is_none() {
+        return Ok(None);
+    }
+    let deadline = cache.ctx.deadline();
+    let (report, _) = cache.gate(&deadline.cancel)?;
+    Ok(Some(report))
+}

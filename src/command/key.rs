@@ -1,0 +1,171 @@
+//! `key`: the keys and what went into them; what differs from keys printed earlier or elsewhere.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::cache::{Cache, KeyPart, Keys};
+use super::context::Context;
+use super::session;
+use crate::disk::text::{self, TextError};
+use crate::domain::hint::Hint;
+
+/// A saved explanation of keys is never larger.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What `key --json` prints and `key --diff` reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Explanation {
+    /// The caches, in the order of their names.
+    pub caches: Vec<CacheKeys>,
+}
+
+/// The keys of one cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CacheKeys {
+    /// Its name.
+    pub cache: String,
+    /// The primary key.
+    pub key: String,
+    /// The prefixes to fall back to.
+    pub restore_keys: Vec<String>,
+    /// The version of its layout.
+    pub version: String,
+    /// What went into the primary key.
+    pub parts: Vec<Part>,
+}
+
+/// A placeholder and what it became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Part {
+    /// As written.
+    pub placeholder: String,
+    /// What it became.
+    pub value: String,
+    /// What went into it: names, each with its digest where it has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<(String, String)>,
+}
+
+impl From<KeyPart> for Part {
+    fn from(part: KeyPart) -> Self {
+        Part { placeholder: part.placeholder, value: part.value, inputs: part.inputs }
+    }
+}
+
+/// Why keys cannot be told or compared.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A cache cannot be opened or its key not be made.
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    /// The saved keys cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] TextError),
+    /// The saved keys are something else.
+    #[error("`{path}` is not what `cachekeep key --json` prints: {source}")]
+    NotKeys {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+}
+
+impl Hint for KeyError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            KeyError::Session(error) => error.hint(),
+            KeyError::Unreadable(_) | KeyError::NotKeys { .. } => None,
+        }
+    }
+}
+
+/// The keys of every selected cache in this job.
+pub fn explain(ctx: &Context<'_>) -> Result<Explanation, KeyError> {
+    let mut caches = Vec::new();
+    for spec in ctx.caches {
+        let failed = |source| session::Error { cache: spec.name.clone(), source };
+        let cache = Cache::open(ctx, spec).map_err(failed)?;
+        let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
+        caches.push(CacheKeys {
+            cache: spec.name.clone(),
+            key: key.to_string(),
+            restore_keys: restore_keys.iter().map(ToString::to_string).collect(),
+            version: cache.version().to_string(),
+            parts: parts.into_iter().map(Part::from).collect(),
+        });
+    }
+    Ok(Explanation { caches })
+}
+
+/// The keys as text for people.
+pub fn render(explanation: &Explanation) -> String {
+    let mut text = String::new();
+    for cache in &explanation.caches {
+        let _ = writeln!(text, "{}: {}", cache.cache, cache.key);
+        for restore_key in &cache.restore_keys {
+            let _ = writeln!(text, "  falls back to {restore_key}");
+        }
+        let _ = writeln!(text, "  version {}", cache.version);
+        for part in &cache.parts {
+            let _ = write!(text, "  {} = {}", part.placeholder, part.value);
+            let _ = match part.inputs.len() {
+                0 => writeln!(text),
+                1 => writeln!(text, ", from {}", part.inputs[0].0),
+                count => writeln!(text, ", from {count}: {}, {}, …", part.inputs[0].0, part.inputs[1].0),
+            };
+        }
+    }
+    text
+}
+
+/// What differs between keys that were printed earlier and those of this job.
+pub fn diff(saved: &Path, now: &Explanation) -> Result<String, KeyError> {
+    let text = text::read(saved, MAX_BYTES)?;
+    let before: Explanation = serde_json::from_str(&text)
+        .map_err(|source| KeyError::NotKeys { path: saved.display().to_string(), source })?;
+    let mut text = String::new();
+    for cache in &now.caches {
+        match before.caches.iter().find(|other| other.cache == cache.cache) {
+            Some(other) => diff_cache(&mut text, other, cache),
+            None => drop(writeln!(text, "{}: was not there", cache.cache)),
+        }
+    }
+    Ok(text)
+}
+
+fn diff_cache(text: &mut String, before: &CacheKeys, now: &CacheKeys) {
+    if before.key == now.key && before.version == now.version {
+        let _ = writeln!(text, "{}: same key, {}", now.cache, now.key);
+        return;
+    }
+    let _ = writeln!(text, "{}:\n  - {}\n  + {}", now.cache, before.key, now.key);
+    if before.version != now.version {
+        let _ =
+            writeln!(text, "  version: the cache has other roots: {} became {}", before.version, now.version);
+    }
+    for part in &now.parts {
+        let Some(other) = before.parts.iter().find(|other| other.placeholder == part.placeholder) else {
+            let _ = writeln!(text, "  {} is new", part.placeholder);
+            continue;
+        };
+        if other.value == part.value {
+            continue;
+        }
+        let _ = writeln!(text, "  {}: {} became {}", part.placeholder, other.value, part.value);
+        for (sign, here, there) in [("-", other, part), ("+", part, other)] {
+            for (name, digest) in here.inputs.iter().filter(|input| !there.inputs.contains(input)) {
+                let _ = writeln!(text, "    {sign} {name} {digest}");
+            }
+        }
+    }
+    for part in before.parts.iter().filter(|part| now.parts.iter().all(|p| p.placeholder != part.placeholder))
+    {
+        let _ = writeln!(text, "  {} is gone", part.placeholder);
+    }
+}

@@ -1,0 +1,247 @@
+//! `restore`: find an entry, unpack it beside its target, publish it whole.
+
+use std::time::Instant;
+
+use super::cache::{Cache, Keys};
+use super::context::{Context, Deadline};
+use super::finished::Finished;
+use super::receipt::{self, Receipt};
+use super::session::{self, Opened};
+use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
+use crate::disk::fingerprint;
+use crate::disk::path_error::PathError;
+use crate::disk::preflight::{self, Need, PreflightError};
+use crate::disk::staging::{self, Staging, StagingError};
+use crate::disk::usage::volume_of;
+use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::event::{Level, Phase};
+use crate::domain::hint::Hint;
+use crate::domain::outcome::{Hit, Matched, RestoreOutcome};
+use crate::domain::unit::ByteSize;
+use crate::report::{failure, text};
+use crate::store::{StoreError, StoreErrorKind};
+use crate::transport::pipe;
+
+/// An archive that another program made may hold so many entries and no more.
+const FOREIGN_ENTRIES: u64 = 10_000_000;
+
+/// Why an entry that was found was not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive is damaged, hostile, or cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// There is too little room.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// The target cannot be staged or published.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// A volume cannot be asked for its room.
+    #[error(transparent)]
+    Disk(#[from] PathError),
+}
+
+impl Hint for RestoreError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            RestoreError::Store(error) => error.hint(),
+            RestoreError::Archive(error) => error.hint(),
+            RestoreError::Preflight(error) => error.hint(),
+            RestoreError::Staging(error) => error.hint(),
+            RestoreError::Disk(error) => error.hint(),
+        }
+    }
+}
+
+impl RestoreError {
+    /// Whether the entry itself is bad, so that reading it again cannot help.
+    fn is_corrupt(&self) -> bool {
+        match self {
+            RestoreError::Store(error) => error.kind() == StoreErrorKind::Corrupt,
+            RestoreError::Archive(error) => {
+                let of_store = StoreError::in_causes_of(error);
+                error.is_damage() || of_store.is_some_and(|error| error.kind() == StoreErrorKind::Corrupt)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How the command of this name goes about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Only say which entry would be restored.
+    pub lookup_only: bool,
+}
+
+/// Restores every selected cache.
+pub fn run(ctx: &Context<'_>, options: Options) -> Result<Finished, session::Error> {
+    let mut finished = Finished::new("restore");
+    session::recover(ctx);
+    for opened in session::open_all(ctx)? {
+        let _group = ctx.group(&format!("Restore {}", opened.name()));
+        let Opened::Ready { cache, keys } = opened else {
+            finished.failed = true;
+            finished.missed = true;
+            continue;
+        };
+        let outcome = restore(&cache, &keys, options);
+        finished.failed |= outcome.miss.is_some();
+        finished.missed |= outcome.hit == Hit::None;
+        finished.report(cache.name()).restore = Some((&outcome).into());
+        if !options.lookup_only {
+            session::export(&cache);
+        }
+    }
+    Ok(finished)
+}
+
+/// Restores one cache and says what came of it. A failure is a miss with a reason; the target is as it was.
+pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutcome {
+    let ctx = cache.ctx;
+    let started = Instant::now();
+    let deadline = ctx.deadline();
+    let mut outcome = RestoreOutcome {
+        cache: cache.name().to_owned(),
+        key: keys.key.clone(),
+        hit: Hit::None,
+        matched: None,
+        files: 0,
+        unpacked: ByteSize(0),
+        miss: None,
+        elapsed: started.elapsed(),
+    };
+    let found = match lookup(cache, keys, &deadline) {
+        Ok(found) => found,
+        Err(error) => {
+            let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
+            ctx.say_with_hint(
+                Level::Warning,
+                cache.name(),
+                format!("cannot look up: {reason}"),
+                error.hint(),
+            );
+            outcome.miss = Some(format!("cannot look up: {reason}"));
+            return outcome;
+        }
+    };
+    let Some(entry) = found else {
+        ctx.say(Level::Info, cache.name(), text::restored(&outcome));
+        return outcome;
+    };
+    let hit = if entry.key == keys.key { Hit::Exact } else { Hit::Partial };
+    let matched = Matched { key: entry.key.clone(), scope: entry.scope.clone(), size: entry.size };
+    if options.lookup_only {
+        outcome = RestoreOutcome { hit, matched: Some(matched), elapsed: started.elapsed(), ..outcome };
+        ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));
+        return outcome;
+    }
+    match fetch(cache, &entry, &deadline) {
+        Ok(unpacked) => {
+            outcome.hit = hit;
+            outcome.files = unpacked.counts.files;
+            outcome.unpacked = ByteSize(unpacked.unpacked_bytes);
+            outcome.elapsed = started.elapsed();
+            outcome.matched = Some(matched);
+            ctx.say(Level::Info, cache.name(), text::restored(&outcome));
+        }
+        Err(error) => {
+            let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
+            let miss = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
+            let mut hint = error.hint();
+            if error.is_corrupt() {
+                leave_receipt(cache, &Receipt::of_corrupt(&entry));
+                hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
+            }
+            ctx.say_with_hint(Level::Warning, cache.name(), &miss, hint);
+            outcome.miss = Some(miss);
+            outcome.elapsed = started.elapsed();
+        }
+    }
+    outcome
+}
+
+/// The entry that answers for this cache.
+pub fn lookup(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Option<Entry>, StoreError> {
+    let ctx = cache.ctx;
+    let request = LookupRequest {
+        key: keys.key.clone(),
+        restore_keys: keys.restore_keys.clone(),
+        version: cache.version(),
+        scopes: ctx.access.readable.clone(),
+    };
+    ctx.wait(deadline, ctx.store.lookup(&request))
+}
+
+/// Unpacks an entry beside its targets and publishes them.
+fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, RestoreError> {
+    let ctx = cache.ctx;
+    let stream = ctx.wait(deadline, ctx.store.read(entry))?;
+    let running = ctx.start(cache.name(), Phase::Restore);
+    let stagings = cache
+        .selections
+        .iter()
+        .map(|selection| Staging::beside(&selection.root, ctx.now))
+        .collect::<Result<Vec<_>, _>>()?;
+    let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
+        prefix: prefix.clone(),
+        directory: staging.tree().to_owned(),
+    });
+    let mut no_room = None;
+    let mut on_manifest = |manifest: &Manifest| {
+        running.meter.set_total(manifest.unpacked_bytes);
+        check_room(cache, manifest).map_err(|error| {
+            let text = error.to_string();
+            no_room = Some(error);
+            text
+        })
+    };
+    let request = UnpackRequest {
+        destinations: destinations.collect(),
+        workers: ctx.workers,
+        foreign: Limits { bytes: room_for_foreign(cache)?, entries: FOREIGN_ENTRIES },
+        on_manifest: &mut on_manifest,
+    };
+    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
+    let unpacked = archive::unpack(request, input, &deadline.cancel, &running.meter);
+    let unpacked = match (unpacked, no_room) {
+        (_, Some(error)) => return Err(error.into()),
+        (Err(error), None) => return Err(error.into()),
+        (Ok(unpacked), None) => unpacked,
+    };
+    let published = staging::publish_all(stagings, &deadline.cancel)?;
+    for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
+        ctx.say(Level::Warning, cache.name(), format!("restored, but {}", failure::chain(leftover)));
+    }
+    let alone = published.iter().all(|published| published.kept == 0);
+    let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
+    leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
+    Ok(unpacked)
+}
+
+/// Room for everything the manifest announces, on the volume of the first root, beyond the reserve.
+fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), PreflightError> {
+    let needs = [Need {
+        path: cache.root().to_owned(),
+        bytes: ByteSize(manifest.unpacked_bytes),
+        inodes: manifest.counts.entries(),
+    }];
+    preflight::check(&needs, cache.ctx.reserve())
+}
+
+/// What an archive without a manifest may fill: the free room beyond the reserve.
+fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
+    let volume = volume_of(cache.root())?;
+    let reserved = cache.ctx.reserve().of(volume.total);
+    Ok(volume.free.0.saturating_sub(reserved.0))
+}
+
+fn leave_receipt(cache: &Cache<'_>, receipt: &Receipt) {
+    if let Err(reason) = receipt::write(cache, receipt) {
+        cache.ctx.say(Level::Debug, cache.name(), format!("no receipt: {reason}"));
+    }
+}

@@ -1,0 +1,133 @@
+//! `run`: restore, seed and gate; run a command; gate and save. Returns what the command returns.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::{Command, ExitStatus};
+
+use super::context::Context;
+use super::finished::{Child, Finished};
+use super::gate;
+use super::restore::{self, Options};
+use super::save;
+use super::seed;
+use super::session::{self, Opened};
+use crate::domain::event::Level;
+use crate::domain::hint::Hint;
+use crate::domain::outcome::Hit;
+use crate::domain::spec::SavePolicy;
+use crate::report::failure;
+
+/// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
+/// command runs in any case.
+pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session::Error> {
+    let mut finished = Finished::new("run");
+    session::recover(ctx);
+    let opened = session::open_all(ctx)?;
+    let mut variables = Vec::new();
+    for opened in &opened {
+        let _group = ctx.group(&format!("Restore {}", opened.name()));
+        let Opened::Ready { cache, keys } = opened else {
+            finished.failed = true;
+            continue;
+        };
+        let restored = restore::restore(cache, keys, Options::default());
+        finished.failed |= restored.miss.is_some();
+        finished.missed |= restored.hit == Hit::None;
+        finished.report(cache.name()).restore = Some((&restored).into());
+        if ctx.interrupt.signal().is_some() {
+            return Ok(finished);
+        }
+        if let Some(seeded) = seed::seed(cache) {
+            finished.report(cache.name()).seed = Some((&seeded).into());
+        }
+        // Before the command this only tells; what counts is what the command leaves.
+        if let Err(error) = gate::gate(cache) {
+            ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+        }
+        variables.extend(session::export(cache));
+    }
+    if ctx.interrupt.signal().is_some() {
+        return Ok(finished);
+    }
+    let child = run_command(ctx, command, &variables);
+    finished.child = Some(child);
+    finished.document.exit_code = match child {
+        Child::Returned(code) => Some(code),
+        Child::Signaled(_) | Child::NotFound | Child::NotExecutable => None,
+    };
+    for opened in &opened {
+        let Opened::Ready { cache, keys } = opened else { continue };
+        let _group = ctx.group(&format!("Save {}", cache.name()));
+        if let Some(reason) = not_saved(ctx, cache.spec.save, child) {
+            ctx.say(Level::Info, cache.name(), format!("not saved: {reason}"));
+            continue;
+        }
+        match gate::gate_quietly(cache) {
+            Ok(Some(report)) => {
+                finished.incomplete |= !report.is_complete();
+                finished.report(cache.name()).gate = Some((&report).into());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+            }
+        }
+        let saved = save::save(cache, keys);
+        finished.failed |= !saved.result.is_served();
+        finished.report(cache.name()).save = Some((&saved).into());
+    }
+    Ok(finished)
+}
+
+/// Why a cache is not even tried to be saved.
+fn not_saved(ctx: &Context<'_>, policy: SavePolicy, child: Child) -> Option<&'static str> {
+    if ctx.interrupt.signal().is_some() {
+        return Some("interrupted");
+    }
+    match (policy, child) {
+        (SavePolicy::Never, _) => Some("the configuration says `save = \"never\"`"),
+        (SavePolicy::Success, Child::Returned(0)) | (SavePolicy::Always, Child::Returned(_)) => None,
+        (SavePolicy::Success, _) => Some("the command failed; `save = \"always\"` saves even so"),
+        (SavePolicy::Always, _) => Some("the command did not run to its end"),
+    }
+}
+
+fn run_command(ctx: &Context<'_>, command: &[OsString], variables: &[(String, String)]) -> Child {
+    let (program, arguments) = command.split_first().expect("clap asks for at least one word");
+    let mut prepared = Command::new(program);
+    prepared.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    if ctx.stdout_is_json {
+        prepared.stdout(io::stderr());
+    }
+    match spawn_and_wait(ctx, &mut prepared) {
+        Ok(status) => ended(status),
+        Err(error) => {
+            let text = format!("cannot run `{}`: {error}", program.display());
+            ctx.say_about_job(Level::Error, text);
+            if error.kind() == io::ErrorKind::NotFound { Child::NotFound } else { Child::NotExecutable }
+        }
+    }
+}
+
+fn spawn_and_wait(ctx: &Context<'_>, command: &mut Command) -> io::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    ctx.interrupt.set_child(child.id());
+    let status = child.wait();
+    ctx.interrupt.set_child(0);
+    status
+}
+
+#[cfg(unix)]
+fn ended(status: ExitStatus) -> Child {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Child::Returned(code),
+        (None, Some(signal)) => Child::Signaled(signal),
+        (None, None) => Child::Returned(1),
+    }
+}
+
+#[cfg(not(unix))]
+fn ended(status: ExitStatus) -> Child {
+    Child::Returned(status.code().unwrap_or(1))
+}

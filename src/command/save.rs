@@ -1,0 +1,293 @@
+//! `save`: look up, refuse what must not be saved, pack and store at once, read back.
+
+use std::time::Instant;
+
+use super::cache::{Cache, Keys};
+use super::context::{Context, Deadline};
+use super::finished::Finished;
+use super::receipt::{self, Receipt};
+use super::save_error::SaveError;
+use super::sentinel;
+use super::session::{self, Opened};
+use crate::archive::{self, Limits, PackRequest, Packed};
+use crate::disk::fingerprint;
+use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::event::{Level, Phase};
+use crate::domain::hint::Hint;
+use crate::domain::outcome::{SaveOutcome, SaveResult};
+use crate::domain::sentinel::SENTINEL_FILE;
+use crate::domain::spec::{Role, SavePolicy};
+use crate::domain::unit::ByteSize;
+use crate::report::{failure, text};
+use crate::store::{Commit, Deletion, EntryWriter, NewEntry, StoreError};
+use crate::transport::pipe::{self, Chunks, PipeError};
+
+/// Saves every selected cache.
+pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
+    let mut finished = Finished::new("save");
+    session::recover(ctx);
+    for opened in session::open_all(ctx)? {
+        let _group = ctx.group(&format!("Save {}", opened.name()));
+        let Opened::Ready { cache, keys } = opened else {
+            finished.failed = true;
+            continue;
+        };
+        let outcome = save(&cache, &keys);
+        finished.failed |= !outcome.result.is_served();
+        finished.report(cache.name()).save = Some((&outcome).into());
+    }
+    Ok(finished)
+}
+
+/// Why a cache is not saved, though nothing failed.
+struct Refusal {
+    result: SaveResult,
+    reason: String,
+    hint: Option<String>,
+}
+
+impl Refusal {
+    fn new(result: SaveResult, reason: impl Into<String>) -> Self {
+        Refusal { result, reason: reason.into(), hint: None }
+    }
+
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Refusal { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// What came of trying.
+enum Tried {
+    Refused(Refusal),
+    Saved(Packed),
+}
+
+/// Saves one cache and says what came of it.
+pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
+    let ctx = cache.ctx;
+    let started = Instant::now();
+    let deadline = ctx.deadline();
+    let mut outcome = SaveOutcome {
+        cache: cache.name().to_owned(),
+        key: keys.key.clone(),
+        result: SaveResult::Failed,
+        reason: None,
+        hint: None,
+        files: 0,
+        unpacked: ByteSize(0),
+        archive: ByteSize(0),
+        elapsed: started.elapsed(),
+    };
+    let mut level = Level::Warning;
+    match attempt(cache, keys, &deadline) {
+        Ok(Tried::Saved(packed)) => {
+            outcome.result = SaveResult::Saved;
+            outcome.files = packed.manifest.counts.files;
+            outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
+            outcome.archive = ByteSize(packed.archive_bytes);
+            level = Level::Info;
+        }
+        Ok(Tried::Refused(refusal)) => {
+            outcome.result = refusal.result;
+            outcome.reason = Some(refusal.reason);
+            outcome.hint = refusal.hint;
+            // What the configuration asked for is news, not trouble.
+            if outcome.result != SaveResult::Incomplete {
+                level = Level::Info;
+            }
+        }
+        Err(error) => {
+            outcome.result = error.result();
+            outcome.reason = Some(deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error)));
+            outcome.hint = error.hint();
+        }
+    }
+    outcome.elapsed = started.elapsed();
+    ctx.say_with_hint(level, cache.name(), text::saved(&outcome), outcome.hint.clone());
+    outcome
+}
+
+fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried, SaveError> {
+    if let Some(refusal) = refused_by_role(cache) {
+        return Ok(Tried::Refused(refusal));
+    }
+    let receipt = receipt::read(cache);
+    if let Some(entry) = existing(cache, keys, deadline)?
+        && !heal(cache, &entry, receipt.as_ref(), deadline)?
+    {
+        let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
+    }
+    if let Some(refusal) = refused_by_gate(cache, deadline)? {
+        return Ok(Tried::Refused(refusal));
+    }
+    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
+        && is_unchanged(cache, &receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.key);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
+    }
+    store(cache, keys, deadline)
+}
+
+fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
+    let refused = |reason: &str| Refusal::new(SaveResult::DeniedMode, reason);
+    match (cache.spec.role, cache.spec.save) {
+        (Role::Consumer, _) => Some(
+            refused("this job is a consumer of the cache")
+                .with_hint("the job that fills the cache runs with `role = \"writer\"` or `--role writer`"),
+        ),
+        (Role::Writer, SavePolicy::Never) => Some(refused("the configuration says `save = \"never\"`")),
+        (Role::Writer, SavePolicy::Success | SavePolicy::Always) => None,
+    }
+}
+
+/// The entry of the very key that this job can read: saving would make no reader wiser.
+fn existing(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Option<Entry>, SaveError> {
+    let ctx = cache.ctx;
+    let version = cache.version();
+    for scope in &ctx.access.readable {
+        let request = LookupRequest {
+            key: keys.key.clone(),
+            restore_keys: Vec::new(),
+            version: version.clone(),
+            scopes: vec![scope.clone()],
+        };
+        let found = ctx.wait(deadline, ctx.store.lookup(&request))?;
+        if let Some(entry) = found.filter(|entry| entry.key == keys.key) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes an entry of our own scope that this job found corrupt and that still is: an immutable key must not be
+/// lost for ever. Whether it is gone now.
+fn heal(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    receipt: Option<&Receipt>,
+    deadline: &Deadline,
+) -> Result<bool, SaveError> {
+    let ctx = cache.ctx;
+    let is_known = receipt.is_some_and(|receipt| receipt.corrupt && receipt.is_of(entry));
+    if !is_known || entry.scope != ctx.access.own {
+        return Ok(false);
+    }
+    match read_back(cache, entry, deadline) {
+        Err(SaveError::Archive(error)) if error.is_damage() => {}
+        _ => return Ok(false),
+    }
+    let deleted = ctx.wait(deadline, ctx.store.delete(&entry.id))?;
+    if deleted == Deletion::Deleted {
+        ctx.say(
+            Level::Warning,
+            cache.name(),
+            format!("`{}` is corrupt and was removed to be saved anew", entry.key),
+        );
+    }
+    Ok(true)
+}
+
+/// A content-addressed cache is saved complete or not at all; its sentinel says what it holds.
+fn refused_by_gate(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refusal>, SaveError> {
+    if cache.layout().is_none() {
+        return Ok(None);
+    }
+    let (report, inventory) = cache.gate(&deadline.cancel)?;
+    if !report.is_complete() {
+        return Ok(Some(Refusal::new(SaveResult::Incomplete, text::gated(&report)).with_hint(
+            "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
+        )));
+    }
+    sentinel::write(cache, sentinel::read(cache).and_then(|sentinel| sentinel.seed), &inventory)?;
+    Ok(None)
+}
+
+/// Whether the cache holds what was restored: by sizes and times, and if those differ by contents.
+fn is_unchanged(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, SaveError> {
+    let quick = fingerprint::quick(&cache.selections)?;
+    if receipt.is_untouched(&quick) {
+        return Ok(true);
+    }
+    if (quick.files, quick.bytes) != (receipt.files, receipt.bytes) {
+        return Ok(false);
+    }
+    let _running = cache.ctx.start(cache.name(), Phase::Scan);
+    let content = fingerprint::content(&cache.selections, cache.ctx.workers, &deadline.cancel)?;
+    Ok(content.to_string() == receipt.content)
+}
+
+/// Packs and stores at once, in bounded memory; then reads back what the store holds.
+fn store(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried, SaveError> {
+    let ctx = cache.ctx;
+    let new = NewEntry { scope: ctx.access.own.clone(), key: keys.key.clone(), version: cache.version() };
+    let request = PackRequest {
+        cache: cache.name(),
+        selections: &cache.selections,
+        last: Some(SENTINEL_FILE.as_ref()),
+        producer: concat!("cachekeep ", env!("CARGO_PKG_VERSION")),
+        workers: ctx.workers,
+        levels: archive::Levels::default(),
+    };
+    let running = ctx.start(cache.name(), Phase::Save);
+    let writer = ctx.wait(deadline, ctx.store.create(new))?;
+    let mut pipe = pipe::writer(&ctx.runtime, |chunks| upload(writer, chunks), &deadline.cancel);
+    let packed = match archive::pack(&request, &mut pipe, &deadline.cancel, &running.meter) {
+        Ok(packed) => packed,
+        // Where the store stopped taking, its own error says why.
+        Err(error) => {
+            return match pipe.finish() {
+                Err(PipeError::Consumer(of_store)) if error.is_broken_output() => Err(of_store.into()),
+                _ => Err(error.into()),
+            };
+        }
+    };
+    for skipped in &packed.skipped {
+        ctx.say(Level::Warning, cache.name(), format!("`{}` is no file and was left out", skipped.display()));
+    }
+    let committed = pipe.finish().map_err(SaveError::of_pipe)?.commit();
+    let commit = ctx.wait(deadline, committed)?;
+    drop(running);
+    let entry = match commit {
+        Commit::Created(entry) => entry,
+        Commit::Exists => {
+            let reason = format!("another job saved `{}` a moment ago", keys.key);
+            return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
+        }
+    };
+    if let Err(error) = read_back(cache, &entry, deadline) {
+        if error.is_damage() {
+            // Nobody else wrote this entry: it is ours to take back.
+            let _ = ctx.wait(deadline, ctx.store.delete(&entry.id));
+        }
+        return Err(SaveError::ReadBack(Box::new(error)));
+    }
+    Ok(Tried::Saved(packed))
+}
+
+/// Takes chunks for an entry until there are no more; the commit is the caller's, once the archive proved whole.
+async fn upload(
+    mut writer: Box<dyn EntryWriter>,
+    mut chunks: Chunks,
+) -> Result<Box<dyn EntryWriter>, StoreError> {
+    while let Some(chunk) = chunks.next().await {
+        if let Err(error) = writer.write(chunk).await {
+            writer.abort().await;
+            return Err(error);
+        }
+    }
+    Ok(writer)
+}
+
+/// Reads an entry to its end: what the store returns is what was packed.
+fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<(), SaveError> {
+    let ctx = cache.ctx;
+    let running = ctx.start(cache.name(), Phase::ReadBack);
+    running.meter.set_total(entry.size.0);
+    let stream = ctx.wait(deadline, ctx.store.read(entry))?;
+    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
+    let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
+    archive::verify(input, ctx.workers, limits, &deadline.cancel, &running.meter)?;
+    Ok(())
+}

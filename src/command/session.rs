@@ -1,0 +1,140 @@
+//! What commands on several caches share: opening them, recovering, exporting.
+
+use std::path::PathBuf;
+
+use super::cache::{Cache, CacheError, Keys};
+use super::context::Context;
+use crate::disk::recover;
+use crate::disk::staging;
+use crate::domain::event::{Level, Phase};
+use crate::domain::hint::Hint;
+use crate::domain::spec::CacheSpec;
+use crate::report::failure;
+
+/// The configuration asks for something that cannot be: the command stops before it touches anything.
+#[derive(Debug, thiserror::Error)]
+#[error("cache `{cache}`: {source}")]
+pub struct Error {
+    /// The cache.
+    pub cache: String,
+    /// What is wrong.
+    pub source: CacheError,
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        self.source.hint()
+    }
+}
+
+/// A cache, ready to be worked on or not.
+pub enum Opened<'a> {
+    /// Opened, with its keys.
+    Ready {
+        /// The cache.
+        cache: Box<Cache<'a>>,
+        /// Its keys.
+        keys: Keys,
+    },
+    /// Its links or files could not be read; that has been said. The job goes on without it.
+    Failed {
+        /// Its name.
+        name: &'a str,
+    },
+}
+
+impl<'a> Opened<'a> {
+    /// The cache's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Opened::Ready { cache, .. } => cache.name(),
+            Opened::Failed { name } => name,
+        }
+    }
+
+    /// Opens a cache and expands its keys. A fault of the configuration is an error; a fault of the tree is a
+    /// warning, for a cache is never in the way.
+    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Error> {
+        let opened = Cache::open(ctx, spec).and_then(|cache| {
+            let keys = cache.keys()?;
+            Ok(Opened::Ready { cache: Box::new(cache), keys })
+        });
+        match opened {
+            Ok(opened) => Ok(opened),
+            Err(source) if source.is_fault_of_configuration() => {
+                Err(Error { cache: spec.name.clone(), source })
+            }
+            Err(source) => {
+                ctx.say_with_hint(Level::Warning, &spec.name, failure::chain(&source), source.hint());
+                Ok(Opened::Failed { name: &spec.name })
+            }
+        }
+    }
+}
+
+/// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
+/// command first.
+pub fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Error> {
+    ctx.caches.iter().map(|spec| Opened::open(ctx, spec)).collect()
+}
+
+/// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it
+/// never waits and never fails.
+pub fn recover(ctx: &Context<'_>) {
+    let mut places: Vec<PathBuf> = vec![ctx.platform.facts().state_dir.join("receipts")];
+    for spec in ctx.caches {
+        let Ok(cache) = Cache::open(ctx, spec) else { continue };
+        for root in cache.roots() {
+            places.extend(staging::place_of(&root));
+            places.push(root);
+        }
+    }
+    let running = ctx.start("all caches", Phase::Recover);
+    let report = recover::recover(&places, ctx.now);
+    for path in &report.removed {
+        ctx.say_about_job(
+            Level::Info,
+            format!("removed `{}`, left by a process that was killed", path.display()),
+        );
+    }
+    for (path, error) in &report.failed {
+        let text = format!("`{}` is left for the next time: {}", path.display(), failure::chain(error));
+        ctx.say_about_job(Level::Warning, text);
+    }
+    match ctx.wait_for_store(ctx.store.recover()) {
+        Ok(recovered) if recovered.removed > 0 => {
+            let text = format!(
+                "removed {} unfinished uploads, {}, from {}",
+                recovered.removed,
+                recovered.removed_bytes,
+                ctx.store.location()
+            );
+            ctx.say_about_job(Level::Info, text);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            ctx.say_about_job(Level::Debug, format!("the store was not swept: {}", failure::chain(&error)));
+        }
+    }
+    drop(running);
+}
+
+/// Tells the steps that follow where a cache is.
+pub fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
+    let exports = match cache.exports() {
+        Ok(exports) => exports,
+        Err(error) => {
+            cache.ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+            Vec::new()
+        }
+    };
+    for (name, value) in &exports {
+        match cache.ctx.platform.export(name, value) {
+            Ok(line) => line.into_iter().for_each(|line| cache.ctx.command_line(line)),
+            Err(error) => {
+                cache.ctx.say(Level::Warning, cache.name(), format!("cannot export `{name}`: {error}"));
+            }
+        }
+    }
+    exports
+}

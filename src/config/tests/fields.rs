@@ -1,0 +1,278 @@
+//! What is said about single fields, and about caches that get into each other's way.
+
+use super::{found, found_in_cache};
+
+#[test]
+fn keys() {
+    insta::assert_snapshot!(found_in_cache(&[
+        "key = ''",
+        "key = 'deps-'",
+        "key = '{os}:'",
+        "key = 'a,b'",
+        "key = \"a\\nb\"",
+        "key = ' a'",
+        "key = 'a-{os} '",
+        &format!("key = '{}'", "k".repeat(513)),
+        "key = 'k-{temp}'",
+        "key = 'k-{path}-{home}-{workspace}'",
+        "key = 'k-{links}'",
+        "key = 'k-{hash}-{algo}'",
+        "key = 'k-{oss}'",
+        "key = 'k-{OS}'",
+        "key = 'k-{env:CC}'",
+        "key = 'k-{env.A B}'",
+        "key = 'k-{hashFiles:*.lock}'",
+        "key = 'k-{git:}'",
+        "key = 'k-{nothing-like-it}'",
+        "key = 'k-{os'",
+        "key = 'k-os}'",
+        "key = 'k-${{ runner.os }}'",
+        "key = 'k-{files:../*.lock}'",
+        "key = 'k-{git:/etc/*}'",
+        "key = 'k-{git:!*.md}'",
+        "key = 'k-{files:a[}'",
+        "restore-keys = ['', 'k-', 'k-', 'j-', 'k-{os}-', 'k,']",
+        "restore-keys = ['k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k']",
+    ]), @r#"
+3:7 error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
+3:7 error: the key `deps-` ends in `-`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
+3:7 error: the key `{os}:` ends in `:`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
+3:7 error: the key `a,b` has a comma, which no cache service takes | use `-` between its parts
+3:7 error: the key has a control character, which no cache service takes | write it in one line
+3:7 error: the key ` a` starts or ends with a blank | take the blank away
+3:7 error: the key `a-{os} ` starts or ends with a blank | take the blank away
+3:7 error: the key has 513 characters; 512 is the most | shorten it, or let a digest such as `{files:GLOBS}` stand for the long part
+3:10 error: `{temp}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
+3:10 error: `{path}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
+3:17 error: `{home}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
+3:24 error: `{workspace}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
+3:10 error: `{links}` in a key needs content links, and the cache has none | add a `links` table with `files = ["**/*.sha512"]`, or use `{files:GLOBS}`
+3:10 error: `{hash}` in a key stands for a part of an object's name | use it in `links.object` and `links.mirrors`
+3:17 error: `{algo}` in a key stands for a part of an object's name | use it in `links.object` and `links.mirrors`
+3:10 error: `{oss}` is not a placeholder | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
+3:10 error: `{OS}` is not a placeholder | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
+3:10 error: `{env:CC}` is not a placeholder | did you mean `{env.CC}`? a name has letters, digits, `_` and `-`
+3:10 error: `{env.A B}` is not a placeholder | did you mean `{env.A_B}`? a name has letters, digits, `_` and `-`
+3:10 error: `{hashFiles:*.lock}` is not a placeholder | did you mean `{hash-files:*.lock}`?
+3:10 error: `{git:}` is not a placeholder | write globs between commas, such as `{git:**/*.lock,!vendor/**}`
+3:10 error: `{nothing-like-it}` is not a placeholder | there are {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; for a brace itself, write `{{` or `}}`
+3:7 error: a `{` at character 3 has no other half; write `{{` for the character itself | (none)
+3:7 error: a `}` at character 5 has no other half; write `}}` for the character itself | (none)
+3:10 error: `${{ runner.os }}` is an expression of GitHub, and stands for itself here | use a placeholder such as `{os}` or `{temp}`, or hand the value over as `{var.NAME}`
+3:7 error: the glob `../*.lock` is not one below the workspace | write it relative to the workspace, without `.` and `..`
+3:7 error: the glob `/etc/*` is not one below the workspace | write it relative to the workspace, without `.` and `..`
+3:7 error: `!*.md` only excludes | name files first; `!` takes away from what stands before it
+3:7 error: `a[` is not a glob: unclosed character class; missing ']' | put a special character in brackets: `[*]`, `[[]`
+4:17 error: the restore key is empty | write text and placeholders, such as `deps-v1-{os}`
+4:27 warning: the restore key `k-` is there twice | take one away
+4:33 warning: the restore key `j-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
+4:39 warning: the restore key `k-{os}-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
+4:50 error: the restore key `k,` has a comma, which no cache service takes | use `-` between its parts
+4:22 warning: the restore key `k` is there twice | take one away
+4:27 warning: the restore key `k` is there twice | take one away
+4:32 warning: the restore key `k` is there twice | take one away
+4:37 warning: the restore key `k` is there twice | take one away
+4:42 warning: the restore key `k` is there twice | take one away
+4:47 warning: the restore key `k` is there twice | take one away
+4:52 warning: the restore key `k` is there twice | take one away
+4:57 warning: the restore key `k` is there twice | take one away
+4:62 error: 10 restore keys and the key are more than 10 keys | keep 9 restore keys: no cache service takes more
+4:62 warning: the restore key `k` is there twice | take one away
+"#);
+}
+
+#[test]
+fn paths() {
+    insta::assert_snapshot!(found_in_cache(&[
+        "path = ''",
+        "path = '!'",
+        "path = '!a'",
+        "paths = []",
+        "paths = ['a', '  ']",
+        "path = 'a[b'",
+        "path = '/'",
+        "path = '/*'",
+        "path = '*/../a'",
+        "path = '{path}/a'",
+        "path = '{links}'",
+        "paths = ['a', 'a/b']",
+        "paths = ['a/*.o', 'a/*.a']",
+        "path = '**/node_modules'",
+        "path = 'C:/cache'",
+    ]), @"
+3:8 error: a path is empty | name a folder, such as `{temp}/ccache` or `build/deps`
+3:8 error: a path is empty | name a folder, such as `{temp}/ccache` or `build/deps`
+3:8 error: the paths only exclude | name a folder first; `!` takes away from what stands before it
+3:9 error: `paths` is empty | name at least one folder or glob
+3:15 error: a path is empty | name a folder, such as `{temp}/ccache` or `build/deps`
+3:8 error: `a[b` is not a glob: unclosed character class; missing ']' | put a special character in brackets: `[*]`, `[[]`
+3:8 error: `/` takes a whole volume | name a folder in it
+3:8 error: `/*` takes a whole volume | name a folder in it
+3:8 error: `*/../a` has `..` behind a wildcard | write the path without `..`
+3:9 error: `{path}` in a path stands for the cache's folder | use it in the values of `export`
+3:9 error: `{links}` in a path stands for a digest of files | use it in `key` and `restore-keys`
+3:15 warning: `a/b` is part of `a` already | take it away
+fine: [cache.c]
+key = 'k-{os}'
+paths = ['a/*.o', 'a/*.a']
+fine: [cache.c]
+key = 'k-{os}'
+path = '**/node_modules'
+fine: [cache.c]
+key = 'k-{os}'
+path = 'C:/cache'
+");
+}
+
+#[test]
+fn overlaps() {
+    let check = |one: &str, other: &str| {
+        let quoted = |paths: &str| paths.split(' ').map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
+        found(&[&format!(
+            "[cache.one]\nkey = 'k'\npaths = [{}]\n[cache.two]\nkey = 'k'\npaths = [{}]",
+            quoted(one),
+            quoted(other)
+        )])
+    };
+    insta::assert_snapshot!([
+        check("{temp}/a", "{temp}/a"),
+        check("{temp}/a", "{temp}/b {temp}/a/b"),
+        check("build/a/b", "{workspace}/build"),
+        check("a/**", "a/x"),
+        check("**/node_modules", "build"),
+        check("a/*.o", "a/*.o"),
+        check("a !a/b", "a/b"),
+        check("{home}/.cargo !registry", "{home}/.cargo/registry"),
+    ]
+    .join("\n"), @"
+6:10 error: `{temp}/a` is kept by the cache `one` already | keep the caches in folders of their own, or exclude the inner one with `!`
+6:22 error: `{temp}/a/b` lies inside of `{temp}/a`, which the cache `one` keeps | keep the caches in folders of their own, or exclude the inner one with `!`
+6:10 error: `{workspace}/build` holds `build/a/b`, which the cache `one` keeps | keep the caches in folders of their own, or exclude the inner one with `!`
+6:10 error: `a/x` lies inside of `a/**`, which the cache `one` keeps | keep the caches in folders of their own, or exclude the inner one with `!`
+6:10 warning: `build` may take files that `**/node_modules` of the cache `one` keeps | keep the caches in folders of their own, or exclude with `!`
+6:10 error: `a/*.o` is kept by the cache `one` already | keep the caches in folders of their own, or exclude the inner one with `!`
+fine: [cache.one]
+key = 'k'
+paths = ['a', '!a/b']
+[cache.two]
+key = 'k'
+paths = ['a/b']
+fine: [cache.one]
+key = 'k'
+paths = ['{home}/.cargo', '!registry']
+[cache.two]
+key = 'k'
+paths = ['{home}/.cargo/registry']
+");
+}
+
+#[test]
+fn links_and_seeds() {
+    insta::assert_snapshot!(found_in_cache(&[
+        "links = { files = [] }",
+        "links = { files = ['!*.md5'] }",
+        "links = { files = ['*.md5', ''] }",
+        "links = { files = ['/data/*.md5', '../*.md5', 'a[.md5'] }",
+        "links = { files = ['**/*.sha3_256', '**/*.{cid,md5}', '**/*'] }",
+        "links = { files = ['*.md5'], object = '{ALGO}' }",
+        "links = { files = ['*.md5'], object = '../{hash}' }",
+        "links = { files = ['*.md5'], object = '/{ALGO}/{hash}' }",
+        "links = { files = ['*.md5'], object = '{os}/{hash}' }",
+        "links = { files = ['*.md5'], mirrors = ['http://example.org/{hash}'] }",
+        "links = { files = ['*.md5'], mirrors = ['http://127.0.0.1:8080/{hash}'] }",
+        "links = { files = ['*.md5'], mirrors = ['data.example.org/{hash}'] }",
+        "links = { files = ['*.md5'], mirrors = ['https://example.org/'] }",
+        "links = { files = ['*.md5'], mirrors = ['ftp://example.org/{hash}'] }",
+        "links = { files = ['*.md5'], mirrors = ['https://example.org/{files:a}/{hash}'] }",
+    ]), @"
+4:19 error: `files` names no content links | add a glob such as `**/*.sha512`
+4:19 error: `files` names no content links | add a glob such as `**/*.sha512`
+4:29 error: a glob is empty | write one such as `**/*.sha512`
+4:20 error: the glob `/data/*.md5` is not one below the workspace | write it relative to the workspace, without `.` and `..`
+4:35 error: the glob `../*.md5` is not one below the workspace | write it relative to the workspace, without `.` and `..`
+4:47 error: `a[.md5` is not a glob: unclosed character class; missing ']' | put a special character in brackets: `[*]`, `[[]`
+4:20 warning: files in `.sha3_256` are no content links | the extension of a link names its algorithm: cid, md5, sha1, sha224, sha256, sha384, sha512, sha3-224, sha3-256, sha3-384, sha3-512
+4:39 error: `{ALGO}` puts all objects in one place | add `{hash}`: it names the object
+4:39 error: `../{hash}` does not lie below the cache's folder | write a relative path with `/`, without `..`, such as `{ALGO}/{hash}`
+4:39 error: `/{ALGO}/{hash}` does not lie below the cache's folder | write a relative path with `/`, without `..`, such as `{ALGO}/{hash}`
+4:40 error: `{os}` in `object` would make the store look different from job to job | use `{hash}`, `{ALGO}` and `{algo}` only
+4:41 error: `http://example.org/{hash}` is not encrypted, so anyone on the way could change it | use `https://`; `http://` is for this machine only
+fine: [cache.c]
+path = 'a'
+key = 'k-{os}'
+links = { files = ['*.md5'], mirrors = ['http://127.0.0.1:8080/{hash}'] }
+4:41 error: the mirror `data.example.org/{hash}` is no URL | start it with `https://`
+4:41 error: the mirror `https://example.org/` gives the same file for every object | add `{hash}`
+4:41 error: `ftp://` is not supported | use `https://` or `file:///`
+4:62 error: `{files:a}` in a mirror stands for a digest of files | use it in `key` and `restore-keys`
+");
+    insta::assert_snapshot!(found_in_cache(&[
+        "seed = { version = '1', from = [] }",
+        "seed = { version = '', from = ['a.tar'] }",
+        "seed = { version = '1', from = ['https://example.org/a.tar'] }",
+        "seed = { version = '1', from = ['http://example.org/a.tar'] }",
+        "seed = { version = '1', from = ['', 'file:a.tar', '/a.tar', '../a.tar', 'git+ssh://h/a'] }",
+        "seed = { version = '1', from = ['a.tar', 'file://{workspace}/a.tar', '{temp}/a.tar'] }",
+        "seed = { version = '1', from = ['a.tar'], sha256 = '12' }",
+        "seed = { version = '1', from = ['a.tar'], sha256 = '…' }",
+        "seed = { version = '1', from = ['a.tar'], md5 = 'd41d8cd98f00b204e9800998ecf8427e', sha1 = '' }",
+        "seed = { version = '1', from = ['a.tar'], subdir = '../x' }",
+        "seed = { version = '1', from = ['a.tar'], subdir = '/x' }",
+    ]), @r#"
+4:32 error: `from` is empty | name at least one archive
+4:20 error: the version of a seed must be a line of text | name what the archive holds, such as its release `5.4.5`
+4:33 error: nothing proves what `https://example.org/a.tar` sends | add a checksum such as `sha256 = "…"` to the seed, or content links to the cache
+4:33 error: `http://example.org/a.tar` is not encrypted, so anyone on the way could change it | use `https://`; `http://` is for this machine only
+4:33 error: the source of a seed is empty | write `https://…`, `file:///…` or a path
+4:37 error: `file:a.tar` is not absolute | write `file:///` and an absolute path, or a path below the workspace without `file:`
+4:51 error: `/a.tar` is absolute, and looks like a path below the workspace | put `file://` before it
+4:61 error: `../a.tar` leaves the workspace | write a path below the workspace, or `file:///…`
+4:73 error: `git+ssh://` is not supported | use `https://` or `file:///`
+fine: [cache.c]
+path = 'a'
+key = 'k-{os}'
+seed = { version = '1', from = ['a.tar', 'file://{workspace}/a.tar', '{temp}/a.tar'] }
+4:52 error: not a checksum: sha256 needs 64 hexadecimal digits, found 2 characters | write what `sha256sum` or the release's list of checksums says
+4:52 error: not a checksum: `…` is not a lower-case hexadecimal digit | write what `sha256sum` or the release's list of checksums says
+4:92 error: the seed has a second checksum, `sha1` | keep the strongest one
+4:52 error: `../x` is no folder in the archive | write a relative path with `/`, without `..`; leave `subdir` out for the archive's top
+4:52 error: `/x` is no folder in the archive | write a relative path with `/`, without `..`; leave `subdir` out for the archive's top
+"#);
+}
+
+#[test]
+fn names() {
+    let long = "a".repeat(101);
+    let caches = ["", "a b", ".a", "a.", "con", "Lpt1.x", &long, "ä", "a-1_b.c"];
+    let texts = caches.map(|name| format!("[cache.'{name}']\npath = 'a'\nkey = 'k'"));
+    insta::assert_snapshot!(found(&texts.each_ref().map(String::as_str)), @"
+1:8 error: the name of the cache `` is empty | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `a b` has a character that is no letter, digit, `-`, `_` or `.` | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `.a` does not start with a letter or digit | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `a.` ends in a `.`, which Windows drops | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `con` is the name of a device on Windows | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `Lpt1.x` is the name of a device on Windows | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` has more than 100 characters | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `ä` does not start with a letter or digit | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+fine: [cache.'a-1_b.c']
+path = 'a'
+key = 'k'
+");
+    insta::assert_snapshot!(found_in_cache(&[
+        "export = { Path = 'x' }",
+        "export = { LD_PRELOAD = 'x', GITHUB_TOKEN = 'x', ok = '{path}' }",
+        "export = { '1a' = 'x', 'a b' = 'x' }",
+        "export = { A = '{hash}', B = '{git:a}' }",
+        "export = { a = 'x', A = 'y' }",
+    ]), @"
+4:12 error: `Path` is not exported: it steers the shell, the loader or the platform | export a variable of the build's own, and set this one in the job
+4:12 error: `LD_PRELOAD` is not exported: it steers the shell, the loader or the platform | export a variable of the build's own, and set this one in the job
+4:30 error: `GITHUB_TOKEN` is not exported: it steers the shell, the loader or the platform | export a variable of the build's own, and set this one in the job
+4:12 error: `1a` is no name of a variable | use letters, digits and `_`, and no digit first
+4:24 error: `a b` is no name of a variable | use letters, digits and `_`, and no digit first
+4:17 error: `{hash}` in an exported variable stands for a part of an object's name | use it in `links.object` and `links.mirrors`
+4:31 error: `{git:a}` in an exported variable stands for a digest of files | use it in `key` and `restore-keys`
+4:12 error: `a` is exported by `c` already | export it by one cache only
+");
+    insta::assert_snapshot!(found(&["[cache.a]\npath = 'a'\nkey = 'k'\n[cache.A]\npath = 'b'\nkey = 'k'"]), @"4:8 error: the caches `a` and `A` differ in case only | rename one: on macOS and Windows they would share a folder");
+}

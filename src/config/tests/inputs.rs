@@ -1,0 +1,69 @@
+//! A cache from inputs, without a file.
+
+use proptest::prelude::*;
+
+use super::lines;
+use crate::config::{Loaded, inline};
+use crate::domain::template::Template;
+
+#[test]
+fn inputs_of_actions_cache_need_no_file() {
+    let check = |path, key, restore| match inline(path, key, restore) {
+        Ok(Loaded { spec, warnings }) => {
+            let cache = &spec.caches[0];
+            let expand = |template: &Template| {
+                template.expand(|p| Ok::<_, ()>(format!("<{p}>"))).map(|e| e.text).expect("expands")
+            };
+            let paths: Vec<String> = cache
+                .paths
+                .iter()
+                .map(|path| format!("{}{}", if path.exclude { "!" } else { "" }, expand(&path.pattern)))
+                .collect();
+            let restore: Vec<String> = cache.restore_keys.iter().map(expand).collect();
+            let head = format!("{} {paths:?} {} {restore:?}", cache.name, expand(&cache.key));
+            if warnings.is_empty() { head } else { format!("{head}\n{}", lines(&warnings)) }
+        }
+        Err(error) => format!("{}\n{}", error.summary(), lines(&error.findings)),
+    };
+    insta::assert_snapshot!([
+        check("~/.cargo\n\n  target  \n# note\n! target/tmp\n", " deps-{os} ", "deps-\nd-{os}-\n"),
+        check("a{b\nx{y}z", "k-{", "k-}"),
+        check("a", "k-{oss}", ""),
+        check("a", "deps-", ""),
+        check("a", "k-${{ x }}", ""),
+        check("", "", ""),
+        check("a", "k,{temp}", ""),
+    ]
+    .join("\n"), @r#"
+default ["<{home}>/.cargo", "target", "!target/tmp"] deps-<{os}> ["deps-", "d-<{os}>-"]
+- warning: the restore key `d-{os}-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
+default ["a[{]b", "x[{]y[}]z"] k-{ ["k-}"]
+- warning: `{y}` is not a placeholder: `x{y}z` is taken as it is | there are {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; for a brace itself, write `{{` or `}}`
+- warning: the restore key `k-}}` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
+default ["a"] k-{oss} []
+- warning: `{oss}` is not a placeholder: `k-{oss}` is taken as it is | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
+default ["a"] deps- []
+- warning: the key `deps-` ends in `-`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
+default ["a"] k-${{ x }} []
+the configuration in `path`, `key` and `restore-keys` has 2 errors
+- error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
+- error: `path` is empty | name at least one folder or glob, each on a line of its own
+the configuration in `path`, `key` and `restore-keys` has an error
+- error: `{temp}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
+"#);
+}
+
+proptest! {
+    #[test]
+    fn no_input_makes_it_panic(path in "\\PC{0,20}", key in "\\PC{0,20}", restore in "\\PC{0,20}") {
+        let _ = inline(&path, &key, &restore);
+    }
+
+    #[test]
+    fn braces_that_are_no_placeholder_stand_for_themselves(key in "[a-z][{}a-z]{0,8}[a-z]") {
+        prop_assume!(!["{os}", "{arch}", "{ref}", "{sha}", "{temp}", "{home}", "{path}", "{links}", "{hash}", "{algo}"].iter().any(|word| key.contains(word)));
+        let loaded = inline("a", &key, "").expect("a key");
+        let expanded = loaded.spec.caches[0].key.expand(|_| Err(())).expect("it has no placeholder");
+        prop_assert_eq!(expanded.text, key);
+    }
+}

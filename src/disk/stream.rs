@@ -1,0 +1,37 @@
+//! Files written from a stream, in temporary places.
+
+#![expect(clippy::disallowed_methods, reason = "files are made here")]
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::path_error::PathError;
+
+/// Bytes copied at once.
+const CHUNK: usize = 256 << 10;
+
+/// Writes everything the reader has into a file, which is made or emptied first.
+pub fn write_file(path: &Path, reader: &mut dyn Read, cancel: &CancellationToken) -> Result<(), PathError> {
+    let failed = PathError::on("write", path);
+    let mut file = File::create(path).map_err(&failed)?;
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        if cancel.is_cancelled() {
+            return Err(failed(std::io::Error::other("interrupted")));
+        }
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => file.write_all(&buffer[..count]).map_err(&failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Makes a directory and those above it, unless they are there.
+pub fn make_directory(path: &Path) -> Result<(), PathError> {
+    fs::create_dir_all(path).map_err(PathError::on("make", path))
+}

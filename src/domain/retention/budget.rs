@@ -1,0 +1,68 @@
+//! The budget: least recently used first, until the rest fits and the next save has room.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::plan::{Amount, Rule};
+use crate::domain::unit::ByteSize;
+
+/// How a plan meets its budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetOutcome {
+    /// Bytes to which the store is to shrink: the budget, less if the next save needs the room.
+    pub target: ByteSize,
+    /// Room left for the next save below the store's limit.
+    pub headroom: ByteSize,
+    /// Bytes that the other rules leave.
+    pub before: ByteSize,
+    /// Bytes that stay in the end.
+    pub after: ByteSize,
+    /// Where `after` is above `target`: what may not be deleted, by the reason.
+    pub blocked: BTreeMap<Rule, Amount>,
+}
+
+impl BudgetOutcome {
+    /// Whether the store fits.
+    pub fn is_met(&self) -> bool {
+        self.after <= self.target
+    }
+}
+
+impl fmt::Display for BudgetOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_met() {
+            return write!(f, "{} stay, within {}", self.after, self.target);
+        }
+        write!(f, "{} stay, over {}; what may not be deleted: ", self.after, self.target)?;
+        for (index, (rule, amount)) in self.blocked.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{amount} ({rule})")?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes to which a store is to shrink. Headroom is left below the store's limit; without one, below the
+/// budget itself.
+pub(super) fn target(budget: ByteSize, limit: Option<ByteSize>, headroom: ByteSize) -> ByteSize {
+    let roof = limit.unwrap_or(budget).0.saturating_sub(headroom.0);
+    ByteSize(budget.0.min(roof))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headroom_is_left_below_the_limit_or_else_below_the_budget() {
+        let check = |budget, limit: Option<u64>, headroom, expect| {
+            let found = target(ByteSize(budget), limit.map(ByteSize), ByteSize(headroom));
+            assert_eq!(found, ByteSize(expect));
+        };
+        check(9, Some(10), 1, 9);
+        check(9, Some(10), 3, 7);
+        check(9, None, 3, 6);
+        check(9, Some(10), 20, 0);
+        check(12, Some(10), 0, 10);
+    }
+}

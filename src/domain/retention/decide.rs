@@ -1,0 +1,342 @@
+//! The engine: what keeps an entry whatever else, what deletes it, and what is left to say.
+//!
+//! The order matters twice. Generations are counted only among entries that no rule before deletes, so that
+//! an entry is never superseded by one that goes as well; and the budget comes last, since it is the only
+//! rule that knows when to stop. Planning again after the plan was carried out deletes nothing more: what
+//! keeps an entry never depends on an entry that goes (`docs/design/retention.md`).
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::budget::{self, BudgetOutcome};
+use super::elapsed::Elapsed;
+use super::facts::{Facts, PullRequestState, RefState, ScopeState, is_merge_queue};
+use super::generation::{self, Current, Group, Standing, Succession};
+use super::pattern::Pattern;
+use super::plan::{Amount, Decision, Plan, Reason, Rule, Verdict};
+use super::policy::{Headroom, Policy};
+use crate::domain::entry::{Entry, EntryId};
+use crate::domain::scope::Scope;
+use crate::domain::unit::ByteSize;
+
+/// Stores note the saving itself as the first use, some a moment later.
+const SAVING_TAKES: TimeDelta = TimeDelta::minutes(1);
+
+/// An entry on its way to a decision.
+pub(super) struct Candidate<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) state: &'a ScopeState,
+    pub(super) pattern: Pattern,
+    /// Not in the future.
+    pub(super) last_use: DateTime<Utc>,
+    /// What keeps it whatever rules say.
+    holds: Vec<Reason>,
+    /// What would delete it.
+    wants: Vec<Reason>,
+    /// What else there is to say for it.
+    notes: Vec<Reason>,
+    superseded_by: Vec<EntryId>,
+}
+
+impl Candidate<'_> {
+    fn goes(&self) -> bool {
+        self.holds.is_empty() && !self.wants.is_empty()
+    }
+}
+
+impl Policy {
+    /// Decides about every entry.
+    pub fn plan(&self, facts: &Facts) -> Plan {
+        let entries = distinct(&facts.entries);
+        let states: BTreeMap<&Scope, ScopeState> =
+            entries.iter().map(|e| &e.scope).map(|scope| (scope, facts.scope_state(scope))).collect();
+        let mut candidates: Vec<Candidate<'_>> = entries
+            .into_iter()
+            .map(|entry| Candidate {
+                entry,
+                state: &states[&entry.scope],
+                pattern: Pattern::of(&entry.key, &self.patterns),
+                last_use: facts.last_use(entry),
+                holds: Vec::new(),
+                wants: Vec::new(),
+                notes: Vec::new(),
+                superseded_by: Vec::new(),
+            })
+            .collect();
+
+        let groups = generation::groups(&candidates);
+        let standings = generation::standings(&candidates, &groups, self, facts.now);
+        for (candidate, standing) in candidates.iter_mut().zip(&standings) {
+            candidate.holds = self.holds(facts, candidate, *standing);
+            self.judge_scope(facts, candidate);
+            self.judge_age(facts, candidate);
+        }
+        if let Some(keep) = self.superseded {
+            self.judge_generations(facts, &mut candidates, &groups, keep);
+        }
+        let budget = self.budget.map(|budget| self.judge_budget(facts, &mut candidates, budget));
+        Plan { now: facts.now, decisions: candidates.into_iter().map(decision).collect(), budget }
+    }
+
+    /// What keeps an entry whatever rules say, the weightiest first.
+    fn holds(&self, facts: &Facts, candidate: &Candidate<'_>, standing: Standing) -> Vec<Reason> {
+        let entry = candidate.entry;
+        let mut holds = Vec::new();
+        let mut hold = |rule, text: String| holds.push(Reason::new(rule, text));
+        if !facts.listing_complete {
+            hold(Rule::IncompleteListing, "the listing of entries is not complete".to_owned());
+        }
+        if let Some(number) = self.only_pull_request
+            && !matches!(candidate.state, ScopeState::PullRequest { number: own, .. } if *own == number)
+        {
+            hold(Rule::OtherPullRequest, format!("{} is not of pull request {number}", entry.scope));
+        }
+        if let Some(why) = candidate.state.unknown() {
+            hold(Rule::Unknown, format!("the state of {} is unknown: {why}", named(candidate)));
+        }
+        if let Some(glob) = self.protect.matching(&entry.key, &entry.scope) {
+            hold(Rule::Protected, format!("protected by `{glob}`"));
+        }
+        if facts.leases.contains(&entry.id) {
+            hold(Rule::Leased, "it is being read".to_owned());
+        }
+        if facts.keys_in_use.get(&entry.key).is_some_and(|scopes| scopes.contains(&entry.scope)) {
+            hold(Rule::KeyInUse, format!("its key is in use by a reader of {}", entry.scope));
+        }
+        match standing.current {
+            Current::No => {}
+            Current::Newest => {
+                let pattern = &candidate.pattern;
+                hold(Rule::Current, format!("newest generation of `{pattern}` on the default branch"));
+            }
+            Current::Guarded(newer) => hold(Rule::Guarded, self.guarded(entry.size, newer)),
+        }
+        if let Some(reason) = self.recent_use(facts, candidate, standing) {
+            holds.push(reason);
+        }
+        holds
+    }
+
+    /// Whether the default branch or an open pull request has used an entry recently.
+    ///
+    /// Of a generation that is superseded only a use that shows that it is still asked for counts: one after
+    /// it was superseded, or any use of a key that names contents.
+    fn recent_use(&self, facts: &Facts, candidate: &Candidate<'_>, standing: Standing) -> Option<Reason> {
+        let ago = Elapsed::between(candidate.last_use, facts.now);
+        if !candidate.state.keeps_used() || ago.0 > self.recent.0 {
+            return None;
+        }
+        let restored = candidate.last_use - candidate.entry.created_at > SAVING_TAKES;
+        let asked_for = standing.among_newest
+            || restored
+                && (candidate.pattern.comes_back()
+                    || standing.superseded_at.is_some_and(|at| candidate.last_use > at));
+        let what = if restored { "restored" } else { "saved" };
+        asked_for
+            .then(|| Reason::new(Rule::RecentlyUsed, format!("{what} {ago} ago for {}", named(candidate))))
+    }
+
+    fn guarded(&self, size: ByteSize, newer: ByteSize) -> String {
+        let percent = self.guard.percent;
+        format!(
+            "the newer generation of {newer} is under {percent} % of its {size}, perhaps of a broken build"
+        )
+    }
+
+    /// Closed pull requests and deleted refs.
+    fn judge_scope(&self, facts: &Facts, candidate: &mut Candidate<'_>) {
+        let scope = &candidate.entry.scope;
+        let (rule, grace, since, event) = match candidate.state {
+            ScopeState::PullRequest { number, state } => match state {
+                PullRequestState::Closed { at } => {
+                    let event = format!("pull request {number} closed");
+                    (Rule::ClosedPullRequest, self.closed_pull_requests, *at, event)
+                }
+                PullRequestState::Open => {
+                    candidate.notes.push(Reason::new(Rule::NoRule, format!("pull request {number} is open")));
+                    return;
+                }
+                PullRequestState::Unknown { .. } | PullRequestState::Untracked => return,
+            },
+            ScopeState::Ref(RefState::DeletedOrAbsent { since }) => {
+                let kind = if is_merge_queue(scope) { "merge-queue ref " } else { "" };
+                let event = match since {
+                    Some(_) => format!("{kind}{scope} was deleted"),
+                    None => format!("{kind}{scope} does not exist and this was last used"),
+                };
+                (Rule::DeletedRef, self.deleted_refs, since.unwrap_or(candidate.last_use), event)
+            }
+            ScopeState::DefaultBranch | ScopeState::Ref(_) => return,
+        };
+        let Some(grace) = grace else { return };
+        let ago = Elapsed::between(since, facts.now);
+        let text = format!("{event} {ago} ago (grace {})", Elapsed(grace.0));
+        if ago.0 >= grace.0 {
+            candidate.wants.push(Reason::new(rule, text));
+        } else {
+            candidate.notes.push(Reason::new(Rule::Grace, text));
+        }
+    }
+
+    fn judge_age(&self, facts: &Facts, candidate: &mut Candidate<'_>) {
+        let idle = Elapsed::between(candidate.last_use, facts.now);
+        if let Some(limit) = self.unused_for.filter(|limit| idle.0 >= limit.0) {
+            let text = format!("unused for {idle} (limit {})", Elapsed(limit.0));
+            candidate.wants.push(Reason::new(Rule::Unused, text));
+        }
+        let age = Elapsed::between(candidate.entry.created_at, facts.now);
+        if let Some(limit) = self.older_than.filter(|limit| age.0 >= limit.0) {
+            let text = format!("saved {age} ago (limit {})", Elapsed(limit.0));
+            candidate.wants.push(Reason::new(Rule::Old, text));
+        }
+    }
+
+    fn judge_generations(
+        &self,
+        facts: &Facts,
+        candidates: &mut [Candidate<'_>],
+        groups: &[Group],
+        keep: NonZeroUsize,
+    ) {
+        for group in groups {
+            let goes = |index: usize| candidates[index].goes();
+            let found = generation::succession(candidates, group, keep.get(), self.guard, facts.now, goes);
+            for (index, succession) in found {
+                let of = format!("`{}` in {}", candidates[index].pattern, candidates[index].entry.scope);
+                match succession {
+                    Succession::Kept(number) => {
+                        let text = if number == 1 {
+                            format!("newest generation of {of}")
+                        } else {
+                            format!("generation {number} of the {keep} newest of {of}")
+                        };
+                        candidates[index].notes.push(Reason::new(Rule::Generation, text));
+                    }
+                    Succession::Guarded(newer) => {
+                        let text = self.guarded(candidates[index].entry.size, newer);
+                        candidates[index].notes.push(Reason::new(Rule::Guarded, text));
+                    }
+                    Succession::Superseded(by) => {
+                        let newest = candidates[by[0]].entry;
+                        let since = Elapsed::between(newest.created_at, facts.now);
+                        let text = format!("superseded by `{}`, saved {since} ago (keep {keep})", newest.key);
+                        let by = by.iter().map(|index| candidates[*index].entry.id.clone()).collect();
+                        candidates[index].wants.push(Reason::new(Rule::Superseded, text));
+                        candidates[index].superseded_by = by;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the least recently used go until the rest fits.
+    fn judge_budget(
+        &self,
+        facts: &Facts,
+        candidates: &mut [Candidate<'_>],
+        budget: ByteSize,
+    ) -> BudgetOutcome {
+        let headroom = match self.headroom {
+            Headroom::Bytes(size) => size,
+            Headroom::NextSave => {
+                let left = candidates.iter().filter(|c| *c.state == ScopeState::DefaultBranch && !c.goes());
+                left.map(|candidate| candidate.entry.size).max().unwrap_or_default()
+            }
+        };
+        let target = budget::target(budget, facts.limit, headroom);
+        let before =
+            candidates.iter().filter(|c| !c.goes()).map(|c| c.entry.size.0).fold(0, u64::saturating_add);
+        let mut after = before;
+        let mut order: Vec<usize> =
+            (0..candidates.len()).filter(|index| !candidates[*index].goes()).collect();
+        order.sort_by_key(|index| eviction_place(facts, candidates[*index].entry));
+        for index in order {
+            if after <= target.0 {
+                break;
+            }
+            let candidate = &mut candidates[index];
+            let size = candidate.entry.size;
+            // Nothing is gained by an empty entry.
+            if size.0 == 0 {
+                continue;
+            }
+            let idle = Elapsed::between(candidate.last_use, facts.now);
+            let over = ByteSize(after);
+            let text = format!("least recently used ({idle} ago) while {over} were to fit in {target}");
+            candidate.wants.push(Reason::new(Rule::Budget, text));
+            if candidate.goes() {
+                after = after.saturating_sub(size.0);
+            }
+        }
+        let mut blocked: BTreeMap<Rule, Amount> = BTreeMap::new();
+        if after > target.0 {
+            for candidate in candidates.iter().filter(|c| c.entry.size.0 > 0) {
+                if let Some(hold) = candidate.holds.first() {
+                    blocked.entry(hold.rule).or_default().add(candidate.entry.size);
+                }
+            }
+        }
+        BudgetOutcome { target, headroom, before: ByteSize(before), after: ByteSize(after), blocked }
+    }
+}
+
+/// The place of an entry in the order in which least recently used ones are evicted.
+pub(super) fn eviction_place<'a>(
+    facts: &Facts,
+    entry: &'a Entry,
+) -> (DateTime<Utc>, DateTime<Utc>, &'a EntryId) {
+    (facts.last_use(entry), entry.created_at, &entry.id)
+}
+
+/// The scope in words.
+fn named(candidate: &Candidate<'_>) -> String {
+    match candidate.state {
+        ScopeState::PullRequest { number, .. } => format!("pull request {number}"),
+        _ => candidate.entry.scope.to_string(),
+    }
+}
+
+/// The entries by scope, key, version and id, each id once: of two listings of one entry the later use counts.
+pub(super) fn distinct(entries: &[Entry]) -> Vec<&Entry> {
+    let place = |e: &Entry| (e.last_used_at, e.created_at, e.size);
+    let mut by_id: BTreeMap<&EntryId, &Entry> = BTreeMap::new();
+    for entry in entries {
+        let known = by_id.entry(&entry.id).or_insert(entry);
+        let newer = place(known).cmp(&place(entry));
+        if newer.then_with(|| names(known).cmp(&names(entry))).is_lt() {
+            *known = entry;
+        }
+    }
+    let mut distinct: Vec<&Entry> = by_id.into_values().collect();
+    distinct.sort_by(|a, b| names(a).cmp(&names(b)).then_with(|| a.id.cmp(&b.id)));
+    distinct
+}
+
+fn names(entry: &Entry) -> (&Scope, &str, &str) {
+    (&entry.scope, entry.key.as_str(), entry.version.as_str())
+}
+
+fn decision(candidate: Candidate<'_>) -> Decision {
+    let goes = candidate.goes();
+    let (verdict, mut reasons, despite) = if goes {
+        (Verdict::Delete, candidate.wants, Vec::new())
+    } else {
+        let mut reasons = candidate.holds;
+        reasons.extend(candidate.notes);
+        (Verdict::Keep, reasons, candidate.wants)
+    };
+    if reasons.is_empty() {
+        reasons.push(Reason::new(Rule::NoRule, "no rule asks for its deletion"));
+    }
+    Decision {
+        entry: candidate.entry.clone(),
+        scope_state: candidate.state.clone(),
+        pattern: candidate.pattern,
+        verdict,
+        reasons,
+        despite,
+        superseded_by: if goes { candidate.superseded_by } else { Vec::new() },
+    }
+}

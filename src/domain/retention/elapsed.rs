@@ -1,0 +1,59 @@
+//! Time that has passed, measured without surprises and shown as people say it: `3 d 1 h`.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// A span that has passed, shown with its two largest units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Elapsed(pub Duration);
+
+impl Elapsed {
+    /// The time from `then` to `now`; nothing where a clock that runs ahead puts `then` in the future.
+    pub fn between(then: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Elapsed((now - then).to_std().unwrap_or(Duration::ZERO))
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+        let first = units.iter().position(|(_, length)| seconds >= *length).unwrap_or(units.len() - 1);
+        let (unit, length) = units[first];
+        write!(f, "{} {unit}", seconds / length)?;
+        match units.get(first + 1) {
+            Some((next, shorter)) if seconds % length / shorter > 0 => {
+                write!(f, " {} {next}", seconds % length / shorter)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_largest_units_are_shown() {
+        let check = |seconds, shown: &str| {
+            assert_eq!(Elapsed(Duration::from_secs(seconds)).to_string(), shown);
+        };
+        check(0, "0 s");
+        check(59, "59 s");
+        check(90, "1 min 30 s");
+        check(3_600, "1 h");
+        check(3 * 86_400 + 3_600, "3 d 1 h");
+        check(3 * 86_400 + 59, "3 d");
+        check(400 * 86_400, "400 d");
+    }
+
+    #[test]
+    fn the_future_is_now() {
+        let now = DateTime::from_timestamp(1_000, 0).expect("a time");
+        let later = DateTime::from_timestamp(2_000, 0).expect("a time");
+        assert_eq!(Elapsed::between(later, now), Elapsed(Duration::ZERO));
+    }
+}

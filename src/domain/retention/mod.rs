@@ -1,0 +1,32 @@
+//! What to keep and what to delete: policy + facts → a [`Plan`] with a reason for every entry.
+//!
+//! [`Policy::plan`] is the whole engine. It reads [`Facts`] that an adapter collected (entries, states of
+//! pull requests and refs, leases, the time) and decides; it touches nothing. A dry run shows the plan, a
+//! real run carries out the very same value. `docs/design/retention.md` tells the rules and their order.
+//!
+//! Read [`policy`] and [`facts`] for what goes in, [`plan`] and [`stale`] for what comes out, [`pattern`]
+//! for what counts as a generation of the same thing, and [`usage`] for reports without a policy.
+
+pub mod elapsed;
+pub mod pattern;
+
+pub mod facts;
+pub mod policy;
+
+pub mod budget;
+mod decide;
+mod generation;
+pub mod plan;
+pub mod stale;
+
+pub mod usage;
+
+pub use elapsed::Elapsed;
+pub use facts::{Facts, PullRequestState, RefState, ScopeState};
+pub use pattern::{DeclaredPattern, Pattern};
+pub use plan::{Decision, Plan, Reason, Rule, Verdict};
+pub use policy::{Guard, Headroom, Policy, Protect};
+pub use stale::Stale;
+
+#[cfg(test)]
+mod tests;

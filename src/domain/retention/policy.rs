@@ -1,0 +1,208 @@
+//! What a repository wants kept and deleted.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::pattern::DeclaredPattern;
+use crate::domain::key::Key;
+use crate::domain::scope::Scope;
+use crate::domain::unit::{ByteSize, Span};
+
+/// The rules of deletion. A rule that is `None` is off; all that are on work together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Entries of pull requests that have been closed for at least this long go.
+    pub closed_pull_requests: Option<Span>,
+    /// Entries of branches, tags and merge-queue refs that have been deleted for at least this long go.
+    pub deleted_refs: Option<Span>,
+    /// Per ref, version and key pattern only so many newest generations stay.
+    pub superseded: Option<NonZeroUsize>,
+    /// Entries that nobody has used for this long go.
+    pub unused_for: Option<Span>,
+    /// Entries that were saved at least this long ago go.
+    pub older_than: Option<Span>,
+    /// The least recently used go until the rest is no larger than this.
+    pub budget: Option<ByteSize>,
+    /// Room that the budget leaves for the next save.
+    pub headroom: Headroom,
+    /// Keys and refs that are never deleted.
+    pub protect: Protect,
+    /// How long a use by the default branch or an open pull request keeps an entry live.
+    pub recent: Span,
+    /// When the newest generation on the default branch has not been used for this long, its pattern counts as
+    /// abandoned (the cache was renamed) and is subject to the rules like any other; never if `None`.
+    pub abandoned_after: Option<Span>,
+    /// When a newer generation is too small to replace an older one.
+    pub guard: Guard,
+    /// The keys of the configuration, which say better than a guess what a generation is.
+    pub patterns: Vec<DeclaredPattern>,
+    /// Only entries of this pull request may go, whatever else a rule says.
+    pub only_pull_request: Option<u64>,
+}
+
+/// Room that is left free for the next save, below the store's limit (or below the budget where no limit is known).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Headroom {
+    /// As much as the largest entry of the default branch that the other rules leave: the next run saves such
+    /// a one again.
+    #[default]
+    NextSave,
+    /// So many bytes.
+    Bytes(ByteSize),
+}
+
+/// When a newer generation is too small to replace an older one: a broken build saves little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Percent of the older generation's size that the newer one must have.
+    pub percent: u8,
+    /// How long after its last use an older generation is guarded; later the small size is taken as meant.
+    pub lasts: Span,
+}
+
+impl Default for Guard {
+    /// Half the size, for 7 days: caches grow and shrink by less than half between builds, and a week is what
+    /// GitHub grants to an entry without use.
+    fn default() -> Self {
+        Guard { percent: 50, lasts: days(7) }
+    }
+}
+
+impl Guard {
+    /// Whether a newer generation of `newer` bytes may replace an older one of `older` bytes.
+    pub(super) fn replaces(self, newer: ByteSize, older: ByteSize) -> bool {
+        u128::from(newer.0) * 100 >= u128::from(older.0) * u128::from(self.percent)
+    }
+}
+
+impl Default for Policy {
+    /// Every rule off; use counts as recent for one day, the rhythm of a nightly sweep.
+    fn default() -> Self {
+        Policy {
+            closed_pull_requests: None,
+            deleted_refs: None,
+            superseded: None,
+            unused_for: None,
+            older_than: None,
+            budget: None,
+            headroom: Headroom::default(),
+            protect: Protect::default(),
+            recent: days(1),
+            abandoned_after: None,
+            guard: Guard::default(),
+            patterns: Vec::new(),
+            only_pull_request: None,
+        }
+    }
+}
+
+const fn days(count: u64) -> Span {
+    Span(Duration::from_secs(count * 86_400))
+}
+
+/// Globs over keys, and over refs where they start with `refs/`. `*` also matches `/`.
+#[derive(Clone, Default)]
+pub struct Protect {
+    globs: Vec<String>,
+    set: GlobSet,
+}
+
+/// A glob that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{glob}` is not a glob: {why}")]
+pub struct ProtectError {
+    /// The glob.
+    pub glob: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Protect {
+    /// Reads globs, in the order of their importance for messages.
+    pub fn new<G: AsRef<str>>(globs: impl IntoIterator<Item = G>) -> Result<Self, ProtectError> {
+        let mut set = GlobSetBuilder::new();
+        let mut sources = Vec::new();
+        for glob in globs {
+            let glob = glob.as_ref();
+            let refuse = |error: &globset::Error| ProtectError {
+                glob: glob.to_owned(),
+                why: error.kind().to_string(),
+            };
+            if glob.is_empty() {
+                return Err(ProtectError { glob: String::new(), why: "it is empty".to_owned() });
+            }
+            set.add(GlobBuilder::new(glob).backslash_escape(true).build().map_err(|e| refuse(&e))?);
+            sources.push(glob.to_owned());
+        }
+        let set = set
+            .build()
+            .map_err(|error| ProtectError { glob: sources.join(" "), why: error.kind().to_string() })?;
+        Ok(Protect { globs: sources, set })
+    }
+
+    /// The globs as they were written.
+    pub fn globs(&self) -> &[String] {
+        &self.globs
+    }
+
+    /// The first glob that protects an entry of this key in this scope.
+    pub fn matching(&self, key: &Key, scope: &Scope) -> Option<&str> {
+        if self.globs.is_empty() {
+            return None;
+        }
+        let of_key = self.set.matches(key.as_str()).into_iter().min();
+        let mut of_scope = self.set.matches(scope.as_str()).into_iter();
+        let of_scope = of_scope.find(|index| self.globs[*index].starts_with("refs/"));
+        [of_key, of_scope].into_iter().flatten().min().map(|index| self.globs[index].as_str())
+    }
+}
+
+impl PartialEq for Protect {
+    fn eq(&self, other: &Self) -> bool {
+        self.globs == other.globs
+    }
+}
+
+impl fmt::Debug for Protect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Protect").field(&self.globs).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_keys_and_those_of_refs_match_refs() {
+        let protect = Protect::new(["externaldata-*", "refs/tags/*", "a/*"]).expect("globs");
+        let check = |key: &str, scope: &str, glob| {
+            let (key, scope) = (Key::new(key).expect(key), Scope::new(scope).expect(scope));
+            assert_eq!(protect.matching(&key, &scope), glob, "{key} {scope}");
+        };
+        check("externaldata-v1-x", "main", Some("externaldata-*"));
+        check("my-externaldata-v1", "main", None);
+        check("ccache", "refs/tags/v1", Some("refs/tags/*"));
+        check("a/b/c", "main", Some("a/*"));
+        check("ccache", "a/x", None);
+    }
+
+    #[test]
+    fn what_is_no_glob_is_refused() {
+        for glob in ["", "[", "{a"] {
+            assert!(Protect::new([glob]).is_err(), "{glob}");
+        }
+    }
+
+    #[test]
+    fn half_the_size_replaces_and_less_does_not() {
+        let guard = Guard::default();
+        assert!(guard.replaces(ByteSize(50), ByteSize(100)));
+        assert!(!guard.replaces(ByteSize(49), ByteSize(100)));
+        assert!(guard.replaces(ByteSize(u64::MAX), ByteSize(u64::MAX)));
+        assert!(guard.replaces(ByteSize(0), ByteSize(0)));
+    }
+}

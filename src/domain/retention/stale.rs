@@ -1,0 +1,148 @@
+//! Whether a plan still holds: between planning and applying, pull requests reopen and entries get used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::facts::{Facts, PullRequestState, RefState, ScopeState};
+use super::plan::{Decision, Plan, Rule};
+use crate::domain::entry::{Entry, EntryId};
+
+/// What has changed since a plan was made, so that it must be made again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stale {
+    /// The facts do not list every entry.
+    #[error("the entries cannot be listed completely, so the plan cannot be checked")]
+    IncompleteListing,
+    /// The facts are older than the plan.
+    #[error("the plan was made at {planned}, after these facts")]
+    FromTheFuture {
+        /// When the plan was made.
+        planned: DateTime<Utc>,
+    },
+    /// The id now stands for something else.
+    #[error("entry {id} is not the one that was planned for")]
+    Replaced {
+        /// The entry.
+        id: EntryId,
+    },
+    /// It was used after the plan was made.
+    #[error("entry {id} was used at {at}, after the plan was made")]
+    Used {
+        /// The entry.
+        id: EntryId,
+        /// Its last use.
+        at: DateTime<Utc>,
+    },
+    /// It is being read.
+    #[error("entry {id} is being read")]
+    Leased {
+        /// The entry.
+        id: EntryId,
+    },
+    /// Somebody needs its key.
+    #[error("entry {id} has a key that is in use now")]
+    KeyInUse {
+        /// The entry.
+        id: EntryId,
+    },
+    /// The pull request or ref has changed.
+    #[error("entry {id} was planned for as of `{before}`; now it is `{after}`")]
+    ScopeChanged {
+        /// The entry.
+        id: EntryId,
+        /// The state in the plan.
+        before: Box<ScopeState>,
+        /// The state now.
+        after: Box<ScopeState>,
+    },
+    /// What supersedes it has vanished.
+    #[error("entry {id} was superseded by {by}, which is gone")]
+    NoLongerSuperseded {
+        /// The entry.
+        id: EntryId,
+        /// The newer generation.
+        by: EntryId,
+    },
+}
+
+impl Plan {
+    /// The first thing that makes this plan unfit for these facts. Entries that have vanished meanwhile, new
+    /// ones, and changes to what is kept do not.
+    pub fn is_stale(&self, facts: &Facts) -> Option<Stale> {
+        self.stale_entries(facts).into_iter().next()
+    }
+
+    /// Everything that makes this plan unfit for these facts, in the order of the plan.
+    pub fn stale_entries(&self, facts: &Facts) -> Vec<Stale> {
+        if !facts.listing_complete {
+            return vec![Stale::IncompleteListing];
+        }
+        if facts.now < self.now {
+            return vec![Stale::FromTheFuture { planned: self.now }];
+        }
+        let mut present: BTreeMap<&EntryId, &Entry> = BTreeMap::new();
+        for entry in &facts.entries {
+            // Listed twice: the later use counts.
+            let known = present.entry(&entry.id).or_insert(entry);
+            if known.last_used_at < entry.last_used_at {
+                *known = entry;
+            }
+        }
+        let going: BTreeSet<&EntryId> = self.deletions().map(|decision| &decision.entry.id).collect();
+        self.deletions().filter_map(|decision| changed(decision, &going, &present, facts)).collect()
+    }
+}
+
+fn changed(
+    decision: &Decision,
+    going: &BTreeSet<&EntryId>,
+    present: &BTreeMap<&EntryId, &Entry>,
+    facts: &Facts,
+) -> Option<Stale> {
+    let planned = &decision.entry;
+    let id = || planned.id.clone();
+    let entry = present.get(&planned.id)?;
+    let identity = |e: &Entry| (e.scope.clone(), e.key.clone(), e.version.clone(), e.created_at, e.size);
+    if identity(entry) != identity(planned) {
+        return Some(Stale::Replaced { id: id() });
+    }
+    if let Some(at) = entry.last_used_at.filter(|at| planned.last_used_at.is_none_or(|before| *at > before)) {
+        return Some(Stale::Used { id: id(), at });
+    }
+    if facts.leases.contains(&planned.id) {
+        return Some(Stale::Leased { id: id() });
+    }
+    if facts.keys_in_use.get(&planned.key).is_some_and(|scopes| scopes.contains(&planned.scope)) {
+        return Some(Stale::KeyInUse { id: id() });
+    }
+    let after = facts.scope_state(&planned.scope);
+    if !same(&decision.scope_state, &after) {
+        let before = Box::new(decision.scope_state.clone());
+        return Some(Stale::ScopeChanged { id: id(), before, after: Box::new(after) });
+    }
+    // Where another rule deletes it as well, it goes with or without a newer generation; and a plan that was
+    // carried out by half, newer generations over budget included, can be carried on.
+    if decision.reasons.iter().all(|reason| reason.rule == Rule::Superseded) {
+        let gone = decision.superseded_by.iter().find(|by| !present.contains_key(by) && !going.contains(by));
+        return gone.map(|by| Stale::NoLongerSuperseded { id: id(), by: by.clone() });
+    }
+    None
+}
+
+/// Whether two states of a scope mean the same. When a ref was deleted may become known later; a pull
+/// request that was reopened and closed again starts its grace anew.
+fn same(before: &ScopeState, after: &ScopeState) -> bool {
+    use {PullRequestState as P, RefState as R, ScopeState as S};
+    match (before, after) {
+        (S::DefaultBranch, S::DefaultBranch) => true,
+        (
+            S::PullRequest { state: P::Closed { at }, .. },
+            S::PullRequest { state: P::Closed { at: now }, .. },
+        ) => at == now,
+        (S::Ref(R::DeletedOrAbsent { since }), S::Ref(R::DeletedOrAbsent { since: now })) => {
+            since.is_none() || now.is_none() || since == now
+        }
+        _ => before == after,
+    }
+}

@@ -1,0 +1,56 @@
+//! A store that could not be opened: it says why, whatever it is asked.
+
+use async_trait::async_trait;
+
+use super::contract::{Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store};
+use super::error::{StoreError, StoreErrorKind};
+use crate::domain::entry::{Entry, EntryId, LookupRequest};
+
+/// Stands for a store that could not be opened, so that a job goes on without its caches.
+pub struct Unusable {
+    location: String,
+    kind: StoreErrorKind,
+    message: String,
+}
+
+impl Unusable {
+    /// Keeps the reason.
+    pub fn new(location: String, error: &StoreError) -> Self {
+        Unusable { location, kind: error.kind(), message: error.message().to_owned() }
+    }
+
+    fn error<T>(&self) -> Result<T, StoreError> {
+        Err(StoreError::new(self.kind, self.message.clone()))
+    }
+}
+
+#[async_trait]
+impl Store for Unusable {
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    async fn lookup(&self, _request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
+        self.error()
+    }
+
+    async fn read(&self, _entry: &Entry) -> Result<EntryStream, StoreError> {
+        self.error()
+    }
+
+    async fn create(&self, _new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
+        self.error()
+    }
+
+    async fn list(&self, _filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
+        self.error()
+    }
+
+    async fn delete(&self, _id: &EntryId) -> Result<Deletion, StoreError> {
+        self.error()
+    }
+
+    async fn recover(&self) -> Result<Recovered, StoreError> {
+        self.error()
+    }
+}

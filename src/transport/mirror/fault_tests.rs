@@ -1,0 +1,258 @@
+//! Many objects from mirrors of which only few are well.
+#![expect(clippy::disallowed_methods, reason = "keeps what is fetched, and looks at what is left")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::domain::digest::Sha256Digest;
+use crate::domain::event::{Meter, Phase};
+use crate::transport::client::{Client, Timeouts};
+use crate::transport::fault_server::{Fault, FaultServer, Resource};
+use crate::transport::mirror::health::BreakerPolicy;
+use crate::transport::retry::{Clock, RetryPolicy};
+
+struct Bench {
+    runtime: Runtime,
+    client: Client,
+    settings: MirrorSettings,
+    temp: tempfile::TempDir,
+    cancel: CancellationToken,
+    taken: Arc<Mutex<BTreeSet<ObjectId>>>,
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn bench() -> Bench {
+    let timeouts = Timeouts {
+        connect: 300 * MILLISECOND,
+        idle: 1_500 * MILLISECOND,
+        least_speed: 100,
+        speed_window: 500 * MILLISECOND,
+    };
+    let retry = RetryPolicy { first_wait: 10 * MILLISECOND, attempts: 2, ..RetryPolicy::default() };
+    let breaker = BreakerPolicy {
+        first_pause: 50 * MILLISECOND,
+        longest_pause: 100 * MILLISECOND,
+        longest_requested_wait: Duration::from_secs(2),
+        ..BreakerPolicy::default()
+    };
+    let settings = MirrorSettings {
+        retry,
+        resume: retry,
+        breaker,
+        hedge_after: 200 * MILLISECOND,
+        largest_object: 1 << 20,
+        object_deadline: Duration::from_secs(10),
+        ..MirrorSettings::default()
+    };
+    Bench {
+        runtime: Runtime::new().expect("a runtime"),
+        client: Client::new(timeouts).expect("a client"),
+        settings,
+        temp: tempfile::tempdir().expect("a temp directory"),
+        cancel: CancellationToken::new(),
+        taken: Arc::default(),
+    }
+}
+
+impl Bench {
+    fn fetch(&self, mirrors: &[String], objects: &[Object]) -> FetchReport {
+        let taken = Arc::clone(&self.taken);
+        let accept = move |object: &ObjectId, path: &Path| {
+            let bytes = std::fs::read(path).map_err(|error| Refusal::Local(error.to_string()))?;
+            if Sha256Digest::of(&bytes).to_string() != object.hash() {
+                return Err(Refusal::WrongContent("another hash".to_owned()));
+            }
+            assert!(taken.lock().expect("no panic").insert(object.clone()), "taken twice");
+            Ok(())
+        };
+        self.fetch_with(mirrors, objects, Arc::new(accept))
+    }
+
+    fn fetch_with(&self, mirrors: &[String], objects: &[Object], accept: Arc<Accept>) -> FetchReport {
+        let parse = |text: &String| Mirror::parse(text, self.temp.path()).expect("a mirror");
+        let mirrors: Vec<_> = mirrors.iter().map(parse).collect();
+        let meter = Meter::new("c", Phase::Seed);
+        let job = MirrorFetch {
+            client: &self.client,
+            mirrors: &mirrors,
+            settings: &self.settings,
+            temp: self.temp.path(),
+            accept,
+            clock: Clock::starting_at(DateTime::UNIX_EPOCH),
+            cancel: &self.cancel,
+            meter: &meter,
+        };
+        let wanted = objects.iter().map(|object| object.id.clone()).collect();
+        let report = self.runtime.block_on(job.run(wanted));
+        assert_eq!(meter.items(), report.fetched.len() as u64);
+        assert_eq!(std::fs::read_dir(self.temp.path()).expect("readable").count(), 0, "files were left");
+        report
+    }
+}
+
+struct Object {
+    id: ObjectId,
+    bytes: Vec<u8>,
+}
+
+/// Objects of many sizes, the first of them empty.
+fn objects(count: usize) -> Vec<Object> {
+    let object = |number: usize| {
+        let bytes = vec![u8::try_from(number % 256).expect("a byte"); number * number];
+        let id = ObjectId::new(Algorithm::Sha256, &Sha256Digest::of(&bytes).to_string()).expect("a hash");
+        Object { id, bytes }
+    };
+    (0..count).map(object).collect()
+}
+
+/// A server that treats every object alike.
+fn server(objects: &[Object], resource: impl Fn(&Object) -> Resource) -> (FaultServer, String) {
+    let server = FaultServer::start();
+    for object in objects {
+        server.put(&format!("/SHA256/{}", object.id.hash()), resource(object));
+    }
+    let url = server.url("/{ALGO}/{hash}?sig=hush");
+    (server, url)
+}
+
+fn well(object: &Object) -> Resource {
+    Resource::new(object.bytes.clone(), [])
+}
+
+fn always(fault: Fault) -> impl Fn(&Object) -> Resource {
+    move |object| Resource::always(object.bytes.clone(), fault.clone())
+}
+
+fn dead() -> String {
+    let url = FaultServer::start().url("/{hash}");
+    std::thread::sleep(50 * MILLISECOND);
+    url
+}
+
+#[test]
+fn every_object_arrives_although_most_mirrors_are_broken() {
+    let bench = bench();
+    let objects = objects(120);
+    let (stalling, stalling_url) = server(&objects, always(Fault::StallAt(0)));
+    let wait = Fault::Status(429, vec![("Retry-After", "1".to_owned())]);
+    let (limited, limited_url) = server(&objects, always(wait));
+    let (html, html_url) = server(&objects, |_| Resource::new("<html>", []));
+    let (cut, cut_url) = server(&objects, always(Fault::CloseAt(5)));
+    let (wrong, wrong_url) = server(&objects, |object| Resource::new(vec![1; object.bytes.len()], []));
+    let (failing, failing_url) = server(&objects, always(Fault::Status(500, vec![])));
+    let (_good, good_url) = server(&objects, well);
+    let urls = [dead(), stalling_url, limited_url, html_url, cut_url, wrong_url, failing_url, good_url];
+    let begun = Instant::now();
+    let report = bench.fetch(&urls, &objects);
+    assert_eq!((report.lacking, report.stopped), (vec![], None));
+    assert_eq!(bench.taken.lock().expect("no panic").len(), 120);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let requests = report.mirrors.iter().map(|mirror| mirror.requests);
+    for (mirror, requests) in report.mirrors.iter().zip(requests).take(7) {
+        // At most six until it is given up, and what was in flight when it opened.
+        assert!(requests <= 20, "{mirror:?}");
+        assert!(!mirror.mirror.contains("hush"));
+    }
+    for server in [stalling, limited, html, cut, wrong, failing] {
+        assert!(server.requests().len() <= 60, "{}", server.requests().len());
+    }
+}
+
+#[test]
+fn an_object_that_only_one_flaky_mirror_has_is_found() {
+    let bench = bench();
+    let objects = objects(20);
+    let (without, without_url) = server(&[], well);
+    let faults = |object: &Object| {
+        let wait = Fault::Status(429, vec![("Retry-After", "0".to_owned())]);
+        Resource::new(object.bytes.clone(), [Fault::ResetAt(0), wait])
+    };
+    let (_flaky, flaky_url) = server(&objects[19..], faults);
+    let report = bench.fetch(&[without_url, flaky_url], &objects[19..]);
+    assert_eq!((report.lacking, report.fetched.len()), (vec![], 1));
+    assert_eq!(report.fetched[0].mirror, 1);
+    assert_eq!(without.requests().len(), 1);
+}
+
+#[test]
+fn what_no_mirror_gives_is_listed_with_every_reason() {
+    let bench = bench();
+    let objects = objects(3);
+    let (_without, without_url) = server(&[], well);
+    let (_wrong, wrong_url) = server(&objects, |_| Resource::new("<html>", []));
+    let (_large, large_url) = server(&objects, |_| Resource::new(vec![0; 2 << 20], []));
+    let (_closed, closed_url) = server(&objects, always(Fault::Status(403, vec![])));
+    let report = bench.fetch(&[without_url, wrong_url, large_url, closed_url], &objects[2..]);
+    let expect = [
+        "not found",
+        "another hash",
+        "not a usable answer: larger than 1048576 bytes",
+        "the server refuses access (HTTP 403)",
+    ];
+    assert_eq!(report.lacking.len(), 1);
+    assert_eq!(report.lacking[0].reasons, expect);
+    let report = bench.fetch(&[], &objects);
+    assert_eq!((report.lacking.len(), report.stopped), (3, None));
+}
+
+#[test]
+fn a_mirror_that_stalls_in_the_middle_gets_a_rival() {
+    let bench = bench();
+    let objects = objects(40);
+    let (_stalling, stalling_url) = server(&objects, always(Fault::StallAt(1_000)));
+    let (_good, good_url) = server(&objects, well);
+    let begun = Instant::now();
+    let report = bench.fetch(&[stalling_url, good_url], &objects[39..]);
+    assert_eq!(report.fetched.len(), 1);
+    assert!(begun.elapsed() < bench.client.timeouts().idle, "it was not waited for");
+}
+
+#[test]
+fn folders_are_mirrors_too() {
+    let bench = bench();
+    let objects = objects(5);
+    let folder = tempfile::tempdir().expect("a temp directory");
+    for object in &objects[..4] {
+        std::fs::write(folder.path().join(object.id.hash()), &object.bytes).expect("written");
+    }
+    let url = format!("file://{}/{{hash}}", folder.path().display());
+    let report = bench.fetch(&[url], &objects);
+    assert_eq!((report.fetched.len(), report.lacking.len()), (4, 1));
+    assert_eq!(report.lacking[0].reasons, ["not found"]);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_ends_it_with_its_reason() {
+    let bench = bench();
+    let objects = objects(50);
+    let (good, good_url) = server(&objects, well);
+    let accept = |_: &ObjectId, _: &Path| Err(Refusal::Local("disk full".to_owned()));
+    let report = bench.fetch_with(&[good_url], &objects, Arc::new(accept));
+    let reason = report.stopped.expect("it stopped").to_string();
+    assert!(reason.ends_with(": disk full"), "{reason}");
+    assert!(good.requests().len() < 50, "it went on");
+}
+
+#[test]
+fn it_can_be_interrupted() {
+    let bench = bench();
+    let objects = objects(50);
+    let (_stalling, url) = server(&objects, always(Fault::StallAt(1)));
+    let cancel = bench.cancel.clone();
+    let begun = Instant::now();
+    std::thread::spawn(move || {
+        std::thread::sleep(100 * MILLISECOND);
+        cancel.cancel();
+    });
+    let report = bench.fetch(&[url], &objects);
+    assert_eq!(report.stopped, Some(Stop::Cancelled));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}

@@ -1,0 +1,389 @@
+//! Many objects from many mirrors: which mirror is asked for which object, and when another one is asked too.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tempfile::TempPath;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Mirror;
+use super::attempt::{Attempt, AttemptError};
+use super::health::{Availability, BreakerPolicy, Ending, Health};
+use super::report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
+use crate::domain::digest::ObjectId;
+use crate::domain::event::Meter;
+use crate::transport::client::Client;
+use crate::transport::error::Cause;
+use crate::transport::fetch::FetchOptions;
+use crate::transport::retry::{Clock, RetryPolicy};
+
+/// How objects are fetched.
+#[derive(Debug, Clone)]
+pub struct MirrorSettings {
+    /// Objects that are fetched at once.
+    pub workers: usize,
+    /// How often one mirror is asked for one object, and how soon again.
+    pub retry: RetryPolicy,
+    /// How dropped connections are resumed.
+    pub resume: RetryPolicy,
+    /// When a mirror is left alone.
+    pub breaker: BreakerPolicy,
+    /// A mirror that has sent nothing for so long gets a rival for this object; one that is sending gets it
+    /// when no other object is left to begin.
+    pub hedge_after: Duration,
+    /// Mirrors that are asked for one object at once.
+    pub rivals: usize,
+    /// How long one object may take, over all mirrors and waits.
+    pub object_deadline: Duration,
+    /// Larger objects are refused.
+    pub largest_object: u64,
+}
+
+impl Default for MirrorSettings {
+    /// 16 objects at once, two tries a mirror, a rival after 3 seconds, 15 minutes and 64 GiB an object.
+    fn default() -> Self {
+        MirrorSettings {
+            workers: 16,
+            retry: RetryPolicy { attempts: 2, ..RetryPolicy::default() },
+            resume: RetryPolicy {
+                attempts: 3,
+                first_wait: Duration::from_millis(300),
+                ..RetryPolicy::default()
+            },
+            breaker: BreakerPolicy::default(),
+            hedge_after: Duration::from_secs(3),
+            rivals: 3,
+            object_deadline: Duration::from_secs(15 * 60),
+            largest_object: 64 << 30,
+        }
+    }
+}
+
+/// A fetch of many objects, and all that it works with.
+#[derive(Clone)]
+pub struct MirrorFetch<'a> {
+    /// Makes the requests.
+    pub client: &'a Client,
+    /// Who is asked; an earlier one first where nothing else decides.
+    pub mirrors: &'a [Mirror],
+    /// How they are asked.
+    pub settings: &'a MirrorSettings,
+    /// A folder of the caller, where files lie until they are taken; each has a name of its own.
+    pub temp: &'a Path,
+    /// Verifies and takes.
+    pub accept: Arc<Accept>,
+    /// What time it is, for `Retry-After` dates.
+    pub clock: Clock,
+    /// Ends it.
+    pub cancel: &'a CancellationToken,
+    /// Turned by bytes that arrive and by objects that are taken.
+    pub meter: &'a Meter,
+}
+
+impl MirrorFetch<'_> {
+    /// Fetches these objects. It must run on a runtime with time and I/O.
+    pub async fn run(&self, objects: Vec<ObjectId>) -> FetchReport {
+        let crew = Crew {
+            job: self,
+            // One local failure ends it for all.
+            cancel: self.cancel.child_token(),
+            health: Mutex::new(vec![Health::new(self.settings.breaker); self.mirrors.len()]),
+            changed: Notify::new(),
+            waiting: AtomicUsize::new(objects.len()),
+        };
+        let mut report = FetchReport { fetched: vec![], lacking: vec![], mirrors: vec![], stopped: None };
+        let work = futures::stream::iter(objects).map(|object| crew.fetch(object));
+        let mut results = std::pin::pin!(work.buffer_unordered(self.settings.workers.max(1)));
+        while let Some(result) = results.next().await {
+            match result {
+                Ok(Ok(fetched)) => report.fetched.push(fetched),
+                Ok(Err(lacking)) => report.lacking.push(lacking),
+                Err(stop) => {
+                    crew.cancel.cancel();
+                    // The first reason is the true one; the others were cancelled by it.
+                    report.stopped.get_or_insert(stop);
+                }
+            }
+        }
+        let health = crew.health();
+        let judged = self.mirrors.iter().zip(health.iter());
+        report.mirrors = judged.map(|(mirror, health)| MirrorReport::of(mirror, health)).collect();
+        report
+    }
+}
+
+struct Crew<'a> {
+    job: &'a MirrorFetch<'a>,
+    cancel: CancellationToken,
+    health: Mutex<Vec<Health>>,
+    changed: Notify,
+    waiting: AtomicUsize,
+}
+
+/// What one object has gone through at one mirror.
+#[derive(Debug, Clone, Default)]
+struct Trace {
+    failures: u32,
+    not_before: Option<Instant>,
+    running: bool,
+    received: Arc<AtomicU64>,
+    exhausted: bool,
+    reason: Option<String>,
+}
+
+enum Choice {
+    Ask(usize),
+    Wait(Option<Instant>),
+    Nobody,
+}
+
+impl Crew<'_> {
+    fn health(&self) -> MutexGuard<'_, Vec<Health>> {
+        // Health is whole after every step, also where a panic came between two.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch(&self, object: ObjectId) -> Result<Result<Fetched, Lacking>, Stop> {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let deadline = Instant::now() + self.job.settings.object_deadline;
+        let mut traces = vec![Trace::default(); self.job.mirrors.len()];
+        let mut running = FuturesUnordered::new();
+        let mut rival_at: Option<Instant> = None;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let mut wake = None;
+            let mut rival = rival_at.is_some_and(|at| at <= now) && running.len() < self.job.settings.rivals;
+            if rival && self.waiting.load(Ordering::Relaxed) > 0 && is_sending(&traces) {
+                rival_at = Some(now + self.job.settings.hedge_after);
+                rival = false;
+            }
+            if now < deadline && (running.is_empty() || rival) {
+                match self.choose(&traces, now) {
+                    Choice::Ask(mirror) => {
+                        traces[mirror].running = true;
+                        traces[mirror].received = Arc::default();
+                        rival_at = Some(now + self.job.settings.hedge_after);
+                        let received = Arc::clone(&traces[mirror].received);
+                        running.push(self.ask(mirror, object.clone(), received, deadline));
+                        continue;
+                    }
+                    Choice::Wait(until) => wake = until,
+                    Choice::Nobody if running.is_empty() => return Ok(Err(lacking(object, traces))),
+                    Choice::Nobody => {}
+                }
+            } else if now >= deadline && running.is_empty() {
+                return Ok(Err(lacking(object, traces)));
+            }
+            let timer = [wake, rival_at.filter(|at| *at > now)].into_iter().flatten().min();
+            let timer = timer.unwrap_or(deadline).min(deadline.max(now + Duration::from_millis(1)));
+            let (mirror, ended) = tokio::select! {
+                Some(ended) = running.next() => ended,
+                () = tokio::time::sleep_until(timer.into()) => continue,
+                () = changed => continue,
+                () = self.cancel.cancelled() => return Err(Stop::Cancelled),
+            };
+            traces[mirror].running = false;
+            if running.is_empty() {
+                rival_at = None;
+            }
+            if let Some(bytes) = self.conclude(mirror, &object, ended, &mut traces[mirror]).await? {
+                self.job.meter.add_items(1);
+                return Ok(Ok(Fetched { object, mirror, bytes }));
+            }
+        }
+    }
+
+    /// The cheapest mirror that may be asked now.
+    fn choose(&self, traces: &[Trace], now: Instant) -> Choice {
+        let health = self.health();
+        let mut best: Option<(usize, f64)> = None;
+        let mut wait: Option<Option<Instant>> = None;
+        let mut wait_for = |until: Option<Instant>| {
+            wait = Some(match (wait, until) {
+                (Some(Some(known)), Some(until)) => Some(known.min(until)),
+                (Some(known), None) => known,
+                (_, until) => until,
+            });
+        };
+        for (index, trace) in
+            traces.iter().enumerate().filter(|(_, trace)| !trace.exhausted && !trace.running)
+        {
+            if let Some(until) = trace.not_before.filter(|time| *time > now) {
+                wait_for(Some(until));
+                continue;
+            }
+            match health[index].availability(now) {
+                Availability::Ready => {
+                    let cost = health[index].cost();
+                    if best.is_none_or(|(_, least)| cost < least) {
+                        best = Some((index, cost));
+                    }
+                }
+                Availability::Busy => wait_for(None),
+                Availability::Until(until) => wait_for(Some(until)),
+                Availability::GivenUp => {}
+            }
+        }
+        match (best, wait) {
+            (Some((mirror, _)), _) => Choice::Ask(mirror),
+            (None, Some(until)) => Choice::Wait(until),
+            (None, None) => Choice::Nobody,
+        }
+    }
+
+    async fn ask(
+        &self,
+        mirror: usize,
+        object: ObjectId,
+        received: Arc<AtomicU64>,
+        deadline: Instant,
+    ) -> (usize, Ended<'_>) {
+        let request = Request::begin(self, mirror, received);
+        let source = match self.job.mirrors[mirror].source(&object) {
+            Ok(source) => source,
+            Err(error) => return (mirror, Ended { request, result: Err(Failure::Never(error.to_string())) }),
+        };
+        let attempt = Attempt {
+            client: self.job.client,
+            options: FetchOptions {
+                retry: RetryPolicy::never(),
+                deadline: Some(deadline),
+                clock: self.job.clock,
+                digest_is_checked: true,
+                cancel: self.cancel.clone(),
+            },
+            resume: self.job.settings.resume,
+            largest: self.job.settings.largest_object,
+            temp: self.job.temp,
+            meter: self.job.meter,
+            received: &request.received,
+        };
+        let result = attempt.run(&source).await.map_err(|error| match error {
+            AttemptError::Mirror(error) => Failure::Mirror(error.cause),
+            AttemptError::Local(error) => Failure::Local(error.to_string()),
+        });
+        (mirror, Ended { request, result })
+    }
+
+    /// Takes the file, or notes why there is none. The size of a file that was taken comes back.
+    async fn conclude(
+        &self,
+        mirror: usize,
+        object: &ObjectId,
+        ended: Ended<'_>,
+        trace: &mut Trace,
+    ) -> Result<Option<u64>, Stop> {
+        let Ended { mut request, result } = ended;
+        let (ending, reason) = match result {
+            Ok((path, bytes)) => match self.accept(object, path).await {
+                Ok(()) => {
+                    request.ending = Some(Ending::Delivered);
+                    return Ok(Some(bytes));
+                }
+                Err(Refusal::Local(reason)) => {
+                    return Err(Stop::Local { path: self.job.temp.to_owned(), reason });
+                }
+                Err(Refusal::WrongContent(reason)) => {
+                    trace.exhausted = true;
+                    (Ending::Failed, reason)
+                }
+            },
+            Err(Failure::Local(reason)) => {
+                return Err(Stop::Local { path: self.job.temp.to_owned(), reason });
+            }
+            Err(Failure::Never(reason)) => {
+                trace.exhausted = true;
+                (Ending::Missing, reason)
+            }
+            Err(Failure::Mirror(Cause::Cancelled)) => return Err(Stop::Cancelled),
+            Err(Failure::Mirror(cause)) => {
+                let reason = cause.to_string();
+                (self.note_failure(&cause, trace), reason)
+            }
+        };
+        tracing::debug!("{object} from {}: {reason}", self.job.mirrors[mirror]);
+        trace.reason = Some(reason);
+        request.ending = Some(ending);
+        Ok(None)
+    }
+
+    fn note_failure(&self, cause: &Cause, trace: &mut Trace) -> Ending {
+        if let Cause::RateLimited(wait) = cause {
+            // The mirror's waits are kept by its health; the object may come back after each, as long as its
+            // own deadline allows.
+            return Ending::RateLimited(*wait);
+        }
+        trace.failures += 1;
+        let wait = self.job.settings.retry.wait(trace.failures, cause.verdict(), rand::random(), None);
+        match wait {
+            Some(wait) => trace.not_before = Some(Instant::now() + wait),
+            None => trace.exhausted = true,
+        }
+        if matches!(cause, Cause::NotFound) { Ending::Missing } else { Ending::Failed }
+    }
+
+    async fn accept(&self, object: &ObjectId, path: TempPath) -> Result<(), Refusal> {
+        let (accept, object) = (Arc::clone(&self.job.accept), object.clone());
+        let taken = tokio::task::spawn_blocking(move || accept(&object, &path)).await;
+        taken.unwrap_or_else(|error| Err(Refusal::Local(error.to_string())))
+    }
+}
+
+fn is_sending(traces: &[Trace]) -> bool {
+    traces.iter().any(|trace| trace.running && trace.received.load(Ordering::Relaxed) > 0)
+}
+
+fn lacking(object: ObjectId, traces: Vec<Trace>) -> Lacking {
+    let unasked = || "not asked: it failed too often for other objects, or there was no time left".to_owned();
+    let reasons = traces.into_iter().map(|trace| trace.reason.unwrap_or_else(unasked)).collect();
+    Lacking { object, reasons }
+}
+
+/// Why one mirror did not give one object.
+enum Failure {
+    Mirror(Cause),
+    Local(String),
+    Never(String),
+}
+
+struct Ended<'c> {
+    request: Request<'c>,
+    result: Result<(TempPath, u64), Failure>,
+}
+
+/// A request in flight: dropping it tells the mirror's health how it ended.
+struct Request<'c> {
+    crew: &'c Crew<'c>,
+    mirror: usize,
+    begun: Instant,
+    received: Arc<AtomicU64>,
+    /// `None` until it ended by itself.
+    ending: Option<Ending>,
+}
+
+impl<'c> Request<'c> {
+    fn begin(crew: &'c Crew<'c>, mirror: usize, received: Arc<AtomicU64>) -> Self {
+        crew.health()[mirror].begin();
+        Request { crew, mirror, begun: Instant::now(), received, ending: None }
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        let idle = self.received.load(Ordering::Relaxed) == 0;
+        let had_its_time = took >= self.crew.job.settings.hedge_after && !self.crew.cancel.is_cancelled();
+        let dropped = if had_its_time { Ending::Outpaced { idle } } else { Ending::Cancelled };
+        self.crew.health()[self.mirror].end(Instant::now(), took, self.ending.unwrap_or(dropped));
+        self.crew.changed.notify_waiters();
+    }
+}

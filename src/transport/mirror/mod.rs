@@ -1,0 +1,114 @@
+//! Mirrors: fetching many objects, each by its hash, from servers of which some are dead, slow or wrong.
+//!
+//! [`health`] judges the mirrors, and [`MirrorFetch`] spreads
+//! the work. Nothing is trusted here: what comes is handed to the caller, who verifies and keeps it.
+
+mod attempt;
+mod fetch;
+pub mod health;
+mod report;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use fetch::{MirrorFetch, MirrorSettings};
+pub use report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
+
+use super::source::{Source, SourceError};
+use crate::domain::digest::{Algorithm, ObjectId};
+
+/// Where objects can be had, by their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    template: String,
+    workspace: PathBuf,
+}
+
+/// Why a text names no mirror.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MirrorError {
+    /// Without the hash every object would be the same file.
+    #[error("a mirror needs `{{hash}}` in its URL")]
+    NoHash,
+    /// A placeholder that is not known.
+    #[error("a mirror's URL has `{{hash}}`, `{{ALGO}}` and `{{algo}}`, not `{{{0}}}`")]
+    UnknownPlaceholder(String),
+    /// What the template becomes is no source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl Mirror {
+    /// Reads a source ([`Source::parse`]) with `{hash}`, and `{ALGO}` or `{algo}` for the algorithm as stores
+    /// and as links spell it.
+    pub fn parse(text: &str, workspace: &Path) -> Result<Self, MirrorError> {
+        let mirror = Mirror { template: text.trim().to_owned(), workspace: workspace.to_owned() };
+        if !text.contains("{hash}") {
+            return Err(MirrorError::NoHash);
+        }
+        let rest = mirror.template.replace("{hash}", "").replace("{ALGO}", "").replace("{algo}", "");
+        if let Some((name, _)) = rest.split_once('{').and_then(|(_, rest)| rest.split_once('}')) {
+            return Err(MirrorError::UnknownPlaceholder(name.to_owned()));
+        }
+        mirror.expand(Algorithm::Md5, &"0".repeat(32))?;
+        Ok(mirror)
+    }
+
+    /// Where this mirror has an object.
+    pub fn source(&self, object: &ObjectId) -> Result<Source, SourceError> {
+        self.expand(object.algorithm(), object.hash())
+    }
+
+    fn expand(&self, algorithm: Algorithm, hash: &str) -> Result<Source, SourceError> {
+        let text = self.template.replace("{hash}", hash).replace("{algo}", algorithm.name());
+        Source::parse(&text.replace("{ALGO}", algorithm.directory()), &self.workspace)
+    }
+}
+
+impl fmt::Display for Mirror {
+    /// The template without user and query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bare = self.template.split(['?', '#']).next().unwrap_or_default();
+        match bare.split_once("://") {
+            Some((scheme, rest)) => {
+                let (host, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+                let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+                write!(f, "{scheme}://{host}{path}")
+            }
+            None => f.write_str(bare),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_become_the_object() {
+        let object = ObjectId::new(Algorithm::Sha3_256, &"a".repeat(64)).expect("a hash");
+        let mirror =
+            Mirror::parse("https://h.example/{ALGO}/{algo}/{hash}", Path::new("/w")).expect("a mirror");
+        let expect = format!("https://h.example/SHA3_256/sha3-256/{}", "a".repeat(64));
+        assert_eq!(mirror.source(&object).expect("a source").to_string(), expect);
+    }
+
+    #[test]
+    fn what_is_no_mirror_is_refused() {
+        let parse = |text: &str| Mirror::parse(text, Path::new("/w")).expect_err(text);
+        assert_eq!(parse("https://h.example/"), MirrorError::NoHash);
+        assert_eq!(parse("https://h.example/{Hash}/{hash}"), MirrorError::UnknownPlaceholder("Hash".into()));
+        assert!(matches!(parse("http://h.example/{hash}"), MirrorError::Source(_)));
+        assert!(matches!(parse("../{hash}"), MirrorError::Source(_)));
+    }
+
+    #[test]
+    fn a_mirror_is_shown_without_its_secrets() {
+        let text = "https://user:hush@h.example/{ALGO}/{hash}?sig=hush";
+        let mirror = Mirror::parse(text, Path::new("/w")).expect("a mirror");
+        assert_eq!(mirror.to_string(), "https://h.example/{ALGO}/{hash}");
+    }
+}
+
+#[cfg(test)]
+mod fault_tests;
