@@ -260,8 +260,12 @@ impl Target {
         if response.status() == StatusCode::BAD_REQUEST && code == Some("Md5Mismatch") {
             return Err(Cause::Interrupted { received: 0, reason: "the block arrived damaged".to_owned() });
         }
+        if response.status() == StatusCode::CREATED {
+            return Ok(response);
+        }
         refuse_status(&response, self.options.clock)?;
-        Ok(response)
+        // Whoever says so is not the service: nothing was stored.
+        Err(Cause::Protocol(format!("HTTP {} to an upload", response.status().as_u16())))
     }
 
     /// Runs a request until nothing has moved for the idle timeout, the deadline passes, or it is cancelled.

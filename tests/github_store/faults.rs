@@ -141,6 +141,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
             Always(answer(403, "")),
             "no longer accepts the signed URL",
         ),
+        ("a proxy that says yes", Point::PutBlock, Always(answer(200, "<html>")), "HTTP 200 to an upload"),
         ("a block list refused once", Point::PutBlockList, Once(answer(500, "")), "saved"),
         ("a block list sent twice", Point::PutBlockList, Once(Fault::LoseAnswer), "saved"),
         ("a block list damaged", Point::PutBlockList, Once(Fault::Damage), "saved"),
