@@ -78,17 +78,23 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         archive: ByteSize(0),
         elapsed: started.elapsed(),
     };
+    let mut level = Level::Warning;
     match attempt(cache, keys, &deadline) {
         Ok(Tried::Saved(packed)) => {
             outcome.result = SaveResult::Saved;
             outcome.files = packed.manifest.counts.files;
             outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
             outcome.archive = ByteSize(packed.archive_bytes);
+            level = Level::Info;
         }
         Ok(Tried::Refused(refusal)) => {
             outcome.result = refusal.result;
             outcome.reason = Some(refusal.reason);
             outcome.hint = refusal.hint;
+            // What the configuration asked for is news, not trouble.
+            if outcome.result != SaveResult::Incomplete {
+                level = Level::Info;
+            }
         }
         Err(error) => {
             outcome.result = error.result();
@@ -97,12 +103,6 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         }
     }
     outcome.elapsed = started.elapsed();
-    let level = match outcome.result {
-        SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged | SaveResult::DeniedMode => {
-            Level::Info
-        }
-        _ => Level::Warning,
-    };
     ctx.say_with_hint(level, cache.name(), text::saved(&outcome), outcome.hint.clone());
     outcome
 }
@@ -112,20 +112,20 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
         return Ok(Tried::Refused(refusal));
     }
     let receipt = receipt::read(cache);
-    if let Some(entry) = existing(cache, keys, deadline)? {
-        if !heal(cache, &entry, receipt.as_ref(), deadline)? {
-            let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
-            return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
-        }
+    if let Some(entry) = existing(cache, keys, deadline)?
+        && !heal(cache, &entry, receipt.as_ref(), deadline)?
+    {
+        let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
     }
     if let Some(refusal) = refused_by_gate(cache, deadline)? {
         return Ok(Tried::Refused(refusal));
     }
-    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt) {
-        if is_unchanged(cache, &receipt, deadline)? {
-            let reason = format!("nothing changed since `{}` was restored", receipt.key);
-            return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
-        }
+    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
+        && is_unchanged(cache, &receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.key);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
     }
     store(cache, keys, deadline)
 }
