@@ -18,7 +18,10 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
         state ^= state >> 27;
         state.wrapping_mul(0x2545_F491_4F6C_DD1D)
     };
-    (0..length.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(length).collect()
+    let mut bytes = vec![0; length.next_multiple_of(8)];
+    bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&next().to_le_bytes()));
+    bytes.truncate(length);
+    bytes
 }
 
 /// A plain tree of so many bytes: a few hundred small files and some large ones.

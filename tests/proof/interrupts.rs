@@ -19,7 +19,7 @@ const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (S
 
 /// How often each signal is sent in each phase.
 fn times() -> u32 {
-    pick(2, 20)
+    pick(1, 20)
 }
 
 /// Interrupts it now and waits for its end, which is soon and leaves nothing.
@@ -82,7 +82,7 @@ fn while_it_looks_up() {
 #[test]
 fn while_it_saves() {
     let job = Job::new(ONE_CACHE);
-    forest::plain(&job.out(), 32 << 20, 1);
+    forest::plain(&job.out(), 16 << 20, 1);
     let tree = snapshot(&job.out());
     let whole = timed(|| drop(job.run("warm", &["save"]).success()));
     in_phase(&job, &["save"], "store/uploads", whole, |_, _| {
@@ -99,7 +99,7 @@ fn while_it_restores() {
     let config = ONE_CACHE.replace("out-{var.n}", "out");
     let job = Job::new(&config);
     let older = job.project.path("older");
-    forest::plain(&job.out(), 32 << 20, 1);
+    forest::plain(&job.out(), 16 << 20, 1);
     job.run("", &["save"]).success();
     forest::clear(&job.out());
     forest::plain(&job.out(), 4 << 20, 2);
@@ -127,7 +127,7 @@ fn while_it_restores() {
 
 #[test]
 fn while_it_seeds() {
-    let (job, names) = forest::seeded(300, 50_000);
+    let (job, names) = forest::seeded(200, 50_000);
     let whole = timed(|| drop(job.run("", &["seed", "--required"]).success()));
     forest::clear(&job.out());
     in_phase(&job, &["seed"], "workspace/out", whole, |ran, _| {
@@ -149,7 +149,7 @@ fn while_the_command_runs_and_while_it_is_saved() {
         interrupt(&job, process, signal).code(code);
         std::fs::remove_file(&started).expect("it started");
     }
-    forest::plain(&job.out(), 32 << 20, 1);
+    forest::plain(&job.out(), 16 << 20, 1);
     let whole = timed(|| drop(job.run("warm", &["save"]).success()));
     in_phase(&job, &["run", "--", "true"], "store/uploads", whole, |_, _| {
         job.entries().into_iter().for_each(|entry| std::fs::remove_file(entry).expect("removed"));

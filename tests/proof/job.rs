@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::scale;
 use crate::support::project::{Project, Ran};
 use crate::support::tree::{Snapshot, snapshot};
 
@@ -26,7 +27,7 @@ pub(crate) struct Job {
 impl Job {
     /// A job with this configuration and an empty store.
     pub(crate) fn new(config: &str) -> Self {
-        let job = Job { project: Project::new(config) };
+        let job = Job { project: Project::new_in(&scale::place(), config) };
         fs::create_dir(job.store()).expect("a fresh directory");
         job
     }

@@ -50,7 +50,7 @@ fn without_names(tree: &Snapshot) -> Snapshot {
 #[test]
 fn a_killed_save_leaves_no_half_entry() {
     let job = Job::new(ONE_CACHE);
-    forest::plain(&job.out(), 32 << 20, 1);
+    forest::plain(&job.out(), 16 << 20, 1);
     let tree = snapshot(&job.out());
     let started = Instant::now();
     job.run("warm", &["save"]).success();
@@ -76,11 +76,11 @@ fn a_killed_save_leaves_no_half_entry() {
 fn a_killed_restore_leaves_the_target_as_it_was_or_complete() {
     let job = Job::new(ONE_CACHE);
     let (out, older) = (job.out(), job.project.path("older"));
-    forest::plain(&out, 32 << 20, 1);
+    forest::plain(&out, 16 << 20, 1);
     job.run("new", &["save"]).success();
     // What is there already: other contents under the same names, and things of its own.
     forest::clear(&out);
-    forest::plain(&out, 8 << 20, 2);
+    forest::plain(&out, 4 << 20, 2);
     forest::plain(&out.join("own"), 1 << 20, 3);
     forest::copy(&out, &older);
     let before = snapshot(&out);
@@ -114,7 +114,7 @@ fn a_killed_restore_leaves_the_target_as_it_was_or_complete() {
 
 #[test]
 fn a_killed_seed_leaves_only_verified_objects_and_no_sentinel_before_its_time() {
-    let (job, names) = forest::seeded(300, 50_000);
+    let (job, names) = forest::seeded(200, 50_000);
     let out = job.out();
     let sentinel = out.join(SENTINEL_FILE);
     let started = Instant::now();

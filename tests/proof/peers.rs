@@ -36,7 +36,7 @@ fn stop_and_go(job: &Job, key: &str, arguments: &[&str], folder: &str, mut again
 #[test]
 fn a_stopped_save_and_a_stopped_restore_complete() {
     let job = Job::new(ONE_CACHE);
-    forest::plain(&job.out(), 32 << 20, 1);
+    forest::plain(&job.out(), 16 << 20, 1);
     let tree = snapshot(&job.out());
     let mut generation = 0;
     stop_and_go(&job, "1", &["save", "--required"], "store/uploads", || {
@@ -53,7 +53,7 @@ fn a_stopped_save_and_a_stopped_restore_complete() {
 
 #[test]
 fn a_stopped_seed_completes() {
-    let (job, names) = forest::seeded(300, 50_000);
+    let (job, names) = forest::seeded(200, 50_000);
     // Nobody else may seed meanwhile, so the others here only look.
     for _ in 0..10 {
         forest::clear(&job.out());
