@@ -107,7 +107,7 @@ pub(crate) fn seeded(count: u64, bytes: usize) -> (Job, Vec<String>) {
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// Objects that are in the cache and are what their names say; panics at one that is not.

@@ -24,9 +24,9 @@ struct Victim {
 impl Victim {
     fn new() -> Self {
         let job = Job::new(ONE_CACHE);
-        for index in 0..30_u64 {
+        for (index, length) in (0..30_u64).zip((0_usize..).step_by(700)) {
             let name = format!("workspace/out/{}/{index}", index % 3);
-            job.project.write(&name, forest::noise(index as usize * 700, index));
+            job.project.write(&name, forest::noise(length, index));
         }
         let complete = snapshot(&job.out());
         job.run("1", &["save", "--required"]).success();
@@ -196,7 +196,8 @@ fn devices_bombs_and_lies_are_refused() {
     let manifest = String::from_utf8_lossy(&victim.genuine[8..head]).into_owned();
     let mut bomb = victim.genuine[..head].to_vec();
     let mut encoder = zstd::Encoder::new(&mut bomb, 1).expect("an encoder");
-    (0..512).for_each(|_| encoder.write_all(&[0; 1 << 20]).expect("compressed"));
+    let zeros = vec![0; 1 << 20];
+    (0..512).for_each(|_| encoder.write_all(&zeros).expect("compressed"));
     encoder.finish().expect("finished");
     victim.refuses("a bomb behind a modest manifest", &bomb);
     // The same manifest with other figures.

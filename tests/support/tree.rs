@@ -28,7 +28,9 @@ fn walk(root: &Path, path: &Path, found: &mut Snapshot) {
     let Ok(metadata) = fs::symlink_metadata(path) else { return };
     let relative = path.strip_prefix(root).expect("below the root");
     // Two names that are not UTF-8 must not look alike.
-    let relative = relative.to_str().map_or_else(|| format!("{relative:?}"), str::to_owned);
+    let relative = relative
+        .to_str()
+        .map_or_else(|| relative.as_os_str().as_encoded_bytes().escape_ascii().to_string(), str::to_owned);
     let what = if metadata.is_dir() {
         let mut children: Vec<_> =
             fs::read_dir(path).expect("a listing").flatten().map(|entry| entry.path()).collect();
