@@ -13,7 +13,7 @@ use super::signals;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{gate, key, restore, run, save, seed, session};
+use crate::command::{gate, key, restore, run, save, seed, session, trim};
 use crate::config;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
@@ -147,6 +147,7 @@ impl Job<'_> {
             Command::Seed { .. } => seed::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
+            Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
             Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
         };

@@ -9,6 +9,7 @@ use super::receipt::{self, Receipt};
 use super::save_error::SaveError;
 use super::sentinel;
 use super::session::{self, Opened};
+use super::trim;
 use crate::archive::{self, Limits, PackRequest, Packed};
 use crate::disk::fingerprint;
 use crate::domain::entry::{Entry, LookupRequest};
@@ -126,6 +127,9 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
     {
         let reason = format!("nothing changed since `{}` was restored", receipt.key);
         return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
+    }
+    if cache.spec.trim.is_some() {
+        trim::trim(cache, false)?;
     }
     store(cache, keys, deadline)
 }

@@ -33,6 +33,7 @@ pub mod remove;
 pub mod staging;
 
 pub mod preflight;
+pub mod trim;
 pub mod usage;
 
 #[cfg(test)]
