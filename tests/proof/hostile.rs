@@ -70,7 +70,13 @@ impl Victim {
     #[track_caller]
     fn refuses(&self, name: &str, bytes: &[u8]) {
         match self.restores(name, bytes) {
-            Err(reason) => tell(&format!("hostile: {name}: {}", reason.replace(&self.project(), "…/"))),
+            Err(reason) => {
+                assert!(
+                    !reason.contains("/payload/"),
+                    "{name}: entries are named as the archive does: {reason}"
+                );
+                tell(&format!("hostile: {name}: {}", reason.replace(&self.project(), "…/")));
+            }
             Ok(()) => panic!("{name} was restored"),
         }
     }
