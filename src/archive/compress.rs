@@ -2,7 +2,7 @@
 //!
 //! The level is shared by all workers and follows the output (see [`Pace`]). Data that a quick trial on a few
 //! samples cannot shrink is stored at the cheapest level.
-#![expect(clippy::disallowed_methods, reason = "packing opens files")]
+#![cfg_attr(not(unix), expect(clippy::disallowed_methods, reason = "packing opens files"))]
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -69,7 +69,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.compress(length, out).map_err(ArchiveError::Start)?;
+        self.compress(length, out).map_err(ArchiveError::Worker)?;
         Ok(length)
     }
 

@@ -79,7 +79,7 @@ impl Manifest {
         let entries = manifest.counts.entries();
         let sane = (1..=LARGEST_FRAME).contains(&manifest.frame_bytes)
             && (1..=MOST_ROOTS).contains(&manifest.roots.len())
-            && manifest.stream_bytes % 512 == 0
+            && manifest.stream_bytes.is_multiple_of(512)
             // Every entry has a header, every file its content.
             && entries.checked_mul(512).is_some_and(|headers| {
                 headers.checked_add(manifest.unpacked_bytes).is_some_and(|least| least <= manifest.stream_bytes)

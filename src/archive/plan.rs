@@ -184,6 +184,7 @@ fn first_name(first_names: &mut FirstNames, item: &Item, name: &[u8]) -> Option<
 
 /// A path as archives have it: `/` separates, bytes are kept as they are.
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have names that archives cannot hold")]
 fn portable_name(prefix: &str, relative: &Path) -> Result<Vec<u8>, &'static str> {
     use std::os::unix::ffi::OsStrExt as _;
     let mut name = prefix.as_bytes().to_vec();
@@ -290,8 +291,8 @@ impl Layout for Cutter<'_> {
         let file = Arc::new(PlannedFile { path: root.join(&item.relative), size, modified });
         let mut offset = 0;
         while offset < size {
-            let room = self.frame_bytes - self.length;
-            let length = usize::try_from(size - offset).map_or(room, |left| left.min(room));
+            let free = self.frame_bytes - self.length;
+            let length = usize::try_from(size - offset).map_or(free, |left| left.min(free));
             self.segments.push(Segment::File { file: Arc::clone(&file), offset, length });
             offset += length as u64;
             self.advance(length)?;

@@ -125,6 +125,7 @@ impl Job<'_> {
             now: (self.clock)(),
             workers: self.settings.workers,
             timeout: self.settings.timeout,
+            stdout_is_json: self.args.common.json,
         };
         let exit = self.execute(&ctx).unwrap_or_else(|error| {
             say(self.log, Level::Error, failure::chain(&error), error.hint());

@@ -54,6 +54,8 @@ pub struct Context<'a> {
     pub workers: usize,
     /// After this long a cache is given up.
     pub timeout: Duration,
+    /// Whether standard output carries the outcome as JSON, and nothing else may.
+    pub stdout_is_json: bool,
 }
 
 impl Context<'_> {

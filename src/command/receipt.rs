@@ -8,9 +8,10 @@ use super::cache::Cache;
 use crate::archive::Unpacked;
 use crate::disk::atomic;
 use crate::disk::fingerprint::Quick;
-use crate::disk::text;
+use crate::disk::{stream, text};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
+use crate::report::failure;
 
 /// Receipts are small; a larger file is none.
 const MAX_BYTES: u64 = 64 << 10;
@@ -90,7 +91,9 @@ fn path(cache: &Cache<'_>) -> PathBuf {
 pub fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);
-    atomic::write(&path, &bytes, cache.ctx.now).map_err(|error| error.to_string())
+    stream::make_directory(path.parent().unwrap_or(&path))
+        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now))
+        .map_err(|error| failure::chain(&error))
 }
 
 /// The receipt of this cache's last restore, if there is one that fits its layout.

@@ -96,6 +96,9 @@ fn run_command(ctx: &Context<'_>, command: &[OsString], variables: &[(String, St
     let (program, arguments) = command.split_first().expect("clap asks for at least one word");
     let mut prepared = Command::new(program);
     prepared.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    if ctx.stdout_is_json {
+        prepared.stdout(io::stderr());
+    }
     match spawn_and_wait(ctx, &mut prepared) {
         Ok(status) => ended(status),
         Err(error) => {

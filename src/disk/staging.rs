@@ -34,6 +34,7 @@ mod join;
 mod journal;
 mod mount;
 mod sweep;
+mod yielding;
 
 pub(super) use journal::{Settled, settle};
 
@@ -43,6 +44,10 @@ use change::{Change, Way};
 mod kill_tests;
 #[cfg(all(test, unix))]
 mod tests;
+#[cfg(all(test, unix))]
+mod together_tests;
+#[cfg(all(test, unix))]
+mod volume_tests;
 
 /// The staged tree's name in the payload.
 const TREE: &str = "tree";

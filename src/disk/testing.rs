@@ -1,14 +1,17 @@
 //! What several tests of this room need: volumes of their own.
 
+#[path = "../../tests/support/skip.rs"]
+pub(crate) mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A small volume that is unmounted when dropped.
-pub(super) struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     /// Mounts an empty volume of so many bytes (`1m`) over a directory; `None`, loudly, where we may not.
-    pub(super) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
+    pub(crate) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
         let made = cfg!(target_os = "linux")
             && Command::new("mount")
                 .args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"])
@@ -29,13 +32,9 @@ impl Mount {
         Self::made(made, over)
     }
 
-    #[expect(clippy::print_stderr, reason = "a test that cannot run must not look like one that passed")]
     fn made(made: bool, over: &Path) -> Option<Mount> {
         if !made {
-            eprintln!(
-                "SKIPPED: this test must be root on Linux, to mount something over `{}`",
-                over.display()
-            );
+            skip::skip("a test of volumes", "it must be root on Linux, to mount something");
         }
         made.then(|| Mount(over.to_owned()))
     }

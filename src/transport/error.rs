@@ -3,6 +3,7 @@
 //! An error names its URL without query and user ([`super::address::shown`]); its [`Cause`] says whether
 //! trying again can help.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -42,6 +43,9 @@ pub enum Cause {
     /// No connection: name, route, proxy, refusal or TLS.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The server cannot prove who it is.
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
     /// No byte for longer than the idle timeout.
     #[error("no byte for {} s", .0.as_secs_f32())]
     Stalled(Duration),
@@ -109,6 +113,7 @@ impl Cause {
             Cause::Address(_)
             | Cause::NotFound
             | Cause::Denied(_)
+            | Cause::Certificate(_)
             | Cause::Status(_)
             | Cause::Deadline
             | Cause::CannotResume { .. }
@@ -122,6 +127,9 @@ impl Cause {
     pub(crate) fn of_request(error: reqwest::Error, received: u64, idle: Duration) -> Self {
         if let Some(refusal) = find::<AddressError>(&error) {
             return Cause::Address(*refusal);
+        }
+        if let Some(rustls::Error::InvalidCertificate(reason)) = find(&error) {
+            return Cause::Certificate(reason.to_string());
         }
         let (connect, timeout) = (error.is_connect(), error.is_timeout());
         let body = error.is_body() || error.is_decode() || error.is_request();
@@ -144,8 +152,9 @@ impl Hint for FetchError {
             Cause::Address(AddressError::Insecure) => "use https, or a mirror on this machine".to_owned(),
             Cause::Denied(_) => "check that the URL is public, or give it credentials".to_owned(),
             Cause::NotFound => "check the name, and whether the release still exists".to_owned(),
-            Cause::Connect(_) => {
-                "check the host's name, HTTPS_PROXY, NO_PROXY and, behind a proxy of your own, SSL_CERT_FILE"
+            Cause::Connect(_) => "check the host's name, HTTPS_PROXY and NO_PROXY".to_owned(),
+            Cause::Certificate(_) => {
+                "behind a proxy of your own, add its certificate to the system's or name it in SSL_CERT_FILE"
                     .to_owned()
             }
             Cause::CannotResume { .. } => "run it again, or name another source".to_owned(),
@@ -154,14 +163,34 @@ impl Hint for FetchError {
     }
 }
 
-fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 /// The outer errors only say in which layer it happened.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The error and what it comes from. What lies inside an I/O error is not its source, only its inside.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        inside.map(|inside| inside as &(dyn Error + 'static)).or_else(|| Error::source(*error))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_found_inside_io_errors() {
+        let refusal = io::Error::other(io::Error::other(AddressError::Downgrade));
+        assert_eq!(find(&refusal), Some(&AddressError::Downgrade));
+        assert_eq!(innermost(&refusal), "refused to be redirected from https to http");
+        assert_eq!(find::<AddressError>(&io::Error::from(io::ErrorKind::TimedOut)), None);
+    }
 }

@@ -165,11 +165,11 @@ fn collect(root: &Path, relative: &Path, lines: &mut Vec<Line>, names: &mut Hash
     let metadata = fs::symlink_metadata(&full).expect("facts");
     let kind = metadata.file_type();
     let content = if kind.is_symlink() {
-        format!("link {:?}", fs::read_link(&full).expect("a target"))
+        format!("link {}", fs::read_link(&full).expect("a target").as_os_str().as_bytes().escape_ascii())
     } else if kind.is_dir() {
         "directory".to_owned()
     } else if metadata.nlink() > 1 && names.contains_key(&metadata.ino()) {
-        format!("same as {:?}", names[&metadata.ino()])
+        format!("same as {}", names[&metadata.ino()].display())
     } else {
         names.insert(metadata.ino(), relative.to_owned());
         let digest = if metadata.len() > 1 << 30 {

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use crate::main_job::example;
 use crate::support::project::Project;
 
+/// What takes the place of an object, by name.
+type Stand<'a> = (&'a str, Box<dyn Fn() + 'a>);
+
 fn seeded() -> (Project, Vec<PathBuf>) {
     let project = example();
     project.run(&["seed", "frames"]).success();
@@ -29,7 +32,6 @@ fn nothing_makes_up_for_a_missing_object() {
     let name = missing.file_name().expect("a name").to_string_lossy().into_owned();
     let mut flipped = bytes.clone();
     flipped[7] ^= 0x10;
-    type Stand<'a> = (&'a str, Box<dyn Fn() + 'a>);
     let stands: Vec<Stand<'_>> = vec![
         ("nothing", Box::new(|| {})),
         ("junk", Box::new(|| fs::write(folder.join("junk"), b"junk").expect("written"))),
@@ -47,8 +49,13 @@ fn nothing_makes_up_for_a_missing_object() {
         let gate = &ran.json()["caches"][0]["gate"];
         assert_eq!(gate["missing-count"], 1, "{what}");
         assert_eq!(gate["present"], 71, "{what}");
-        let lacking = gate["missing"].as_array().expect("a list").iter().chain(gate["unproven"].as_array().expect("a list"));
-        let links: Vec<_> = lacking.flat_map(|object| object["links"].as_array().expect("links").clone()).collect();
+        let lacking = gate["missing"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .chain(gate["unproven"].as_array().expect("a list"));
+        let links: Vec<_> =
+            lacking.flat_map(|object| object["links"].as_array().expect("links").clone()).collect();
         assert_eq!(links.len(), 1, "{what}");
         let ran = project.run(&["save", "frames", "--json"]).success();
         assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "incomplete", "{what}");

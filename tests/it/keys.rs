@@ -18,7 +18,10 @@ files = ["tree/**/*.cid"]
 fn links() -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/content-links.tsv");
     let text = fs::read_to_string(path).expect("the list");
-    text.lines().filter_map(|line| line.split_once('\t')).map(|(path, hash)| (path.to_owned(), hash.to_owned())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(path, hash)| (path.to_owned(), hash.to_owned()))
+        .collect()
 }
 
 fn tree(links: &[(String, String)], form: impl Fn(&str) -> String) -> Project {
@@ -53,7 +56,10 @@ fn one_set_of_objects_has_one_key_whatever_the_files_look_like() {
 fn another_set_of_objects_has_another_key() {
     let mut links = links();
     let reference = key(&tree(&links, |hash| format!("{hash}\n")));
-    links.push(("New/empty.raw.cid".to_owned(), "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".to_owned()));
+    links.push((
+        "New/empty.raw.cid".to_owned(),
+        "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".to_owned(),
+    ));
     let added = key(&tree(&links, |hash| format!("{hash}\n")));
     assert_ne!(added, reference);
     let gone = links[0].1.clone();
@@ -84,5 +90,9 @@ fn a_diff_says_which_part_and_which_objects_differ() {
     assert!(same.stdout.contains("same key"), "{}", same.stdout);
     project.write("workspace/tree/new.cid", "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
     let other = project.run(&["key", "--diff", saved.to_str().expect("text")]).success();
-    assert!(other.stdout.contains("+ cid:bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"), "{}", other.stdout);
+    assert!(
+        other.stdout.contains("+ cid:bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"),
+        "{}",
+        other.stdout
+    );
 }

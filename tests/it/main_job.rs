@@ -20,7 +20,8 @@ fn copy(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_name() == "build" {
             continue;
-        } else if entry.path().is_dir() {
+        }
+        if entry.path().is_dir() {
             copy(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), &target).expect("a copy");
@@ -58,7 +59,11 @@ fn a_cold_run_misses_seeds_gates_runs_and_saves() {
     assert_eq!(field(&ran, "frames", "/gate/complete"), true);
     assert_eq!(field(&ran, "frames", "/save/save-result"), "saved");
     assert_eq!(field(&ran, "thumbnails", "/save/save-result"), "saved");
-    assert!(ran.stderr.contains("72 made, 0 kept") || ran.stdout.contains("72 made, 0 kept"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("72 made, 0 kept") || ran.stdout.contains("72 made, 0 kept"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(project.temporary_things(), Vec::<PathBuf>::new());
 }
 

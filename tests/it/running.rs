@@ -21,7 +21,8 @@ fn save_result(ran: &crate::support::project::Ran) -> String {
 #[test]
 fn the_command_gets_the_exports_and_its_exit_code_is_returned() {
     let project = project("success");
-    let ran = project.run(&["run", "--", "sh", "-c", "mkdir -p \"$OUT\" && echo hi > \"$OUT/x\"; exit 7"]).code(7);
+    let ran =
+        project.run(&["run", "--", "sh", "-c", "mkdir -p \"$OUT\" && echo hi > \"$OUT/x\"; exit 7"]).code(7);
     assert_eq!(project.read("workspace/out/x"), "hi\n");
     assert!(ran.stderr.contains("out"), "{}", ran.stderr);
 }
@@ -30,7 +31,8 @@ fn the_command_gets_the_exports_and_its_exit_code_is_returned() {
 fn a_failed_command_saves_only_what_says_always() {
     for (save, result) in [("success", "none"), ("always", "saved"), ("never", "none")] {
         let project = project(save);
-        let ran = project.run(&["run", "--json", "--", "sh", "-c", "mkdir -p out && echo hi > out/x; exit 7"]);
+        let ran =
+            project.run(&["run", "--json", "--", "sh", "-c", "mkdir -p out && echo hi > out/x; exit 7"]);
         assert_eq!(save_result(&ran.code(7)), result, "{save}");
     }
 }
@@ -62,8 +64,11 @@ fn a_signal_is_forwarded_and_nothing_is_saved() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let pid = i32::try_from(child.id()).expect("a process number");
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a process"), rustix::process::Signal::TERM)
-        .expect("signaled");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).expect("a process"),
+        rustix::process::Signal::TERM,
+    )
+    .expect("signaled");
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
     assert_eq!(project.read("workspace/out/trap"), "stopped\n");
     let ran = project.run(&["restore", "--lookup-only", "--json"]).success();
@@ -77,7 +82,9 @@ fn no_failure_of_a_cache_breaks_the_build() {
     // The store's place is taken by a file.
     let store = project.write("not-a-directory", "");
     let location = format!("file://{}", store.to_str().expect("text"));
-    let ran = project.run(&["--store", &location, "run", "--", "sh", "-c", "mkdir -p out; echo hi > out/x"]).success();
+    let ran = project
+        .run(&["--store", &location, "run", "--", "sh", "-c", "mkdir -p out; echo hi > out/x"])
+        .success();
     assert!(ran.stderr.contains("warning"), "{}", ran.stderr);
     assert_eq!(project.read("workspace/out/x"), "hi\n");
     project.run(&["--store", &location, "save", "--required"]).code(1);

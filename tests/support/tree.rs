@@ -17,14 +17,19 @@ pub fn snapshot(root: &Path) -> Snapshot {
 /// The same without times: for trees that were changed in between.
 pub fn contents(root: &Path) -> Snapshot {
     let strip = |text: String| text.split(" @").next().unwrap_or_default().to_owned();
-    snapshot(root).into_iter().filter(|(path, _)| !path.is_empty()).map(|(path, text)| (path, strip(text))).collect()
+    snapshot(root)
+        .into_iter()
+        .filter(|(path, _)| !path.is_empty())
+        .map(|(path, text)| (path, strip(text)))
+        .collect()
 }
 
 fn walk(root: &Path, path: &Path, found: &mut Snapshot) {
     let Ok(metadata) = fs::symlink_metadata(path) else { return };
     let relative = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
     let what = if metadata.is_dir() {
-        let mut children: Vec<_> = fs::read_dir(path).expect("a listing").flatten().map(|entry| entry.path()).collect();
+        let mut children: Vec<_> =
+            fs::read_dir(path).expect("a listing").flatten().map(|entry| entry.path()).collect();
         children.sort();
         for child in children {
             walk(root, &child, found);

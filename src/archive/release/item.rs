@@ -181,6 +181,10 @@ impl<'r> ItemReader<'r> {
 
 impl Read for ItemReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(failure) = &self.failure {
+            // A decoder is not to be asked again after it has failed.
+            return Err(io::Error::new(failure.kind(), failure.to_string()));
+        }
         match self.inner.read(buffer) {
             Ok(0) if self.left > 0 && !buffer.is_empty() => {
                 Err(self

@@ -15,6 +15,7 @@ mod format;
 mod item;
 mod name;
 mod raw;
+mod sparse;
 mod tar_items;
 mod tree;
 mod zip_items;

@@ -1,5 +1,6 @@
 //! Items of a tar.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use super::error::{Problem, ReleaseError};
 use super::item::{ItemKind, ItemReader, ReleaseItem, Selection, shown};
 use super::name;
 use super::raw::{Bounded, Raw};
+use super::sparse::{HoleReader, sparse_of};
 
 /// Hands out the items; false where the sink ended it.
 pub(super) fn extract<'a, E: From<ReleaseError>>(
@@ -31,21 +33,27 @@ pub(super) fn extract<'a, E: From<ReleaseError>>(
         let Some(mut entry) = entry else {
             break;
         };
-        let size = entry.size();
+        let packed = entry.size();
         if is_label(entry.header().entry_type()) {
-            ItemReader::new(&mut entry, size).drain().map_err(damaged)?;
+            ItemReader::new(&mut entry, packed).drain().map_err(damaged)?;
             continue;
         }
-        let path = admit(&mut entry, selection).map_err(fail)?;
+        let holes = sparse_of(&mut entry).map_err(fail)?;
+        let size = holes.as_ref().map_or(packed, |holes| holes.size);
+        let name = holes.as_ref().map_or_else(|| entry.path_bytes(), |holes| Cow::Borrowed(&holes.name));
+        // A map may be longer than the file is; neither may be a bomb.
+        let path = selection.admit(&name, size.max(packed)).map_err(fail)?;
         let modified = modified(&mut entry);
         let mode = entry.header().mode().ok().map(|mode| mode & 0o7777);
         let kind = kind_of(&entry).map_err(fail)?;
         let Some(path) = path else {
-            ItemReader::new(&mut entry, size).drain().map_err(damaged)?;
+            ItemReader::new(&mut entry, packed).drain().map_err(damaged)?;
             continue;
         };
         let link = link_of(&entry, kind, selection).map_err(fail)?;
-        let mut reader = ItemReader::new(&mut entry, if kind == Kind::File { size } else { 0 });
+        let mut content: Box<dyn Read + '_> =
+            if holes.is_some() { Box::new(HoleReader::new(&mut entry, size)) } else { Box::new(&mut entry) };
+        let mut reader = ItemReader::new(&mut content, if kind == Kind::File { size } else { 0 });
         let kind = match (kind, link) {
             (Kind::File, _) => ItemKind::File { size, reader: &mut reader },
             (Kind::Symlink, Some(target)) => ItemKind::Symlink { target },
@@ -79,21 +87,6 @@ enum Kind {
     Directory,
     Symlink,
     Hardlink,
-}
-
-fn admit<R: Read>(
-    entry: &mut tar::Entry<'_, R>,
-    selection: &mut Selection,
-) -> Result<Option<PathBuf>, Problem> {
-    let path = selection.admit(&entry.path_bytes(), entry.size())?;
-    let holes = entry.pax_extensions().ok().flatten().is_some_and(|mut records| {
-        records.any(|record| record.is_ok_and(|record| record.key_bytes().starts_with(b"GNU.sparse.")))
-    });
-    if holes {
-        let name = shown(&entry.path_bytes());
-        return Err(Problem::Unsupported { name, kind: "a sparse file in pax form; pack with --format=gnu" });
-    }
-    Ok(path)
 }
 
 /// What describes the archive or the entries after it, and is none itself.

@@ -148,6 +148,19 @@ impl Setting {
         Ok((items, extracted))
     }
 
+    /// Reads everything, whatever is in it.
+    fn list_lossy(&self, bytes: &[u8]) -> Result<Extracted, ReleaseError> {
+        self.with(|options| {
+            extract(stream(bytes), options, &mut |item| {
+                if let ItemKind::File { reader, .. } = item.kind {
+                    let copied = std::io::copy(reader, &mut std::io::sink());
+                    copied.map_err(|error| Problem::Read(error).of("the sink"))?;
+                }
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+
     fn list_bytes(&self, bytes: &[u8]) -> Result<(BTreeMap<String, String>, Extracted), ReleaseError> {
         self.list(stream(bytes))
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,9 @@ pub fn unpack_tree(
 
 /// What is kept in memory until the end: names and targets of links, names of folders with their dates.
 const MAX_REMEMBERED: usize = 256 << 20;
+
+/// Shorter runs of zeros are written out: a hole has no use below a block or some.
+const LEAST_HOLE: usize = 64 << 10;
 
 struct Tree<'f> {
     folder: &'f Path,
@@ -138,15 +141,27 @@ impl<'f> Tree<'f> {
     fn write(&mut self, full: &Path, reader: &mut dyn Read) -> Result<File, Problem> {
         let failed = |reason| write_error(full, reason);
         let mut file = OpenOptions::new().write(true).create_new(true).open(full).map_err(failed)?;
+        let mut size = 0;
         loop {
             match reader.read(&mut self.buffer) {
-                Ok(0) => return Ok(file),
-                Ok(count) => file.write_all(&self.buffer[..count]).map_err(failed)?,
+                Ok(0) => break,
+                Ok(count) => {
+                    let piece = &self.buffer[..count];
+                    // Long runs of zeros need no space where the file system knows holes.
+                    if count >= LEAST_HOLE && piece.iter().all(|byte| *byte == 0) {
+                        file.seek(SeekFrom::Start(size + count as u64)).map_err(failed)?;
+                    } else {
+                        file.write_all(piece).map_err(failed)?;
+                    }
+                    size += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The reader has told why already, in more words.
                 Err(error) => return Err(Problem::Read(error)),
             }
         }
+        file.set_len(size).map_err(failed)?;
+        Ok(file)
     }
 
     /// A later entry of the same name replaces an earlier one, as with every tar.

@@ -13,6 +13,8 @@ use crate::disk::recover::recover;
 
 /// Tells the child where to work and how.
 const TASK: &str = "CACHEKEEP_KILL_TEST";
+/// Tells the child to publish once and end.
+const ONCE: &str = "CACHEKEEP_KILL_TEST_ONCE";
 /// Kills per kind of publication; `CACHEKEEP_KILLS` asks for more.
 const KILLS: u32 = 60;
 const FILES: usize = 12;
@@ -32,6 +34,9 @@ fn child_that_publishes_until_it_is_killed() {
         generation += 1;
         // Unique over all children, so that no two generations look alike.
         publish_generation(kind, place, &format!("{}-{generation}", std::process::id()));
+        if std::env::var(ONCE).is_ok() {
+            return;
+        }
     }
 }
 
@@ -71,7 +76,11 @@ fn inside(target: &Path) -> Staging {
 }
 
 fn spawn(kind: &str, place: &Path) -> Child {
-    Command::new(std::env::current_exe().expect("this test"))
+    child(Command::new(std::env::current_exe().expect("this test")), kind, place)
+}
+
+fn child(mut command: Command, kind: &str, place: &Path) -> Child {
+    command
         .args(["--exact", "disk::staging::kill_tests::child_that_publishes_until_it_is_killed"])
         .env(TASK, format!("{kind} {}", place.display()))
         .stdout(Stdio::null())
@@ -87,7 +96,9 @@ fn kill_at_random(mut child: Child, place: &Path) {
         assert!(child.try_wait().expect("a child").is_none(), "the child failed by itself");
         std::thread::sleep(Duration::from_micros(200));
     }
-    std::thread::sleep(Duration::from_micros(rand::random_range(0..12_000)));
+    // Short waits hit the first publication, long ones any; a busy machine needs the longest.
+    let longest = [3_000, 12_000, 60_000, 150_000][rand::random_range(0..4)];
+    std::thread::sleep(Duration::from_micros(rand::random_range(0..longest)));
     assert!(child.try_wait().expect("a child").is_none(), "the child failed by itself");
     child.kill().expect("killed");
     child.wait().expect("dead");
@@ -148,7 +159,7 @@ fn survive_kills(kind: &str) {
         assert_eq!(contents(peer.payload()).len(), 1, "{kind}: a live peer's things stay");
     }
     assert!(with_work > kills / 4, "{kind}: only {with_work} of {kills} kills left something to recover");
-    assert!(seen.len() > kills as usize / 4, "{kind}: only {} generations", seen.len());
+    assert!(seen.len() >= 2, "{kind}: only {} generations came to be", seen.len());
     peer.close().expect("closed");
     let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();
     assert_eq!(left, 0, "{kind}: no temp byte");
@@ -188,5 +199,79 @@ fn atomic_files_survive_kills() {
             let unit = &text[..text.len() / 1_000];
             assert!(!text.is_empty() && text == unit.repeat(1_000), "half a file");
         }
+    }
+}
+
+/// Every call that a publication changes the disk with.
+const CALLS: [&str; 19] = [
+    "mkdir",
+    "mkdirat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "utimensat",
+    "fsync",
+    "flock",
+    "write",
+];
+
+/// Lets a child publish once and kills it before its so-many-th call of a kind; whether it came that far.
+/// Afterwards all must be well. Counts what came of it.
+fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> bool {
+    let folder = tempfile::tempdir().expect("a place");
+    let place = folder.path();
+    for target in targets(kind, place) {
+        lay(&target, &[("d1/mine", "kept")]);
+        for number in 0..FILES {
+            lay(&target, &[(&format!("d{}/f{number}", number % 3), "before")]);
+        }
+    }
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("inject={call}:signal=KILL:when={number}"))
+        .arg(std::env::current_exe().expect("this test"))
+        .env(ONCE, "1");
+    let status = child(strace, kind, place).wait().expect("ended");
+    let was_killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+    let at = format!("{kind}, {call} {number}");
+    assert!(was_killed || status.success(), "{at}: strace or the child failed: {status}");
+    let mut places = match kind {
+        "inside" => vec![place.join("target")],
+        _ => vec![place.to_owned(), place.join("x")],
+    };
+    if number.is_multiple_of(2) {
+        places.reverse();
+    }
+    let report = recover(&places, now());
+    assert!(report.failed.is_empty() && report.spared.is_empty(), "{at}: {report:?}");
+    let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();
+    assert_eq!(left, 0, "{at}: no temp byte");
+    let is_new = only_generation(kind, place).expect("a generation") != "before";
+    outcomes[usize::from(is_new)] += 1;
+    was_killed
+}
+
+/// The disk changes by system calls alone, so a kill before each of them is a kill at any instruction.
+#[test]
+#[ignore = "takes minutes, and needs strace"]
+fn publications_survive_a_kill_before_each_system_call() {
+    for kind in ["one", "by-renames", "two", "two-by-renames", "inside"] {
+        let mut outcomes = [0; 2];
+        for call in CALLS {
+            (1..1_000).find(|number| !kill_before(kind, call, *number, &mut outcomes)).expect("an end");
+        }
+        let [old, new] = outcomes;
+        assert!(old > 20 && new > 15, "{kind}: {old} times as before, {new} times complete");
     }
 }

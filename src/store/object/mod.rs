@@ -1,13 +1,14 @@
 //! A store of objects: a directory, and whatever else the crate `object_store` reaches.
 //!
 //! Looking up, reading, listing and deleting are the same everywhere; how an upload is kept apart until it
-//! becomes an entry, and how a dead one is found, is what [`upload::Uploads`] abstracts.
+//! becomes an entry, and how a dead one is found, is what `upload::Uploads` abstracts.
 
 mod directory;
 mod failure;
 mod layout;
 mod multipart;
 mod name;
+mod publish;
 mod reading;
 mod sweep;
 mod upload;

@@ -183,6 +183,9 @@ async fn kills(rounds: u32) {
         std::thread::sleep(Duration::from_micros(rand::random_range(0..25_000)));
         victim.kill();
         every_entry_is_whole(&store).await;
+        for entry in store.list(&ListFilter::default()).await.expect("a list") {
+            assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
+        }
         let recovered = store.recover().await.expect("a recovery");
         assert_eq!(recovered.spared, 2, "live uploads are spared");
         dead_uploads += recovered.removed;

@@ -215,3 +215,19 @@ async fn a_root_that_cannot_be_made_is_named() {
     let error = ObjectStore::in_directory(&root, clock).await.err().expect("it cannot be made");
     assert!(error.to_string().starts_with(&format!("cannot create {}", root.display())), "{error}");
 }
+
+#[tokio::test]
+async fn a_full_volume_is_no_space_and_nothing_is_left() {
+    let root = tempfile::tempdir().expect("a folder");
+    let Some(_mount) = crate::disk::testing::Mount::tmpfs(root.path(), "1m") else { return };
+    let store = in_directory(root.path()).await;
+    let kept = created(&store, "kept", b"kept").await;
+    let error = store.put(named("k"), Bytes::from(vec![1; 4 << 20])).await.expect_err("it is too much");
+    assert_eq!(error.kind(), StoreErrorKind::NoSpace);
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("cannot write {}", root.path().display())), "{message}");
+    assert!(message.ends_with(": no space is left"), "{message}");
+    assert_eq!(files_below(root.path()).len(), 2, "the marker and the entry that was there");
+    assert_eq!(store.get(&kept).await.expect("an entry"), &b"kept"[..]);
+    created(&store, "small", b"fits").await;
+}

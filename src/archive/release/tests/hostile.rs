@@ -1,5 +1,7 @@
 //! Archives that are cut off, flipped, or made to hurt.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -101,5 +103,27 @@ fn bombs_are_bounded() {
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), EntryType::Directory, &b""[..])).collect();
     for (format, bytes) in formats(&many) {
         assert_eq!(setting.refusal(&bytes), "the archive: has more than 9 entries", "{format}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn mutilated_archives_never_panic_nor_hang(
+        format in 0usize..8,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = formats(RELEASE).swap_remove(format).1;
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if cut.index(4) == 0 {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let folder = tempfile::tempdir().expect("a temp directory");
+        let setting = Setting::new(None);
+        let _ = setting.with(|options| unpack_tree(stream(&bytes), options, folder.path()));
+        let _ = setting.list_lossy(&bytes);
     }
 }

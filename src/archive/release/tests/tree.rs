@@ -85,3 +85,32 @@ fn a_tree_is_refused_where_the_checksum_differs() {
     let error = unpack(&setting, &tar_of(RELEASE), dir.path()).expect_err("differs");
     assert!(error.to_string().ends_with(&format!("expected {}", "0".repeat(32))), "{error}");
 }
+
+#[test]
+fn files_with_holes_of_gnu_tar_come_out_whole_and_keep_their_holes() {
+    let dir = tempfile::tempdir().expect("a temp directory");
+    let hole = dir.path().join("hole");
+    let file = std::fs::File::create(&hole).expect("a file");
+    for (at, bytes) in [(1 << 20, &b"one"[..]), (2 << 20, b"two")] {
+        std::os::unix::fs::FileExt::write_all_at(&file, bytes, at).expect("written");
+    }
+    file.set_len(3 << 20).expect("longer");
+    let pack = |form: &[&str]| {
+        let mut tar = std::process::Command::new("tar");
+        tar.args(form).args(["-S", "-cf", "-", "-C"]).arg(dir.path()).arg("hole").output()
+    };
+    for form in [&["--format=gnu"][..], &["--format=posix"]] {
+        let Some(packed) = pack(form).ok().filter(|packed| packed.status.success()) else {
+            return; // The system has another tar.
+        };
+        let out = tempfile::tempdir().expect("a temp directory");
+        unpack(&Setting::new(None), &packed.stdout, out.path()).expect("unpacked");
+        let unpacked = out.path().join("hole");
+        assert!(
+            std::fs::read(&unpacked).expect("a file") == std::fs::read(&hole).expect("a file"),
+            "{form:?}"
+        );
+        let blocks = unpacked.symlink_metadata().expect("a file").blocks();
+        assert!(blocks * 512 < 2 << 20, "{form:?}: {blocks} blocks");
+    }
+}

@@ -1,0 +1,121 @@
+//! Tests of leases.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use super::*;
+
+fn now() -> DateTime<Utc> {
+    "2026-03-01T12:00:00Z".parse().expect("a time")
+}
+
+#[test]
+fn names_of_temporary_things_are_told_from_others() {
+    let check = |name: &str, expect: bool| assert_eq!(is_temp_name(OsStr::new(name)), expect, "{name}");
+    check(".cachekeep-12-ab.tmp", true);
+    check(".cachekeep-.tmp", false);
+    check(".cachekeep-x", false);
+    check(".cachekeep.tmp", false);
+    check("a.cachekeep-x.tmp", false);
+}
+
+#[test]
+fn a_lease_tells_people_whose_it_is() {
+    let place = tempfile::tempdir().expect("a place");
+    let leased = LeasedDirectory::create_in(place.path(), "restoring `x`", now()).expect("a lease");
+    assert!(is_temp_name(leased.path().file_name().expect("a name")));
+    let text = fs::read_to_string(leased.path().join(LEASE)).expect("readable");
+    assert!(text.starts_with("cachekeep "), "{text}");
+    assert!(
+        text.contains("purpose restoring `x`\n") && text.contains("started 2026-03-01T12:00:00Z\n"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("pid {}\n", std::process::id())), "{text}");
+}
+
+#[test]
+fn dropping_and_closing_remove_everything() {
+    let place = tempfile::tempdir().expect("a place");
+    for closes in [true, false] {
+        let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("a lease");
+        fs::create_dir_all(leased.payload().join("a/b")).expect("payload");
+        fs::write(leased.payload().join("a/b/c"), "x").expect("payload");
+        if closes {
+            leased.close().expect("closes");
+        } else {
+            drop(leased);
+        }
+        assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 0);
+    }
+}
+
+#[test]
+fn a_live_lease_cannot_be_taken_over_and_a_dead_one_can() {
+    let place = tempfile::tempdir().expect("a place");
+    let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("a lease");
+    let path = leased.path().to_owned();
+    assert!(matches!(LeasedDirectory::take_over(&path, now()), Ok(Takeover::Live)));
+    leased.leave();
+    assert!(matches!(LeasedDirectory::take_over(&path, now()), Ok(Takeover::Ours(_))));
+    assert!(!path.exists(), "taken over and dropped");
+    assert!(matches!(LeasedDirectory::take_over(&path, now()), Ok(Takeover::Gone)));
+}
+
+#[test]
+fn without_a_lease_only_the_empty_and_the_old_go() {
+    let place = tempfile::tempdir().expect("a place");
+    let path = place.path().join(".cachekeep-1-1.tmp");
+    fs::create_dir(&path).expect("made");
+    assert!(matches!(LeasedDirectory::take_over(&path, now()), Ok(Takeover::Gone)));
+
+    fs::create_dir(&path).expect("made");
+    fs::write(path.join("junk"), "x").expect("written");
+    let modified = DateTime::<Utc>::from(fs::metadata(&path).expect("there").modified().expect("a time"));
+    let young = LeasedDirectory::take_over(&path, modified + TimeDelta::hours(23));
+    assert!(matches!(young, Ok(Takeover::Live)), "{young:?}");
+    let old = LeasedDirectory::take_over(&path, modified + TimeDelta::hours(25));
+    assert!(matches!(old, Ok(Takeover::Ours(_))), "{old:?}");
+}
+
+#[test]
+fn a_directory_with_a_journal_outlives_its_owner() {
+    let place = tempfile::tempdir().expect("a place");
+    let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("a lease");
+    let path = leased.path().to_owned();
+    fs::write(path.join(JOURNAL), "{}").expect("written");
+    drop(leased);
+    assert!(path.join(PAYLOAD).is_dir());
+}
+
+#[test]
+fn where_no_directory_is_the_error_names_it() {
+    let error =
+        LeasedDirectory::create_in(Path::new("/nonexistent/x"), "test", now()).expect_err("no parent");
+    assert!(
+        error.to_string().starts_with("cannot make a temporary directory in `/nonexistent/x`: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn owners_and_recoverers_may_race_without_harm() {
+    let place = tempfile::tempdir().expect("a place");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    for entry in fs::read_dir(place.path()).expect("a place").flatten() {
+                        let _ = LeasedDirectory::take_over(&entry.path(), now());
+                    }
+                }
+            });
+        }
+        for _ in 0..300 {
+            let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("a lease");
+            fs::write(leased.payload().join("file"), "x").expect("our payload stays while we live");
+            leased.close().expect("closes");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 0);
+}
