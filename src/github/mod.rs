@@ -1,14 +1,8 @@
-//! GitHub: its API for a repository's caches, pull requests and refs.
-//!
-//! [`rest`] lists and deletes caches and asks for states; [`redaction`] keeps what a service says fit to be shown.
-
-pub mod redaction;
-pub mod rest;
-//! GitHub: what a job may do there, and its cache service.
+//! GitHub: what a job may do there, its cache service, and its API.
 //!
 //! [`credentials`] finds the token and the service in the environment, [`token`] reads what a token says of
-//! itself, [`cache_service`] speaks the service's second version, [`redaction`] keeps signatures out of what
-//! it says, and [`error`] is what can go wrong.
+//! itself, [`cache_service`] speaks the service's second version, [`rest`] asks the API of a repository,
+//! [`redaction`] keeps signatures out of what they say, and [`error`] is what can go wrong.
 
 pub mod credentials;
 pub mod error;
@@ -16,6 +10,7 @@ pub mod redaction;
 pub mod token;
 
 pub mod cache_service;
+pub mod rest;
 
 pub use cache_service::{CacheService, Download, Reservation, SignedUrl};
 pub use credentials::{CacheMode, Credentials, TokenSource, Unusable};

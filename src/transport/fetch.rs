@@ -242,7 +242,7 @@ pub(crate) async fn bounded<T>(
 }
 
 /// Turns an answer without a file into its cause.
-fn refuse_status(response: &Response, clock: Clock) -> Result<(), Cause> {
+pub(crate) fn refuse_status(response: &Response, clock: Clock) -> Result<(), Cause> {
     let status = response.status();
     // Other successes have no body, or one that is not the file.
     if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {

@@ -44,6 +44,13 @@ pub enum SavedError {
     },
 }
 
+impl SavedError {
+    /// Whether the plan that was named is at fault.
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, SavedError::Write(_))
+    }
+}
+
 impl Hint for SavedError {
     fn hint(&self) -> Option<String> {
         match self {
