@@ -235,7 +235,7 @@ fn limits_are_waited_for() {
     for number in 0..12 {
         api.world().save("refs/pull/1/merge", &format!("k{number}"), (200.0, 150.0), 1);
     }
-    api.world().burst = Some((8, std::time::Duration::from_millis(900)));
+    api.world().burst = Some((3, std::time::Duration::from_millis(900)));
     api.world().remaining = 10;
     api.world().reset_after = Some(std::time::Duration::ZERO);
     let done = clean(&api, &project, &[]).success().json();
