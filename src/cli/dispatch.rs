@@ -14,7 +14,7 @@ use super::signals;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{clean, gate, key, restore, run, save, seed, session};
+use crate::command::{clean, gate, key, restore, run, save, seed, session, trim};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
@@ -154,6 +154,7 @@ impl Job<'_> {
             Command::Seed { .. } => seed::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
+            Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
             Command::Clean { .. } => return self.clean(ctx),
             Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),

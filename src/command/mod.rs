@@ -17,6 +17,7 @@ pub mod restore;
 pub mod run;
 pub mod save;
 pub mod seed;
+pub mod trim;
 
 pub mod receipt;
 pub mod save_error;

@@ -11,12 +11,6 @@ pub mod text;
 pub mod fingerprint;
 pub mod selection;
 pub mod walk;
-pub mod hash;
-pub mod merge;
-pub mod objects;
-pub mod unixfs;
-
-pub mod tree_glob;
 
 pub mod file_digest;
 pub mod git_index;
@@ -24,8 +18,13 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
+pub mod tree_glob;
 
+pub mod hash;
+pub mod merge;
 mod object_layout;
+pub mod objects;
+pub mod unixfs;
 
 pub mod atomic;
 pub mod lease;
@@ -34,6 +33,7 @@ pub mod remove;
 pub mod staging;
 
 pub mod preflight;
+pub mod trim;
 pub mod usage;
 
 #[cfg(test)]

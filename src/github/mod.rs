@@ -10,6 +10,7 @@ pub mod redaction;
 pub mod token;
 
 pub mod cache_service;
+mod messages;
 pub mod rest;
 
 pub use cache_service::{CacheService, Download, Reservation, SignedUrl};
