@@ -1,11 +1,15 @@
 //! Cleaning a repository's caches: the binary against a fake of GitHub's API.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and look at files")]
+
 #[path = "support/github_api/mod.rs"]
 mod github_api;
 mod support;
 
 #[path = "clean/defects.rs"]
 mod defects;
+#[path = "clean/own_store.rs"]
+mod own_store;
 #[path = "clean/plans.rs"]
 mod plans;
 #[path = "clean/sweep.rs"]
@@ -60,6 +64,11 @@ fn planned(document: &Value) -> BTreeSet<String> {
 /// The first reason for what becomes of an entry.
 fn reason(document: &Value, id: u64) -> String {
     let entries = document["plan"]["entries"].as_array().expect("entries");
-    let entry = entries.iter().find(|entry| entry["id"] == id.to_string().as_str()).expect("it is planned for");
-    format!("{}: {}", entry["verdict"].as_str().expect("a verdict"), entry["reasons"][0]["rule"].as_str().expect("a rule"))
+    let entry =
+        entries.iter().find(|entry| entry["id"] == id.to_string().as_str()).expect("it is planned for");
+    format!(
+        "{}: {}",
+        entry["verdict"].as_str().expect("a verdict"),
+        entry["reasons"][0]["rule"].as_str().expect("a rule")
+    )
 }

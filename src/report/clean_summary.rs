@@ -59,7 +59,9 @@ fn headline(outcome: &CleanOutcome) -> String {
     let planned = outcome.plan.totals().all;
     let location = &outcome.location;
     match &outcome.end {
-        End::DryRun if planned.freed.entries == 0 => format!("nothing to delete from {location}; {} stay", planned.kept),
+        End::DryRun if planned.freed.entries == 0 => {
+            format!("nothing to delete from {location}; {} stay", planned.kept)
+        }
         End::DryRun => format!("{} would be deleted from {location}; {} stay", planned.freed, planned.kept),
         _ if outcome.attempts().next().is_none() => {
             format!("nothing to delete from {location}; {} stay", planned.kept)
@@ -137,7 +139,8 @@ fn table(text: &mut String, name: &str, rows: &[(String, Row)]) {
             0 => String::new(),
             entries => format!("{} ({entries})", amount.bytes),
         };
-        let _ = writeln!(text, "| {name} | {} | {} | {} |", cell(&row.freed), cell(&row.kept), cell(&row.left));
+        let _ =
+            writeln!(text, "| {name} | {} | {} | {} |", cell(&row.freed), cell(&row.kept), cell(&row.left));
     };
     rows.iter().take(ROWS).for_each(|(name, row)| line(&code(name), row));
     if rows.len() > ROWS {
@@ -189,7 +192,9 @@ fn failures(text: &mut String, outcome: &CleanOutcome) {
     let failed: Vec<(String, &str)> = outcome
         .attempts()
         .filter_map(|attempt| match &attempt.fate {
-            Fate::Failed(why) => Some((format!("{} of {}", attempt.entry.key, attempt.entry.scope), why.as_str())),
+            Fate::Failed(why) => {
+                Some((format!("{} of {}", attempt.entry.key, attempt.entry.scope), why.as_str()))
+            }
             _ => None,
         })
         .collect();
@@ -295,13 +300,58 @@ mod tests {
 
     #[test]
     fn the_log_says_what_was_done_and_why() {
-        insta::assert_snapshot!(text(&outcome()), @"");
-        insta::assert_snapshot!(text(&carried_out()), @"");
+        insta::assert_snapshot!(text(&outcome()), @r#"
+327.0 MB in 3 entries would be deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay
+  closed-pull-request: 327.0 MB in 3 entries
+  current: 500.0 MB in 1 entry
+  9 requests (3 deletions, 2 in GraphQL, 0 repeated)
+"#);
+        insta::assert_snapshot!(text(&carried_out()), @r#"
+300.0 MB in 1 entry deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay; 7.00 MB in 1 entry could not be deleted; 20.0 MB in 1 entry not tried
+  closed-pull-request: 327.0 MB in 3 entries
+  current: 500.0 MB in 1 entry
+  9 requests (3 deletions, 2 in GraphQL, 0 repeated)
+"#);
     }
 
     #[test]
     fn the_summary_shows_refs_and_patterns_with_a_chart() {
-        insta::assert_snapshot!(markdown(&carried_out()), @"");
+        insta::assert_snapshot!(markdown(&carried_out()), @r#"
+## Caches cleaned
+
+300.0 MB in 1 entry deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay; 7.00 MB in 1 entry could not be deleted; 20.0 MB in 1 entry not tried
+
+> cache 9 is kept
+
+```mermaid
+pie showData title Megabytes by key pattern
+    "kept ccache-*" : 500
+    "freed ccache-*" : 300
+```
+
+| Key pattern | Freed | Kept | Left undone |
+|---|--:|--:|--:|
+| <code>ccache-&#42;</code> | 300.0 MB (1) | 500.0 MB (1) |  |
+| <code>a&#124;b&lt;script&gt;&#96;x&#96;</code> |  |  | 20.0 MB (1) |
+| <code>late"; drop</code> |  |  | 7.00 MB (1) |
+
+| Ref | Freed | Kept | Left undone |
+|---|--:|--:|--:|
+| <code>refs/heads/main</code> |  | 500.0 MB (1) |  |
+| <code>refs/pull/7/merge</code> | 300.0 MB (1) |  |  |
+| <code>refs/pull/7/head</code> |  |  | 27.0 MB (2) |
+
+| First reason | Entries | Bytes |
+|---|--:|--:|
+| closed-pull-request | 3 | 327.0 MB |
+| current | 1 | 500.0 MB |
+
+### Could not be deleted
+
+- <code>late"; drop of refs/pull/7/head</code>: HTTP 500: "&lt;b&gt;"
+
+9 requests (3 deletions, 2 in GraphQL, 0 repeated)
+"#);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{Answer, World};
 /// More questions than this in one query are refused here, to keep queries small.
 const MOST: usize = 50;
 
+#[expect(clippy::single_match_else, reason = "both answers are as likely")]
 pub(super) fn answer(world: &mut World, body: &Bytes) -> Answer {
     let request: Value = serde_json::from_slice(body).expect("a query in JSON");
     let query = request["query"].as_str().expect("a query");
@@ -36,13 +37,19 @@ pub(super) fn answer(world: &mut World, body: &Bytes) -> Answer {
                 }
                 None => {
                     let message = format!("Could not resolve to a PullRequest with the number of {number}.");
-                    errors.push(json!({ "type": "NOT_FOUND", "path": ["repository", alias], "message": message }));
+                    errors.push(
+                        json!({ "type": "NOT_FOUND", "path": ["repository", alias], "message": message }),
+                    );
                     Value::Null
                 }
             },
             What::Ref(variable) => {
                 let name = variables[&variable].as_str().expect("a name");
-                if world.sees_refs && world.refs.contains(name) { json!({ "name": name }) } else { Value::Null }
+                if world.sees_refs && world.refs.contains(name) {
+                    json!({ "name": name })
+                } else {
+                    Value::Null
+                }
             }
         };
         fields.insert(question.alias, value);
