@@ -12,6 +12,8 @@ mod defects;
 mod own_store;
 #[path = "clean/plans.rs"]
 mod plans;
+#[path = "clean/stored.rs"]
+mod stored;
 #[path = "clean/sweep.rs"]
 mod sweep;
 
