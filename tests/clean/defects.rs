@@ -12,12 +12,12 @@ fn fault(method: Method, path: &str, times: usize, status: u16, body: &str) -> F
 #[test]
 fn entries_that_shift_between_pages_are_not_missed() {
     let (api, project) = setup(NIGHTLY);
-    for number in 1..=350 {
-        api.world().pull(number, Some(100.0));
+    for number in 1..=350_u32 {
+        api.world().pull(number.into(), Some(100.0));
         api.world().save(
             &format!("refs/pull/{number}/merge"),
             "ccache",
-            (400.0 - number as f64 / 100.0, 150.0),
+            (400.0 - f64::from(number) / 100.0, 150.0),
             1,
         );
     }

@@ -161,5 +161,4 @@ fn exactly_the_expected_entries_go_and_the_limits_are_kept() {
     assert_eq!(done["calls"]["repeated"], 0);
     assert!(world.calls.len() <= 1_000, "{} requests are more than an hour allows", world.calls.len());
     assert_eq!(world.refused, 0);
-    eprintln!("{} entries deleted with {} requests", expected.len(), world.calls.len());
 }
