@@ -230,6 +230,18 @@ pub enum Command {
         #[arg(long, value_name = "FILE", conflicts_with_all = ["pull_request", "dry_run", "plan_out"])]
         apply: Option<PathBuf>,
     },
+    /// List the entries of the store, the next to be evicted first.
+    Ls {
+        /// The store.
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say where the bytes of the store went: by key pattern, ref, last use and reach.
+    Usage {
+        /// The store.
+        #[command(flatten)]
+        target: Target,
+    },
     /// Print the JSON schema of the configuration.
     Schema,
     /// Print completions for a shell.
@@ -242,7 +254,7 @@ pub enum Command {
 impl Command {
     /// Whether it is about a store rather than about declared caches: it works without a configuration.
     pub fn is_housekeeping(&self) -> bool {
-        matches!(self, Command::Clean { .. })
+        matches!(self, Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. })
     }
 
     /// The caches that were named; none means all.
@@ -255,7 +267,11 @@ impl Command {
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
             | Command::Key { selected, .. } => &selected.caches,
-            Command::Clean { .. } | Command::Schema | Command::Completions { .. } => &[],
+            Command::Clean { .. }
+            | Command::Ls { .. }
+            | Command::Usage { .. }
+            | Command::Schema
+            | Command::Completions { .. } => &[],
         }
     }
 
@@ -270,6 +286,8 @@ impl Command {
             Command::Trim { .. } => "trim",
             Command::Key { .. } => "key",
             Command::Clean { .. } => "clean",
+            Command::Ls { .. } => "ls",
+            Command::Usage { .. } => "usage",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

@@ -14,7 +14,7 @@ use super::signals;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{clean, gate, key, restore, run, save, seed, session, trim};
+use crate::command::{clean, gate, key, restore, run, save, seed, session, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
@@ -157,6 +157,14 @@ impl Job<'_> {
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
             Command::Clean { .. } => return self.clean(ctx),
+            Command::Ls { target } => {
+                let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
+                return Ok(print(&usage::list(ctx, target.as_ref())?));
+            }
+            Command::Usage { target } => {
+                let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
+                return Ok(print(&usage::usage(ctx, target.as_ref(), &self.settings.spec.clean.patterns)?));
+            }
             Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
         };
         let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
@@ -214,12 +222,15 @@ enum CommandError {
     Target(#[from] TargetError),
     #[error(transparent)]
     Clean(#[from] clean::CleanError),
+    #[error(transparent)]
+    Usage(#[from] usage::UsageError),
 }
 
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
             CommandError::Clean(error) if error.is_denied() => exit::NOT_PERMITTED,
+            CommandError::Usage(error) if error.is_denied() => exit::NOT_PERMITTED,
             _ if self.is_usage() => exit::USAGE,
             _ => exit::FAILED,
         }
@@ -232,6 +243,7 @@ impl CommandError {
             }
             CommandError::Key(_) => true,
             CommandError::Target(error) => error.is_usage(),
+            CommandError::Usage(_) => false,
             CommandError::Clean(error) => {
                 matches!(error, clean::CleanError::Saved(saved) if saved.is_usage())
             }
@@ -246,6 +258,7 @@ impl Hint for CommandError {
             CommandError::Key(error) => error.hint(),
             CommandError::Target(error) => error.hint(),
             CommandError::Clean(error) => error.hint(),
+            CommandError::Usage(error) => error.hint(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod run;
 pub mod save;
 pub mod seed;
 pub mod trim;
+pub mod usage;
 
 pub mod receipt;
 pub mod save_error;

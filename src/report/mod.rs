@@ -11,5 +11,6 @@ pub mod log;
 pub mod plan_json;
 pub mod progress;
 pub mod text;
+pub mod usage_json;
 
 pub use log::{Log, LogOptions, Verbosity};
