@@ -60,6 +60,11 @@ fn planned(document: &Value) -> BTreeSet<String> {
 /// The first reason for what becomes of an entry.
 fn reason(document: &Value, id: u64) -> String {
     let entries = document["plan"]["entries"].as_array().expect("entries");
-    let entry = entries.iter().find(|entry| entry["id"] == id.to_string().as_str()).expect("it is planned for");
-    format!("{}: {}", entry["verdict"].as_str().expect("a verdict"), entry["reasons"][0]["rule"].as_str().expect("a rule"))
+    let entry =
+        entries.iter().find(|entry| entry["id"] == id.to_string().as_str()).expect("it is planned for");
+    format!(
+        "{}: {}",
+        entry["verdict"].as_str().expect("a verdict"),
+        entry["reasons"][0]["rule"].as_str().expect("a rule")
+    )
 }

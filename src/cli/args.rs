@@ -210,7 +210,9 @@ pub enum Command {
         diff: Option<PathBuf>,
     },
     /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
-    #[command(after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json")]
+    #[command(
+        after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json"
+    )]
     Clean {
         /// The store.
         #[command(flatten)]

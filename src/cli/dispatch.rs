@@ -180,7 +180,11 @@ impl Job<'_> {
         };
         let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
         let outcome = clean::run(ctx, target.as_ref(), &options)?;
-        let printed = if self.args.common.json { print(&json::render(&CleanDocument::from(&outcome))) } else { exit::OK };
+        let printed = if self.args.common.json {
+            print(&json::render(&CleanDocument::from(&outcome)))
+        } else {
+            exit::OK
+        };
         let exit = match outcome.end {
             End::DryRun | End::Done => exit::OK,
             End::Failed | End::Stopped(_) => exit::FAILED,
@@ -228,7 +232,9 @@ impl CommandError {
             }
             CommandError::Key(_) => true,
             CommandError::Target(error) => error.is_usage(),
-            CommandError::Clean(error) => matches!(error, clean::CleanError::Saved(saved) if saved.is_usage()),
+            CommandError::Clean(error) => {
+                matches!(error, clean::CleanError::Saved(saved) if saved.is_usage())
+            }
         }
     }
 }

@@ -67,7 +67,8 @@ pub(super) fn open(
         let is_job = env.flag("GITHUB_ACTIONS") && settings.spec.store == StoreLocation::Auto;
         env.var("GITHUB_REPOSITORY").filter(|_| is_job).map(|name| ("GITHUB_REPOSITORY", name))
     };
-    let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job) else {
+    let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)
+    else {
         let default_branch = ctx.access.readable.last().unwrap_or(&ctx.access.own).clone();
         return Ok(Box::new(OwnStore::new(Arc::clone(&ctx.store), default_branch)));
     };

@@ -97,7 +97,11 @@ pub(super) struct SizeGuard {
 }
 
 /// The policy of a configuration. What its keys declare to change tells generations of one thing.
-pub(super) fn policy(raw: Option<Spanned<Clean>>, caches: &[CacheSpec], findings: &mut Findings<'_>) -> Policy {
+pub(super) fn policy(
+    raw: Option<Spanned<Clean>>,
+    caches: &[CacheSpec],
+    findings: &mut Findings<'_>,
+) -> Policy {
     let mut policy = match raw {
         Some(raw) => written(raw, caches, findings),
         None => Policy::unreachable(),
@@ -147,7 +151,10 @@ fn lanes(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &mut Fin
     let sum = ByteSize(caps.fold(0, |sum, cap| sum.saturating_add(cap.0)));
     if sum > budget {
         findings
-            .warning(&text.span(), format!("the caches may grow to {sum}, which is more than the budget of {budget}"))
+            .warning(
+                &text.span(),
+                format!("the caches may grow to {sum}, which is more than the budget of {budget}"),
+            )
             .cure("lower `max-size` of their `trim`, or raise the budget");
     }
 }
@@ -220,7 +227,9 @@ fn guard(raw: &SizeGuard, findings: &mut Findings<'_>) -> Guard {
     let percent = raw.percent.as_ref().and_then(|percent| match u8::try_from(*percent.get_ref()) {
         Ok(value @ 0..=100) => Some(value),
         _ => {
-            findings.error(&percent.span(), "`percent` is a share from 0 to 100").cure("write `percent = 50`");
+            findings
+                .error(&percent.span(), "`percent` is a share from 0 to 100")
+                .cure("write `percent = 50`");
             None
         }
     });

@@ -120,7 +120,9 @@ impl CleanOutcome {
 
     fn amount(&self, counts: impl Fn(&Fate) -> bool) -> Amount {
         let mut amount = Amount::default();
-        self.attempts().filter(|attempt| counts(&attempt.fate)).for_each(|attempt| amount.add(attempt.entry.size));
+        self.attempts()
+            .filter(|attempt| counts(&attempt.fate))
+            .for_each(|attempt| amount.add(attempt.entry.size));
         amount
     }
 }

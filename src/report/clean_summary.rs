@@ -59,7 +59,9 @@ fn headline(outcome: &CleanOutcome) -> String {
     let planned = outcome.plan.totals().all;
     let location = &outcome.location;
     match &outcome.end {
-        End::DryRun if planned.freed.entries == 0 => format!("nothing to delete from {location}; {} stay", planned.kept),
+        End::DryRun if planned.freed.entries == 0 => {
+            format!("nothing to delete from {location}; {} stay", planned.kept)
+        }
         End::DryRun => format!("{} would be deleted from {location}; {} stay", planned.freed, planned.kept),
         _ if outcome.attempts().next().is_none() => {
             format!("nothing to delete from {location}; {} stay", planned.kept)
@@ -137,7 +139,8 @@ fn table(text: &mut String, name: &str, rows: &[(String, Row)]) {
             0 => String::new(),
             entries => format!("{} ({entries})", amount.bytes),
         };
-        let _ = writeln!(text, "| {name} | {} | {} | {} |", cell(&row.freed), cell(&row.kept), cell(&row.left));
+        let _ =
+            writeln!(text, "| {name} | {} | {} | {} |", cell(&row.freed), cell(&row.kept), cell(&row.left));
     };
     rows.iter().take(ROWS).for_each(|(name, row)| line(&code(name), row));
     if rows.len() > ROWS {
@@ -189,7 +192,9 @@ fn failures(text: &mut String, outcome: &CleanOutcome) {
     let failed: Vec<(String, &str)> = outcome
         .attempts()
         .filter_map(|attempt| match &attempt.fate {
-            Fate::Failed(why) => Some((format!("{} of {}", attempt.entry.key, attempt.entry.scope), why.as_str())),
+            Fate::Failed(why) => {
+                Some((format!("{} of {}", attempt.entry.key, attempt.entry.scope), why.as_str()))
+            }
             _ => None,
         })
         .collect();

@@ -201,7 +201,8 @@ impl Entries {
     fn of(decision: &Decision) -> Self {
         let because = |reasons: &[Reason]| {
             let each = reasons.iter();
-            each.map(|reason| Because { rule: reason.rule.name().to_owned(), text: reason.text.clone() }).collect()
+            each.map(|reason| Because { rule: reason.rule.name().to_owned(), text: reason.text.clone() })
+                .collect()
         };
         let entry = &decision.entry;
         Entries {

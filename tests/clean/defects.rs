@@ -14,7 +14,12 @@ fn entries_that_shift_between_pages_are_not_missed() {
     let (api, project) = setup(NIGHTLY);
     for number in 1..=350 {
         api.world().pull(number, Some(100.0));
-        api.world().save(&format!("refs/pull/{number}/merge"), "ccache", (400.0 - number as f64 / 100.0, 150.0), 1);
+        api.world().save(
+            &format!("refs/pull/{number}/merge"),
+            "ccache",
+            (400.0 - number as f64 / 100.0, 150.0),
+            1,
+        );
     }
     // GitHub evicts a cache of the first page once that was read: the second page starts one too late.
     let mut evictions = 1;
@@ -113,7 +118,9 @@ fn grace_ends_when_it_ends() {
     assert_eq!(reason(&done, young), "keep: grace");
     assert_eq!(reason(&done, old), "delete: closed-pull-request");
     // The server's clock counts: this machine's is elsewhere.
-    assert!((chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()) - now()).abs().num_seconds() > 0);
+    assert!(
+        (chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()) - now()).abs().num_seconds() > 0
+    );
     assert_eq!(done["plan"]["now"], "2026-11-20T12:00:00Z");
 }
 
@@ -123,7 +130,8 @@ fn a_key_that_several_refs_share_is_deleted_in_one_of_them() {
     api.world().pull(1, Some(100.0));
     api.world().pull(2, None);
     let gone = api.world().save("refs/pull/1/merge", "ccache", (200.0, 150.0), 1);
-    let others = ["refs/pull/2/merge", "refs/heads/main"].map(|r| api.world().save(r, "ccache", (200.0, 150.0), 1));
+    let others =
+        ["refs/pull/2/merge", "refs/heads/main"].map(|r| api.world().save(r, "ccache", (200.0, 150.0), 1));
     clean(&api, &project, &[]).success();
     assert!(!api.world().ids().contains(&gone.to_string()));
     assert_eq!(api.world().ids(), others.iter().map(u64::to_string).collect());

@@ -28,7 +28,8 @@ pub(super) fn apply(cleaner: &Cleaner<'_>, plan: &Plan, tried: &BTreeSet<EntryId
                 Ok(deletion) => {
                     in_a_row = 0;
                     let reason = decision.reasons.first().map_or("", |reason| reason.text.as_str());
-                    let text = format!("deleted `{}` of {} ({}): {reason}", entry.key, entry.scope, entry.size);
+                    let text =
+                        format!("deleted `{}` of {} ({}): {reason}", entry.key, entry.scope, entry.size);
                     cleaner.ctx.say_about_job(Level::Debug, text);
                     match deletion {
                         Deletion::Deleted => Fate::Deleted,
@@ -59,7 +60,11 @@ pub(super) fn apply(cleaner: &Cleaner<'_>, plan: &Plan, tried: &BTreeSet<EntryId
                 }
             }
         };
-        round.attempts.push(Attempt { entry: decision.entry.clone(), pattern: decision.pattern.clone(), fate });
+        round.attempts.push(Attempt {
+            entry: decision.entry.clone(),
+            pattern: decision.pattern.clone(),
+            fate,
+        });
     }
     let end = stop.unwrap_or(if failures > 0 { End::Failed } else { End::Done });
     (round, end)

@@ -69,14 +69,20 @@ impl Hint for CleanError {
     fn hint(&self) -> Option<String> {
         match self {
             CleanError::Survey { source, .. } => source.hint(),
-            CleanError::Stale { .. } => Some("make a new plan with `--plan-out` and look at it again".to_owned()),
+            CleanError::Stale { .. } => {
+                Some("make a new plan with `--plan-out` and look at it again".to_owned())
+            }
             CleanError::Saved(error) => error.hint(),
         }
     }
 }
 
 /// Cleans a store. What came of it is said; an error means that nothing was deleted.
-pub fn run(ctx: &Context<'_>, target: &dyn Housekeeping, options: &Options) -> Result<CleanOutcome, CleanError> {
+pub fn run(
+    ctx: &Context<'_>,
+    target: &dyn Housekeeping,
+    options: &Options,
+) -> Result<CleanOutcome, CleanError> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
     let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;
@@ -148,11 +154,17 @@ impl Cleaner<'_> {
         if self.options.source != Source::Policy {
             return end;
         }
-        while end == End::Done && rounds.len() < ROUNDS && rounds.last().is_some_and(|r| !r.attempts.is_empty()) {
+        while end == End::Done
+            && rounds.len() < ROUNDS
+            && rounds.last().is_some_and(|r| !r.attempts.is_empty())
+        {
             let survey = match self.survey() {
                 Ok(survey) => survey,
                 Err(error) => {
-                    return End::Stopped(format!("what became due meanwhile is left: {}", failure::chain(&error)));
+                    return End::Stopped(format!(
+                        "what became due meanwhile is left: {}",
+                        failure::chain(&error)
+                    ));
                 }
             };
             let next = self.options.policy.plan(&survey.facts);
@@ -185,7 +197,10 @@ impl Cleaner<'_> {
     }
 
     /// Waits for the store, until the deadline or an interruption.
-    fn wait<T>(&self, work: impl Future<Output = Result<T, HousekeepingError>>) -> Result<T, HousekeepingError> {
+    fn wait<T>(
+        &self,
+        work: impl Future<Output = Result<T, HousekeepingError>>,
+    ) -> Result<T, HousekeepingError> {
         self.ctx.runtime.block_on(async {
             tokio::select! {
                 result = work => result,

@@ -54,7 +54,9 @@ impl SavedError {
 impl Hint for SavedError {
     fn hint(&self) -> Option<String> {
         match self {
-            SavedError::NoPlan { .. } => Some("write plans with `cachekeep clean --plan-out FILE`".to_owned()),
+            SavedError::NoPlan { .. } => {
+                Some("write plans with `cachekeep clean --plan-out FILE`".to_owned())
+            }
             _ => None,
         }
     }

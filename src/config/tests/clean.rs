@@ -57,7 +57,10 @@ guard = { percent = 30, lasts = "2d" }
 
 #[test]
 fn rules_that_are_not_named_are_off_and_without_the_table_only_the_unreachable_goes() {
-    assert_eq!(policy("[clean]\nunused-for = '7d'"), Policy { unused_for: Some(days(7)), ..Policy::default() });
+    assert_eq!(
+        policy("[clean]\nunused-for = '7d'"),
+        Policy { unused_for: Some(days(7)), ..Policy::default() }
+    );
     assert_eq!(policy("[clean]"), Policy::default());
     assert_eq!(policy(""), Policy::unreachable());
 }
@@ -89,7 +92,9 @@ fn mistakes() {
 
 #[test]
 fn caches_that_may_outgrow_the_budget_are_told() {
-    let lane = |name: &str| format!("[cache.{name}]\npath = '{name}'\nkey = '{name}'\ntrim = {{ max-size = '5GB' }}\n");
+    let lane = |name: &str| {
+        format!("[cache.{name}]\npath = '{name}'\nkey = '{name}'\ntrim = {{ max-size = '5GB' }}\n")
+    };
     let text = format!("{}{}[clean]\nbudget = '9GB'", lane("a"), lane("b"));
     insta::assert_snapshot!(found(&[&text]), @"");
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use octocrab::models::actions::{ActionsCacheItem, ActionsCacheList, RepoActionsCacheUsage};
 use serde::Deserialize;
 
-use super::error::{ApiError, ApiErrorKind, line};
 use super::Rest;
+use super::error::{ApiError, ApiErrorKind, line};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::Key;
@@ -65,7 +65,8 @@ impl Rest {
         for _ in 0..LISTINGS {
             let pass = self.pass(refs).await?;
             let stated = i64::try_from(pass.items.len()).is_ok_and(|count| count == pass.total);
-            let agrees = previous.as_ref().is_some_and(|previous| previous.items.keys().eq(pass.items.keys()));
+            let agrees =
+                previous.as_ref().is_some_and(|previous| previous.items.keys().eq(pass.items.keys()));
             if stated && agrees {
                 return Ok(self.listing(pass, None));
             }
@@ -191,7 +192,8 @@ impl Rest {
 
 fn entry(item: ActionsCacheItem) -> Result<Entry, String> {
     let key = Key::new(item.key).map_err(|error| line(&error.to_string()))?;
-    let scope = item.r#ref.as_deref().and_then(Scope::new).ok_or_else(|| format!("`{key}` belongs to no ref"))?;
+    let scope =
+        item.r#ref.as_deref().and_then(Scope::new).ok_or_else(|| format!("`{key}` belongs to no ref"))?;
     // Other clients may have versions that are no SHA-256; what counts is whether two are equal.
     let version = Version::parse(&item.version)
         .or_else(|| Version::parse(&Sha256Digest::of(item.version.as_bytes()).to_string()))

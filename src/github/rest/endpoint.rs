@@ -52,7 +52,8 @@ impl Repository {
     /// Reads `owner/name`.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let fits = |part: &str| {
-            let characters = part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            let characters =
+                part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             characters && !part.is_empty() && part != "." && part != ".."
         };
         match text.split_once('/') {

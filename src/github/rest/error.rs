@@ -147,7 +147,8 @@ impl Hint for ApiError {
 /// `actions=write,contents=read` as a workflow writes it. Of alternatives, which `;` parts, the first.
 fn as_workflow(wanted: &str) -> String {
     let first = wanted.split(';').next().unwrap_or(wanted);
-    let each: Vec<String> = first.split(',').map(|one| one.trim().replace('_', "-").replacen('=', ": ", 1)).collect();
+    let each: Vec<String> =
+        first.split(',').map(|one| one.trim().replace('_', "-").replacen('=', ": ", 1)).collect();
     each.join(", ")
 }
 

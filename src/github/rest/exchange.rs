@@ -96,7 +96,11 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, parts: &http::request::Parts, body: &Bytes) -> Result<Response<Full<Bytes>>, ApiErrorKind> {
+    async fn send(
+        &self,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<Response<Full<Bytes>>, ApiErrorKind> {
         let url = self.url(parts)?;
         let mut failures = 0;
         loop {
@@ -158,7 +162,8 @@ impl Inner {
             let verdict = cause.verdict();
             Attempt::Failed(ApiErrorKind::Transport(cause), verdict)
         };
-        let exchanged = tokio::time::timeout(self.remaining(), self.exchange(method, url, headers, body)).await;
+        let exchanged =
+            tokio::time::timeout(self.remaining(), self.exchange(method, url, headers, body)).await;
         let (status, headers, body) = match exchanged {
             Err(_) => return failed(Cause::Deadline),
             Ok(Err(cause)) => return failed(cause),
@@ -198,8 +203,8 @@ impl Inner {
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
         let authorization = HeaderValue::from_str(&format!("Bearer {}", self.options.token.expose()));
-        let mut authorization =
-            authorization.map_err(|_| Cause::Protocol("the token is no token: it has odd characters".to_owned()))?;
+        let mut authorization = authorization
+            .map_err(|_| Cause::Protocol("the token is no token: it has odd characters".to_owned()))?;
         authorization.set_sensitive(true);
         headers.insert(AUTHORIZATION, authorization);
         let request = self.client.request(method.clone(), url)?.headers(headers).body(body.clone());

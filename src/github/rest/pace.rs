@@ -68,7 +68,8 @@ mod tests {
         let starts: Vec<Duration> = (0..400).map(|_| gate.enter(DELETE_POINTS, now)).collect();
         assert_eq!(starts[0], Duration::ZERO);
         for (index, start) in starts.iter().enumerate() {
-            let within = starts[index..].iter().take_while(|other| **other < *start + Duration::from_secs(60));
+            let within =
+                starts[index..].iter().take_while(|other| **other < *start + Duration::from_secs(60));
             assert!(within.count() <= 181, "from deletion {index}");
         }
     }

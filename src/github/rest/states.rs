@@ -102,7 +102,12 @@ impl Rest {
 
     /// Asks for fields of the repository. An error of this one query is part of the answer; one that every
     /// other query would meet too is returned.
-    async fn ask(&self, declared: &str, fields: &str, variables: Map<String, Value>) -> Result<Answer, ApiError> {
+    async fn ask(
+        &self,
+        declared: &str,
+        fields: &str,
+        variables: Map<String, Value>,
+    ) -> Result<Answer, ApiError> {
         let repository = &self.endpoint.repository;
         let query = format!(
             "query($owner: String!, $name: String!{declared}) {{ repository(owner: $owner, name: $name) {{{fields} }} }}"
@@ -136,14 +141,17 @@ impl Answer {
             return Err(format!("GitHub says \"{}\"", line(&error.message)));
         }
         let repository = self.data.as_ref().and_then(|data| data.get("repository"));
-        repository.and_then(|repository| repository.get(alias)).ok_or_else(|| "GitHub gave no answer".to_owned())
+        repository
+            .and_then(|repository| repository.get(alias))
+            .ok_or_else(|| "GitHub gave no answer".to_owned())
     }
 }
 
 fn pull_request(value: &Value) -> Result<PullRequestState, String> {
     let closed_at = || {
         let text = value["closedAt"].as_str().ok_or("GitHub does not say when it was closed")?;
-        let at = DateTime::parse_from_rfc3339(text).map_err(|_| "GitHub's time of closing is not understood")?;
+        let at =
+            DateTime::parse_from_rfc3339(text).map_err(|_| "GitHub's time of closing is not understood")?;
         Ok::<DateTime<Utc>, &str>(at.with_timezone(&Utc))
     };
     match value["state"].as_str() {

@@ -45,7 +45,9 @@ impl Housekeeping for GitHubCaches {
         facts.limit = Some(limit);
         facts.listing_complete = listing.incomplete.is_none();
         let mut notes: Vec<String> = listing.incomplete.into_iter().collect();
-        notes.extend(listing.odd.iter().map(|(id, why)| format!("cache {id} is kept, it cannot be understood: {why}")));
+        notes.extend(
+            listing.odd.iter().map(|(id, why)| format!("cache {id} is kept, it cannot be understood: {why}")),
+        );
         let mut numbers: BTreeSet<u64> = about.into_iter().collect();
         let mut refs = BTreeSet::new();
         for entry in &listing.entries {

@@ -36,13 +36,19 @@ pub(super) fn answer(world: &mut World, body: &Bytes) -> Answer {
                 }
                 None => {
                     let message = format!("Could not resolve to a PullRequest with the number of {number}.");
-                    errors.push(json!({ "type": "NOT_FOUND", "path": ["repository", alias], "message": message }));
+                    errors.push(
+                        json!({ "type": "NOT_FOUND", "path": ["repository", alias], "message": message }),
+                    );
                     Value::Null
                 }
             },
             What::Ref(variable) => {
                 let name = variables[&variable].as_str().expect("a name");
-                if world.sees_refs && world.refs.contains(name) { json!({ "name": name }) } else { Value::Null }
+                if world.sees_refs && world.refs.contains(name) {
+                    json!({ "name": name })
+                } else {
+                    Value::Null
+                }
             }
         };
         fields.insert(question.alias, value);

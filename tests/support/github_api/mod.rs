@@ -240,7 +240,8 @@ fn respond(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap, b
         return Answer::message(403, "Request forbidden by administrative rules.");
     }
     let path = uri.to_string();
-    let is_hit = |fault: &&mut Fault| fault.times > 0 && fault.method == *method && path.contains(&fault.path);
+    let is_hit =
+        |fault: &&mut Fault| fault.times > 0 && fault.method == *method && path.contains(&fault.path);
     if let Some(fault) = world.faults.iter_mut().find(is_hit) {
         fault.times -= 1;
         let body = serde_json::from_str(&fault.body).unwrap_or_else(|_| json!({ "message": fault.body }));
@@ -259,7 +260,8 @@ fn respond(world: &mut World, method: &Method, uri: &Uri, headers: &HeaderMap, b
 /// The primary limit. The server's clock goes on to the reset, so that the next request is allowed.
 fn hour_is_used_up(world: &mut World) -> Answer {
     world.refused += 1;
-    let reset = world.now.timestamp() + world.reset_after.map_or(3_600, |after| after.as_secs().cast_signed());
+    let reset =
+        world.now.timestamp() + world.reset_after.map_or(3_600, |after| after.as_secs().cast_signed());
     if world.reset_after.is_some() {
         world.remaining = 1_000;
     }

@@ -13,7 +13,9 @@ pub(super) fn answer(world: &mut World, method: &Method, uri: &Uri) -> Answer {
         return Answer::message(404, "Not Found");
     };
     match (method.as_str(), below) {
-        ("GET", "") => Answer::of(200, json!({ "full_name": REPOSITORY, "default_branch": world.default_branch })),
+        ("GET", "") => {
+            Answer::of(200, json!({ "full_name": REPOSITORY, "default_branch": world.default_branch }))
+        }
         ("GET", "/actions/caches") if !world.may_read => refused("actions=read"),
         ("GET", "/actions/caches") => page(world, uri.query().unwrap_or_default()),
         ("GET", "/actions/cache/usage") => usage(world),
@@ -40,7 +42,8 @@ fn delete(world: &mut World, id: u64) -> Answer {
     }
     if let Some((most, within)) = world.burst {
         let is_recent = |at: &Instant| at.elapsed() < within;
-        let deletions = world.calls.iter().filter(|(method, _, at)| method == Method::DELETE && is_recent(at));
+        let deletions =
+            world.calls.iter().filter(|(method, _, at)| method == Method::DELETE && is_recent(at));
         if deletions.count() > most {
             world.refused += 1;
             let headers = vec![("retry-after", "1".to_owned())];
@@ -90,7 +93,8 @@ fn page(world: &World, query: &str) -> Answer {
     }
     let per_page = number("per_page", 30).min(100);
     let page = number("page", 1).max(1);
-    let items: Vec<Value> = caches.iter().skip((page - 1) * per_page).take(per_page).map(|cache| item(cache)).collect();
+    let items: Vec<Value> =
+        caches.iter().skip((page - 1) * per_page).take(per_page).map(|cache| item(cache)).collect();
     Answer::of(200, json!({ "total_count": caches.len(), "actions_caches": items }))
 }
 
