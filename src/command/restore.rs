@@ -11,6 +11,7 @@ use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRe
 use crate::disk::fingerprint;
 use crate::disk::path_error::PathError;
 use crate::disk::preflight::{self, Need, PreflightError};
+use crate::disk::selection::Selection;
 use crate::disk::staging::{self, Staging, StagingError};
 use crate::disk::usage::volume_of;
 use crate::domain::entry::{Entry, LookupRequest};
@@ -227,13 +228,14 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     Ok(unpacked)
 }
 
-/// Room for everything the manifest announces, on the volume of the first root, beyond the reserve.
+/// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
 fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), PreflightError> {
-    let needs = [Need {
-        path: cache.root().to_owned(),
-        bytes: ByteSize(manifest.unpacked_bytes),
-        inodes: manifest.counts.entries(),
-    }];
+    let need = |(selection, root): (&Selection, &archive::Root)| Need {
+        path: selection.root.clone(),
+        bytes: ByteSize(root.bytes),
+        inodes: root.entries,
+    };
+    let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
     preflight::check(&needs, cache.ctx.reserve())
 }
 
