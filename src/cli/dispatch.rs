@@ -13,7 +13,7 @@ use super::signals;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{gate, key, restore, run, save, seed, session};
+use crate::command::{fetch, gate, key, restore, run, save, seed, session};
 use crate::config;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
@@ -145,6 +145,7 @@ impl Job<'_> {
                 restore::run(ctx, restore::Options { lookup_only: *lookup_only })?
             }
             Command::Seed { .. } => seed::run(ctx)?,
+            Command::Fetch { .. } => fetch::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
@@ -208,7 +209,11 @@ fn exit_of(command: &Command, finished: &Finished) -> Exit {
             let missed = if *fail_on_miss && finished.missed { exit::MISS } else { exit::OK };
             missed.or(if *required { failed } else { exit::OK })
         }
-        Command::Seed { required, .. } | Command::Save { required, .. } if *required => failed,
+        Command::Seed { required, .. } | Command::Fetch { required, .. } | Command::Save { required, .. }
+            if *required =>
+        {
+            failed
+        }
         Command::Gate { .. } if finished.incomplete => exit::INCOMPLETE,
         _ => exit::OK,
     }

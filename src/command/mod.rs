@@ -10,6 +10,7 @@ pub mod finished;
 pub mod interrupt;
 pub mod session;
 
+pub mod fetch;
 pub mod gate;
 pub mod key;
 pub mod restore;
@@ -17,7 +18,12 @@ pub mod run;
 pub mod save;
 pub mod seed;
 
+mod mirrors;
+mod populate;
+mod prover;
+pub mod quarantine;
 pub mod receipt;
 pub mod save_error;
+mod seed_archive;
 pub mod seed_error;
 pub mod sentinel;

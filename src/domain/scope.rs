@@ -16,6 +16,11 @@ impl Scope {
         }
     }
 
+    /// Whether it is a pull request's: no other ref reads what is saved there.
+    pub fn is_pull_request(&self) -> bool {
+        self.0.starts_with("refs/pull/")
+    }
+
     /// The full ref.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -258,6 +258,7 @@ impl Crew<'_> {
                 retry: RetryPolicy::never(),
                 deadline: Some(deadline),
                 clock: self.job.clock,
+                accept: None,
                 digest_is_checked: true,
                 cancel: self.cancel.clone(),
             },
@@ -295,6 +296,10 @@ impl Crew<'_> {
                 Err(Refusal::WrongContent(reason)) => {
                     trace.exhausted = true;
                     (Ending::Failed, reason)
+                }
+                Err(Refusal::Unproven(reason)) => {
+                    trace.exhausted = true;
+                    (Ending::Missing, reason)
                 }
             },
             Err(Failure::Local(reason)) => {
