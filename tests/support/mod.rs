@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
 
+pub mod mirror_server;
 pub mod project;
 pub mod tree;
 
