@@ -81,7 +81,8 @@ fn mirrors(directory: &Path, rate: u64) -> (Vec<MirrorServer>, Vec<String>) {
         Manner::Wrong,
         Manner::Slow(rate),
     ];
-    let servers: Vec<MirrorServer> = manners.map(|manner| MirrorServer::start(directory, manner)).into();
+    let serve = |manner| MirrorServer::start(directory, manner);
+    let servers: Vec<MirrorServer> = manners.map(serve).into();
     let mut templates = vec![format!("http://127.0.0.1:{}/{{ALGO}}/{{hash}}", MirrorServer::dead_port())];
     templates.extend(servers.iter().map(MirrorServer::template));
     (servers, templates)

@@ -192,9 +192,8 @@ impl Crew<'_> {
                 () = self.cancel.cancelled() => return Err(Stop::Cancelled),
             };
             traces[mirror].running = false;
-            if running.is_empty() {
-                rival_at = None;
-            }
+            // Where one of several has failed, the next takes its place at once: the wait was for an answer.
+            rival_at = if running.is_empty() { None } else { Some(Instant::now()) };
             if let Some(bytes) = self.conclude(mirror, &object, ended, &mut traces[mirror]).await? {
                 self.job.meter.add_items(1);
                 return Ok(Ok(Fetched { object, mirror, bytes }));
