@@ -1,5 +1,7 @@
 //! The house in order: what reviewers would otherwise say again and again.
 
+#![expect(clippy::disallowed_methods, reason = "this test reads the sources")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ const MAX_LINES: usize = 400;
 const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["config", "disk", "platform", "transport"],
-    &["archive", "report"],
+    &["archive", "github", "report"],
     &["store"],
     &["command"],
     &["cli"],

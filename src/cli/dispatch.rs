@@ -8,16 +8,19 @@ use tokio::runtime::Runtime;
 
 use super::args::{Args, Command};
 use super::exit::{self, Exit};
+use super::housekeeping::{self, TargetError};
 use super::settings::{Place, Settings, SettingsError, log_options};
 use super::signals;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{fetch, gate, key, restore, run, save, seed, session};
+use crate::command::{clean, fetch, gate, key, restore, run, save, seed, session, trim};
 use crate::config;
+use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
 use crate::platform::{self, Env, Platform};
+use crate::report::clean_json::CleanDocument;
 use crate::report::log::print_result;
 use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
@@ -33,7 +36,11 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         }
         _ => {}
     }
-    let place = Place::find(&args.common, env);
+    let place = if args.command.is_housekeeping() {
+        Place::find_or_bare(&args.common, env)
+    } else {
+        Place::find(&args.common, env)
+    };
     let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
     let platform = platform::detect(env, workspace);
     let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
@@ -103,7 +110,7 @@ impl Job<'_> {
             &facts.store_dir,
             self.clock,
         ));
-        if self.settings.store_is_volatile(facts) {
+        if self.settings.store_is_volatile(facts) && !self.args.command.is_housekeeping() {
             let hint = "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
             let text = format!("entries are kept in {}, which does not outlive this job", store.location());
             say(self.log, Level::Warning, text, Some(hint.to_owned()));
@@ -129,7 +136,7 @@ impl Job<'_> {
         };
         let exit = self.execute(&ctx).unwrap_or_else(|error| {
             say(self.log, Level::Error, failure::chain(&error), error.hint());
-            if error.is_usage() { exit::USAGE } else { exit::FAILED }
+            error.exit()
         });
         match interrupt.signal() {
             // What the command of `run` made of the signal counts, if it ran.
@@ -148,11 +155,43 @@ impl Job<'_> {
             Command::Fetch { .. } => fetch::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
+            Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
+            Command::Clean { .. } => return self.clean(ctx),
             Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
         };
         let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
         Ok(exit_of(&self.args.command, &finished).or(printed))
+    }
+
+    fn clean(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+        let Command::Clean { target, pull_request, dry_run, plan_out, apply } = &self.args.command else {
+            unreachable!("only called for it")
+        };
+        let policy = self.settings.spec.clean.clone();
+        let at = |path: &Path| self.env.current_dir.join(path);
+        let options = clean::Options {
+            policy: match pull_request {
+                Some(number) => clean::options::about_pull_request(policy, *number),
+                None => policy,
+            },
+            source: apply.as_deref().map_or(clean::Source::Policy, |path| clean::Source::Saved(at(path))),
+            dry_run: *dry_run,
+            plan_out: plan_out.as_deref().map(at),
+        };
+        let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
+        let outcome = clean::run(ctx, target.as_ref(), &options)?;
+        let printed = if self.args.common.json {
+            print(&json::render(&CleanDocument::from(&outcome)))
+        } else {
+            exit::OK
+        };
+        let exit = match outcome.end {
+            End::DryRun | End::Done => exit::OK,
+            End::Failed | End::Stopped(_) => exit::FAILED,
+            End::NotPermitted(_) => exit::NOT_PERMITTED,
+        };
+        Ok(exit.or(printed))
     }
 
     fn key(&self, ctx: &Context<'_>, diff: Option<&Path>) -> Result<Exit, CommandError> {
@@ -172,15 +211,31 @@ enum CommandError {
     Session(#[from] session::Error),
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Clean(#[from] clean::CleanError),
 }
 
 impl CommandError {
+    fn exit(&self) -> Exit {
+        match self {
+            CommandError::Clean(error) if error.is_denied() => exit::NOT_PERMITTED,
+            _ if self.is_usage() => exit::USAGE,
+            _ => exit::FAILED,
+        }
+    }
+
     fn is_usage(&self) -> bool {
         match self {
             CommandError::Session(error) | CommandError::Key(key::KeyError::Session(error)) => {
                 error.source.is_fault_of_configuration()
             }
             CommandError::Key(_) => true,
+            CommandError::Target(error) => error.is_usage(),
+            CommandError::Clean(error) => {
+                matches!(error, clean::CleanError::Saved(saved) if saved.is_usage())
+            }
         }
     }
 }
@@ -190,6 +245,8 @@ impl Hint for CommandError {
         match self {
             CommandError::Session(error) => error.hint(),
             CommandError::Key(error) => error.hint(),
+            CommandError::Target(error) => error.hint(),
+            CommandError::Clean(error) => error.hint(),
         }
     }
 }

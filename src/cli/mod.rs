@@ -9,6 +9,7 @@ pub mod settings;
 pub mod signals;
 
 mod dispatch;
+mod housekeeping;
 
 use std::ffi::OsString;
 

@@ -10,6 +10,7 @@ pub mod finished;
 pub mod interrupt;
 pub mod session;
 
+pub mod clean;
 pub mod fetch;
 pub mod gate;
 pub mod key;
@@ -17,6 +18,7 @@ pub mod restore;
 pub mod run;
 pub mod save;
 pub mod seed;
+pub mod trim;
 
 mod mirrors;
 mod populate;

@@ -135,6 +135,9 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         }
     };
     let Some(entry) = found else {
+        if !options.lookup_only {
+            receipt::forget(cache);
+        }
         ctx.say(Level::Info, cache.name(), text::restored(&outcome));
         return outcome;
     };
@@ -145,6 +148,7 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));
         return outcome;
     }
+    receipt::forget(cache);
     match fetch(cache, &entry, &deadline) {
         Ok(unpacked) => {
             outcome.hit = hit;
@@ -157,10 +161,12 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         Err(error) => {
             let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
             let miss = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
-            ctx.say_with_hint(Level::Warning, cache.name(), &miss, error.hint());
+            let mut hint = error.hint();
             if error.is_corrupt() {
                 leave_receipt(cache, &Receipt::of_corrupt(&entry));
+                hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
             }
+            ctx.say_with_hint(Level::Warning, cache.name(), &miss, hint);
             outcome.miss = Some(miss);
             outcome.elapsed = started.elapsed();
         }

@@ -10,11 +10,13 @@ use super::receipt::{self, Receipt};
 use super::save_error::SaveError;
 use super::sentinel;
 use super::session::{self, Opened};
+use super::trim;
 use crate::archive::{self, Limits, PackRequest, Packed};
 use crate::disk::fingerprint;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
+use crate::domain::key::Key;
 use crate::domain::outcome::{SaveOutcome, SaveResult};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::{Role, SavePolicy};
@@ -79,17 +81,23 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         archive: ByteSize(0),
         elapsed: started.elapsed(),
     };
+    let mut level = Level::Warning;
     match attempt(cache, keys, &deadline) {
         Ok(Tried::Saved(packed)) => {
             outcome.result = SaveResult::Saved;
             outcome.files = packed.manifest.counts.files;
             outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
             outcome.archive = ByteSize(packed.archive_bytes);
+            level = Level::Info;
         }
         Ok(Tried::Refused(refusal)) => {
             outcome.result = refusal.result;
             outcome.reason = Some(refusal.reason);
             outcome.hint = refusal.hint;
+            // What the configuration asked for is news, not trouble.
+            if outcome.result != SaveResult::Incomplete {
+                level = Level::Info;
+            }
         }
         Err(error) => {
             outcome.result = error.result();
@@ -98,12 +106,6 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         }
     }
     outcome.elapsed = started.elapsed();
-    let level = match outcome.result {
-        SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged | SaveResult::DeniedMode => {
-            Level::Info
-        }
-        _ => Level::Warning,
-    };
     ctx.say_with_hint(level, cache.name(), text::saved(&outcome), outcome.hint.clone());
     outcome
 }
@@ -113,20 +115,23 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
         return Ok(Tried::Refused(refusal));
     }
     let receipt = receipt::read(cache);
-    if let Some(entry) = existing(cache, keys, deadline)? {
-        if !heal(cache, &entry, receipt.as_ref(), deadline)? {
-            let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
-            return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
-        }
+    if let Some(entry) = existing(cache, &keys.key, deadline)?
+        && !heal(cache, &entry, receipt.as_ref(), deadline)?
+    {
+        let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
     }
     if let Some(refusal) = refused_by_gate(cache, deadline)? {
         return Ok(Tried::Refused(refusal));
     }
-    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt) {
-        if is_unchanged(cache, &receipt, deadline)? {
-            let reason = format!("nothing changed since `{}` was restored", receipt.key);
-            return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
-        }
+    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
+        && is_unchanged(cache, &receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.key);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
+    }
+    if cache.spec.trim.is_some() {
+        trim::trim(cache, false)?;
     }
     store(cache, keys, deadline)
 }
@@ -148,18 +153,18 @@ fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
 }
 
 /// The entry of the very key that this job can read: saving would make no reader wiser.
-fn existing(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Option<Entry>, SaveError> {
+fn existing(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Option<Entry>, SaveError> {
     let ctx = cache.ctx;
     let version = cache.version();
     for scope in &ctx.access.readable {
         let request = LookupRequest {
-            key: keys.key.clone(),
+            key: key.clone(),
             restore_keys: Vec::new(),
             version: version.clone(),
             scopes: vec![scope.clone()],
         };
         let found = ctx.wait(deadline, ctx.store.lookup(&request))?;
-        if let Some(entry) = found.filter(|entry| entry.key == keys.key) {
+        if let Some(entry) = found.filter(|entry| entry.key == *key) {
             return Ok(Some(entry));
         }
     }
@@ -211,8 +216,18 @@ fn refused_by_gate(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refu
     Ok(None)
 }
 
-/// Whether the cache holds what was restored: by sizes and times, and if those differ by contents.
+/// Whether the cache holds what was restored, by sizes and times, and if those differ by contents; and whether that
+/// entry is still there to be restored.
 fn is_unchanged(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, SaveError> {
+    let Ok(key) = Key::new(receipt.key.clone()) else { return Ok(false) };
+    Ok(holds_what_was_restored(cache, receipt, deadline)? && existing(cache, &key, deadline)?.is_some())
+}
+
+fn holds_what_was_restored(
+    cache: &Cache<'_>,
+    receipt: &Receipt,
+    deadline: &Deadline,
+) -> Result<bool, SaveError> {
     let quick = fingerprint::quick(&cache.selections)?;
     if receipt.is_untouched(&quick) {
         return Ok(true);

@@ -65,12 +65,13 @@ impl SaveError {
 
     /// The documented result that this failure is.
     pub fn result(&self) -> SaveResult {
-        if let SaveError::Archive(error) = self {
-            if error.is_no_space() {
-                return SaveResult::NoSpace;
-            }
+        if let SaveError::Archive(error) = self
+            && error.is_no_space()
+        {
+            return SaveResult::NoSpace;
         }
         match self.of_store().map(StoreError::kind) {
+            Some(StoreErrorKind::Exists) => SaveResult::Exists,
             Some(StoreErrorKind::Denied(_)) => SaveResult::DeniedMode,
             Some(StoreErrorKind::BudgetExceeded) => SaveResult::DeniedBudget,
             Some(StoreErrorKind::RateLimited { .. }) => SaveResult::RateLimited,

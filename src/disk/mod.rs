@@ -38,6 +38,7 @@ pub mod remove;
 pub mod staging;
 
 pub mod preflight;
+pub mod trim;
 pub mod usage;
 
 #[cfg(test)]

@@ -24,7 +24,12 @@ pub struct Ran {
 impl Project {
     /// An empty project with this configuration.
     pub fn new(config: &str) -> Self {
-        let project = Project { directory: tempfile::tempdir().expect("a temp dir") };
+        Project::new_in(&std::env::temp_dir(), config)
+    }
+
+    /// The same in a directory.
+    pub fn new_in(place: &Path, config: &str) -> Self {
+        let project = Project { directory: tempfile::tempdir_in(place).expect("a temp dir") };
         for name in ["workspace", "temp", "home"] {
             fs::create_dir(project.path(name)).expect("a fresh directory");
         }
@@ -91,7 +96,7 @@ pub fn scrub(command: &mut Command, directory: &Path) {
 fn find_temporary(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".cachekeep-") && name.ends_with(".tmp") {
+        if name.starts_with(".cachekeep-") && name.strip_suffix(".tmp").is_some() {
             found.push(entry.path());
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             find_temporary(&entry.path(), found);
