@@ -34,7 +34,7 @@ fn root() -> BlockId {
 /// The blocks of the CAR by their CIDs in text.
 fn blocks() -> Vec<(String, Vec<u8>)> {
     let mut rest = CAR;
-    let mut varint = |rest: &mut &[u8]| {
+    let varint = |rest: &mut &[u8]| {
         let (mut number, mut shift) = (0_usize, 0);
         loop {
             let (byte, after) = rest.split_first().expect("a byte");
