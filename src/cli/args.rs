@@ -169,7 +169,16 @@ pub enum Command {
         /// The caches.
         #[command(flatten)]
         selected: Selected,
-        /// Exit with 1 when a cache could not be seeded.
+        /// Exit with 1 when a cache could not be seeded, or mirrors do not have all that links want.
+        #[arg(long)]
+        required: bool,
+    },
+    /// Fetch objects that links want and caches lack from their mirrors, each verified.
+    Fetch {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Exit with 1 when a cache still lacks objects that links want.
         #[arg(long)]
         required: bool,
     },
@@ -263,6 +272,7 @@ impl Command {
             Command::Run { selected, .. }
             | Command::Restore { selected, .. }
             | Command::Seed { selected, .. }
+            | Command::Fetch { selected, .. }
             | Command::Gate { selected }
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
@@ -281,6 +291,7 @@ impl Command {
             Command::Run { .. } => "run",
             Command::Restore { .. } => "restore",
             Command::Seed { .. } => "seed",
+            Command::Fetch { .. } => "fetch",
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
             Command::Trim { .. } => "trim",

@@ -14,7 +14,7 @@ use super::signals;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{clean, gate, key, restore, run, save, seed, session, trim, usage};
+use crate::command::{clean, fetch, gate, key, restore, run, save, seed, session, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
@@ -152,6 +152,7 @@ impl Job<'_> {
                 restore::run(ctx, restore::Options { lookup_only: *lookup_only })?
             }
             Command::Seed { .. } => seed::run(ctx)?,
+            Command::Fetch { .. } => fetch::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
@@ -278,7 +279,11 @@ fn exit_of(command: &Command, finished: &Finished) -> Exit {
             let missed = if *fail_on_miss && finished.missed { exit::MISS } else { exit::OK };
             missed.or(if *required { failed } else { exit::OK })
         }
-        Command::Seed { required, .. } | Command::Save { required, .. } if *required => failed,
+        Command::Seed { required, .. } | Command::Fetch { required, .. } | Command::Save { required, .. }
+            if *required =>
+        {
+            failed
+        }
         Command::Gate { .. } if finished.incomplete => exit::INCOMPLETE,
         _ => exit::OK,
     }

@@ -11,6 +11,7 @@ pub mod interrupt;
 pub mod session;
 
 pub mod clean;
+pub mod fetch;
 pub mod gate;
 pub mod key;
 pub mod restore;
@@ -20,7 +21,12 @@ pub mod seed;
 pub mod trim;
 pub mod usage;
 
+mod mirrors;
+mod populate;
+mod prover;
+pub mod quarantine;
 pub mod receipt;
 pub mod save_error;
+mod seed_archive;
 pub mod seed_error;
 pub mod sentinel;

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::cache::{Cache, Keys};
+use super::cache::{Cache, CacheError, Keys};
 use super::context::{Context, Deadline};
 use super::finished::Finished;
+use super::quarantine;
 use super::receipt::{self, Receipt};
 use super::session::{self, Opened};
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
@@ -41,6 +42,9 @@ pub enum RestoreError {
     /// The target cannot be staged or published.
     #[error(transparent)]
     Staging(#[from] StagingError),
+    /// What was unpacked cannot be verified.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A volume cannot be asked for its room.
     #[error(transparent)]
     Disk(#[from] PathError),
@@ -53,6 +57,7 @@ impl Hint for RestoreError {
             RestoreError::Archive(error) => error.hint(),
             RestoreError::Preflight(error) => error.hint(),
             RestoreError::Staging(error) => error.hint(),
+            RestoreError::Cache(error) => error.hint(),
             RestoreError::Disk(error) => error.hint(),
         }
     }
@@ -218,11 +223,14 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
         (Err(error), None) => return Err(error.into()),
         (Ok(unpacked), None) => unpacked,
     };
+    let staged = stagings[0].tree().to_owned();
+    let refused = quarantine::before_publishing(cache, &stagings[0], deadline)?;
     let published = staging::publish_all(stagings, &deadline.cancel)?;
+    cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
         ctx.say(Level::Warning, cache.name(), format!("restored, but {}", failure::chain(leftover)));
     }
-    let alone = published.iter().all(|published| published.kept == 0);
+    let alone = refused == 0 && published.iter().all(|published| published.kept == 0);
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
     leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
     Ok(unpacked)

@@ -5,6 +5,7 @@ use std::io;
 use super::facts::{arch, os};
 use super::{Env, Facts, Platform};
 use crate::domain::event::Level;
+use crate::domain::secret::Secret;
 
 /// A job of Azure Pipelines.
 pub struct AzurePipelines {
@@ -89,6 +90,10 @@ impl Platform for AzurePipelines {
         Ok(Some(set_variable(name, value, "")))
     }
 
+    fn mask(&self, secret: &Secret) -> Option<String> {
+        Some(format!("##vso[task.setsecret]{}", escape_data(secret.expose())))
+    }
+
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         Ok(Some(set_variable(name, value, ";isOutput=true")))
     }
@@ -101,6 +106,7 @@ mod tests {
     #[test]
     fn foreign_text_forges_no_command() {
         let job = AzurePipelines::new(&Env::of([]));
+        assert_eq!(job.mask(&Secret::new("hush")).as_deref(), Some("##vso[task.setsecret]hush"));
         assert_eq!(job.message(Level::Info, "x ##vso[task.complete]"), "x ## vso[task.complete]");
         assert_eq!(
             job.message(Level::Warning, "a\n##vso[x]"),

@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use super::facts::{arch, os};
 use super::{Env, Facts, Platform};
 use crate::domain::event::Level;
+use crate::domain::secret::Secret;
 
 /// A job of GitHub Actions.
 pub struct GitHubActions {
@@ -129,6 +130,10 @@ impl Platform for GitHubActions {
         self.env_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
     }
 
+    fn mask(&self, secret: &Secret) -> Option<String> {
+        Some(format!("::add-mask::{}", escape_data(secret.expose())))
+    }
+
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         self.output_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
     }
@@ -157,6 +162,7 @@ mod tests {
         );
         assert_eq!(job.message(Level::Info, "::set-env name=X::y"), "| ::set-env name=X::y");
         assert_eq!(job.message(Level::Info, "fine\n  ##[error]no"), "fine\n|   ##[error]no");
+        assert_eq!(job.mask(&Secret::new("a%b")).as_deref(), Some("::add-mask::a%25b"));
         assert_eq!(job.group_start("x\n::error::y").as_deref(), Some("::group::x%0A::error::y"));
     }
 

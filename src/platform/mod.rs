@@ -14,6 +14,7 @@ pub mod plain;
 use std::io;
 
 use crate::domain::event::Level;
+use crate::domain::secret::Secret;
 
 pub use detect::detect;
 pub use env::Env;
@@ -36,6 +37,10 @@ pub trait Platform: Send + Sync {
 
     /// Sets a variable for the steps that follow. Returns a line to print, where that is how it is done.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
+
+    /// The line that keeps a secret out of the rest of the job's log; none where the log cannot. One secret is one
+    /// line of text.
+    fn mask(&self, secret: &Secret) -> Option<String>;
 
     /// Sets an output of this step. Returns a line to print, where that is how it is done.
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;

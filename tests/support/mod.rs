@@ -9,6 +9,7 @@
     reason = "every test binary uses its own part of this"
 )]
 
+pub mod mirror_server;
 pub mod project;
 pub mod skip;
 pub mod tree;
