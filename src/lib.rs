@@ -9,6 +9,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod disk;
+pub mod github;
 pub mod platform;
 pub mod report;
 pub mod store;

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 400;
 const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["config", "disk", "platform", "transport"],
-    &["archive", "report"],
+    &["archive", "github", "report"],
     &["store"],
     &["command"],
     &["cli"],

@@ -16,6 +16,19 @@ impl Scope {
         }
     }
 
+    /// The scope of an entry of which is only known that it is one of these: some services say where they
+    /// searched and not where they found. Refs hold no spaces, so it equals the scope of no entry that is
+    /// known. `None` without any.
+    pub fn one_of(candidates: &[Scope]) -> Option<Self> {
+        let names: Vec<&str> = candidates.iter().map(Scope::as_str).collect();
+        (!names.is_empty()).then(|| Scope(names.join(" or ")))
+    }
+
+    /// Whether it is one ref, and not [`Scope::one_of`] several.
+    pub fn is_certain(&self) -> bool {
+        !self.0.contains(' ')
+    }
+
     /// The full ref.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,6 +77,15 @@ mod tests {
         let access = Access::new(scope("refs/pull/7/merge"), Some(scope("release")), Some(scope("main")));
         let names: Vec<&str> = access.readable.iter().map(Scope::as_str).collect();
         assert_eq!(names, ["refs/pull/7/merge", "refs/heads/release", "refs/heads/main"]);
+    }
+
+    #[test]
+    fn one_of_several_scopes_is_none_of_them() {
+        let either = Scope::one_of(&[scope("topic"), scope("main")]).expect("candidates");
+        assert_eq!(either.as_str(), "refs/heads/topic or refs/heads/main");
+        assert!(!either.is_certain() && scope("main").is_certain());
+        assert_eq!(Scope::one_of(&[scope("main")]), Some(scope("main")));
+        assert_eq!(Scope::one_of(&[]), None);
     }
 
     #[test]

@@ -148,7 +148,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 /// An upload in progress. Dropped without a commit, it leaves nothing visible and removes what it can.
 #[async_trait]
 pub trait EntryWriter: Send {
-    /// Adds bytes at the end. After an error only aborting makes sense.
+    /// Adds bytes at the end. After an error only aborting makes sense, also where the kind is
+    /// [`StoreErrorKind::Exists`](super::StoreErrorKind::Exists): there is no use in sending the rest.
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
 
     /// Makes the entry visible, whole and at once, unless its name is taken. After an error it is not

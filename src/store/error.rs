@@ -26,6 +26,9 @@ pub enum Access {
 pub enum StoreErrorKind {
     /// The entry is not there, or no longer.
     NotFound,
+    /// The name is taken, as is known before all bytes were sent; a commit says
+    /// [`Commit::Exists`](super::Commit::Exists) instead.
+    Exists,
     /// The right to do this is missing.
     Denied(Access),
     /// The store's budget is spent: it takes nothing new until it is cleaned.
@@ -117,6 +120,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Denied(Access::Read) => f.write_str(": reading is not permitted"),
             StoreErrorKind::Denied(Access::Write) => f.write_str(": writing is not permitted"),
             StoreErrorKind::NotFound => f.write_str(": it is not there"),
+            StoreErrorKind::Exists => f.write_str(": it exists already"),
             StoreErrorKind::BudgetExceeded => f.write_str(": the budget of the store is spent"),
             StoreErrorKind::RateLimited { retry_after: None } => f.write_str(": too many requests"),
             StoreErrorKind::RateLimited { retry_after: Some(pause) } => {
@@ -148,7 +152,7 @@ impl Hint for StoreError {
             StoreErrorKind::Unavailable => "check the network or the mount and run it again",
             StoreErrorKind::Corrupt => "delete the damaged entry; the next save creates it anew",
             StoreErrorKind::Unsupported => "use a newer version of cachekeep, or another `store`",
-            StoreErrorKind::NotFound | StoreErrorKind::Other => return None,
+            StoreErrorKind::NotFound | StoreErrorKind::Exists | StoreErrorKind::Other => return None,
         };
         Some(text.to_owned())
     }

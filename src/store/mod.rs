@@ -9,6 +9,7 @@
 pub mod contract;
 pub mod error;
 
+pub mod github;
 pub mod memory;
 pub mod object;
 pub mod read_only;
@@ -22,6 +23,7 @@ pub use contract::{
     Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store, StoreExt,
 };
 pub use error::{Access, Retry, StoreError, StoreErrorKind};
+pub use github::{GitHubOptions, GitHubStore};
 pub use memory::MemoryStore;
 pub use object::ObjectStore;
 pub use open::{open, open_or_unusable};

@@ -224,7 +224,7 @@ impl Download {
 }
 
 /// Runs one step: cancelled, past the deadline, or idle for too long, it ends.
-async fn bounded<T>(
+pub(crate) async fn bounded<T>(
     options: &FetchOptions,
     idle: Duration,
     step: impl Future<Output = T>,
@@ -277,7 +277,7 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
 
 /// Measures the speed of what is waited for; time in which nobody asks does not count.
 #[derive(Debug)]
-struct SpeedGuard {
+pub(super) struct SpeedGuard {
     floor: u64,
     window: Duration,
     waited: Duration,
@@ -285,7 +285,7 @@ struct SpeedGuard {
 }
 
 impl SpeedGuard {
-    fn new(floor: u64, window: Duration) -> Self {
+    pub(super) fn new(floor: u64, window: Duration) -> Self {
         SpeedGuard { floor, window, waited: Duration::ZERO, bytes: 0 }
     }
 
@@ -294,7 +294,7 @@ impl SpeedGuard {
     }
 
     /// Counts bytes and how long they were waited for; judges once a window is full.
-    fn is_too_slow(&mut self, waited: Duration, bytes: u64) -> bool {
+    pub(super) fn is_too_slow(&mut self, waited: Duration, bytes: u64) -> bool {
         self.waited += waited;
         self.bytes += bytes;
         if self.waited < self.window {

@@ -1,0 +1,377 @@
+//! The second version of GitHub's cache service: three Twirp methods, JSON over POST
+//! (actions/toolkit, `cache.proto`). Fields are in snake case and 64-bit numbers are strings.
+
+use std::time::Instant;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::key::Key;
+use crate::domain::secret::Secret;
+use crate::domain::version::Version;
+use crate::transport::address;
+use crate::transport::attempt::Attempts;
+use crate::transport::client::Client;
+use crate::transport::error::Cause;
+use crate::transport::fetch::{FetchOptions, bounded, refuse_status};
+
+use super::error::{Right, ServiceError, ServiceErrorKind};
+use super::redaction::redacted;
+
+const PATH: &str = "/twirp/github.actions.results.api.v1.CacheService/";
+
+/// The most bytes of an answer that are read: keys and signed URLs are short.
+const LONGEST_ANSWER: usize = 256 << 10;
+
+/// The cache service, as one job sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct CacheService {
+    client: Client,
+    service: Url,
+    token: Secret,
+    options: FetchOptions,
+}
+
+/// What came of reserving a name.
+#[derive(Debug)]
+pub enum Reservation {
+    /// The name is this job's until it is finalized; its archive goes to this URL.
+    Reserved(SignedUrl),
+    /// The name is taken.
+    Exists {
+        /// What the service said.
+        said: String,
+        /// Whether an answer to the same request was lost before: then it may be taken by this very job.
+        perhaps_our_own: bool,
+    },
+}
+
+/// An entry to download.
+#[derive(Debug)]
+pub struct Download {
+    /// Its key.
+    pub key: Key,
+    /// Where its archive is.
+    pub url: SignedUrl,
+}
+
+/// A URL with a signature that opens one blob for a while.
+#[derive(Debug, Clone)]
+pub struct SignedUrl(Secret);
+
+impl SignedUrl {
+    /// The URL, for the one place that sends it.
+    pub fn expose(&self) -> Result<Url, ServiceErrorKind> {
+        let malformed =
+            |why: String| ServiceErrorKind::Malformed(format!("a signed URL that is none: {why}"));
+        let url = Url::parse(self.0.expose()).map_err(|error| malformed(error.to_string()))?;
+        address::check(&url).map_err(|refusal| malformed(refusal.to_string()))?;
+        Ok(url)
+    }
+}
+
+#[derive(Serialize)]
+struct CreateRequest<'a> {
+    key: &'a str,
+    version: &'a str,
+}
+
+#[derive(Deserialize)]
+struct CreateResponse {
+    #[serde(default)]
+    ok: bool,
+    #[serde(default)]
+    signed_upload_url: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Serialize)]
+struct FinalizeRequest<'a> {
+    key: &'a str,
+    version: &'a str,
+    size_bytes: String,
+}
+
+#[derive(Deserialize)]
+struct FinalizeResponse {
+    #[serde(default)]
+    ok: bool,
+    #[serde(default)]
+    entry_id: Number,
+    #[serde(default)]
+    message: String,
+}
+
+/// A 64-bit number: a string by the rules of Protobuf's JSON, a number where a server is lax.
+#[derive(Default)]
+struct Number(String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Number(text)),
+            serde_json::Value::Number(number) => Ok(Number(number.to_string())),
+            other => Err(serde::de::Error::custom(format!("{other} is no number"))),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LookupRequest<'a> {
+    key: &'a str,
+    restore_keys: Vec<&'a str>,
+    version: &'a str,
+}
+
+#[derive(Deserialize)]
+struct LookupResponse {
+    #[serde(default)]
+    ok: bool,
+    #[serde(default)]
+    signed_download_url: String,
+    #[serde(default)]
+    matched_key: String,
+}
+
+/// An error of Twirp.
+#[derive(Deserialize, Default)]
+struct Refusal {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    msg: String,
+}
+
+/// A request that was answered, and whether an answer to it was lost before.
+struct Answered<T> {
+    answer: Result<T, Refused>,
+    lost_before: bool,
+}
+
+/// A status other than success that is no fault of the line.
+struct Refused {
+    status: StatusCode,
+    refusal: Refusal,
+}
+
+impl CacheService {
+    /// The service at this URL, whose path does not matter.
+    pub fn new(client: Client, service: Url, token: Secret, options: FetchOptions) -> Self {
+        CacheService { client, service, token, options }
+    }
+
+    /// The same service with another deadline for all that is asked of it.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        CacheService { options: FetchOptions { deadline, ..self.options.clone() }, ..self.clone() }
+    }
+
+    /// The service's address, without secrets.
+    pub fn address(&self) -> String {
+        address::shown(&self.service)
+    }
+
+    /// Reserves a key and version in the scope that the token writes. A reservation that is never finalized
+    /// keeps the name from everyone.
+    pub async fn reserve(&self, key: &Key, version: &Version) -> Result<Reservation, ServiceError> {
+        const METHOD: &str = "CreateCacheEntry";
+        let request = CreateRequest { key: key.as_str(), version: version.as_str() };
+        let Answered { answer, lost_before } = self.call::<_, CreateResponse>(METHOD, &request).await?;
+        let exists = |said| Reservation::Exists { said, perhaps_our_own: lost_before };
+        match answer {
+            Ok(response) if response.ok && !response.signed_upload_url.is_empty() => {
+                Ok(Reservation::Reserved(SignedUrl(Secret::new(response.signed_upload_url))))
+            }
+            Ok(response) if response.ok => Err(self.failed(METHOD, malformed("it has no upload URL"))),
+            Ok(response) if means_exists(&response.message) => Ok(exists(self.shown(&response.message))),
+            // Without a word, the service means that somebody else has the name.
+            Ok(response) if response.message.trim().is_empty() => Ok(exists(String::new())),
+            Ok(response) => Err(self.failed(METHOD, self.denial(&response.message, Right::Write, None))),
+            Err(refused)
+                if refused.status == StatusCode::CONFLICT || refused.refusal.code == "already_exists" =>
+            {
+                Ok(exists(self.shown(&refused.refusal.msg)))
+            }
+            Err(refused) => Err(self.failed(METHOD, self.refused(refused, Right::Write))),
+        }
+    }
+
+    /// Makes a reserved entry of this many bytes visible; returns the service's name for it.
+    pub async fn finalize(&self, key: &Key, version: &Version, size: u64) -> Result<String, ServiceError> {
+        const METHOD: &str = "FinalizeCacheEntryUpload";
+        let request =
+            FinalizeRequest { key: key.as_str(), version: version.as_str(), size_bytes: size.to_string() };
+        let answered = self.call::<_, FinalizeResponse>(METHOD, &request).await?;
+        match answered.answer {
+            Ok(response) if response.ok => Ok(response.entry_id.0),
+            Ok(response) => Err(self.failed(METHOD, self.denial(&response.message, Right::Write, None))),
+            Err(refused) => Err(self.failed(METHOD, self.refused(refused, Right::Write))),
+        }
+    }
+
+    /// The entry that the service finds in the scopes that the token reads, or none.
+    pub async fn look_up(
+        &self,
+        key: &Key,
+        restore_keys: &[Key],
+        version: &Version,
+    ) -> Result<Option<Download>, ServiceError> {
+        const METHOD: &str = "GetCacheEntryDownloadURL";
+        let request = LookupRequest {
+            key: key.as_str(),
+            restore_keys: restore_keys.iter().map(Key::as_str).collect(),
+            version: version.as_str(),
+        };
+        match self.call::<_, LookupResponse>(METHOD, &request).await?.answer {
+            Ok(response) if !response.ok => Ok(None),
+            Ok(response) => {
+                let matched = Key::new(response.matched_key)
+                    .map_err(|error| self.failed(METHOD, malformed(&format!("the matched key: {error}"))))?;
+                if response.signed_download_url.is_empty() {
+                    return Err(self.failed(METHOD, malformed("it has no download URL")));
+                }
+                Ok(Some(Download { key: matched, url: SignedUrl(Secret::new(response.signed_download_url)) }))
+            }
+            Err(refused) if refused.refusal.code == "not_found" => Ok(None),
+            Err(refused) => Err(self.failed(METHOD, self.refused(refused, Right::Read))),
+        }
+    }
+
+    fn failed(&self, method: &str, kind: ServiceErrorKind) -> ServiceError {
+        let address = self.url_of(method).map_or_else(|_| self.address(), |url| address::shown(&url));
+        ServiceError { address, kind }
+    }
+
+    fn shown(&self, said: &str) -> String {
+        redacted(said, &self.token)
+    }
+
+    fn refused(&self, refused: Refused, right: Right) -> ServiceErrorKind {
+        let Refusal { code, msg } = refused.refusal;
+        let said = if msg.is_empty() { format!("HTTP {} {code}", refused.status.as_u16()) } else { msg };
+        self.denial(&said, right, Some(refused.status))
+    }
+
+    /// What a refusal means; the service tells its reasons in words.
+    fn denial(&self, said: &str, right: Right, status: Option<StatusCode>) -> ServiceErrorKind {
+        let lower = said.to_lowercase();
+        let says = |text: &str| lower.contains(text);
+        let said = self.shown(said);
+        if says("configured budget") || says("now read only") || says("insufficient usage") {
+            ServiceErrorKind::BudgetExceeded(said)
+        } else if says("cache write denied") {
+            ServiceErrorKind::Denied { right: Right::Write, said }
+        } else if says("cache read denied") {
+            ServiceErrorKind::Denied { right: Right::Read, said }
+        } else {
+            match status {
+                Some(StatusCode::UNAUTHORIZED) => ServiceErrorKind::Unauthorized { right, said },
+                Some(StatusCode::FORBIDDEN) => ServiceErrorKind::Denied { right, said },
+                _ => ServiceErrorKind::Refused(said),
+            }
+        }
+    }
+
+    fn url_of(&self, method: &str) -> Result<Url, Cause> {
+        let path = format!("{PATH}{method}");
+        self.service.join(&path).map_err(|error| Cause::Protocol(error.to_string()))
+    }
+
+    /// Calls a method, again as the policy says.
+    async fn call<Q: Serialize + Sync, A: for<'de> Deserialize<'de>>(
+        &self,
+        method: &str,
+        request: &Q,
+    ) -> Result<Answered<A>, ServiceError> {
+        let of_transport = |cause| match cause {
+            Cause::RateLimited(wait) => ServiceErrorKind::RateLimited(wait),
+            cause => ServiceErrorKind::Transport(cause),
+        };
+        let url = self.url_of(method).map_err(|cause| self.failed(method, of_transport(cause)))?;
+        let body = serde_json::to_vec(request)
+            .map_err(|error| self.failed(method, ServiceErrorKind::Malformed(error.to_string())))?;
+        let mut attempts = Attempts::new(&self.options);
+        let mut lost_before = false;
+        loop {
+            match self.call_once(&url, &body).await {
+                Ok((status, bytes)) if status.is_success() => match serde_json::from_slice(&bytes) {
+                    Ok(answer) => return Ok(Answered { answer: Ok(answer), lost_before }),
+                    // Half an answer is a lost one; it is asked for again, and named if it stays so.
+                    Err(error) => {
+                        lost_before = true;
+                        let cause =
+                            Cause::Interrupted { received: bytes.len() as u64, reason: String::new() };
+                        if attempts.pause(cause, &url).await.is_err() {
+                            return Err(self.failed(method, malformed(&error.to_string())));
+                        }
+                    }
+                },
+                Ok((status, bytes)) => {
+                    let refusal = serde_json::from_slice(&bytes).unwrap_or_default();
+                    return Ok(Answered { answer: Err(Refused { status, refusal }), lost_before });
+                }
+                Err(cause) => {
+                    // Only a request that was turned away for sure has changed nothing.
+                    lost_before |=
+                        !matches!(cause, Cause::RateLimited(_) | Cause::Connect(_) | Cause::Address(_));
+                    attempts
+                        .pause(cause, &url)
+                        .await
+                        .map_err(|cause| self.failed(method, of_transport(cause)))?;
+                }
+            }
+        }
+    }
+
+    async fn call_once(&self, url: &Url, body: &[u8]) -> Result<(StatusCode, Vec<u8>), Cause> {
+        let timeouts = self.client.timeouts();
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.expose()))
+            .map_err(|_| Cause::Protocol("the job's token is no header".to_owned()))?;
+        bearer.set_sensitive(true);
+        let request = self
+            .client
+            .request(Method::POST, url)?
+            .header(AUTHORIZATION, bearer)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body.to_vec());
+        let answered = bounded(&self.options, timeouts.connect + timeouts.idle, request.send()).await?;
+        let mut response = answered.map_err(|error| Cause::of_request(error, 0, timeouts.idle))?;
+        if let Err(cause) = refuse_status(&response, self.options.clock)
+            && !is_an_answer(&response)
+        {
+            return Err(cause);
+        }
+        let status = response.status();
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.receive(&mut response, bytes.len()).await? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > LONGEST_ANSWER {
+                return Err(Cause::Protocol(format!("an answer of more than {LONGEST_ANSWER} bytes")));
+            }
+        }
+        Ok((status, bytes))
+    }
+
+    async fn receive(&self, response: &mut Response, received: usize) -> Result<Option<bytes::Bytes>, Cause> {
+        let idle = self.client.timeouts().idle;
+        let piece = bounded(&self.options, idle, response.chunk()).await?;
+        piece.map_err(|error| Cause::of_request(error, received as u64, idle))
+    }
+}
+
+/// Whether a refusal's body says why: not for what passes by itself.
+fn is_an_answer(response: &Response) -> bool {
+    let status = response.status();
+    status.is_client_error() && !matches!(status.as_u16(), 407 | 408 | 425 | 429)
+}
+
+fn malformed(what: &str) -> ServiceErrorKind {
+    ServiceErrorKind::Malformed(what.to_owned())
+}
+
+fn means_exists(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("already exist") || message.contains("already_exists")
+}

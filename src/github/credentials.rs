@@ -1,0 +1,342 @@
+//! Where the cache service is and what opens it, from the environment of a job.
+//!
+//! The runner gives `ACTIONS_RUNTIME_TOKEN` and `ACTIONS_RESULTS_URL` to actions in JavaScript and in
+//! containers only. A `run:` step gets `ACTIONS_ID_TOKEN_REQUEST_TOKEN` where the job has `id-token: write`,
+//! which today is the same token (actions/runner, `ScriptHandler.cs`). That is no promise, so it is used
+//! only where its claims say that it opens the service.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Url;
+
+use crate::domain::hint::Hint;
+use crate::domain::scope::Scope;
+use crate::domain::secret::Secret;
+use crate::platform::Env;
+use crate::transport::address::{self, AddressError};
+
+use super::error::Right;
+use super::token::{Claims, ScopeRights};
+
+const RUNTIME_TOKEN: &str = "ACTIONS_RUNTIME_TOKEN";
+const REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+const RESULTS_URL: &str = "ACTIONS_RESULTS_URL";
+const SERVER_URL: &str = "GITHUB_SERVER_URL";
+const CACHE_MODE: &str = "ACTIONS_CACHE_MODE";
+
+/// The service of github.com.
+const PUBLIC_SERVICE: &str = "https://results-receiver.actions.githubusercontent.com/";
+const PUBLIC_SERVER: &str = "https://github.com";
+
+/// How wrong this machine's clock may be before a token counts as expired.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// Which variable the token came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenSource {
+    /// `ACTIONS_RUNTIME_TOKEN`.
+    Runtime,
+    /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, because the job has `id-token: write`.
+    IdTokenRequest,
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TokenSource::Runtime => RUNTIME_TOKEN,
+            TokenSource::IdTokenRequest => REQUEST_TOKEN,
+        })
+    }
+}
+
+/// What `ACTIONS_CACHE_MODE` says: how the workflow wants its caches used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Not at all.
+    None,
+    /// Restored only.
+    Read,
+    /// Restored and saved.
+    Write,
+    /// Saved only.
+    WriteOnly,
+}
+
+impl CacheMode {
+    /// Reads the mode; what is not known is no mode, as for actions/cache.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text.trim().to_ascii_lowercase().as_str() {
+            "none" => CacheMode::None,
+            "read" => CacheMode::Read,
+            "write" => CacheMode::Write,
+            "write-only" => CacheMode::WriteOnly,
+            _ => return None,
+        })
+    }
+
+    /// Whether the mode wants this.
+    pub fn allows(self, right: Right) -> bool {
+        match right {
+            Right::Read => matches!(self, CacheMode::Read | CacheMode::Write),
+            Right::Write => matches!(self, CacheMode::Write | CacheMode::WriteOnly),
+        }
+    }
+}
+
+impl fmt::Display for CacheMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CacheMode::None => "none",
+            CacheMode::Read => "read",
+            CacheMode::Write => "write",
+            CacheMode::WriteOnly => "write-only",
+        })
+    }
+}
+
+/// Why this job cannot speak to the service itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// No variable holds a token.
+    #[error(
+        "this step has no token for the cache service: neither {RUNTIME_TOKEN} nor {REQUEST_TOKEN} is set"
+    )]
+    NoToken,
+    /// The token for ID tokens is not, or no longer, the job's own.
+    #[error("{REQUEST_TOKEN} does not open the cache service: {0}")]
+    NotTheJobs(&'static str),
+    /// The token is too old.
+    #[error("the token in {source_name} expired at {at}")]
+    Expired {
+        /// Which variable.
+        source_name: TokenSource,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Not github.com, and no variable tells where the service is.
+    #[error("the cache service of {server} is not known: {RESULTS_URL} is not set")]
+    NoService {
+        /// The server, or what stands for it.
+        server: String,
+    },
+    /// The service's address is none.
+    #[error("{RESULTS_URL} is not a URL: {0}")]
+    NotAUrl(String),
+    /// The service's address would carry the token over an open line.
+    #[error("{RESULTS_URL} is refused: {0}")]
+    Address(#[from] AddressError),
+}
+
+impl Hint for Unusable {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Unusable::NoToken => {
+                "give the job `permissions: id-token: write`; pull requests from forks cannot have it and use \
+                 actions/cache underneath"
+            }
+            Unusable::NotTheJobs(_) | Unusable::NoService { .. } => {
+                "actions/cache is used underneath; to avoid that, export ACTIONS_RUNTIME_TOKEN and \
+                 ACTIONS_RESULTS_URL from an action in JavaScript"
+            }
+            Unusable::Expired { .. } => "check this machine's clock; a token lives as long as its job",
+            Unusable::NotAUrl(_) | Unusable::Address(_) => "set it to an https URL, or unset it",
+        }
+        .to_owned())
+    }
+}
+
+/// A job's way to the cache service.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The token.
+    pub token: Secret,
+    /// Which variable it came from.
+    pub source: TokenSource,
+    /// The service; its path does not matter.
+    pub service: Url,
+    /// The scopes that the token opens, in lookup order, where it says so.
+    pub scopes: Option<Vec<ScopeRights>>,
+    /// What the workflow wants.
+    pub mode: Option<CacheMode>,
+    /// When the token expires.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Credentials {
+    /// Finds the token and the service.
+    pub fn from_env(env: &Env, now: DateTime<Utc>) -> Result<Self, Unusable> {
+        let (source, token, claims) = find_token(env)?;
+        let expires_at = claims.as_ref().and_then(|claims| claims.expires_at);
+        if let Some(at) = expires_at
+            && at + CLOCK_TOLERANCE < now
+        {
+            return Err(Unusable::Expired { source_name: source, at });
+        }
+        Ok(Credentials {
+            token,
+            source,
+            service: find_service(env)?,
+            scopes: claims.and_then(|claims| claims.scopes),
+            mode: env.var(CACHE_MODE).and_then(CacheMode::parse),
+            expires_at,
+        })
+    }
+
+    /// The scopes in which the token has a right, in lookup order; `None` where it does not say.
+    pub fn scopes_with(&self, right: Right) -> Option<Vec<Scope>> {
+        let scopes = self.scopes.as_ref()?.iter();
+        let having = scopes.filter(|rights| match right {
+            Right::Read => rights.read,
+            Right::Write => rights.write,
+        });
+        Some(having.map(|rights| rights.scope.clone()).collect())
+    }
+
+    /// Why the job should not, or cannot, do this, where that is known before asking the service.
+    pub fn refusal(&self, right: Right) -> Option<String> {
+        let verb = match right {
+            Right::Read => "restored",
+            Right::Write => "saved",
+        };
+        if let Some(mode) = self.mode.filter(|mode| !mode.allows(right)) {
+            return Some(format!("{CACHE_MODE} is `{mode}`: no cache is {verb} in this job"));
+        }
+        let none = self.scopes_with(right).is_some_and(|scopes| scopes.is_empty());
+        none.then(|| format!("the job's token lets no cache be {verb} in any scope"))
+    }
+}
+
+fn find_token(env: &Env) -> Result<(TokenSource, Secret, Option<Claims>), Unusable> {
+    if let Some(token) = env.var(RUNTIME_TOKEN).map(Secret::new) {
+        let claims = Claims::of(&token);
+        return Ok((TokenSource::Runtime, token, claims));
+    }
+    let token = env.var(REQUEST_TOKEN).map(Secret::new).ok_or(Unusable::NoToken)?;
+    let claims = Claims::of(&token).ok_or(Unusable::NotTheJobs("it is no JSON web token"))?;
+    if claims.scopes.is_none() {
+        return Err(Unusable::NotTheJobs("it names no scopes of a cache (claim `ac`)"));
+    }
+    if !claims.is_for_results {
+        return Err(Unusable::NotTheJobs("it is not for `Actions.Results` (claim `scp`)"));
+    }
+    Ok((TokenSource::IdTokenRequest, token, Some(claims)))
+}
+
+fn find_service(env: &Env) -> Result<Url, Unusable> {
+    let text = match env.var(RESULTS_URL) {
+        Some(text) => text,
+        None => match env.var(SERVER_URL) {
+            Some(server) if server.trim_end_matches('/').eq_ignore_ascii_case(PUBLIC_SERVER) => {
+                PUBLIC_SERVICE
+            }
+            server => {
+                let server = server.unwrap_or("this machine (no GITHUB_SERVER_URL)").to_owned();
+                return Err(Unusable::NoService { server });
+            }
+        },
+    };
+    let url = Url::parse(text).map_err(|error| Unusable::NotAUrl(error.to_string()))?;
+    address::check(&url)?;
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::github::token::testing_token;
+
+    const MAIN: &str = r#"[{"Scope":"refs/heads/main","Permission":3}]"#;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).expect("a time")
+    }
+
+    fn job_token() -> Secret {
+        testing_token(&json!({"ac": MAIN, "scp": "Actions.Results:r:j", "exp": 1_700_003_600}))
+    }
+
+    fn from(variables: &[(&str, &str)]) -> Result<Credentials, Unusable> {
+        Credentials::from_env(&Env::of(variables.iter().copied()), now())
+    }
+
+    #[test]
+    fn a_step_with_an_id_token_right_uses_the_jobs_own_token() {
+        let credentials = from(&[(REQUEST_TOKEN, job_token().expose()), (SERVER_URL, "https://github.com")])
+            .expect("usable");
+        assert_eq!(credentials.source, TokenSource::IdTokenRequest);
+        assert_eq!(credentials.service.as_str(), PUBLIC_SERVICE);
+        let main = Scope::new("main").expect("a scope");
+        assert_eq!(credentials.scopes_with(Right::Write), Some(vec![main]));
+        assert!(!format!("{credentials:?}").contains(job_token().expose()), "the token is not shown");
+    }
+
+    #[test]
+    fn the_runtime_token_goes_first_and_need_not_tell_its_scopes() {
+        let credentials = from(&[
+            (RUNTIME_TOKEN, "opaque"),
+            (REQUEST_TOKEN, job_token().expose()),
+            (RESULTS_URL, "http://127.0.0.1:1/"),
+        ])
+        .expect("usable");
+        assert_eq!((credentials.source, credentials.scopes.clone()), (TokenSource::Runtime, None));
+        assert_eq!(credentials.refusal(Right::Write), None);
+    }
+
+    #[test]
+    fn a_token_that_opens_something_else_is_not_used() {
+        let check = |payload, expect: &str| {
+            let token = testing_token(&payload);
+            let error = from(&[(REQUEST_TOKEN, token.expose()), (SERVER_URL, "https://github.com")]).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(expect), "{error}");
+            assert!(!error.contains(token.expose()));
+        };
+        check(json!({"scp": "Actions.Results:r:j"}), "claim `ac`");
+        check(json!({"ac": MAIN, "scp": "Actions.IdTokens"}), "claim `scp`");
+        let expired = json!({"ac": MAIN, "scp": "Actions.Results:r:j", "exp": 1_699_990_000});
+        check(expired, "expired at 2023-11-14 19:26:40 UTC");
+        assert_eq!(
+            from(&[(REQUEST_TOKEN, "opaque")]).err(),
+            Some(Unusable::NotTheJobs("it is no JSON web token"))
+        );
+    }
+
+    #[test]
+    fn a_job_without_token_or_service_says_why() {
+        assert_eq!(from(&[]).err(), Some(Unusable::NoToken));
+        let token = job_token();
+        let check = |variables: &[(&str, &str)], expect: &str| {
+            let mut all = vec![(RUNTIME_TOKEN, token.expose())];
+            all.extend(variables);
+            let error = from(&all).expect_err("not usable");
+            assert!(error.to_string().contains(expect), "{error}");
+            assert!(error.hint().is_some());
+        };
+        check(&[(SERVER_URL, "https://ghe.example.org")], "https://ghe.example.org is not known");
+        check(&[], "this machine");
+        check(&[(RESULTS_URL, "nonsense")], "is not a URL");
+        check(&[(RESULTS_URL, "http://results.example.org/")], "refused: http is only for this machine");
+    }
+
+    #[test]
+    fn the_mode_and_the_tokens_scopes_refuse_before_any_work() {
+        let refused = |ac: &str, mode: &str, right| {
+            let token = testing_token(&json!({"ac": ac, "scp": "Actions.Results:r:j"}));
+            let variables =
+                [(RUNTIME_TOKEN, token.expose()), (RESULTS_URL, "http://127.0.0.1:1/"), (CACHE_MODE, mode)];
+            from(&variables).expect("usable").refusal(right)
+        };
+        let reader = r#"[{"Scope":"refs/heads/main","Permission":1}]"#;
+        assert_eq!(refused(MAIN, "", Right::Write), None);
+        assert_eq!(refused(MAIN, "sideways", Right::Write), None);
+        assert_eq!(refused(MAIN, "WRITE", Right::Read), None);
+        assert_eq!(refused(reader, "write", Right::Read), None);
+        assert!(refused(reader, "write", Right::Write).expect("refused").contains("in any scope"));
+        assert!(refused(MAIN, "read", Right::Write).expect("refused").contains("`read`"));
+        assert!(refused(MAIN, "write-only", Right::Read).expect("refused").contains("`write-only`"));
+        assert!(refused(MAIN, "none", Right::Read).is_some());
+    }
+}

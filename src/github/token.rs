@@ -1,0 +1,152 @@
+//! What a job's token says of itself. Its signature is the service's business: nothing here grants anything,
+//! it only foretells what the service will say.
+
+use chrono::{DateTime, Utc};
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+
+use crate::domain::scope::Scope;
+use crate::domain::secret::Secret;
+
+/// The scope of a token's `scp` claim that opens the services for results, of which the cache is one.
+const RESULTS: &str = "Actions.Results:";
+
+/// Bits of `Permission` in the `ac` claim.
+const READ: u64 = 1;
+const WRITE: u64 = 2;
+
+/// The claims of a job's token that matter to caches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The scopes of the cache that it opens, in the order of lookups; `None` where it does not say.
+    pub scopes: Option<Vec<ScopeRights>>,
+    /// Whether it is meant for the services for results.
+    pub is_for_results: bool,
+    /// When it expires.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What a token may do in one scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeRights {
+    /// The ref.
+    pub scope: Scope,
+    /// Whether it reads entries there.
+    pub read: bool,
+    /// Whether it creates entries there.
+    pub write: bool,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(default)]
+    ac: Option<String>,
+    #[serde(default)]
+    scp: Option<String>,
+    #[serde(default)]
+    exp: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct AccessControl {
+    #[serde(rename = "Scope")]
+    scope: String,
+    #[serde(rename = "Permission")]
+    permission: u64,
+}
+
+impl Claims {
+    /// Reads the claims of a JSON web token; `None` where it is none.
+    pub fn of(token: &Secret) -> Option<Self> {
+        let mut parts = token.expose().split('.');
+        let (Some(_header), Some(payload), Some(_signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        let bytes = BASE64URL_NOPAD.decode(payload.trim_end_matches('=').as_bytes()).ok()?;
+        let payload: Payload = serde_json::from_slice(&bytes).ok()?;
+        Some(Claims {
+            scopes: payload.ac.as_deref().and_then(scopes),
+            is_for_results: payload
+                .scp
+                .is_some_and(|scp| scp.split(' ').any(|scope| scope.starts_with(RESULTS))),
+            expires_at: payload.exp.and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+        })
+    }
+}
+
+/// The scopes of an `ac` claim; `None` where it is not understood, or names a scope that is no ref.
+fn scopes(claim: &str) -> Option<Vec<ScopeRights>> {
+    let controls: Vec<AccessControl> = serde_json::from_str(claim).ok()?;
+    let rights = |control: AccessControl| {
+        Some(ScopeRights {
+            scope: Scope::new(&control.scope)?,
+            read: control.permission & READ != 0,
+            write: control.permission & WRITE != 0,
+        })
+    };
+    controls.into_iter().map(rights).collect()
+}
+
+#[cfg(test)]
+pub(crate) fn testing_token(payload: &serde_json::Value) -> Secret {
+    let part = |text: String| BASE64URL_NOPAD.encode(text.as_bytes());
+    Secret::new(format!(
+        "{}.{}.c2lnbmF0dXJl",
+        part(r#"{"alg":"RS256"}"#.to_owned()),
+        part(payload.to_string())
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_tells_its_scopes_and_rights() {
+        let token = testing_token(&json!({
+            "ac": r#"[{"Scope":"refs/pull/7/merge","Permission":3},{"Scope":"refs/heads/main","Permission":1}]"#,
+            "scp": "Actions.GenericRead:x Actions.Results:run:job",
+            "exp": 1_700_000_000,
+        }));
+        let claims = Claims::of(&token).expect("a token");
+        let rights =
+            |name: &str, read, write| ScopeRights { scope: Scope::new(name).expect("a scope"), read, write };
+        assert_eq!(
+            claims.scopes,
+            Some(vec![rights("refs/pull/7/merge", true, true), rights("refs/heads/main", true, false)])
+        );
+        assert!(claims.is_for_results);
+        assert_eq!(claims.expires_at.map(|at| at.timestamp()), Some(1_700_000_000));
+    }
+
+    #[test]
+    fn what_a_token_does_not_say_is_unknown() {
+        let claims = |payload| Claims::of(&testing_token(&payload)).expect("a token");
+        assert_eq!(claims(json!({})), Claims { scopes: None, is_for_results: false, expires_at: None });
+        assert_eq!(claims(json!({"ac": "[]"})).scopes, Some(Vec::new()));
+        assert_eq!(claims(json!({"ac": "nonsense"})).scopes, None);
+        assert_eq!(claims(json!({"ac": r#"[{"Scope":"","Permission":3}]"#})).scopes, None);
+        assert!(!claims(json!({"scp": "Not.Actions.Results:x"})).is_for_results);
+    }
+
+    #[test]
+    fn other_texts_are_no_tokens() {
+        for text in ["", "ghs_abcdef", "a.b", "a.b.c", "a.e30", "a.e30.b.c", "e30.bm8.e30"] {
+            assert_eq!(Claims::of(&Secret::new(text)), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_makes_it_panic(text in "\\PC*", payload in "\\PC*") {
+            let _ = Claims::of(&Secret::new(text));
+            let encoded = BASE64URL_NOPAD.encode(payload.as_bytes());
+            let _ = Claims::of(&Secret::new(format!("a.{encoded}.b")));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What failures of the cache service and of its storage mean for a store.
+
+use crate::github::{Right, ServiceError, ServiceErrorKind};
+use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::transport::error::{Cause, FetchError};
+use crate::transport::retry::Verdict;
+
+/// A failure of the service while `action` was tried.
+pub(super) fn of_service(action: &str, access: Access, error: ServiceError) -> StoreError {
+    let kind = match &error.kind {
+        ServiceErrorKind::Denied { right, .. } | ServiceErrorKind::Unauthorized { right, .. } => {
+            StoreErrorKind::Denied(match right {
+                Right::Read => Access::Read,
+                Right::Write => Access::Write,
+            })
+        }
+        ServiceErrorKind::BudgetExceeded(_) => StoreErrorKind::BudgetExceeded,
+        ServiceErrorKind::RateLimited(retry_after) => {
+            StoreErrorKind::RateLimited { retry_after: *retry_after }
+        }
+        ServiceErrorKind::Transport(cause) => kind_of(cause, access),
+        ServiceErrorKind::Refused(_) | ServiceErrorKind::Malformed(_) => StoreErrorKind::Other,
+    };
+    StoreError::new(kind, format!("cannot {action}")).caused_by(error)
+}
+
+/// A failure of the storage behind a signed URL while `action` was tried.
+pub(super) fn of_blob(action: &str, access: Access, error: FetchError) -> StoreError {
+    let kind = match &error.cause {
+        // The service has granted it before: what the storage refuses is this signature.
+        Cause::Denied(_) => StoreErrorKind::Other,
+        cause => kind_of(cause, access),
+    };
+    let why = match (&error.cause, access) {
+        (Cause::Denied(_), Access::Write) => {
+            ": the storage no longer accepts the signed URL, which lives for about an hour, and the service \
+             gives no second one for an upload"
+        }
+        (Cause::Denied(_), Access::Read) => ": the storage accepts no signed URL, not even a new one",
+        _ => "",
+    };
+    StoreError::new(kind, format!("cannot {action}{why}")).caused_by(error)
+}
+
+fn kind_of(cause: &Cause, access: Access) -> StoreErrorKind {
+    match cause {
+        // A changed blob is another entry: the one that was wanted has vanished.
+        Cause::NotFound | Cause::CannotResume { .. } => StoreErrorKind::NotFound,
+        Cause::Denied(_) => StoreErrorKind::Denied(access),
+        Cause::RateLimited(retry_after) => StoreErrorKind::RateLimited { retry_after: *retry_after },
+        Cause::Deadline => StoreErrorKind::Unavailable,
+        cause if cause.verdict() != Verdict::Final => StoreErrorKind::Unavailable,
+        _ => StoreErrorKind::Other,
+    }
+}

@@ -1,0 +1,199 @@
+//! An upload to GitHub's cache service: blocks first, the reservation with the first of them, and the entry
+//! with the last word.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::domain::entry::Entry;
+use crate::github::{Reservation, Right, ServiceError};
+use crate::store::contract::{Commit, EntryWriter, NewEntry};
+use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::transport::block_blob::{BlockCutter, BlockUpload, WrittenBlob};
+use crate::transport::fetch::FetchOptions;
+use crate::transport::ranged_download::BlobFacts;
+
+use super::Shared;
+use super::failure::{of_blob, of_service};
+
+const LEFT_BEHIND: &str =
+    "the name stays reserved: nobody can save this key and version until the service drops the reservation";
+
+pub(super) struct GitHubWriter {
+    shared: Arc<Shared>,
+    new: NewEntry,
+    /// What is being done, for errors.
+    action: String,
+    bounds: FetchOptions,
+    cutter: BlockCutter,
+    progress: Progress,
+}
+
+enum Progress {
+    /// The name is not asked for yet.
+    Unreserved,
+    /// The name is ours.
+    Reserved(BlockUpload, ReservedName),
+    /// The name is another's.
+    Taken,
+}
+
+/// A name that is ours and not finalized; says so when it is dropped like that.
+struct ReservedName {
+    shared: Arc<Shared>,
+    name: String,
+    open: bool,
+}
+
+impl ReservedName {
+    fn close(mut self) {
+        self.open = false;
+    }
+}
+
+impl Drop for ReservedName {
+    fn drop(&mut self) {
+        if self.open {
+            let hint = "change the key, for instance its prefix, or wait some hours";
+            self.shared
+                .warn(format!("{}: the upload was not finished and {LEFT_BEHIND}", self.name), Some(hint));
+        }
+    }
+}
+
+impl GitHubWriter {
+    pub(super) fn new(shared: Arc<Shared>, new: NewEntry, action: String) -> Self {
+        let (bounds, cutter) = (shared.bounds(), BlockCutter::new(shared.options.blocks));
+        GitHubWriter { shared, new, action, bounds, cutter, progress: Progress::Unreserved }
+    }
+
+    fn exists(&self) -> StoreError {
+        StoreError::new(StoreErrorKind::Exists, format!("cannot {}", self.action))
+    }
+
+    /// Reserves the name, unless that was done.
+    async fn reserve(&mut self) -> Result<(), StoreError> {
+        if !matches!(self.progress, Progress::Unreserved) {
+            return Ok(());
+        }
+        let service = self.shared.service.until(self.bounds.deadline);
+        let reserved = service.reserve(&self.new.key, &self.new.version).await;
+        match reserved.map_err(|error| of_service(&self.action, Access::Write, error))? {
+            Reservation::Reserved(signed) => {
+                let name = ReservedName {
+                    shared: Arc::clone(&self.shared),
+                    name: format!("`{}`", self.new.key),
+                    open: true,
+                };
+                let address = self.shared.location();
+                let url = signed.expose().map_err(|kind| {
+                    of_service(&self.action, Access::Write, ServiceError { address, kind })
+                })?;
+                let blocks = self.shared.options.blocks;
+                let upload = BlockUpload::new(&self.shared.blobs, url, blocks, self.bounds.clone());
+                self.progress = Progress::Reserved(upload, name);
+            }
+            Reservation::Exists { said, perhaps_our_own } => {
+                self.explain_conflict(&said, perhaps_our_own).await?;
+                self.progress = Progress::Taken;
+            }
+        }
+        Ok(())
+    }
+
+    /// A name can be taken without an entry that anybody can restore; that must not pass for a cache.
+    async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
+        tracing::debug!("{}: the name is taken: {said}", self.action);
+        if self.shared.credentials.refusal(Right::Read).is_some() {
+            return Ok(());
+        }
+        let found = self.shared.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
+        if !matches!(found, Ok(None)) {
+            return Ok(());
+        }
+        if perhaps_our_own {
+            let why = format!("the answer to the reservation was lost, and {LEFT_BEHIND}");
+            return Err(StoreError::new(StoreErrorKind::Other, format!("cannot {}: {why}", self.action)));
+        }
+        self.shared.warn(
+            format!(
+                "`{}` is reserved and no entry of it is served: another job is saving it now, or has left an \
+                 upload unfinished",
+                self.new.key
+            ),
+            Some("if this stays so, change the key, for instance its prefix"),
+        );
+        Ok(())
+    }
+
+    async fn put(&mut self, block: Bytes) -> Result<(), StoreError> {
+        self.reserve().await?;
+        match &mut self.progress {
+            Progress::Reserved(upload, _) => {
+                upload.put(block).await.map_err(|error| of_blob(&self.action, Access::Write, error))
+            }
+            _ => Err(self.exists()),
+        }
+    }
+
+    /// Finalizes the entry. An answer that says no, or is lost, is checked against what the service serves.
+    async fn finalize(&self, written: &WrittenBlob) -> Result<Entry, StoreError> {
+        let (key, version) = (&self.new.key, &self.new.version);
+        let facts = BlobFacts {
+            size: written.size,
+            etag: written.etag.clone(),
+            last_modified: written.last_modified,
+        };
+        let entry = self.shared.entry(self.new.scope.clone(), key.clone(), version.clone(), &facts);
+        let service = self.shared.service.until(self.bounds.deadline);
+        match service.finalize(key, version, written.size).await {
+            Ok(number) => {
+                tracing::debug!("{}: entry {number}", self.action);
+                Ok(entry)
+            }
+            Err(_) if self.is_served(&facts).await => Ok(entry),
+            Err(error) => Err(of_service(&self.action, Access::Write, error)),
+        }
+    }
+
+    /// Whether this very blob is what the service gives for the name.
+    async fn is_served(&self, facts: &BlobFacts) -> bool {
+        let found = self.shared.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
+        let Ok(Some(Ok(url))) = found.map(|found| found.map(|signed| signed.expose())) else { return false };
+        self.shared.facts(&url, &self.bounds).await.is_ok_and(|served| served.etag == facts.etag)
+    }
+}
+
+#[async_trait]
+impl EntryWriter for GitHubWriter {
+    async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
+        if matches!(self.progress, Progress::Taken) {
+            return Err(self.exists());
+        }
+        while !chunk.is_empty() {
+            if let Some(block) = self.cutter.take(&mut chunk) {
+                self.put(block).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Commit, StoreError> {
+        self.reserve().await?;
+        let progress = std::mem::replace(&mut self.progress, Progress::Taken);
+        let Progress::Reserved(mut upload, name) = progress else { return Ok(Commit::Exists) };
+        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.shared.options.blocks));
+        let failed = |error| of_blob(&self.action, Access::Write, error);
+        if let Some(rest) = cutter.rest() {
+            upload.put(rest).await.map_err(failed)?;
+        }
+        let written = upload.finish().await.map_err(failed)?;
+        let entry = self.finalize(&written).await?;
+        name.close();
+        Ok(Commit::Created(entry))
+    }
+
+    /// The blocks are dropped by the storage; a reservation stays, which is said.
+    async fn abort(self: Box<Self>) {}
+}

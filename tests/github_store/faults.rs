@@ -1,0 +1,287 @@
+//! Every fault of the service and of its storage: what it comes to, in bounded time, and what is said.
+
+use std::time::{Duration, Instant};
+
+use cachekeep::store::{Commit, StoreError};
+use chrono::TimeDelta;
+
+use crate::github_service::{Fault, GitHubService, Point};
+use crate::job::{MAIN, impatient, payload, restore, save, store, told, whole};
+
+/// Longer than any retries and deadlines of a test, shorter than any patience.
+const BOUND: Duration = Duration::from_secs(7);
+
+/// Three blocks and a rest.
+const LENGTH: usize = 200_000;
+
+fn answer(status: u16, body: &str) -> Fault {
+    Fault::Answer(status, Vec::new(), body.to_owned())
+}
+
+fn denied(status: u16, msg: &str) -> Fault {
+    answer(status, &format!("{{\"code\":\"x\",\"msg\":\"{msg}\"}}"))
+}
+
+fn not_ok(message: &str) -> Fault {
+    answer(200, &format!("{{\"ok\":false,\"message\":\"{message}\"}}"))
+}
+
+fn wait(seconds: u32) -> Fault {
+    Fault::Answer(429, vec![("Retry-After", seconds.to_string())], "{}".to_owned())
+}
+
+/// How often a fault happens.
+enum Often {
+    Once(Fault),
+    Always(Fault),
+}
+use Often::{Always, Once};
+
+fn arm(service: &GitHubService, point: Point, often: Often) {
+    match often {
+        Once(fault) => service.fail_next(point, [fault]),
+        Always(fault) => service.fail_always(point, fault),
+    }
+}
+
+/// What it came to: a word, or the error's kind and its whole text.
+fn outcome<T>(result: &Result<T, StoreError>, word: impl FnOnce(&T) -> &'static str) -> String {
+    match result {
+        Ok(value) => word(value).to_owned(),
+        Err(error) => format!("{:?}: {}", error.kind(), whole(error)),
+    }
+}
+
+fn assert_outcome(what: &str, outcome: &str, expect: &str, begun: Instant, secrets: &str) {
+    let elapsed = begun.elapsed();
+    assert!(elapsed < BOUND, "{what} took {elapsed:?}");
+    assert!(outcome.contains(expect), "{what} came to {outcome:?}");
+    for text in [outcome, secrets] {
+        assert!(!text.contains("sig=") && !text.contains("eyJ"), "{what} shows a secret: {text}");
+    }
+}
+
+#[tokio::test]
+async fn saving_survives_what_passes_and_names_what_does_not() {
+    let budget = "You have reached your configured budget, your cache is now read only";
+    let reset = || Fault::ResetRequestAt(1_000);
+    let cases: Vec<(&str, Point, Often, &str)> = vec![
+        ("429 with a short wait", Point::Create, Once(wait(1)), "saved"),
+        ("429 with a long wait", Point::Create, Always(wait(600)), "RateLimited { retry_after: Some(600s) }"),
+        ("429 without a wait", Point::Create, Once(answer(429, "{}")), "saved"),
+        ("500 once", Point::Create, Once(answer(500, "oops")), "saved"),
+        ("500 always", Point::Create, Always(answer(500, "oops")), "Unavailable: cannot save `k`"),
+        ("409", Point::Create, Always(denied(409, "already exists")), "Exists"),
+        ("already exists, kindly", Point::Create, Always(not_ok("cache entry already exists")), "Exists"),
+        ("no, without a word", Point::Create, Always(answer(200, "{}")), "Exists"),
+        ("the budget, kindly", Point::Create, Always(not_ok(budget)), "BudgetExceeded"),
+        ("the budget", Point::Create, Always(denied(403, budget)), "BudgetExceeded"),
+        ("the quota", Point::Create, Always(denied(400, "insufficient usage")), "BudgetExceeded"),
+        (
+            "a token that may not write",
+            Point::Create,
+            Always(not_ok("cache write denied: token has no writable scopes")),
+            "Denied(Write)",
+        ),
+        ("403", Point::Create, Always(denied(403, "no")), "Denied(Write)"),
+        ("401", Point::Create, Always(denied(401, "who?")), "does not accept the job's token: who?"),
+        ("no, for another reason", Point::Create, Always(not_ok("on Sundays")), "refuses it: on Sundays"),
+        ("404", Point::Create, Always(denied(404, "no route")), "refuses it: no route"),
+        ("malformed JSON once", Point::Create, Once(answer(200, "<html>")), "saved"),
+        ("malformed JSON", Point::Create, Always(answer(200, "<html>")), "is not understood"),
+        ("no URL", Point::Create, Always(answer(200, "{\"ok\":true}")), "no upload URL"),
+        (
+            "a URL that is none",
+            Point::Create,
+            Always(answer(200, "{\"ok\":true,\"signed_upload_url\":\"http://example.org/?sig=abc\"}")),
+            "a signed URL that is none",
+        ),
+        ("a lost reservation", Point::Create, Once(Fault::LoseAnswer), "the answer to the reservation was lost"),
+        ("a reset reservation", Point::Create, Once(Fault::ResetRequestAt(5)), "saved"),
+        ("a stalled answer once", Point::Create, Once(Fault::StallRequestAt(5)), "saved"),
+        ("a stalled answer", Point::Create, Always(Fault::StallRequestAt(5)), "Unavailable"),
+        ("an answer that trickles", Point::Create, Once(Fault::Trickle(Duration::from_millis(5))), "saved"),
+        ("a block reset once", Point::PutBlock, Once(reset()), "saved"),
+        ("blocks reset", Point::PutBlock, Always(reset()), "Unavailable: cannot save `k`"),
+        ("a block stalled once", Point::PutBlock, Once(Fault::StallRequestAt(1_000)), "saved"),
+        ("blocks stalled", Point::PutBlock, Always(Fault::StallRequestAt(1_000)), "no byte for 0.3 s"),
+        ("a block damaged once", Point::PutBlock, Once(Fault::Damage), "saved"),
+        ("blocks damaged", Point::PutBlock, Always(Fault::Damage), "the block arrived damaged"),
+        ("a busy storage", Point::PutBlock, Once(answer(503, "")), "saved"),
+        ("a block sent twice", Point::PutBlock, Once(Fault::LoseAnswer), "saved"),
+        ("an expired signature", Point::PutBlock, Always(answer(403, "")), "no longer accepts the signed URL"),
+        ("a block list refused once", Point::PutBlockList, Once(answer(500, "")), "saved"),
+        ("a block list sent twice", Point::PutBlockList, Once(Fault::LoseAnswer), "saved"),
+        ("a block list damaged", Point::PutBlockList, Once(Fault::Damage), "saved"),
+        ("a lost finalization", Point::Finalize, Once(Fault::LoseAnswer), "saved"),
+        ("a finalization that fails once", Point::Finalize, Once(answer(502, "")), "saved"),
+        ("a finalization that fails", Point::Finalize, Always(answer(502, "")), "Unavailable"),
+        ("another size", Point::Finalize, Always(not_ok("size mismatch")), "refuses it: size mismatch"),
+    ];
+    for (what, point, often, expect) in cases {
+        let service = GitHubService::start();
+        let (told, options) = told();
+        let job = store(&service, &[(MAIN, 3)], options);
+        arm(&service, point, often);
+        let begun = Instant::now();
+        let bytes = payload(LENGTH);
+        let result = save(&job, "k", &bytes).await;
+        let came_to = outcome(&result, |commit| match commit {
+            Commit::Created(_) => "saved",
+            Commit::Exists => "Exists",
+        });
+        assert_outcome(what, &came_to, expect, begun, &told.all());
+        service.heal();
+        let found = restore(&job, "k").await.expect(what);
+        if came_to == "saved" {
+            assert!(found.is_some_and(|found| found == bytes), "{what}: the bytes differ");
+        } else {
+            assert!(found.is_none(), "{what}: half an entry is served");
+            let burned = service.reservations() == 1 && !came_to.contains("reservation was lost");
+            assert_eq!(told.all().contains("stays reserved"), burned, "{what}: {:?}", told.all());
+        }
+    }
+}
+
+#[tokio::test]
+async fn restoring_survives_what_passes_and_names_what_does_not() {
+    let cases: Vec<(&str, Point, Often, &str)> = vec![
+        ("429 with a short wait", Point::Lookup, Once(wait(1)), "restored"),
+        ("429 with a long wait", Point::Lookup, Always(wait(600)), "RateLimited { retry_after: Some(600s) }"),
+        ("500 once", Point::Lookup, Once(answer(500, "")), "restored"),
+        ("500 always", Point::Lookup, Always(answer(503, "")), "Unavailable: cannot look up `k`"),
+        ("a miss", Point::Lookup, Always(answer(200, "{\"ok\":false}")), "miss"),
+        (
+            "a token that may not read",
+            Point::Lookup,
+            Always(denied(403, "cache read denied: token has no readable scopes")),
+            "Denied(Read)",
+        ),
+        ("malformed JSON", Point::Lookup, Always(answer(200, "{\"ok\":tru")), "is not understood"),
+        (
+            "a key that is none",
+            Point::Lookup,
+            Always(answer(200, "{\"ok\":true,\"matched_key\":\"a,b\",\"signed_download_url\":\"x\"}")),
+            "the matched key",
+        ),
+        ("a stalled answer", Point::Lookup, Always(Fault::StallAt(5)), "Unavailable"),
+        ("an answer cut short", Point::Lookup, Once(Fault::CloseAt(5)), "restored"),
+        ("a storage that fails once", Point::Head, Once(answer(500, "")), "restored"),
+        ("an entry evicted in this moment", Point::Head, Always(answer(404, "")), "miss"),
+        ("a range reset once", Point::Get, Once(Fault::ResetAt(1_000)), "restored"),
+        ("ranges reset", Point::Get, Always(Fault::ResetAt(0)), "Unavailable"),
+        // Every attempt comes some bytes further.
+        ("ranges reset on their way", Point::Get, Always(Fault::ResetAt(30_000)), "restored"),
+        ("a range cut short once", Point::Get, Once(Fault::CloseAt(30_000)), "restored"),
+        ("a stalled range once", Point::Get, Once(Fault::StallAt(30_000)), "restored"),
+        ("stalled ranges", Point::Get, Always(Fault::StallAt(0)), "no byte for 0.3 s"),
+        ("a range that trickles once", Point::Get, Once(Fault::Trickle(Duration::from_millis(2))), "restored"),
+        ("ranges that trickle", Point::Get, Always(Fault::Trickle(Duration::from_millis(2))), "Unavailable"),
+        ("a wrong length once", Point::Get, Once(Fault::Shorten(1)), "restored"),
+        ("a wrong length", Point::Get, Always(Fault::Shorten(65_536)), "Unavailable"),
+        ("an expired signature once", Point::Get, Once(answer(403, "")), "restored"),
+        ("an expired signature", Point::Get, Always(answer(403, "")), "accepts no signed URL, not even a new one"),
+        ("a server that ignores ranges", Point::Get, Always(answer(200, "x")), "another part than was asked for"),
+        ("an entry that has changed", Point::Get, Always(answer(412, "")), "NotFound"),
+        ("an entry that has vanished", Point::Get, Always(answer(404, "")), "NotFound"),
+    ];
+    for (what, point, often, expect) in cases {
+        let service = GitHubService::start();
+        let (told, options) = told();
+        let job = store(&service, &[(MAIN, 3)], options);
+        let bytes = payload(LENGTH);
+        save(&job, "k", &bytes).await.expect("saved");
+        arm(&service, point, often);
+        let begun = Instant::now();
+        let result = restore(&job, "k").await;
+        let came_to = outcome(&result, |found| match found {
+            Some(found) if *found == bytes => "restored",
+            Some(_) => "other bytes",
+            None => "miss",
+        });
+        assert_outcome(what, &came_to, expect, begun, &told.all());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_url_that_has_expired_is_named_and_a_download_url_is_resolved_again() {
+    let service = GitHubService::start();
+    let (told, options) = told();
+    let job = store(&service, &[(MAIN, 3)], options);
+    let (hour, past) = (TimeDelta::hours(1), TimeDelta::minutes(-1));
+    service.sign_for(past, hour);
+    let begun = Instant::now();
+    let error = save(&job, "late", &payload(LENGTH)).await.expect_err("expired");
+    assert_outcome("expired", &whole(&error), "gives no second one for an upload", begun, &told.all());
+    assert!(told.all().contains("`late`: the upload was not finished"), "{}", told.all());
+
+    service.sign_for(hour, hour);
+    let bytes = payload(LENGTH);
+    save(&job, "k", &bytes).await.expect("saved");
+    let lookups = service.count(Point::Lookup);
+    // The ranges meet an expired URL several at once and resolve it once.
+    service.fail_next(Point::Get, vec![answer(403, ""); 3]);
+    assert!(restore(&job, "k").await.expect("restored").is_some_and(|found| found == bytes));
+    assert_eq!(service.count(Point::Lookup), lookups + 2);
+
+    service.sign_for(hour, past);
+    let error = restore(&job, "k").await.expect_err("expired");
+    assert_outcome("expired", &whole(&error), "the storage accepts no signed URL", begun, &told.all());
+}
+
+#[tokio::test]
+async fn parts_of_two_versions_never_mix() {
+    let service = GitHubService::start();
+    let job = store(&service, &[(MAIN, 3)], impatient());
+    save(&job, "k", &payload(LENGTH)).await.expect("saved");
+    let entry = cachekeep::store::Store::lookup(&job, &crate::job::request("k", &[])).await;
+    let entry = entry.expect("an answer").expect("an entry");
+    let mut stream = cachekeep::store::Store::read(&job, &entry).await.expect("a stream");
+    service.fail_next(Point::Get, vec![Fault::ResetAt(10); 3]);
+    service.replace_blob(&vec![0; LENGTH]);
+    let first = futures::StreamExt::next(&mut stream).await.expect("an item");
+    let error = first.expect_err("it is another version");
+    assert!(whole(&error).contains("the file has changed on the server"), "{}", whole(&error));
+    let error = cachekeep::store::Store::read(&job, &entry).await.err().expect("it is another version");
+    assert_eq!(error.kind(), cachekeep::store::StoreErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_is_given_up_within_the_deadline() {
+    let service = GitHubService::start();
+    let job = store(&service, &[(MAIN, 3)], impatient());
+    save(&job, "k", &payload(LENGTH)).await.expect("saved");
+    service.vanish();
+    let begun = Instant::now();
+    let error = restore(&job, "k").await.expect_err("it is gone");
+    assert_outcome("looking up", &outcome::<()>(&Err(error), |()| ""), "Unavailable", begun, "");
+    let error = save(&job, "new", &payload(LENGTH)).await.expect_err("it is gone");
+    assert_outcome("saving", &outcome::<()>(&Err(error), |()| ""), "Unavailable", begun, "");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_behind_an_https_address_is_a_failure_to_connect() {
+    let service = GitHubService::start();
+    let url = service.url().replace("http://", "https://");
+    let credentials = crate::job::credentials(&url, &service.token(&[(MAIN, 3)]));
+    let job = cachekeep::store::GitHubStore::new(credentials, impatient()).expect("a client");
+    let begun = Instant::now();
+    let error = restore(&job, "k").await.expect_err("no TLS");
+    assert_outcome("TLS", &outcome::<()>(&Err(error), |()| ""), "cannot connect", begun, "");
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_ends_at_once() {
+    let service = GitHubService::start();
+    let options = impatient();
+    let cancel = options.fetch.cancel.clone();
+    let job = store(&service, &[(MAIN, 3)], options);
+    service.fail_always(Point::Lookup, wait(2));
+    let begun = Instant::now();
+    let (result, ()) = tokio::join!(restore(&job, "k"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cancel.cancel();
+    });
+    assert!(whole(&result.expect_err("cancelled")).contains("interrupted"));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}

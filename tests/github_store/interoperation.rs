@@ -1,0 +1,1 @@
+//! The client of GitHubs own actions.

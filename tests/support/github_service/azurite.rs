@@ -1,0 +1,98 @@
+//! A real blob service: Azurite, in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::blobs::Facts;
+use super::http::ask;
+use super::signing::{ACCOUNT, account_signature};
+
+/// A running Azurite with one container; it ends when dropped.
+pub struct Azurite {
+    process: Child,
+    pub port: u16,
+    /// Its data, where they are not in memory.
+    _data: Option<tempfile::TempDir>,
+}
+
+impl Azurite {
+    /// Starts one with an empty container. An error says why there is none.
+    pub fn start(container: &str) -> Result<Self, String> {
+        let folder = installed("azurite")?;
+        let data = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut process = Command::new("node")
+            .arg(folder.join("node_modules/azurite/dist/src/blob/main.js"))
+            .args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--silent", "--skipApiVersionCheck"])
+            .arg("--disableTelemetry")
+            .arg("--location")
+            .arg(data.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("node cannot be started: {error}"))?;
+        let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let port = lines.map_while(Result::ok).find_map(|line| {
+            let (_, address) = line.split_once("successfully listens on ")?;
+            address.trim().rsplit_once(':')?.1.parse().ok()
+        });
+        let Some(port) = port else {
+            let _ = process.kill();
+            return Err("Azurite ended before it listened".to_owned());
+        };
+        let azurite = Azurite { process, port, _data: Some(data) };
+        let target = format!("/{ACCOUNT}/{container}?restype=container&{}", account_signature());
+        match ask("PUT", port, &target) {
+            Ok((201, _)) => Ok(azurite),
+            other => Err(format!("Azurite made no container: {other:?}")),
+        }
+    }
+
+    pub fn facts(&self, path: &str) -> Option<Facts> {
+        let target = format!("/{ACCOUNT}/{path}?{}", account_signature());
+        let (status, headers) = ask("HEAD", self.port, &target).ok()?;
+        let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        (status == 200).then_some(())?;
+        Some(Facts {
+            size: header("content-length")?.parse().ok()?,
+            etag: header("etag")?,
+            last_modified: header("last-modified")?,
+        })
+    }
+
+    pub fn remove(&self, path: &str) {
+        let target = format!("/{ACCOUNT}/{path}?{}", account_signature());
+        ask("DELETE", self.port, &target).expect("Azurite answers");
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The folder of a package below `tests/peer`, with what its lock file names installed.
+pub fn installed(name: &str) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer").join(name);
+    // The lock keeps tests of several processes from installing at once.
+    let lock = std::fs::File::create(std::env::temp_dir().join(format!("cachekeep-npm-{name}.lock")))
+        .map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    if folder.join("node_modules/.package-lock.json").exists() {
+        return Ok(folder);
+    }
+    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    let output = Command::new(npm)
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(&folder)
+        .output()
+        .map_err(|error| format!("npm cannot be started: {error}"))?;
+    if output.status.success() {
+        Ok(folder)
+    } else {
+        Err(format!("npm ci failed in {}: {}", folder.display(), String::from_utf8_lossy(&output.stderr)))
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests that cannot run everywhere.
+
+use std::io::Write as _;
+
+/// Says loudly that a test is skipped and why. Where nothing may be skipped (`CACHEKEEP_TEST_SKIP=never`, as
+/// `.ci/run` sets it) that is a failure.
+pub fn skip(test: &str, reason: &str) {
+    assert!(
+        std::env::var("CACHEKEEP_TEST_SKIP").as_deref() != Ok("never"),
+        "{test} must not be skipped here: {reason}"
+    );
+    // Straight to standard error: the test harness swallows what the print macros write.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+}
