@@ -11,15 +11,6 @@ pub mod text;
 pub mod fingerprint;
 pub mod selection;
 pub mod walk;
-pub mod hash;
-pub mod merge;
-pub mod objects;
-pub mod selection;
-pub mod text;
-pub mod unixfs;
-pub mod walk;
-
-pub mod tree_glob;
 
 pub mod file_digest;
 pub mod git_index;
