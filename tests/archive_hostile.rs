@@ -123,7 +123,7 @@ fn nothing_is_written_through_a_link() {
     let kept = file(b".cachekeep/c/f");
     let hard = entry(b'1', b".cachekeep/c/l/x", b".cachekeep/c/f", 0, b"");
     check(&[kept, link(there, up), hard], "is in the archive twice, as different things");
-    check(&[file(b".cachekeep/c/f"), file(b".cachekeep/c/f/g")], "cannot create");
+    check(&[file(b".cachekeep/c/f"), file(b".cachekeep/c/f/g")], "is in the archive twice");
 }
 
 #[test]
@@ -185,6 +185,15 @@ fn later_entries_replace_earlier_ones_only_in_archives_of_others() {
     unpack(&archive(&[file(b".cachekeep/c/x"), again])[..], &place.target()).expect("unpacked");
     assert_eq!(fs::read(place.target().join("x")).expect("read"), b"new");
     place.assert_outside_untouched();
+}
+
+#[test]
+fn a_destination_that_is_not_empty_is_left_alone() {
+    let place = Place::new();
+    fs::write(place.target().join("x"), "kept").expect("a file");
+    let error = unpack(&archive(&[file(b".cachekeep/c/x")])[..], &place.target()).expect_err("a refusal");
+    assert!(error.to_string().starts_with("cannot unpack into"), "{error}");
+    assert_eq!(fs::read(place.target().join("x")).expect("read"), b"kept");
 }
 
 #[test]

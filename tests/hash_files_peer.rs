@@ -2,7 +2,7 @@
 //!
 //! The peer is pinned by `tests/peer/hash-files/package-lock.json` and installed by `npm ci` under the target
 //! directory. Without node, npm or a registry the test says loudly that it was skipped; with
-//! `CACHEKEEP_PEERS=required` in the environment it fails instead.
+//! `CACHEKEEP_TEST_SKIP=never` in the environment it fails instead.
 
 #![cfg(unix)]
 #![expect(clippy::disallowed_methods, reason = "a test makes trees and reads its environment")]
@@ -106,9 +106,11 @@ fn install() -> Option<PathBuf> {
     Some(home)
 }
 
+#[path = "support/skip.rs"]
+mod skip;
+
 fn skipped(why: &str) -> Option<PathBuf> {
-    assert!(std::env::var_os("CACHEKEEP_PEERS").is_none_or(|value| value != "required"), "{why}");
-    say(&format!("SKIPPED: hash-files was NOT compared with its peer: {why}"));
+    skip::skip("hash-files against its peer", why);
     None
 }
 

@@ -69,7 +69,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.compress(length, out).map_err(ArchiveError::Start)?;
+        self.compress(length, out).map_err(ArchiveError::Worker)?;
         Ok(length)
     }
 

@@ -207,7 +207,7 @@ impl Source for Threaded {
 }
 
 fn decompressor() -> Result<Decompressor<'static>, ArchiveError> {
-    Decompressor::new().map_err(ArchiveError::Start)
+    Decompressor::new().map_err(ArchiveError::Worker)
 }
 
 fn decompress(
@@ -237,8 +237,8 @@ struct Pieces {
 impl Pieces {
     fn decode(&mut self, chunk: &mut Chunk, first: bool, last: bool) -> Result<(), ArchiveError> {
         if first {
-            let mut decoder = Decoder::new().map_err(ArchiveError::Start)?;
-            decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW)).map_err(ArchiveError::Start)?;
+            let mut decoder = Decoder::new().map_err(ArchiveError::Worker)?;
+            decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW)).map_err(ArchiveError::Worker)?;
             self.decoder = Some(decoder);
         }
         let decoder = self.decoder.as_mut().expect("the first piece of a frame comes first");

@@ -81,9 +81,9 @@ pub enum ArchiveError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A compressor or a thread could not be had.
-    #[error("cannot start packing: {0}")]
-    Start(#[source] io::Error),
+    /// A compressor, or a thread that works, could not be had or has failed.
+    #[error("a worker failed: {0}")]
+    Worker(#[source] io::Error),
 }
 
 impl ArchiveError {

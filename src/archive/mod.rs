@@ -4,7 +4,7 @@
 //! frames that decompress independently; a skippable frame with the digest of all before it; and the seek
 //! table of zstd's seekable format. `tar --zstd -xf` and `zstd -d` read it, and skip what they do not know.
 //!
-//! Read [`pack`] for the way out and [`unpack`] for the way in. Between them: [`tar_header`] and `plan` lay
+//! Read [`mod@pack`] for the way out and [`mod@unpack`] for the way in. Between them: `tar_header` and `plan` lay
 //! out the stream, `compress` and `decode` turn it into frames and back on a bounded pool, `frame` and
 //! `seek_table` know the format, `tar_stream` reads entries, and [`guard`] says which of them may be written.
 
@@ -24,7 +24,7 @@ mod content;
 mod decode;
 mod entries;
 pub mod guard;
-
+mod placement;
 mod tar_stream;
 pub mod unpack;
 pub mod verify;

@@ -154,7 +154,7 @@ fn frames<W: Write>(
         let (give_back, returned) = mpsc::channel::<Vec<u8>>();
         let taken = Arc::new(Mutex::new(taken));
         for _ in 0..workers {
-            let mut worker = Worker::new(frame_bytes, &pace).map_err(ArchiveError::Start)?;
+            let mut worker = Worker::new(frame_bytes, &pace).map_err(ArchiveError::Worker)?;
             let taken = Arc::clone(&taken);
             scope.spawn(move || compress(&mut worker, &taken));
         }
@@ -164,7 +164,7 @@ fn frames<W: Write>(
             let asked = Instant::now();
             // The planning thread hangs up after the last frame.
             let Ok(promise) = ordered.recv() else { return Ok(()) };
-            let lost = |_| ArchiveError::Start(std::io::Error::other("a thread that compressed has failed"));
+            let lost = |_| ArchiveError::Worker(std::io::Error::other("a thread that compressed has failed"));
             let frame = promise?.recv().map_err(lost)??;
             if cancel.is_cancelled() {
                 return Err(ArchiveError::Cancelled);

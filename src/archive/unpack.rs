@@ -21,6 +21,7 @@ use super::entries::{self, Attributes, Found, Spot, Visitor};
 use super::error::ArchiveError;
 use super::guard::{self, Guard};
 use super::manifest::{Counts, Manifest};
+use super::placement;
 use super::write_pool::{self, Content, Job, OpenFile, WritePool, file_time};
 use crate::disk::fingerprint::ContentDigest;
 use crate::domain::event::Meter;
@@ -83,8 +84,15 @@ pub fn unpack<R: Read + Send>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Unpacked, ArchiveError> {
+    for Destination { directory, .. } in &request.destinations {
+        let mut entries = fs::read_dir(directory).map_err(ArchiveError::write("unpack into", directory))?;
+        if entries.next().is_some() {
+            let taken = io::ErrorKind::DirectoryNotEmpty.into();
+            return Err(ArchiveError::write("unpack into", directory)(taken));
+        }
+    }
     let workers = request.workers.max(1);
-    std::thread::scope(|scope| {
+    let unpacked = std::thread::scope(|scope| {
         let source = Threaded::start(scope, input, workers, cancel)?;
         let mut writer = Writer {
             pool: WritePool::start(scope, workers),
@@ -102,7 +110,25 @@ pub fn unpack<R: Read + Send>(
         let content = digesting.finish();
         writer.settle(cancel)?;
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
-    })
+    });
+    unpacked.map_err(clash)
+}
+
+/// What is in the way below a directory that was empty came from the same archive.
+fn clash(error: ArchiveError) -> ArchiveError {
+    use io::ErrorKind::{AlreadyExists, NotADirectory};
+    match &error {
+        ArchiveError::Write { source, path, .. }
+            if matches!(source.kind(), AlreadyExists | NotADirectory) =>
+        {
+            let name = path.as_os_str().as_encoded_bytes();
+            ArchiveError::refused(
+                name,
+                "is in the archive twice, or has a name that this volume takes for another's",
+            )
+        }
+        _ => error,
+    }
 }
 
 /// Writes what it visits.
@@ -154,7 +180,7 @@ impl Visitor for Writer<'_> {
 
     fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError> {
         let path = self.path(&spot);
-        make_directory(&path)?;
+        placement::make_directory(&path)?;
         self.directories.push((path, attributes));
         Ok(())
     }
@@ -221,7 +247,7 @@ impl Writer<'_> {
                 if !self.trusted && source.kind() == io::ErrorKind::AlreadyExists =>
             {
                 self.pool.drain()?;
-                replaceable(&path, |kind| kind.is_file())?;
+                placement::clear_for(&path, |kind| kind.is_file())?;
                 OpenFile::create(path, size, attributes)
             }
             created => created,
@@ -265,7 +291,8 @@ impl Writer<'_> {
         // Innermost first: what is above may forbid to go inside, and changes when its content does.
         self.directories.sort_by(|(a, _), (b, _)| b.cmp(a));
         for (path, attributes) in &self.directories {
-            set_mode(path, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
+            placement::set_mode(path, attributes.mode)
+                .map_err(ArchiveError::write("set the mode of", path))?;
             filetime::set_file_mtime(path, file_time(attributes.modified))
                 .map_err(ArchiveError::write("set the time of", path))?;
         }
@@ -288,14 +315,14 @@ impl Writer<'_> {
         }
         write_pool::make_parent(path)?;
         if !self.trusted && fs::symlink_metadata(path).is_ok() {
-            replaceable(path, |kind| kind.is_file())?;
+            placement::clear_for(path, |kind| kind.is_file())?;
         }
         match fs::hard_link(target, path) {
             // Roots may go to different volumes, and some file systems know no hard links.
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) =>
             {
-                copy(target, path)
+                placement::copy(target, path)
             }
             linked => linked.map_err(ArchiveError::write("link", path)),
         }
@@ -317,73 +344,11 @@ impl Writer<'_> {
         let target = guard::os_name(target)
             .ok_or_else(|| ArchiveError::refused(target, "is a link to a name that is not Unicode"))?;
         if !self.trusted && fs::symlink_metadata(path).is_ok() {
-            replaceable(path, |kind| kind.is_symlink())?;
+            placement::clear_for(path, |kind| kind.is_symlink())?;
         }
-        symlink(&target, path).map_err(ArchiveError::write("link", path))?;
+        placement::symlink(&target, path).map_err(ArchiveError::write("link", path))?;
         let time = file_time(attributes.modified);
         filetime::set_symlink_file_times(path, time, time)
             .map_err(ArchiveError::write("set the time of", path))
-    }
-}
-
-fn make_directory(path: &Path) -> Result<(), ArchiveError> {
-    match fs::create_dir(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(ArchiveError::write("create", path))
-        }
-        // Made for what lies below it, or the destination itself.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(()),
-            _ => Err(ArchiveError::write("create", path)(error)),
-        },
-        Err(error) => Err(ArchiveError::write("create", path)(error)),
-    }
-}
-
-/// Removes what stands in an entry's place, if it is of the same kind.
-fn replaceable(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), ArchiveError> {
-    let metadata = fs::symlink_metadata(path).map_err(ArchiveError::write("replace", path))?;
-    if same(metadata.file_type()) {
-        return fs::remove_file(path).map_err(ArchiveError::write("replace", path));
-    }
-    let name = path.as_os_str().as_encoded_bytes();
-    Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
-}
-
-/// Copies a file with its mode and time, where it cannot be linked.
-fn copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
-    let metadata = fs::metadata(from).map_err(ArchiveError::write("read", from))?;
-    fs::copy(from, to).map_err(ArchiveError::write("copy", to))?;
-    filetime::set_file_mtime(to, filetime::FileTime::from_last_modification_time(&metadata))
-        .map_err(ArchiveError::write("set the time of", to))
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
-fn set_mode(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn symlink(target: &Path, path: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-#[cfg(windows)]
-fn symlink(target: &Path, path: &Path) -> io::Result<()> {
-    // Windows has two kinds of links, and archives do not say which: what the target is decides.
-    let target = PathBuf::from(target.to_string_lossy().replace('/', "\\"));
-    let seen = path.parent().unwrap_or(path).join(&target);
-    if fs::metadata(seen).is_ok_and(|metadata| metadata.is_dir()) {
-        std::os::windows::fs::symlink_dir(target, path)
-    } else {
-        std::os::windows::fs::symlink_file(target, path)
     }
 }

@@ -129,7 +129,7 @@ impl WritePool {
         }
         self.jobs
             .send(job)
-            .map_err(|_| ArchiveError::Start(io::Error::other("a thread that wrote has failed")))
+            .map_err(|_| ArchiveError::Worker(io::Error::other("a thread that wrote has failed")))
     }
 
     /// Waits until every job is done.

@@ -33,7 +33,7 @@ pub struct Common {
     /// The configuration [default: cachekeep.toml in this folder or above].
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where entries live: auto, or file:///srv/ci-cache.
+    /// Where entries live: `auto`, or `file:///srv/ci-cache`.
     #[arg(long, global = true, value_name = "LOCATION")]
     pub store: Option<String>,
     /// The checkout that globs and `{workspace}` mean [default: the configuration's folder].

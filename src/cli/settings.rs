@@ -43,7 +43,7 @@ pub enum SettingsError {
         problem: String,
     },
     /// A cache that is not declared.
-    #[error("there is no cache `{name}`{}", known.first().map_or(String::new(), |_| format!("; there are: {}", known.join(", "))))]
+    #[error("there is no cache `{name}`{}", listed(known))]
     UnknownCache {
         /// What was asked for.
         name: String,
@@ -53,6 +53,10 @@ pub enum SettingsError {
     /// Half a cache on the command line.
     #[error("`--path` and `--key` declare a cache only together")]
     HalfInline,
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; there are: {}", known.join(", ")) }
 }
 
 impl Hint for SettingsError {
@@ -105,7 +109,7 @@ fn given<'a>(flag: Option<&'a str>, name: &str, env: &'a Env, variable: &str) ->
         .or_else(|| env.var(variable).map(|value| (variable.to_owned(), value)))
 }
 
-fn value_error(origin: &str, problem: impl ToString) -> SettingsError {
+fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
     SettingsError::Value { origin: origin.to_owned(), problem: problem.to_string() }
 }
 
@@ -134,19 +138,7 @@ impl Place {
 impl Settings {
     /// Reads what was found and puts it together with what was typed.
     pub fn new(common: &Common, env: &Env, place: Place, facts: &Facts) -> Result<Self, SettingsError> {
-        let (mut spec, mut warnings) = match &place.config {
-            Some(path) => {
-                let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
-                let loaded = config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?;
-                (loaded.spec, loaded.warnings)
-            }
-            None => {
-                let key = common.key.as_deref().filter(|_| !common.paths.is_empty());
-                let key = key.ok_or(SettingsError::HalfInline)?;
-                let loaded = config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"))?;
-                (loaded.spec, loaded.warnings)
-            }
-        };
+        let config::Loaded { mut spec, mut warnings } = load(common, env, &place)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
         }
@@ -186,6 +178,20 @@ impl Settings {
     /// Whether entries live in a folder that does not outlive this job, for lack of a better place.
     pub fn store_is_volatile(&self, facts: &Facts) -> bool {
         self.spec.store == StoreLocation::Auto && facts.is_ci && facts.store_dir.starts_with(&facts.temp)
+    }
+}
+
+/// The file, or the cache that the command line declares.
+fn load(common: &Common, env: &Env, place: &Place) -> Result<config::Loaded, SettingsError> {
+    if let Some(path) = &place.config {
+        let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
+        return Ok(config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?);
+    }
+    match &common.key {
+        Some(key) if !common.paths.is_empty() => {
+            Ok(config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"))?)
+        }
+        _ => Err(SettingsError::HalfInline),
     }
 }
 

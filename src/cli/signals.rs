@@ -1,7 +1,7 @@
 //! Signals: the first one cancels the work and is forwarded to the command of `run`; the second one ends the
 //! process at once, and the next start cleans up.
 
-#![expect(clippy::exit, reason = "a second signal means now")]
+#![expect(clippy::disallowed_methods, clippy::exit, reason = "a second signal means now")]
 
 use std::sync::Arc;
 

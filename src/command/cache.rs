@@ -31,7 +31,7 @@ pub enum CacheError {
         /// The template as written.
         template: String,
         /// Why not.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// The paths make no roots.
     #[error(transparent)]
@@ -74,11 +74,11 @@ impl CacheError {
     /// Whether `cachekeep.toml` or the command line is wrong, rather than the tree.
     pub fn is_fault_of_configuration(&self) -> bool {
         match self {
-            CacheError::Expand { source: ExpandError::Failed { source, .. }, .. } => {
-                !source.is_fault_of_tree()
-            }
+            CacheError::Expand { source, .. } => match source.as_ref() {
+                ExpandError::Failed { source, .. } => !source.is_fault_of_tree(),
+                ExpandError::Empty(_) => true,
+            },
             CacheError::Links(LinksError::List(_))
-            | CacheError::Expand { .. }
             | CacheError::Selection(_)
             | CacheError::Key { .. }
             | CacheError::Glob(_)
@@ -221,8 +221,9 @@ impl<'a> Cache<'a> {
         let mut parts = Vec::new();
         for template in templates() {
             let hear = |placeholder: &Placeholder, inputs| all_inputs.push((placeholder.clone(), inputs));
-            let expanded = expand::expand(self.ctx, template, &sources, hear)
-                .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })?;
+            let expanded = expand::expand(self.ctx, template, &sources, hear).map_err(|source| {
+                CacheError::Expand { template: template.source().to_owned(), source: Box::new(source) }
+            })?;
             let key = Key::new(expanded.text)
                 .map_err(|source| CacheError::Key { template: template.source().to_owned(), source })?;
             if made.is_empty() {
@@ -290,7 +291,7 @@ pub fn expand_one(
     template: &Template,
     sources: &Sources<'_>,
 ) -> Result<String, CacheError> {
-    expand::expand(ctx, template, sources, |_, _| {})
-        .map(|expanded| expanded.text)
-        .map_err(|source| CacheError::Expand { template: template.source().to_owned(), source })
+    expand::expand(ctx, template, sources, |_, _| {}).map(|expanded| expanded.text).map_err(|source| {
+        CacheError::Expand { template: template.source().to_owned(), source: Box::new(source) }
+    })
 }

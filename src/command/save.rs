@@ -112,20 +112,20 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
         return Ok(Tried::Refused(refusal));
     }
     let receipt = receipt::read(cache);
-    if let Some(entry) = existing(cache, keys, deadline)? {
-        if !heal(cache, &entry, receipt.as_ref(), deadline)? {
-            let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
-            return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
-        }
+    if let Some(entry) = existing(cache, keys, deadline)?
+        && !heal(cache, &entry, receipt.as_ref(), deadline)?
+    {
+        let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
     }
     if let Some(refusal) = refused_by_gate(cache, deadline)? {
         return Ok(Tried::Refused(refusal));
     }
-    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt) {
-        if is_unchanged(cache, &receipt, deadline)? {
-            let reason = format!("nothing changed since `{}` was restored", receipt.key);
-            return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
-        }
+    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
+        && is_unchanged(cache, &receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.key);
+        return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
     }
     store(cache, keys, deadline)
 }

@@ -61,10 +61,10 @@ impl SaveError {
 
     /// The documented result that this failure is.
     pub fn result(&self) -> SaveResult {
-        if let SaveError::Archive(error) = self {
-            if error.is_no_space() {
-                return SaveResult::NoSpace;
-            }
+        if let SaveError::Archive(error) = self
+            && error.is_no_space()
+        {
+            return SaveResult::NoSpace;
         }
         match self.of_store().map(StoreError::kind) {
             Some(StoreErrorKind::Denied(_)) => SaveResult::DeniedMode,

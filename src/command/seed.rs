@@ -300,6 +300,7 @@ fn merge_tree(
         added = Added { files: unpacked.files, bytes: unpacked.extracted.bytes };
         Ok(())
     })?;
+    added.files = staging.yield_to_target()?;
     let sentinel = crate::domain::sentinel::Sentinel::of(Some(spec.version.clone()), &Inventory::default());
     stream::write_file(
         &staging.tree().join(SENTINEL_FILE),

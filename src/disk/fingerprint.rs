@@ -172,6 +172,7 @@ pub fn content(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, clippy::type_complexity, reason = "tests make and change trees")]
 mod tests {
     use super::*;
     use std::fs;

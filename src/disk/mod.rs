@@ -11,6 +11,12 @@ pub mod text;
 pub mod fingerprint;
 pub mod selection;
 pub mod walk;
+pub mod hash;
+pub mod merge;
+pub mod objects;
+pub mod unixfs;
+
+pub mod tree_glob;
 
 pub mod file_digest;
 pub mod git_index;
@@ -18,13 +24,8 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
-pub mod tree_glob;
 
-pub mod hash;
-pub mod merge;
 mod object_layout;
-pub mod objects;
-pub mod unixfs;
 
 pub mod atomic;
 pub mod lease;

@@ -34,6 +34,7 @@ mod join;
 mod journal;
 mod mount;
 mod sweep;
+mod yielding;
 
 pub(super) use journal::{Settled, settle};
 

@@ -1,5 +1,8 @@
 //! What several tests of this room need: volumes of their own.
 
+#[path = "../../tests/support/skip.rs"]
+pub(crate) mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,13 +32,9 @@ impl Mount {
         Self::made(made, over)
     }
 
-    #[expect(clippy::print_stderr, reason = "a test that cannot run must not look like one that passed")]
     fn made(made: bool, over: &Path) -> Option<Mount> {
         if !made {
-            eprintln!(
-                "SKIPPED: this test must be root on Linux, to mount something over `{}`",
-                over.display()
-            );
+            skip::skip("a test of volumes", "it must be root on Linux, to mount something");
         }
         made.then(|| Mount(over.to_owned()))
     }

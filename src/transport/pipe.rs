@@ -163,13 +163,13 @@ impl<T, E: Crossing> PipeWriter<T, E> {
         }
         let chunk = self.buffer.split().freeze();
         self.buffer.reserve(CHUNK);
-        let Some(send) = &self.send else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let Some(outlet) = &self.send else { return Err(io::ErrorKind::BrokenPipe.into()) };
         let cancel = &self.cancel;
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => Err(cancelled()),
-                sent = send.send(chunk) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
+                sent = outlet.send(chunk) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
             }
         })
     }
@@ -259,7 +259,7 @@ mod tests {
         };
         let mut pipe = writer(runtime.handle(), consume, &CancellationToken::new());
         let error = loop {
-            if let Err(error) = pipe.write_all(&[0; CHUNK]) {
+            if let Err(error) = pipe.write_all(&vec![0; CHUNK]) {
                 break error;
             }
         };
@@ -287,7 +287,7 @@ mod tests {
         let handle = std::thread::spawn(move || stuck.read(&mut [0; 1]).map_err(|error| error.to_string()));
         let other = std::thread::spawn(move || {
             loop {
-                if let Err(error) = full.write_all(&[0; CHUNK]) {
+                if let Err(error) = full.write_all(&vec![0; CHUNK]) {
                     return error.to_string();
                 }
             }

@@ -35,8 +35,11 @@ impl Repository {
 
     /// A job that reads these scopes and writes the first.
     fn job(&self, scopes: &[Scope]) -> GitHubStore {
-        let rights: Vec<(&str, u8)> =
-            scopes.iter().enumerate().map(|(n, scope)| (scope.as_str(), if n == 0 { 3 } else { 1 })).collect();
+        let rights: Vec<(&str, u8)> = scopes
+            .iter()
+            .enumerate()
+            .map(|(n, scope)| (scope.as_str(), if n == 0 { 3 } else { 1 }))
+            .collect();
         let token = self.service.token(&rights);
         let options = GitHubOptions {
             blocks: BlockOptions::default(),
@@ -135,7 +138,11 @@ async fn what_the_token_does_not_allow_is_refused_before_any_request() {
     let elsewhere = store(&service, &[("refs/heads/topic", 3), (MAIN, 1)], impatient());
     let error = elsewhere.create(named("a")).await.err().expect("refused");
     assert_eq!(error.kind(), StoreErrorKind::Denied(Access::Write));
-    assert!(whole(&error).contains("writes to refs/heads/topic, not to refs/heads/main"), "{}", whole(&error));
+    assert!(
+        whole(&error).contains("writes to refs/heads/topic, not to refs/heads/main"),
+        "{}",
+        whole(&error)
+    );
 
     let writer = store(&service, &[(MAIN, 2)], impatient());
     let error = writer.lookup(&request("a", &[])).await.err().expect("refused");
@@ -165,7 +172,11 @@ async fn a_name_is_reserved_with_the_first_full_block_and_a_reservation_left_beh
     large.write(payload(70_000).into()).await.expect("a write");
     assert_eq!(service.reservations(), 1);
     large.abort().await;
-    assert!(told.all().contains("`large`: the upload was not finished and the name stays reserved"), "{}", told.all());
+    assert!(
+        told.all().contains("`large`: the upload was not finished and the name stays reserved"),
+        "{}",
+        told.all()
+    );
 
     // The next one learns it from the first block on, and is told that there is nothing to restore.
     let error = save(&job, "large", &payload(200_000)).await.expect_err("the name is taken");

@@ -1,10 +1,20 @@
 //! The GitHub store against a fake of its service: the suite of all stores, every fault, and the client
 //! that GitHub's own actions use.
 
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "what tests share is used by several binaries, each its own part"
+)]
+
+#[path = "../support/actions_cache.rs"]
+mod actions_cache;
 #[path = "../support/github_service/mod.rs"]
 mod github_service;
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/tree.rs"]
+mod tree;
 
 mod conforming;
 mod faults;

@@ -27,8 +27,12 @@ async fn what_is_printed_for_debugging_holds_no_secret() {
     let credentials = credentials(&service.url(), &token);
     let options = impatient();
     let client = Client::new(options.timeouts).expect("a client");
-    let cache =
-        CacheService::new(client, credentials.service.clone(), credentials.token.clone(), options.fetch.clone());
+    let cache = CacheService::new(
+        client,
+        credentials.service.clone(),
+        credentials.token.clone(),
+        options.fetch.clone(),
+    );
     let reserved = cache.reserve(&named("k").key, &version()).await.expect("reserved");
     assert!(matches!(reserved, Reservation::Reserved(_)));
     let text = format!("{credentials:?} {reserved:?}");

@@ -30,7 +30,9 @@ async fn entries_of_every_size_around_a_block_come_back() {
 async fn a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts() {
     let service = match GitHubService::start_with_azurite() {
         Ok(service) => service,
-        Err(reason) => return skip("a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts", &reason),
+        Err(reason) => {
+            return skip("a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts", &reason);
+        }
     };
     let options = cachekeep::store::GitHubOptions {
         timeouts: cachekeep::transport::client::Timeouts::default(),
@@ -45,7 +47,9 @@ async fn a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts() {
     for _ in 0..100 {
         writer.write(chunk.clone()).await.expect("a write");
     }
-    let Commit::Created(created) = writer.commit().await.expect("a commit") else { panic!("the name was free") };
+    let Commit::Created(created) = writer.commit().await.expect("a commit") else {
+        panic!("the name was free")
+    };
     assert_eq!(created.size.0, 30_000_700);
     assert_eq!(save(&job, "large", &payload(10)).await.expect("an answer"), Commit::Exists);
 

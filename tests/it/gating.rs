@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use crate::main_job::example;
 use crate::support::project::Project;
 
+/// What takes the place of an object, by name.
+type Stand<'a> = (&'a str, Box<dyn Fn() + 'a>);
+
 fn seeded() -> (Project, Vec<PathBuf>) {
     let project = example();
     project.run(&["seed", "frames"]).success();
@@ -29,7 +32,6 @@ fn nothing_makes_up_for_a_missing_object() {
     let name = missing.file_name().expect("a name").to_string_lossy().into_owned();
     let mut flipped = bytes.clone();
     flipped[7] ^= 0x10;
-    type Stand<'a> = (&'a str, Box<dyn Fn() + 'a>);
     let stands: Vec<Stand<'_>> = vec![
         ("nothing", Box::new(|| {})),
         ("junk", Box::new(|| fs::write(folder.join("junk"), b"junk").expect("written"))),

@@ -1,5 +1,11 @@
 //! What a user sees: the binary, run on projects in temporary directories.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests make trees and read their environment"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,7 +1,7 @@
 //! What the tests share: a project in a temporary directory, the binary in a scrubbed environment, and
 //! comparisons of trees.
 
-#![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "every test binary uses its own part of this")]
 
 pub mod project;
 pub mod skip;

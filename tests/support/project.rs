@@ -91,7 +91,7 @@ pub fn scrub(command: &mut Command, directory: &Path) {
 fn find_temporary(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".cachekeep-") && name.ends_with(".tmp") {
+        if name.starts_with(".cachekeep-") && name.strip_suffix(".tmp").is_some() {
             found.push(entry.path());
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             find_temporary(&entry.path(), found);

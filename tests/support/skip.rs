@@ -1,14 +1,17 @@
-//! Tests that cannot run everywhere.
+//! Tests that cannot run here say so.
 
-use std::io::Write as _;
+#![allow(unreachable_pub, reason = "each test binary includes this in its own way")]
+
+use std::io::Write;
 
 /// Says loudly that a test is skipped and why. Where nothing may be skipped (`CACHEKEEP_TEST_SKIP=never`, as
 /// `.ci/run` sets it) that is a failure.
+#[expect(clippy::disallowed_methods, reason = "whether tests may be skipped is a setting of the environment")]
 pub fn skip(test: &str, reason: &str) {
     assert!(
         std::env::var("CACHEKEEP_TEST_SKIP").as_deref() != Ok("never"),
         "{test} must not be skipped here: {reason}"
     );
     // Straight to standard error: the test harness swallows what the print macros write.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {reason}");
 }

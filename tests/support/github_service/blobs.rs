@@ -28,6 +28,7 @@ struct Blob {
 #[derive(Default)]
 struct Shelf {
     written: u64,
+    /// Blocks by blob and id; a block list may name them again after it was taken.
     staged: HashMap<String, HashMap<String, Vec<u8>>>,
     blobs: HashMap<String, Blob>,
 }
@@ -59,7 +60,6 @@ impl Blobs {
         let blob = Blob { bytes: Arc::new(bytes), etag, written: now() };
         let written = facts(&blob);
         shelf.blobs.insert(path.to_owned(), blob);
-        shelf.staged.remove(path);
         written
     }
 

@@ -159,7 +159,8 @@ fn serve(mut stream: TcpStream, service: &dyn Service, stop: &AtomicBool) -> io:
             return Ok(());
         }
         let fault = service.fault(&request.method, &request.path, &request.query);
-        let expected: usize = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let expected: usize =
+            request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         // What stays unread turns the close into a reset.
         let resets = match fault {
             Fault::ResetAt(_) => Some(expected),
@@ -261,6 +262,11 @@ fn peek_head(stream: &TcpStream) -> io::Result<(usize, Request)> {
         }
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if !buffer[0].is_ascii_uppercase() {
+            // Somebody speaks TLS.
+            (&mut &*stream).write_all(b"HTTP/1.1 400 Told So\r\n\r\n")?;
+            return Err(ErrorKind::InvalidData.into());
         }
         std::thread::sleep(Duration::from_millis(1));
     };

@@ -15,7 +15,8 @@ impl State {
         let Some(scopes) = bearer.and_then(scopes_of) else {
             return refusal(401, "unauthenticated", "invalid authentication credentials");
         };
-        let with = |bit| scopes.iter().filter(move |(_, bits)| bits & bit != 0).map(|(scope, _)| scope.as_str());
+        let with =
+            |bit| scopes.iter().filter(move |(_, bits)| bits & bit != 0).map(|(scope, _)| scope.as_str());
         let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
             return refusal(400, "malformed", "the json request could not be decoded");
         };

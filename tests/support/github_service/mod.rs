@@ -215,11 +215,8 @@ impl State {
             Storage::Memory(_) => *self.port.lock().expect("no panic"),
             Storage::Azurite(azurite) => azurite.port,
         };
-        let signature = if upload {
-            blob_signature(blob, "cw", uploads)
-        } else {
-            blob_signature(blob, "r", downloads)
-        };
+        let signature =
+            if upload { blob_signature(blob, "cw", uploads) } else { blob_signature(blob, "r", downloads) };
         format!("http://127.0.0.1:{port}/{ACCOUNT}/{blob}?{signature}")
     }
 }
@@ -234,7 +231,8 @@ impl Service for State {
     }
 
     fn answer(&self, request: &Request) -> Answer {
-        if let Some(method) = request.path.strip_prefix("/twirp/github.actions.results.api.v1.CacheService/") {
+        if let Some(method) = request.path.strip_prefix("/twirp/github.actions.results.api.v1.CacheService/")
+        {
             return self.call(method, request);
         }
         let blob = request.path.strip_prefix(&format!("/{ACCOUNT}/"));

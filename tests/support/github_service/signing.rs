@@ -52,7 +52,8 @@ pub fn blob_signature(path: &str, permissions: &str, valid: TimeDelta) -> String
 
 fn blob_hmac(path: &str, permissions: &str, expiry: &str) -> String {
     let resource = format!("/blob/{ACCOUNT}/{path}");
-    let fields = [permissions, "", expiry, &resource, "", "", "", SERVICE_VERSION, "b", "", "", "", "", "", ""];
+    let fields =
+        [permissions, "", expiry, &resource, "", "", "", SERVICE_VERSION, "b", "", "", "", "", "", ""];
     account_hmac(&fields.join("\n"))
 }
 

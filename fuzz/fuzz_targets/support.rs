@@ -1,0 +1,71 @@
+//! What the fuzz targets share: unpacking below a directory that has a neighbor to be left alone.
+#![allow(dead_code, reason = "each target uses a part of it")]
+
+use std::fs;
+use std::path::Path;
+
+use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, UnpackRequest};
+use cachekeep::disk::selection::Selection;
+use cachekeep::disk::walk::{ItemKind, Walk};
+use cachekeep::domain::event::{Meter, Phase};
+use tokio_util::sync::CancellationToken;
+
+/// Unpacks, and fails if anything but the destination was touched.
+pub fn unpack(bytes: &[u8]) {
+    unpacked(bytes);
+}
+
+/// What an archive unpacks to, if it does, line by line.
+pub fn unpacked(bytes: &[u8]) -> Option<Vec<String>> {
+    let place = tempfile::tempdir().expect("a directory");
+    let (target, victim) = (place.path().join("target"), place.path().join("victim"));
+    fs::create_dir(&target).expect("a directory");
+    fs::write(&victim, "untouched").expect("a file");
+    let request = UnpackRequest {
+        destinations: vec![Destination { prefix: ".cachekeep/c".to_owned(), directory: target.clone() }],
+        workers: 1,
+        foreign: Limits { bytes: 16 << 20, entries: 1000 },
+        on_manifest: &mut |manifest| {
+            if manifest.unpacked_bytes < 16 << 20 { Ok(()) } else { Err("too large".to_owned()) }
+        },
+    };
+    let meter = Meter::new("c", Phase::Restore);
+    let result = archive::unpack(request, bytes, &CancellationToken::new(), &meter);
+    assert_eq!(fs::read(victim).expect("the neighbor"), b"untouched");
+    assert_eq!(fs::read_dir(place.path()).expect("listed").count(), 2);
+    result.ok().map(|_| lines(&target))
+}
+
+fn lines(root: &Path) -> Vec<String> {
+    let line = |item: cachekeep::disk::walk::Item| {
+        let content = match item.kind {
+            ItemKind::File => fs::read(root.join(&item.relative)).expect("content"),
+            _ => Vec::new(),
+        };
+        format!("{:?} {:?} {:o} {:?} {content:?}", item.relative, item.kind, item.mode, item.modified)
+    };
+    Walk::new(&Selection::everything(root)).map(|item| line(item.expect("an item"))).collect()
+}
+
+/// A good archive of a small tree.
+pub fn archive() -> Vec<u8> {
+    let tree = tempfile::tempdir().expect("a directory");
+    fs::create_dir(tree.path().join("d")).expect("a directory");
+    fs::write(tree.path().join("a"), "some text ".repeat(40)).expect("a file");
+    fs::write(tree.path().join("d/empty"), "").expect("a file");
+    fs::hard_link(tree.path().join("a"), tree.path().join("d/hard")).expect("a link");
+    std::os::unix::fs::symlink("../a", tree.path().join("d/link")).expect("a link");
+    let selections = [Selection::everything(tree.path())];
+    let request = PackRequest {
+        cache: "c",
+        selections: &selections,
+        last: None,
+        workers: 1,
+        levels: Levels::default(),
+        producer: "fuzz",
+    };
+    let mut bytes = Vec::new();
+    let meter = Meter::new("c", Phase::Save);
+    archive::pack(&request, &mut bytes, &CancellationToken::new(), &meter).expect("packed");
+    bytes
+}

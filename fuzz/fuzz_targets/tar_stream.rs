@@ -1,0 +1,12 @@
+//! Any bytes as the tar stream of another program's archive: `cargo +nightly fuzz run tar_stream`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "support.rs"]
+mod support;
+
+fuzz_target!(|bytes: &[u8]| {
+    let archive = zstd::bulk::compress(bytes, 1).expect("a frame");
+    support::unpack(&archive);
+});

@@ -1,0 +1,75 @@
+//! Directories and links made below a destination, one at a time.
+#![expect(clippy::disallowed_methods, reason = "unpacking makes directories and links")]
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::error::ArchiveError;
+
+/// Makes a directory, with those above it that are missing.
+pub(super) fn make_directory(path: &Path) -> Result<(), ArchiveError> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(ArchiveError::write("create", path))
+        }
+        // Made for what lies below it, or the destination itself.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            _ => Err(ArchiveError::write("create", path)(error)),
+        },
+        Err(error) => Err(ArchiveError::write("create", path)(error)),
+    }
+}
+
+/// Removes what stands in an entry's place, if it is of the same kind.
+pub(super) fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), ArchiveError> {
+    let metadata = fs::symlink_metadata(path).map_err(ArchiveError::write("replace", path))?;
+    if same(metadata.file_type()) {
+        return fs::remove_file(path).map_err(ArchiveError::write("replace", path));
+    }
+    let name = path.as_os_str().as_encoded_bytes();
+    Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
+}
+
+/// Copies a file with its mode and time, where it cannot be linked.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
+    let metadata = fs::metadata(from).map_err(ArchiveError::write("read", from))?;
+    fs::copy(from, to).map_err(ArchiveError::write("copy", to))?;
+    filetime::set_file_mtime(to, filetime::FileTime::from_last_modification_time(&metadata))
+        .map_err(ArchiveError::write("set the time of", to))
+}
+
+/// Sets permission bits, where the OS has them.
+#[cfg(unix)]
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Sets permission bits, where the OS has them.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
+pub(super) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes a symbolic link.
+#[cfg(unix)]
+pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
+}
+
+/// Makes a symbolic link.
+#[cfg(windows)]
+pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
+    // Windows has two kinds of links, and archives do not say which: what the target is decides.
+    let target = std::path::PathBuf::from(target.to_string_lossy().replace('/', "\\"));
+    let seen = path.parent().unwrap_or(path).join(&target);
+    if fs::metadata(seen).is_ok_and(|metadata| metadata.is_dir()) {
+        std::os::windows::fs::symlink_dir(target, path)
+    } else {
+        std::os::windows::fs::symlink_file(target, path)
+    }
+}

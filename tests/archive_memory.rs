@@ -1,0 +1,48 @@
+//! Memory does not grow with the cache. Alone in its binary: what is measured is the whole process.
+#![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "tests make and read trees")]
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write as _};
+
+use cachekeep::archive;
+use cachekeep::disk::selection::Selection;
+use tokio_util::sync::CancellationToken;
+
+mod archive_support;
+use archive_support::{meter, noise, pack_request, unpack};
+
+/// The most memory that this process ever had, in bytes.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("facts");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    line.split_whitespace().nth(1).expect("a figure").parse::<u64>().expect("kibibytes") << 10
+}
+
+#[test]
+fn a_large_cache_needs_no_more_memory_than_a_small_one() {
+    let work = tempfile::tempdir().expect("a directory");
+    let (from, to) = (work.path().join("from"), work.path().join("to"));
+    fs::create_dir(&from).expect("a directory");
+    fs::create_dir(&to).expect("a directory");
+    // As long as a frame, so that no frame can be shrunk by what came before.
+    let block = noise(4 << 20, 9);
+    let mut large = BufWriter::new(File::create(from.join("large")).expect("a file"));
+    for _ in 0..48 {
+        large.write_all(&block).expect("written");
+    }
+    large.into_inner().expect("flushed");
+    drop(block);
+    let file = work.path().join("archive");
+    let selections = [Selection::everything(&from)];
+    let out = File::create(&file).expect("a file");
+    let packed = archive::pack(&pack_request(&selections, None), out, &CancellationToken::new(), &meter())
+        .expect("packed");
+    assert!(packed.archive_bytes > 192 << 20);
+    let after_packing = peak();
+    assert!(after_packing < 72 << 20, "packing took {after_packing} bytes");
+    // More than the limit for archives of others: this one has a manifest.
+    unpack(BufReader::new(File::open(&file).expect("a file")), &to).expect("unpacked");
+    assert!(peak() < 112 << 20, "unpacking took {} bytes", peak());
+    assert_eq!(fs::metadata(to.join("large")).expect("facts").len(), 192 << 20);
+}

@@ -1,0 +1,125 @@
+//! The cache client of GitHub's own actions (npm `@actions/cache`) in a job of its own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::github_service::azurite::installed;
+
+/// A job with a workspace, whose caches are saved and restored by the peer.
+pub struct Peer {
+    script: PathBuf,
+    directory: tempfile::TempDir,
+    url: String,
+    token: String,
+}
+
+/// What the peer answered, and all that it said.
+pub struct Said {
+    pub answer: Value,
+    pub log: String,
+}
+
+impl Peer {
+    /// A job at a service; an error says why there is none.
+    pub fn new(url: &str, token: &str) -> Result<Self, String> {
+        for program in ["tar", "zstd"] {
+            let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+            found.map_err(|error| format!("{program} cannot be started: {error}"))?;
+        }
+        let script = installed("actions-cache")?.join("cache.mjs");
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        for name in ["workspace", "temp"] {
+            std::fs::create_dir(directory.path().join(name)).map_err(|error| error.to_string())?;
+        }
+        Ok(Peer { script, directory, url: url.to_owned(), token: token.to_owned() })
+    }
+
+    /// `GITHUB_WORKSPACE`.
+    pub fn workspace(&self) -> PathBuf {
+        self.directory.path().join("workspace")
+    }
+
+    /// Saves paths of the workspace; the answer is a number that is not negative.
+    pub fn save(&self, key: &str, paths: &[&str]) -> Said {
+        self.run("save", &[key], paths, "")
+    }
+
+    /// Restores; the answer is the matched key or null.
+    pub fn restore(&self, keys: &[&str], paths: &[&str]) -> Said {
+        self.run("restore", keys, paths, "")
+    }
+
+    /// Looks up; the answer is the matched key or null.
+    pub fn look_up(&self, keys: &[&str], paths: &[&str]) -> Said {
+        self.run("lookup", keys, paths, "")
+    }
+
+    /// The versions of lists of paths on Linux, macOS and Windows.
+    pub fn versions(&self, path_sets: &[Vec<String>]) -> Vec<Vec<String>> {
+        let input = serde_json::to_string(path_sets).expect("text");
+        let said = self.run("versions", &[], &[], &input);
+        serde_json::from_value(said.answer).expect("lists of versions")
+    }
+
+    fn run(&self, command: &str, keys: &[&str], paths: &[&str], input: &str) -> Said {
+        let temp = self.directory.path().join("temp");
+        let mut process = Command::new("node")
+            .arg(&self.script)
+            .args([command, &keys.join("\n")])
+            .args(paths)
+            .current_dir(self.workspace())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.directory.path())
+            .env("TMPDIR", &temp)
+            .env("GITHUB_WORKSPACE", self.workspace())
+            .env("RUNNER_TEMP", &temp)
+            .env("ACTIONS_CACHE_SERVICE_V2", "true")
+            .env("ACTIONS_RESULTS_URL", &self.url)
+            .env("ACTIONS_RUNTIME_TOKEN", &self.token)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        let mut stdin = process.stdin.take().expect("it is piped");
+        stdin.write_all(input.as_bytes()).expect("node reads");
+        drop(stdin);
+        let output = process.wait_with_output().expect("node ends");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let log = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "the peer failed: {log}");
+        let last = stdout.trim_end().lines().last().unwrap_or_default();
+        Said { answer: serde_json::from_str(last).unwrap_or_else(|_| panic!("no answer in {log}")), log }
+    }
+}
+
+/// Packs paths of a directory as the peer does (`tar --posix -P … --use-compress-program zstdmt`).
+pub fn pack(directory: &Path, paths: &[&str]) -> Vec<u8> {
+    let output = Command::new("tar")
+        .args(["--posix", "-P", "--use-compress-program", "zstd -T0", "-cf", "-", "-C"])
+        .arg(directory)
+        .args(paths)
+        .output()
+        .expect("tar starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Unpacks as the peer does.
+pub fn unpack(archive: &[u8], directory: &Path) {
+    let file = directory.join("archive.tzst");
+    std::fs::write(&file, archive).expect("written");
+    let output = Command::new("tar")
+        .args(["--use-compress-program", "unzstd", "-x", "-P", "-f"])
+        .arg(&file)
+        .arg("-C")
+        .arg(directory)
+        .output()
+        .expect("tar starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::remove_file(&file).expect("removed");
+}
