@@ -8,8 +8,10 @@ use tokio::runtime::Runtime;
 
 use super::args::{Args, Command};
 use super::exit::{self, Exit};
+use super::publish;
 use super::settings::{Place, Settings, SettingsError, log_options};
 use super::signals;
+use super::store_choice::{self, Relay};
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
@@ -21,6 +23,9 @@ use crate::platform::{self, Env, Platform};
 use crate::report::log::print_result;
 use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
+
+const VOLATILE_CURE: &str =
+    "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
 
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
@@ -97,17 +102,8 @@ impl Job<'_> {
                 return exit::FAILED;
             }
         };
-        let facts = self.platform.facts();
-        let store = runtime.block_on(store::open_or_unusable(
-            &self.settings.spec.store,
-            &facts.store_dir,
-            self.clock,
-        ));
-        if self.settings.store_is_volatile(facts) {
-            let hint = "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
-            let text = format!("entries are kept in {}, which does not outlive this job", store.location());
-            say(self.log, Level::Warning, text, Some(hint.to_owned()));
-        }
+        let relay = Arc::new(Relay::default());
+        let store = self.open_store(&runtime, &interrupt, &relay);
         let ctx = Context {
             caches: &self.settings.spec.caches,
             disk: &self.settings.spec.disk,
@@ -131,6 +127,7 @@ impl Job<'_> {
             say(self.log, Level::Error, failure::chain(&error), error.hint());
             if error.is_usage() { exit::USAGE } else { exit::FAILED }
         });
+        relay.flush(self.log);
         match interrupt.signal() {
             // What the command of `run` made of the signal counts, if it ran.
             Some(signal) if exit == exit::OK => Exit::by_signal(signal),
@@ -138,7 +135,40 @@ impl Job<'_> {
         }
     }
 
+    /// Opens what the configuration names, or what is reachable from here; says so where entries will not last.
+    fn open_store(
+        &self,
+        runtime: &Runtime,
+        interrupt: &Interrupt,
+        relay: &Arc<Relay>,
+    ) -> Arc<dyn store::Store> {
+        let now = (self.clock)();
+        let facts = self.platform.facts();
+        let location = &self.settings.spec.store;
+        let found = store_choice::credentials(location, self.env, now);
+        if self.settings.store_is_volatile(facts) && !matches!(found, Some(Ok(_))) {
+            let directory = facts.store_dir.display();
+            let text = match &found {
+                Some(Err(why)) => format!("entries are kept in {directory} and lost with this job: {why}"),
+                _ => format!("entries are kept in {directory}, which does not outlive this job"),
+            };
+            let hint = match &found {
+                Some(Err(why)) => why.hint(),
+                _ => Some(VOLATILE_CURE.to_owned()),
+            };
+            say(self.log, Level::Warning, text, hint);
+        }
+        let options =
+            || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, relay);
+        let surroundings = store::Surroundings {
+            default_directory: &facts.store_dir,
+            github: store_choice::access(found, options),
+        };
+        runtime.block_on(store::open_or_unusable(location, surroundings, self.clock))
+    }
+
     fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+        let before = publish::measure(ctx);
         let finished = match &self.args.command {
             Command::Run { command, .. } => run::run(ctx, command)?,
             Command::Restore { lookup_only, .. } => {
@@ -150,6 +180,7 @@ impl Job<'_> {
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
             Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
         };
+        publish::publish(ctx, &finished, &before);
         let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
         Ok(exit_of(&self.args.command, &finished).or(printed))
     }

@@ -9,6 +9,8 @@ pub mod settings;
 pub mod signals;
 
 mod dispatch;
+mod publish;
+mod store_choice;
 
 use std::ffi::OsString;
 

@@ -14,6 +14,7 @@ pub mod plain;
 use std::io;
 
 use crate::domain::event::Level;
+use crate::domain::secret::Secret;
 
 pub use detect::detect;
 pub use env::Env;
@@ -39,6 +40,13 @@ pub trait Platform: Send + Sync {
 
     /// Sets an output of this step. Returns a line to print, where that is how it is done.
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;
+
+    /// Adds Markdown to the summary of this step. Returns a line to print, where that is how it is done.
+    fn summary(&self, markdown: &str) -> io::Result<Option<String>>;
+
+    /// The line that makes the log hide a secret from now on. It holds the secret: only for a log that the
+    /// platform itself reads.
+    fn mask(&self, secret: &Secret) -> Option<String>;
 }
 
 /// The word before a message on a plain log; color never carries this meaning alone.

@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Facts, Platform, level_word};
 use crate::domain::event::Level;
+use crate::domain::secret::Secret;
 
 /// A place whose log is plain text.
 pub struct Plain {
@@ -40,5 +41,13 @@ impl Platform for Plain {
 
     fn output(&self, _name: &str, _value: &str) -> io::Result<Option<String>> {
         Ok(None)
+    }
+
+    fn summary(&self, _markdown: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn mask(&self, _secret: &Secret) -> Option<String> {
+        None
     }
 }

@@ -6,7 +6,9 @@
 pub mod failure;
 pub mod json;
 pub mod log;
+pub mod outputs;
 pub mod progress;
+pub mod summary;
 pub mod text;
 
 pub use log::{Log, LogOptions, Verbosity};
