@@ -125,6 +125,17 @@ pub struct Selected {
     pub caches: Vec<String>,
 }
 
+/// The steps of the GitHub action, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Does all of it, or says what actions/cache is to look for.
+    Start,
+    /// Shows actions/cache what it is to save.
+    Stage,
+    /// Makes caches of what actions/cache restored, or says what it saved.
+    Finish,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -189,6 +200,18 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         diff: Option<PathBuf>,
     },
+    /// Say what is reachable from here and what to do about it. Exits with 1 when something configured cannot work.
+    Doctor {
+        /// Ask the cache service, too.
+        #[arg(long)]
+        online: bool,
+    },
+    /// A step of the GitHub action: reads its inputs from the environment (docs/github-actions.md).
+    #[command(hide = true)]
+    Action {
+        /// Which step.
+        stage: Stage,
+    },
     /// Print the JSON schema of the configuration.
     Schema,
     /// Print completions for a shell.
@@ -208,7 +231,10 @@ impl Command {
             | Command::Gate { selected }
             | Command::Save { selected, .. }
             | Command::Key { selected, .. } => &selected.caches,
-            Command::Schema | Command::Completions { .. } => &[],
+            Command::Doctor { .. }
+            | Command::Action { .. }
+            | Command::Schema
+            | Command::Completions { .. } => &[],
         }
     }
 
@@ -221,6 +247,8 @@ impl Command {
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
             Command::Key { .. } => "key",
+            Command::Doctor { .. } => "doctor",
+            Command::Action { .. } => "action",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

@@ -6,19 +6,24 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 
-use super::args::{Args, Command};
+use super::args::{Args, Command, Stage};
 use super::exit::{self, Exit};
+use super::inputs;
 use super::publish;
 use super::settings::{Place, Settings, SettingsError, log_options};
 use super::signals;
+use super::stages;
 use super::store_choice::{self, Relay};
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{gate, key, restore, run, save, seed, session};
+use crate::command::{doctor, gate, key, restore, run, save, seed, session};
 use crate::config;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
+use crate::domain::spec::StoreLocation;
+use crate::github::Credentials;
+use crate::github::credentials::{self, Unusable};
 use crate::platform::{self, Env, Platform};
 use crate::report::log::print_result;
 use crate::report::{Log, failure, json};
@@ -38,6 +43,18 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         }
         _ => {}
     }
+    let (args, stage) = match args.command {
+        Command::Action { stage } => match inputs::arguments(env) {
+            Ok(args) => (args, Some(stage)),
+            Err(error) => {
+                let platform = platform::detect(env, &env.current_dir);
+                let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
+                say(&log, Level::Error, error.to_string(), None);
+                return exit::USAGE;
+            }
+        },
+        _ => (args, None),
+    };
     let place = Place::find(&args.common, env);
     let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
     let platform = platform::detect(env, workspace);
@@ -47,10 +64,68 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         settings.select(args.command.selected())?;
         Ok(settings)
     });
+    if stage.is_some() {
+        mask_tokens(platform.as_ref(), &log, env);
+    }
+    if let Command::Doctor { online } = args.command {
+        return examine(&args, env, clock, platform.as_ref(), settings, online);
+    }
     match settings {
-        Ok(settings) => Job { args, env, clock, platform: platform.as_ref(), log: &log, settings }.run(),
+        Ok(settings) => {
+            Job { args, stage, env, clock, platform: platform.as_ref(), log: &log, settings }.run()
+        }
         Err(error) => refuse_settings(&log, &error),
     }
+}
+
+/// Has the runner hide the job's tokens, whatever prints them later. Only in the action's own steps: their log
+/// goes to the runner and nowhere else, while a command's may be piped into a file.
+fn mask_tokens(platform: &dyn Platform, log: &Log<'_>, env: &Env) {
+    for secret in credentials::tokens(env) {
+        platform.mask(&secret).into_iter().for_each(|line| log.observe(Event::Command(line)));
+    }
+}
+
+/// `doctor`: works without settings, too.
+fn examine(
+    args: &Args,
+    env: &Env,
+    clock: Clock,
+    platform: &dyn Platform,
+    settings: Result<Settings, SettingsError>,
+    online: bool,
+) -> Exit {
+    let now = clock();
+    let credentials = Credentials::from_env(env, now);
+    let configuration = match &settings {
+        Ok(settings) => doctor::Configuration::Usable {
+            spec: &settings.spec,
+            warnings: settings.warnings.iter().map(config::Finding::body).collect(),
+            access: &settings.access,
+        },
+        Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
+            error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),
+        ),
+        Err(SettingsError::NoConfig(_)) => {
+            let error = settings.as_ref().expect_err("it was matched");
+            doctor::Configuration::Absent(error.to_string(), error.hint())
+        }
+        Err(error) => doctor::Configuration::Wrong(vec![(true, failure::chain(error))]),
+    };
+    let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
+    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| store_choice::ask(found, now));
+    let diagnosis = doctor::examine(&doctor::Patient {
+        env,
+        facts: platform.facts(),
+        workspace,
+        configuration,
+        is_github: store_choice::is_github(env),
+        credentials,
+        answer,
+        now,
+    });
+    let printed = print(&if args.common.json { json::render(&diagnosis) } else { diagnosis.render() });
+    if diagnosis.is_well() { printed } else { exit::FAILED }
 }
 
 /// Bad usage: nothing was touched.
@@ -82,6 +157,8 @@ fn print(text: &str) -> Exit {
 /// A command, ready to run.
 struct Job<'a> {
     args: Args,
+    /// The step of the GitHub action that this is, if it is one.
+    stage: Option<Stage>,
     env: &'a Env,
     clock: Clock,
     platform: &'a dyn Platform,
@@ -146,7 +223,8 @@ impl Job<'_> {
         let facts = self.platform.facts();
         let location = &self.settings.spec.store;
         let found = store_choice::credentials(location, self.env, now);
-        if self.settings.store_is_volatile(facts) && !matches!(found, Some(Ok(_))) {
+        if self.settings.store_is_volatile(facts) && !matches!(found, Some(Ok(_))) && !self.is_wrapped(&found)
+        {
             let directory = facts.store_dir.display();
             let text = match &found {
                 Some(Err(why)) => format!("entries are kept in {directory} and lost with this job: {why}"),
@@ -158,8 +236,9 @@ impl Job<'_> {
             };
             say(self.log, Level::Warning, text, hint);
         }
-        let options =
-            || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, relay);
+        let options = || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, relay);
+        // A store that does not last would only pretend to be one.
+        let location = if self.is_wrapped(&found) { &StoreLocation::GitHub } else { location };
         let surroundings = store::Surroundings {
             default_directory: &facts.store_dir,
             github: store_choice::access(found, options),
@@ -167,9 +246,24 @@ impl Job<'_> {
         runtime.block_on(store::open_or_unusable(location, surroundings, self.clock))
     }
 
+    /// Whether actions/cache moves the archives of this step.
+    fn is_wrapped(&self, found: &Option<Result<Credentials, Unusable>>) -> bool {
+        self.stage.is_some() && store_choice::is_github(self.env) && matches!(found, Some(Err(_)))
+    }
+
+    fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<Finished, CommandError> {
+        let found = store_choice::credentials(&self.settings.spec.store, self.env, ctx.now);
+        let wrapped = self.is_wrapped(&found);
+        if let (Some(Err(why)), Stage::Start) = (&found, stage) {
+            stages::announce(ctx, why);
+        }
+        Ok(stages::run(ctx, &self.args.command, stage, wrapped)?)
+    }
+
     fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
         let before = publish::measure(ctx);
         let finished = match &self.args.command {
+            _ if let Some(stage) = self.stage => self.execute_stage(ctx, stage)?,
             Command::Run { command, .. } => run::run(ctx, command)?,
             Command::Restore { lookup_only, .. } => {
                 restore::run(ctx, restore::Options { lookup_only: *lookup_only })?
@@ -178,7 +272,12 @@ impl Job<'_> {
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
-            Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
+            Command::Doctor { .. }
+            | Command::Action { .. }
+            | Command::Schema
+            | Command::Completions { .. } => {
+                unreachable!("done before there were settings")
+            }
         };
         publish::publish(ctx, &finished, &before);
         let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
@@ -202,6 +301,8 @@ enum CommandError {
     Session(#[from] session::Error),
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    #[error(transparent)]
+    Stage(#[from] stages::StageError),
 }
 
 impl CommandError {
@@ -211,6 +312,7 @@ impl CommandError {
                 error.source.is_fault_of_configuration()
             }
             CommandError::Key(_) => true,
+            CommandError::Stage(error) => error.is_usage(),
         }
     }
 }
@@ -220,6 +322,7 @@ impl Hint for CommandError {
         match self {
             CommandError::Session(error) => error.hint(),
             CommandError::Key(error) => error.hint(),
+            CommandError::Stage(error) => error.hint(),
         }
     }
 }

@@ -9,7 +9,9 @@ pub mod settings;
 pub mod signals;
 
 mod dispatch;
+pub mod inputs;
 mod publish;
+mod stages;
 mod store_choice;
 
 use std::ffi::OsString;

@@ -6,11 +6,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::entry::LookupRequest;
 use crate::domain::event::{Event, Observer};
+use crate::domain::key::Key;
 use crate::domain::spec::StoreLocation;
-use crate::github::{Credentials, credentials::Unusable};
+use crate::domain::version::Version;
+use crate::github::{Credentials, Right, credentials::Unusable};
 use crate::platform::Env;
-use crate::store::{self, GitHubAccess, GitHubOptions, StoreError, StoreErrorKind};
+use crate::report::failure;
+use crate::store::{self, GitHubAccess, GitHubOptions, GitHubStore, Store as _, StoreError, StoreErrorKind};
 use crate::transport::block_blob::BlockOptions;
 use crate::transport::client::Timeouts;
 use crate::transport::fetch::FetchOptions;
@@ -88,4 +92,23 @@ pub(super) fn access(
         Some(Err(why)) => Err(refused(format!("cannot use GitHub's cache service: {why}"))),
         None => Err(refused("GitHub's cache service is not asked for".to_owned())),
     }
+}
+
+/// What the service says to a lookup of nothing.
+pub(super) fn ask(credentials: &Credentials, now: DateTime<Utc>) -> Result<String, String> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let relay = Arc::new(Relay::default());
+    let options = options(PATIENCE, CancellationToken::new(), now, &relay);
+    let started = std::time::Instant::now();
+    let request = LookupRequest {
+        key: Key::new("cachekeep-doctor").expect("a fixed key"),
+        restore_keys: Vec::new(),
+        version: Version::of_roots(["cachekeep-doctor"]),
+        scopes: credentials.scopes_with(Right::Read).unwrap_or_default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot ask: {error}"))?;
+    let store = GitHubStore::new(credentials.clone(), options).map_err(|error| failure::chain(&error))?;
+    runtime.block_on(store.lookup(&request)).map_err(|error| failure::chain(&error))?;
+    Ok(format!("{} answers in {} ms", store.location(), started.elapsed().as_millis()))
 }

@@ -10,12 +10,15 @@ pub mod finished;
 pub mod interrupt;
 pub mod session;
 
+pub mod doctor;
 pub mod gate;
 pub mod key;
+pub mod prepare;
 pub mod restore;
 pub mod run;
 pub mod save;
 pub mod seed;
+pub mod wrapped;
 
 pub mod receipt;
 pub mod save_error;

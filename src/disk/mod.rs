@@ -9,12 +9,13 @@ pub mod stream;
 pub mod text;
 
 pub mod fingerprint;
-pub mod selection;
-pub mod walk;
 pub mod hash;
+pub mod mapping;
 pub mod merge;
 pub mod objects;
+pub mod selection;
 pub mod unixfs;
+pub mod walk;
 
 pub mod tree_glob;
 

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod git;
 pub mod github_actions;
 pub mod plain;
+pub mod programs;
 
 use std::io;
 

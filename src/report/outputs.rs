@@ -147,7 +147,8 @@ mod tests {
             reason: None,
             seconds: 0.0,
         };
-        let one = CacheReport { restore: Some(restore("partial", Some("k-0"))), seed: Some(seed), ..cache("a") };
+        let one =
+            CacheReport { restore: Some(restore("partial", Some("k-0"))), seed: Some(seed), ..cache("a") };
         let expect = [
             ("cache-hit", "false"),
             ("hit", "partial"),
