@@ -243,7 +243,7 @@ fn what_cannot_be_read_is_named() {
         } else {
             fs::create_dir(&path).expect("a directory");
         }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("a mode");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("a mode");
         // Root may read everything.
         if File::open(&path).is_err() {
             let error = try_pack(&[Selection::everything(from.path())], None).expect_err("an error");

@@ -1,5 +1,5 @@
 //! A good archive with some bytes changed: whatever still unpacks gives the identical tree.
-//! `cargo +nightly fuzz run mutate`.
+//! `cargo +nightly fuzz run mutate -- -detect_leaks=0`.
 #![no_main]
 
 use std::sync::LazyLock;

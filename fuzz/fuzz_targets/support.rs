@@ -15,6 +15,14 @@ pub fn unpack(bytes: &[u8]) {
     unpacked(bytes);
 }
 
+/// Reads to the end, on this thread.
+pub fn verify(bytes: &[u8]) {
+    let limits = Limits { bytes: 16 << 20, entries: 1000 };
+    let meter = Meter::new("c", Phase::ReadBack);
+    // Whatever it is, it must be told without a panic.
+    let _ = archive::verify(bytes, 0, limits, &CancellationToken::new(), &meter);
+}
+
 /// What an archive unpacks to, if it does, line by line.
 pub fn unpacked(bytes: &[u8]) -> Option<Vec<String>> {
     let place = tempfile::tempdir().expect("a directory");

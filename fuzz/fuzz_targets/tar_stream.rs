@@ -1,4 +1,5 @@
-//! Any bytes as the tar stream of another program's archive: `cargo +nightly fuzz run tar_stream`.
+//! Any bytes as the tar stream of another program's archive:
+//! `cargo +nightly fuzz run tar_stream -- -detect_leaks=0`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

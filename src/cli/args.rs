@@ -139,7 +139,7 @@ pub enum Stage {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Restore, seed and gate; run a command; gate and save. Returns what the command returns.
+    /// Restore, seed and gate; run a command; gate, trim and save. Returns what the command returns.
     #[command(after_help = "Example: cachekeep run ccache externaldata -- cmake --build build")]
     Run {
         /// The caches.
@@ -188,6 +188,15 @@ pub enum Command {
         #[arg(long)]
         required: bool,
     },
+    /// Make local caches smaller by their `trim` policy, least recently used files first.
+    Trim {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the keys and what went into them.
     #[command(
         after_help = "Example: cachekeep key --json > before.json; …; cachekeep key --diff before.json"
@@ -230,6 +239,7 @@ impl Command {
             | Command::Seed { selected, .. }
             | Command::Gate { selected }
             | Command::Save { selected, .. }
+            | Command::Trim { selected, .. }
             | Command::Key { selected, .. } => &selected.caches,
             Command::Doctor { .. }
             | Command::Action { .. }
@@ -246,6 +256,7 @@ impl Command {
             Command::Seed { .. } => "seed",
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
+            Command::Trim { .. } => "trim",
             Command::Key { .. } => "key",
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",

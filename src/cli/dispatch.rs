@@ -17,7 +17,7 @@ use super::store_choice::{self, Relay};
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{doctor, gate, key, restore, run, save, seed, session};
+use crate::command::{doctor, gate, key, restore, run, save, seed, session, trim};
 use crate::config;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
@@ -271,6 +271,7 @@ impl Job<'_> {
             Command::Seed { .. } => seed::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
+            Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
             Command::Doctor { .. }
             | Command::Action { .. }

@@ -19,6 +19,7 @@ pub mod run;
 pub mod save;
 pub mod seed;
 pub mod wrapped;
+pub mod trim;
 
 pub mod receipt;
 pub mod save_error;

@@ -9,6 +9,7 @@ use super::receipt::{self, Receipt};
 use super::save_error::SaveError;
 use super::sentinel;
 use super::session::{self, Opened};
+use super::trim;
 use crate::archive::{self, Limits, PackRequest, Packed};
 use crate::disk::fingerprint;
 use crate::domain::entry::{Entry, LookupRequest};
@@ -78,17 +79,23 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         archive: ByteSize(0),
         elapsed: started.elapsed(),
     };
+    let mut level = Level::Warning;
     match attempt(cache, keys, &deadline) {
         Ok(Tried::Saved(packed)) => {
             outcome.result = SaveResult::Saved;
             outcome.files = packed.manifest.counts.files;
             outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
             outcome.archive = ByteSize(packed.archive_bytes);
+            level = Level::Info;
         }
         Ok(Tried::Refused(refusal)) => {
             outcome.result = refusal.result;
             outcome.reason = Some(refusal.reason);
             outcome.hint = refusal.hint;
+            // What the configuration asked for is news, not trouble.
+            if outcome.result != SaveResult::Incomplete {
+                level = Level::Info;
+            }
         }
         Err(error) => {
             outcome.result = error.result();
@@ -97,12 +104,6 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         }
     }
     outcome.elapsed = started.elapsed();
-    let level = match outcome.result {
-        SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged | SaveResult::DeniedMode => {
-            Level::Info
-        }
-        _ => Level::Warning,
-    };
     ctx.say_with_hint(level, cache.name(), text::saved(&outcome), outcome.hint.clone());
     outcome
 }
@@ -124,7 +125,7 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
     }
 }
 
-/// Why what the cache holds is not worth saving, or must not be. Writes the sentinel of what may be saved.
+/// Why what the cache holds is not worth saving, or must not be. What may be saved gets its sentinel and is trimmed.
 pub(super) fn refused_by_content(
     cache: &Cache<'_>,
     receipt: Option<Receipt>,
@@ -138,6 +139,9 @@ pub(super) fn refused_by_content(
     {
         let reason = format!("nothing changed since `{}` was restored", receipt.key);
         return Ok(Some(Refusal::new(SaveResult::Unchanged, reason)));
+    }
+    if cache.spec.trim.is_some() {
+        trim::trim(cache, false)?;
     }
     Ok(None)
 }

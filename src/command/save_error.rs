@@ -67,6 +67,7 @@ impl SaveError {
             return SaveResult::NoSpace;
         }
         match self.of_store().map(StoreError::kind) {
+            Some(StoreErrorKind::Exists) => SaveResult::Exists,
             Some(StoreErrorKind::Denied(_)) => SaveResult::DeniedMode,
             Some(StoreErrorKind::BudgetExceeded) => SaveResult::DeniedBudget,
             Some(StoreErrorKind::RateLimited { .. }) => SaveResult::RateLimited,

@@ -8,13 +8,20 @@ use super::error::ConfigError;
 use super::findings::{Findings, Text, placeless};
 use super::placeholders::meant;
 use super::{Loaded, convert, file, lint};
+use crate::domain::digest::Sha256Digest;
 use crate::domain::spec::{DiskPolicy, Spec, StoreLocation};
 use crate::domain::template::{Template, TemplateError};
 
-/// The name of the one cache that needs no name.
+/// The name where the paths give none.
 const NAME: &str = "default";
 
-/// The cache `default` from the inputs of actions/cache: `path` and `restore_keys` hold one item a line.
+/// Longer names are cut and told apart by a digest.
+const MAX_NAME: usize = 60;
+
+/// The cache that the inputs of actions/cache declare: `path` and `restore_keys` hold one item a line.
+///
+/// Its name, and so its place in archives, is made of the last folders of its paths: the same on every OS, and
+/// another one for other paths, so that a short restore key does not fetch some other cache.
 ///
 /// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text without
 /// one stands for itself, with a warning if braces in it look like a misspelled placeholder.
@@ -36,7 +43,7 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
         seed: None,
         trim: None,
     };
-    let draft = convert::cache(&placeless(NAME), raw, &mut findings);
+    let draft = convert::cache(&placeless(&name_of(path)), raw, &mut findings);
     let drafts: Vec<convert::Draft> = draft.into_iter().collect();
     lint::across(&drafts, &mut findings);
     let spec = Spec {
@@ -45,6 +52,29 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
         disk: DiskPolicy::default(),
     };
     findings.into_result(spec)
+}
+
+/// A name for a cache of these paths: `~/.cargo/registry` is `registry`.
+fn name_of(path: &str) -> String {
+    let included = lines(path).filter(|line| !line.starts_with(['#', '!']));
+    let names: Vec<String> = included.filter_map(last_folder).collect();
+    let name = names.join("-");
+    match name.len() {
+        0 => NAME.to_owned(),
+        1..=MAX_NAME => name,
+        _ => format!("{}-{:.8}", &name[..MAX_NAME], Sha256Digest::of(name.as_bytes()).to_string()),
+    }
+}
+
+/// The last part of a path that is no wildcard and no placeholder, in characters that a name may have.
+fn last_folder(path: &str) -> Option<String> {
+    let is_literal =
+        |part: &&str| !part.contains(['*', '?', '[', '{']) && !matches!(*part, "" | "." | ".." | "~");
+    let part = path.split(['/', '\\']).filter(is_literal).next_back()?;
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = part.chars().map(allowed).collect();
+    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -71,4 +101,22 @@ fn text(line: &str, [open, close]: [&str; 2], findings: &mut Findings<'_>) -> Te
         other => String::from(other),
     };
     placeless(line.chars().map(escape).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_without_a_name_is_called_by_its_folders() {
+        let check = |path: &str, name: &str| assert_eq!(name_of(path), name, "{path}");
+        check("~/.cargo/registry", "registry");
+        check("/home/runner/work/_temp/ExternalData", "ExternalData");
+        check("D:\\a\\_temp\\ExternalData", "ExternalData");
+        check("{temp}/ccache/**", "ccache");
+        check("~/.npm\n# a remark\nnode_modules\n!node_modules/.cache", "npm-node_modules");
+        check("{temp}", "default");
+        check("über/größe", "gr--e");
+        assert_eq!(name_of(&"a/long-folder-name\n".repeat(9)).len(), MAX_NAME + 9);
+    }
 }

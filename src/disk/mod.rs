@@ -9,15 +9,8 @@ pub mod stream;
 pub mod text;
 
 pub mod fingerprint;
-pub mod hash;
-pub mod mapping;
-pub mod merge;
-pub mod objects;
 pub mod selection;
-pub mod unixfs;
 pub mod walk;
-
-pub mod tree_glob;
 
 pub mod file_digest;
 pub mod git_index;
@@ -25,8 +18,14 @@ pub mod hash_files;
 mod hash_files_pattern;
 mod hash_files_segment;
 pub mod links;
+pub mod tree_glob;
 
+pub mod hash;
+pub mod mapping;
+pub mod merge;
 mod object_layout;
+pub mod objects;
+pub mod unixfs;
 
 pub mod atomic;
 pub mod lease;
@@ -35,6 +34,7 @@ pub mod remove;
 pub mod staging;
 
 pub mod preflight;
+pub mod trim;
 pub mod usage;
 
 #[cfg(test)]

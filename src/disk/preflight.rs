@@ -60,9 +60,7 @@ impl Hint for NoSpace {
     fn hint(&self) -> Option<String> {
         Some(
             match self {
-                NoSpace::Bytes { .. } => {
-                    "list what may be removed under `[disk] free`, trim the cache, or lower `[disk] reserve`"
-                }
+                NoSpace::Bytes { .. } => "free space on that volume, or lower `[disk] reserve`",
                 NoSpace::Inodes { .. } => "remove small files from that volume, or make it with more inodes",
             }
             .to_owned(),

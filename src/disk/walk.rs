@@ -89,7 +89,10 @@ pub enum WalkError {
 impl crate::domain::hint::Hint for WalkError {
     fn hint(&self) -> Option<String> {
         match self {
-            WalkError::Missing(_) => None,
+            WalkError::Missing(_) => Some(
+                "nothing made it: does the build write there? `path` in the configuration says where"
+                    .to_owned(),
+            ),
             WalkError::NotADirectory(path) => {
                 let parent = path.parent().unwrap_or(path).display();
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

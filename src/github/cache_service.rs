@@ -1,5 +1,5 @@
 //! The second version of GitHub's cache service: three Twirp methods, JSON over POST
-//! (actions/toolkit, `cache.proto`). Fields are in snake case and 64-bit numbers are strings.
+//! (actions/toolkit, `cache.proto`).
 
 use std::time::Instant;
 
@@ -17,6 +17,9 @@ use crate::transport::error::Cause;
 use crate::transport::fetch::{FetchOptions, bounded, refuse_status};
 
 use super::error::{Right, ServiceError, ServiceErrorKind};
+use super::messages::{
+    CreateRequest, CreateResponse, FinalizeRequest, FinalizeResponse, LookupRequest, LookupResponse, Refusal,
+};
 use super::redaction::redacted;
 
 const PATH: &str = "/twirp/github.actions.results.api.v1.CacheService/";
@@ -69,79 +72,6 @@ impl SignedUrl {
         address::check(&url).map_err(|refusal| malformed(refusal.to_string()))?;
         Ok(url)
     }
-}
-
-#[derive(Serialize)]
-struct CreateRequest<'a> {
-    key: &'a str,
-    version: &'a str,
-}
-
-#[derive(Deserialize)]
-struct CreateResponse {
-    #[serde(default)]
-    ok: bool,
-    #[serde(default)]
-    signed_upload_url: String,
-    #[serde(default)]
-    message: String,
-}
-
-#[derive(Serialize)]
-struct FinalizeRequest<'a> {
-    key: &'a str,
-    version: &'a str,
-    size_bytes: String,
-}
-
-#[derive(Deserialize)]
-struct FinalizeResponse {
-    #[serde(default)]
-    ok: bool,
-    #[serde(default)]
-    entry_id: Number,
-    #[serde(default)]
-    message: String,
-}
-
-/// A 64-bit number: a string by the rules of Protobuf's JSON, a number where a server is lax.
-#[derive(Default)]
-struct Number(String);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => Ok(Number(text)),
-            serde_json::Value::Number(number) => Ok(Number(number.to_string())),
-            other => Err(serde::de::Error::custom(format!("{other} is no number"))),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct LookupRequest<'a> {
-    key: &'a str,
-    restore_keys: Vec<&'a str>,
-    version: &'a str,
-}
-
-#[derive(Deserialize)]
-struct LookupResponse {
-    #[serde(default)]
-    ok: bool,
-    #[serde(default)]
-    signed_download_url: String,
-    #[serde(default)]
-    matched_key: String,
-}
-
-/// An error of Twirp.
-#[derive(Deserialize, Default)]
-struct Refusal {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    msg: String,
 }
 
 /// A request that was answered, and whether an answer to it was lost before.

@@ -10,6 +10,7 @@ pub mod redaction;
 pub mod token;
 
 pub mod cache_service;
+mod messages;
 
 pub use cache_service::{CacheService, Download, Reservation, SignedUrl};
 pub use credentials::{CacheMode, Credentials, TokenSource, Unusable};

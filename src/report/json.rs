@@ -34,6 +34,9 @@ pub struct CacheReport {
     /// What the gate found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// What came of trimming it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trim: Option<Trim>,
     /// What came of saving it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save: Option<Save>,
@@ -118,6 +121,22 @@ pub struct Object {
     /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// What came of trimming, or would.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Trim {
+    /// Whether nothing was removed, only told.
+    pub dry_run: bool,
+    /// Files removed.
+    pub files: u64,
+    /// Files that could not be removed.
+    pub failed: u64,
+    /// Bytes before.
+    pub before_bytes: u64,
+    /// Bytes after.
+    pub after_bytes: u64,
 }
 
 /// What came of a save.

@@ -199,7 +199,7 @@ impl BlockUpload {
 impl Target {
     async fn put_block(&self, number: usize, block: Bytes) -> Result<usize, FetchError> {
         let query = format!("comp=block&blockid={}", query_value(&block_id(number)));
-        self.put(&query, &block).await?;
+        self.put(&query, "application/octet-stream", &block).await?;
         Ok(block.len())
     }
 
@@ -211,7 +211,7 @@ impl Target {
             list.push_str("</Latest>");
         }
         list.push_str("</BlockList>");
-        let response = self.put("comp=blocklist", &Bytes::from(list)).await?;
+        let response = self.put("comp=blocklist", "application/xml", &Bytes::from(list)).await?;
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
         let etag = etag.ok_or_else(|| {
             Cause::Protocol("the server does not name the version that it wrote".to_owned()).at(&self.url)
@@ -220,7 +220,7 @@ impl Target {
     }
 
     /// One request with a body, again as the policy says.
-    async fn put(&self, query: &str, body: &Bytes) -> Result<Response, FetchError> {
+    async fn put(&self, query: &str, kind: &'static str, body: &Bytes) -> Result<Response, FetchError> {
         let mut url = self.url.clone();
         url.set_query(Some(&match self.url.query() {
             Some(signature) => format!("{signature}&{query}"),
@@ -229,14 +229,20 @@ impl Target {
         let digest = BASE64.encode(&Md5::digest(body));
         let mut attempts = Attempts::new(&self.options);
         loop {
-            match self.put_once(&url, body, &digest).await {
+            match self.put_once(&url, kind, body, &digest).await {
                 Ok(response) => return Ok(response),
                 Err(cause) => attempts.pause(cause, &url).await.map_err(|cause| cause.at(&url))?,
             }
         }
     }
 
-    async fn put_once(&self, url: &Url, body: &Bytes, digest: &str) -> Result<Response, Cause> {
+    async fn put_once(
+        &self,
+        url: &Url,
+        kind: &'static str,
+        body: &Bytes,
+        digest: &str,
+    ) -> Result<Response, Cause> {
         let (progress, watched) = watch::channel(());
         let request = self
             .blobs
@@ -244,7 +250,7 @@ impl Target {
             .request(Method::PUT, url)?
             .header("x-ms-version", SERVICE_VERSION)
             .header("content-md5", digest)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            .header(CONTENT_TYPE, HeaderValue::from_static(kind))
             // The service takes no body of unknown length.
             .header(CONTENT_LENGTH, body.len())
             .body(in_pieces(body.clone(), progress));
@@ -254,8 +260,12 @@ impl Target {
         if response.status() == StatusCode::BAD_REQUEST && code == Some("Md5Mismatch") {
             return Err(Cause::Interrupted { received: 0, reason: "the block arrived damaged".to_owned() });
         }
+        if response.status() == StatusCode::CREATED {
+            return Ok(response);
+        }
         refuse_status(&response, self.options.clock)?;
-        Ok(response)
+        // Whoever says so is not the service: nothing was stored.
+        Err(Cause::Protocol(format!("HTTP {} to an upload", response.status().as_u16())))
     }
 
     /// Runs a request until nothing has moved for the idle timeout, the deadline passes, or it is cancelled.
@@ -269,10 +279,12 @@ impl Target {
         let mut moved = Instant::now() + self.blobs.client.timeouts().connect;
         let mut sends = true;
         loop {
-            let stall = moved + self.blobs.idle;
+            // What was handed over last may still be in the system's buffers, of all blocks at once.
+            let idle = if sends { self.blobs.idle } else { self.blobs.idle * 3 };
+            let stall = moved + idle;
             let (until, late) = match self.options.deadline {
                 Some(deadline) if deadline < stall => (deadline, Cause::Deadline),
-                _ => (stall, Cause::Stalled(self.blobs.idle)),
+                _ => (stall, Cause::Stalled(idle)),
             };
             tokio::select! {
                 biased;

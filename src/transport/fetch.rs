@@ -158,7 +158,7 @@ impl Download {
         let timeouts = self.client.timeouts();
         let answered = bounded(&self.options, timeouts.connect + timeouts.idle, request.send()).await?;
         let response = answered.map_err(|error| Cause::of_request(error, self.position, timeouts.idle))?;
-        refuse_all_but_files(&response, self.options.clock)?;
+        refuse_status(&response, self.options.clock)?;
         if resuming {
             self.repeated = self.check_resumed(&response)?;
         } else if response.status() == StatusCode::PARTIAL_CONTENT {
@@ -242,19 +242,10 @@ pub(crate) async fn bounded<T>(
 }
 
 /// Turns an answer without a file into its cause.
-fn refuse_all_but_files(response: &Response, clock: Clock) -> Result<(), Cause> {
-    match response.status() {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(()),
-        // Other successes have no body, or one that is not the file.
-        other if other.is_success() => Err(Cause::Status(other.as_u16())),
-        _ => refuse_status(response, clock),
-    }
-}
-
-/// Turns an answer that is no success into its cause.
 pub(crate) fn refuse_status(response: &Response, clock: Clock) -> Result<(), Cause> {
     let status = response.status();
-    if status.is_success() {
+    // Other successes have no body, or one that is not the file.
+    if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         return Ok(());
     }
     let wait = response

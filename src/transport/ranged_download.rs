@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use super::attempt::Attempts;
 use super::client::Client;
 use super::error::{Cause, FetchError};
-use super::fetch::{FetchOptions, SpeedGuard, bounded, refuse_status};
+use super::fetch::{FetchOptions, PROGRESS, SpeedGuard, bounded, refuse_status};
 
 /// What a blob is, by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Default for RangeOptions {
     }
 }
 
-/// How often one range may meet an expired URL without a byte in between.
+/// How often one range may meet an expired URL with less than [`PROGRESS`] in between.
 const RENEWALS: u32 = 2;
 
 /// Asks what a blob is.
@@ -180,16 +180,16 @@ async fn fetch_range(shared: Arc<Shared>, first: u64, end: u64) -> Result<Bytes,
     // A range is some megabytes; on a machine where that is no `usize`, nothing is allocated ahead.
     let mut whole = BytesMut::with_capacity(usize::try_from(end - first).unwrap_or(0));
     let mut attempts = Attempts::new(&shared.options);
-    let mut renewals = 0;
+    let (mut renewals, mut counted_from) = (0, 0);
     loop {
-        let before = whole.len();
         let (generation, url) = shared.url.lock().await.clone();
         let Err(cause) = shared.fetch_part(&url, first, end, &mut whole).await else {
             return Ok(whole.freeze());
         };
-        if whole.len() > before {
+        // Less than that may come with every failure, and a range would never end.
+        if (whole.len() - counted_from) as u64 >= PROGRESS {
             attempts.progressed();
-            renewals = 0;
+            (renewals, counted_from) = (0, whole.len());
         }
         let cause = match cause {
             Cause::Denied(_) if renewals < RENEWALS => {

@@ -40,7 +40,7 @@ impl Repository {
             .enumerate()
             .map(|(n, scope)| (scope.as_str(), if n == 0 { 3 } else { 1 }))
             .collect();
-        let token = self.service.token(&rights);
+        let token = GitHubService::token(&rights);
         let options = GitHubOptions {
             blocks: BlockOptions::default(),
             ranges: RangeOptions { range_size: 100_000, in_flight: 4 },
@@ -131,12 +131,12 @@ async fn a_job_reads_its_own_scope_first_and_is_not_told_where_it_found() {
 async fn what_the_token_does_not_allow_is_refused_before_any_request() {
     let service = GitHubService::start();
     let reader = store(&service, &[(MAIN, 1)], impatient());
-    let error = reader.create(named("a")).await.err().expect("refused");
+    let error = reader.create(named("a")).await.map(drop).expect_err("refused");
     assert_eq!(error.kind(), StoreErrorKind::Denied(Access::Write));
     assert!(whole(&error).contains("lets no cache be saved in any scope"), "{}", whole(&error));
 
     let elsewhere = store(&service, &[("refs/heads/topic", 3), (MAIN, 1)], impatient());
-    let error = elsewhere.create(named("a")).await.err().expect("refused");
+    let error = elsewhere.create(named("a")).await.map(drop).expect_err("refused");
     assert_eq!(error.kind(), StoreErrorKind::Denied(Access::Write));
     assert!(
         whole(&error).contains("writes to refs/heads/topic, not to refs/heads/main"),
@@ -145,12 +145,12 @@ async fn what_the_token_does_not_allow_is_refused_before_any_request() {
     );
 
     let writer = store(&service, &[(MAIN, 2)], impatient());
-    let error = writer.lookup(&request("a", &[])).await.err().expect("refused");
+    let error = writer.lookup(&request("a", &[])).await.map(drop).expect_err("refused");
     assert_eq!(error.kind(), StoreErrorKind::Denied(Access::Read));
 
     for error in [
-        reader.list(&ListFilter::default()).await.err().expect("refused"),
-        reader.delete(&EntryId("1".to_owned())).await.err().expect("refused"),
+        reader.list(&ListFilter::default()).await.map(drop).expect_err("refused"),
+        reader.delete(&EntryId("1".to_owned())).await.map(drop).expect_err("refused"),
     ] {
         assert!(matches!(error.kind(), StoreErrorKind::Denied(_)));
         assert!(whole(&error).contains("cachekeep clean"), "{}", whole(&error));

@@ -76,7 +76,7 @@ pub fn credentials(url: &str, token: &str) -> Credentials {
 }
 
 pub fn store(service: &GitHubService, scopes: &[(&str, u8)], options: GitHubOptions) -> GitHubStore {
-    let credentials = credentials(&service.url(), &service.token(scopes));
+    let credentials = credentials(&service.url(), &GitHubService::token(scopes));
     GitHubStore::new(credentials, options).expect("a client")
 }
 

@@ -1,6 +1,7 @@
 //! The GitHub store against a fake of its service: the suite of all stores, every fault, and the client
 //! that GitHub's own actions use.
 
+#![allow(clippy::disallowed_methods, reason = "tests touch files and start programs")]
 #![allow(
     unreachable_pub,
     dead_code,

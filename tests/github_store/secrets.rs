@@ -9,7 +9,7 @@ use crate::job::{MAIN, credentials, impatient, named, payload, save, store, vers
 #[tokio::test]
 async fn what_the_service_says_is_shown_without_signatures_and_tokens() {
     let service = GitHubService::start();
-    let token = service.token(&[(MAIN, 3)]);
+    let token = GitHubService::token(&[(MAIN, 3)]);
     let said = format!("see http://b/x?sig=hush%2B&se=1 and Bearer {token}\\n::set-env name=X::y");
     let body = format!("{{\"ok\":false,\"message\":\"{said}\"}}");
     service.fail_always(Point::Create, Fault::Answer(200, Vec::new(), body));
@@ -23,7 +23,7 @@ async fn what_the_service_says_is_shown_without_signatures_and_tokens() {
 #[tokio::test]
 async fn what_is_printed_for_debugging_holds_no_secret() {
     let service = GitHubService::start();
-    let token = service.token(&[(MAIN, 3)]);
+    let token = GitHubService::token(&[(MAIN, 3)]);
     let credentials = credentials(&service.url(), &token);
     let options = impatient();
     let client = Client::new(options.timeouts).expect("a client");

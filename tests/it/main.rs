@@ -15,3 +15,4 @@ mod keys;
 mod main_job;
 mod running;
 mod saving;
+mod trimming;

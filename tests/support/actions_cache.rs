@@ -1,7 +1,7 @@
 //! The cache client of GitHub's own actions (npm `@actions/cache`) in a job of its own.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -95,31 +95,4 @@ impl Peer {
         let last = stdout.trim_end().lines().last().unwrap_or_default();
         Said { answer: serde_json::from_str(last).unwrap_or_else(|_| panic!("no answer in {log}")), log }
     }
-}
-
-/// Packs paths of a directory as the peer does (`tar --posix -P … --use-compress-program zstdmt`).
-pub fn pack(directory: &Path, paths: &[&str]) -> Vec<u8> {
-    let output = Command::new("tar")
-        .args(["--posix", "-P", "--use-compress-program", "zstd -T0", "-cf", "-", "-C"])
-        .arg(directory)
-        .args(paths)
-        .output()
-        .expect("tar starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// Unpacks as the peer does.
-pub fn unpack(archive: &[u8], directory: &Path) {
-    let file = directory.join("archive.tzst");
-    std::fs::write(&file, archive).expect("written");
-    let output = Command::new("tar")
-        .args(["--use-compress-program", "unzstd", "-x", "-P", "-f"])
-        .arg(&file)
-        .arg("-C")
-        .arg(directory)
-        .output()
-        .expect("tar starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::remove_file(&file).expect("removed");
 }

@@ -35,16 +35,16 @@ fn inputs_of_actions_cache_need_no_file() {
         check("a", "k,{temp}", ""),
     ]
     .join("\n"), @r#"
-default ["<{home}>/.cargo", "target", "!target/tmp"] deps-<{os}> ["deps-", "d-<{os}>-"]
+cargo-target ["<{home}>/.cargo", "target", "!target/tmp"] deps-<{os}> ["deps-", "d-<{os}>-"]
 - warning: the restore key `d-{os}-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
 default ["a[{]b", "x[{]y[}]z"] k-{ ["k-}"]
 - warning: `{y}` is not a placeholder: `x{y}z` is taken as it is | there are {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; for a brace itself, write `{{` or `}}`
 - warning: the restore key `k-}}` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
-default ["a"] k-{oss} []
+a ["a"] k-{oss} []
 - warning: `{oss}` is not a placeholder: `k-{oss}` is taken as it is | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
-default ["a"] deps- []
+a ["a"] deps- []
 - warning: the key `deps-` ends in `-`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
-default ["a"] k-${{ x }} []
+a ["a"] k-${{ x }} []
 the configuration in `path`, `key` and `restore-keys` has 2 errors
 - error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
 - error: `path` is empty | name at least one folder or glob, each on a line of its own

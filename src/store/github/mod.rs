@@ -6,7 +6,7 @@
 //! entry's id here, because upload and lookup both tell it and a reader can insist on it.
 //!
 //! A name is reserved by asking for an upload URL, and a reservation that is never finalized keeps the name
-//! from everyone. So [`writer`] asks as late as it can: when the first block is full, or at the commit.
+//! from everyone. So an upload asks as late as it can: when the first block is full, or at the commit.
 
 mod failure;
 mod writer;
@@ -44,7 +44,7 @@ pub struct GitHubOptions {
     pub timeouts: Timeouts,
     /// Retries, clock and cancellation; its deadline bounds everything that the store ever does.
     pub fetch: FetchOptions,
-    /// How long one lookup, one download or one upload may take in all.
+    /// How long one lookup, one download or one upload may take in all, packing included.
     pub time_limit: Option<Duration>,
     /// How archives are cut for uploads.
     pub blocks: BlockOptions,
@@ -52,6 +52,27 @@ pub struct GitHubOptions {
     pub ranges: RangeOptions,
     /// Who is told what has no other way to be told, such as a reservation that was left behind.
     pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl GitHubOptions {
+    /// The usual times and sizes: an hour for one transfer, as long as the URL of an upload lives.
+    pub fn new(fetch: FetchOptions) -> Self {
+        GitHubOptions {
+            timeouts: Timeouts::default(),
+            fetch,
+            time_limit: Some(Duration::from_secs(3600)),
+            blocks: BlockOptions::default(),
+            ranges: RangeOptions::default(),
+            observer: None,
+        }
+    }
+}
+
+/// What tells found entries apart.
+type FoundName = (Key, Version, EntryId);
+
+fn name_of(entry: &Entry) -> FoundName {
+    (entry.key.clone(), entry.version.clone(), entry.id.clone())
 }
 
 /// GitHub's cache service. Clones share their connections.
@@ -67,7 +88,7 @@ struct Shared {
     blobs: BlobClient,
     options: GitHubOptions,
     /// URLs of entries that were found and not read yet.
-    found: Mutex<HashMap<EntryId, Url>>,
+    found: Mutex<HashMap<FoundName, Url>>,
 }
 
 impl GitHubStore {
@@ -145,6 +166,21 @@ impl Shared {
         ranged_download::facts(&self.client, url, bounds).await
     }
 
+    /// What the URL that a lookup has found opens now; none where there is no such URL, or it has expired.
+    async fn reopen(
+        &self,
+        entry: &Entry,
+        bounds: &FetchOptions,
+    ) -> Result<Option<(Url, BlobFacts)>, FetchError> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&name_of(entry));
+        let Some(url) = found else { return Ok(None) };
+        match self.facts(&url, bounds).await {
+            Ok(facts) => Ok(Some((url, facts))),
+            Err(error) if matches!(error.cause, Cause::Denied(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn entry(&self, scope: Scope, key: Key, version: Version, facts: &BlobFacts) -> Entry {
         Entry {
             id: EntryId(facts.etag.clone()),
@@ -186,7 +222,7 @@ impl Store for GitHubStore {
             StoreError::new(StoreErrorKind::Other, message)
         })?;
         let entry = shared.entry(scope, found.key, request.version.clone(), &facts);
-        shared.found.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.id.clone(), url);
+        shared.found.lock().unwrap_or_else(PoisonError::into_inner).insert(name_of(&entry), url);
         Ok(Some(entry))
     }
 
@@ -197,19 +233,10 @@ impl Store for GitHubStore {
         let bounds = shared.bounds();
         let vanished = || StoreError::new(StoreErrorKind::NotFound, format!("cannot {action}"));
         let resolve = resolver(Arc::clone(shared), entry.clone(), bounds.clone());
-        let known = shared.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&entry.id);
-        let mut url = None;
-        if let Some(known) = known {
-            match shared.facts(&known, &bounds).await {
-                Ok(facts) => url = Some((known, facts)),
-                // It has expired since it was found.
-                Err(error) if matches!(error.cause, Cause::Denied(_)) => {}
-                Err(error) => return Err(of_blob(&action, Access::Read, error)),
-            }
-        }
-        let (url, facts) = match url {
-            Some(known) => known,
-            None => {
+        let (url, facts) = match shared.reopen(entry, &bounds).await {
+            Ok(Some(open)) => open,
+            // It was not looked up here, or long ago.
+            Ok(None) => {
                 let answered = shared.find_exact(&entry.key, &entry.version, &bounds).await;
                 let signed = answered.map_err(|error| of_service(&action, Access::Read, error))?;
                 let signed = signed.ok_or_else(vanished)?;
@@ -218,6 +245,7 @@ impl Store for GitHubStore {
                 let facts = facts.map_err(|error| of_blob(&action, Access::Read, error))?;
                 (url, facts)
             }
+            Err(error) => return Err(of_blob(&action, Access::Read, error)),
         };
         if facts.etag != entry.id.0 {
             return Err(vanished());

@@ -81,7 +81,9 @@ pub fn installed(name: &str) -> Result<PathBuf, String> {
     let lock = std::fs::File::create(std::env::temp_dir().join(format!("cachekeep-npm-{name}.lock")))
         .map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
-    if folder.join("node_modules/.package-lock.json").exists() {
+    let written = |name: &str| folder.join(name).metadata().and_then(|metadata| metadata.modified()).ok();
+    let installed = written("node_modules/.package-lock.json");
+    if installed.is_some() && installed >= written("package-lock.json") {
         return Ok(folder);
     }
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };

@@ -54,12 +54,12 @@ impl Blobs {
     }
 
     fn write(&self, path: &str, bytes: Vec<u8>) -> Facts {
-        let mut shelf = self.shelf.lock().expect("no panic");
-        shelf.written += 1;
-        let etag = format!("\"0x{:X}\"", shelf.written);
+        let mut held = self.shelf.lock().expect("no panic");
+        held.written += 1;
+        let etag = format!("\"0x{:X}\"", held.written);
         let blob = Blob { bytes: Arc::new(bytes), etag, written: now() };
         let written = facts(&blob);
-        shelf.blobs.insert(path.to_owned(), blob);
+        held.blobs.insert(path.to_owned(), blob);
         written
     }
 
@@ -87,8 +87,8 @@ impl Blobs {
         if request.header("content-md5").is_some_and(|claimed| claimed != digest) {
             return error(400, "Md5Mismatch");
         }
-        let mut shelf = self.shelf.lock().expect("no panic");
-        let staged = shelf.staged.entry(path.to_owned()).or_default();
+        let mut held = self.shelf.lock().expect("no panic");
+        let staged = held.staged.entry(path.to_owned()).or_default();
         if staged.keys().any(|other| other.len() != id.len()) {
             return error(400, "InvalidBlobOrBlock");
         }
@@ -100,8 +100,8 @@ impl Blobs {
         let list = String::from_utf8_lossy(&request.body).into_owned();
         let mut bytes = Vec::new();
         {
-            let shelf = self.shelf.lock().expect("no panic");
-            let staged = shelf.staged.get(path);
+            let held = self.shelf.lock().expect("no panic");
+            let staged = held.staged.get(path);
             for id in list.split("<Latest>").skip(1).filter_map(|rest| rest.split("</Latest>").next()) {
                 match staged.and_then(|staged| staged.get(id)) {
                     Some(block) => bytes.extend_from_slice(block),

@@ -214,11 +214,13 @@ fn send(
         body = &body[..body.len().saturating_sub(*by)];
     }
     let length = answer.length.unwrap_or(body.len() as u64);
-    let mut head = format!("HTTP/1.1 {} Told So\r\nContent-Length: {length}\r\n", answer.status);
+    let mut head = Vec::new();
+    write!(head, "HTTP/1.1 {} Told So\r\nContent-Length: {length}\r\n", answer.status)?;
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n")?;
     }
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    head.extend_from_slice(b"\r\n");
+    stream.write_all(&head)?;
     if method == "HEAD" {
         return Ok(true);
     }
@@ -254,7 +256,7 @@ fn hold(stop: &AtomicBool) {
 
 /// The request's head, left unread in the socket, and its length.
 fn peek_head(stream: &TcpStream) -> io::Result<(usize, Request)> {
-    let mut buffer = [0; 32 * 1024];
+    let mut buffer = vec![0; 32 * 1024];
     let end = loop {
         let count = stream.peek(&mut buffer)?;
         if let Some(end) = buffer[..count].windows(4).position(|four| four == b"\r\n\r\n") {

@@ -44,25 +44,25 @@ impl State {
     }
 
     fn create(&self, scope: &str, key: String, version: String) -> Answer {
-        let mut shelf = self.shelf.lock().expect("no panic while it is held");
-        if shelf.entries.iter().any(|kept| kept.is(scope, &key, &version)) {
+        let mut held = self.shelf.lock().expect("no panic while it is held");
+        if held.entries.iter().any(|kept| kept.is(scope, &key, &version)) {
             let said = "cache entry with the same key, version, and scope already exists";
             return refusal(409, "already_exists", said);
         }
-        shelf.count += 1;
-        let id = shelf.count;
+        held.count += 1;
+        let id = held.count;
         let blob = format!("{CONTAINER}/{id:08x}");
         let url = self.signed_url(&blob, true);
-        shelf.entries.push(Kept { id, scope: scope.to_owned(), key, version, blob, finalized: None });
+        held.entries.push(Kept { id, scope: scope.to_owned(), key, version, blob, finalized: None });
         Answer::json(200, &json!({"ok": true, "signed_upload_url": url}))
     }
 
     fn finalize(&self, scope: &str, key: &str, version: &str, size: &str) -> Answer {
-        let mut shelf = self.shelf.lock().expect("no panic while it is held");
-        shelf.count += 1;
-        let turn = shelf.count;
+        let mut held = self.shelf.lock().expect("no panic while it is held");
+        held.count += 1;
+        let turn = held.count;
         let reserved =
-            shelf.entries.iter_mut().find(|kept| kept.is(scope, key, version) && kept.finalized.is_none());
+            held.entries.iter_mut().find(|kept| kept.is(scope, key, version) && kept.finalized.is_none());
         let Some(kept) = reserved else {
             return refusal(404, "not_found", "cache entry not found");
         };
@@ -86,11 +86,11 @@ impl State {
         if keys.len() > 10 {
             return refusal(400, "invalid_argument", "too many keys");
         }
-        let shelf = self.shelf.lock().expect("no panic while it is held");
+        let held = self.shelf.lock().expect("no panic while it is held");
         let found = scopes.iter().find_map(|scope| {
             let there = || {
                 let mine = |kept: &&Kept| kept.scope == **scope && kept.version == version;
-                shelf.entries.iter().filter(mine).filter(|kept| kept.finalized.is_some())
+                held.entries.iter().filter(mine).filter(|kept| kept.finalized.is_some())
             };
             keys.iter().find_map(|wanted| {
                 there().find(|kept| kept.key == **wanted).or_else(|| {

@@ -119,7 +119,7 @@ impl GitHubService {
     }
 
     /// `ACTIONS_RUNTIME_TOKEN` of a job with these scopes and permission bits (1 read, 2 write).
-    pub fn token(&self, scopes: &[(&str, u8)]) -> String {
+    pub fn token(scopes: &[(&str, u8)]) -> String {
         token(scopes)
     }
 
@@ -135,9 +135,9 @@ impl GitHubService {
 
     /// All is well from now on.
     pub fn heal(&self) {
-        let mut shelf = self.shelf();
-        shelf.next_faults.clear();
-        shelf.all_faults.clear();
+        let mut held = self.shelf();
+        held.next_faults.clear();
+        held.all_faults.clear();
     }
 
     /// How long signed URLs live that are given from now on; less than nothing is possible.
@@ -224,10 +224,10 @@ impl State {
 impl Service for State {
     fn fault(&self, method: &str, path: &str, query: &str) -> Fault {
         let point = Point::of(method, path, query);
-        let mut shelf = self.shelf.lock().expect("no panic while it is held");
-        *shelf.requests.entry(point).or_default() += 1;
-        let next = shelf.next_faults.get_mut(&point).and_then(VecDeque::pop_front);
-        next.or_else(|| shelf.all_faults.get(&point).cloned()).unwrap_or(Fault::None)
+        let mut held = self.shelf.lock().expect("no panic while it is held");
+        *held.requests.entry(point).or_default() += 1;
+        let next = held.next_faults.get_mut(&point).and_then(VecDeque::pop_front);
+        next.or_else(|| held.all_faults.get(&point).cloned()).unwrap_or(Fault::None)
     }
 
     fn answer(&self, request: &Request) -> Answer {

@@ -1,0 +1,100 @@
+//! `trim`: make a local cache smaller by its policy, least recently used files first.
+
+use super::cache::Cache;
+use super::context::Context;
+use super::finished::Finished;
+use super::session;
+use crate::disk::trim::{self, Trimmed};
+use crate::disk::walk::WalkError;
+use crate::domain::event::{Level, Phase};
+use crate::domain::hint::Hint;
+use crate::domain::trim::{TrimPlan, TrimReason};
+use crate::domain::unit::ByteSize;
+use crate::report::failure;
+use crate::report::json;
+
+/// Trims every selected cache that has a policy for it.
+pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<Finished, session::Error> {
+    let mut finished = Finished::new("trim");
+    for spec in ctx.caches {
+        let cache =
+            Cache::open(ctx, spec).map_err(|source| session::Error { cache: spec.name.clone(), source })?;
+        if spec.trim.is_none() {
+            ctx.say(Level::Info, cache.name(), "has no `trim` policy");
+            continue;
+        }
+        match trim(&cache, dry_run) {
+            Ok(report) => {
+                finished.failed |= report.failed > 0;
+                finished.report(cache.name()).trim = Some(report);
+            }
+            // What is not there yet needs no trimming.
+            Err(WalkError::Missing(path)) => {
+                ctx.say(
+                    Level::Info,
+                    cache.name(),
+                    format!("nothing to trim: `{}` is not there", path.display()),
+                );
+            }
+            Err(error) => {
+                ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+                finished.failed = true;
+            }
+        }
+    }
+    Ok(finished)
+}
+
+/// Trims one cache, or says what would go. All roots together keep to the size.
+pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<json::Trim, WalkError> {
+    let ctx = cache.ctx;
+    let mut report = json::Trim { dry_run, ..json::Trim::default() };
+    let Some(policy) = &cache.spec.trim else { return Ok(report) };
+    if cache.layout().is_some() {
+        ctx.say(Level::Warning, cache.name(), "is not trimmed: its gate says which objects it must hold");
+        return Ok(report);
+    }
+    let running = ctx.start(cache.name(), Phase::Scan);
+    for selection in &cache.selections {
+        let (units, total) = trim::survey(selection)?;
+        let plan = policy.plan(units, total, ctx.now);
+        tell(cache, &plan, dry_run);
+        report.before_bytes += plan.before.0;
+        report.after_bytes += plan.after.0;
+        report.files += plan.remove.len() as u64;
+        if dry_run {
+            continue;
+        }
+        let planned = plan.remove.len() as u64;
+        let Trimmed { files, failed, .. } = trim::apply(&selection.root, plan, &ctx.interrupt.cancel);
+        report.files -= planned - files.min(planned);
+        report.failed += failed.len() as u64;
+        for error in &failed {
+            ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(error), error.hint());
+        }
+    }
+    drop(running);
+    Ok(report)
+}
+
+fn tell(cache: &Cache<'_>, plan: &TrimPlan, dry_run: bool) {
+    let count = |reason| plan.remove.iter().filter(|(_, why)| *why == reason).count();
+    let freed = ByteSize(plan.before.0 - plan.after.0);
+    let verb = if dry_run { "would remove" } else { "trimming" };
+    let text = format!(
+        "{verb} {} unused and {} least recently used files, {freed} of {}",
+        count(TrimReason::Unused),
+        count(TrimReason::OverSize),
+        plan.before,
+    );
+    if !plan.remove.is_empty() || dry_run {
+        cache.ctx.say(Level::Info, cache.name(), text);
+    }
+    for (unit, _) in &plan.remove {
+        cache.ctx.say(Level::Debug, cache.name(), format!("{verb} `{}`", unit.path.display()));
+    }
+    if let Some(blocked) = &plan.blocked {
+        let text = format!("stays at {}, beyond its size: {blocked}", plan.after);
+        cache.ctx.say(Level::Warning, cache.name(), text);
+    }
+}
