@@ -40,8 +40,8 @@ install_release() { # install_release SUM NAME URL: downloads, checks and unpack
     [ "${RUNNER_OS:-}" != Windows ] || exe=cachekeep.exe
     if [ ! -e "$folder/$exe" ]; then
         mkdir -p "$cache"
-        local temp
         temp=$(mktemp -d "$cache/new.XXXXXX")
+        trap 'rm -rf "$temp"' EXIT
         curl --proto '=https' --tlsv1.2 -fsSL --retry 3 --max-time 300 -o "$temp/$2" "$3/$2" ||
             fail "cannot download $2"
         [ "$(sha256 "$temp/$2")" = "$1" ] || fail "$2 is not the archive that this release lists"

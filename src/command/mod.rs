@@ -18,8 +18,8 @@ pub mod restore;
 pub mod run;
 pub mod save;
 pub mod seed;
-pub mod wrapped;
 pub mod trim;
+pub mod wrapped;
 
 pub mod receipt;
 pub mod save_error;
