@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::definition::root;
+use crate::definition::{root, sha256};
 use crate::github_service::GitHubService;
 use crate::github_service::azurite::installed;
 
@@ -107,6 +107,38 @@ impl Sample {
     pub fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message=change"]);
+    }
+
+    /// Takes a link away, and its object out of an earlier version of the seed; returns what was there.
+    pub fn without(&self, link: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let repository = self.repository();
+        let seed = repository.join("example/frames-1.0.tar.gz");
+        let config = repository.join("example/cachekeep.toml");
+        let link = repository.join(link);
+        let before: Vec<_> =
+            [&seed, &config, &link].map(|path| (path.clone(), fs::read(path).expect("a file"))).into();
+        let object = String::from_utf8(before[2].1.clone()).expect("text");
+        let unpacked = self.path("seed");
+        fs::create_dir(&unpacked).expect("a directory");
+        let status = Command::new("tar").arg("-xzf").arg(&seed).arg("-C").arg(&unpacked).status();
+        assert!(status.expect("tar starts").success());
+        fs::remove_file(unpacked.join("frames-1.0/objects/MD5").join(object.trim())).expect("its object");
+        let status =
+            Command::new("tar").arg("-czf").arg(&seed).arg("-C").arg(&unpacked).arg("frames-1.0").status();
+        assert!(status.expect("tar starts").success());
+        let text = String::from_utf8(before[1].1.clone()).expect("text");
+        let text = text.replace(&sha256(&before[0].1), &sha256(&fs::read(&seed).expect("a seed")));
+        let text = text.replace("version = \"1.0\"", "version = \"0.9\"");
+        fs::write(&config, text).expect("written");
+        fs::remove_file(&link).expect("a link");
+        before
+    }
+
+    /// Puts files back as they were.
+    pub fn put_back(&self, files: &[(PathBuf, Vec<u8>)]) {
+        for (path, bytes) in files {
+            fs::write(path, bytes).expect("written");
+        }
     }
 
     /// Runs a workflow to its end.

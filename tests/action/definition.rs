@@ -16,6 +16,11 @@ pub fn text(relative: &str) -> String {
     fs::read_to_string(root().join(relative)).expect(relative)
 }
 
+/// The SHA-256 of bytes in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    cachekeep::domain::digest::Sha256Digest::of(bytes).to_string()
+}
+
 /// The lines below `heading:` at the margin, without the margin of two.
 fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     let start = text.find(&format!("\n{heading}:\n")).expect(heading) + heading.len() + 3;

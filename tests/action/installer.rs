@@ -1,10 +1,9 @@
 //! The installer: a release's archive, checked and kept; else built from source; else the one on PATH.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use crate::definition::{root, text};
+use crate::definition::{root, sha256, text};
 use crate::skip::skip;
 
 /// A checkout of the action with a list of checksums, and programs that stand for the network and for cargo.
@@ -16,12 +15,6 @@ struct Installed {
     code: i32,
     log: String,
     binary: Option<String>,
-}
-
-fn sha256(path: &Path) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(fs::read(path).expect("a file"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Installation {
@@ -69,7 +62,10 @@ echo "cargo builds" >&2; mkdir -p "$dir/release"; echo built >"$dir/release/cach
         let mut pack = Command::new("tar");
         pack.arg("-czf").arg(&archive).arg("-C").arg(self.path("site")).arg("cachekeep");
         assert!(pack.status().expect("tar starts").success());
-        let list = format!("# base https://example.org/v1.2.3\n{}  {name}\n", sha256(&archive));
+        let list = format!(
+            "# base https://example.org/v1.2.3\n{}  {name}\n",
+            sha256(&fs::read(&archive).expect("an archive"))
+        );
         self.write("action/scripts/release.sha256", &list);
     }
 

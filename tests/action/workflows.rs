@@ -26,10 +26,8 @@ fn assert_moved(ran: &Ran, transport: Transport) {
 
 /// The life of a cache: `first` fills it, `second` finds it.
 fn live(sample: &Sample, first: Transport, second: Transport) {
-    // The seed has the object of a link that comes later.
-    let link = sample.repository().join(LINK);
-    let later = fs::read(&link).expect("a link");
-    fs::remove_file(&link).expect("a link");
+    // One link and its object come later.
+    let later = sample.without(LINK);
     sample.commit();
 
     let cold = sample.run("populate", Event::Push, first);
@@ -46,7 +44,7 @@ fn live(sample: &Sample, first: Transport, second: Transport) {
 
     // A pull request adds a link: it finds what the default branch has, seeds the difference, and saves nothing
     // under the shared key.
-    fs::write(&link, later).expect("a link");
+    sample.put_back(&later);
     sample.commit();
     let pull = sample.run("consume", Event::PullRequest, second);
     assert_eq!([pull.said("hit"), pull.said("seeded"), pull.said("complete")], ["partial", "true", "true"]);
