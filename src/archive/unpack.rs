@@ -92,6 +92,7 @@ pub fn unpack<R: Read + Send>(
         }
     }
     let workers = request.workers.max(1);
+    let places = request.destinations.clone();
     let unpacked = std::thread::scope(|scope| {
         let source = Threaded::start(scope, input, workers, cancel)?;
         let mut writer = Writer {
@@ -111,7 +112,7 @@ pub fn unpack<R: Read + Send>(
         writer.settle(cancel)?;
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     });
-    unpacked.map_err(clash)
+    unpacked.map_err(|error| name_as_archived(clash(error), &places))
 }
 
 /// What is in the way below a directory that was empty came from the same archive.
@@ -129,6 +130,18 @@ fn clash(error: ArchiveError) -> ArchiveError {
         }
         _ => error,
     }
+}
+
+/// Names a refused entry as the archive does: where it was unpacked to is gone when somebody reads of it.
+fn name_as_archived(error: ArchiveError, places: &[Destination]) -> ArchiveError {
+    let ArchiveError::Refused { name, reason } = error else { return error };
+    let below = |place: &Destination| {
+        let directory = place.directory.as_os_str().as_encoded_bytes().escape_ascii().to_string();
+        let rest = name.strip_prefix(&directory)?;
+        Some(format!("{}{rest}", place.prefix))
+    };
+    let archived = places.iter().find_map(below);
+    ArchiveError::Refused { name: archived.unwrap_or(name), reason }
 }
 
 /// Writes what it visits.

@@ -24,7 +24,7 @@ The caches are declared in `cachekeep.toml`, looked for in this folder and the o
 file, --path and --key declare one cache.
 
 Exit codes: 0 done, or a cache failed and nobody asked for it; 1 failed and --required; 2 bad usage or \
-configuration; 3 the gate found something missing; 4 nothing restored and --fail-on-miss; 128+N ended by \
+configuration; 3 the gate found something missing; 4 nothing restored and --fail-on-miss; 5 a permission is missing; 128+N ended by \
 signal N. `run` returns what its command returns.";
 
 /// Options of every command.
@@ -136,6 +136,17 @@ pub enum Stage {
     Finish,
 }
 
+/// The store to look after.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Target {
+    /// The repository whose caches GitHub keeps [default on GitHub Actions: the job's, unless `--store` is given].
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<String>,
+    /// How many deletions a minute GitHub is asked for; its own limit is 180.
+    #[arg(long, value_name = "N", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub deletions_per_minute: u32,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -221,6 +232,27 @@ pub enum Command {
         /// Which step.
         stage: Stage,
     },
+    /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
+    #[command(
+        after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json"
+    )]
+    Clean {
+        /// The store.
+        #[command(flatten)]
+        target: Target,
+        /// Only entries of this pull request, which was closed just now: without grace.
+        #[arg(long, value_name = "N")]
+        pull_request: Option<u64>,
+        /// Only say what would be deleted, and why.
+        #[arg(long)]
+        dry_run: bool,
+        /// Save the plan.
+        #[arg(long, value_name = "FILE")]
+        plan_out: Option<PathBuf>,
+        /// Carry out a plan that was saved earlier; refused when something in it has changed.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["pull_request", "dry_run", "plan_out"])]
+        apply: Option<PathBuf>,
+    },
     /// Print the JSON schema of the configuration.
     Schema,
     /// Print completions for a shell.
@@ -231,6 +263,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it is about a store rather than about declared caches: it works without a configuration.
+    pub fn is_housekeeping(&self) -> bool {
+        matches!(self, Command::Clean { .. })
+    }
+
     /// The caches that were named; none means all.
     pub fn selected(&self) -> &[String] {
         match self {
@@ -241,7 +278,8 @@ impl Command {
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
             | Command::Key { selected, .. } => &selected.caches,
-            Command::Doctor { .. }
+            Command::Clean { .. }
+            | Command::Doctor { .. }
             | Command::Action { .. }
             | Command::Schema
             | Command::Completions { .. } => &[],
@@ -260,6 +298,7 @@ impl Command {
             Command::Key { .. } => "key",
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
+            Command::Clean { .. } => "clean",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

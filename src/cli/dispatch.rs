@@ -7,7 +7,10 @@ use clap::CommandFactory;
 use tokio::runtime::Runtime;
 
 use super::args::{Args, Command, Stage};
+use super::command_error::CommandError;
+use super::examination;
 use super::exit::{self, Exit};
+use super::housekeeping;
 use super::inputs;
 use super::publish;
 use super::settings::{Place, Settings, SettingsError, log_options};
@@ -17,14 +20,16 @@ use super::store_choice::{self, Relay};
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{doctor, gate, key, restore, run, save, seed, session, trim};
+use crate::command::{clean, gate, key, restore, run, save, seed, trim};
 use crate::config;
+use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
 use crate::domain::spec::StoreLocation;
 use crate::github::Credentials;
 use crate::github::credentials::{self, Unusable};
 use crate::platform::{self, Env, Platform};
+use crate::report::clean_json::CleanDocument;
 use crate::report::log::print_result;
 use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
@@ -55,7 +60,11 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         },
         _ => (args, None),
     };
-    let place = Place::find(&args.common, env);
+    let place = if args.command.is_housekeeping() {
+        Place::find_or_bare(&args.common, env)
+    } else {
+        Place::find(&args.common, env)
+    };
     let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
     let platform = platform::detect(env, workspace);
     let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
@@ -68,7 +77,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         mask_tokens(platform.as_ref(), &log, env);
     }
     if let Command::Doctor { online } = args.command {
-        return examine(&args, env, clock, platform.as_ref(), settings, online);
+        return examination::run(&args, env, clock, platform.as_ref(), settings, online);
     }
     match settings {
         Ok(settings) => {
@@ -84,48 +93,6 @@ fn mask_tokens(platform: &dyn Platform, log: &Log<'_>, env: &Env) {
     for secret in credentials::tokens(env) {
         platform.mask(&secret).into_iter().for_each(|line| log.observe(Event::Command(line)));
     }
-}
-
-/// `doctor`: works without settings, too.
-fn examine(
-    args: &Args,
-    env: &Env,
-    clock: Clock,
-    platform: &dyn Platform,
-    settings: Result<Settings, SettingsError>,
-    online: bool,
-) -> Exit {
-    let now = clock();
-    let credentials = Credentials::from_env(env, now);
-    let configuration = match &settings {
-        Ok(settings) => doctor::Configuration::Usable {
-            spec: &settings.spec,
-            warnings: settings.warnings.iter().map(config::Finding::body).collect(),
-            access: &settings.access,
-        },
-        Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
-            error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),
-        ),
-        Err(SettingsError::NoConfig(_)) => {
-            let error = settings.as_ref().expect_err("it was matched");
-            doctor::Configuration::Absent(error.to_string(), error.hint())
-        }
-        Err(error) => doctor::Configuration::Wrong(vec![(true, failure::chain(error))]),
-    };
-    let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
-    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| store_choice::ask(found, now));
-    let diagnosis = doctor::examine(&doctor::Patient {
-        env,
-        facts: platform.facts(),
-        workspace,
-        configuration,
-        is_github: store_choice::is_github(env),
-        credentials,
-        answer,
-        now,
-    });
-    let printed = print(&if args.common.json { json::render(&diagnosis) } else { diagnosis.render() });
-    if diagnosis.is_well() { printed } else { exit::FAILED }
 }
 
 /// Bad usage: nothing was touched.
@@ -150,7 +117,7 @@ fn say(log: &Log<'_>, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
 }
 
-fn print(text: &str) -> Exit {
+pub(super) fn print(text: &str) -> Exit {
     if print_result(text).is_ok() { exit::OK } else { exit::FAILED }
 }
 
@@ -202,7 +169,7 @@ impl Job<'_> {
         };
         let exit = self.execute(&ctx).unwrap_or_else(|error| {
             say(self.log, Level::Error, failure::chain(&error), error.hint());
-            if error.is_usage() { exit::USAGE } else { exit::FAILED }
+            error.exit()
         });
         relay.flush(self.log);
         match interrupt.signal() {
@@ -223,7 +190,10 @@ impl Job<'_> {
         let facts = self.platform.facts();
         let location = &self.settings.spec.store;
         let found = store_choice::credentials(location, self.env, now);
-        if self.settings.store_is_volatile(facts) && !matches!(found, Some(Ok(_))) && !self.is_wrapped(&found)
+        if self.settings.store_is_volatile(facts)
+            && !self.args.command.is_housekeeping()
+            && !matches!(found, Some(Ok(_)))
+            && !self.is_wrapped(&found)
         {
             let directory = facts.store_dir.display();
             let text = match &found {
@@ -273,6 +243,7 @@ impl Job<'_> {
             Command::Save { .. } => save::run(ctx)?,
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
+            Command::Clean { .. } => return self.clean(ctx),
             Command::Doctor { .. }
             | Command::Action { .. }
             | Command::Schema
@@ -285,6 +256,36 @@ impl Job<'_> {
         Ok(exit_of(&self.args.command, &finished).or(printed))
     }
 
+    fn clean(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+        let Command::Clean { target, pull_request, dry_run, plan_out, apply } = &self.args.command else {
+            unreachable!("only called for it")
+        };
+        let policy = self.settings.spec.clean.clone();
+        let at = |path: &Path| self.env.current_dir.join(path);
+        let options = clean::Options {
+            policy: match pull_request {
+                Some(number) => clean::options::about_pull_request(policy, *number),
+                None => policy,
+            },
+            source: apply.as_deref().map_or(clean::Source::Policy, |path| clean::Source::Saved(at(path))),
+            dry_run: *dry_run,
+            plan_out: plan_out.as_deref().map(at),
+        };
+        let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
+        let outcome = clean::run(ctx, target.as_ref(), &options)?;
+        let printed = if self.args.common.json {
+            print(&json::render(&CleanDocument::from(&outcome)))
+        } else {
+            exit::OK
+        };
+        let exit = match outcome.end {
+            End::DryRun | End::Done => exit::OK,
+            End::Failed | End::Stopped(_) => exit::FAILED,
+            End::NotPermitted(_) => exit::NOT_PERMITTED,
+        };
+        Ok(exit.or(printed))
+    }
+
     fn key(&self, ctx: &Context<'_>, diff: Option<&Path>) -> Result<Exit, CommandError> {
         let explanation = key::explain(ctx)?;
         Ok(match diff {
@@ -292,39 +293,6 @@ impl Job<'_> {
             None if self.args.common.json => print(&json::render(&explanation)),
             None => print(&key::render(&explanation)),
         })
-    }
-}
-
-/// Why a command did not come to an outcome.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    #[error(transparent)]
-    Session(#[from] session::Error),
-    #[error(transparent)]
-    Key(#[from] key::KeyError),
-    #[error(transparent)]
-    Stage(#[from] stages::StageError),
-}
-
-impl CommandError {
-    fn is_usage(&self) -> bool {
-        match self {
-            CommandError::Session(error) | CommandError::Key(key::KeyError::Session(error)) => {
-                error.source.is_fault_of_configuration()
-            }
-            CommandError::Key(_) => true,
-            CommandError::Stage(error) => error.is_usage(),
-        }
-    }
-}
-
-impl Hint for CommandError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            CommandError::Session(error) => error.hint(),
-            CommandError::Key(error) => error.hint(),
-            CommandError::Stage(error) => error.hint(),
-        }
     }
 }
 

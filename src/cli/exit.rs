@@ -17,6 +17,9 @@ pub const INCOMPLETE: Exit = Exit(3);
 /// Nothing was restored and the user asked for it (`--fail-on-miss`).
 pub const MISS: Exit = Exit(4);
 
+/// A right is missing: the token may not list or delete entries.
+pub const NOT_PERMITTED: Exit = Exit(5);
+
 /// The command of `run` exists but cannot be executed (POSIX shells' convention).
 pub const NOT_EXECUTABLE: Exit = Exit(126);
 
@@ -56,6 +59,7 @@ pub const DOCUMENTED: &[(Exit, &str)] = &[
     (USAGE, "bad usage or configuration; nothing was touched"),
     (INCOMPLETE, "the gate found objects missing or unproven"),
     (MISS, "nothing was restored and `--fail-on-miss` was given"),
+    (NOT_PERMITTED, "clean, ls, usage: a permission is missing"),
     (NOT_EXECUTABLE, "run: the command cannot be executed"),
     (NOT_FOUND, "run: the command was not found"),
 ];

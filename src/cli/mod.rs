@@ -8,7 +8,10 @@ pub mod exit;
 pub mod settings;
 pub mod signals;
 
+mod command_error;
 mod dispatch;
+mod examination;
+mod housekeeping;
 pub mod inputs;
 mod publish;
 mod stages;

@@ -114,6 +114,14 @@ fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
 }
 
 impl Place {
+    /// The same for a command that works without a configuration, too.
+    pub fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
+        match Place::find(common, env) {
+            Err(SettingsError::NoConfig(folder)) => Ok(Place { config: None, workspace: folder }),
+            other => other,
+        }
+    }
+
     /// Finds the configuration: named, or in the working directory and the folders above it.
     pub fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         let absolute = |path: &Path| env.current_dir.join(path);
@@ -188,6 +196,8 @@ fn load(common: &Common, env: &Env, place: &Place) -> Result<config::Loaded, Set
         return Ok(config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?);
     }
     match &common.key {
+        // Only commands that need no configuration come here without one.
+        None if common.paths.is_empty() => Ok(config::parse("", Path::new(config::DISCOVERY))?),
         Some(key) if !common.paths.is_empty() => {
             Ok(config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"))?)
         }

@@ -75,6 +75,11 @@ impl Context<'_> {
         self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint: None });
     }
 
+    /// Says something about the job as a whole, with what can be done about it.
+    pub fn say_about_job_with_hint(&self, level: Level, text: impl Into<String>, hint: Option<String>) {
+        self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint });
+    }
+
     /// Hands a command of the platform's to its log.
     pub fn command_line(&self, line: String) {
         self.observer.observe(Event::Command(line));

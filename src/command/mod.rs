@@ -10,6 +10,7 @@ pub mod finished;
 pub mod interrupt;
 pub mod session;
 
+pub mod clean;
 pub mod doctor;
 pub mod gate;
 pub mod key;

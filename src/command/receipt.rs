@@ -8,7 +8,7 @@ use super::cache::Cache;
 use crate::archive::Unpacked;
 use crate::disk::atomic;
 use crate::disk::fingerprint::Quick;
-use crate::disk::{stream, text};
+use crate::disk::{remove, stream, text};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
 use crate::report::failure;
@@ -108,6 +108,12 @@ pub fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
     stream::make_directory(path.parent().unwrap_or(&path))
         .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now))
         .map_err(|error| failure::chain(&error))
+}
+
+/// Forgets what an earlier restore left behind.
+pub fn forget(cache: &Cache<'_>) {
+    // One that is not there is forgotten already, and one that stays is checked before it is believed.
+    let _ = remove::remove_tree(&path(cache));
 }
 
 /// The receipt of this cache's last restore, if there is one that fits its layout.

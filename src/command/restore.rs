@@ -130,6 +130,9 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         }
     };
     let Some(entry) = found else {
+        if !options.lookup_only {
+            receipt::forget(cache);
+        }
         ctx.say(Level::Info, cache.name(), text::restored(&outcome));
         return outcome;
     };
@@ -140,6 +143,7 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));
         return outcome;
     }
+    receipt::forget(cache);
     match fetch(cache, &entry, &deadline) {
         Ok(unpacked) => {
             outcome.hit = hit;

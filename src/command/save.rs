@@ -15,6 +15,7 @@ use crate::disk::fingerprint;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
+use crate::domain::key::Key;
 use crate::domain::outcome::{SaveOutcome, SaveResult};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::{Role, SavePolicy};
@@ -113,7 +114,7 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
         return Ok(Tried::Refused(refusal));
     }
     let receipt = receipt::read(cache);
-    if let Some(entry) = existing(cache, keys, deadline)?
+    if let Some(entry) = existing(cache, &keys.key, deadline)?
         && !heal(cache, &entry, receipt.as_ref(), deadline)?
     {
         let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
@@ -159,18 +160,18 @@ pub(super) fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
 }
 
 /// The entry of the very key that this job can read: saving would make no reader wiser.
-fn existing(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Option<Entry>, SaveError> {
+fn existing(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Option<Entry>, SaveError> {
     let ctx = cache.ctx;
     let version = cache.version();
     for scope in &ctx.access.readable {
         let request = LookupRequest {
-            key: keys.key.clone(),
+            key: key.clone(),
             restore_keys: Vec::new(),
             version: version.clone(),
             scopes: vec![scope.clone()],
         };
         let found = ctx.wait(deadline, ctx.store.lookup(&request))?;
-        if let Some(entry) = found.filter(|entry| entry.key == keys.key) {
+        if let Some(entry) = found.filter(|entry| entry.key == *key) {
             return Ok(Some(entry));
         }
     }
@@ -220,8 +221,18 @@ fn refused_by_gate(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refu
     Ok(None)
 }
 
-/// Whether the cache holds what was restored: by sizes and times, and if those differ by contents.
+/// Whether the cache holds what was restored, by sizes and times, and if those differ by contents; and whether that
+/// entry is still there to be restored.
 fn is_unchanged(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, SaveError> {
+    let Ok(key) = Key::new(receipt.key.clone()) else { return Ok(false) };
+    Ok(holds_what_was_restored(cache, receipt, deadline)? && existing(cache, &key, deadline)?.is_some())
+}
+
+fn holds_what_was_restored(
+    cache: &Cache<'_>,
+    receipt: &Receipt,
+    deadline: &Deadline,
+) -> Result<bool, SaveError> {
     let quick = fingerprint::quick(&cache.selections)?;
     if receipt.is_untouched(&quick) {
         return Ok(true);

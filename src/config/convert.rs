@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use toml::Spanned;
 
+use super::clean;
 use super::file::{self, File};
 use super::findings::{Findings, Text, placeless};
 use super::lint;
@@ -43,9 +44,11 @@ pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let drafts: Vec<Draft> =
         file.cache.into_iter().filter_map(|(name, raw)| cache(&name, raw, findings)).collect();
     lint::across(&drafts, findings);
+    let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
     Spec {
         store,
-        caches: drafts.into_iter().map(|draft| draft.spec).collect(),
+        clean: clean::policy(file.clean, &caches, findings),
+        caches,
         disk: disk.map_or_else(DiskPolicy::default, |reserve| DiskPolicy { reserve }),
     }
 }

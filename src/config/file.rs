@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::clean::Clean;
 use super::findings::Text;
 use super::schema::{AbsoluteOrPercent, Duration, HexDigest, Size};
 
@@ -28,6 +29,10 @@ pub(super) struct File {
     /// What is kept free on disks.
     #[serde(default)]
     pub disk: Disk,
+    /// Which entries of the store `cachekeep clean` deletes.
+    #[serde(default)]
+    #[schemars(with = "Clean")]
+    pub clean: Option<Spanned<Clean>>,
 }
 
 /// One cache.

@@ -7,9 +7,9 @@ use toml::Spanned;
 use super::error::ConfigError;
 use super::findings::{Findings, Text, placeless};
 use super::placeholders::meant;
-use super::{Loaded, convert, file, lint};
+use super::{Loaded, clean, convert, file, lint};
 use crate::domain::digest::Sha256Digest;
-use crate::domain::spec::{DiskPolicy, Spec, StoreLocation};
+use crate::domain::spec::{CacheSpec, DiskPolicy, Spec, StoreLocation};
 use crate::domain::template::{Template, TemplateError};
 
 /// The name where the paths give none.
@@ -46,9 +46,11 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
     let draft = convert::cache(&placeless(&name_of(path)), raw, &mut findings);
     let drafts: Vec<convert::Draft> = draft.into_iter().collect();
     lint::across(&drafts, &mut findings);
+    let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
     let spec = Spec {
         store: StoreLocation::Auto,
-        caches: drafts.into_iter().map(|draft| draft.spec).collect(),
+        clean: clean::policy(None, &caches, &mut findings),
+        caches,
         disk: DiskPolicy::default(),
     };
     findings.into_result(spec)

@@ -5,6 +5,7 @@
 //! [`convert`] and [`lint`] make the domain's [`Spec`] of them. No step stops at its first error: a
 //! person sees all that is wrong with a file at once. Only a syntax error hides what comes after it.
 
+mod clean;
 mod convert;
 mod error;
 mod file;

@@ -122,6 +122,7 @@ fn check_value(
             }
             usable
         }
+        ("integer", DeValue::Integer(_)) => true,
         ("string", DeValue::String(text)) => {
             let words = words_of(schema);
             if words.is_empty() || words.contains(&text.as_ref()) {
@@ -141,6 +142,9 @@ fn check_value(
             let cure = match (wanted, &*found) {
                 ("array", DeValue::String(text)) => Some(format!("write `{field} = [{:?}]`", text.as_ref())),
                 ("string", DeValue::Array(_)) if field == "path" => Some("write `paths = […]`".to_owned()),
+                ("object", DeValue::String(text)) if required(schema) == [["grace"]] => {
+                    Some(format!("write `{field} = {{ grace = {:?} }}`", text.as_ref()))
+                }
                 ("string", DeValue::Integer(number)) => Some(format!("write `\"{number}\"`")),
                 ("string", DeValue::Float(number)) => Some(format!("write `\"{number}\"`")),
                 _ => None,
@@ -174,6 +178,7 @@ fn article(wanted: &str) -> &'static str {
     match wanted {
         "object" => "a table",
         "array" => "a list of strings",
+        "integer" => "a whole number",
         _ => "a string",
     }
 }

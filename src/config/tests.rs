@@ -1,5 +1,6 @@
 //! What people see: every message with its place and cure, and what a sound file means.
 
+mod clean;
 mod fields;
 mod inputs;
 

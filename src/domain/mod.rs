@@ -23,6 +23,7 @@ pub mod sentinel;
 pub mod spec;
 pub mod trim;
 
+pub mod clean;
 pub mod retention;
 
 pub mod event;

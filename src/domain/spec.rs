@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::digest::Algorithm;
+use super::retention::Policy;
 use super::template::Template;
 use super::trim::TrimPolicy;
 use super::unit::SizeOrShare;
@@ -17,6 +18,8 @@ pub struct Spec {
     pub caches: Vec<CacheSpec>,
     /// What is kept free on every volume.
     pub disk: DiskPolicy,
+    /// Which entries of the store go.
+    pub clean: Policy,
 }
 
 impl Spec {

@@ -1,8 +1,8 @@
-//! GitHub: what a job may do there, and its cache service.
+//! GitHub: what a job may do there, its cache service, and its API.
 //!
 //! [`credentials`] finds the token and the service in the environment, [`token`] reads what a token says of
-//! itself, [`cache_service`] speaks the service's second version, [`redaction`] keeps signatures out of what
-//! it says, and [`error`] is what can go wrong.
+//! itself, [`cache_service`] speaks the service's second version, [`rest`] asks the API of a repository,
+//! [`redaction`] keeps signatures out of what they say, and [`error`] is what can go wrong.
 
 pub mod credentials;
 pub mod error;
@@ -11,6 +11,7 @@ pub mod token;
 
 pub mod cache_service;
 mod messages;
+pub mod rest;
 
 pub use cache_service::{CacheService, Download, Reservation, SignedUrl};
 pub use credentials::{CacheMode, Credentials, TokenSource, Unusable};

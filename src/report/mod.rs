@@ -3,10 +3,13 @@
 //! People read standard error; standard output carries only what was asked for (`--json`, `key`,
 //! `schema`, `completions`), so that it can be piped.
 
+pub mod clean_json;
+pub mod clean_summary;
 pub mod failure;
 pub mod json;
 pub mod log;
 pub mod outputs;
+pub mod plan_json;
 pub mod progress;
 pub mod summary;
 pub mod text;

@@ -17,6 +17,8 @@ pub mod read_only;
 pub mod open;
 pub mod unusable;
 
+pub mod housekeeping;
+
 pub mod conformance;
 
 pub use contract::{

@@ -58,6 +58,15 @@ fn what_was_restored_and_not_changed_is_not_saved_again() {
 }
 
 #[test]
+fn what_was_restored_from_an_entry_that_is_gone_is_saved_again() {
+    let project = project();
+    on(&project, "main", &["--var", "generation=1", "save"]).success();
+    hits(&on(&project, "main", &["--var", "generation=1", "restore"]), "exact");
+    fs::remove_file(entry_of(&project)).expect("evicted");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
+}
+
+#[test]
 fn a_consumer_never_saves() {
     let project = project();
     saves(&on(&project, "main", &["--var", "generation=1", "--role", "consumer", "save"]), "denied-mode");

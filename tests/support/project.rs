@@ -24,7 +24,12 @@ pub struct Ran {
 impl Project {
     /// An empty project with this configuration.
     pub fn new(config: &str) -> Self {
-        let project = Project { directory: tempfile::tempdir().expect("a temp dir") };
+        Project::new_in(&std::env::temp_dir(), config)
+    }
+
+    /// The same in a directory.
+    pub fn new_in(place: &Path, config: &str) -> Self {
+        let project = Project { directory: tempfile::tempdir_in(place).expect("a temp dir") };
         for name in ["workspace", "temp", "home"] {
             fs::create_dir(project.path(name)).expect("a fresh directory");
         }

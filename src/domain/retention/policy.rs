@@ -99,6 +99,14 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// What goes where nobody says: entries of pull requests and refs that have been gone for three days. No
+    /// job can restore them any more.
+    pub fn unreachable() -> Self {
+        Policy { closed_pull_requests: Some(days(3)), deleted_refs: Some(days(3)), ..Policy::default() }
+    }
+}
+
 const fn days(count: u64) -> Span {
     Span(Duration::from_secs(count * 86_400))
 }

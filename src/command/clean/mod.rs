@@ -1,0 +1,216 @@
+//! `clean`: plans which entries of a store go, says why, and carries that plan out.
+//!
+//! Everything is listed and every state found out before anything is decided, and what is carried out is the plan
+//! that was shown: by ids, never by keys. Then the store is listed again, for a job may have saved meanwhile,
+//! until nothing is left to do. [`options`] is what can be asked for, [`apply`] carries out one plan, [`saved`]
+//! writes and reads plans.
+
+pub mod apply;
+pub mod options;
+pub mod saved;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+pub use options::{Options, Source};
+pub use saved::SavedError;
+
+use super::context::{Context, Deadline};
+use crate::domain::clean::{CleanOutcome, End, Round};
+use crate::domain::entry::EntryId;
+use crate::domain::event::Level;
+use crate::domain::hint::Hint;
+use crate::domain::retention::{Plan, Stale};
+use crate::report::{clean_summary, failure};
+use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// So often a store is listed again: a job that saves without end must not keep the cleaner.
+const ROUNDS: usize = 5;
+
+/// Why nothing was cleaned.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanError {
+    /// The store cannot be surveyed.
+    #[error("cannot find out what is in {location}: {source}")]
+    Survey {
+        /// The store.
+        location: String,
+        /// Why not.
+        source: HousekeepingError,
+    },
+    /// The saved plan is not fit for what is there now.
+    #[error("the plan is stale: {first}{}", more(*others))]
+    Stale {
+        /// The first thing that has changed.
+        first: Stale,
+        /// How many more there are.
+        others: usize,
+    },
+    /// A plan cannot be written or read.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
+}
+
+fn more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!("; and {others} more") }
+}
+
+impl CleanError {
+    /// Whether a right is missing.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, CleanError::Survey { source, .. } if source.is_denied())
+    }
+}
+
+impl Hint for CleanError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            CleanError::Survey { source, .. } => source.hint(),
+            CleanError::Stale { .. } => {
+                Some("make a new plan with `--plan-out` and look at it again".to_owned())
+            }
+            CleanError::Saved(error) => error.hint(),
+        }
+    }
+}
+
+/// Cleans a store. What came of it is said; an error means that nothing was deleted.
+pub fn run(
+    ctx: &Context<'_>,
+    target: &dyn Housekeeping,
+    options: &Options,
+) -> Result<CleanOutcome, CleanError> {
+    let _group = ctx.group("Clean");
+    let deadline = ctx.deadline();
+    let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;
+    let level = match outcome.end {
+        End::DryRun | End::Done => Level::Info,
+        End::Failed | End::Stopped(_) => Level::Warning,
+        End::NotPermitted(_) => Level::Error,
+    };
+    for note in &outcome.notes {
+        ctx.say_about_job(Level::Warning, note.clone());
+    }
+    ctx.say_about_job(level, clean_summary::text(&outcome));
+    Ok(outcome)
+}
+
+struct Cleaner<'a> {
+    ctx: &'a Context<'a>,
+    target: &'a dyn Housekeeping,
+    options: &'a Options,
+    deadline: &'a Deadline,
+}
+
+impl Cleaner<'_> {
+    fn run(&self) -> Result<CleanOutcome, CleanError> {
+        let survey = self.survey()?;
+        let plan = self.plan(&survey)?;
+        if let Some(path) = &self.options.plan_out {
+            saved::write(path, &plan, &self.target.location(), self.ctx.now)?;
+        }
+        let mut outcome = CleanOutcome {
+            location: self.target.location(),
+            plan,
+            rounds: Vec::new(),
+            end: End::DryRun,
+            calls: None,
+            notes: survey.notes,
+        };
+        if !self.options.dry_run {
+            outcome.end = self.carry_out(&outcome.plan, &mut outcome.rounds);
+            self.sweep_uploads();
+        }
+        outcome.calls = self.target.calls();
+        Ok(outcome)
+    }
+
+    fn survey(&self) -> Result<Survey, CleanError> {
+        let about = self.options.policy.only_pull_request;
+        let surveyed = self.wait(self.target.survey(self.ctx.now, about));
+        surveyed.map_err(|source| CleanError::Survey { location: self.target.location(), source })
+    }
+
+    fn plan(&self, survey: &Survey) -> Result<Plan, CleanError> {
+        let Source::Saved(path) = &self.options.source else {
+            return Ok(self.options.policy.plan(&survey.facts));
+        };
+        let plan = saved::read(path, &self.target.location())?;
+        let mut stale = plan.stale_entries(&survey.facts).into_iter();
+        match stale.next() {
+            Some(first) => Err(CleanError::Stale { first, others: stale.count() }),
+            None => Ok(plan),
+        }
+    }
+
+    /// Carries the plan out, then whatever became due meanwhile.
+    fn carry_out(&self, plan: &Plan, rounds: &mut Vec<Round>) -> End {
+        let mut tried = BTreeSet::new();
+        let mut end = self.round(plan, &mut tried, rounds);
+        // A saved plan is all that was agreed to.
+        if self.options.source != Source::Policy {
+            return end;
+        }
+        while end == End::Done
+            && rounds.len() < ROUNDS
+            && rounds.last().is_some_and(|r| !r.attempts.is_empty())
+        {
+            let survey = match self.survey() {
+                Ok(survey) => survey,
+                Err(error) => {
+                    return End::Stopped(format!(
+                        "what became due meanwhile is left: {}",
+                        failure::chain(&error)
+                    ));
+                }
+            };
+            let next = self.options.policy.plan(&survey.facts);
+            end = self.round(&next, &mut tried, rounds);
+        }
+        end
+    }
+
+    /// Deletes what a plan says, but nothing twice: a listing may lag behind.
+    fn round(&self, plan: &Plan, tried: &mut BTreeSet<EntryId>, rounds: &mut Vec<Round>) -> End {
+        let (round, end) = apply::apply(self, plan, tried);
+        tried.extend(round.attempts.iter().map(|attempt| attempt.entry.id.clone()));
+        rounds.push(round);
+        end
+    }
+
+    fn sweep_uploads(&self) {
+        match self.wait(self.target.recover()) {
+            Ok(recovered) if recovered.removed > 0 => {
+                let text =
+                    format!("removed {} unfinished uploads, {}", recovered.removed, recovered.removed_bytes);
+                self.ctx.say_about_job(Level::Info, text);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let text = format!("unfinished uploads were not swept: {}", failure::chain(&error));
+                self.ctx.say_about_job(Level::Debug, text);
+            }
+        }
+    }
+
+    /// Waits for the store, until the deadline or an interruption.
+    fn wait<T>(
+        &self,
+        work: impl Future<Output = Result<T, HousekeepingError>>,
+    ) -> Result<T, HousekeepingError> {
+        self.ctx.runtime.block_on(async {
+            tokio::select! {
+                result = work => result,
+                () = self.deadline.cancel.cancelled() => Err(self.given_up().into()),
+            }
+        })
+    }
+
+    fn given_up(&self) -> StoreError {
+        let reason = self.deadline.reason(self.ctx.interrupt).unwrap_or_else(|| "given up".to_owned());
+        StoreError::new(StoreErrorKind::Other, reason)
+    }
+}

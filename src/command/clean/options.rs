@@ -1,0 +1,39 @@
+//! What can be asked of `clean`.
+
+use std::path::PathBuf;
+
+use crate::domain::retention::Policy;
+use crate::domain::unit::Span;
+
+/// What to clean, and how far to go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Which entries go.
+    pub policy: Policy,
+    /// Where the plan comes from.
+    pub source: Source,
+    /// Only make the plan.
+    pub dry_run: bool,
+    /// Where the plan is saved.
+    pub plan_out: Option<PathBuf>,
+}
+
+/// Where a plan comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It is made now, by the policy.
+    Policy,
+    /// It was saved earlier; it is refused where it is stale.
+    Saved(PathBuf),
+}
+
+/// The policy for a pull request that was closed just now: its entries go at once, whatever grace others have.
+/// How full the store is matters to the sweep, which sees all of it.
+pub fn about_pull_request(policy: Policy, number: u64) -> Policy {
+    Policy {
+        closed_pull_requests: Some(Span(std::time::Duration::ZERO)),
+        budget: None,
+        only_pull_request: Some(number),
+        ..policy
+    }
+}

@@ -1,0 +1,254 @@
+//! The table `[clean]`: what a store need not keep; as it is written, and as the domain understands it.
+
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::findings::{Findings, Text};
+use super::schema::{Duration, Size};
+use crate::domain::retention::{DeclaredPattern, Guard, Headroom, Policy, Protect};
+use crate::domain::spec::CacheSpec;
+use crate::domain::unit::{ByteSize, Span, UnitError};
+
+/// Which entries `cachekeep clean` deletes. Rules that are not named are off; without this table, entries of
+/// pull requests and refs that have been gone for three days go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Clean {
+    /// Entries of closed pull requests go.
+    #[serde(default)]
+    #[schemars(with = "Grace")]
+    pub closed_pull_requests: Option<Grace>,
+    /// Entries of deleted branches, tags and merge-queue refs go.
+    #[serde(default)]
+    #[schemars(with = "Grace")]
+    pub deleted_refs: Option<Grace>,
+    /// Entries go that newer ones of the same ref, version and key pattern replace.
+    #[serde(default)]
+    #[schemars(with = "Superseded")]
+    pub superseded: Option<Superseded>,
+    /// Entries go that nobody used for so long.
+    #[serde(default)]
+    #[schemars(with = "Duration")]
+    pub unused_for: Option<Text>,
+    /// Entries go that were saved so long ago.
+    #[serde(default)]
+    #[schemars(with = "Duration")]
+    pub older_than: Option<Text>,
+    /// The least recently used go until the rest is no larger than this.
+    #[serde(default)]
+    #[schemars(with = "Size")]
+    pub budget: Option<Text>,
+    /// Room that stays below the store's limit for the next save; the size of its largest entry if it is not given.
+    #[serde(default)]
+    #[schemars(with = "Size")]
+    pub headroom: Option<Text>,
+    /// Globs of keys, and of refs where they start with `refs/`, that are never deleted.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub protect: Vec<Text>,
+    /// For so long a use by the default branch or an open pull request keeps an entry.
+    #[serde(default)]
+    #[schemars(with = "Duration", extend("default" = "1d"))]
+    pub recent: Option<Text>,
+    /// After so long without use the newest entry on the default branch is no longer kept as such.
+    #[serde(default)]
+    #[schemars(with = "Duration")]
+    pub abandoned_after: Option<Text>,
+    /// When a newer entry is too small to replace an older one, as that of a broken build is.
+    #[serde(default)]
+    #[schemars(with = "SizeGuard")]
+    pub guard: Option<SizeGuard>,
+}
+
+/// How long entries stay after the end of what they belong to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Grace {
+    /// How long they stay.
+    #[schemars(with = "Duration")]
+    pub grace: Text,
+}
+
+/// How many generations stay.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Superseded {
+    /// So many of the newest stay.
+    #[schemars(with = "u32", range(min = 1))]
+    pub keep: Spanned<i64>,
+}
+
+/// When an entry is too small to replace another.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SizeGuard {
+    /// Percent of the older entry's size that the newer one must have.
+    #[serde(default)]
+    #[schemars(with = "u32", range(max = 100), extend("default" = 50))]
+    pub percent: Option<Spanned<i64>>,
+    /// For so long after its last use the older entry is guarded.
+    #[serde(default)]
+    #[schemars(with = "Duration", extend("default" = "7d"))]
+    pub lasts: Option<Text>,
+}
+
+/// The policy of a configuration. What its keys declare to change tells generations of one thing.
+pub(super) fn policy(
+    raw: Option<Spanned<Clean>>,
+    caches: &[CacheSpec],
+    findings: &mut Findings<'_>,
+) -> Policy {
+    let mut policy = match raw {
+        Some(raw) => written(raw, caches, findings),
+        None => Policy::unreachable(),
+    };
+    policy.patterns = caches.iter().map(|cache| DeclaredPattern::of_template(&cache.key)).collect();
+    policy
+}
+
+fn written(raw: Spanned<Clean>, caches: &[CacheSpec], findings: &mut Findings<'_>) -> Policy {
+    let place = raw.span();
+    let raw = raw.into_inner();
+    let usual = Policy::default();
+    let guarded = raw.guard.is_some();
+    let budget = positive_size(raw.budget.as_ref(), findings);
+    let policy = Policy {
+        closed_pull_requests: raw.closed_pull_requests.and_then(|rule| unit(&rule.grace, findings)),
+        deleted_refs: raw.deleted_refs.and_then(|rule| unit(&rule.grace, findings)),
+        superseded: raw.superseded.as_ref().and_then(|rule| keep(&rule.keep, findings)),
+        unused_for: positive_span(raw.unused_for.as_ref(), findings),
+        older_than: positive_span(raw.older_than.as_ref(), findings),
+        budget,
+        headroom: match &raw.headroom {
+            Some(text) => headroom(text, budget, findings),
+            None => Headroom::NextSave,
+        },
+        protect: protect(&raw.protect, findings),
+        recent: raw.recent.and_then(|text| unit(&text, findings)).unwrap_or(usual.recent),
+        abandoned_after: positive_span(raw.abandoned_after.as_ref(), findings),
+        guard: raw.guard.map_or(usual.guard, |raw| guard(&raw, findings)),
+        patterns: Vec::new(),
+        only_pull_request: None,
+    };
+    if guarded && policy.superseded.is_none() {
+        findings
+            .warning(&place, "`guard` is about superseded entries, and none are deleted")
+            .cure("add `superseded = { keep = 1 }`");
+    }
+    if let (Some(budget), Some(text)) = (budget, &raw.budget) {
+        lanes(caches, budget, text, findings);
+    }
+    policy
+}
+
+/// What the caches may grow to, each on one platform alone, against the budget of them all.
+fn lanes(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &mut Findings<'_>) {
+    let caps = caches.iter().filter_map(|cache| cache.trim?.max_size);
+    let sum = ByteSize(caps.fold(0, |sum, cap| sum.saturating_add(cap.0)));
+    if sum > budget {
+        findings
+            .warning(
+                &text.span(),
+                format!("the caches may grow to {sum}, which is more than the budget of {budget}"),
+            )
+            .cure("lower `max-size` of their `trim`, or raise the budget");
+    }
+}
+
+fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -> Option<T> {
+    match text.get_ref().parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            findings.error(&text.span(), error.to_string());
+            None
+        }
+    }
+}
+
+/// A span that is not nothing: a rule that deletes everything at once is a mistake.
+fn positive_span(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<Span> {
+    let text = text?;
+    let span: Span = unit(text, findings)?;
+    if span.0.is_zero() {
+        findings
+            .error(&text.span(), "a span of nothing would delete every entry")
+            .cure("write how long an entry may stay, such as `\"7d\"`");
+        return None;
+    }
+    Some(span)
+}
+
+fn positive_size(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<ByteSize> {
+    let text = text?;
+    let size: ByteSize = unit(text, findings)?;
+    if size.0 == 0 {
+        findings
+            .error(&text.span(), "a budget of nothing would delete every entry")
+            .cure("write what may be stored, such as `\"9GB\"`");
+        return None;
+    }
+    Some(size)
+}
+
+fn headroom(text: &Text, budget: Option<ByteSize>, findings: &mut Findings<'_>) -> Headroom {
+    let Some(size) = unit::<ByteSize>(text, findings) else { return Headroom::NextSave };
+    match budget {
+        None => {
+            findings
+                .warning(&text.span(), "`headroom` is left below a budget, and there is none")
+                .cure("add `budget = \"9GB\"`");
+        }
+        Some(budget) if size >= budget => {
+            findings
+                .error(&text.span(), format!("a headroom of {size} leaves nothing of the budget of {budget}"))
+                .cure("write the size of one entry, or leave it out");
+        }
+        Some(_) => {}
+    }
+    Headroom::Bytes(size)
+}
+
+fn keep(number: &Spanned<i64>, findings: &mut Findings<'_>) -> Option<NonZeroUsize> {
+    let kept = usize::try_from(*number.get_ref()).ok().and_then(NonZeroUsize::new);
+    if kept.is_none() {
+        findings
+            .error(&number.span(), format!("`keep` cannot be {}", number.get_ref()))
+            .cure("keep at least 1, or restores by prefix find nothing");
+    }
+    kept
+}
+
+fn guard(raw: &SizeGuard, findings: &mut Findings<'_>) -> Guard {
+    let usual = Guard::default();
+    let percent = raw.percent.as_ref().and_then(|percent| match u8::try_from(*percent.get_ref()) {
+        Ok(value @ 0..=100) => Some(value),
+        _ => {
+            findings
+                .error(&percent.span(), "`percent` is a share from 0 to 100")
+                .cure("write `percent = 50`");
+            None
+        }
+    });
+    Guard {
+        percent: percent.unwrap_or(usual.percent),
+        lasts: raw.lasts.as_ref().and_then(|text| unit(text, findings)).unwrap_or(usual.lasts),
+    }
+}
+
+/// The globs that can be read; each that cannot has an error of its own.
+fn protect(globs: &[Text], findings: &mut Findings<'_>) -> Protect {
+    let mut sound = Vec::new();
+    for text in globs {
+        match Protect::new([text.get_ref()]) {
+            Ok(_) => sound.push(text.get_ref()),
+            Err(error) => findings
+                .error(&text.span(), error.to_string())
+                .cure("write a glob of keys such as `externaldata-*`, or of refs such as `refs/tags/*`"),
+        }
+    }
+    Protect::new(sound).unwrap_or_default()
+}

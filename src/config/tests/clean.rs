@@ -1,0 +1,100 @@
+//! The table `[clean]`: what it means, and what is said about it.
+
+use super::{found, load};
+use crate::domain::retention::{Guard, Headroom, Policy};
+use crate::domain::unit::{ByteSize, Span};
+
+fn days(count: u64) -> Span {
+    Span(std::time::Duration::from_secs(count * 86_400))
+}
+
+fn policy(text: &str) -> Policy {
+    load(text).expect("a configuration").spec.clean
+}
+
+#[test]
+fn every_rule_is_read() {
+    let policy = policy(
+        r#"
+[cache.ccache]
+path = "ccache"
+key = "ccache-v4-{os}-{sha}"
+
+[clean]
+closed-pull-requests = { grace = "3d" }
+deleted-refs = { grace = "0s" }
+superseded = { keep = 2 }
+unused-for = "7d"
+older-than = "4w"
+budget = "9GB"
+headroom = "1GB"
+protect = ["externaldata-*", "refs/tags/*"]
+recent = "12h"
+abandoned-after = "14d"
+guard = { percent = 30, lasts = "2d" }
+"#,
+    );
+    let expect = Policy {
+        closed_pull_requests: Some(days(3)),
+        deleted_refs: Some(days(0)),
+        superseded: std::num::NonZeroUsize::new(2),
+        unused_for: Some(days(7)),
+        older_than: Some(days(28)),
+        budget: Some(ByteSize(9_000_000_000)),
+        headroom: Headroom::Bytes(ByteSize(1_000_000_000)),
+        protect: policy.protect.clone(),
+        recent: Span(std::time::Duration::from_secs(43_200)),
+        abandoned_after: Some(days(14)),
+        guard: Guard { percent: 30, lasts: days(2) },
+        patterns: policy.patterns.clone(),
+        only_pull_request: None,
+    };
+    assert_eq!(policy, expect);
+    assert_eq!(policy.protect.globs(), ["externaldata-*", "refs/tags/*"]);
+    assert_eq!(policy.patterns.len(), 1);
+    assert_eq!(policy.patterns[0].source(), "ccache-v4-{os}-{sha}");
+}
+
+#[test]
+fn rules_that_are_not_named_are_off_and_without_the_table_only_the_unreachable_goes() {
+    assert_eq!(
+        policy("[clean]\nunused-for = '7d'"),
+        Policy { unused_for: Some(days(7)), ..Policy::default() }
+    );
+    assert_eq!(policy("[clean]"), Policy::default());
+    assert_eq!(policy(""), Policy::unreachable());
+}
+
+#[test]
+fn mistakes() {
+    let each = [
+        "closed-pull-requests = '3d'",
+        "closed-pull-requests = {}",
+        "deleted-refs = { grace = '3 days' }",
+        "superseded = { keep = 0 }",
+        "superseded = { keep = -1 }",
+        "superseded = { keep = '1' }",
+        "superseded = 1",
+        "unused-for = '0s'",
+        "budget = '0'",
+        "budget = '90%'",
+        "budget = '9GB'\nheadroom = '9GB'",
+        "headroom = '1GB'",
+        "protect = 'a-*'",
+        "protect = ['[', '']",
+        "guard = { percent = 50 }",
+        "superseded = { keep = 1 }\nguard = { percent = 101 }",
+        "unused-after = '7d'",
+    ];
+    let texts: Vec<String> = each.iter().map(|text| format!("[clean]\n{text}")).collect();
+    insta::assert_snapshot!(found(&texts.iter().map(String::as_str).collect::<Vec<_>>()), @"");
+}
+
+#[test]
+fn caches_that_may_outgrow_the_budget_are_told() {
+    let lane = |name: &str| {
+        format!("[cache.{name}]\npath = '{name}'\nkey = '{name}'\ntrim = {{ max-size = '5GB' }}\n")
+    };
+    let text = format!("{}{}[clean]\nbudget = '9GB'", lane("a"), lane("b"));
+    insta::assert_snapshot!(found(&[&text]), @"");
+}

@@ -1,0 +1,225 @@
+//! The service below octocrab: sends a request through our own HTTP client, paced, counted, and repeated
+//! where a failure or a limit passes by itself before the deadline.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use octocrab::OctoBody;
+use rand::RngExt as _;
+use reqwest::Url;
+use tower::Service;
+
+use super::error::ApiErrorKind;
+use super::limits::{self, Limited};
+use super::pace::{DELETE_POINTS, Gate, READ_POINTS};
+use super::{Options, join};
+use crate::domain::clean::ApiCalls;
+use crate::transport::client::Client;
+use crate::transport::error::Cause;
+use crate::transport::retry::{Verdict, is_transient};
+
+/// No answer of the API is larger.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// The version of the API that this is written for.
+const API_VERSION: &str = "2022-11-28";
+
+/// Sends requests; clones share their counters and their pace.
+#[derive(Clone)]
+pub(super) struct Exchange(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    base: Url,
+    options: Options,
+    gate: Gate,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: ApiCalls,
+    server_time: Option<DateTime<Utc>>,
+}
+
+impl Exchange {
+    pub(super) fn new(client: Client, base: Url, options: Options) -> Self {
+        let gate = Gate::new(options.pace);
+        Exchange(Arc::new(Inner { client, base, options, gate, state: Mutex::default() }))
+    }
+
+    pub(super) fn calls(&self) -> ApiCalls {
+        self.0.state().calls
+    }
+
+    /// The server's time at its last answer.
+    pub(super) fn server_time(&self) -> Option<DateTime<Utc>> {
+        self.0.state().server_time
+    }
+}
+
+impl Service<Request<OctoBody>> for Exchange {
+    type Response = Response<Full<Bytes>>;
+    type Error = ApiErrorKind;
+    type Future = BoxFuture<'static, Result<Self::Response, ApiErrorKind>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ApiErrorKind>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<OctoBody>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.map_err(|error| ApiErrorKind::Malformed(error.to_string()))?;
+            inner.send(&parts, &body.to_bytes()).await
+        })
+    }
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Answered(Response<Full<Bytes>>),
+    Limited(Limited),
+    Failed(ApiErrorKind, Verdict),
+}
+
+impl Inner {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(
+        &self,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<Response<Full<Bytes>>, ApiErrorKind> {
+        let url = self.url(parts)?;
+        let mut failures = 0;
+        loop {
+            self.enter(&parts.method, &url).await?;
+            let wait = match self.attempt(&parts.method, &url, &parts.headers, body).await {
+                Attempt::Answered(response) => return Ok(response),
+                Attempt::Limited(Limited { wait, is_primary }) => {
+                    if wait >= self.remaining() {
+                        return Err(ApiErrorKind::RateLimited { wait, is_primary });
+                    }
+                    self.state().calls.waited += wait;
+                    wait
+                }
+                Attempt::Failed(kind, verdict) => {
+                    failures += 1;
+                    let jitter = rand::rng().random_range(0.0..1.0);
+                    let wait = self.options.retry.wait(failures, verdict, jitter, Some(self.remaining()));
+                    wait.ok_or(kind)?
+                }
+            };
+            tokio::time::sleep(wait).await;
+            self.state().calls.repeated += 1;
+        }
+    }
+
+    /// The request's URL; octocrab gives a path, or a whole URL for `GraphQL`.
+    fn url(&self, parts: &http::request::Parts) -> Result<Url, ApiErrorKind> {
+        let text = parts.uri.to_string();
+        match parts.uri.authority() {
+            Some(_) => Url::parse(&text).map_err(|error| ApiErrorKind::Malformed(error.to_string())),
+            None => Ok(join(&self.base, &text)),
+        }
+    }
+
+    /// Waits for the request's turn and counts it.
+    async fn enter(&self, method: &Method, url: &Url) -> Result<(), ApiErrorKind> {
+        let is_deletion = method == Method::DELETE;
+        let points = if is_deletion { DELETE_POINTS } else { READ_POINTS };
+        let wait = self.gate.enter(points, Instant::now());
+        if wait >= self.remaining() {
+            return Err(ApiErrorKind::Transport(Cause::Deadline));
+        }
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let calls = &mut self.state().calls;
+        calls.requests += 1;
+        calls.deletions += u64::from(is_deletion);
+        calls.graphql += u64::from(url.path().ends_with("/graphql"));
+        Ok(())
+    }
+
+    fn remaining(&self) -> Duration {
+        self.options.deadline.saturating_duration_since(Instant::now())
+    }
+
+    async fn attempt(&self, method: &Method, url: &Url, headers: &HeaderMap, body: &Bytes) -> Attempt {
+        let failed = |cause: Cause| {
+            let verdict = cause.verdict();
+            Attempt::Failed(ApiErrorKind::Transport(cause), verdict)
+        };
+        let exchanged =
+            tokio::time::timeout(self.remaining(), self.exchange(method, url, headers, body)).await;
+        let (status, headers, body) = match exchanged {
+            Err(_) => return failed(Cause::Deadline),
+            Ok(Err(cause)) => return failed(cause),
+            Ok(Ok(answer)) => answer,
+        };
+        let date = limits::date(&headers);
+        let now = {
+            let mut state = self.state();
+            state.server_time = date.or(state.server_time);
+            state.server_time.unwrap_or(DateTime::UNIX_EPOCH)
+        };
+        if let Some(limited) = limits::limited(status, &headers, &String::from_utf8_lossy(&body), now) {
+            return Attempt::Limited(limited);
+        }
+        if is_transient(status.as_u16()) {
+            let wait = headers.get("retry-after").and_then(|value| value.to_str().ok());
+            let wait = wait.and_then(|value| crate::transport::retry::parse_retry_after(value, now));
+            let said = super::error::line(&String::from_utf8_lossy(&body));
+            let kind = ApiErrorKind::Refused { status: status.as_u16(), said };
+            return Attempt::Failed(kind, wait.map_or(Verdict::Retry, Verdict::RetryAfter));
+        }
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Attempt::Answered(response)
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<(http::StatusCode, HeaderMap, Bytes), Cause> {
+        let idle = self.client.timeouts().idle;
+        let mut headers = headers.clone();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+        headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
+        let authorization = HeaderValue::from_str(&format!("Bearer {}", self.options.token.expose()));
+        let mut authorization = authorization
+            .map_err(|_| Cause::Protocol("the token is no token: it has odd characters".to_owned()))?;
+        authorization.set_sensitive(true);
+        headers.insert(AUTHORIZATION, authorization);
+        let request = self.client.request(method.clone(), url)?.headers(headers).body(body.clone());
+        let mut response = request.send().await.map_err(|error| Cause::of_request(error, 0, idle))?;
+        let mut whole = BytesMut::new();
+        loop {
+            let chunk = response.chunk().await;
+            match chunk.map_err(|error| Cause::of_request(error, whole.len() as u64, idle))? {
+                Some(chunk) if whole.len() + chunk.len() > MAX_ANSWER => {
+                    return Err(Cause::Protocol(format!("more than {MAX_ANSWER} bytes")));
+                }
+                Some(chunk) => whole.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        Ok((response.status(), response.headers().clone(), whole.freeze()))
+    }
+}

@@ -1,0 +1,88 @@
+//! The pace: requests are spread evenly, so that GitHub's secondary limit is not met.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How fast requests follow each other, in points: reading costs 1, deleting 5 (GitHub, "Rate limits for the
+/// REST API", secondary limits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Points in a minute.
+    pub points_per_minute: u32,
+}
+
+/// What deleting costs.
+pub const DELETE_POINTS: u32 = 5;
+
+/// What everything else costs here.
+pub const READ_POINTS: u32 = 1;
+
+impl Default for Pace {
+    /// 900 points a minute, which is what GitHub allows: 180 deletions.
+    fn default() -> Self {
+        Pace { points_per_minute: 900 }
+    }
+}
+
+impl Pace {
+    /// A pace of so many deletions a minute.
+    pub fn of_deletions(per_minute: u32) -> Self {
+        Pace { points_per_minute: per_minute.saturating_mul(DELETE_POINTS) }
+    }
+
+    /// How long after a request of so many points the next one may follow.
+    pub fn spacing(self, points: u32) -> Duration {
+        Duration::from_secs(60) * points / self.points_per_minute.max(1)
+    }
+}
+
+/// Hands out the times at which requests may start.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pace: Pace,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Gate {
+    pub(super) fn new(pace: Pace) -> Self {
+        Gate { pace, next: Mutex::new(None) }
+    }
+
+    /// How long a request of so many points has to wait from `now`; its place is taken.
+    pub(super) fn enter(&self, points: u32, now: Instant) -> Duration {
+        let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let start = next.map_or(now, |next| next.max(now));
+        *next = Some(start + self.pace.spacing(points));
+        start - now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_minute_has_more_than_180_deletions() {
+        let gate = Gate::new(Pace::default());
+        let now = Instant::now();
+        let starts: Vec<Duration> = (0..400).map(|_| gate.enter(DELETE_POINTS, now)).collect();
+        assert_eq!(starts[0], Duration::ZERO);
+        for (index, start) in starts.iter().enumerate() {
+            let within =
+                starts[index..].iter().take_while(|other| **other < *start + Duration::from_secs(60));
+            assert!(within.count() <= 181, "from deletion {index}");
+        }
+    }
+
+    #[test]
+    fn idle_time_is_not_saved_up() {
+        let gate = Gate::new(Pace::of_deletions(60));
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(gate.enter(DELETE_POINTS, now), Duration::ZERO);
+        let later = now + 10 * second;
+        assert_eq!(gate.enter(DELETE_POINTS, later), Duration::ZERO);
+        assert_eq!(gate.enter(READ_POINTS, later), second);
+        assert_eq!(gate.enter(READ_POINTS, later), second + second / 5);
+    }
+}

@@ -1,0 +1,162 @@
+//! States of pull requests and refs, asked for in batches of one GraphQL query each.
+//!
+//! Only an answer counts: an error at one of them, or of the whole query, makes it unknown, and unknown is kept.
+//! The default branch is asked for in every query: where even that is not seen, no ref counts as deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Rest;
+use super::error::{ApiError, ApiErrorKind, line};
+use crate::domain::retention::{PullRequestState, RefState};
+use crate::domain::scope::Scope;
+
+/// Questions in one query.
+const BATCH: usize = 50;
+
+/// What may be asked for as a ref.
+const REFS: [&str; 2] = ["refs/heads/", "refs/tags/"];
+
+/// The answer to a query: parts of it may be missing, each with an error.
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Value>,
+    #[serde(default)]
+    errors: Vec<QueryError>,
+}
+
+#[derive(Deserialize)]
+struct QueryError {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    path: Vec<Value>,
+}
+
+impl Rest {
+    /// States of pull requests by number. Fails only where asking on makes no sense.
+    pub async fn pull_requests(
+        &self,
+        numbers: &BTreeSet<u64>,
+    ) -> Result<BTreeMap<u64, PullRequestState>, ApiError> {
+        let mut states = BTreeMap::new();
+        let numbers: Vec<u64> = numbers.iter().copied().collect();
+        for batch in numbers.chunks(BATCH) {
+            let mut fields = String::new();
+            for number in batch {
+                let _ = write!(fields, " p{number}: pullRequest(number: {number}) {{ state closedAt }}");
+            }
+            let answer = self.ask("", &fields, Map::new()).await?;
+            for number in batch {
+                let state = answer.field(&format!("p{number}")).and_then(pull_request);
+                let state = state.unwrap_or_else(|why| PullRequestState::Unknown { why });
+                states.insert(*number, state);
+            }
+        }
+        Ok(states)
+    }
+
+    /// States of branches, tags and merge-queue refs.
+    pub async fn refs(
+        &self,
+        scopes: &BTreeSet<Scope>,
+        default_branch: &Scope,
+    ) -> Result<BTreeMap<Scope, RefState>, ApiError> {
+        let mut states = BTreeMap::new();
+        let (askable, others): (Vec<&Scope>, Vec<&Scope>) =
+            scopes.iter().partition(|scope| REFS.iter().any(|prefix| scope.as_str().starts_with(prefix)));
+        for scope in others {
+            let why = "GitHub tells nothing of refs of this kind".to_owned();
+            states.insert(scope.clone(), RefState::Unknown { why });
+        }
+        for batch in askable.chunks(BATCH - 1) {
+            let mut declared = String::from(", $d: String!");
+            let mut fields = String::from(" d: ref(qualifiedName: $d) { name }");
+            let mut variables = Map::from_iter([("d".to_owned(), json!(default_branch.as_str()))]);
+            for (index, scope) in batch.iter().enumerate() {
+                let _ = write!(declared, ", $r{index}: String!");
+                let _ = write!(fields, " r{index}: ref(qualifiedName: $r{index}) {{ name }}");
+                variables.insert(format!("r{index}"), json!(scope.as_str()));
+            }
+            let answer = self.ask(&declared, &fields, variables).await?;
+            let sees_refs = match answer.field("d") {
+                Ok(Value::Null) => Err("not even the default branch is seen with this token".to_owned()),
+                other => other.map(|_| ()),
+            };
+            for (index, scope) in batch.iter().enumerate() {
+                let found = sees_refs.clone().and_then(|()| answer.field(&format!("r{index}")));
+                let state = match found {
+                    Ok(Value::Null) => RefState::DeletedOrAbsent { since: None },
+                    Ok(_) => RefState::Exists,
+                    Err(why) => RefState::Unknown { why },
+                };
+                states.insert((*scope).clone(), state);
+            }
+        }
+        Ok(states)
+    }
+
+    /// Asks for fields of the repository. An error of this one query is part of the answer; one that every
+    /// other query would meet too is returned.
+    async fn ask(
+        &self,
+        declared: &str,
+        fields: &str,
+        variables: Map<String, Value>,
+    ) -> Result<Answer, ApiError> {
+        let repository = &self.endpoint.repository;
+        let query = format!(
+            "query($owner: String!, $name: String!{declared}) {{ repository(owner: $owner, name: $name) {{{fields} }} }}"
+        );
+        let mut variables = variables;
+        variables.insert("owner".to_owned(), json!(repository.owner));
+        variables.insert("name".to_owned(), json!(repository.name));
+        let body = json!({ "query": query, "variables": variables });
+        let answer = self.octocrab.post::<_, Answer>(self.endpoint.graphql.as_str(), Some(&body)).await;
+        match answer.map_err(|error| ApiError::of(&self.endpoint.graphql, error)) {
+            Ok(answer) => Ok(answer),
+            Err(error) if error.ends_the_run() && !error.is_denied() => Err(error),
+            Err(ApiError { kind: kind @ ApiErrorKind::Unauthorized(_), address }) => {
+                Err(ApiError { address, kind })
+            }
+            Err(error) => {
+                let refusal = QueryError { message: error.kind.to_string(), path: Vec::new() };
+                Ok(Answer { data: None, errors: vec![refusal] })
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// What was answered to one question: a value, also null; or why there is none.
+    fn field(&self, alias: &str) -> Result<&Value, String> {
+        let concerns = |error: &&QueryError| {
+            error.path.get(1).is_none_or(|segment| segment.as_str().is_none_or(|segment| segment == alias))
+        };
+        if let Some(error) = self.errors.iter().find(concerns) {
+            return Err(format!("GitHub says \"{}\"", line(&error.message)));
+        }
+        let repository = self.data.as_ref().and_then(|data| data.get("repository"));
+        repository
+            .and_then(|repository| repository.get(alias))
+            .ok_or_else(|| "GitHub gave no answer".to_owned())
+    }
+}
+
+fn pull_request(value: &Value) -> Result<PullRequestState, String> {
+    let closed_at = || {
+        let text = value["closedAt"].as_str().ok_or("GitHub does not say when it was closed")?;
+        let at =
+            DateTime::parse_from_rfc3339(text).map_err(|_| "GitHub's time of closing is not understood")?;
+        Ok::<DateTime<Utc>, &str>(at.with_timezone(&Utc))
+    };
+    match value["state"].as_str() {
+        Some("OPEN") => Ok(PullRequestState::Open),
+        Some("CLOSED" | "MERGED") => Ok(PullRequestState::Closed { at: closed_at()? }),
+        _ => Err("GitHub does not know its state".to_owned()),
+    }
+}

@@ -1,0 +1,171 @@
+//! Volumes without room: said clearly, nothing half, nothing left.
+
+use std::fs;
+
+use crate::forest;
+use crate::job::{Job, ONE_CACHE, field};
+use crate::process::Process;
+use crate::support::project::Ran;
+use crate::support::skip;
+use crate::support::tree::snapshot;
+use crate::volume::Volume;
+
+const SIZE: usize = 24 << 20;
+
+/// A job with something of [`SIZE`] to save.
+fn job() -> Job {
+    let job = Job::new(ONE_CACHE);
+    forest::plain(&job.out(), SIZE, 1);
+    job
+}
+
+/// A volume over a folder of the project.
+fn volume(job: &Job, test: &str, folder: &str, options: &str) -> Option<Volume> {
+    let mounted = Volume::mount(&job.project.path(folder), options);
+    if mounted.is_none() {
+        skip(test, "only root on Linux mounts volumes");
+    }
+    mounted
+}
+
+/// A job whose entry is saved and whose cache is now on a small volume, with something in it.
+fn small_target(test: &str, options: &str) -> Option<(Job, Volume)> {
+    let job = job();
+    job.run("1", &["save", "--required"]).success();
+    forest::clear(&job.out());
+    let volume = volume(&job, test, "workspace/volume", options)?;
+    job.project.write("workspace/cachekeep.toml", ONE_CACHE.replace("/out", "/volume/out"));
+    job.project.write("workspace/volume/out/small/1/mine", "mine");
+    job.project.write("workspace/volume/out/small/1/1.txt", "older");
+    Some((job, volume))
+}
+
+/// A miss for a reason that a person understands.
+#[track_caller]
+fn is_miss_for_room(ran: Ran, words: &[&str]) {
+    let ran = ran.success();
+    assert_eq!(field(&ran, "restore/hit"), "none", "{}", ran.stderr);
+    let reason = field(&ran, "restore/reason");
+    assert!(words.iter().any(|word| reason.contains(word)), "{reason}");
+    assert!(ran.stderr.contains("warning: out: ") && ran.stderr.contains(&reason), "{}", ran.stderr);
+}
+
+#[test]
+fn a_full_store_is_no_space_and_nothing_is_left_there() {
+    for options in ["size=8m", "size=64m,nr_inodes=9"] {
+        let job = job();
+        let tree = snapshot(&job.out());
+        let Some(volume) = volume(&job, "full store", "store", options) else { return };
+        job.run("1", &["restore", "--lookup-only"]).success();
+        let before = volume.used();
+        if options.contains("inodes") {
+            for index in 0.. {
+                if fs::write(job.store().join(format!("filler-{index}")), "").is_err() {
+                    break;
+                }
+            }
+        }
+        for (arguments, code) in
+            [(&["save"][..], 0), (&["save", "--required"], 1), (&["run", "--", "true"], 0)]
+        {
+            let ran = job.run("1", arguments).code(code);
+            assert_eq!(field(&ran, "save/save-result"), "no-space", "{}", ran.stderr);
+            assert!(ran.stderr.contains("warning: out: "), "{}", ran.stderr);
+            assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new(), "{}", ran.stderr);
+            assert!(job.entries().is_empty());
+        }
+        if !options.contains("inodes") {
+            let after = volume.used();
+            assert!(after.bytes <= before.bytes + (64 << 10), "{before:?} {after:?}");
+        }
+        assert_eq!(snapshot(&job.out()), tree);
+    }
+}
+
+#[test]
+fn a_target_that_is_too_small_is_declined_before_anything_is_written() {
+    for (options, word) in [("size=8m", "free"), ("size=64m,nr_inodes=60", "inodes")] {
+        let Some((job, volume)) = small_target("small target", options) else { return };
+        let out = job.project.path("workspace/volume/out");
+        let (before, used) = (snapshot(&out), volume.used());
+        let mut process = Process::start(&mut job.command("1", &["restore"]));
+        let mut most = used;
+        while process.is_running() {
+            most = most.max(volume.used());
+        }
+        is_miss_for_room(process.end(), &[word]);
+        // The staging's own folders come and go.
+        assert!(most.bytes <= used.bytes + (64 << 10), "{used:?} {most:?}");
+        assert_eq!((snapshot(&out), volume.used()), (before, used));
+        assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new());
+        job.run("1", &["restore", "--required"]).code(1);
+        job.run("1", &["restore", "--fail-on-miss"]).code(4);
+    }
+}
+
+#[test]
+fn a_volume_that_fills_up_in_the_middle_leaves_the_target_as_it_was() {
+    let Some((job, volume)) = small_target("filling up", "size=40m") else { return };
+    let out = job.project.path("workspace/volume/out");
+    let (before, used) = (snapshot(&out), volume.used());
+    for _ in 0..10 {
+        let mut process = Process::start(&mut job.command("1", &["restore"]));
+        process.until(|| volume.used().bytes > used.bytes + (1 << 20));
+        let filler = volume.fill();
+        let ran = process.end().success();
+        drop(filler);
+        if field(&ran, "restore/hit") == "exact" {
+            // The filler was too late.
+            forest::clear(&out);
+            job.project.write("workspace/volume/out/small/1/mine", "mine");
+            job.project.write("workspace/volume/out/small/1/1.txt", "older");
+            continue;
+        }
+        is_miss_for_room(ran, &["No space left"]);
+        let unchanged = |tree| crate::support::tree::Snapshot::into_keys(tree).collect::<Vec<_>>();
+        assert_eq!(unchanged(snapshot(&out)), unchanged(before));
+        assert_eq!(fs::read(out.join("small/1/1.txt")).expect("a file"), b"older");
+        assert_eq!((job.leftovers(), volume.used()), (Vec::new(), used));
+        return;
+    }
+    panic!("never filled up in time");
+}
+
+#[test]
+fn a_second_root_on_a_small_volume_spoils_no_other_root() {
+    for options in ["size=8m", "size=64m,nr_inodes=60"] {
+        let config = ONE_CACHE.replace(
+            r#"path = "{workspace}/out""#,
+            r#"paths = ["{workspace}/first", "{workspace}/volume/second"]"#,
+        );
+        let job = Job::new(&config);
+        let (first, second) =
+            (job.project.path("workspace/first"), job.project.path("workspace/volume/second"));
+        forest::plain(&first, 1 << 20, 1);
+        forest::plain(&second, SIZE, 2);
+        job.run("1", &["save", "--required"]).success();
+        forest::clear(&first);
+        forest::clear(&second);
+        let Some(volume) = volume(&job, "second root", "workspace/volume", options) else { return };
+        job.project.write("workspace/first/mine", "mine");
+        job.project.write("workspace/volume/second/mine", "mine");
+        let (before, used) = ((snapshot(&first), snapshot(&second)), volume.used());
+        is_miss_for_room(job.run("1", &["restore"]), &["No space left", "free"]);
+        assert_eq!((snapshot(&first), snapshot(&second)), before);
+        assert_eq!((job.leftovers(), volume.used()), (Vec::new(), used));
+    }
+}
+
+#[test]
+fn a_full_volume_for_notes_is_in_nobodys_way() {
+    let job = job();
+    let tree = snapshot(&job.out());
+    let Some(home) = volume(&job, "full home", "home", "size=1m") else { return };
+    let Some(temp) = volume(&job, "full temp", "temp", "size=1m") else { return };
+    let _full = (home.fill(), temp.fill());
+    assert_eq!(field(&job.run("1", &["save", "--required"]).success(), "save/save-result"), "saved");
+    forest::clear(&job.out());
+    job.run("1", &["restore", "--required", "--fail-on-miss"]).success();
+    assert_eq!(snapshot(&job.out()), tree);
+    assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new());
+}

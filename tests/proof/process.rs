@@ -1,0 +1,101 @@
+//! Processes that are watched, stopped, interrupted and killed.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::project::Ran;
+
+/// Longer than anything here takes, even where others use the machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running binary; killed when dropped.
+pub(crate) struct Process(Option<Child>);
+
+impl Process {
+    /// Starts a command, its output kept.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Process(Some(child.expect("the binary starts")))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it is waited for once")
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.as_ref().expect("it is waited for once").id()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, signal).expect("a child that nobody waited for");
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child().try_wait().expect("a child").is_none()
+    }
+
+    /// Waits until something is so, while it runs; whether it came to be.
+    pub(crate) fn until(&mut self, mut is_so: impl FnMut() -> bool) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if is_so() {
+                return true;
+            }
+            if !self.is_running() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        panic!("nothing happened in {PATIENCE:?}");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ran {
+        let child = self.0.take().expect("it is waited for once");
+        Ran::from(child.wait_with_output().expect("it ends"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Kills a command at random moments of its life, whose length it learns as it goes.
+pub(crate) struct Killer {
+    life: Duration,
+}
+
+impl Killer {
+    /// One that thinks that a whole run takes so long.
+    pub(crate) fn new(life: Duration) -> Self {
+        Killer { life }
+    }
+
+    /// Starts the command and kills it somewhere; whether it was still running then.
+    pub(crate) fn strike(&mut self, command: &mut Command) -> bool {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        std::thread::sleep(self.life.mul_f64(rand::random_range(0.0..1.0)));
+        child.kill().expect("a child that nobody waited for");
+        let killed = child.wait().expect("it ends").signal() == Some(9);
+        // Too late: it is shorter than thought. In time: perhaps it is longer.
+        self.life = self.life.mul_f64(if killed { 1.06 } else { 0.85 });
+        killed
+    }
+}
