@@ -77,7 +77,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         mask_tokens(platform.as_ref(), &log, env);
     }
     if let Command::Doctor { online } = args.command {
-        return examination::run(&args, env, clock, platform.as_ref(), settings, online);
+        return examination::run(&args, env, clock, platform.as_ref(), &settings, online);
     }
     match settings {
         Ok(settings) => {
@@ -193,7 +193,7 @@ impl Job<'_> {
         if self.settings.store_is_volatile(facts)
             && !self.args.command.is_housekeeping()
             && !matches!(found, Some(Ok(_)))
-            && !self.is_wrapped(&found)
+            && !self.is_wrapped(found.as_ref())
         {
             let directory = facts.store_dir.display();
             let text = match &found {
@@ -208,7 +208,7 @@ impl Job<'_> {
         }
         let options = || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, relay);
         // A store that does not last would only pretend to be one.
-        let location = if self.is_wrapped(&found) { &StoreLocation::GitHub } else { location };
+        let location = if self.is_wrapped(found.as_ref()) { &StoreLocation::GitHub } else { location };
         let surroundings = store::Surroundings {
             default_directory: &facts.store_dir,
             github: store_choice::access(found, options),
@@ -217,13 +217,13 @@ impl Job<'_> {
     }
 
     /// Whether actions/cache moves the archives of this step.
-    fn is_wrapped(&self, found: &Option<Result<Credentials, Unusable>>) -> bool {
+    fn is_wrapped(&self, found: Option<&Result<Credentials, Unusable>>) -> bool {
         self.stage.is_some() && store_choice::is_github(self.env) && matches!(found, Some(Err(_)))
     }
 
     fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<Finished, CommandError> {
         let found = store_choice::credentials(&self.settings.spec.store, self.env, ctx.now);
-        let wrapped = self.is_wrapped(&found);
+        let wrapped = self.is_wrapped(found.as_ref());
         if let (Some(Err(why)), Stage::Start) = (&found, stage) {
             stages::announce(ctx, why);
         }
@@ -233,6 +233,7 @@ impl Job<'_> {
     fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
         let before = publish::measure(ctx);
         let finished = match &self.args.command {
+            Command::Clean { .. } => return self.clean(ctx),
             _ if let Some(stage) = self.stage => self.execute_stage(ctx, stage)?,
             Command::Run { command, .. } => run::run(ctx, command)?,
             Command::Restore { lookup_only, .. } => {
@@ -243,7 +244,6 @@ impl Job<'_> {
             Command::Save { .. } => save::run(ctx)?,
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
-            Command::Clean { .. } => return self.clean(ctx),
             Command::Doctor { .. }
             | Command::Action { .. }
             | Command::Schema

@@ -19,12 +19,12 @@ pub(super) fn run(
     env: &Env,
     clock: Clock,
     platform: &dyn Platform,
-    settings: Result<Settings, SettingsError>,
+    settings: &Result<Settings, SettingsError>,
     online: bool,
 ) -> Exit {
     let now = clock();
     let credentials = Credentials::from_env(env, now);
-    let configuration = match &settings {
+    let configuration = match settings {
         Ok(settings) => doctor::Configuration::Usable {
             spec: &settings.spec,
             warnings: settings.warnings.iter().map(config::Finding::body).collect(),
@@ -33,8 +33,7 @@ pub(super) fn run(
         Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
             error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),
         ),
-        Err(SettingsError::NoConfig(_)) => {
-            let error = settings.as_ref().expect_err("it was matched");
+        Err(error @ SettingsError::NoConfig(_)) => {
             doctor::Configuration::Absent(error.to_string(), error.hint())
         }
         Err(error) => doctor::Configuration::Wrong(vec![(true, failure::chain(error))]),

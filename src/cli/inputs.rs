@@ -45,7 +45,7 @@ pub const INPUTS: &[Input] = &[
     Input {
         name: "mode",
         default: "restore",
-        help: "`restore` (and seed what is missing), `seed`, `gate`, `save` or `doctor`.",
+        help: "`restore` (and seed what is missing), `seed`, `gate`, `save`, `clean` or `doctor`.",
         to: Argument::Command,
     },
     Input {
@@ -121,6 +121,18 @@ pub const INPUTS: &[Input] = &[
         to: Argument::Option("store"),
     },
     Input {
+        name: "dry-run",
+        default: "false",
+        help: "With `clean`: only say what would be deleted, and why.",
+        to: Argument::Flag("dry-run", &["clean"]),
+    },
+    Input {
+        name: "pull-request",
+        default: "",
+        help: "With `clean`: the number of a pull request that was closed just now; only its entries are deleted.",
+        to: Argument::Option("pull-request"),
+    },
+    Input {
         name: "timeout",
         default: "",
         help: "Give up on a cache after this long: `90s`, `20m`. One hour if empty.",
@@ -139,7 +151,7 @@ pub const INPUTS: &[Input] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// A mode that is none.
-    #[error("the input `mode` cannot be `{0}`; it is restore, seed, gate, save or doctor")]
+    #[error("the input `mode` cannot be `{0}`; it is restore, seed, gate, save, clean or doctor")]
     Mode(String),
     /// A truth value that is none.
     #[error("the input `{0}` cannot be `{1}`; it is true or false")]
@@ -150,7 +162,10 @@ pub enum InputError {
 }
 
 /// The commands that the action knows.
-const MODES: [&str; 5] = ["restore", "seed", "gate", "save", "doctor"];
+const MODES: [&str; 6] = ["restore", "seed", "gate", "save", "clean", "doctor"];
+
+/// Modes that are not about single caches.
+const WITHOUT_CACHES: [&str; 2] = ["clean", "doctor"];
 
 /// An input's variable in the environment.
 pub fn variable(name: &str) -> String {
@@ -187,7 +202,7 @@ pub fn arguments(env: &Env) -> Result<Args, InputError> {
     for input in INPUTS {
         let value = value(env, input);
         match input.to {
-            Argument::Caches if mode != "doctor" => {
+            Argument::Caches if !WITHOUT_CACHES.contains(&mode) => {
                 caches.extend(value.split_whitespace().map(OsString::from));
             }
             Argument::Command | Argument::Action | Argument::Caches => {}
@@ -292,6 +307,9 @@ mod tests {
             |command: &clap::Command, option| command.get_arguments().any(|a| a.get_long() == Some(option));
         for input in INPUTS {
             match input.to {
+                Argument::Option("pull-request") => {
+                    assert!(has(command.find_subcommand("clean").expect("a command"), "pull-request"));
+                }
                 Argument::Option(option) | Argument::Pairs(option) => {
                     assert!(has(&command, option), "{option}")
                 }

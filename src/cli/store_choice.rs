@@ -35,7 +35,9 @@ impl Relay {
     /// Tells what was said so far.
     pub(super) fn flush(&self, observer: &dyn Observer) {
         let events = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        events.into_iter().for_each(|event| observer.observe(event));
+        for event in events {
+            observer.observe(event);
+        }
     }
 }
 

@@ -348,12 +348,11 @@ fn programs(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
             spec.caches.iter().flat_map(|cache| std::iter::once(&cache.key).chain(&cache.restore_keys));
         templates.into_iter().any(|template| template.source().contains("{git:"))
     });
-    match programs::find(patient.env, "git") {
-        Some(path) => diagnosis.add("git", Status::Ok, path.display().to_string()),
-        None => {
-            let status = if uses_git { Status::Problem } else { Status::Note };
-            diagnosis.add("git", status, "no `git` on PATH: keys with `{git:…}` cannot be made");
-        }
+    if let Some(path) = programs::find(patient.env, "git") {
+        diagnosis.add("git", Status::Ok, path.display().to_string());
+    } else {
+        let status = if uses_git { Status::Problem } else { Status::Note };
+        diagnosis.add("git", status, "no `git` on PATH: keys with `{git:…}` cannot be made");
     }
 }
 

@@ -192,7 +192,8 @@ fn plain(text: &str) -> String {
 fn bounded(mut text: String) -> String {
     const CUT: &str = "\n… the rest is in the log\n";
     if text.len() > MAX_BYTES {
-        let end = text[..text.floor_char_boundary(MAX_BYTES - CUT.len())].rfind('\n').unwrap_or(0);
+        let end =
+            text.as_bytes()[..MAX_BYTES - CUT.len()].iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
         text.truncate(end);
         text.push_str(CUT);
     }

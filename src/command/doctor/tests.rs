@@ -36,7 +36,12 @@ fn a_job_without_a_token_works_and_is_told_how_to_work_better() {
 
 #[test]
 fn what_is_configured_and_cannot_work_is_a_problem() {
-    let spec = Spec { store: StoreLocation::GitHub, caches: vec![], disk: Default::default() };
+    let spec = Spec {
+        store: StoreLocation::GitHub,
+        caches: vec![],
+        disk: Default::default(),
+        clean: Default::default(),
+    };
     let own = crate::domain::scope::Scope::new("main").expect("a scope");
     let access = Access::new(own, None, None);
     let usable = Configuration::Usable { spec: &spec, warnings: vec![], access: &access };
