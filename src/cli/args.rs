@@ -125,6 +125,17 @@ pub struct Selected {
     pub caches: Vec<String>,
 }
 
+/// The steps of the GitHub action, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Does all of it, or says what actions/cache is to look for.
+    Start,
+    /// Shows actions/cache what it is to save.
+    Stage,
+    /// Makes caches of what actions/cache restored, or says what it saved.
+    Finish,
+}
+
 /// The store to look after.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Target {
@@ -218,6 +229,18 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         diff: Option<PathBuf>,
     },
+    /// Say what is reachable from here and what to do about it. Exits with 1 when something configured cannot work.
+    Doctor {
+        /// Ask the cache service, too.
+        #[arg(long)]
+        online: bool,
+    },
+    /// A step of the GitHub action: reads its inputs from the environment (docs/github-actions.md).
+    #[command(hide = true)]
+    Action {
+        /// Which step.
+        stage: Stage,
+    },
     /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
     #[command(
         after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json"
@@ -280,6 +303,8 @@ impl Command {
             Command::Clean { .. }
             | Command::Ls { .. }
             | Command::Usage { .. }
+            | Command::Doctor { .. }
+            | Command::Action { .. }
             | Command::Schema
             | Command::Completions { .. } => &[],
         }
@@ -296,6 +321,8 @@ impl Command {
             Command::Save { .. } => "save",
             Command::Trim { .. } => "trim",
             Command::Key { .. } => "key",
+            Command::Doctor { .. } => "doctor",
+            Command::Action { .. } => "action",
             Command::Clean { .. } => "clean",
             Command::Ls { .. } => "ls",
             Command::Usage { .. } => "usage",

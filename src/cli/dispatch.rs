@@ -6,24 +6,36 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 
-use super::args::{Args, Command};
+use super::args::{Args, Command, Stage};
+use super::command_error::CommandError;
+use super::examination;
 use super::exit::{self, Exit};
-use super::housekeeping::{self, TargetError};
+use super::housekeeping;
+use super::inputs;
+use super::publish;
 use super::settings::{Place, Settings, SettingsError, log_options};
 use super::signals;
+use super::stages;
+use super::store_choice::{self, Relay};
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{clean, fetch, gate, key, restore, run, save, seed, session, trim, usage};
+use crate::command::{clean, fetch, gate, key, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
+use crate::domain::spec::StoreLocation;
+use crate::github::Credentials;
+use crate::github::credentials::{self, Unusable};
 use crate::platform::{self, Env, Platform};
 use crate::report::clean_json::CleanDocument;
 use crate::report::log::print_result;
 use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
+
+const VOLATILE_CURE: &str =
+    "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
 
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
@@ -36,6 +48,18 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         }
         _ => {}
     }
+    let (args, stage) = match args.command {
+        Command::Action { stage } => match inputs::arguments(env) {
+            Ok(args) => (args, Some(stage)),
+            Err(error) => {
+                let platform = platform::detect(env, &env.current_dir);
+                let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
+                say(&log, Level::Error, error.to_string(), None);
+                return exit::USAGE;
+            }
+        },
+        _ => (args, None),
+    };
     let place = if args.command.is_housekeeping() {
         Place::find_or_bare(&args.common, env)
     } else {
@@ -49,9 +73,25 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         settings.select(args.command.selected())?;
         Ok(settings)
     });
+    if stage.is_some() {
+        mask_tokens(platform.as_ref(), &log, env);
+    }
+    if let Command::Doctor { online } = args.command {
+        return examination::run(&args, env, clock, platform.as_ref(), &settings, online);
+    }
     match settings {
-        Ok(settings) => Job { args, env, clock, platform: platform.as_ref(), log: &log, settings }.run(),
+        Ok(settings) => {
+            Job { args, stage, env, clock, platform: platform.as_ref(), log: &log, settings }.run()
+        }
         Err(error) => refuse_settings(&log, &error),
+    }
+}
+
+/// Has the runner hide the job's tokens, whatever prints them later. Only in the action's own steps: their log
+/// goes to the runner and nowhere else, while a command's may be piped into a file.
+fn mask_tokens(platform: &dyn Platform, log: &Log<'_>, env: &Env) {
+    for secret in credentials::tokens(env) {
+        platform.mask(&secret).into_iter().for_each(|line| log.observe(Event::Command(line)));
     }
 }
 
@@ -77,13 +117,15 @@ fn say(log: &Log<'_>, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
 }
 
-fn print(text: &str) -> Exit {
+pub(super) fn print(text: &str) -> Exit {
     if print_result(text).is_ok() { exit::OK } else { exit::FAILED }
 }
 
 /// A command, ready to run.
 struct Job<'a> {
     args: Args,
+    /// The step of the GitHub action that this is, if it is one.
+    stage: Option<Stage>,
     env: &'a Env,
     clock: Clock,
     platform: &'a dyn Platform,
@@ -104,17 +146,8 @@ impl Job<'_> {
                 return exit::FAILED;
             }
         };
-        let facts = self.platform.facts();
-        let store = runtime.block_on(store::open_or_unusable(
-            &self.settings.spec.store,
-            &facts.store_dir,
-            self.clock,
-        ));
-        if self.settings.store_is_volatile(facts) && !self.args.command.is_housekeeping() {
-            let hint = "set `store` in cachekeep.toml or CACHEKEEP_STORE to a folder that outlives the job";
-            let text = format!("entries are kept in {}, which does not outlive this job", store.location());
-            say(self.log, Level::Warning, text, Some(hint.to_owned()));
-        }
+        let relay = Arc::new(Relay::default());
+        let store = self.open_store(&runtime, &interrupt, &relay);
         let ctx = Context {
             caches: &self.settings.spec.caches,
             disk: &self.settings.spec.disk,
@@ -138,6 +171,7 @@ impl Job<'_> {
             say(self.log, Level::Error, failure::chain(&error), error.hint());
             error.exit()
         });
+        relay.flush(self.log);
         match interrupt.signal() {
             // What the command of `run` made of the signal counts, if it ran.
             Some(signal) if exit == exit::OK => Exit::by_signal(signal),
@@ -145,8 +179,62 @@ impl Job<'_> {
         }
     }
 
+    /// Opens what the configuration names, or what is reachable from here; says so where entries will not last.
+    fn open_store(
+        &self,
+        runtime: &Runtime,
+        interrupt: &Interrupt,
+        relay: &Arc<Relay>,
+    ) -> Arc<dyn store::Store> {
+        let now = (self.clock)();
+        let facts = self.platform.facts();
+        let location = &self.settings.spec.store;
+        let found = store_choice::credentials(location, self.env, now);
+        if self.settings.store_is_volatile(facts)
+            && !self.args.command.is_housekeeping()
+            && !matches!(found, Some(Ok(_)))
+            && !self.is_wrapped(found.as_ref())
+        {
+            let directory = facts.store_dir.display();
+            let text = match &found {
+                Some(Err(why)) => format!("entries are kept in {directory} and lost with this job: {why}"),
+                _ => format!("entries are kept in {directory}, which does not outlive this job"),
+            };
+            let hint = match &found {
+                Some(Err(why)) => why.hint(),
+                _ => Some(VOLATILE_CURE.to_owned()),
+            };
+            say(self.log, Level::Warning, text, hint);
+        }
+        let options = || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, relay);
+        // A store that does not last would only pretend to be one.
+        let location = if self.is_wrapped(found.as_ref()) { &StoreLocation::GitHub } else { location };
+        let surroundings = store::Surroundings {
+            default_directory: &facts.store_dir,
+            github: store_choice::access(found, options),
+        };
+        runtime.block_on(store::open_or_unusable(location, surroundings, self.clock))
+    }
+
+    /// Whether actions/cache moves the archives of this step.
+    fn is_wrapped(&self, found: Option<&Result<Credentials, Unusable>>) -> bool {
+        self.stage.is_some() && store_choice::is_github(self.env) && matches!(found, Some(Err(_)))
+    }
+
+    fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<Finished, CommandError> {
+        let found = store_choice::credentials(&self.settings.spec.store, self.env, ctx.now);
+        let wrapped = self.is_wrapped(found.as_ref());
+        if let (Some(Err(why)), Stage::Start) = (&found, stage) {
+            stages::announce(ctx, why);
+        }
+        Ok(stages::run(ctx, &self.args.command, stage, wrapped)?)
+    }
+
     fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+        let before = publish::measure(ctx);
         let finished = match &self.args.command {
+            Command::Clean { .. } => return self.clean(ctx),
+            _ if let Some(stage) = self.stage => self.execute_stage(ctx, stage)?,
             Command::Run { command, .. } => run::run(ctx, command)?,
             Command::Restore { lookup_only, .. } => {
                 restore::run(ctx, restore::Options { lookup_only: *lookup_only })?
@@ -157,7 +245,6 @@ impl Job<'_> {
             Command::Save { .. } => save::run(ctx)?,
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
-            Command::Clean { .. } => return self.clean(ctx),
             Command::Ls { target } => {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
                 return Ok(print(&usage::list(ctx, target.as_ref())?));
@@ -166,8 +253,14 @@ impl Job<'_> {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
                 return Ok(print(&usage::usage(ctx, target.as_ref(), &self.settings.spec.clean.patterns)?));
             }
-            Command::Schema | Command::Completions { .. } => unreachable!("done before there were settings"),
+            Command::Doctor { .. }
+            | Command::Action { .. }
+            | Command::Schema
+            | Command::Completions { .. } => {
+                unreachable!("done before there were settings")
+            }
         };
+        publish::publish(ctx, &finished, &before);
         let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
         Ok(exit_of(&self.args.command, &finished).or(printed))
     }
@@ -209,58 +302,6 @@ impl Job<'_> {
             None if self.args.common.json => print(&json::render(&explanation)),
             None => print(&key::render(&explanation)),
         })
-    }
-}
-
-/// Why a command did not come to an outcome.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    #[error(transparent)]
-    Session(#[from] session::Error),
-    #[error(transparent)]
-    Key(#[from] key::KeyError),
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    #[error(transparent)]
-    Clean(#[from] clean::CleanError),
-    #[error(transparent)]
-    Usage(#[from] usage::UsageError),
-}
-
-impl CommandError {
-    fn exit(&self) -> Exit {
-        match self {
-            CommandError::Clean(error) if error.is_denied() => exit::NOT_PERMITTED,
-            CommandError::Usage(error) if error.is_denied() => exit::NOT_PERMITTED,
-            _ if self.is_usage() => exit::USAGE,
-            _ => exit::FAILED,
-        }
-    }
-
-    fn is_usage(&self) -> bool {
-        match self {
-            CommandError::Session(error) | CommandError::Key(key::KeyError::Session(error)) => {
-                error.source.is_fault_of_configuration()
-            }
-            CommandError::Key(_) => true,
-            CommandError::Target(error) => error.is_usage(),
-            CommandError::Usage(_) => false,
-            CommandError::Clean(error) => {
-                matches!(error, clean::CleanError::Saved(saved) if saved.is_usage())
-            }
-        }
-    }
-}
-
-impl Hint for CommandError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            CommandError::Session(error) => error.hint(),
-            CommandError::Key(error) => error.hint(),
-            CommandError::Target(error) => error.hint(),
-            CommandError::Clean(error) => error.hint(),
-            CommandError::Usage(error) => error.hint(),
-        }
     }
 }
 

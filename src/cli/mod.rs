@@ -8,8 +8,14 @@ pub mod exit;
 pub mod settings;
 pub mod signals;
 
+mod command_error;
 mod dispatch;
+mod examination;
 mod housekeeping;
+pub mod inputs;
+mod publish;
+mod stages;
+mod store_choice;
 
 use std::ffi::OsString;
 

@@ -11,15 +11,18 @@ pub mod interrupt;
 pub mod session;
 
 pub mod clean;
+pub mod doctor;
 pub mod fetch;
 pub mod gate;
 pub mod key;
+pub mod prepare;
 pub mod restore;
 pub mod run;
 pub mod save;
 pub mod seed;
 pub mod trim;
 pub mod usage;
+pub mod wrapped;
 
 mod mirrors;
 mod populate;

@@ -50,6 +50,20 @@ impl Receipt {
         }
     }
 
+    /// The receipt of what another program unpacked, of which only sizes and times are known.
+    pub fn of_wrapped(key: &str, scope: &str, version: &str, quick: &Quick) -> Self {
+        Receipt {
+            key: key.to_owned(),
+            scope: scope.to_owned(),
+            version: version.to_owned(),
+            content: String::new(),
+            files: quick.files,
+            bytes: quick.bytes,
+            quick: Some(quick.digest.to_string()),
+            corrupt: false,
+        }
+    }
+
     /// The receipt of an entry that proved corrupt.
     pub fn of_corrupt(entry: &Entry) -> Self {
         Receipt { corrupt: true, ..Receipt::of(entry) }

@@ -43,10 +43,10 @@ pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
 }
 
 /// Why a cache is not saved, though nothing failed.
-struct Refusal {
-    result: SaveResult,
-    reason: String,
-    hint: Option<String>,
+pub(super) struct Refusal {
+    pub(super) result: SaveResult,
+    pub(super) reason: String,
+    pub(super) hint: Option<String>,
 }
 
 impl Refusal {
@@ -121,22 +121,34 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
         let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
         return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
     }
+    match refused_by_content(cache, receipt, deadline)? {
+        Some(refusal) => Ok(Tried::Refused(refusal)),
+        None => store(cache, keys, deadline),
+    }
+}
+
+/// Why what the cache holds is not worth saving, or must not be. What may be saved gets its sentinel and is trimmed.
+pub(super) fn refused_by_content(
+    cache: &Cache<'_>,
+    receipt: Option<Receipt>,
+    deadline: &Deadline,
+) -> Result<Option<Refusal>, SaveError> {
     if let Some(refusal) = refused_by_gate(cache, deadline)? {
-        return Ok(Tried::Refused(refusal));
+        return Ok(Some(refusal));
     }
     if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
         && is_unchanged(cache, &receipt, deadline)?
     {
         let reason = format!("nothing changed since `{}` was restored", receipt.key);
-        return Ok(Tried::Refused(Refusal::new(SaveResult::Unchanged, reason)));
+        return Ok(Some(Refusal::new(SaveResult::Unchanged, reason)));
     }
     if cache.spec.trim.is_some() {
         trim::trim(cache, false)?;
     }
-    store(cache, keys, deadline)
+    Ok(None)
 }
 
-fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
+pub(super) fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
     let refused = |reason: &str| Refusal::new(SaveResult::DeniedMode, reason);
     match (cache.spec.role, cache.spec.save) {
         (Role::Consumer, _) => Some(

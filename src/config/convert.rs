@@ -66,14 +66,16 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
 
 /// Reads where entries live; else what is wrong with the text, and its cure.
 pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
-    const FORMS: &str = "write `auto`, or `file:///` and an absolute path";
+    const FORMS: &str = "write `auto`, `github`, or `file:///` and an absolute path";
     let no = |message: String| Err((message, FORMS.to_owned()));
     if text == "auto" {
         return Ok(StoreLocation::Auto);
     }
+    if text == "github" {
+        return Ok(StoreLocation::GitHub);
+    }
     let Some(rest) = text.strip_prefix("file:") else {
         return match text.split_once(':') {
-            None if text == "github" => no("the store `github` is not supported by this version".to_owned()),
             Some((scheme @ ("s3" | "az" | "gs" | "http" | "https"), _)) => {
                 no(format!("a store at `{scheme}:` is not supported by this version"))
             }

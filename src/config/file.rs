@@ -18,9 +18,9 @@ use super::schema::{AbsoluteOrPercent, Duration, HexDigest, Size};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "cachekeep.toml", extend("$id" = "https://github.com/cachekeep/cachekeep/raw/main/cachekeep.schema.json"))]
 pub(super) struct File {
-    /// Where entries live: `auto` (what fits the platform) or `file:///absolute/path`.
+    /// Where entries live: `auto` (what fits the platform), `github` or `file:///absolute/path`.
     #[serde(default)]
-    #[schemars(with = "String", regex(pattern = r"^(auto|file:(//(localhost)?)?/[^/].*)$"), extend("default" = "auto"))]
+    #[schemars(with = "String", regex(pattern = r"^(auto|github|file:(//(localhost)?)?/[^/].*)$"), extend("default" = "auto"))]
     pub store: Option<Text>,
     /// The caches by name: letters, digits, `-`, `_` and `.`.
     #[serde(default)]

@@ -246,17 +246,17 @@ fine: store = 'file:///srv/my%20cache'
 fine: store = 'file://localhost/srv'
 fine: store = 'file:/srv'
 1:9 error: `file:cache` is relative, and jobs start in different folders | write `file:///` and an absolute path that ends in `cache`
-1:9 error: `file://./cache` has no absolute path: what follows `//` would be a machine | write `auto`, or `file:///` and an absolute path
-1:9 error: `file://host/share` has no absolute path: what follows `//` would be a machine | write `auto`, or `file:///` and an absolute path
+1:9 error: `file://./cache` has no absolute path: what follows `//` would be a machine | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file://host/share` has no absolute path: what follows `//` would be a machine | write `auto`, `github`, or `file:///` and an absolute path
 1:9 error: `/srv/cache` is not a store | write `file:///srv/cache`; a folder is given as a URL
-1:9 error: a store at `s3:` is not supported by this version | write `auto`, or `file:///` and an absolute path
-1:9 error: the store `github` is not supported by this version | write `auto`, or `file:///` and an absolute path
-1:9 error: `` is not a store | write `auto`, or `file:///` and an absolute path
-1:9 error: `file:///` names no folder for a store | write `auto`, or `file:///` and an absolute path
-1:9 error: `file:///srv/../x` names no folder for a store | write `auto`, or `file:///` and an absolute path
-1:9 error: `file:///{temp}/x` has a placeholder, and stores take none | write `auto`, or `file:///` and an absolute path
-1:9 error: `file:///srv/%zz` has a `%` that is not followed by two hexadecimal digits of UTF-8 | write `auto`, or `file:///` and an absolute path
-1:9 error: `file:///srv/%00` names no folder for a store | write `auto`, or `file:///` and an absolute path
+1:9 error: a store at `s3:` is not supported by this version | write `auto`, `github`, or `file:///` and an absolute path
+fine: store = 'github'
+1:9 error: `` is not a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///` names no folder for a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///srv/../x` names no folder for a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///{temp}/x` has a placeholder, and stores take none | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///srv/%zz` has a `%` that is not followed by two hexadecimal digits of UTF-8 | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///srv/%00` names no folder for a store | write `auto`, `github`, or `file:///` and an absolute path
 ");
 }
 

@@ -21,6 +21,7 @@ pub mod links;
 pub mod tree_glob;
 
 pub mod hash;
+pub mod mapping;
 pub mod merge;
 mod object_layout;
 pub mod objects;

@@ -40,3 +40,9 @@ pub fn remove_file(path: &Path) -> Result<(), PathError> {
 pub fn make_directory(path: &Path) -> Result<(), PathError> {
     fs::create_dir_all(path).map_err(PathError::on("make", path))
 }
+
+/// Removes a directory that holds nothing; one that does, or that is not there, stays as it is.
+pub fn remove_if_empty(path: &Path) {
+    // Whoever asks only tidies up.
+    let _ = fs::remove_dir(path);
+}

@@ -34,6 +34,8 @@ impl Spec {
 pub enum StoreLocation {
     /// Whatever fits the platform; a directory in the user's cache folder where nothing else does.
     Auto,
+    /// GitHub's cache service, spoken to by the job itself.
+    GitHub,
     /// A directory (`file:///srv/ci-cache`).
     Directory(PathBuf),
 }

@@ -207,6 +207,11 @@ impl Credentials {
     }
 }
 
+/// The tokens that a job's environment holds, whether they open anything or not: what no log may show.
+pub fn tokens(env: &Env) -> Vec<Secret> {
+    [RUNTIME_TOKEN, REQUEST_TOKEN].into_iter().filter_map(|name| env.var(name)).map(Secret::new).collect()
+}
+
 fn find_token(env: &Env) -> Result<(TokenSource, Secret, Option<Claims>), Unusable> {
     if let Some(token) = env.var(RUNTIME_TOKEN).map(Secret::new) {
         let claims = Claims::of(&token);

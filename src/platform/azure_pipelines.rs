@@ -1,6 +1,10 @@
 //! Azure Pipelines: logging commands and predefined variables (learn.microsoft.com, "Logging commands").
 
+#![expect(clippy::disallowed_methods, reason = "the agent reads a step's summary from a file")]
+
 use std::io;
+
+use rand::RngExt as _;
 
 use super::facts::{arch, os};
 use super::{Env, Facts, Platform};
@@ -96,6 +100,13 @@ impl Platform for AzurePipelines {
 
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         Ok(Some(set_variable(name, value, ";isOutput=true")))
+    }
+
+    fn summary(&self, markdown: &str) -> io::Result<Option<String>> {
+        let name = format!("cachekeep-summary-{:016x}.md", rand::rng().random::<u64>());
+        let file = self.facts.temp.join(name);
+        std::fs::write(&file, markdown)?;
+        Ok(Some(format!("##vso[task.uploadsummary]{}", escape_data(&file.display().to_string()))))
     }
 }
 

@@ -18,6 +18,7 @@ pub struct GitHubActions {
     facts: Facts,
     env_file: Option<PathBuf>,
     output_file: Option<PathBuf>,
+    summary_file: Option<PathBuf>,
 }
 
 impl GitHubActions {
@@ -49,6 +50,7 @@ impl GitHubActions {
             },
             env_file: env.path("GITHUB_ENV"),
             output_file: env.path("GITHUB_OUTPUT"),
+            summary_file: env.path("GITHUB_STEP_SUMMARY"),
         }
     }
 }
@@ -137,6 +139,13 @@ impl Platform for GitHubActions {
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         self.output_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
     }
+
+    fn summary(&self, markdown: &str) -> io::Result<Option<String>> {
+        let Some(path) = &self.summary_file else { return Ok(None) };
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        file.write_all(format!("{}\n", markdown.trim_end()).as_bytes())?;
+        Ok(None)
+    }
 }
 
 /// What keeps a line from being read as a command (`::name::` or `##[name]`).
@@ -177,6 +186,17 @@ mod tests {
         assert_eq!(name, "CCACHE_DIR");
         assert_eq!(text, format!("CCACHE_DIR<<{delimiter}\na\nEVIL=1\nEOF\n{delimiter}\n"));
         assert!(job.export("A\nB", "x").is_err());
+    }
+
+    #[test]
+    fn a_summary_is_added_to_what_the_step_wrote_before() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let file = dir.path().join("summary");
+        let job = job(&[("GITHUB_STEP_SUMMARY", file.to_str().expect("text"))]);
+        job.summary("# a\n").expect("written");
+        job.summary("# b").expect("written");
+        assert_eq!(std::fs::read_to_string(&file).expect("the file"), "# a\n# b\n");
+        assert_eq!(job.mask(&Secret::new("a\nb")).as_deref(), Some("::add-mask::a%0Ab"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod git;
 pub mod github_actions;
 pub mod plain;
+pub mod programs;
 
 use std::io;
 
@@ -44,6 +45,9 @@ pub trait Platform: Send + Sync {
 
     /// Sets an output of this step. Returns a line to print, where that is how it is done.
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;
+
+    /// Adds Markdown to the summary of this step. Returns a line to print, where that is how it is done.
+    fn summary(&self, markdown: &str) -> io::Result<Option<String>>;
 }
 
 /// The word before a message on a plain log; color never carries this meaning alone.

@@ -46,4 +46,8 @@ impl Platform for Plain {
     fn output(&self, _name: &str, _value: &str) -> io::Result<Option<String>> {
         Ok(None)
     }
+
+    fn summary(&self, _markdown: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Fields are only ever added. Sizes are bytes, durations seconds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::{GateReport, Lack};
 use crate::domain::outcome::{MirrorUse, RestoreOutcome, SaveOutcome, SeedOutcome};
@@ -164,7 +164,7 @@ pub struct Trim {
 }
 
 /// What came of a save.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Save {
     /// The key saved under.

@@ -8,8 +8,10 @@ pub mod clean_summary;
 pub mod failure;
 pub mod json;
 pub mod log;
+pub mod outputs;
 pub mod plan_json;
 pub mod progress;
+pub mod summary;
 pub mod text;
 pub mod usage_json;
 

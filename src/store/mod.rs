@@ -28,6 +28,6 @@ pub use error::{Access, Retry, StoreError, StoreErrorKind};
 pub use github::{GitHubOptions, GitHubStore};
 pub use memory::MemoryStore;
 pub use object::ObjectStore;
-pub use open::{open, open_or_unusable};
+pub use open::{GitHubAccess, Surroundings, open, open_or_unusable};
 pub use read_only::ReadOnly;
 pub use unusable::Unusable;

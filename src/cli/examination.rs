@@ -1,0 +1,55 @@
+//! `doctor`: gathers what it looks at, with or without a usable configuration.
+
+use super::args::Args;
+use super::dispatch::print;
+use super::exit::{self, Exit};
+use super::settings::{Settings, SettingsError};
+use super::store_choice;
+use crate::command::doctor;
+use crate::config;
+use crate::domain::hint::Hint;
+use crate::github::Credentials;
+use crate::platform::{Env, Platform};
+use crate::report::{failure, json};
+use crate::store::Clock;
+
+/// Looks at everything and prints what was found.
+pub(super) fn run(
+    args: &Args,
+    env: &Env,
+    clock: Clock,
+    platform: &dyn Platform,
+    settings: &Result<Settings, SettingsError>,
+    online: bool,
+) -> Exit {
+    let now = clock();
+    let credentials = Credentials::from_env(env, now);
+    let configuration = match settings {
+        Ok(settings) => doctor::Configuration::Usable {
+            spec: &settings.spec,
+            warnings: settings.warnings.iter().map(config::Finding::body).collect(),
+            access: &settings.access,
+        },
+        Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
+            error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),
+        ),
+        Err(error @ SettingsError::NoConfig(_)) => {
+            doctor::Configuration::Absent(error.to_string(), error.hint())
+        }
+        Err(error) => doctor::Configuration::Wrong(vec![(true, failure::chain(error))]),
+    };
+    let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
+    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| store_choice::ask(found, now));
+    let diagnosis = doctor::examine(&doctor::Patient {
+        env,
+        facts: platform.facts(),
+        workspace,
+        configuration,
+        is_github: store_choice::is_github(env),
+        credentials,
+        answer,
+        now,
+    });
+    let printed = print(&if args.common.json { json::render(&diagnosis) } else { diagnosis.render() });
+    if diagnosis.is_well() { printed } else { exit::FAILED }
+}

@@ -1,0 +1,50 @@
+//! What a command leaves for the job beside its log: outputs of the step, and its summary.
+
+use std::io;
+
+use crate::command::context::Context;
+use crate::command::finished::Finished;
+use crate::disk::usage::{Volume, volume_of};
+use crate::domain::event::Level;
+use crate::report::outputs::outputs;
+use crate::report::summary::{self, DiskChange};
+
+/// The volumes that a job works on, each once.
+pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
+    let mut volumes: Vec<Volume> = Vec::new();
+    // A volume that cannot be measured is left out of a table, and that is all.
+    for volume in [ctx.workspace, ctx.temp].into_iter().filter_map(|path| volume_of(path).ok()) {
+        if volumes.iter().all(|known| known.id != volume.id) {
+            volumes.push(volume);
+        }
+    }
+    volumes
+}
+
+/// Writes outputs and summary where the platform has them. Neither is worth a failed job.
+pub(super) fn publish(ctx: &Context<'_>, finished: &Finished, before: &[Volume]) {
+    for (name, value) in outputs(&finished.document) {
+        told(ctx, "set an output", ctx.platform.output(name, &value));
+    }
+    let changes = |before: &Volume| {
+        let after = volume_of(&before.at).ok()?;
+        Some(DiskChange {
+            at: before.at.clone(),
+            total: before.total,
+            before: before.free,
+            after: after.free,
+        })
+    };
+    let disks: Vec<DiskChange> = before.iter().filter_map(changes).collect();
+    if let Some(markdown) = summary::markdown(&finished.document, &ctx.store.location(), &disks) {
+        told(ctx, "write the summary", ctx.platform.summary(&markdown));
+    }
+}
+
+/// Prints a line that the platform wants printed, or says why something was not written.
+pub(super) fn told(ctx: &Context<'_>, action: &str, result: io::Result<Option<String>>) {
+    match result {
+        Ok(line) => line.into_iter().for_each(|line| ctx.command_line(line)),
+        Err(error) => ctx.say_about_job(Level::Warning, format!("cannot {action}: {error}")),
+    }
+}

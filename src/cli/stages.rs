@@ -1,0 +1,151 @@
+//! The steps of the GitHub action: all at once where the store is within reach, else around actions/cache.
+//!
+//! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
+//! the nested steps of actions/cache, into the environment of the next.
+
+use super::args::{Command, Stage};
+use super::inputs::{self, InputError};
+use super::publish::told;
+use crate::command::context::Context;
+use crate::command::finished::Finished;
+use crate::command::prepare;
+use crate::command::restore::Options;
+use crate::command::wrapped::{self, Found, NESTED, WrappedError};
+use crate::command::{gate, save, seed, session};
+use crate::domain::event::Level;
+use crate::domain::hint::Hint;
+use crate::platform::Env;
+
+/// Why a step did not come to an outcome.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StageError {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Wrapped(#[from] WrappedError),
+    #[error(transparent)]
+    Session(#[from] session::Error),
+}
+
+impl StageError {
+    pub(super) fn is_usage(&self) -> bool {
+        match self {
+            StageError::Session(error) | StageError::Wrapped(WrappedError::Session(error)) => {
+                error.source.is_fault_of_configuration()
+            }
+            StageError::Wrapped(_) | StageError::Input(_) => true,
+        }
+    }
+}
+
+impl Hint for StageError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            StageError::Input(_) => None,
+            StageError::Wrapped(error) => error.hint(),
+            StageError::Session(error) => error.hint(),
+        }
+    }
+}
+
+/// Does a step; `wrapped` says whether actions/cache moves the archives.
+pub(super) fn run(
+    ctx: &Context<'_>,
+    command: &Command,
+    stage: Stage,
+    wrapped: bool,
+) -> Result<Finished, StageError> {
+    let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
+    match stage {
+        Stage::Start if wrapped && moves => plan(ctx, command),
+        Stage::Start => {
+            output(ctx, "transport", "direct");
+            whole(ctx, command)
+        }
+        Stage::Stage => show(ctx),
+        Stage::Finish => finish(ctx, command),
+    }
+}
+
+fn output(ctx: &Context<'_>, name: &str, value: &str) {
+    told(ctx, "set an output", ctx.platform.output(name, value));
+}
+
+fn options(command: &Command) -> Options {
+    Options { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
+}
+
+fn whole(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
+    Ok(match command {
+        Command::Seed { .. } => seed::run(ctx)?,
+        Command::Gate { .. } => gate::run(ctx)?,
+        Command::Save { .. } => save::run(ctx)?,
+        _ => prepare::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?)?,
+    })
+}
+
+/// Tells the nested steps what to look for.
+fn plan(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
+    let slots = wrapped::plan(ctx)?;
+    output(ctx, "transport", "wrapped");
+    let is_save = matches!(command, Command::Save { .. });
+    output(ctx, "lookup-only", &(is_save || options(command).lookup_only).to_string());
+    for (index, slot) in slots.iter().enumerate() {
+        let Some(slot) = slot else { continue };
+        output(ctx, &format!("key-{index}"), &slot.key);
+        output(ctx, &format!("path-{index}"), &slot.paths);
+        // A save asks for its very key.
+        if !is_save {
+            output(ctx, &format!("restore-keys-{index}"), &slot.restore_keys);
+        }
+    }
+    Ok(Finished::new(command.name()))
+}
+
+/// What the steps before left for each cache.
+fn each<T>(env: &Env, name: &str, read: impl Fn(&str) -> T) -> Vec<T> {
+    (0..NESTED).map(|index| read(env.var(&format!("CACHEKEEP_{name}_{index}")).unwrap_or_default())).collect()
+}
+
+fn found(env: &Env) -> Vec<Found> {
+    let keys = each(env, "KEY", str::to_owned);
+    let matched = each(env, "MATCHED", str::to_owned);
+    keys.into_iter().zip(matched).map(|(key, matched)| Found { key, matched }).collect()
+}
+
+/// Shows actions/cache what is to be saved.
+fn show(ctx: &Context<'_>) -> Result<Finished, StageError> {
+    let staged = wrapped::stage(ctx, &found(ctx.env))?;
+    for (index, outcome) in staged.iter().enumerate() {
+        let Some(outcome) = outcome else { continue };
+        let json = serde_json::to_string(outcome).expect("only strings and numbers");
+        output(ctx, &format!("staged-{index}"), &json);
+        if outcome.save_result == "saved" {
+            output(ctx, &format!("save-{index}"), "true");
+        }
+    }
+    Ok(Finished::new("save"))
+}
+
+fn finish(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
+    if matches!(command, Command::Save { .. }) {
+        let staged = each(ctx.env, "STAGED", |json| serde_json::from_str(json).ok());
+        let kept = each(ctx.env, "KEPT", |hit| hit == "true");
+        return Ok(wrapped::saved(ctx, staged, &kept)?);
+    }
+    let options = options(command);
+    let mut finished = wrapped::restored(ctx, &found(ctx.env), options)?;
+    if !options.lookup_only {
+        prepare::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut finished);
+    }
+    Ok(finished)
+}
+
+/// Says why actions/cache moves the archives.
+pub(super) fn announce(ctx: &Context<'_>, why: &crate::github::credentials::Unusable) {
+    let text = format!("actions/cache moves the archives: {why}");
+    ctx.say_about_job(Level::Info, text);
+    if let Some(hint) = why.hint() {
+        ctx.say_about_job(Level::Debug, hint);
+    }
+}

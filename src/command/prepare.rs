@@ -1,0 +1,49 @@
+//! `restore` as a step of a workflow: restore, then fill from the seed what is lacking, and say whether it is
+//! complete. What `run` does before its command.
+
+use super::cache::Cache;
+use super::context::Context;
+use super::finished::Finished;
+use super::gate;
+use super::restore::{self, Options};
+use super::seed;
+use super::session;
+use crate::domain::event::Level;
+use crate::domain::hint::Hint;
+use crate::domain::outcome::SeedResult;
+use crate::report::failure;
+
+/// Restores every selected cache, and seeds and gates those that have something to be seeded or gated with.
+pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<Finished, session::Error> {
+    let mut finished = restore::run(ctx, options)?;
+    if !options.lookup_only {
+        complete(ctx, seeds, &mut finished);
+    }
+    Ok(finished)
+}
+
+/// Seeds and gates what was restored.
+pub fn complete(ctx: &Context<'_>, seeds: bool, finished: &mut Finished) {
+    for spec in ctx.caches.iter().filter(|spec| spec.links.is_some() || spec.seed.is_some()) {
+        if ctx.interrupt.signal().is_some() {
+            return;
+        }
+        let _group = ctx.group(&format!("Complete {}", spec.name));
+        // What is wrong with the declaration was said when it was restored.
+        let Ok(cache) = Cache::open(ctx, spec) else { continue };
+        if seeds && let Some(seeded) = seed::seed(&cache) {
+            finished.failed |= seeded.result == SeedResult::Failed;
+            finished.report(cache.name()).seed = Some((&seeded).into());
+        }
+        match gate::gate(&cache) {
+            Ok(Some(report)) => {
+                finished.incomplete |= !report.is_complete();
+                finished.report(cache.name()).gate = Some((&report).into());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+            }
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The wrapped transport: actions/cache moves the archives, everything else is ours.
+//!
+//! Where a job has no way to the cache service (pull requests from forks), the action runs actions/cache between
+//! two of our own steps. It knows a cache as `.cachekeep/<cache>` in the workspace: the same path, so the same
+//! version, as in our own archives, and an entry of one transport is found by the other. After a restore that
+//! tree becomes the cache by a rename; for a save it is made of hard links, and the cache stays where it is. What a
+//! killed job leaves there is removed by the next.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::cache::Cache;
+use super::context::{Context, Deadline};
+use super::finished::Finished;
+use super::receipt::{self, Receipt};
+use super::restore::Options;
+use super::save;
+use super::save_error::SaveError;
+use super::session::{self, Opened};
+use crate::disk::fingerprint;
+use crate::disk::mapping::{self, MappingError};
+use crate::disk::path_error::PathError;
+use crate::disk::remove::remove_tree;
+use crate::disk::staging::{self, Staging, StagingError};
+use crate::disk::stream;
+use crate::domain::event::{Level, Phase};
+use crate::domain::hint::Hint;
+use crate::domain::key::Key;
+use crate::domain::outcome::{Hit, SaveResult};
+use crate::domain::scope::Scope;
+use crate::domain::version::LAYOUT_ROOT;
+use crate::report::failure;
+use crate::report::json::{Restore, Save};
+
+/// How many caches one step can wrap: `action.yml` has so many nested steps of each kind.
+pub const NESTED: usize = 4;
+
+/// Why caches cannot be wrapped.
+#[derive(Debug, thiserror::Error)]
+pub enum WrappedError {
+    /// The steps are written down, so their number is.
+    #[error("{0} caches in one step, and without access to the cache service a step takes {NESTED}")]
+    TooMany(usize),
+    /// The platform did not say where the workspace is.
+    #[error("the workspace is not known: GITHUB_WORKSPACE is not set")]
+    NoWorkspace,
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Session(#[from] session::Error),
+}
+
+impl Hint for WrappedError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            WrappedError::TooMany(_) => Some(
+                "name at most four in `cache:` and use the action once more for the others, or give the job \
+                 `permissions: id-token: write`"
+                    .to_owned(),
+            ),
+            WrappedError::NoWorkspace => None,
+            WrappedError::Session(error) => error.hint(),
+        }
+    }
+}
+
+/// Why a tree was not mapped.
+#[derive(Debug, thiserror::Error)]
+enum MapError {
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("`{}` is where actions/cache puts its archives", .0.display())]
+    Reserved(PathBuf),
+}
+
+impl Hint for MapError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            MapError::Mapping(error) => error.hint(),
+            MapError::Staging(error) => error.hint(),
+            MapError::Save(error) => error.hint(),
+            MapError::Path(error) => error.hint(),
+            MapError::Reserved(_) => Some(format!("give the cache a path outside of `{LAYOUT_ROOT}`")),
+        }
+    }
+}
+
+/// What a nested step is to look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// The primary key.
+    pub key: String,
+    /// The prefixes, one a line.
+    pub restore_keys: String,
+    /// Its paths in the workspace, one a line.
+    pub paths: String,
+}
+
+/// The directory that nested steps work in; it is relative to this.
+fn workspace<'a>(ctx: &'a Context<'_>) -> Result<&'a Path, WrappedError> {
+    ctx.platform.facts().workspace.as_deref().ok_or(WrappedError::NoWorkspace)
+}
+
+/// What the nested steps are to look for, by the caches' order; nothing for a cache that cannot be opened.
+/// Sweeps what a killed job left in their place.
+pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, WrappedError> {
+    if ctx.caches.len() > NESTED {
+        return Err(WrappedError::TooMany(ctx.caches.len()));
+    }
+    let workspace = workspace(ctx)?;
+    session::recover(ctx);
+    sweep(ctx, workspace);
+    let mut slots = Vec::new();
+    for opened in session::open_all(ctx)? {
+        slots.push(match opened {
+            Opened::Ready { cache, keys } => {
+                session::export(&cache);
+                let restore_keys: Vec<&str> = keys.restore_keys.iter().map(Key::as_str).collect();
+                Some(Slot {
+                    key: keys.key.to_string(),
+                    restore_keys: restore_keys.join("\n"),
+                    paths: cache.prefixes.join("\n"),
+                })
+            }
+            Opened::Failed { .. } => None,
+        });
+    }
+    Ok(slots)
+}
+
+/// Removes what lies between the transports, but for caches that are kept there.
+fn sweep(ctx: &Context<'_>, workspace: &Path) {
+    // Nothing is removed through a link.
+    if let Err(error) = mapping::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
+        ctx.say_about_job(Level::Warning, failure::chain(&error));
+        return;
+    }
+    for spec in ctx.caches {
+        let Ok(cache) = Cache::open(ctx, spec) else { continue };
+        let place = workspace.join(LAYOUT_ROOT).join(cache.name());
+        if refuse_reserved(&cache, workspace).is_ok()
+            && let Err(error) = remove_tree(&place)
+        {
+            ctx.say(Level::Warning, cache.name(), failure::chain(&error));
+        }
+    }
+    stream::remove_if_empty(&workspace.join(LAYOUT_ROOT));
+}
+
+fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), MapError> {
+    let reserved = workspace.join(LAYOUT_ROOT);
+    match cache.roots().into_iter().find(|root| root.starts_with(&reserved) || reserved.starts_with(root)) {
+        Some(root) => Err(MapError::Reserved(root)),
+        None => Ok(()),
+    }
+}
+
+/// A key that was looked for and the one that was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The primary key, as planned; empty where nothing was planned.
+    pub key: String,
+    /// The key of the entry that actions/cache found; empty for a miss.
+    pub matched: String,
+}
+
+/// Makes the caches of what actions/cache unpacked.
+pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<Finished, WrappedError> {
+    let workspace = workspace(ctx)?;
+    let mut finished = Finished::new("restore");
+    for (spec, found) in ctx.caches.iter().zip(found) {
+        let _group = ctx.group(&format!("Restore {}", spec.name));
+        let opened = Cache::open(ctx, spec);
+        let cache = opened.map_err(|source| session::Error { cache: spec.name.clone(), source })?;
+        if found.key.is_empty() {
+            finished.failed = true;
+            finished.missed = true;
+            continue;
+        }
+        let started = Instant::now();
+        let mut outcome = Restore {
+            key: found.key.clone(),
+            hit: hit(found).to_string(),
+            matched_key: (!found.matched.is_empty()).then(|| found.matched.clone()),
+            matched_ref: None,
+            archive_bytes: None,
+            files: 0,
+            bytes: 0,
+            reason: None,
+            seconds: 0.0,
+        };
+        if !found.matched.is_empty() && !options.lookup_only {
+            match adopt(&cache, workspace, &found.matched) {
+                Ok(quick) => (outcome.files, outcome.bytes) = (quick.files, quick.bytes),
+                Err(error) => {
+                    let reason = format!("`{}` was not restored: {}", found.matched, failure::chain(&error));
+                    ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
+                    outcome.hit = Hit::None.to_string();
+                    outcome.matched_key = None;
+                    outcome.reason = Some(reason);
+                }
+            }
+        }
+        outcome.seconds = started.elapsed().as_secs_f64();
+        let text = match &outcome.matched_key {
+            Some(key) => {
+                format!("{} hit: {} files from `{key}` by actions/cache", outcome.hit, outcome.files)
+            }
+            None => format!("miss: no entry for `{}`", outcome.key),
+        };
+        if outcome.reason.is_none() {
+            ctx.say(Level::Info, cache.name(), text);
+        }
+        finished.failed |= outcome.reason.is_some();
+        finished.missed |= outcome.matched_key.is_none();
+        finished.report(cache.name()).restore = Some(outcome);
+    }
+    sweep(ctx, workspace);
+    Ok(finished)
+}
+
+fn hit(found: &Found) -> Hit {
+    match found.matched.as_str() {
+        "" => Hit::None,
+        matched if matched == found.key => Hit::Exact,
+        _ => Hit::Partial,
+    }
+}
+
+/// Publishes what was unpacked at the cache's own place.
+fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerprint::Quick, MapError> {
+    let ctx = cache.ctx;
+    refuse_reserved(cache, workspace)?;
+    let deadline = ctx.deadline();
+    let running = ctx.start(cache.name(), Phase::Restore);
+    let mut stagings = Vec::new();
+    for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
+        let staging = Staging::beside(&selection.root, ctx.now)?;
+        // A cache may be kept without one of its roots; a link instead of a directory is somebody's trick.
+        if mapping::is_plain_directory(workspace, Path::new(prefix))? {
+            mapping::adopt(&workspace.join(prefix), &staging)?;
+        }
+        stagings.push(staging);
+    }
+    let published = staging::publish_all(stagings, &deadline.cancel)?;
+    drop(running);
+    let quick = fingerprint::quick(&cache.selections).map_err(SaveError::from)?;
+    if published.iter().all(|published| published.kept == 0) {
+        let scope = Scope::one_of(&ctx.access.readable);
+        let scope = scope.as_ref().map_or("", Scope::as_str);
+        let receipt = Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick);
+        if let Err(reason) = receipt::write(cache, &receipt) {
+            ctx.say(Level::Debug, cache.name(), format!("no receipt: {reason}"));
+        }
+    }
+    Ok(quick)
+}
+
+/// Decides what is to be saved and shows it to actions/cache. The outcomes are final but for those that say
+/// `saved`: whether they were is known once actions/cache has run.
+pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<Save>>, WrappedError> {
+    let workspace = workspace(ctx)?;
+    let mut staged = Vec::new();
+    let mut wanted = Vec::new();
+    for (spec, found) in ctx.caches.iter().zip(found) {
+        let opened = Cache::open(ctx, spec);
+        let cache = opened.map_err(|source| session::Error { cache: spec.name.clone(), source })?;
+        if found.key.is_empty() {
+            staged.push(None);
+            continue;
+        }
+        let outcome = decide(&cache, found);
+        if outcome.save_result == SaveResult::Saved.to_string() {
+            wanted.push((staged.len(), cache));
+        }
+        staged.push(Some(outcome));
+    }
+    // Only now: what is shown to actions/cache lies in the workspace, where links and files are looked for.
+    for (index, cache) in wanted {
+        let started = Instant::now();
+        let Some(outcome) = staged[index].as_mut() else { continue };
+        match show(&cache, workspace) {
+            Ok(linked) => (outcome.files, outcome.bytes) = (linked.files, linked.bytes),
+            Err(error) => refuse(&cache, outcome, SaveResult::Failed, failure::chain(&error), error.hint()),
+        }
+        outcome.seconds += started.elapsed().as_secs_f64();
+    }
+    Ok(staged)
+}
+
+/// What came of the saves, once actions/cache has run: `kept` says which keys the service now has.
+pub fn saved(ctx: &Context<'_>, staged: Vec<Option<Save>>, kept: &[bool]) -> Result<Finished, WrappedError> {
+    let workspace = workspace(ctx)?;
+    sweep(ctx, workspace);
+    let mut finished = Finished::new("save");
+    for ((spec, outcome), kept) in ctx.caches.iter().zip(staged).zip(kept) {
+        let Some(mut outcome) = outcome else {
+            finished.failed = true;
+            continue;
+        };
+        if outcome.save_result == SaveResult::Saved.to_string() {
+            if *kept {
+                let text = format!("saved: {} files as `{}` by actions/cache", outcome.files, outcome.key);
+                ctx.say(Level::Info, &spec.name, text);
+            } else {
+                outcome.save_result = SaveResult::Failed.to_string();
+                let reason = "actions/cache did not save it".to_owned();
+                let hint = "its step above says why".to_owned();
+                ctx.say_with_hint(Level::Warning, &spec.name, format!("not saved: {reason}"), Some(hint));
+                outcome.reason = Some(reason);
+            }
+        }
+        let served = SaveResult::ALL.iter().any(|r| r.is_served() && r.to_string() == outcome.save_result);
+        finished.failed |= !served;
+        finished.report(&spec.name).save = Some(outcome);
+    }
+    Ok(finished)
+}
+
+fn decide(cache: &Cache<'_>, found: &Found) -> Save {
+    let started = Instant::now();
+    let deadline = cache.ctx.deadline();
+    let mut outcome = Save {
+        key: found.key.clone(),
+        save_result: SaveResult::Saved.to_string(),
+        reason: None,
+        files: 0,
+        bytes: 0,
+        archive_bytes: 0,
+        seconds: 0.0,
+    };
+    match refusal(cache, found, &deadline) {
+        Ok(None) => {}
+        Ok(Some(why)) => refuse(cache, &mut outcome, why.result, why.reason, why.hint),
+        Err(error) => {
+            let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
+            refuse(cache, &mut outcome, error.result(), reason, error.hint());
+        }
+    }
+    outcome.seconds = started.elapsed().as_secs_f64();
+    outcome
+}
+
+fn refusal(
+    cache: &Cache<'_>,
+    found: &Found,
+    deadline: &Deadline,
+) -> Result<Option<save::Refusal>, SaveError> {
+    if let Some(refusal) = save::refused_by_role(cache) {
+        return Ok(Some(refusal));
+    }
+    if hit(found) == Hit::Exact {
+        let reason = format!("`{}` is there already", found.key);
+        return Ok(Some(save::Refusal { result: SaveResult::Exists, reason, hint: None }));
+    }
+    save::refused_by_content(cache, receipt::read(cache), deadline)
+}
+
+fn refuse(cache: &Cache<'_>, outcome: &mut Save, result: SaveResult, reason: String, hint: Option<String>) {
+    let is_news = !result.is_served() && result != SaveResult::DeniedMode;
+    let level = if is_news { Level::Warning } else { Level::Info };
+    cache.ctx.say_with_hint(level, cache.name(), format!("not saved ({result}): {reason}"), hint);
+    outcome.save_result = result.to_string();
+    outcome.reason = Some(reason);
+}
+
+/// Shows a cache under the path that actions/cache knows.
+fn show(cache: &Cache<'_>, workspace: &Path) -> Result<mapping::Linked, MapError> {
+    refuse_reserved(cache, workspace)?;
+    let layout = Path::new(LAYOUT_ROOT);
+    mapping::is_plain_directory(workspace, layout)?;
+    let running = cache.ctx.start(cache.name(), Phase::Save);
+    let mut all = mapping::Linked::default();
+    for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
+        let target = workspace.join(prefix);
+        let cancel = &cache.ctx.interrupt.cancel;
+        let linked = mapping::link_tree(selection, &target, cancel, &running.meter)?;
+        all.files += linked.files;
+        all.bytes += linked.bytes;
+    }
+    Ok(all)
+}
