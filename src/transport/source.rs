@@ -246,13 +246,13 @@ mod tests {
 
     #[test]
     fn sources_are_urls_or_paths_below_the_workspace() {
-        let workspace = Path::new("/work");
+        let workspace = Path::new("/src");
         let file = |path: &str| Ok(Source::File(PathBuf::from(path)));
         let check = |text: &str, expect: Result<Source, SourceError>| {
             assert_eq!(Source::parse(text, workspace), expect, "{text}");
         };
-        check("seeds/data.tgz", file("/work/seeds/data.tgz"));
-        check(" ./a..b/data.tgz ", file("/work/./a..b/data.tgz"));
+        check("seeds/data.tgz", file("/src/seeds/data.tgz"));
+        check(" ./a..b/data.tgz ", file("/src/./a..b/data.tgz"));
         check("", Err(SourceError::Empty));
         check("../data.tgz", Err(SourceError::Outside("../data.tgz".to_owned())));
         check("a/../../data.tgz", Err(SourceError::Outside("a/../../data.tgz".to_owned())));
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn errors_and_names_hold_no_secret() {
-        let workspace = Path::new("/work");
+        let workspace = Path::new("/src");
         let source = Source::parse("https://u:secret@example.org/x?sig=secret", workspace).expect("a source");
         assert_eq!(source.to_string(), "https://example.org/x");
         for text in ["http://u:secret@example.org/x?sig=secret", "https://u:secret@ho st/x"] {
