@@ -1,8 +1,6 @@
 //! The workflows that populate and consume caches, run by act on the example: cold, warm, changed, in a pull request;
 //! with our own transport, with actions/cache underneath, and with both in turn.
 
-use std::fs;
-
 use crate::act::{Event, Ran, Sample, Transport};
 use crate::skip::skip;
 
