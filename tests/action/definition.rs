@@ -1,6 +1,7 @@
 //! `action.yml` says what the sources say: inputs, outputs, pins; and the reference page has them all.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -135,11 +136,11 @@ fn the_reference_page_is_current() {
     let mut inputs = String::from("| input | default | |\n|---|---|---|\n");
     for input in INPUTS {
         let default = if input.default.is_empty() { String::new() } else { format!("`{}`", input.default) };
-        inputs += &format!("| `{}` | {default} | {} |\n", input.name, input.help);
+        let _ = write!(inputs, "| `{}` | {default} | {} |\n", input.name, input.help);
     }
     let mut outputs = String::from("| output | |\n|---|---|\n");
     for output in OUTPUTS {
-        outputs += &format!("| `{}` | {} |\n", output.name, output.help);
+        let _ = write!(outputs, "| `{}` | {} |\n", output.name, output.help);
     }
     let path = Path::new("docs/github-actions.md");
     let mut page = text("docs/github-actions.md");

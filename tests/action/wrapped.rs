@@ -120,9 +120,9 @@ fn links_between_the_transports_lead_nowhere() {
 #[test]
 fn more_caches_than_nested_steps_are_refused_with_a_cure() {
     let job = Job::new();
-    let caches: String =
-        (0..5).map(|n| format!("[cache.c{n}]\npath = \"c{n}\"\nkey = \"k{n}-{{os}}\"\n")).collect();
-    job.write("workspace/cachekeep.toml", &caches);
+    let cache = |n: u8| format!("[cache.c{n}]\npath = \"c{n}\"\nkey = \"k{n}-{{os}}\"\n");
+    let caches: Vec<String> = (0..5).map(cache).collect();
+    job.write("workspace/cachekeep.toml", &caches.concat());
     let done = job.step("start", &[]);
     assert_eq!(done.code, 2, "{}", done.log);
     assert!(done.log.contains("5 caches in one step") && done.log.contains("once more"), "{}", done.log);
