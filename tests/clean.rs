@@ -1,13 +1,19 @@
 //! Cleaning a repository's caches: the binary against a fake of GitHub's API.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and look at files")]
+
 #[path = "support/github_api/mod.rs"]
 mod github_api;
 mod support;
 
 #[path = "clean/defects.rs"]
 mod defects;
+#[path = "clean/own_store.rs"]
+mod own_store;
 #[path = "clean/plans.rs"]
 mod plans;
+#[path = "clean/stored.rs"]
+mod stored;
 #[path = "clean/sweep.rs"]
 mod sweep;
 

@@ -52,6 +52,6 @@ fn the_reference_is_current() {
             own.render_long_help()
         );
     }
-    let trimmed: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    check("docs/reference.md", &trimmed);
+    let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
+    check("docs/reference.md", &format!("{}\n", trimmed.join("\n")));
 }

@@ -23,8 +23,8 @@ pub struct Manifest {
     pub producer: String,
     /// The cache's name.
     pub cache: String,
-    /// Where the roots of the cache lie in the tar stream.
-    pub roots: Vec<String>,
+    /// The roots of the cache.
+    pub roots: Vec<Root>,
     /// How many of what.
     pub counts: Counts,
     /// Bytes of all files.
@@ -33,6 +33,18 @@ pub struct Manifest {
     pub stream_bytes: u64,
     /// Bytes of the tar stream in every frame but the last, which may have fewer.
     pub frame_bytes: u32,
+}
+
+/// A root of a cache, and the room it needs: roots may go to different volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// Where it lies in the tar stream.
+    pub prefix: String,
+    /// How many entries it has, itself included.
+    pub entries: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 /// How many entries of each kind an archive holds.
@@ -59,6 +71,20 @@ impl Counts {
 }
 
 impl Manifest {
+    /// Where the roots of the cache lie in the tar stream.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> + Clone {
+        self.roots.iter().map(|root| root.prefix.as_str())
+    }
+
+    /// Whether what the roots need is what all of it needs.
+    fn are_roots_all(&self) -> bool {
+        let sum = |part: fn(&Root) -> u64| {
+            self.roots.iter().try_fold(0_u64, |sum, root| sum.checked_add(part(root)))
+        };
+        sum(|root| root.entries) == Some(self.counts.entries())
+            && sum(|root| root.bytes) == Some(self.unpacked_bytes)
+    }
+
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a manifest has only strings and numbers")
     }
@@ -79,6 +105,7 @@ impl Manifest {
         let entries = manifest.counts.entries();
         let sane = (1..=LARGEST_FRAME).contains(&manifest.frame_bytes)
             && (1..=MOST_ROOTS).contains(&manifest.roots.len())
+            && manifest.are_roots_all()
             && manifest.stream_bytes.is_multiple_of(512)
             // Every entry has a header, every file its content.
             && entries.checked_mul(512).is_some_and(|headers| {
@@ -97,7 +124,7 @@ mod tests {
             format: FORMAT,
             producer: "cachekeep 0.1.0".to_owned(),
             cache: "c".to_owned(),
-            roots: vec![".cachekeep/c".to_owned()],
+            roots: vec![Root { prefix: ".cachekeep/c".to_owned(), entries: 3, bytes: 1000 }],
             counts: Counts { files: 2, directories: 1, symlinks: 0, hard_links: 0 },
             unpacked_bytes: 1000,
             stream_bytes: 4096,
@@ -133,5 +160,8 @@ mod tests {
         check(|m| m.unpacked_bytes = u64::MAX);
         check(|m| m.stream_bytes = 4097);
         check(|m| m.roots.clear());
+        check(|m| m.roots[0].bytes -= 1);
+        check(|m| m.roots[0].entries += 1);
+        check(|m| m.roots.push(Root { prefix: "x".to_owned(), entries: u64::MAX, bytes: u64::MAX }));
     }
 }

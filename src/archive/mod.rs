@@ -33,7 +33,7 @@ mod write_pool;
 pub mod release;
 
 pub use error::ArchiveError;
-pub use manifest::{Counts, Manifest};
+pub use manifest::{Counts, Manifest, Root};
 pub use pack::{Levels, PackRequest, Packed, pack};
 pub use unpack::{Destination, Limits, UnpackRequest, Unpacked, unpack};
 pub use verify::{Verified, read_manifest, verify};

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::compress::{Measured, Pace, Worker};
 use super::error::ArchiveError;
 use super::frame;
-use super::manifest::{FORMAT, Manifest};
+use super::manifest::{FORMAT, Manifest, Root};
 use super::plan::{self, Count, Cutter, Segment, Totals, Tree};
 use super::seek_table::SeekTable;
 use crate::disk::selection::Selection;
@@ -105,7 +105,7 @@ pub fn pack(
         format: FORMAT,
         producer: request.producer.to_owned(),
         cache: request.cache.to_owned(),
-        roots: prefixes.clone(),
+        roots: roots(&prefixes, &totals),
         counts: totals.counts,
         unpacked_bytes: totals.unpacked_bytes,
         stream_bytes: totals.stream_bytes,
@@ -117,6 +117,11 @@ pub fn pack(
     let (archive_bytes, digest) = output.seal()?;
     let Totals { skipped, skipped_count, missing: missing_roots, .. } = totals;
     Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })
+}
+
+fn roots(prefixes: &[String], totals: &Totals) -> Vec<Root> {
+    let root = |(prefix, &(entries, bytes)): (&String, _)| Root { prefix: prefix.clone(), entries, bytes };
+    prefixes.iter().zip(&totals.roots).map(root).collect()
 }
 
 /// A frame in the making.

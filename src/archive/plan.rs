@@ -32,6 +32,8 @@ pub(super) struct Totals {
     pub(super) counts: Counts,
     pub(super) unpacked_bytes: u64,
     pub(super) stream_bytes: u64,
+    /// Entries and bytes of files of each root.
+    pub(super) roots: Vec<(u64, u64)>,
     /// Sockets, pipes and devices; the first of them by path.
     pub(super) skipped: Vec<PathBuf>,
     pub(super) skipped_count: u64,
@@ -65,6 +67,7 @@ pub(super) fn lay_out(
     let mut last = None;
     for (index, (selection, prefix)) in tree.selections.iter().zip(tree.prefixes).enumerate() {
         let mut first_names = HashMap::new();
+        let (entries, bytes) = pass.content();
         for item in Walk::new(selection) {
             if cancel.is_cancelled() {
                 return Err(ArchiveError::Cancelled);
@@ -82,9 +85,13 @@ pub(super) fn lay_out(
             }
             pass.item(&selection.root, prefix, &item, &mut first_names)?;
         }
+        let all = pass.content();
+        pass.totals.roots.push((all.0 - entries, all.1 - bytes));
     }
     if let Some(item) = last {
         let alone = Item { identity: None, ..item };
+        pass.totals.roots[0].0 += 1;
+        pass.totals.roots[0].1 += alone.size;
         pass.item(&tree.selections[0].root, &tree.prefixes[0], &alone, &mut HashMap::new())?;
     }
     pass.bytes(&tar_header::END)?;
@@ -101,6 +108,11 @@ struct Pass<'a> {
 type FirstNames = HashMap<(u64, u64), (Vec<u8>, u64)>;
 
 impl Pass<'_> {
+    /// Entries and bytes of files so far.
+    fn content(&self) -> (u64, u64) {
+        (self.totals.counts.entries(), self.totals.unpacked_bytes)
+    }
+
     fn item(
         &mut self,
         root: &Path,

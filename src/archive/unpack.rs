@@ -173,9 +173,9 @@ enum Incoming {
 
 impl Visitor for Writer<'_> {
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
-        let declared = manifest.roots.iter().map(String::as_str);
+        let declared = manifest.prefixes();
         if !declared.clone().eq(self.destinations.iter().map(|d| d.prefix.as_str())) {
-            let roots = manifest.roots.join("`, `");
+            let roots = declared.collect::<Vec<_>>().join("`, `");
             return Err(ArchiveError::refused(
                 manifest.cache.as_bytes(),
                 format!("has other roots: `{roots}`"),

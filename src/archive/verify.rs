@@ -67,7 +67,7 @@ struct Reader;
 
 impl Visitor for Reader {
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
-        Ok(Guard::new(manifest.roots.iter().map(String::as_str)))
+        Ok(Guard::new(manifest.prefixes()))
     }
 
     fn foreign(&mut self) -> Result<Guard, ArchiveError> {

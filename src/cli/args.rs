@@ -180,7 +180,16 @@ pub enum Command {
         /// The caches.
         #[command(flatten)]
         selected: Selected,
-        /// Exit with 1 when a cache could not be seeded.
+        /// Exit with 1 when a cache could not be seeded, or mirrors do not have all that links want.
+        #[arg(long)]
+        required: bool,
+    },
+    /// Fetch objects that links want and caches lack from their mirrors, each verified.
+    Fetch {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Exit with 1 when a cache still lacks objects that links want.
         #[arg(long)]
         required: bool,
     },
@@ -253,6 +262,18 @@ pub enum Command {
         #[arg(long, value_name = "FILE", conflicts_with_all = ["pull_request", "dry_run", "plan_out"])]
         apply: Option<PathBuf>,
     },
+    /// List the entries of the store, the next to be evicted first.
+    Ls {
+        /// The store.
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say where the bytes of the store went: by key pattern, ref, last use and reach.
+    Usage {
+        /// The store.
+        #[command(flatten)]
+        target: Target,
+    },
     /// Print the JSON schema of the configuration.
     Schema,
     /// Print completions for a shell.
@@ -265,7 +286,7 @@ pub enum Command {
 impl Command {
     /// Whether it is about a store rather than about declared caches: it works without a configuration.
     pub fn is_housekeeping(&self) -> bool {
-        matches!(self, Command::Clean { .. })
+        matches!(self, Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. })
     }
 
     /// The caches that were named; none means all.
@@ -274,11 +295,14 @@ impl Command {
             Command::Run { selected, .. }
             | Command::Restore { selected, .. }
             | Command::Seed { selected, .. }
+            | Command::Fetch { selected, .. }
             | Command::Gate { selected }
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
             | Command::Key { selected, .. } => &selected.caches,
             Command::Clean { .. }
+            | Command::Ls { .. }
+            | Command::Usage { .. }
             | Command::Doctor { .. }
             | Command::Action { .. }
             | Command::Schema
@@ -292,6 +316,7 @@ impl Command {
             Command::Run { .. } => "run",
             Command::Restore { .. } => "restore",
             Command::Seed { .. } => "seed",
+            Command::Fetch { .. } => "fetch",
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
             Command::Trim { .. } => "trim",
@@ -299,6 +324,8 @@ impl Command {
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
             Command::Clean { .. } => "clean",
+            Command::Ls { .. } => "ls",
+            Command::Usage { .. } => "usage",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

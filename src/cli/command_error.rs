@@ -3,7 +3,7 @@
 use super::exit::{self, Exit};
 use super::housekeeping::TargetError;
 use super::stages;
-use crate::command::{clean, key, session};
+use crate::command::{clean, key, session, usage};
 use crate::domain::hint::Hint;
 
 /// Why a command did not come to an outcome.
@@ -19,12 +19,15 @@ pub(super) enum CommandError {
     Target(#[from] TargetError),
     #[error(transparent)]
     Clean(#[from] clean::CleanError),
+    #[error(transparent)]
+    Usage(#[from] usage::UsageError),
 }
 
 impl CommandError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             CommandError::Clean(error) if error.is_denied() => exit::NOT_PERMITTED,
+            CommandError::Usage(error) if error.is_denied() => exit::NOT_PERMITTED,
             _ if self.is_usage() => exit::USAGE,
             _ => exit::FAILED,
         }
@@ -38,6 +41,7 @@ impl CommandError {
             CommandError::Key(_) => true,
             CommandError::Stage(error) => error.is_usage(),
             CommandError::Target(error) => error.is_usage(),
+            CommandError::Usage(_) => false,
             CommandError::Clean(error) => {
                 matches!(error, clean::CleanError::Saved(saved) if saved.is_usage())
             }
@@ -53,6 +57,7 @@ impl Hint for CommandError {
             CommandError::Stage(error) => error.hint(),
             CommandError::Target(error) => error.hint(),
             CommandError::Clean(error) => error.hint(),
+            CommandError::Usage(error) => error.hint(),
         }
     }
 }

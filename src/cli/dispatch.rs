@@ -20,7 +20,7 @@ use super::store_choice::{self, Relay};
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
-use crate::command::{clean, gate, key, restore, run, save, seed, trim};
+use crate::command::{clean, fetch, gate, key, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
@@ -240,10 +240,19 @@ impl Job<'_> {
                 restore::run(ctx, restore::Options { lookup_only: *lookup_only })?
             }
             Command::Seed { .. } => seed::run(ctx)?,
+            Command::Fetch { .. } => fetch::run(ctx)?,
             Command::Gate { .. } => gate::run(ctx)?,
             Command::Save { .. } => save::run(ctx)?,
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
+            Command::Ls { target } => {
+                let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
+                return Ok(print(&usage::list(ctx, target.as_ref())?));
+            }
+            Command::Usage { target } => {
+                let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
+                return Ok(print(&usage::usage(ctx, target.as_ref(), &self.settings.spec.clean.patterns)?));
+            }
             Command::Doctor { .. }
             | Command::Action { .. }
             | Command::Schema
@@ -311,7 +320,11 @@ fn exit_of(command: &Command, finished: &Finished) -> Exit {
             let missed = if *fail_on_miss && finished.missed { exit::MISS } else { exit::OK };
             missed.or(if *required { failed } else { exit::OK })
         }
-        Command::Seed { required, .. } | Command::Save { required, .. } if *required => failed,
+        Command::Seed { required, .. } | Command::Fetch { required, .. } | Command::Save { required, .. }
+            if *required =>
+        {
+            failed
+        }
         Command::Gate { .. } if finished.incomplete => exit::INCOMPLETE,
         _ => exit::OK,
     }

@@ -74,6 +74,7 @@ pub(super) fn options(
             clock: Clock::starting_at(now),
             // An archive proves itself as it is unpacked, and blobs have versions anyway.
             digest_is_checked: false,
+            accept: None,
             cancel,
         },
         time_limit: Some(timeout),

@@ -2,13 +2,16 @@
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::expand::{self, Failure, Inputs, Sources};
+use super::sentinel;
 use crate::disk::links::{self, LinksError};
 use crate::disk::objects::{LayoutError, ObjectLayout, ObjectsError, VerifiedFiles};
+use crate::disk::sampling::Belief;
 use crate::disk::selection::{PathRule, Selection, SelectionError, resolve};
 use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::content_link::WantedObjects;
@@ -17,7 +20,7 @@ use crate::domain::gate::GateReport;
 use crate::domain::hint::Hint;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::{Key, KeyError};
-use crate::domain::spec::CacheSpec;
+use crate::domain::spec::{CacheSpec, Thoroughness};
 use crate::domain::template::{ExpandError, Piece, Placeholder, Template};
 use crate::domain::version::{Version, portable_roots};
 
@@ -122,7 +125,7 @@ pub struct Cache<'a> {
     pub prefixes: Vec<String>,
     layout: Option<ObjectLayout>,
     wanted: OnceCell<WantedObjects>,
-    verified: VerifiedFiles,
+    verified: Arc<VerifiedFiles>,
 }
 
 impl<'a> Cache<'a> {
@@ -138,6 +141,11 @@ impl<'a> Cache<'a> {
         let selections = resolve(&rules)?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
+        let mut selections = selections;
+        if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
+            *first = first.clone().without_rubbish(layout.clone());
+        }
+        let allowed = spec.links.as_ref().map(|links| links.allow_unverified.clone()).unwrap_or_default();
         Ok(Cache {
             ctx,
             spec,
@@ -145,7 +153,7 @@ impl<'a> Cache<'a> {
             prefixes,
             layout,
             wanted: OnceCell::new(),
-            verified: VerifiedFiles::default(),
+            verified: Arc::new(VerifiedFiles::allowing(allowed)),
         })
     }
 
@@ -175,7 +183,7 @@ impl<'a> Cache<'a> {
     }
 
     /// What was found of files when they were hashed in this process.
-    pub fn verified(&self) -> &VerifiedFiles {
+    pub fn verified(&self) -> &Arc<VerifiedFiles> {
         &self.verified
     }
 
@@ -195,17 +203,47 @@ impl<'a> Cache<'a> {
         Ok(self.wanted.get_or_init(|| wanted))
     }
 
-    /// What the cache holds, each object verified. Files that did not change since the last call are not read
-    /// again.
+    /// What the cache holds, verified as thoroughly as it declares. Files that did not change since the last call
+    /// are not read again.
     pub fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, CacheError> {
-        let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
-        let running = self.ctx.start(self.name(), Phase::Verify);
-        Ok(self.verified.inventory(self.root(), layout, self.ctx.workers, cancel, &running.meter)?)
+        self.inventory_by(self.spec.links.as_ref().map_or(Thoroughness::Full, |links| links.verify), cancel)
     }
 
-    /// Wanted against present.
+    /// What the cache holds, verified so thoroughly.
+    pub fn inventory_by(
+        &self,
+        thoroughness: Thoroughness,
+        cancel: &CancellationToken,
+    ) -> Result<Inventory, CacheError> {
+        self.inventory_at(self.root(), thoroughness, cancel)
+    }
+
+    /// What a tree at another place holds that has this cache's layout, such as one that is being restored.
+    pub fn inventory_at(
+        &self,
+        root: &Path,
+        thoroughness: Thoroughness,
+        cancel: &CancellationToken,
+    ) -> Result<Inventory, CacheError> {
+        let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
+        let running = self.ctx.start(self.name(), Phase::Verify);
+        let claimed = sentinel::read_at(root);
+        // Runs draw different samples; the steps of one run the same.
+        let dice = self.ctx.platform.facts().run_id.as_deref().unwrap_or_default();
+        let belief = Belief { thoroughness, claimed: claimed.as_ref(), dice };
+        let (workers, meter) = (self.ctx.workers, &running.meter);
+        Ok(self.verified.inventory_by(belief, root, layout, workers, cancel, meter)?)
+    }
+
+    /// Wanted against present, verified as thoroughly as the cache declares.
     pub fn gate(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), CacheError> {
         let inventory = self.inventory(cancel)?;
+        Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
+    }
+
+    /// Wanted against present, every object hashed: what a save must know.
+    pub fn gate_fully(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), CacheError> {
+        let inventory = self.inventory_by(Thoroughness::Full, cancel)?;
         Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
     }
 

@@ -12,6 +12,7 @@ pub mod session;
 
 pub mod clean;
 pub mod doctor;
+pub mod fetch;
 pub mod gate;
 pub mod key;
 pub mod prepare;
@@ -20,9 +21,15 @@ pub mod run;
 pub mod save;
 pub mod seed;
 pub mod trim;
+pub mod usage;
 pub mod wrapped;
 
+mod mirrors;
+mod populate;
+mod prover;
+pub mod quarantine;
 pub mod receipt;
 pub mod save_error;
+mod seed_archive;
 pub mod seed_error;
 pub mod sentinel;

@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
-use super::cache::{Cache, Keys};
+use super::cache::{Cache, CacheError, Keys};
 use super::context::{Context, Deadline};
 use super::finished::Finished;
+use super::quarantine;
 use super::receipt::{self, Receipt};
 use super::session::{self, Opened};
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::disk::fingerprint;
 use crate::disk::path_error::PathError;
 use crate::disk::preflight::{self, Need, PreflightError};
+use crate::disk::selection::Selection;
 use crate::disk::staging::{self, Staging, StagingError};
 use crate::disk::usage::volume_of;
 use crate::domain::entry::{Entry, LookupRequest};
@@ -40,6 +42,9 @@ pub enum RestoreError {
     /// The target cannot be staged or published.
     #[error(transparent)]
     Staging(#[from] StagingError),
+    /// What was unpacked cannot be verified.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A volume cannot be asked for its room.
     #[error(transparent)]
     Disk(#[from] PathError),
@@ -52,6 +57,7 @@ impl Hint for RestoreError {
             RestoreError::Archive(error) => error.hint(),
             RestoreError::Preflight(error) => error.hint(),
             RestoreError::Staging(error) => error.hint(),
+            RestoreError::Cache(error) => error.hint(),
             RestoreError::Disk(error) => error.hint(),
         }
     }
@@ -155,14 +161,14 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         }
         Err(error) => {
             let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            let miss = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
+            let told = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
             let mut hint = error.hint();
             if error.is_corrupt() {
                 leave_receipt(cache, &Receipt::of_corrupt(&entry));
                 hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
             }
-            ctx.say_with_hint(Level::Warning, cache.name(), &miss, hint);
-            outcome.miss = Some(miss);
+            ctx.say_with_hint(Level::Warning, cache.name(), &told, hint);
+            outcome.miss = Some(told);
             outcome.elapsed = started.elapsed();
         }
     }
@@ -217,23 +223,27 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
         (Err(error), None) => return Err(error.into()),
         (Ok(unpacked), None) => unpacked,
     };
+    let staged = stagings[0].tree().to_owned();
+    let refused = quarantine::before_publishing(cache, &stagings[0], deadline)?;
     let published = staging::publish_all(stagings, &deadline.cancel)?;
+    cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
         ctx.say(Level::Warning, cache.name(), format!("restored, but {}", failure::chain(leftover)));
     }
-    let alone = published.iter().all(|published| published.kept == 0);
+    let alone = refused == 0 && published.iter().all(|published| published.kept == 0);
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
     leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
     Ok(unpacked)
 }
 
-/// Room for everything the manifest announces, on the volume of the first root, beyond the reserve.
+/// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
 fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), PreflightError> {
-    let needs = [Need {
-        path: cache.root().to_owned(),
-        bytes: ByteSize(manifest.unpacked_bytes),
-        inodes: manifest.counts.entries(),
-    }];
+    let need = |(selection, root): (&Selection, &archive::Root)| Need {
+        path: selection.root.clone(),
+        bytes: ByteSize(root.bytes),
+        inodes: root.entries,
+    };
+    let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
     preflight::check(&needs, cache.ctx.reserve())
 }
 

@@ -62,6 +62,10 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session:
             ctx.say(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;
         }
+        let saved = save::save(cache, keys);
+        finished.failed |= !saved.result.is_served();
+        finished.report(cache.name()).save = Some((&saved).into());
+        // After the save, which merges what the build fetched by itself.
         match gate::gate_quietly(cache) {
             Ok(Some(report)) => {
                 finished.incomplete |= !report.is_complete();
@@ -72,9 +76,6 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session:
                 ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
             }
         }
-        let saved = save::save(cache, keys);
-        finished.failed |= !saved.result.is_served();
-        finished.report(cache.name()).save = Some((&saved).into());
     }
     Ok(finished)
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::finished::Finished;
+use super::populate;
 use super::receipt::{self, Receipt};
 use super::save_error::SaveError;
 use super::sentinel;
@@ -155,6 +156,10 @@ pub(super) fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
                 .with_hint("the job that fills the cache runs with `role = \"writer\"` or `--role writer`"),
         ),
         (Role::Writer, SavePolicy::Never) => Some(refused("the configuration says `save = \"never\"`")),
+        (Role::Writer, _) if cache.layout().is_some() && cache.ctx.access.own.is_pull_request() => Some(
+            refused("what a pull request saves, no other job can restore")
+                .with_hint("the job that fills the cache runs on a branch"),
+        ),
         (Role::Writer, SavePolicy::Success | SavePolicy::Always) => None,
     }
 }
@@ -211,12 +216,14 @@ fn refused_by_gate(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refu
     if cache.layout().is_none() {
         return Ok(None);
     }
-    let (report, inventory) = cache.gate(&deadline.cancel)?;
+    populate::harvest(cache, deadline)?;
+    let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
     if !report.is_complete() {
         return Ok(Some(Refusal::new(SaveResult::Incomplete, text::gated(&report)).with_hint(
             "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
         )));
     }
+    populate::prune(cache, &mut inventory)?;
     sentinel::write(cache, sentinel::read(cache).and_then(|sentinel| sentinel.seed), &inventory)?;
     Ok(None)
 }

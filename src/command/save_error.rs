@@ -2,6 +2,7 @@
 
 use super::cache::CacheError;
 use crate::archive::ArchiveError;
+use crate::disk::merge::MergeError;
 use crate::disk::path_error::PathError;
 use crate::disk::walk::WalkError;
 use crate::domain::hint::Hint;
@@ -27,6 +28,9 @@ pub enum SaveError {
     /// The sentinel could not be written.
     #[error(transparent)]
     Disk(#[from] PathError),
+    /// What a build left could not be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
     /// The entry was stored, and what the store returns is not what was packed.
     #[error("reading back failed")]
     ReadBack(#[source] Box<SaveError>),
@@ -87,6 +91,7 @@ impl Hint for SaveError {
             SaveError::Cache(error) => error.hint(),
             SaveError::Walk(error) => error.hint(),
             SaveError::Disk(error) => error.hint(),
+            SaveError::Merge(error) => error.hint(),
             SaveError::ReadBack(error) => error.hint(),
             SaveError::Store(_) => None,
         }

@@ -1,37 +1,25 @@
-//! `seed`: fill a cache that lacks something from its release archive.
+//! `seed`: fill a cache that lacks something, from its release archive and then from mirrors.
 
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::time::Instant;
 
-use super::cache::{Cache, CacheError, expand_one};
+use super::cache::Cache;
 use super::context::{Context, Deadline};
-use super::expand::Sources;
+use super::fetch;
 use super::finished::Finished;
+use super::quarantine;
+use super::seed_archive::from_sources;
 use super::seed_error::SeedError;
 use super::sentinel;
 use super::session;
-use crate::archive::release::{self, Expected, ExtractOptions, Limits, ReleaseItem};
-use crate::disk::lease::LeasedDirectory;
-use crate::disk::merge::{Merged, Merger, Take};
-use crate::disk::path_error::PathError;
-use crate::disk::staging::Staging;
-use crate::disk::stream;
-use crate::domain::event::{Level, Phase, Running};
-use crate::domain::gate::GateReport;
-use crate::domain::hint::Hint;
+use crate::domain::event::Level;
+use crate::domain::gate::{GateReport, Lack};
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{SeedOutcome, SeedResult};
-use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::SeedSpec;
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
-use crate::transport::client::{Client, Timeouts};
-use crate::transport::fetch::FetchOptions;
-use crate::transport::retry::{Clock, RetryPolicy};
-use crate::transport::source::Source;
 
-/// Seeds every selected cache that declares a seed.
+/// Seeds every selected cache that declares a seed or mirrors.
 pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
     let mut finished = Finished::new("seed");
     session::recover(ctx);
@@ -43,26 +31,27 @@ pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
         };
         match seed(&cache) {
             Some(outcome) => {
-                finished.failed |= outcome.result == SeedResult::Failed;
+                finished.failed |= outcome.result.is_short();
                 finished.report(cache.name()).seed = Some((&outcome).into());
             }
-            None => ctx.say(Level::Info, cache.name(), "declares no seed"),
+            None => ctx.say(Level::Info, cache.name(), "declares neither a seed nor mirrors"),
         }
     }
     Ok(finished)
 }
 
-/// What was added.
-#[derive(Debug, Clone, Copy, Default)]
-struct Added {
-    files: u64,
-    bytes: u64,
+/// Seeds one cache, unless its sentinel and its objects say that there is no need, and says what came of it.
+/// Nothing for a cache without a seed and without mirrors.
+pub fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
+    fill(cache, cache.spec.seed.as_ref())
 }
 
-/// Seeds one cache, unless its sentinel and its objects say that there is no need, and says what came of it.
-/// Nothing for a cache without a seed.
-pub fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
-    let spec = cache.spec.seed.as_ref()?;
+/// Fills one cache from this seed, if one is given, and from its mirrors, if it has some.
+pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOutcome> {
+    let has_mirrors = cache.spec.links.as_ref().is_some_and(|links| !links.mirrors.is_empty());
+    if seed.is_none() && !has_mirrors {
+        return None;
+    }
     let ctx = cache.ctx;
     let started = Instant::now();
     let deadline = ctx.deadline();
@@ -72,256 +61,166 @@ pub fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
         source: None,
         added: 0,
         added_bytes: ByteSize(0),
+        fetched: 0,
+        fetched_bytes: ByteSize(0),
+        lacking: Vec::new(),
+        mirrors: Vec::new(),
         reason: None,
         elapsed: started.elapsed(),
     };
-    match need(cache, spec, &deadline) {
-        Ok(Need::None(reason)) => {
-            outcome.result = SeedResult::NotNeeded;
-            outcome.reason = Some(reason);
-        }
-        Ok(Need::Seed(reason)) => {
-            ctx.say(Level::Info, cache.name(), format!("seeding with version {}: {reason}", spec.version));
-            match from_sources(cache, spec, &deadline) {
-                Ok((source, added)) => {
-                    outcome.result = SeedResult::Seeded;
-                    outcome.source = Some(source);
-                    outcome.added = added.files;
-                    outcome.added_bytes = ByteSize(added.bytes);
-                }
-                Err(reason) => outcome.reason = Some(reason),
-            }
-        }
-        Err(error) => {
-            outcome.reason = Some(deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error)));
-        }
+    let filled = if cache.layout().is_some() {
+        fill_objects(cache, seed, has_mirrors, &deadline, &mut outcome)
+    } else {
+        seed.map_or(Ok(()), |seed| fill_tree(cache, seed, &deadline, &mut outcome))
+    };
+    if let Err(error) = filled {
+        outcome.result = SeedResult::Failed;
+        outcome.reason = Some(deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error)));
     }
     outcome.elapsed = started.elapsed();
-    let level = if outcome.result == SeedResult::Failed { Level::Warning } else { Level::Info };
+    let level = if outcome.result.is_short() { Level::Warning } else { Level::Info };
     ctx.say(level, cache.name(), text::seeded(&outcome));
     Some(outcome)
 }
 
-/// Whether a seed is needed, with the reason.
+/// A cache of whatever files: the sentinel alone tells whether it was seeded.
+fn fill_tree(
+    cache: &Cache<'_>,
+    seed: &SeedSpec,
+    deadline: &Deadline,
+    outcome: &mut SeedOutcome,
+) -> Result<(), SeedError> {
+    let claimed = sentinel::read(cache);
+    if claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str())) {
+        outcome.result = SeedResult::NotNeeded;
+        outcome.reason = Some(format!("the sentinel names seed {}", seed.version));
+        return Ok(());
+    }
+    let why = if claimed.is_some() { "the sentinel names another seed" } else { "there is no sentinel" };
+    from_archive(cache, seed, why, deadline, outcome);
+    Ok(())
+}
+
+/// A cache of objects: what links want, against what is there and proven.
+fn fill_objects(
+    cache: &Cache<'_>,
+    seed: Option<&SeedSpec>,
+    has_mirrors: bool,
+    deadline: &Deadline,
+    outcome: &mut SeedOutcome,
+) -> Result<(), SeedError> {
+    let cancel = &deadline.cancel;
+    let (mut report, mut inventory) = cache.gate(cancel)?;
+    if quarantine::of_cache(cache, &inventory)? {
+        (report, inventory) = cache.gate(cancel)?;
+    }
+    let claimed = sentinel::read(cache);
+    if report.is_complete() && report.wanted > 0 {
+        sentinel::write(cache, claimed.and_then(|sentinel| sentinel.seed), &inventory)?;
+        outcome.result = SeedResult::NotNeeded;
+        outcome.reason = Some(format!("all {} objects are present and verified", report.wanted));
+        return Ok(());
+    }
+    if let Some(seed) = seed {
+        match need(cache, seed, &report, &inventory) {
+            Need::Seed(reason) => {
+                from_archive(cache, seed, &reason, deadline, outcome);
+                (report, inventory) = cache.gate(cancel)?;
+            }
+            Need::None(reason) => {
+                outcome.result = SeedResult::NotNeeded;
+                outcome.reason = Some(reason);
+            }
+        }
+    }
+    if !has_mirrors || report.is_complete() {
+        if outcome.result == SeedResult::Seeded && !report.is_complete() {
+            cache.ctx.say(Level::Warning, cache.name(), text::gated(&report));
+        } else if report.is_complete() && outcome.source.is_none() && outcome.reason.is_none() {
+            outcome.result = SeedResult::NotNeeded;
+            outcome.reason = Some("no link wants anything".to_owned());
+        }
+        return Ok(());
+    }
+    from_mirrors(cache, &report, &inventory, deadline, outcome)
+}
+
+/// Fetches what is lacking; the sentinel is written last, whatever came.
+fn from_mirrors(
+    cache: &Cache<'_>,
+    report: &GateReport,
+    inventory: &Inventory,
+    deadline: &Deadline,
+    outcome: &mut SeedOutcome,
+) -> Result<(), SeedError> {
+    let ctx = cache.ctx;
+    let text = format!("fetching {} of {} objects from mirrors", report.lacking(), report.wanted);
+    ctx.say(Level::Info, cache.name(), text);
+    let gained = fetch::missing(cache, report, deadline)?;
+    outcome.fetched = gained.objects;
+    outcome.fetched_bytes = ByteSize(gained.bytes);
+    outcome.mirrors = gained.mirrors;
+    let stopped = gained.stopped.map(|stop| deadline.reason(ctx.interrupt).unwrap_or(stop));
+    // What stopped the fetch must not keep the sentinel from saying what is there now, unless it is the user.
+    let (report, inventory) = match cache.gate(&deadline.cancel) {
+        Ok(gated) => gated,
+        Err(error) if stopped.is_none() => return Err(error.into()),
+        Err(_) => (report.clone(), inventory.clone()),
+    };
+    if stopped.is_none() {
+        sentinel::write(cache, sentinel::read(cache).and_then(|sentinel| sentinel.seed), &inventory)?;
+    }
+    let with_reason = |lack: &Lack| Lack {
+        why: gained.reasons.get(&lack.object).cloned().or_else(|| lack.why.clone()),
+        ..lack.clone()
+    };
+    outcome.lacking = report.missing.iter().chain(&report.unproven).map(with_reason).collect();
+    outcome.reason = stopped;
+    outcome.result = match &outcome.reason {
+        Some(_) => SeedResult::Failed,
+        None if report.is_complete() => SeedResult::Seeded,
+        None => SeedResult::Incomplete,
+    };
+    Ok(())
+}
+
+/// Seeds from the archive; what came of it goes into the outcome.
+fn from_archive(
+    cache: &Cache<'_>,
+    seed: &SeedSpec,
+    why: &str,
+    deadline: &Deadline,
+    outcome: &mut SeedOutcome,
+) {
+    let text = format!("seeding with version {}: {why}", seed.version);
+    cache.ctx.say(Level::Info, cache.name(), text);
+    match from_sources(cache, seed, deadline) {
+        Ok((source, added)) => {
+            outcome.result = SeedResult::Seeded;
+            outcome.source = Some(source);
+            outcome.added = added.files;
+            outcome.added_bytes = ByteSize(added.bytes);
+        }
+        Err(reason) => outcome.reason = Some(reason),
+    }
+}
+
+/// Whether the archive has something to give, with the reason.
 enum Need {
     None(String),
     Seed(String),
 }
 
-fn need(cache: &Cache<'_>, spec: &SeedSpec, deadline: &Deadline) -> Result<Need, SeedError> {
+fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inventory) -> Need {
     let claimed = sentinel::read(cache);
-    let is_this_seed = claimed.as_ref().is_some_and(|s| s.seed.as_deref() == Some(spec.version.as_str()));
-    if cache.layout().is_none() {
-        return Ok(if is_this_seed {
-            Need::None(format!("the sentinel names seed {}", spec.version))
-        } else {
-            Need::Seed(
-                claimed
-                    .map_or("there is no sentinel".to_owned(), |_| "the sentinel names another seed".into()),
-            )
-        });
-    }
-    let (report, inventory) = cache.gate(&deadline.cancel)?;
-    if report.is_complete() && report.wanted > 0 {
-        let seed = claimed.and_then(|sentinel| sentinel.seed);
-        sentinel::write(cache, seed, &inventory)?;
-        return Ok(Need::None(format!("all {} objects are present and verified", report.wanted)));
-    }
+    let is_this_seed =
+        claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
     let lacking = format!("{} of {} objects are missing or unproven", report.lacking(), report.wanted);
-    match claimed.map(|sentinel| sentinel.check(&inventory)) {
+    match claimed.map(|sentinel| sentinel.check(inventory)) {
         Some(Ok(())) if is_this_seed => {
-            let reason = format!("seed {} is merged and whole, but has not all: {lacking}", spec.version);
-            Ok(Need::None(reason))
+            Need::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))
         }
-        Some(Err(error)) => Ok(Need::Seed(format!("{lacking}; {error}"))),
-        _ => Ok(Need::Seed(lacking)),
-    }
-}
-
-/// Tries the sources in order; the reason why none served.
-fn from_sources(cache: &Cache<'_>, spec: &SeedSpec, deadline: &Deadline) -> Result<(String, Added), String> {
-    let ctx = cache.ctx;
-    let mut reasons = Vec::new();
-    for template in &spec.from {
-        if let Some(reason) = deadline.reason(ctx.interrupt) {
-            return Err(reason);
-        }
-        let running = ctx.start(cache.name(), Phase::Seed);
-        let seeded = open(cache, template).and_then(|source| {
-            let added = if cache.layout().is_some() {
-                merge_objects(cache, spec, &source, deadline, &running)?
-            } else {
-                merge_tree(cache, spec, &source, deadline, &running)?
-            };
-            Ok((source.to_string(), added))
-        });
-        drop(running);
-        match seeded {
-            Ok(seeded) => return Ok(seeded),
-            Err(error) => {
-                let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-                ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
-                reasons.push(reason);
-            }
-        }
-    }
-    Err(format!("no source served: {}", reasons.join("; ")))
-}
-
-fn open(cache: &Cache<'_>, template: &crate::domain::template::Template) -> Result<Source, SeedError> {
-    let text = expand_one(cache.ctx, template, &Sources::default())?;
-    Ok(Source::parse(&text, cache.ctx.workspace)?)
-}
-
-/// Opens the archive and reads it through.
-fn extract(
-    cache: &Cache<'_>,
-    spec: &SeedSpec,
-    source: &Source,
-    deadline: &Deadline,
-    running: &Running<'_>,
-    spool: &Path,
-    take: impl FnOnce(release::Input, &ExtractOptions<'_>) -> Result<(), SeedError>,
-) -> Result<(), SeedError> {
-    let ctx = cache.ctx;
-    let checksum = match &spec.checksum {
-        Some((algorithm, hash)) => Some(Expected::new(*algorithm, hash)?),
-        None => None,
-    };
-    let fetch = FetchOptions {
-        retry: RetryPolicy::default(),
-        deadline: Some(Instant::now() + ctx.timeout),
-        clock: Clock::starting_at(ctx.now),
-        digest_is_checked: checksum.is_some() || cache.layout().is_some(),
-        cancel: deadline.cancel.clone(),
-    };
-    let reader = source.open(&Client::new(Timeouts::default())?, fetch, &ctx.runtime)?;
-    if let Some(length) = reader.length() {
-        running.meter.set_total(length);
-    }
-    let name = source.to_string();
-    let options = ExtractOptions {
-        archive: &name,
-        subdir: spec.subdir.as_deref(),
-        checksum: checksum.as_ref(),
-        limits: Limits::default(),
-        spool,
-        cancel: &deadline.cancel,
-        meter: &running.meter,
-    };
-    take(reader.into(), &options)
-}
-
-/// Merges what a content-addressed cache lacks, object by object; each is verified before it enters.
-fn merge_objects(
-    cache: &Cache<'_>,
-    spec: &SeedSpec,
-    source: &Source,
-    deadline: &Deadline,
-    running: &Running<'_>,
-) -> Result<Added, SeedError> {
-    let layout = cache.layout().expect("asked for only with a layout");
-    let before = cache.inventory(&deadline.cancel)?;
-    let temp = leased_in(cache)?;
-    let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), &deadline.cancel);
-    let mut added = Added::default();
-    let mut refused = 0_u64;
-    let mut put = |item: ReleaseItem<'_>| -> Result<ControlFlow<()>, SeedError> {
-        let release::ItemKind::File { size, reader } = item.kind else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let Some(object) = layout.object_at(&item.path) else { return Ok(ControlFlow::Continue(())) };
-        if before.has(&object) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let staged = temp.payload().join("incoming");
-        stream::write_file(&staged, reader, &deadline.cancel)?;
-        match merger.offer(&object, &staged, Take::Move) {
-            Ok(Merged::Added | Merged::Replaced) => {
-                added.files += 1;
-                added.bytes += size;
-            }
-            Ok(Merged::Present) => {}
-            Err(error @ crate::disk::merge::MergeError::Refused { .. }) => {
-                refused += 1;
-                cache.ctx.say(Level::Debug, cache.name(), failure::chain(&error));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        Ok(ControlFlow::Continue(()))
-    };
-    extract(cache, spec, source, deadline, running, temp.payload(), |input, options| {
-        let extracted = release::extract(input, options, &mut put)?;
-        match extracted.checksum {
-            Some(outcome) if !outcome.ok() => Err(SeedError::Checksum {
-                source_name: options.archive.to_owned(),
-                expected: outcome.expected,
-                found: outcome.found,
-            }),
-            _ => Ok(()),
-        }
-    })?;
-    if refused > 0 {
-        let text = format!("{refused} objects of {source} are not what their names say and were refused");
-        cache.ctx.say(Level::Warning, cache.name(), text);
-    }
-    temp.close()?;
-    let (report, inventory) = cache.gate(&deadline.cancel)?;
-    finish(cache, spec, &report, &inventory)?;
-    Ok(added)
-}
-
-/// The sentinel comes last: it names the seed and what the cache now holds.
-fn finish(
-    cache: &Cache<'_>,
-    spec: &SeedSpec,
-    report: &GateReport,
-    inventory: &Inventory,
-) -> Result<(), SeedError> {
-    if !report.is_complete() {
-        cache.ctx.say(Level::Warning, cache.name(), text::gated(report));
-    }
-    Ok(sentinel::write(cache, Some(spec.version.clone()), inventory)?)
-}
-
-/// Unpacks the whole archive beside the cache and publishes it with what the cache holds; where both have a file,
-/// the cache's own stays.
-fn merge_tree(
-    cache: &Cache<'_>,
-    spec: &SeedSpec,
-    source: &Source,
-    deadline: &Deadline,
-    running: &Running<'_>,
-) -> Result<Added, SeedError> {
-    let staging = Staging::beside(cache.root(), cache.ctx.now)?;
-    let mut added = Added::default();
-    extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
-        let unpacked = release::unpack_tree(input, options, staging.tree())?;
-        added = Added { files: unpacked.files, bytes: unpacked.extracted.bytes };
-        Ok(())
-    })?;
-    added.files = staging.yield_to_target()?;
-    let sentinel = crate::domain::sentinel::Sentinel::of(Some(spec.version.clone()), &Inventory::default());
-    stream::write_file(
-        &staging.tree().join(SENTINEL_FILE),
-        &mut sentinel.to_string().as_bytes(),
-        &deadline.cancel,
-    )?;
-    let published = staging.publish(&deadline.cancel)?;
-    if let Some(leftover) = &published.leftover {
-        cache.ctx.say(Level::Warning, cache.name(), format!("seeded, but {}", failure::chain(leftover)));
-    }
-    Ok(added)
-}
-
-/// A temporary directory inside the cache, so that objects enter by rename.
-fn leased_in(cache: &Cache<'_>) -> Result<LeasedDirectory, PathError> {
-    stream::make_directory(cache.root())?;
-    LeasedDirectory::create_in(cache.root(), &format!("seeding `{}`", cache.name()), cache.ctx.now)
-}
-
-impl From<CacheError> for SeedError {
-    fn from(error: CacheError) -> Self {
-        SeedError::Cache(Box::new(error))
+        Some(Err(error)) => Need::Seed(format!("{lacking}; {error}")),
+        _ => Need::Seed(lacking),
     }
 }

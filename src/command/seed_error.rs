@@ -5,6 +5,7 @@ use crate::archive::release::ReleaseError;
 use crate::disk::merge::MergeError;
 use crate::disk::path_error::PathError;
 use crate::disk::staging::StagingError;
+use crate::disk::unixfs::DagError;
 use crate::domain::digest::HashError;
 use crate::domain::hint::Hint;
 use crate::transport::client::ClientError;
@@ -23,6 +24,12 @@ pub enum SeedError {
     /// HTTPS cannot be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A gateway gave no usable blocks.
+    #[error("{0}")]
+    Gateway(String),
+    /// A tree of blocks is not the object's, or not whole.
+    #[error(transparent)]
+    Tree(#[from] DagError),
     /// The bytes did not come.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -66,7 +73,14 @@ impl Hint for SeedError {
             SeedError::Checksum { .. } => {
                 Some("check the digest in `[cache.….seed]` against the one its publisher gives".to_owned())
             }
-            SeedError::Source(_) | SeedError::Client(_) | SeedError::Hash(_) => None,
+            SeedError::Tree(error) => error.hint(),
+            SeedError::Source(_) | SeedError::Client(_) | SeedError::Hash(_) | SeedError::Gateway(_) => None,
         }
+    }
+}
+
+impl From<CacheError> for SeedError {
+    fn from(error: CacheError) -> Self {
+        SeedError::Cache(Box::new(error))
     }
 }

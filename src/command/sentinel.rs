@@ -1,5 +1,7 @@
 //! The sentinel on disk: read for what it claims, written last and atomically.
 
+use std::path::Path;
+
 use super::cache::Cache;
 use crate::disk::atomic;
 use crate::disk::path_error::PathError;
@@ -12,7 +14,12 @@ const MAX_BYTES: u64 = 4 << 10;
 
 /// What the cache's sentinel claims; `None` where there is none or it cannot be read as one.
 pub fn read(cache: &Cache<'_>) -> Option<Sentinel> {
-    let text = text::read(&cache.root().join(SENTINEL_FILE), MAX_BYTES).ok()?;
+    read_at(cache.root())
+}
+
+/// What the sentinel of a tree claims.
+pub fn read_at(root: &Path) -> Option<Sentinel> {
+    let text = text::read(&root.join(SENTINEL_FILE), MAX_BYTES).ok()?;
     Sentinel::parse(&text).ok()
 }
 

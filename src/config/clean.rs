@@ -224,14 +224,14 @@ fn keep(number: &Spanned<i64>, findings: &mut Findings<'_>) -> Option<NonZeroUsi
 
 fn guard(raw: &SizeGuard, findings: &mut Findings<'_>) -> Guard {
     let usual = Guard::default();
-    let percent = raw.percent.as_ref().and_then(|percent| match u8::try_from(*percent.get_ref()) {
-        Ok(value @ 0..=100) => Some(value),
-        _ => {
+    let percent = raw.percent.as_ref().and_then(|percent| {
+        let share = u8::try_from(*percent.get_ref()).ok().filter(|share| *share <= 100);
+        if share.is_none() {
             findings
                 .error(&percent.span(), "`percent` is a share from 0 to 100")
                 .cure("write `percent = 50`");
-            None
         }
+        share
     });
     Guard {
         percent: percent.unwrap_or(usual.percent),

@@ -15,6 +15,7 @@ use super::placeholders::{Field, template};
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::spec::{
     CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
+    Thoroughness, Unwanted,
 };
 use crate::domain::template::Template;
 use crate::domain::trim::{TrimPolicy, TrimUnits};
@@ -216,7 +217,19 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     let object = lint::sources::object(&object, findings);
     let mirrors: Vec<Template> =
         raw.mirrors.iter().filter_map(|mirror| lint::sources::mirror(mirror, findings)).collect();
-    Some(LinksSpec { files, object: object?, mirrors })
+    let allowed = raw.allow_unverified.iter().filter_map(|name| lint::sources::unverified(name, findings));
+    let allow_unverified = allowed.collect();
+    let harvest = raw.harvest.iter().filter_map(|folder| lint::sources::harvest(folder, findings)).collect();
+    let unwanted = match raw.unwanted {
+        file::Unwanted::Keep => Unwanted::Keep,
+        file::Unwanted::Prune => Unwanted::Prune,
+    };
+    let verify = match raw.verify {
+        file::Verify::Full => Thoroughness::Full,
+        file::Verify::Sample => Thoroughness::Sample,
+        file::Verify::Sentinel => Thoroughness::Sentinel,
+    };
+    Some(LinksSpec { files, object: object?, mirrors, allow_unverified, unwanted, harvest, verify })
 }
 
 fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {

@@ -114,10 +114,52 @@ pub(super) struct Links {
     #[serde(default)]
     #[schemars(with = "String", extend("default" = super::convert::OBJECT))]
     pub object: Option<Text>,
-    /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`.
+    /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`. Credentials come
+    /// from the environment: `https://{env.USER}:{env.TOKEN}@data.example.org/{hash}`; they are sent as basic
+    /// authentication and never shown. A mirror whose variables are not set is left out.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub mirrors: Vec<Text>,
+    /// Objects that are taken although nothing proves them: CIDs of trees that no known profile and no gateway
+    /// accounts for, such as `cid:bafybei…`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub allow_unverified: Vec<Text>,
+    /// What becomes of objects that no link wants, once the cache is complete and before it is saved.
+    #[serde(default)]
+    #[schemars(extend("default" = "keep"))]
+    pub unwanted: Unwanted,
+    /// Folders in the same layout in which a build leaves what it fetched by itself: what links want of it is
+    /// verified and merged before a save.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub harvest: Vec<Text>,
+    /// How thoroughly what was restored is verified, and what a gate reads. Before a save, everything is hashed.
+    #[serde(default)]
+    #[schemars(extend("default" = "full"))]
+    pub verify: Verify,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Unwanted {
+    /// They stay.
+    #[default]
+    Keep,
+    /// A writer removes them.
+    Prune,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verify {
+    /// Every object is hashed.
+    #[default]
+    Full,
+    /// Names and sizes must be those of the sentinel, and one object of twenty is hashed.
+    Sample,
+    /// Names and sizes must be those of the sentinel.
+    Sentinel,
 }
 
 /// What fills a cold cache.

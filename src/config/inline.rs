@@ -43,7 +43,7 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
         seed: None,
         trim: None,
     };
-    let draft = convert::cache(&placeless(&name_of(path)), raw, &mut findings);
+    let draft = convert::cache(&placeless(name_of(path)), raw, &mut findings);
     let drafts: Vec<convert::Draft> = draft.into_iter().collect();
     lint::across(&drafts, &mut findings);
     let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
@@ -72,7 +72,7 @@ fn name_of(path: &str) -> String {
 fn last_folder(path: &str) -> Option<String> {
     let is_literal =
         |part: &&str| !part.contains(['*', '?', '[', '{']) && !matches!(*part, "" | "." | ".." | "~");
-    let part = path.split(['/', '\\']).filter(is_literal).next_back()?;
+    let part = path.split(['/', '\\']).rfind(is_literal)?;
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
     let name: String = part.chars().map(allowed).collect();
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());

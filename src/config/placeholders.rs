@@ -18,6 +18,8 @@ pub(super) enum Field {
     Object,
     /// One of `links.mirrors`.
     Mirror,
+    /// One of `links.harvest`.
+    Harvest,
     /// One of `seed.from`.
     Seed,
 }
@@ -30,6 +32,7 @@ impl Field {
             Field::Export => "an exported variable",
             Field::Object => "`object`",
             Field::Mirror => "a mirror",
+            Field::Harvest => "a folder of `harvest`",
             Field::Seed => "the source of a seed",
         }
     }

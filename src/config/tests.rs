@@ -156,7 +156,7 @@ fn syntax() {
 fn shapes() {
     insta::assert_snapshot!(found(&[
         "stores = 'auto'",
-        "[clean]\nunused-for = '7d'",
+        "[cleaner]\nunused-for = '7d'",
         "[disk]\nfree = ['{workspace}/build']",
         "[cache]\nc = 'x'",
         "cache = 1",
@@ -167,7 +167,7 @@ fn shapes() {
         "[cache.c]\npath = 'a'\npaths = ['b']\nkey = 'k'",
     ]), @r#"
 1:1 error: unknown field `stores` | did you mean `store`?
-1:2 error: unknown field `clean` | known here: `cache`, `disk`, `store`
+1:2 error: unknown field `cleaner` | did you mean `clean`?
 2:1 error: unknown field `free` in `[disk]` | known here: `reserve`
 2:5 error: `cache.c` must be a table, not a string | (none)
 1:9 error: `cache` must be a table, not a whole number | (none)

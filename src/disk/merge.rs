@@ -12,7 +12,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +58,16 @@ pub enum MergeError {
         /// What is wrong with it.
         why: String,
     },
+    /// Nothing tells whether what was offered is the object: a proof may.
+    #[error("{}: refused as {object}: it {why}", .staged.display())]
+    Unproven {
+        /// What was offered.
+        staged: PathBuf,
+        /// As what.
+        object: ObjectId,
+        /// Why nothing is known.
+        why: String,
+    },
     /// Something that is no directory is in the way; a link is none, for it may lead out of the store.
     #[error("{}: not a directory, so that no object can be kept in it", .0.display())]
     NotADirectory(PathBuf),
@@ -83,6 +93,10 @@ impl Hint for MergeError {
             MergeError::Refused { .. } => {
                 Some("what was fetched is damaged or is something else; try another source".to_owned())
             }
+            MergeError::Unproven { object, .. } => Some(format!(
+                "name an IPFS gateway among the mirrors, which can prove it, or allow it by name: \
+                 `allow-unverified = [\"{object}\"]`"
+            )),
             MergeError::NotADirectory(_) => Some("move it out of the store".to_owned()),
             MergeError::Disk { source, .. } if source.kind() == ErrorKind::StorageFull => {
                 Some("free space on the volume of the store".to_owned())
@@ -94,28 +108,35 @@ impl Hint for MergeError {
 
 /// Puts objects into a store. May be shared by threads.
 #[derive(Debug)]
-pub struct Merger<'a> {
-    root: &'a Path,
-    layout: &'a ObjectLayout,
-    temp: &'a Path,
-    verified: &'a VerifiedFiles,
-    cancel: &'a CancellationToken,
+pub struct Merger {
+    root: PathBuf,
+    layout: ObjectLayout,
+    temp: PathBuf,
+    verified: Arc<VerifiedFiles>,
+    cancel: CancellationToken,
     directories: Mutex<HashSet<PathBuf>>,
     sequence: AtomicU64,
 }
 
-impl<'a> Merger<'a> {
+impl Merger {
     /// Merges into the store at `root`, which is created when needed. `temp` is an existing directory of this
     /// process alone on the same volume, which its owner removes in the end.
     pub fn new(
-        root: &'a Path,
-        layout: &'a ObjectLayout,
-        temp: &'a Path,
-        verified: &'a VerifiedFiles,
-        cancel: &'a CancellationToken,
+        root: &Path,
+        layout: &ObjectLayout,
+        temp: &Path,
+        verified: &Arc<VerifiedFiles>,
+        cancel: &CancellationToken,
     ) -> Self {
-        let (directories, sequence) = (Mutex::default(), AtomicU64::new(0));
-        Merger { root, layout, temp, verified, cancel, directories, sequence }
+        Merger {
+            root: root.to_owned(),
+            layout: layout.clone(),
+            temp: temp.to_owned(),
+            verified: Arc::clone(verified),
+            cancel: cancel.clone(),
+            directories: Mutex::default(),
+            sequence: AtomicU64::new(0),
+        }
     }
 
     /// Offers a file as an object. It is verified first, and refused where it is not proven.
@@ -146,11 +167,12 @@ impl<'a> Merger<'a> {
     }
 
     fn prove(&self, object: &ObjectId, staged: &Path) -> Result<(), MergeError> {
-        match self.verified.verify(staged, object, self.cancel, None).map_err(|e| disk_error(staged, e))? {
-            Presence::Verified { .. } => Ok(()),
-            Presence::Corrupt { why } | Presence::Unverifiable { why } => {
-                Err(MergeError::Refused { staged: staged.to_owned(), object: object.clone(), why })
-            }
+        let verdict = self.verified.verify(&self.root, staged, object, &self.cancel, None);
+        let (staged, object) = (staged.to_owned(), object.clone());
+        match verdict.map_err(|e| disk_error(&staged, e))? {
+            Presence::Verified { .. } | Presence::Allowed { .. } => Ok(()),
+            Presence::Corrupt { why } => Err(MergeError::Refused { staged, object, why }),
+            Presence::Unverifiable { why } => Err(MergeError::Unproven { staged, object, why }),
         }
     }
 
@@ -164,8 +186,8 @@ impl<'a> Merger<'a> {
         if !metadata.is_symlink() {
             correct_case(target).map_err(|e| disk_error(target, e))?;
         }
-        match self.verified.verify(target, object, self.cancel, None) {
-            Ok(Presence::Verified { .. }) => Ok(Existing::Proven),
+        match self.verified.verify(&self.root, target, object, &self.cancel, None) {
+            Ok(Presence::Verified { .. } | Presence::Allowed { .. }) => Ok(Existing::Proven),
             Err(error) if Cancelled::is(&error) => Err(MergeError::Cancelled(Cancelled)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Existing::Absent),
             // What cannot be read cannot be proven either, and makes way for what is.
@@ -255,7 +277,7 @@ impl<'a> Merger<'a> {
         if known().contains(relative) {
             return Ok(());
         }
-        fs::create_dir_all(self.root).map_err(|e| disk_error(self.root, e))?;
+        fs::create_dir_all(&self.root).map_err(|e| disk_error(&self.root, e))?;
         let mut path = self.root.to_owned();
         for name in relative {
             path.push(name);

@@ -16,7 +16,7 @@ struct Place {
     base: tempfile::TempDir,
     elsewhere: tempfile::TempDir,
     layout: ObjectLayout,
-    verified: VerifiedFiles,
+    verified: Arc<VerifiedFiles>,
     cancel: CancellationToken,
 }
 
@@ -29,7 +29,7 @@ impl Place {
             base,
             layout: ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template"))
                 .expect("a layout"),
-            verified: VerifiedFiles::default(),
+            verified: Arc::default(),
             cancel: CancellationToken::new(),
         }
     }
@@ -235,7 +235,8 @@ fn a_change_after_entering_is_seen() {
     place.offer(&wanted, &place.staged("content"), Take::Move).expect("merged");
     let target = place.root().join(place.layout.path_of(&wanted));
     fs::write(&target, "damaged").expect("a file");
-    let verdict = place.verified.verify(&target, &wanted, &place.cancel, None).expect("a verdict");
+    let verdict =
+        place.verified.verify(&place.root(), &target, &wanted, &place.cancel, None).expect("a verdict");
     assert!(matches!(verdict, Presence::Corrupt { .. }), "{verdict:?}");
 }
 

@@ -25,7 +25,12 @@ pub mod mapping;
 pub mod merge;
 mod object_layout;
 pub mod objects;
+pub mod proofs;
+pub mod prune;
+pub mod rubbish;
+pub mod sampling;
 pub mod unixfs;
+mod verified_files;
 
 pub mod atomic;
 pub mod lease;

@@ -1,20 +1,20 @@
 //! Objects in a store on disk: where each lies, and what is found there.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
 use super::hash::{self, Cancelled};
 pub use super::object_layout::{LayoutError, ObjectLayout};
+use super::proofs;
 use super::tree_glob::is_temporary;
+pub use super::verified_files::VerifiedFiles;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
 use crate::domain::hint::Hint;
@@ -44,82 +44,7 @@ impl Hint for ObjectsError {
     }
 }
 
-/// What tells that a file is still the one that was hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: Option<SystemTime>,
-    /// On Unix inode, device and time of the last change of either content or attributes.
-    identity: (u64, u64, i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt as _;
-            (metadata.ino(), metadata.dev(), metadata.ctime(), metadata.ctime_nsec())
-        };
-        #[cfg(not(unix))]
-        let identity = (0, 0, 0, 0);
-        Stamp { size: metadata.len(), modified: metadata.modified().ok(), identity }
-    }
-
-    /// Whether this is the file of that stamp under another name: a move changes the attributes' time only.
-    fn is_moved(&self, before: &Stamp) -> bool {
-        let file = |stamp: &Stamp| (stamp.size, stamp.modified, stamp.identity.0, stamp.identity.1);
-        file(self) == file(before)
-    }
-}
-
-/// Verdicts on files, so that what has not changed since is not hashed again in the same process.
-#[derive(Debug, Default)]
-pub struct VerifiedFiles {
-    verdicts: Mutex<HashMap<PathBuf, (Stamp, ObjectId, Presence)>>,
-}
-
 impl VerifiedFiles {
-    /// As [`hash::verify_file`], from memory where the file is as it was.
-    pub fn verify(
-        &self,
-        path: &Path,
-        object: &ObjectId,
-        cancel: &CancellationToken,
-        meter: Option<&Meter>,
-    ) -> io::Result<Presence> {
-        let before = Stamp::of(&fs::symlink_metadata(path)?);
-        if let Some((stamp, known, presence)) = self.lock().get(path)
-            && *stamp == before
-            && known == object
-        {
-            if let Some(meter) = meter {
-                meter.add_bytes(before.size);
-            }
-            return Ok(presence.clone());
-        }
-        let presence = hash::verify_file_metered(path, object, cancel, meter)?;
-        // What changed while it was hashed is not remembered.
-        if Stamp::of(&fs::symlink_metadata(path)?) == before {
-            self.lock().insert(path.to_owned(), (before, object.clone(), presence.clone()));
-        }
-        Ok(presence)
-    }
-
-    /// Remembers at `to` what was found at `from`, if it is the same file, moved or linked there.
-    pub(super) fn carry(&self, from: &Path, to: &Path) {
-        let Some((stamp, object, presence)) = self.lock().remove(from) else { return };
-        if let Ok(now) = fs::symlink_metadata(to).map(|metadata| Stamp::of(&metadata))
-            && now.is_moved(&stamp)
-        {
-            self.lock().insert(to.to_owned(), (now, object, presence));
-        }
-    }
-
-    /// Forgets what was found there.
-    pub(super) fn forget(&self, path: &Path) {
-        self.lock().remove(path);
-    }
-
     /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
     /// `workers` threads. The meter gets the bytes of all objects as its total, and counts bytes and objects.
     ///
@@ -143,15 +68,19 @@ impl VerifiedFiles {
         let work = || -> Result<(), Cancelled> {
             while let Some(candidate) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
                 hash::check(cancel)?;
-                let presence = match self.verify(&candidate.path, &candidate.object, cancel, Some(meter)) {
-                    Ok(presence) => presence,
-                    Err(error) if Cancelled::is(&error) => return Err(Cancelled),
-                    // Gone since it was listed.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => Presence::Unverifiable { why: format!("cannot be read: {error}") },
-                };
+                let presence =
+                    match self.verify(root, &candidate.path, &candidate.object, cancel, Some(meter)) {
+                        Ok(presence) => presence,
+                        Err(error) if Cancelled::is(&error) => return Err(Cancelled),
+                        // Gone since it was listed.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        Err(error) => Presence::Unverifiable { why: format!("cannot be read: {error}") },
+                    };
                 meter.add_items(1);
-                locked(&verdicts).push((candidate.object.clone(), presence));
+                verdicts
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((candidate.object.clone(), presence));
             }
             Ok(())
         };
@@ -167,10 +96,6 @@ impl VerifiedFiles {
         let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Inventory { objects: verdicts.into_iter().collect(), strangers })
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (Stamp, ObjectId, Presence)>> {
-        locked(&self.verdicts)
-    }
 }
 
 /// Takes stock of a store without memory of earlier verdicts; see [`VerifiedFiles::inventory`].
@@ -184,14 +109,34 @@ pub fn inventory(
     VerifiedFiles::default().inventory(root, layout, workers, cancel, meter)
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// What lies in a store, by names and sizes alone: nothing is hashed, and nothing is proven.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Files under objects' names, with their sizes in bytes.
+    pub files: BTreeMap<ObjectId, u64>,
+    /// Whether something under an object's name is no file.
+    pub has_others: bool,
+    /// Files that are no objects, counted as [`VerifiedFiles::inventory`] does.
+    pub strangers: u64,
+}
+
+/// Lists a store by names and sizes.
+pub fn list(root: &Path, layout: &ObjectLayout, cancel: &CancellationToken) -> Result<Listing, ObjectsError> {
+    let (found, strangers) = find(root, layout, cancel)?;
+    let has_others = found.iter().any(|candidate| !candidate.is_file);
+    let files = found.into_iter().filter(|candidate| candidate.is_file);
+    Ok(Listing {
+        files: files.map(|candidate| (candidate.object, candidate.size)).collect(),
+        has_others,
+        strangers,
+    })
 }
 
 struct Candidate {
     object: ObjectId,
     path: PathBuf,
     size: u64,
+    is_file: bool,
 }
 
 /// What lies under objects' names, and how many files do not.
@@ -216,7 +161,8 @@ fn find(
         };
         let is_directory = entry.file_type().is_dir();
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        if is_temporary(entry.file_name()) || relative == Path::new(SENTINEL_FILE) {
+        let is_ours = relative == Path::new(SENTINEL_FILE) || relative == Path::new(proofs::DIRECTORY);
+        if is_ours || is_temporary(entry.file_name()) {
             if is_directory {
                 walk.skip_current_dir();
             }
@@ -224,11 +170,9 @@ fn find(
         }
         match layout.object_at(relative) {
             Some(object) => {
-                let size = match entry.metadata() {
-                    Ok(metadata) if metadata.is_file() => metadata.len(),
-                    _ => 0,
-                };
-                found.push(Candidate { object, path: entry.path().to_owned(), size });
+                let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file);
+                let (is_file, size) = (metadata.is_some(), metadata.map_or(0, |metadata| metadata.len()));
+                found.push(Candidate { object, path: entry.path().to_owned(), size, is_file });
                 if is_directory {
                     walk.skip_current_dir();
                 }
@@ -243,6 +187,7 @@ fn find(
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the tests make stores")]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use super::*;
@@ -295,6 +240,7 @@ mod tests {
             ("junk", "abc"),
             (SENTINEL_FILE, "x"),
             (".cachekeep-1.tmp/x", "abc"),
+            (".cachekeep-proofs/x.car", "abc"),
         ]);
         let found = take(store.path());
         assert_eq!((found.count(), found.bytes().0), (2, 6));
@@ -340,41 +286,6 @@ mod tests {
         assert_eq!(found.count(), 200);
         assert_eq!((meter.items(), Some(meter.bytes())), (200, meter.total()));
         assert_eq!(inventory(store.path(), &layout(), 1, &cancel, &meter).expect("an inventory"), found);
-    }
-
-    #[test]
-    fn a_second_inventory_reads_only_what_changed() {
-        let store = store(&[(&format!("MD5/{ABC_MD5}"), "abc"), (&format!("SHA1/{ABC_SHA1}"), "abc")]);
-        let verified = VerifiedFiles::default();
-        let cancel = CancellationToken::new();
-        let take =
-            || verified.inventory(store.path(), &layout(), 2, &cancel, &meter()).expect("an inventory");
-        assert_eq!(take().count(), 2);
-        // A verdict that only memory can give.
-        let path = store.path().join("MD5").join(ABC_MD5);
-        let mark = Presence::Unverifiable { why: "remembered".to_owned() };
-        verified.lock().get_mut(&path).expect("a verdict").2 = mark.clone();
-        assert_eq!(take().objects[&object(Algorithm::Md5, ABC_MD5)], mark);
-        // Same size, other content.
-        fs::write(&path, "abd").expect("a file");
-        assert!(matches!(take().objects[&object(Algorithm::Md5, ABC_MD5)], Presence::Corrupt { .. }));
-        fs::remove_file(&path).expect("removed");
-        assert_eq!(take().objects.len(), 1);
-    }
-
-    #[test]
-    fn a_verdict_goes_along_with_a_file_that_is_moved() {
-        let store = store(&[("from", "abc"), ("other", "abc")]);
-        let verified = VerifiedFiles::default();
-        let wanted = object(Algorithm::Md5, ABC_MD5);
-        let (from, to) = (store.path().join("from"), store.path().join("to"));
-        verified.verify(&from, &wanted, &CancellationToken::new(), None).expect("a verdict");
-        fs::rename(&from, &to).expect("moved");
-        verified.carry(&from, &to);
-        assert!(verified.lock().contains_key(&to) && !verified.lock().contains_key(&from));
-        // Another file is another matter.
-        verified.carry(&to, &store.path().join("other"));
-        assert_eq!(verified.lock().len(), usize::from(cfg!(windows)));
     }
 
     #[test]

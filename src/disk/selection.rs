@@ -9,6 +9,9 @@ use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::objects::ObjectLayout;
+use super::rubbish;
+
 /// One line of a cache's paths, its placeholders expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRule {
@@ -77,6 +80,8 @@ pub struct Selection {
     pub root: PathBuf,
     rules: Vec<Rule>,
     excluded: Vec<PathBuf>,
+    /// Set where rubbish is left out: files that are objects of this layout are none, whatever their names.
+    objects: Option<ObjectLayout>,
 }
 
 #[derive(Debug, Clone)]
@@ -108,7 +113,7 @@ impl Selection {
     /// Everything below a root.
     pub fn everything(root: impl Into<PathBuf>) -> Self {
         let rule = Rule { exclude: false, scope: RuleScope::Everything };
-        Selection { root: root.into(), rules: vec![rule], excluded: Vec::new() }
+        Selection { root: root.into(), rules: vec![rule], excluded: Vec::new(), objects: None }
     }
 
     /// Leaves out one more path, relative to the root, with all below it; no rule brings it back.
@@ -118,9 +123,22 @@ impl Selection {
         self
     }
 
+    /// Leaves out files with the names of [rubbish], but for objects of this layout.
+    #[must_use]
+    pub fn without_rubbish(mut self, objects: ObjectLayout) -> Self {
+        self.objects = Some(objects);
+        self
+    }
+
     /// What is done with a path, given relative to the root (the root itself is empty).
     pub fn verdict(&self, relative: &Path, is_dir: bool) -> Verdict {
         if self.excluded.iter().any(|path| relative.starts_with(path)) {
+            return Verdict::Skip;
+        }
+        if let Some(objects) = self.objects.as_ref().filter(|_| !is_dir)
+            && relative.file_name().and_then(|name| name.to_str()).is_some_and(rubbish::is_rubbish)
+            && objects.object_at(relative).is_none()
+        {
             return Verdict::Skip;
         }
         for (index, rule) in self.rules.iter().enumerate().rev() {
@@ -210,7 +228,7 @@ pub fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, SelectionError> {
                 Some(scope.map(|scope| Rule { exclude: rule.exclude, scope }))
             });
             let rules = scoped.collect::<Result<_, _>>()?;
-            Ok(Selection { root: root.clone(), rules, excluded: Vec::new() })
+            Ok(Selection { root: root.clone(), rules, excluded: Vec::new(), objects: None })
         })
         .collect()
 }

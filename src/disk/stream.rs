@@ -31,6 +31,11 @@ pub fn write_file(path: &Path, reader: &mut dyn Read, cancel: &CancellationToken
     }
 }
 
+/// Removes a file.
+pub fn remove_file(path: &Path) -> Result<(), PathError> {
+    fs::remove_file(path).map_err(PathError::on("remove", path))
+}
+
 /// Makes a directory and those above it, unless they are there.
 pub fn make_directory(path: &Path) -> Result<(), PathError> {
     fs::create_dir_all(path).map_err(PathError::on("make", path))

@@ -13,8 +13,10 @@ pub enum Phase {
     Scan,
     /// Fetching and unpacking an entry.
     Restore,
-    /// Filling a cache from a release archive or mirrors.
+    /// Filling a cache from a release archive.
     Seed,
+    /// Fetching single objects from mirrors.
+    Fetch,
     /// Hashing objects.
     Verify,
     /// Packing and storing an entry.
@@ -30,6 +32,7 @@ impl fmt::Display for Phase {
             Phase::Scan => "scan",
             Phase::Restore => "restore",
             Phase::Seed => "seed",
+            Phase::Fetch => "fetch",
             Phase::Verify => "verify",
             Phase::Save => "save",
             Phase::ReadBack => "read back",

@@ -24,6 +24,8 @@ pub struct GateReport {
     pub links: usize,
     /// How many wanted objects are proven.
     pub present: usize,
+    /// Wanted objects that nothing proves, counted as present because the configuration allows them by name.
+    pub allowed: usize,
     /// Proven objects that no link wants.
     pub unwanted: usize,
     /// Files that are no objects.
@@ -41,6 +43,7 @@ impl GateReport {
             wanted: wanted.len(),
             links: wanted.link_count(),
             present: 0,
+            allowed: 0,
             unwanted: inventory.verified().filter(|(object, _)| !wanted.contains(object)).count(),
             strangers: inventory.strangers,
             missing: Vec::new(),
@@ -50,6 +53,10 @@ impl GateReport {
             let lack = |why| Lack { object: object.clone(), links: links.iter().cloned().collect(), why };
             match inventory.objects.get(object) {
                 Some(Presence::Verified { .. }) => report.present += 1,
+                Some(Presence::Allowed { .. }) => {
+                    report.present += 1;
+                    report.allowed += 1;
+                }
                 None => report.missing.push(lack(None)),
                 Some(Presence::Corrupt { why } | Presence::Unverifiable { why }) => {
                     report.unproven.push(lack(Some(why.clone())));

@@ -14,6 +14,11 @@ pub enum Presence {
         /// Bytes of the file.
         size: u64,
     },
+    /// There is no way to check its bytes against its name, and the configuration allows it by name.
+    Allowed {
+        /// Bytes of the file.
+        size: u64,
+    },
     /// Its bytes hash to something else, or it is no regular file.
     Corrupt {
         /// What is wrong with it.
@@ -26,6 +31,16 @@ pub enum Presence {
     },
 }
 
+impl Presence {
+    /// Bytes of an object that may be used: one that is proven, or allowed without proof.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Presence::Verified { size } | Presence::Allowed { size } => Some(*size),
+            Presence::Corrupt { .. } | Presence::Unverifiable { .. } => None,
+        }
+    }
+}
+
 /// Objects under their final names, and how many files are no objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -36,17 +51,20 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Whether the object is there and proven.
+    /// Whether the object is there, and proven or allowed without proof.
     pub fn has(&self, object: &ObjectId) -> bool {
-        matches!(self.objects.get(object), Some(Presence::Verified { .. }))
+        self.objects.get(object).is_some_and(|presence| presence.size().is_some())
     }
 
-    /// The proven objects in order, with their sizes in bytes.
+    /// The objects that are there but not what their names say, in order.
+    pub fn corrupt(&self) -> impl Iterator<Item = &ObjectId> {
+        let is_corrupt = |presence: &Presence| matches!(presence, Presence::Corrupt { .. });
+        self.objects.iter().filter(move |(_, presence)| is_corrupt(presence)).map(|(object, _)| object)
+    }
+
+    /// The proven and allowed objects in order, with their sizes in bytes.
     pub fn verified(&self) -> impl Iterator<Item = (&ObjectId, u64)> {
-        self.objects.iter().filter_map(|(object, presence)| match presence {
-            Presence::Verified { size } => Some((object, *size)),
-            _ => None,
-        })
+        self.objects.iter().filter_map(|(object, presence)| Some((object, presence.size()?)))
     }
 
     /// How many objects are proven.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::gate::Lack;
 use super::key::Key;
 use super::scope::Scope;
 use super::unit::ByteSize;
@@ -151,25 +152,55 @@ pub struct SeedOutcome {
     pub result: SeedResult,
     /// Where the seed came from, where one was fetched.
     pub source: Option<String>,
-    /// Objects or files that were added.
+    /// Objects or files that a seed added.
     pub added: u64,
     /// Their bytes.
     pub added_bytes: ByteSize,
+    /// Objects that mirrors gave.
+    pub fetched: u64,
+    /// Their bytes.
+    pub fetched_bytes: ByteSize,
+    /// Objects that links want and nobody gave, after mirrors were asked.
+    pub lacking: Vec<Lack>,
+    /// What the mirrors did, where they were asked, in the order of the configuration.
+    pub mirrors: Vec<MirrorUse>,
     /// Why the seed failed, or why none was needed.
     pub reason: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
 
+/// What a mirror did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorUse {
+    /// The mirror, without secrets.
+    pub mirror: String,
+    /// Requests to it.
+    pub requests: u64,
+    /// Objects from it that were taken.
+    pub delivered: u64,
+    /// Whether it was given up: dead, or wrong too often.
+    pub given_up: bool,
+}
+
 /// What seeding came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeedResult {
-    /// A seed was merged.
+    /// A seed was merged, or mirrors gave all that was missing.
     Seeded,
     /// The sentinel is valid or nothing is missing.
     NotNeeded,
+    /// Mirrors were asked, and some objects nobody gave. What came was kept.
+    Incomplete,
     /// No source could be used.
     Failed,
+}
+
+impl SeedResult {
+    /// Whether somebody who required it got less.
+    pub fn is_short(self) -> bool {
+        matches!(self, SeedResult::Incomplete | SeedResult::Failed)
+    }
 }
 
 impl fmt::Display for SeedResult {
@@ -177,6 +208,7 @@ impl fmt::Display for SeedResult {
         f.write_str(match self {
             SeedResult::Seeded => "seeded",
             SeedResult::NotNeeded => "not-needed",
+            SeedResult::Incomplete => "incomplete",
             SeedResult::Failed => "failed",
         })
     }

@@ -16,6 +16,11 @@ impl Scope {
         }
     }
 
+    /// Whether it is a pull request's: no other ref reads what is saved there.
+    pub fn is_pull_request(&self) -> bool {
+        self.0.starts_with("refs/pull/")
+    }
+
     /// The scope of an entry of which is only known that it is one of these: some services say where they
     /// searched and not where they found. Refs hold no spaces, so it equals the scope of no entry that is
     /// known. `None` without any.

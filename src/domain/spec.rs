@@ -1,9 +1,9 @@
 //! What a repository declares: its caches and where their entries live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::digest::Algorithm;
+use super::digest::{Algorithm, ObjectId};
 use super::retention::Policy;
 use super::template::Template;
 use super::trim::TrimPolicy;
@@ -105,6 +105,36 @@ pub struct LinksSpec {
     pub object: Template,
     /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`.
     pub mirrors: Vec<Template>,
+    /// Objects that are taken although nothing proves that their bytes are theirs.
+    pub allow_unverified: BTreeSet<ObjectId>,
+    /// What becomes of objects that no link wants, before a save.
+    pub unwanted: Unwanted,
+    /// Directories in the same layout in which a build leaves what it fetched by itself.
+    pub harvest: Vec<Template>,
+    /// How thoroughly what was restored is verified.
+    pub verify: Thoroughness,
+}
+
+/// What becomes of objects that no link wants any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unwanted {
+    /// They stay: other branches may want them.
+    #[default]
+    Keep,
+    /// A writer removes them before it saves a complete cache.
+    Prune,
+}
+
+/// How thoroughly objects are verified where nothing but this machine has touched them since they were proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Thoroughness {
+    /// Every object is hashed.
+    #[default]
+    Full,
+    /// Names and sizes must be those of the sentinel, and a random sample is hashed.
+    Sample,
+    /// Names and sizes must be those of the sentinel.
+    Sentinel,
 }
 
 /// What fills a cold cache.

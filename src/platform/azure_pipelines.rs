@@ -94,6 +94,10 @@ impl Platform for AzurePipelines {
         Ok(Some(set_variable(name, value, "")))
     }
 
+    fn mask(&self, secret: &Secret) -> Option<String> {
+        Some(format!("##vso[task.setsecret]{}", escape_data(secret.expose())))
+    }
+
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         Ok(Some(set_variable(name, value, ";isOutput=true")))
     }
@@ -104,10 +108,6 @@ impl Platform for AzurePipelines {
         std::fs::write(&file, markdown)?;
         Ok(Some(format!("##vso[task.uploadsummary]{}", escape_data(&file.display().to_string()))))
     }
-
-    fn mask(&self, secret: &Secret) -> Option<String> {
-        Some(format!("##vso[task.setsecret]{}", escape_data(secret.expose())))
-    }
 }
 
 #[cfg(test)]
@@ -117,6 +117,7 @@ mod tests {
     #[test]
     fn foreign_text_forges_no_command() {
         let job = AzurePipelines::new(&Env::of([]));
+        assert_eq!(job.mask(&Secret::new("hush")).as_deref(), Some("##vso[task.setsecret]hush"));
         assert_eq!(job.message(Level::Info, "x ##vso[task.complete]"), "x ## vso[task.complete]");
         assert_eq!(
             job.message(Level::Warning, "a\n##vso[x]"),

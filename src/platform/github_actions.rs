@@ -132,6 +132,10 @@ impl Platform for GitHubActions {
         self.env_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
     }
 
+    fn mask(&self, secret: &Secret) -> Option<String> {
+        Some(format!("::add-mask::{}", escape_data(secret.expose())))
+    }
+
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         self.output_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
     }
@@ -141,10 +145,6 @@ impl Platform for GitHubActions {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
         file.write_all(format!("{}\n", markdown.trim_end()).as_bytes())?;
         Ok(None)
-    }
-
-    fn mask(&self, secret: &Secret) -> Option<String> {
-        Some(format!("::add-mask::{}", escape_data(secret.expose())))
     }
 }
 
@@ -171,6 +171,7 @@ mod tests {
         );
         assert_eq!(job.message(Level::Info, "::set-env name=X::y"), "| ::set-env name=X::y");
         assert_eq!(job.message(Level::Info, "fine\n  ##[error]no"), "fine\n|   ##[error]no");
+        assert_eq!(job.mask(&Secret::new("a%b")).as_deref(), Some("::add-mask::a%25b"));
         assert_eq!(job.group_start("x\n::error::y").as_deref(), Some("::group::x%0A::error::y"));
     }
 

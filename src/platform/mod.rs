@@ -39,15 +39,15 @@ pub trait Platform: Send + Sync {
     /// Sets a variable for the steps that follow. Returns a line to print, where that is how it is done.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
 
+    /// The line that keeps a secret out of the rest of the job's log; none where the log cannot. One secret is one
+    /// line of text.
+    fn mask(&self, secret: &Secret) -> Option<String>;
+
     /// Sets an output of this step. Returns a line to print, where that is how it is done.
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;
 
     /// Adds Markdown to the summary of this step. Returns a line to print, where that is how it is done.
     fn summary(&self, markdown: &str) -> io::Result<Option<String>>;
-
-    /// The line that makes the log hide a secret from now on. It holds the secret: only for a log that the
-    /// platform itself reads.
-    fn mask(&self, secret: &Secret) -> Option<String>;
 }
 
 /// The word before a message on a plain log; color never carries this meaning alone.

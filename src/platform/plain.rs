@@ -39,15 +39,15 @@ impl Platform for Plain {
         Ok(None)
     }
 
+    fn mask(&self, _secret: &Secret) -> Option<String> {
+        None
+    }
+
     fn output(&self, _name: &str, _value: &str) -> io::Result<Option<String>> {
         Ok(None)
     }
 
     fn summary(&self, _markdown: &str) -> io::Result<Option<String>> {
         Ok(None)
-    }
-
-    fn mask(&self, _secret: &Secret) -> Option<String> {
-        None
     }
 }

@@ -240,3 +240,125 @@ fn label(text: &str) -> String {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '*' | ' ' | ':');
     text.chars().take(60).map(|c| if fits(c) { c } else { '_' }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    use super::*;
+    use crate::domain::clean::{ApiCalls, Attempt, Round};
+    use crate::domain::entry::{Entry, EntryId};
+    use crate::domain::key::Key;
+    use crate::domain::retention::{Facts, Policy, PullRequestState};
+    use crate::domain::scope::Scope;
+    use crate::domain::unit::ByteSize;
+    use crate::domain::version::Version;
+
+    fn outcome() -> CleanOutcome {
+        let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().expect("a time");
+        let scope = |name: &str| Scope::new(name).expect(name);
+        let mut facts = Facts::new(scope("main"), now);
+        let mut add = |id: &str, name: &str, key: &str, megabytes: u64| {
+            facts.entries.push(Entry {
+                id: EntryId(id.to_owned()),
+                scope: scope(name),
+                key: Key::new(key).expect(key),
+                version: Version::of_roots(["x"]),
+                created_at: now - TimeDelta::days(10),
+                last_used_at: Some(now - TimeDelta::days(9)),
+                size: ByteSize(megabytes * 1_000_000),
+            });
+        };
+        add("1", "main", "ccache-20261101", 500);
+        add("2", "refs/pull/7/merge", "ccache-20261102", 300);
+        add("3", "refs/pull/7/head", "a|b<script>`x`", 20);
+        add("4", "refs/pull/7/head", "late\"; drop", 7);
+        facts.pull_requests.insert(7, PullRequestState::Closed { at: now - TimeDelta::days(8) });
+        let plan = Policy::unreachable().plan(&facts);
+        CleanOutcome {
+            location: "GitHub's caches of octo/hello".to_owned(),
+            plan,
+            rounds: Vec::new(),
+            end: End::DryRun,
+            calls: Some(ApiCalls { requests: 9, graphql: 2, deletions: 3, ..ApiCalls::default() }),
+            notes: vec!["cache 9 is kept".to_owned()],
+        }
+    }
+
+    fn carried_out() -> CleanOutcome {
+        let mut outcome = outcome();
+        let mut fates = vec![Fate::Deleted, Fate::Failed("HTTP 500: \"<b>\"".to_owned()), Fate::NotTried];
+        let attempts = outcome.plan.deletions().map(|decision| Attempt {
+            entry: decision.entry.clone(),
+            pattern: decision.pattern.clone(),
+            fate: fates.pop().expect("three go"),
+        });
+        outcome.rounds = vec![Round { attempts: attempts.collect() }];
+        outcome.end = End::Failed;
+        outcome
+    }
+
+    #[test]
+    fn the_log_says_what_was_done_and_why() {
+        insta::assert_snapshot!(text(&outcome()), @r#"
+327.0 MB in 3 entries would be deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay
+  closed-pull-request: 327.0 MB in 3 entries
+  current: 500.0 MB in 1 entry
+  9 requests (3 deletions, 2 in GraphQL, 0 repeated)
+"#);
+        insta::assert_snapshot!(text(&carried_out()), @r#"
+300.0 MB in 1 entry deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay; 7.00 MB in 1 entry could not be deleted; 20.0 MB in 1 entry not tried
+  closed-pull-request: 327.0 MB in 3 entries
+  current: 500.0 MB in 1 entry
+  9 requests (3 deletions, 2 in GraphQL, 0 repeated)
+"#);
+    }
+
+    #[test]
+    fn the_summary_shows_refs_and_patterns_with_a_chart() {
+        insta::assert_snapshot!(markdown(&carried_out()), @r#"
+## Caches cleaned
+
+300.0 MB in 1 entry deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay; 7.00 MB in 1 entry could not be deleted; 20.0 MB in 1 entry not tried
+
+> cache 9 is kept
+
+```mermaid
+pie showData title Megabytes by key pattern
+    "kept ccache-*" : 500
+    "freed ccache-*" : 300
+```
+
+| Key pattern | Freed | Kept | Left undone |
+|---|--:|--:|--:|
+| <code>ccache-&#42;</code> | 300.0 MB (1) | 500.0 MB (1) |  |
+| <code>a&#124;b&lt;script&gt;&#96;x&#96;</code> |  |  | 20.0 MB (1) |
+| <code>late"; drop</code> |  |  | 7.00 MB (1) |
+
+| Ref | Freed | Kept | Left undone |
+|---|--:|--:|--:|
+| <code>refs/heads/main</code> |  | 500.0 MB (1) |  |
+| <code>refs/pull/7/merge</code> | 300.0 MB (1) |  |  |
+| <code>refs/pull/7/head</code> |  |  | 27.0 MB (2) |
+
+| First reason | Entries | Bytes |
+|---|--:|--:|
+| closed-pull-request | 3 | 327.0 MB |
+| current | 1 | 500.0 MB |
+
+### Could not be deleted
+
+- <code>late"; drop of refs/pull/7/head</code>: HTTP 500: "&lt;b&gt;"
+
+9 requests (3 deletions, 2 in GraphQL, 0 repeated)
+"#);
+    }
+
+    #[test]
+    fn foreign_text_is_no_markup() {
+        let text = markdown(&carried_out());
+        assert!(!text.contains("<script>") && !text.contains("<b>") && !text.contains("`x`"), "{text}");
+        let table: Vec<&str> = text.lines().filter(|line| line.starts_with("| <code>")).collect();
+        assert!(table.iter().all(|line| line.matches('|').count() == 5), "{table:?}");
+    }
+}

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::{GateReport, Lack};
-use crate::domain::outcome::{RestoreOutcome, SaveOutcome, SeedOutcome};
+use crate::domain::outcome::{MirrorUse, RestoreOutcome, SaveOutcome, SeedOutcome};
 
 /// What came of a command, cache by cache.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -70,7 +70,7 @@ pub struct Restore {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Seed {
-    /// `seeded`, `not-needed` or `failed`.
+    /// `seeded`, `not-needed`, `incomplete` or `failed`.
     pub result: String,
     /// Where the seed came from.
     pub source: Option<String>,
@@ -78,10 +78,32 @@ pub struct Seed {
     pub added: u64,
     /// Their bytes.
     pub added_bytes: u64,
+    /// Objects that mirrors gave.
+    pub fetched: u64,
+    /// Their bytes.
+    pub fetched_bytes: u64,
+    /// Objects that links want and nobody gave, after mirrors were asked.
+    pub lacking: Vec<Object>,
+    /// What the mirrors did, where they were asked.
+    pub mirrors: Vec<Mirror>,
     /// Why it failed or was not needed.
     pub reason: Option<String>,
     /// How long it took.
     pub seconds: f64,
+}
+
+/// What a mirror did.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Mirror {
+    /// The mirror, without secrets.
+    pub mirror: String,
+    /// Requests to it.
+    pub requests: u64,
+    /// Objects from it that were taken.
+    pub delivered: u64,
+    /// Whether it was given up.
+    pub given_up: bool,
 }
 
 /// What the gate found.
@@ -98,6 +120,8 @@ pub struct Gate {
     pub present: usize,
     /// How many wanted objects are not.
     pub missing_count: usize,
+    /// Wanted objects that nothing proves and the configuration allows by name.
+    pub allowed: usize,
     /// Objects that no link wants.
     pub unwanted: usize,
     /// Files that are no objects.
@@ -183,8 +207,23 @@ impl From<&SeedOutcome> for Seed {
             source: outcome.source.clone(),
             added: outcome.added,
             added_bytes: outcome.added_bytes.0,
+            fetched: outcome.fetched,
+            fetched_bytes: outcome.fetched_bytes.0,
+            lacking: outcome.lacking.iter().map(Object::from).collect(),
+            mirrors: outcome.mirrors.iter().map(Mirror::from).collect(),
             reason: outcome.reason.clone(),
             seconds: outcome.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+impl From<&MirrorUse> for Mirror {
+    fn from(used: &MirrorUse) -> Self {
+        Mirror {
+            mirror: used.mirror.clone(),
+            requests: used.requests,
+            delivered: used.delivered,
+            given_up: used.given_up,
         }
     }
 }
@@ -197,6 +236,7 @@ impl From<&GateReport> for Gate {
             links: report.links,
             present: report.present,
             missing_count: report.lacking(),
+            allowed: report.allowed,
             unwanted: report.unwanted,
             strangers: report.strangers,
             missing: report.missing.iter().map(Object::from).collect(),

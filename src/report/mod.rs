@@ -13,5 +13,6 @@ pub mod plan_json;
 pub mod progress;
 pub mod summary;
 pub mod text;
+pub mod usage_json;
 
 pub use log::{Log, LogOptions, Verbosity};

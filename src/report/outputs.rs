@@ -144,6 +144,10 @@ mod tests {
             source: None,
             added: 1,
             added_bytes: 1,
+            fetched: 0,
+            fetched_bytes: 0,
+            lacking: vec![],
+            mirrors: vec![],
             reason: None,
             seconds: 0.0,
         };
@@ -176,6 +180,7 @@ mod tests {
             links: 9,
             present: 9 - missing,
             missing_count: missing,
+            allowed: 0,
             unwanted: 0,
             strangers: 0,
             missing: vec![],

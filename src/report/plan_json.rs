@@ -305,3 +305,79 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::retention::{Facts, Policy};
+    use crate::report::json;
+
+    /// A plan with every state and budget.
+    fn plan() -> Plan {
+        let now: DateTime<Utc> = "2026-11-20T12:00:00.123456789Z".parse().expect("a time");
+        let scope = |name: &str| Scope::new(name).expect(name);
+        let mut facts = Facts::new(scope("main"), now);
+        let unknown = || "GitHub says \"no\"".to_owned();
+        facts.pull_requests = BTreeMap::from([
+            (1, PullRequestState::Open),
+            (2, PullRequestState::Closed { at: now - TimeDelta::days(9) }),
+            (3, PullRequestState::Unknown { why: unknown() }),
+            (4, PullRequestState::Untracked),
+        ]);
+        facts.refs = BTreeMap::from([
+            (scope("a"), RefState::Exists),
+            (scope("b"), RefState::DeletedOrAbsent { since: Some(now - TimeDelta::days(5)) }),
+            (scope("c"), RefState::DeletedOrAbsent { since: None }),
+            (scope("d"), RefState::Unknown { why: unknown() }),
+            (scope("e"), RefState::Untracked),
+        ]);
+        let names = ["main", "a", "b", "c", "d", "e"].map(str::to_owned);
+        let pulls = (1..=4).map(|number| format!("refs/pull/{number}/merge"));
+        for name in names.into_iter().chain(pulls) {
+            for day in 10..13 {
+                facts.entries.push(Entry {
+                    id: EntryId(format!("{name}-{day}")),
+                    scope: scope(&name),
+                    key: Key::new(format!("ü-2026-11-{day}")).expect("a key"),
+                    version: Version::of_roots(["x"]),
+                    created_at: now - TimeDelta::days(20 - day),
+                    last_used_at: (day != 11).then(|| now - TimeDelta::hours(19 - day)),
+                    size: ByteSize(1_000),
+                });
+            }
+        }
+        facts.limit = Some(ByteSize(20_000));
+        let superseded = std::num::NonZeroUsize::new(1);
+        Policy { superseded, budget: Some(ByteSize(7_000)), ..Policy::unreachable() }.plan(&facts)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let plan = plan();
+        let text = json::render(&PlanDocument::of(&plan, "file:///store"));
+        let document = PlanDocument::parse(&text).expect("a plan");
+        assert_eq!(document.store(), "file:///store");
+        assert_eq!(document.plan().expect("the plan"), plan);
+        assert_eq!(json::render(&document), text);
+    }
+
+    #[test]
+    fn what_was_changed_is_refused() {
+        let text = json::render(&PlanDocument::of(&plan(), "s"));
+        let check = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            let read = PlanDocument::parse(&text.replacen(from, to, 1)).and_then(|document| document.plan());
+            assert!(read.is_err(), "{from} became {to}");
+        };
+        check("\"delete\"", "\"keep\"");
+        check("\"keep\"", "\"perhaps\"");
+        check("\"size\": 1000", "\"size\": 999");
+        check("\"format\": 1", "\"format\": 7");
+        check("\"closed\"", "\"open\"");
+        check("\"superseded\"", "\"no-such-rule\"");
+        check("2026-11-20T12:00:00.123456789Z", "yesterday");
+        check("\"store\"", "\"stores\"");
+    }
+}

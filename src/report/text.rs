@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::domain::gate::{GateReport, Lack};
-use crate::domain::outcome::{Hit, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult};
+use crate::domain::outcome::{
+    Hit, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
+};
 
 /// How many missing objects are listed before the rest is only counted.
 const LISTED: usize = 20;
@@ -43,16 +45,47 @@ pub fn looked_up(outcome: &RestoreOutcome) -> String {
 /// What came of seeding.
 pub fn seeded(outcome: &SeedOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
-    match outcome.result {
-        SeedResult::Seeded => format!(
-            "seeded: {} files, {} from {} in {:.1} s",
-            outcome.added,
-            outcome.added_bytes,
-            outcome.source.as_deref().unwrap_or("its sources"),
-            outcome.elapsed.as_secs_f64(),
-        ),
+    let mut gains = Vec::new();
+    if let Some(source) = &outcome.source {
+        gains.push(format!("{} files, {} from {source}", outcome.added, outcome.added_bytes));
+    }
+    if !outcome.mirrors.is_empty() {
+        gains.push(format!("{} objects, {} from mirrors", outcome.fetched, outcome.fetched_bytes));
+    }
+    let gains = gains.join(", and ");
+    let seconds = outcome.elapsed.as_secs_f64();
+    let mut text = match outcome.result {
+        SeedResult::Seeded => format!("seeded: {gains} in {seconds:.1} s"),
         SeedResult::NotNeeded => format!("no seed needed: {reason}"),
         SeedResult::Failed => format!("not seeded: {reason}"),
+        SeedResult::Incomplete => {
+            let lacking = outcome.lacking.len();
+            format!(
+                "incomplete: {gains} in {seconds:.1} s; {lacking} objects that links want are still lacking"
+            )
+        }
+    };
+    list_lacking(&mut text, &outcome.lacking);
+    for dead in outcome.mirrors.iter().filter(|mirror| mirror.given_up) {
+        let MirrorUse { mirror, requests, delivered, .. } = dead;
+        let _ = write!(text, "\n  given up: {mirror}, after {requests} requests and {delivered} objects");
+    }
+    text
+}
+
+/// Lists objects with the links that want them, as far as a person reads.
+fn list_lacking<'a>(text: &mut String, lacks: impl IntoIterator<Item = &'a Lack>) {
+    let mut rest = 0;
+    for (index, lack) in lacks.into_iter().enumerate() {
+        if index < LISTED {
+            text.push_str("\n  ");
+            text.push_str(&lacking(lack));
+        } else {
+            rest += 1;
+        }
+    }
+    if rest > 0 {
+        let _ = write!(text, "\n  … and {rest} more; `--json` lists all");
     }
 }
 
@@ -75,8 +108,12 @@ pub fn saved(outcome: &SaveOutcome) -> String {
 /// What the gate found, with what is missing and which links want it.
 pub fn gated(report: &GateReport) -> String {
     if report.is_complete() {
+        let allowed = match report.allowed {
+            0 => String::new(),
+            count => format!(", {count} of them only allowed by name"),
+        };
         return format!(
-            "complete: {} objects for {} links are present and verified",
+            "complete: {} objects for {} links are present and verified{allowed}",
             report.wanted, report.links
         );
     }
@@ -87,14 +124,7 @@ pub fn gated(report: &GateReport) -> String {
         report.missing.len(),
         report.unproven.len(),
     );
-    for lack in report.missing.iter().chain(&report.unproven).take(LISTED) {
-        text.push_str("\n  ");
-        text.push_str(&lacking(lack));
-    }
-    if report.lacking() > LISTED {
-        let rest = report.lacking() - LISTED;
-        let _ = write!(text, "\n  … and {rest} more; `cachekeep gate --json` lists all");
-    }
+    list_lacking(&mut text, report.missing.iter().chain(&report.unproven));
     text
 }
 

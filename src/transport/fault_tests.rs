@@ -43,6 +43,7 @@ fn bench() -> Bench {
             retry,
             deadline: Some(Instant::now() + Duration::from_secs(20)),
             clock: Clock::starting_at(DateTime::UNIX_EPOCH),
+            accept: None,
             digest_is_checked: false,
             cancel: CancellationToken::new(),
         },

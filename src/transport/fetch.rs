@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{
-    CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
+    ACCEPT, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ pub struct FetchOptions {
     pub deadline: Option<Instant>,
     /// What time it is, for `Retry-After` dates.
     pub clock: Clock,
+    /// What `Accept` asks for; nothing in particular where absent.
+    pub accept: Option<&'static str>,
     /// Whether the caller checks the whole against a digest. Then a broken transfer is resumed also where the
     /// server has neither `ETag` nor `Last-Modified` to prove that it is still the same file.
     pub digest_is_checked: bool,
@@ -146,6 +148,9 @@ impl Download {
 
     async fn request(&mut self) -> Result<(), Cause> {
         let mut request = self.client.request(Method::GET, &self.url)?;
+        if let Some(accept) = self.options.accept {
+            request = request.header(ACCEPT, accept);
+        }
         let resuming = self.position > 0;
         if resuming {
             request = request.header(RANGE, format!("bytes={}-", self.position));

@@ -136,11 +136,11 @@ fn the_reference_page_is_current() {
     let mut inputs = String::from("| input | default | |\n|---|---|---|\n");
     for input in INPUTS {
         let default = if input.default.is_empty() { String::new() } else { format!("`{}`", input.default) };
-        let _ = write!(inputs, "| `{}` | {default} | {} |\n", input.name, input.help);
+        let _ = writeln!(inputs, "| `{}` | {default} | {} |", input.name, input.help);
     }
     let mut outputs = String::from("| output | |\n|---|---|\n");
     for output in OUTPUTS {
-        let _ = write!(outputs, "| `{}` | {} |\n", output.name, output.help);
+        let _ = writeln!(outputs, "| `{}` | {} |", output.name, output.help);
     }
     let path = Path::new("docs/github-actions.md");
     let mut page = text("docs/github-actions.md");

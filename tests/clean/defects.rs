@@ -12,12 +12,12 @@ fn fault(method: Method, path: &str, times: usize, status: u16, body: &str) -> F
 #[test]
 fn entries_that_shift_between_pages_are_not_missed() {
     let (api, project) = setup(NIGHTLY);
-    for number in 1..=350 {
-        api.world().pull(number, Some(100.0));
+    for number in 1..=350_u32 {
+        api.world().pull(number.into(), Some(100.0));
         api.world().save(
             &format!("refs/pull/{number}/merge"),
             "ccache",
-            (400.0 - number as f64 / 100.0, 150.0),
+            (400.0 - f64::from(number) / 100.0, 150.0),
             1,
         );
     }
@@ -243,7 +243,7 @@ fn limits_are_waited_for() {
     for number in 0..12 {
         api.world().save("refs/pull/1/merge", &format!("k{number}"), (200.0, 150.0), 1);
     }
-    api.world().burst = Some((8, std::time::Duration::from_millis(900)));
+    api.world().burst = Some((3, std::time::Duration::from_millis(900)));
     api.world().remaining = 10;
     api.world().reset_after = Some(std::time::Duration::ZERO);
     let done = clean(&api, &project, &[]).success().json();

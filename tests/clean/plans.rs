@@ -81,10 +81,8 @@ fn a_pull_request_that_was_closed_just_now_goes_without_grace_and_nothing_else_d
     std::fs::remove_file(project.path("workspace/cachekeep.toml")).expect("it was there");
     api.world().pull(7, Some(0.01));
     api.world().pull(70, Some(500.0));
-    let mine = [
-        api.world().save("refs/pull/7/merge", "ccache", (2.0, 1.0), 10),
-        api.world().save("refs/pull/7/head", "ccache", (2.0, 1.0), 10),
-    ];
+    let mine =
+        ["refs/pull/7/merge", "refs/pull/7/head"].map(|r| api.world().save(r, "ccache", (2.0, 1.0), 10));
     api.world().save("refs/pull/70/merge", "ccache", (600.0, 600.0), 10);
     api.world().save("refs/heads/main", "ccache", (600.0, 600.0), 10);
     let done = clean(&api, &project, &["--pull-request", "7"]).success().json();

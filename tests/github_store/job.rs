@@ -52,6 +52,7 @@ pub fn impatient() -> GitHubOptions {
             speed_window: Duration::from_millis(300),
         },
         fetch: FetchOptions {
+            accept: None,
             retry: RetryPolicy {
                 attempts: 4,
                 first_wait: Duration::from_millis(10),

@@ -1,8 +1,15 @@
 //! What the tests share: a project in a temporary directory, the binary in a scrubbed environment, and
 //! comparisons of trees.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "every test binary uses its own part of this")]
+#![allow(
+    clippy::disallowed_methods,
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "every test binary uses its own part of this"
+)]
 
+pub mod mirror_server;
 pub mod project;
 pub mod skip;
 pub mod tree;

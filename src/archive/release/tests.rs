@@ -320,6 +320,7 @@ fn archives_come_through_broken_connections() {
         retry,
         deadline: None,
         clock: Clock::starting_at(chrono::DateTime::UNIX_EPOCH),
+        accept: None,
         digest_is_checked: false,
         cancel: setting.cancel.clone(),
     };

@@ -9,9 +9,6 @@ pub mod apply;
 pub mod options;
 pub mod saved;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 
 pub use options::{Options, Source};

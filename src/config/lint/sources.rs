@@ -2,6 +2,7 @@
 
 use crate::config::findings::{Findings, Text};
 use crate::config::placeholders::{Field, template};
+use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
 use crate::domain::template::{Placeholder, Template};
 
 /// The layout of objects: relative, inside the cache, and with the hash.
@@ -36,6 +37,35 @@ pub(in crate::config) fn mirror(text: &Text, findings: &mut Findings<'_>) -> Opt
     };
     findings.error(&text.span(), message).cure(cure);
     None
+}
+
+/// An object that is taken without proof: every kind that its own bytes prove needs no such leave.
+pub(in crate::config) fn unverified(text: &Text, findings: &mut Findings<'_>) -> Option<ObjectId> {
+    let written = text.get_ref().trim();
+    let named = written.split_once(':').and_then(|(algorithm, hash)| {
+        let algorithm = Algorithm::from_name(algorithm)?;
+        Some(ObjectId::new(algorithm, hash).map_err(|error| error.to_string()))
+    });
+    let message = match named {
+        None => format!("`{}` names no object", written.escape_debug()),
+        Some(Err(error)) => format!("`{}` names no object: {error}", written.escape_debug()),
+        Some(Ok(object)) => match object.cid() {
+            Some((CidCodec::DagPb, _)) => return Some(object),
+            _ => format!("`{object}` can always be verified: its bytes hash to its name or are not it"),
+        },
+    };
+    findings.error(&text.span(), message).cure("name a CID of a tree of blocks, such as `cid:bafybei…`");
+    None
+}
+
+/// A folder in which a build leaves objects: a path, not a glob.
+pub(in crate::config) fn harvest(text: &Text, findings: &mut Findings<'_>) -> Option<Template> {
+    let folder = template(text, Field::Harvest, findings)?;
+    if text.get_ref().trim().is_empty() {
+        findings.error(&text.span(), "a folder of `harvest` is empty").cure("name a folder, or leave it out");
+        return None;
+    }
+    Some(folder)
 }
 
 /// An archive that seeds; `verified` tells whether a checksum or content links prove what it holds.

@@ -87,7 +87,26 @@ fn mistakes() {
         "unused-after = '7d'",
     ];
     let texts: Vec<String> = each.iter().map(|text| format!("[clean]\n{text}")).collect();
-    insta::assert_snapshot!(found(&texts.iter().map(String::as_str).collect::<Vec<_>>()), @"");
+    insta::assert_snapshot!(found(&texts.iter().map(String::as_str).collect::<Vec<_>>()), @r#"
+2:24 error: `clean.closed-pull-requests` must be a table, not a string | write `closed-pull-requests = { grace = "3d" }`
+2:1 error: `[clean.closed-pull-requests]` has no `grace` | add `grace`: how long they stay
+2:26 error: `days` in `3 days` is not a unit; write one of s, m, h, d, w | (none)
+2:23 error: `keep` cannot be 0 | keep at least 1, or restores by prefix find nothing
+2:23 error: `keep` cannot be -1 | keep at least 1, or restores by prefix find nothing
+2:23 error: `clean.superseded.keep` must be a whole number, not a string | (none)
+2:14 error: `clean.superseded` must be a table, not a whole number | (none)
+2:14 error: a span of nothing would delete every entry | write how long an entry may stay, such as `"7d"`
+2:10 error: a budget of nothing would delete every entry | write what may be stored, such as `"9GB"`
+2:10 error: `%` in `90%` is not a unit; write one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB | (none)
+3:12 error: a headroom of 9.00 GB leaves nothing of the budget of 9.00 GB | write the size of one entry, or leave it out
+2:12 warning: `headroom` is left below a budget, and there is none | add `budget = "9GB"`
+2:11 error: `clean.protect` must be a list of strings, not a string | write `protect = ["a-*"]`
+2:12 error: `[` is not a glob: unclosed character class; missing ']' | write a glob of keys such as `externaldata-*`, or of refs such as `refs/tags/*`
+2:17 error: `` is not a glob: it is empty | write a glob of keys such as `externaldata-*`, or of refs such as `refs/tags/*`
+1:1 warning: `guard` is about superseded entries, and none are deleted | add `superseded = { keep = 1 }`
+3:21 error: `percent` is a share from 0 to 100 | write `percent = 50`
+2:1 error: unknown field `unused-after` in `[clean]` | did you mean `unused-for`?
+"#);
 }
 
 #[test]
@@ -96,5 +115,5 @@ fn caches_that_may_outgrow_the_budget_are_told() {
         format!("[cache.{name}]\npath = '{name}'\nkey = '{name}'\ntrim = {{ max-size = '5GB' }}\n")
     };
     let text = format!("{}{}[clean]\nbudget = '9GB'", lane("a"), lane("b"));
-    insta::assert_snapshot!(found(&[&text]), @"");
+    insta::assert_snapshot!(found(&[&text]), @r#"10:10 warning: the caches may grow to 10.0 GB, which is more than the budget of 9.00 GB | lower `max-size` of their `trim`, or raise the budget"#);
 }

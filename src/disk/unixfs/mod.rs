@@ -76,6 +76,6 @@ pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io
 }
 
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 #[cfg(test)]
 mod tests;

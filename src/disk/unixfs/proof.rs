@@ -59,6 +59,11 @@ impl Proof {
         verify_file(path, root, &mut Kept(self), cancel)
     }
 
+    /// A block that it has.
+    pub fn block(&self, block: BlockId) -> Option<&[u8]> {
+        self.blocks.get(&block.digest).map(Vec::as_slice)
+    }
+
     /// How many blocks it has; none, where the file's only block is a wrapped leaf.
     pub fn len(&self) -> usize {
         self.order.len()
@@ -85,6 +90,21 @@ impl Proof {
         let mut blocks = Blocks::open(input)?;
         while let Some((block, bytes)) = blocks.next()? {
             if block.codec == CidCodec::DagPb {
+                proof.insert(block, bytes)?;
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Reads the inner blocks of any CAR of a tree: those that lead to others. Its leaves are passed over, so that
+    /// the proof stays small whatever the file's size.
+    pub fn read_inner(input: &mut dyn Read) -> Result<Self, DagError> {
+        let mut proof = Proof::default();
+        let mut blocks = Blocks::open(input)?;
+        while let Some((block, bytes)) = blocks.next()? {
+            let is_inner = block.codec == CidCodec::DagPb
+                && decode::node(block, &bytes, None).is_ok_and(|node| !node.children.is_empty());
+            if is_inner {
                 proof.insert(block, bytes)?;
             }
         }

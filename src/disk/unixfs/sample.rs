@@ -9,30 +9,35 @@ use super::{BlockId, Leaves, car, decode};
 use crate::domain::digest::CidCodec;
 
 /// A small generator, so that every failure can be repeated.
-pub(super) struct Dice(pub(super) u64);
+pub(in crate::disk) struct Dice(pub(in crate::disk) u64);
 
 impl Dice {
     /// A number below `limit`.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(in crate::disk) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 
-    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(in crate::disk) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.below(256).to_le_bytes()[0]).collect()
     }
 }
 
 /// A tree with all its blocks.
-pub(super) struct Dag {
-    pub(super) root: BlockId,
-    pub(super) content: Vec<u8>,
-    pub(super) blocks: HashMap<[u8; 36], Vec<u8>>,
+pub(in crate::disk) struct Dag {
+    pub(in crate::disk) root: BlockId,
+    pub(in crate::disk) content: Vec<u8>,
+    pub(in crate::disk) blocks: HashMap<[u8; 36], Vec<u8>>,
 }
 
 impl Dag {
     /// A tree whose leaves are all equally deep.
-    pub(super) fn balanced(content: &[u8], chunk_bytes: usize, width: usize, leaves: Leaves) -> Self {
+    pub(in crate::disk) fn balanced(
+        content: &[u8],
+        chunk_bytes: usize,
+        width: usize,
+        leaves: Leaves,
+    ) -> Self {
         let mut blocks = HashMap::new();
         let mut row: Vec<Link> =
             content.chunks(chunk_bytes).map(|chunk| leaf(&mut blocks, chunk, leaves, TYPE_FILE)).collect();
@@ -43,7 +48,7 @@ impl Dag {
     }
 
     /// A tree of pieces of any size, with leaves of every kind at every depth.
-    pub(super) fn irregular(content: &[u8], dice: &mut Dice) -> Self {
+    pub(in crate::disk) fn irregular(content: &[u8], dice: &mut Dice) -> Self {
         let mut blocks = HashMap::new();
         let links = Self::split(content, dice, &mut blocks, 5);
         let root = inner(&mut blocks, &links);
@@ -79,12 +84,12 @@ impl Dag {
         Dag { root: BlockId { codec: root.codec, digest: root.digest }, content: content.to_vec(), blocks }
     }
 
-    pub(super) fn block(&self, block: BlockId) -> &[u8] {
+    pub(in crate::disk) fn block(&self, block: BlockId) -> &[u8] {
         &self.blocks[&block.to_bytes()]
     }
 
     /// All blocks in depth-first order; those that came before are sent again, or not.
-    pub(super) fn car(&self, again: bool) -> Vec<u8> {
+    pub(in crate::disk) fn car(&self, again: bool) -> Vec<u8> {
         let mut out = car::header(self.root);
         let mut seen = HashSet::new();
         let mut stack = vec![self.root];

@@ -80,14 +80,13 @@ impl Endpoint {
         repository: Repository,
     ) -> Result<Self, EndpointError> {
         let api = url(api.unwrap_or(PUBLIC))?;
-        let graphql = match graphql {
-            Some(graphql) => url(graphql)?,
-            None => {
-                let mut graphql = api.clone();
-                let path = api.path().trim_end_matches('/');
-                graphql.set_path(&format!("{}/graphql", path.strip_suffix("/v3").unwrap_or(path)));
-                graphql
-            }
+        let graphql = if let Some(graphql) = graphql {
+            url(graphql)?
+        } else {
+            let mut beside = api.clone();
+            let path = api.path().trim_end_matches('/');
+            beside.set_path(&format!("{}/graphql", path.strip_suffix("/v3").unwrap_or(path)));
+            beside
         };
         Ok(Endpoint { api, graphql, repository })
     }

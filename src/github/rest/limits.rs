@@ -42,7 +42,7 @@ pub fn limited(status: StatusCode, headers: &HeaderMap, body: &str, now: DateTim
     }
     let is_secondary = status == StatusCode::TOO_MANY_REQUESTS
         || is_refused_query
-        || body.to_ascii_lowercase().contains("secondary rate limit");
+        || body.to_ascii_lowercase().contains("rate limit");
     is_secondary.then_some(Limited { wait: UNNAMED, is_primary: false })
 }
 

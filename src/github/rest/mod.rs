@@ -14,9 +14,6 @@ pub mod exchange;
 pub mod caches;
 pub mod states;
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Instant;
 
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};

@@ -167,6 +167,22 @@ fn every_object_arrives_although_most_mirrors_are_broken() {
 }
 
 #[test]
+fn a_rival_that_fails_is_replaced_at_once() {
+    let mut bench = bench();
+    bench.settings.hedge_after = Duration::from_secs(1);
+    let objects = objects(2);
+    let (_stalling, stalling) = server(&objects, always(Fault::StallAt(0)));
+    let empty: Vec<_> = (0..6).map(|_| server(&[], well)).collect();
+    let (_good, good) = server(&objects, well);
+    let urls: Vec<String> =
+        std::iter::once(stalling).chain(empty.iter().map(|(_, url)| url.clone())).chain([good]).collect();
+    let begun = Instant::now();
+    let report = bench.fetch(&urls, &objects[1..]);
+    assert_eq!(report.fetched.len(), 1, "{report:?}");
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn an_object_that_only_one_flaky_mirror_has_is_found() {
     let bench = bench();
     let objects = objects(20);

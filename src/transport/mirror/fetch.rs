@@ -192,9 +192,8 @@ impl Crew<'_> {
                 () = self.cancel.cancelled() => return Err(Stop::Cancelled),
             };
             traces[mirror].running = false;
-            if running.is_empty() {
-                rival_at = None;
-            }
+            // Where one of several has failed, the next takes its place at once: the wait was for an answer.
+            rival_at = if running.is_empty() { None } else { Some(Instant::now()) };
             if let Some(bytes) = self.conclude(mirror, &object, ended, &mut traces[mirror]).await? {
                 self.job.meter.add_items(1);
                 return Ok(Ok(Fetched { object, mirror, bytes }));
@@ -258,6 +257,7 @@ impl Crew<'_> {
                 retry: RetryPolicy::never(),
                 deadline: Some(deadline),
                 clock: self.job.clock,
+                accept: None,
                 digest_is_checked: true,
                 cancel: self.cancel.clone(),
             },
@@ -295,6 +295,10 @@ impl Crew<'_> {
                 Err(Refusal::WrongContent(reason)) => {
                     trace.exhausted = true;
                     (Ending::Failed, reason)
+                }
+                Err(Refusal::Unproven(reason)) => {
+                    trace.exhausted = true;
+                    (Ending::Missing, reason)
                 }
             },
             Err(Failure::Local(reason)) => {

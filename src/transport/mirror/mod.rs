@@ -11,6 +11,8 @@ mod report;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
+
 pub use fetch::{MirrorFetch, MirrorSettings};
 pub use report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
 
@@ -22,6 +24,32 @@ use crate::domain::digest::{Algorithm, ObjectId};
 pub struct Mirror {
     template: String,
     workspace: PathBuf,
+}
+
+/// In which form a gateway is asked for a CID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayForm {
+    /// The block that it names, as it is.
+    Block,
+    /// That block and all below it, as a CAR in depth-first order.
+    Car,
+}
+
+impl GatewayForm {
+    fn format(self) -> &'static str {
+        match self {
+            GatewayForm::Block => "raw",
+            GatewayForm::Car => "car",
+        }
+    }
+
+    /// What `Accept` must say, for gateways that do not look at the URL.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            GatewayForm::Block => "application/vnd.ipld.raw",
+            GatewayForm::Car => "application/vnd.ipld.car; version=1; order=dfs; dups=y",
+        }
+    }
 }
 
 /// Why a text names no mirror.
@@ -59,6 +87,20 @@ impl Mirror {
         self.expand(object.algorithm(), object.hash())
     }
 
+    /// Whether it looks like an IPFS gateway, which also has single blocks and whole trees of them: `/ipfs/{hash}` in
+    /// its path, or `{hash}.ipfs.` in its host.
+    pub fn is_gateway(&self) -> bool {
+        let bare = self.template.split(['?', '#']).next().unwrap_or_default();
+        bare.ends_with("/ipfs/{hash}") || bare.contains("/ipfs/{hash}/") || bare.contains("//{hash}.ipfs.")
+    }
+
+    /// Where a gateway has a CID in this form ("Trustless Gateway Specification").
+    pub fn gateway_url(&self, cid: &ObjectId, form: GatewayForm) -> Option<Url> {
+        let Ok(Source::Http(mut url)) = self.source(cid) else { return None };
+        url.query_pairs_mut().append_pair("format", form.format());
+        Some(url)
+    }
+
     fn expand(&self, algorithm: Algorithm, hash: &str) -> Result<Source, SourceError> {
         let text = self.template.replace("{hash}", hash).replace("{algo}", algorithm.name());
         Source::parse(&text.replace("{ALGO}", algorithm.directory()), &self.workspace)
@@ -91,6 +133,20 @@ mod tests {
             Mirror::parse("https://h.example/{ALGO}/{algo}/{hash}", Path::new("/w")).expect("a mirror");
         let expect = format!("https://h.example/SHA3_256/sha3-256/{}", "a".repeat(64));
         assert_eq!(mirror.source(&object).expect("a source").to_string(), expect);
+    }
+
+    #[test]
+    fn gateways_are_known_by_their_paths_and_asked_for_blocks() {
+        let mirror = |text: &str| Mirror::parse(text, Path::new("/w")).expect(text);
+        assert!(mirror("https://{hash}.ipfs.example.org/").is_gateway());
+        assert!(!mirror("https://example.org/{ALGO}/{hash}").is_gateway());
+        let gateway = mirror("https://example.org/ipfs/{hash}?token=x");
+        assert!(gateway.is_gateway());
+        let cid =
+            ObjectId::new(Algorithm::Cid, "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o").expect("a CID");
+        let url = gateway.gateway_url(&cid, GatewayForm::Block).expect("a URL");
+        assert_eq!(url.query(), Some("token=x&format=raw"));
+        assert_eq!(mirror("file:///srv/ipfs/{hash}").gateway_url(&cid, GatewayForm::Car), None);
     }
 
     #[test]

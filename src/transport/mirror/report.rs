@@ -12,6 +12,8 @@ use crate::domain::digest::ObjectId;
 pub enum Refusal {
     /// It is not the object: the mirror's fault, another one is asked.
     WrongContent(String),
+    /// Nothing tells whether it is the object: another one is asked, and nobody is blamed.
+    Unproven(String),
     /// It cannot be kept here: no mirror can help.
     Local(String),
 }

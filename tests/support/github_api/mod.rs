@@ -1,6 +1,8 @@
 //! A faithful fake of GitHub's API for caches, pull requests and refs, on this machine: pages, permissions,
 //! limits, and faults. Its clock stands still, so that equal questions get equal answers.
 
+#![allow(unreachable_pub, reason = "every test binary has it as a module of its own")]
+
 mod graphql;
 mod rest;
 
@@ -224,7 +226,10 @@ async fn answer(
         .status(answer.status)
         .header("content-type", "application/json; charset=utf-8")
         .header("date", world.now.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
-        .header("x-ratelimit-remaining", world.remaining.to_string());
+        .header("x-ratelimit-limit", "1000");
+    if !answer.headers.iter().any(|(name, _)| *name == "x-ratelimit-remaining") {
+        response = response.header("x-ratelimit-remaining", world.remaining.to_string());
+    }
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }

@@ -70,9 +70,8 @@ fn usage(world: &World) -> Answer {
 
 fn page(world: &World, query: &str) -> Answer {
     let value = |name: &str| {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let found = pairs.clone().find(|(key, _)| *key == name).map(|(_, value)| decoded(value));
-        found
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
     };
     let number = |name: &str, or: usize| value(name).and_then(|text| text.parse().ok()).unwrap_or(or);
     let git_ref = value("ref");

@@ -1,0 +1,171 @@
+//! The mirrors of a cache, with the credentials that the environment gives.
+//!
+//! A mirror may name `{env.NAME}` anywhere; before an `@` it is a user or a password, which is encoded so that no
+//! character in it can lead the request elsewhere, masked in the log of the platform, and sent as basic
+//! authentication. Messages show mirrors without it.
+
+use super::cache::{Cache, CacheError, expand_one};
+use super::expand::Sources;
+use crate::domain::event::Level;
+use crate::domain::secret::Secret;
+use crate::domain::template::{Piece, Placeholder, Template};
+use crate::report::failure;
+use crate::transport::mirror::Mirror;
+
+/// The mirrors that can be used here, in order. What is left out, and why, is said.
+pub(super) fn open(cache: &Cache<'_>) -> Vec<Mirror> {
+    let templates = cache.spec.links.iter().flat_map(|links| &links.mirrors);
+    templates.filter_map(|template| open_one(cache, template)).collect()
+}
+
+fn open_one(cache: &Cache<'_>, template: &Template) -> Option<Mirror> {
+    let ctx = cache.ctx;
+    let leave_out = |reason: String| {
+        let text = format!("the mirror {} is left out: {reason}", without_user(template.source()));
+        ctx.say(Level::Warning, cache.name(), text);
+    };
+    let (text, secrets) = match expand(cache, template) {
+        Ok(expanded) => expanded,
+        Err(error) => {
+            leave_out(failure::chain(&error));
+            return None;
+        }
+    };
+    for line in secrets.iter().filter_map(|secret| ctx.platform.mask(secret)) {
+        ctx.command_line(line);
+    }
+    match Mirror::parse(&text, ctx.workspace) {
+        Ok(mirror) => Some(mirror),
+        Err(error) => {
+            leave_out(failure::chain(&error));
+            None
+        }
+    }
+}
+
+/// Fills in a mirror but for what stands for an object; gives the secrets in it.
+fn expand(cache: &Cache<'_>, template: &Template) -> Result<(String, Vec<Secret>), CacheError> {
+    let user = user_of(template);
+    let mut text = String::new();
+    let mut secrets = Vec::new();
+    for (index, piece) in template.pieces().iter().enumerate() {
+        let placeholder = match piece {
+            Piece::Literal(literal) => {
+                text.push_str(literal);
+                continue;
+            }
+            Piece::Placeholder(placeholder) => placeholder,
+        };
+        let is_of_object = matches!(
+            placeholder,
+            Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower
+        );
+        if is_of_object {
+            text.push_str(&placeholder.to_string());
+            continue;
+        }
+        let alone = Template::parse(&placeholder.to_string()).expect("a placeholder is a template");
+        let value = expand_one(cache.ctx, &alone, &Sources::default())?;
+        match user.iter().find(|part| part.piece == index) {
+            None => text.push_str(&value),
+            Some(part) => {
+                let encoded = percent_encoded(&value);
+                text.push_str(&encoded);
+                if part.is_secret {
+                    if encoded != value {
+                        secrets.push(Secret::new(encoded));
+                    }
+                    secrets.push(Secret::new(value));
+                }
+            }
+        }
+    }
+    Ok((text, secrets))
+}
+
+/// A placeholder that is a part of the user or the password.
+#[derive(Debug, PartialEq, Eq)]
+struct UserPart {
+    piece: usize,
+    /// A password, or all that there is: user names alone are no secrets.
+    is_secret: bool,
+}
+
+/// The placeholders between `://` and the `@` before the host.
+fn user_of(template: &Template) -> Vec<UserPart> {
+    // Each placeholder stands as one character that no URL has.
+    let mut shape = String::new();
+    let mut at = Vec::new();
+    for (index, piece) in template.pieces().iter().enumerate() {
+        match piece {
+            Piece::Literal(literal) => shape.push_str(literal),
+            Piece::Placeholder(_) => {
+                at.push((shape.len(), index));
+                shape.push('\0');
+            }
+        }
+    }
+    let Some(start) = shape.find("://").map(|at| at + 3) else { return Vec::new() };
+    let authority = shape[start..].split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((user, _)) = authority.rsplit_once('@') else { return Vec::new() };
+    let password = user.find(':').map_or(start, |colon| start + colon);
+    let end = start + user.len();
+    at.into_iter()
+        .filter(|(offset, _)| (start..end).contains(offset))
+        .map(|(offset, piece)| UserPart { piece, is_secret: offset >= password })
+        .collect()
+}
+
+/// The text of a mirror as it may be shown.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let host = rest.find(['/', '?', '#']).map_or(rest.len(), |end| end);
+    let (authority, path) = rest.split_at(host);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_passwords_are_told_from_hosts_and_paths() {
+        let check = |text: &str, expect: &[(usize, bool)]| {
+            let template = Template::parse(text).expect(text);
+            let found: Vec<_> = user_of(&template).iter().map(|part| (part.piece, part.is_secret)).collect();
+            assert_eq!(found, expect, "{text}");
+        };
+        check("https://{env.USER}:{env.TOKEN}@h.example/{hash}", &[(1, false), (3, true)]);
+        check("https://{env.TOKEN}@h.example/{hash}", &[(1, true)]);
+        check("https://ci:{env.A}{env.B}@{env.HOST}/{hash}", &[(1, true), (2, true)]);
+        check("https://{env.HOST}/{hash}@x", &[]);
+        check("https://h.example/{hash}?t={env.TOKEN}@", &[]);
+        check("file://{workspace}/{hash}", &[]);
+    }
+
+    #[test]
+    fn no_character_of_a_secret_leads_elsewhere() {
+        assert_eq!(percent_encoded("a/b@c:d?#%é"), "a%2Fb%40c%3Ad%3F%23%25%C3%A9");
+        assert_eq!(percent_encoded("Az09-._~"), "Az09-._~");
+    }
+
+    #[test]
+    fn a_mirror_is_named_without_its_user() {
+        let shown = without_user("https://ci:{env.TOKEN}@h.example/a/{hash}?k={env.KEY}");
+        assert_eq!(shown, "https://h.example/a/{hash}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Proving objects whose CID no known profile gives: by inner blocks that gateways have, or by a whole CAR.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::seed_error::SeedError;
+use crate::disk::proofs;
+use crate::disk::stream;
+use crate::disk::unixfs::proof::{Proof, prove};
+use crate::disk::unixfs::{BlockId, DagError, MAX_BLOCK_BYTES};
+use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
+use crate::report::failure;
+use crate::transport::client::Client;
+use crate::transport::fetch::{Download, FetchOptions};
+use crate::transport::mirror::{GatewayForm, Mirror};
+use crate::transport::retry::{Clock, RetryPolicy};
+use crate::transport::source::Source;
+
+/// A gateway that failed so often in a row is left alone.
+const FAILURES: u32 = 3;
+
+/// How a file that its bytes alone do not prove came out.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is the object, and the proof is kept beside the store.
+    Proven,
+    /// It is something else.
+    Different(String),
+    /// Nobody can tell.
+    Unknown(String),
+    /// The proof cannot be kept here.
+    Local(String),
+}
+
+/// Asks gateways for what ties a file to its CID. Its methods block, and are not for asynchronous code.
+pub(super) struct Prover {
+    client: Client,
+    gateways: Vec<(Mirror, AtomicU32)>,
+    runtime: Handle,
+    clock: Clock,
+    deadline: Instant,
+    cancel: CancellationToken,
+    root: PathBuf,
+    temp: PathBuf,
+    sequence: AtomicU64,
+}
+
+/// What a prover works with beside its gateways.
+pub(super) struct Means<'a> {
+    /// Makes the requests.
+    pub(super) client: &'a Client,
+    /// Drives them.
+    pub(super) runtime: &'a Handle,
+    /// What time it is, for `Retry-After` dates.
+    pub(super) clock: Clock,
+    /// When everything must be done.
+    pub(super) deadline: Instant,
+    /// Ends it.
+    pub(super) cancel: &'a CancellationToken,
+    /// The store beside which proofs are kept.
+    pub(super) root: &'a Path,
+    /// A directory of this process alone on the store's volume.
+    pub(super) temp: &'a Path,
+}
+
+impl Prover {
+    /// Uses those of the mirrors that are gateways.
+    pub(super) fn new(mirrors: &[Mirror], means: &Means<'_>) -> Self {
+        let gateways = mirrors.iter().filter(|mirror| mirror.is_gateway());
+        Prover {
+            client: means.client.clone(),
+            gateways: gateways.map(|mirror| (mirror.clone(), AtomicU32::new(0))).collect(),
+            runtime: means.runtime.clone(),
+            clock: means.clock,
+            deadline: means.deadline,
+            cancel: means.cancel.clone(),
+            root: means.root.to_owned(),
+            temp: means.temp.to_owned(),
+            sequence: AtomicU64::new(0),
+        }
+    }
+
+    /// Holds a file against the inner blocks of its object's tree, fetched from the gateways.
+    pub(super) fn prove(&self, object: &ObjectId, file: &Path) -> Verdict {
+        let Some((CidCodec::DagPb, digest)) = object.cid() else {
+            return Verdict::Unknown("it is not named by a tree of blocks".to_owned());
+        };
+        let mut fetch = |block: BlockId| self.block(block);
+        match prove(file, &digest, &mut fetch, &self.cancel) {
+            Ok(proof) => self.keep(object, &proof),
+            Err(error @ (DagError::Differs { .. } | DagError::Length { .. })) => {
+                Verdict::Different(failure::chain(&error))
+            }
+            Err(DagError::Io(error)) => Verdict::Local(error.to_string()),
+            Err(error) => Verdict::Unknown(failure::chain(&error)),
+        }
+    }
+
+    /// Fetches the object as a CAR, every block verified and none missing, into a new file, and keeps its proof.
+    /// The error is why no gateway served.
+    pub(super) fn unpack(&self, object: &ObjectId, largest: u64) -> Result<PathBuf, String> {
+        let mut reasons = Vec::new();
+        for (gateway, failures) in &self.gateways {
+            if self.cancel.is_cancelled() {
+                return Err("interrupted".to_owned());
+            }
+            if failures.load(Ordering::Relaxed) >= FAILURES {
+                continue;
+            }
+            match self.unpack_from(gateway, object, largest) {
+                Ok(file) => {
+                    failures.store(0, Ordering::Relaxed);
+                    return Ok(file);
+                }
+                Err(error) => {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    reasons.push(failure::chain(&error));
+                }
+            }
+        }
+        Err(if reasons.is_empty() { "no gateway answers".to_owned() } else { reasons.join("; ") })
+    }
+
+    fn unpack_from(&self, gateway: &Mirror, object: &ObjectId, largest: u64) -> Result<PathBuf, SeedError> {
+        let url = gateway.gateway_url(object, GatewayForm::Car).ok_or_else(|| no_url(gateway))?;
+        let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let (car, file) =
+            (self.temp.join(format!("{number}.car")), self.temp.join(format!("{number}.object")));
+        let options = self.options(GatewayForm::Car);
+        let mut reader = Source::Http(url).open(&self.client, options, &self.runtime)?;
+        // Blocks and what frames them are little more than the file itself.
+        let mut bounded =
+            io::Read::take(&mut reader, largest.saturating_add(largest / 8).saturating_add(1 << 20));
+        stream::write_file(&car, &mut bounded, &self.cancel)?;
+        let proof = proofs::unpack_car(&car, object, &file, largest, &self.cancel)?;
+        proofs::keep(&self.root, object, &proof, &self.temp)?;
+        stream::remove_file(&car)?;
+        Ok(file)
+    }
+
+    fn keep(&self, object: &ObjectId, proof: &Proof) -> Verdict {
+        match proofs::keep(&self.root, object, proof, &self.temp) {
+            Ok(()) => Verdict::Proven,
+            Err(error) => Verdict::Local(failure::chain(&error)),
+        }
+    }
+
+    /// One block, its hash checked, from the first gateway that gives it.
+    fn block(&self, block: BlockId) -> io::Result<Vec<u8>> {
+        let cid = ObjectId::new(Algorithm::Cid, &block.to_string()).map_err(io::Error::other)?;
+        let mut reasons = Vec::new();
+        for (gateway, failures) in &self.gateways {
+            if failures.load(Ordering::Relaxed) >= FAILURES {
+                continue;
+            }
+            match self.block_from(gateway, &cid) {
+                Ok(bytes) if block.names(&bytes) => {
+                    failures.store(0, Ordering::Relaxed);
+                    return Ok(bytes);
+                }
+                Ok(_) => reasons.push(format!("{gateway} sent other bytes")),
+                Err(error) => reasons.push(failure::chain(&error)),
+            }
+            failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let reason = if reasons.is_empty() { "no gateway answers".to_owned() } else { reasons.join("; ") };
+        Err(io::Error::other(reason))
+    }
+
+    fn block_from(&self, gateway: &Mirror, cid: &ObjectId) -> Result<Vec<u8>, SeedError> {
+        let url = gateway.gateway_url(cid, GatewayForm::Block).ok_or_else(|| no_url(gateway))?;
+        self.runtime.block_on(async {
+            let mut download = Download::start(&self.client, &url, self.options(GatewayForm::Block)).await?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = download.chunk().await? {
+                bytes.extend_from_slice(&piece);
+                if bytes.len() > MAX_BLOCK_BYTES {
+                    return Err(SeedError::Gateway(format!("{gateway} sent more than a block may have")));
+                }
+            }
+            Ok(bytes)
+        })
+    }
+
+    fn options(&self, form: GatewayForm) -> FetchOptions {
+        FetchOptions {
+            retry: RetryPolicy { attempts: 2, ..RetryPolicy::default() },
+            deadline: Some(self.deadline),
+            clock: self.clock,
+            accept: Some(form.media_type()),
+            digest_is_checked: true,
+            cancel: self.cancel.clone(),
+        }
+    }
+}
+
+fn no_url(gateway: &Mirror) -> SeedError {
+    SeedError::Gateway(format!("{gateway} has no URL"))
+}

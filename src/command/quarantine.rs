@@ -1,0 +1,74 @@
+//! Quarantine: objects that are not what their names say are moved away, so that no build meets them.
+
+use super::cache::Cache;
+use super::context::Deadline;
+use super::restore::RestoreError;
+use crate::disk::lease::LeasedDirectory;
+use crate::disk::path_error::PathError;
+use crate::disk::prune;
+use crate::disk::staging::Staging;
+use crate::disk::stream;
+use crate::domain::digest::ObjectId;
+use crate::domain::event::Level;
+use crate::domain::inventory::{Inventory, Presence};
+
+/// How many objects are named before the rest is only counted.
+const NAMED: usize = 3;
+
+/// A temporary directory inside the cache, on the volume of its objects.
+pub(super) fn leased_in(cache: &Cache<'_>, purpose: &str) -> Result<LeasedDirectory, PathError> {
+    stream::make_directory(cache.root())?;
+    LeasedDirectory::create_in(cache.root(), &format!("{purpose} `{}`", cache.name()), cache.ctx.now)
+}
+
+/// Verifies what was unpacked, as thoroughly as the cache declares, and takes out what is not proven: it never comes
+/// under its final name, and never replaces what is there. How many objects were taken out.
+pub(super) fn before_publishing(
+    cache: &Cache<'_>,
+    staging: &Staging,
+    deadline: &Deadline,
+) -> Result<usize, RestoreError> {
+    let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(0) };
+    let inventory = cache.inventory_at(staging.tree(), links.verify, &deadline.cancel)?;
+    let unproven = |presence: &Presence| presence.size().is_none();
+    let refused: Vec<&ObjectId> = inventory
+        .objects
+        .iter()
+        .filter(|(_, presence)| unproven(presence))
+        .map(|(object, _)| object)
+        .collect();
+    for object in &refused {
+        prune::set_aside(staging.tree(), layout, object, staging.payload())?;
+    }
+    if !refused.is_empty() {
+        say(
+            cache,
+            "were archived but are not proven to be what their names say, and were not restored",
+            &refused,
+        );
+    }
+    Ok(refused.len())
+}
+
+/// Moves corrupt objects out of the cache. Whether there were any.
+pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool, PathError> {
+    let Some(layout) = cache.layout() else { return Ok(false) };
+    let corrupt: Vec<&ObjectId> = inventory.corrupt().collect();
+    if corrupt.is_empty() {
+        return Ok(false);
+    }
+    let aside = leased_in(cache, "removing corrupt objects from")?;
+    for object in &corrupt {
+        prune::set_aside(cache.root(), layout, object, aside.payload())?;
+    }
+    say(cache, "are not what their names say and were removed", &corrupt);
+    aside.close()?;
+    Ok(true)
+}
+
+fn say(cache: &Cache<'_>, what: &str, objects: &[&ObjectId]) {
+    let named: Vec<String> = objects.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = if objects.len() > NAMED { ", …" } else { "" };
+    let text = format!("{} objects {what}: {}{more}", objects.len(), named.join(", "));
+    cache.ctx.say(Level::Warning, cache.name(), text);
+}

@@ -1,0 +1,136 @@
+//! `ls` and `usage`: what a store holds, where its bytes went, and what would be evicted next.
+
+use std::fmt::Write as _;
+
+use super::context::Context;
+use crate::domain::event::Level;
+use crate::domain::hint::Hint;
+use crate::domain::retention::plan::Amount;
+use crate::domain::retention::usage::{Forecast, Usage, eviction_order};
+use crate::domain::retention::{DeclaredPattern, Elapsed, Facts};
+use crate::report::json;
+use crate::report::usage_json::{EntryDocument, ListDocument, UsageDocument};
+use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Rows of a list for people before the rest is counted.
+const ROWS: usize = 15;
+
+/// The store cannot be surveyed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find out what is in {location}: {source}")]
+pub struct UsageError {
+    /// The store.
+    pub location: String,
+    /// Why not.
+    pub source: HousekeepingError,
+}
+
+impl UsageError {
+    /// Whether a right is missing.
+    pub fn is_denied(&self) -> bool {
+        self.source.is_denied()
+    }
+}
+
+impl Hint for UsageError {
+    fn hint(&self) -> Option<String> {
+        self.source.hint()
+    }
+}
+
+/// The entries of a store, the next to be evicted first; as text or as JSON.
+pub fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, UsageError> {
+    let facts = survey(ctx, target)?;
+    let entries = eviction_order(&facts);
+    if ctx.stdout_is_json {
+        return Ok(json::render(&ListDocument {
+            command: "ls",
+            store: target.location(),
+            complete: facts.listing_complete,
+            entries: entries.into_iter().map(EntryDocument::from).collect(),
+        }));
+    }
+    let mut text = String::new();
+    for entry in entries {
+        let used = Elapsed::between(facts.last_use(entry), facts.now);
+        let size = entry.size.to_string();
+        let _ =
+            writeln!(text, "{size:>9}  used {:>12} ago  {}  {}", used.to_string(), entry.scope, entry.key);
+    }
+    Ok(text)
+}
+
+/// Where the bytes of a store went; as text or as JSON.
+pub fn usage(
+    ctx: &Context<'_>,
+    target: &dyn Housekeeping,
+    declared: &[DeclaredPattern],
+) -> Result<String, UsageError> {
+    let facts = survey(ctx, target)?;
+    let usage = Usage::of(&facts, declared);
+    let mut next = eviction_order(&facts);
+    next.truncate(ROWS);
+    let forecast = facts.limit.map(|limit| Forecast::of(&facts, limit));
+    if ctx.stdout_is_json {
+        let limit = facts.limit.map(|limit| limit.0);
+        let complete = facts.listing_complete;
+        return Ok(json::render(&UsageDocument::new(
+            &target.location(),
+            complete,
+            &usage,
+            limit,
+            &next,
+            forecast,
+        )));
+    }
+    let mut text = format!("{} in {}", usage.total, target.location());
+    if let Some(limit) = facts.limit {
+        let _ = write!(text, ", of {limit}");
+    }
+    text.push('\n');
+    if let Some(Forecast { window, per_day, runs_out_at: Some(at) }) = forecast {
+        let left = Elapsed::between(facts.now, at);
+        let _ = writeln!(text, "{per_day} a day over the last {window}: full in {left}");
+    }
+    section(&mut text, "By key pattern", &usage.by_pattern);
+    section(&mut text, "By ref", &usage.by_ref);
+    section(&mut text, "By last use", &usage.by_age);
+    section(&mut text, "Who can still restore it", &usage.by_reach);
+    text.push_str("\nEvicted next\n");
+    for entry in next {
+        let _ = writeln!(text, "{:>12}  {} of {}", entry.size.to_string(), entry.key, entry.scope);
+    }
+    Ok(text)
+}
+
+fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
+    let _ = writeln!(text, "\n{title}");
+    for (name, amount) in rows.iter().take(ROWS).filter(|(_, amount)| amount.entries > 0) {
+        let _ =
+            writeln!(text, "{:>12}  {:>5}  {}", amount.bytes.to_string(), amount.entries, name.to_string());
+    }
+    if rows.len() > ROWS {
+        let _ = writeln!(text, "{:>12}  {:>5}  and {} more", "", "", rows.len() - ROWS);
+    }
+}
+
+fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageError> {
+    let deadline = ctx.deadline();
+    let given_up = || {
+        let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| "given up".to_owned());
+        StoreError::new(StoreErrorKind::Other, reason).into()
+    };
+    let surveyed = ctx.runtime.block_on(async {
+        tokio::select! {
+            result = target.survey(ctx.now, None) => result,
+            () = deadline.cancel.cancelled() => Err(given_up()),
+        }
+    });
+    let Survey { facts, notes } =
+        surveyed.map_err(|source| UsageError { location: target.location(), source })?;
+    for note in notes {
+        ctx.say_about_job(Level::Warning, note);
+    }
+    Ok(facts)
+}

@@ -1,0 +1,14 @@
+//! Content-addressed caches: what mirrors give, what is verified, what is saved, and what a kill leaves.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod credentials;
+mod external_data;
+mod flow;
+mod gateways;
+mod kills;
+mod mirrors;
+mod objects;
+mod restoring;
+mod volumes;
