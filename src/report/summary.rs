@@ -245,7 +245,31 @@ mod tests {
             after: ByteSize(4_000_000_000),
         };
         let text = markdown(&document(vec![restored("data", "data-1", 61.0), second]), "a store", &[disk]);
-        insta::assert_snapshot!(text.expect("a summary"), @r#""#);
+        insta::assert_snapshot!(text.expect("a summary"), @r#"
+### cachekeep run
+
+Store: `a store`
+
+| Restored | Hit | From key | Of ref | Files | Size | Archive | Seconds |
+|---|---|---|---|--:|--:|--:|--:|
+| `data` | exact | `data-1` | `refs/heads/main` | 12 | 5.00 MB | 2.00 MB | 61.0 |
+| `ccache` | exact | `ccache-1` | `refs/heads/main` | 12 | 5.00 MB | 2.00 MB | 3.0 |
+
+| Saved | Result | Key | Files | Size | Archive | Seconds | Why not |
+|---|---|---|--:|--:|--:|--:|---|
+| `ccache` | denied-mode | `ccache-2` | 0 | 0 B | 0 B | 0.1 | this job is a consumer of the cache |
+
+```mermaid
+xychart-beta horizontal
+  title "Seconds by cache"
+  x-axis ["data", "ccache"]
+  bar [61.0, 3.1]
+```
+
+| Disk | Size | Free before | Free after |
+|---|--:|--:|--:|
+| `/home` | 10.0 GB | 5.00 GB | 4.00 GB |
+"#);
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Sample {
     }
 
     /// Puts files back as they were.
-    pub fn put_back(&self, files: &[(PathBuf, Vec<u8>)]) {
+    pub fn put_back(files: &[(PathBuf, Vec<u8>)]) {
         for (path, bytes) in files {
             fs::write(path, bytes).expect("written");
         }
@@ -213,7 +213,8 @@ fn copy(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_name() == "build" {
             continue;
-        } else if entry.path().is_dir() {
+        }
+        if entry.path().is_dir() {
             copy(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), &target).expect("a copy");

@@ -4,7 +4,6 @@ use std::fs;
 use std::process::Command;
 
 use crate::definition::{root, sha256, text};
-use crate::skip::skip;
 
 /// A checkout of the action with a list of checksums, and programs that stand for the network and for cargo.
 struct Installation {
@@ -147,12 +146,4 @@ fn the_installed_one_is_taken_if_asked_for() {
     installation.program("cachekeep", "true");
     let done = installation.install("X64", "installed");
     assert_eq!(done.binary, Some(installation.path("bin/cachekeep").display().to_string()), "{}", done.log);
-}
-
-#[test]
-fn the_installer_is_sound_shell() {
-    match Command::new("shellcheck").arg(root().join("scripts/install.sh")).output() {
-        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
-        Err(error) => skip("the_installer_is_sound_shell", &format!("shellcheck: {error}")),
-    }
 }

@@ -17,5 +17,7 @@ mod act;
 mod definition;
 mod hostile;
 mod installer;
+mod linters;
 mod steps;
 mod workflows;
+mod wrapped;

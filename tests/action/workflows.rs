@@ -1,8 +1,6 @@
 //! The workflows that populate and consume caches, run by act on the example: cold, warm, changed, in a pull request;
 //! with our own transport, with actions/cache underneath, and with both in turn.
 
-use std::fs;
-
 use crate::act::{Event, Ran, Sample, Transport};
 use crate::skip::skip;
 
@@ -44,7 +42,7 @@ fn live(sample: &Sample, first: Transport, second: Transport) {
 
     // A pull request adds a link: it finds what the default branch has, seeds the difference, and saves nothing
     // under the shared key.
-    sample.put_back(&later);
+    Sample::put_back(&later);
     sample.commit();
     let pull = sample.run("consume", Event::PullRequest, second);
     assert_eq!([pull.said("hit"), pull.said("seeded"), pull.said("complete")], ["partial", "true", "true"]);
