@@ -167,10 +167,10 @@ fn the_repository_speaks_of_the_project_alone() {
     let machine_paths = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/home/us", "er/")];
     for (path, text) in sources {
         for (number, line) in text.lines().enumerate() {
-            let begins = |word: &&str| {
-                line.match_indices(*word).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric()))
+            let begins = |word: &str| {
+                line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric()))
             };
-            if machine_paths.iter().any(|word| begins(&word)) {
+            if machine_paths.iter().any(|word| begins(word)) {
                 offenders.push(format!("{path}:{}", number + 1));
             }
         }

@@ -311,7 +311,7 @@ mod tests {
                     assert!(has(command.find_subcommand("clean").expect("a command"), "pull-request"));
                 }
                 Argument::Option(option) | Argument::Pairs(option) => {
-                    assert!(has(&command, option), "{option}")
+                    assert!(has(&command, option), "{option}");
                 }
                 Argument::Flag(option, modes) => {
                     for mode in modes {

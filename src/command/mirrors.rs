@@ -11,6 +11,7 @@ use crate::domain::secret::Secret;
 use crate::domain::template::{Piece, Placeholder, Template};
 use crate::report::failure;
 use crate::transport::mirror::Mirror;
+use std::fmt::Write as _;
 
 /// The mirrors that can be used here, in order. What is left out, and why, is said.
 pub(super) fn open(cache: &Cache<'_>) -> Vec<Mirror> {
@@ -132,7 +133,7 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -161,14 +161,14 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         }
         Err(error) => {
             let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            let told = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
-            let mut hint = error.hint();
+            let miss = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
+            let mut cure = error.hint();
             if error.is_corrupt() {
                 leave_receipt(cache, &Receipt::of_corrupt(&entry));
-                hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
+                cure = cure.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
             }
-            ctx.say_with_hint(Level::Warning, cache.name(), &told, hint);
-            outcome.miss = Some(told);
+            ctx.say_with_hint(Level::Warning, cache.name(), &miss, cure);
+            outcome.miss = Some(miss);
             outcome.elapsed = started.elapsed();
         }
     }

@@ -71,7 +71,10 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOut
     let filled = if cache.layout().is_some() {
         fill_objects(cache, seed, has_mirrors, &deadline, &mut outcome)
     } else {
-        seed.map_or(Ok(()), |seed| fill_tree(cache, seed, &deadline, &mut outcome))
+        if let Some(seed) = seed {
+            fill_tree(cache, seed, &deadline, &mut outcome);
+        }
+        Ok(())
     };
     if let Err(error) = filled {
         outcome.result = SeedResult::Failed;
@@ -84,21 +87,15 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOut
 }
 
 /// A cache of whatever files: the sentinel alone tells whether it was seeded.
-fn fill_tree(
-    cache: &Cache<'_>,
-    seed: &SeedSpec,
-    deadline: &Deadline,
-    outcome: &mut SeedOutcome,
-) -> Result<(), SeedError> {
+fn fill_tree(cache: &Cache<'_>, seed: &SeedSpec, deadline: &Deadline, outcome: &mut SeedOutcome) {
     let claimed = sentinel::read(cache);
     if claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str())) {
         outcome.result = SeedResult::NotNeeded;
         outcome.reason = Some(format!("the sentinel names seed {}", seed.version));
-        return Ok(());
+        return;
     }
     let why = if claimed.is_some() { "the sentinel names another seed" } else { "there is no sentinel" };
     from_archive(cache, seed, why, deadline, outcome);
-    Ok(())
 }
 
 /// A cache of objects: what links want, against what is there and proven.

@@ -278,7 +278,7 @@ impl Merger {
             return Ok(());
         }
         fs::create_dir_all(&self.root).map_err(|e| disk_error(&self.root, e))?;
-        let mut path = self.root.to_owned();
+        let mut path = self.root.clone();
         for name in relative {
             path.push(name);
             match fs::create_dir(&path) {

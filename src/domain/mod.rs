@@ -1,7 +1,7 @@
 //! The words of caching and the rules between them: pure values, no I/O, no clock, no environment.
 //!
 //! Read [`spec`] for what a configuration means, [`key`] to [`entry`] for how an entry is named and
-//! found, [`content_link`] to [`seed`] for content-addressed caches, [`outcome`] for what can come of
+//! found, [`content_link`] to [`sentinel`] for content-addressed caches, [`outcome`] for what can come of
 //! a command, and [`event`] for what is said while it runs.
 
 pub mod unit;

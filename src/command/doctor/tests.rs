@@ -39,8 +39,8 @@ fn what_is_configured_and_cannot_work_is_a_problem() {
     let spec = Spec {
         store: StoreLocation::GitHub,
         caches: vec![],
-        disk: Default::default(),
-        clean: Default::default(),
+        disk: crate::domain::spec::DiskPolicy::default(),
+        clean: crate::domain::retention::Policy::default(),
     };
     let own = crate::domain::scope::Scope::new("main").expect("a scope");
     let access = Access::new(own, None, None);
