@@ -12,8 +12,9 @@ use std::time::Instant;
 use super::cache::Cache;
 use super::context::{Context, Deadline};
 use super::finished::Finished;
+use super::quarantine;
 use super::receipt::{self, Receipt};
-use super::restore::Options;
+use super::restore::{Options, RestoreError};
 use super::save;
 use super::save_error::SaveError;
 use super::session::{self, Opened};
@@ -73,6 +74,8 @@ enum MapError {
     #[error(transparent)]
     Save(#[from] SaveError),
     #[error(transparent)]
+    Restore(#[from] RestoreError),
+    #[error(transparent)]
     Path(#[from] PathError),
     #[error("`{}` is where actions/cache puts its archives", .0.display())]
     Reserved(PathBuf),
@@ -84,6 +87,7 @@ impl Hint for MapError {
             MapError::Mapping(error) => error.hint(),
             MapError::Staging(error) => error.hint(),
             MapError::Save(error) => error.hint(),
+            MapError::Restore(error) => error.hint(),
             MapError::Path(error) => error.hint(),
             MapError::Reserved(_) => Some(format!("give the cache a path outside of `{LAYOUT_ROOT}`")),
         }
@@ -247,10 +251,13 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
         }
         stagings.push(staging);
     }
+    let staged = stagings[0].tree().to_owned();
+    let refused = quarantine::before_publishing(cache, &stagings[0], &deadline)?;
     let published = staging::publish_all(stagings, &deadline.cancel)?;
+    cache.verified().relocate(&staged, cache.root());
     drop(running);
     let quick = fingerprint::quick(&cache.selections).map_err(SaveError::from)?;
-    if published.iter().all(|published| published.kept == 0) {
+    if refused == 0 && published.iter().all(|published| published.kept == 0) {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);
         let receipt = Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick);

@@ -139,3 +139,26 @@ fn a_miss_fails_the_step_where_that_is_asked_for() {
     assert_eq!(job.step("start", &inputs).code, 0);
     assert_eq!(job.step("finish", &inputs).code, 4);
 }
+
+#[test]
+fn what_is_not_proven_is_not_taken_over() {
+    let mut job = Job::new();
+    // The digest of `text`, and of something else that the archive claims to be `text` too.
+    let good = crate::definition::sha256(b"text");
+    let bad = crate::definition::sha256(b"other");
+    let config =
+        "[cache.o]\npath = \"objects\"\nkey = \"o-{links}\"\n[cache.o.links]\nfiles = [\"*.sha256\"]\n";
+    job.write("workspace/cachekeep.toml", config);
+    job.write("workspace/a.sha256", &good);
+    job.write("workspace/b.sha256", &bad);
+    let place = place(&job.step("start", &[]));
+    for name in [&good, &bad] {
+        job.write(&format!("{place}/SHA256/{name}"), "text");
+    }
+    job.set("CACHEKEEP_KEY_0", "o-1");
+    job.set("CACHEKEEP_MATCHED_0", "o-1");
+    let done = job.step("finish", &[]);
+    assert_eq!([output(&done, "complete"), output(&done, "missing-count")], ["false", "1"], "{}", done.log);
+    assert!(job.path(&format!("workspace/objects/SHA256/{good}")).exists());
+    assert!(!job.path(&format!("workspace/objects/SHA256/{bad}")).exists(), "{}", done.log);
+}
