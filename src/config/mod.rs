@@ -1,7 +1,7 @@
 //! `cachekeep.toml`: read, converted to the domain, and checked.
 //!
-//! A text becomes a TOML table with positions, [`shape`] holds it against the generated [`schema`] and
-//! takes out what does not belong, serde reads the rest into the raw structs of [`file`], and
+//! A text becomes a TOML table with positions, [`shape`] holds it against the generated [`mod@schema`] and
+//! takes out what does not belong, serde reads the rest into the raw structs of [`mod@file`], and
 //! [`convert`] and [`lint`] make the domain's [`Spec`] of them. No step stops at its first error: a
 //! person sees all that is wrong with a file at once. Only a syntax error hides what comes after it.
 

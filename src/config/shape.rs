@@ -1,7 +1,7 @@
 //! A TOML table held against the JSON schema: unknown and missing fields, wrong types, wrong words.
 //!
 //! Serde would stop at the first of these. What does not belong is reported and taken out, so that the
-//! rest can be read and checked too. Understands what [`schema`](super::schema) generates: `type`,
+//! rest can be read and checked too. Understands what [`schema`](fn@super::schema) generates: `type`,
 //! `properties`, `additionalProperties`, `required`, `items`, and words in `enum` or `oneOf`.
 
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! Where this runs: environment, facts of the job, and the dialect its log speaks.
 //!
-//! [`env`] is the only place that reads the environment; [`detect`] turns it into a [`Platform`], which
+//! [`mod@env`] is the only place that reads the environment; [`mod@detect`] turns it into a [`Platform`], which
 //! is all that the rooms to the right know of GitHub Actions, Azure Pipelines or a laptop.
 
 pub mod azure_pipelines;

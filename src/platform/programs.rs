@@ -12,6 +12,7 @@ pub fn find(env: &Env, name: &str) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the test makes a folder of programs")]
 mod tests {
     use super::*;
 

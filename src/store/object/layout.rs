@@ -6,7 +6,7 @@
 //! uploads/…                                             what is not an entry yet
 //! ```
 //!
-//! Scopes and keys are written as [`name`](super::name) says, long ones as several segments. An entry is one
+//! Scopes and keys are written as [`super::name`] says, long ones as several segments. An entry is one
 //! object, so that a person can list, copy and `tar --zstd -xf` it, and so that it appears and vanishes whole.
 
 use object_store::ObjectMeta;
