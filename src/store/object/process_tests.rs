@@ -200,7 +200,7 @@ async fn kills(rounds: u32) {
     assert!(matches!(own.commit().await, Ok(Commit::Created(_))));
     let names: Vec<_> =
         files_below(root.path()).into_iter().filter(|name| !name.ends_with(".tar.zst")).collect();
-    assert_eq!(names, ["cachekeep-store"]);
+    assert_eq!(names, ["cachekeep-store", "folders.lock"]);
     every_entry_is_whole(&store).await;
 }
 

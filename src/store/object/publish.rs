@@ -16,6 +16,9 @@ const ATTEMPTS: u32 = 100;
 /// The file below `uploads` that is locked where there are no hard links.
 const LOCK: &str = "commit.lock";
 
+/// The file at the root that is locked by who removes empty folders, and by who lost a race against that.
+const FOLDERS_LOCK: &str = "folders.lock";
+
 /// Gives a file its final name if nothing has it; `false` if something does. The file may keep its old
 /// name beside the new one.
 pub(super) fn publish(from: &Path, to: &Path, root: &Path) -> io::Result<bool> {
@@ -53,10 +56,16 @@ fn publish_by_rename(from: &Path, to: &Path, root: &Path) -> io::Result<bool> {
 fn in_folder_of(path: &Path, root: &Path, act: impl Fn() -> io::Result<bool>) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(root);
     let mut attempt = 0;
+    // Held from the second try on: nobody removes folders meanwhile.
+    let mut quiet = None;
     loop {
         match act() {
             Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {
                 attempt += 1;
+                if attempt == 2 {
+                    // A file system without locks is left with trying again.
+                    quiet = folders_lock(root).and_then(|lock| lock.lock().map(|()| lock)).ok();
+                }
                 match fs::create_dir_all(folder) {
                     // Another removes a folder just before or just after this one finds or makes it.
                     Err(error)
@@ -71,6 +80,7 @@ fn in_folder_of(path: &Path, root: &Path, act: impl Fn() -> io::Result<bool>) ->
             Ok(true) => {
                 let folders = folder.ancestors().take_while(|ancestor| ancestor.starts_with(root));
                 folders.take(if attempt == 0 { 1 } else { usize::MAX }).for_each(sync_folder);
+                drop(quiet);
                 return Ok(true);
             }
             other => return other,
@@ -80,7 +90,15 @@ fn in_folder_of(path: &Path, root: &Path, act: impl Fn() -> io::Result<bool>) ->
 
 /// Removes the folders above a deleted entry that are empty now. Whoever creates an entry there at the
 /// same time makes them again.
+///
+/// Skipped while somebody needs them: empty folders cost nothing.
 pub(super) fn prune(entry: &Path, entries: &Path) {
+    let lock = entries.parent().and_then(|root| folders_lock(root).ok());
+    if let Some(lock) = &lock
+        && matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))
+    {
+        return;
+    }
     let folders =
         entry.ancestors().skip(1).take_while(|folder| folder.starts_with(entries) && *folder != entries);
     for folder in folders {
@@ -88,6 +106,10 @@ pub(super) fn prune(entry: &Path, entries: &Path) {
             break;
         }
     }
+}
+
+fn folders_lock(root: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(root.join(FOLDERS_LOCK))
 }
 
 /// Whether an error says that a file system has no hard links, rather than that this one is not allowed.
