@@ -225,6 +225,10 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     };
     let staged = stagings[0].tree().to_owned();
     let refused = quarantine::before_publishing(cache, &stagings[0], deadline)?;
+    if cache.layout().is_some() {
+        // An object that is there and right is not replaced by its copy.
+        stagings[0].yield_equal(&deadline.cancel)?;
+    }
     let published = staging::publish_all(stagings, &deadline.cancel)?;
     cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {

@@ -94,6 +94,31 @@ fn a_deleted_object_is_the_only_one_that_is_replaced() {
     assert_eq!(objects(&project), before);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_restore_leaves_the_objects_that_are_there() {
+    use std::os::unix::fs::MetadataExt;
+    let project = example();
+    run(&project);
+    let inodes = || -> std::collections::BTreeMap<String, u64> {
+        let objects = objects(&project);
+        let inode = |path: &String| {
+            let path = project.path("workspace/build/objects").join(path);
+            (path.display().to_string(), fs::metadata(&path).expect("there").ino())
+        };
+        objects.keys().filter(|path| path.contains('/')).map(inode).collect()
+    };
+    let before = inodes();
+    let (victim, _) = before.first_key_value().expect("an object");
+    fs::remove_file(victim).expect("removed");
+    let ran = run(&project);
+    assert_eq!(field(&ran, "frames", "/restore/hit"), "exact");
+    let after = inodes();
+    let changed: Vec<_> = after.iter().filter(|(path, inode)| before.get(*path) != Some(inode)).collect();
+    assert_eq!((after.len(), changed.len()), (before.len(), 1));
+    assert_eq!(changed[0].0, victim);
+}
+
 #[test]
 fn a_flipped_object_is_noticed_and_replaced() {
     let project = example();
