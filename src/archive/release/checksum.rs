@@ -1,12 +1,8 @@
 //! The checksum of a whole archive.
 
 use data_encoding::HEXLOWER;
-use md5::Md5;
-use sha1::Sha1;
-use sha2::digest::DynDigest;
-use sha2::{Sha224, Sha256, Sha384, Sha512};
-use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
+use crate::disk::hash::ObjectHasher;
 use crate::domain::digest::{Algorithm, CidCodec, HashError, ObjectId};
 
 /// The digest that an archive's bytes must have.
@@ -32,19 +28,8 @@ impl Expected {
         }
     }
 
-    pub(super) fn hasher(&self) -> Box<dyn DynDigest> {
-        match self.algorithm {
-            Algorithm::Md5 => Box::new(Md5::default()),
-            Algorithm::Sha1 => Box::new(Sha1::default()),
-            Algorithm::Sha224 => Box::new(Sha224::default()),
-            Algorithm::Sha256 | Algorithm::Cid => Box::new(Sha256::default()),
-            Algorithm::Sha384 => Box::new(Sha384::default()),
-            Algorithm::Sha512 => Box::new(Sha512::default()),
-            Algorithm::Sha3_224 => Box::new(Sha3_224::default()),
-            Algorithm::Sha3_256 => Box::new(Sha3_256::default()),
-            Algorithm::Sha3_384 => Box::new(Sha3_384::default()),
-            Algorithm::Sha3_512 => Box::new(Sha3_512::default()),
-        }
+    pub(super) fn hasher(&self) -> ObjectHasher {
+        ObjectHasher::new(self.algorithm)
     }
 
     pub(super) fn compare(&self, digest: &[u8]) -> ChecksumOutcome {
@@ -82,7 +67,7 @@ mod tests {
     fn every_algorithm_has_its_well_known_digest_of_nothing() {
         let check = |algorithm: Algorithm, hash: &str| {
             let expected = Expected::new(algorithm, hash).expect(hash);
-            let digest = expected.hasher().finalize();
+            let digest = expected.hasher().finish();
             assert!(expected.compare(&digest).ok(), "{algorithm}");
         };
         check(Algorithm::Md5, "d41d8cd98f00b204e9800998ecf8427e");
@@ -92,7 +77,7 @@ mod tests {
         check(Algorithm::Cid, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
         check(Algorithm::Sha3_256, "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a");
         for algorithm in Algorithm::all().filter(|algorithm| *algorithm != Algorithm::Cid) {
-            let digits = 2 * Expected { algorithm, hex: String::new() }.hasher().output_size();
+            let digits = 2 * Expected { algorithm, hex: String::new() }.hasher().finish().len();
             assert!(Expected::new(algorithm, &"0".repeat(digits)).is_ok(), "{algorithm}");
         }
     }

@@ -4,12 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use sha2::digest::DynDigest;
-
 use super::checksum::{ChecksumOutcome, Expected};
 use super::error::Problem;
 use super::format::Format;
 use super::{ExtractOptions, Limits};
+use crate::disk::hash::ObjectHasher;
 use crate::domain::unit::ByteSize;
 use crate::transport::error::{Cause, FetchError};
 
@@ -27,7 +26,7 @@ pub(super) struct Raw<'a> {
 
 struct Stream<'a> {
     inner: Box<dyn Read + 'a>,
-    hasher: Option<(&'a Expected, Box<dyn DynDigest>)>,
+    hasher: Option<(&'a Expected, ObjectHasher)>,
     failure: Option<Problem>,
 }
 
@@ -89,7 +88,7 @@ impl<'a> Raw<'a> {
     /// The checksum over everything that was read.
     pub(super) fn finish(&self) -> Option<ChecksumOutcome> {
         let (expected, hasher) = self.stream.borrow_mut().hasher.take()?;
-        Some(expected.compare(&hasher.finalize()))
+        Some(expected.compare(&hasher.finish()))
     }
 
     fn fail(&self, problem: Problem) -> io::Error {
