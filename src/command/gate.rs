@@ -58,3 +58,17 @@ pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError>
     let (report, _) = cache.gate(&deadline.cancel)?;
     Ok(Some(report))
 }
+
+/// Puts what a gate found into the outcome of a command that goes on in any case; a gate that failed is a warning.
+pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, CacheError>, finished: &mut Finished) {
+    match gated {
+        Ok(Some(report)) => {
+            finished.incomplete |= !report.is_complete();
+            finished.report(cache.name()).gate = Some((&report).into());
+        }
+        Ok(None) => {}
+        Err(error) => {
+            cache.ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+        }
+    }
+}

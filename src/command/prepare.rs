@@ -8,10 +8,7 @@ use super::gate;
 use super::restore::{self, Options};
 use super::seed;
 use super::session;
-use crate::domain::event::Level;
-use crate::domain::hint::Hint;
 use crate::domain::outcome::SeedResult;
-use crate::report::failure;
 
 /// Restores every selected cache, and seeds and gates those that have something to be seeded or gated with.
 pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<Finished, session::Error> {
@@ -35,15 +32,6 @@ pub fn complete(ctx: &Context<'_>, seeds: bool, finished: &mut Finished) {
             finished.failed |= seeded.result == SeedResult::Failed;
             finished.report(cache.name()).seed = Some((&seeded).into());
         }
-        match gate::gate(&cache) {
-            Ok(Some(report)) => {
-                finished.incomplete |= !report.is_complete();
-                finished.report(cache.name()).gate = Some((&report).into());
-            }
-            Ok(None) => {}
-            Err(error) => {
-                ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
-            }
-        }
+        gate::record(&cache, gate::gate(&cache), finished);
     }
 }

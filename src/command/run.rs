@@ -66,16 +66,7 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session:
         finished.failed |= !saved.result.is_served();
         finished.report(cache.name()).save = Some((&saved).into());
         // After the save, which merges what the build fetched by itself.
-        match gate::gate_quietly(cache) {
-            Ok(Some(report)) => {
-                finished.incomplete |= !report.is_complete();
-                finished.report(cache.name()).gate = Some((&report).into());
-            }
-            Ok(None) => {}
-            Err(error) => {
-                ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
-            }
-        }
+        gate::record(cache, gate::gate_quietly(cache), &mut finished);
     }
     Ok(finished)
 }
