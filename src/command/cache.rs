@@ -10,7 +10,8 @@ use super::context::Context;
 use super::expand::{self, Failure, Inputs, Sources};
 use super::sentinel;
 use crate::disk::links::{self, LinksError};
-use crate::disk::objects::{LayoutError, ObjectLayout, ObjectsError, VerifiedFiles};
+use crate::disk::objects::{LayoutError, ObjectLayout, VerifiedFiles};
+use crate::disk::read_error::ReadError;
 use crate::disk::sampling::Belief;
 use crate::disk::selection::{PathRule, Selection, SelectionError, resolve};
 use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
@@ -58,7 +59,7 @@ pub enum CacheError {
     Layout(#[from] LayoutError),
     /// The objects cannot be read.
     #[error(transparent)]
-    Objects(#[from] ObjectsError),
+    Objects(#[from] ReadError),
 }
 
 impl Hint for CacheError {
@@ -66,7 +67,8 @@ impl Hint for CacheError {
         match self {
             CacheError::Expand { source, .. } => source.hint(),
             CacheError::Selection(error) => error.hint(),
-            CacheError::Key { .. } | CacheError::Layout(_) | CacheError::Objects(_) => None,
+            CacheError::Key { .. } | CacheError::Layout(_) => None,
+            CacheError::Objects(error) => error.hint(),
             CacheError::Glob(error) => error.hint(),
             CacheError::Links(error) => error.hint(),
         }

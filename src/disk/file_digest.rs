@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::hash::{self, Cancelled};
+use super::hash;
+use super::read_error::ReadError;
 use super::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::hint::Hint;
@@ -40,27 +41,19 @@ pub enum FileDigestError {
     /// The files could not be listed.
     #[error(transparent)]
     List(#[from] TreeGlobError),
-    /// A file could not be read.
-    #[error("{}: {source}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The work was cancelled.
+    /// Something could not be read, or the work was cancelled.
     #[error(transparent)]
-    Cancelled(#[from] Cancelled),
+    Read(#[from] ReadError),
 }
 
 impl Hint for FileDigestError {
     fn hint(&self) -> Option<String> {
         match self {
             FileDigestError::List(error) => error.hint(),
-            FileDigestError::Read { .. } => {
+            FileDigestError::Read(ReadError::Failed(_)) => {
                 Some("make the file readable, or exclude it with a `!` glob".to_owned())
             }
-            FileDigestError::Cancelled(_) => None,
+            FileDigestError::Read(ReadError::Cancelled(_)) => None,
         }
     }
 }
@@ -75,13 +68,7 @@ pub fn file_digest(
     let mut files = Vec::new();
     let mut contents = BTreeSet::new();
     for file in globs.files(root, without, cancel)? {
-        let digest = content_digest(&file.location, cancel).map_err(|source| {
-            if Cancelled::is(&source) {
-                FileDigestError::Cancelled(Cancelled)
-            } else {
-                FileDigestError::Read { path: file.location.clone(), source }
-            }
-        })?;
+        let digest = content_digest(&file.location, cancel).map_err(ReadError::of(&file.location))?;
         contents.insert(digest);
         files.push((file.path, digest));
     }

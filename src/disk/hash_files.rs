@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::hash::{self, Cancelled};
+use super::hash;
 use super::hash_files_pattern::{self as pattern, Pattern, Roots};
+use super::read_error::ReadError;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::hint::Hint;
 
@@ -57,17 +58,9 @@ pub enum HashFilesError {
     /// A name that matches is not Unicode.
     #[error("{}: the name is not Unicode, so hash-files cannot give GitHub's digest", .0.display())]
     NameNotUnicode(PathBuf),
-    /// The tree could not be read.
-    #[error("{}: {source}", .path.display())]
-    Read {
-        /// What could not be read.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The work was cancelled.
+    /// Something could not be read, or the work was cancelled.
     #[error(transparent)]
-    Cancelled(#[from] Cancelled),
+    Read(#[from] ReadError),
 }
 
 impl Hint for HashFilesError {
@@ -147,12 +140,12 @@ impl Walk<'_> {
     fn search(&mut self, path: PathBuf) -> Result<(), HashFilesError> {
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(HashFilesError::Read { path, source }),
+            Err(error) => return Err(ReadError::of(&path)(error).into()),
             Ok(_) => {}
         }
         let mut stack = vec![Item { path, level: 1, unicode: true }];
         while let Some(item) = stack.pop() {
-            hash::check(self.cancel)?;
+            hash::check(self.cancel).map_err(ReadError::from)?;
             self.visit(&item, &mut stack)?;
         }
         Ok(())
@@ -185,7 +178,7 @@ impl Walk<'_> {
 
     /// Whether to descend; something gone or a circle of links is no file either.
     fn is_directory(&mut self, item: &Item) -> Result<bool, HashFilesError> {
-        let failed = |source| HashFilesError::Read { path: item.path.clone(), source };
+        let failed = ReadError::of(&item.path);
         if !self.follow {
             return Ok(fs::symlink_metadata(&item.path).map_err(failed)?.is_dir());
         }
@@ -193,7 +186,7 @@ impl Walk<'_> {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(failed(source)),
+            Err(error) => return Err(failed(error).into()),
         }
         let real = fs::canonicalize(&item.path).map_err(failed)?;
         self.chain.truncate(item.level - 1);
@@ -212,7 +205,7 @@ impl Walk<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(HashFilesError::BrokenLink(item.path.clone()));
             }
-            Err(source) => return Err(HashFilesError::Read { path: item.path.clone(), source }),
+            Err(error) => return Err(ReadError::of(&item.path)(error).into()),
         };
         if metadata.is_dir() {
             return Ok(());
@@ -220,13 +213,7 @@ impl Walk<'_> {
         if !metadata.is_file() {
             return Err(HashFilesError::NotAFile(item.path.clone()));
         }
-        let digest = hash::sha256_of_file(&item.path, self.cancel).map_err(|source| {
-            if Cancelled::is(&source) {
-                HashFilesError::Cancelled(Cancelled)
-            } else {
-                HashFilesError::Read { path: item.path.clone(), source }
-            }
-        })?;
+        let digest = hash::sha256_of_file(&item.path, self.cancel).map_err(ReadError::of(&item.path))?;
         self.outer.update(digest.0);
         self.files.push((names[self.workspace.len()..].join("/"), digest));
         Ok(())
@@ -235,10 +222,10 @@ impl Walk<'_> {
 
 /// The names in a directory, sorted by bytes.
 fn children_of(item: &Item) -> Result<Vec<Item>, HashFilesError> {
-    let failed = |source| HashFilesError::Read { path: item.path.clone(), source };
+    let failed = ReadError::of(&item.path);
     let mut names = Vec::new();
-    for entry in fs::read_dir(&item.path).map_err(failed)? {
-        names.push(entry.map_err(failed)?.file_name());
+    for entry in fs::read_dir(&item.path).map_err(&failed)? {
+        names.push(entry.map_err(&failed)?.file_name());
     }
     names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
     let children = names.into_iter().map(|name| Item {
@@ -314,6 +301,6 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let result = hash_files(root.path(), &["**".to_owned()], None, &cancel);
-        assert!(matches!(result, Err(HashFilesError::Cancelled(_))));
+        assert!(matches!(result, Err(HashFilesError::Read(ReadError::Cancelled(_)))));
     }
 }

@@ -5,6 +5,7 @@
 //! unfinished things live, become visible and go; [`usage`] and [`preflight`] for room.
 
 pub mod path_error;
+pub mod read_error;
 pub mod stream;
 pub mod text;
 

@@ -13,36 +13,13 @@ use walkdir::WalkDir;
 use super::hash::{self, Cancelled};
 pub use super::object_layout::{LayoutError, ObjectLayout};
 use super::proofs;
+use super::read_error::ReadError;
 use super::tree_glob::is_temporary;
 pub use super::verified_files::VerifiedFiles;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
-use crate::domain::hint::Hint;
 use crate::domain::inventory::{Inventory, Presence};
 use crate::domain::sentinel::SENTINEL_FILE;
-
-/// Why a store could not be scanned.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectsError {
-    /// A directory could not be read.
-    #[error("{}: {source}", .path.display())]
-    Read {
-        /// What could not be read.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The work was cancelled.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
-}
-
-impl Hint for ObjectsError {
-    fn hint(&self) -> Option<String> {
-        matches!(self, ObjectsError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
-            .then(|| "let this user read the store's directories".to_owned())
-    }
-}
 
 impl VerifiedFiles {
     /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
@@ -58,7 +35,7 @@ impl VerifiedFiles {
         workers: usize,
         cancel: &CancellationToken,
         meter: &Meter,
-    ) -> Result<Inventory, ObjectsError> {
+    ) -> Result<Inventory, ReadError> {
         let (mut found, strangers) = find(root, layout, cancel)?;
         meter.set_total(found.iter().map(|candidate| candidate.size).sum());
         // The largest first, so that no thread is left alone with one at the end.
@@ -105,7 +82,7 @@ pub fn inventory(
     workers: usize,
     cancel: &CancellationToken,
     meter: &Meter,
-) -> Result<Inventory, ObjectsError> {
+) -> Result<Inventory, ReadError> {
     VerifiedFiles::default().inventory(root, layout, workers, cancel, meter)
 }
 
@@ -121,7 +98,7 @@ pub struct Listing {
 }
 
 /// Lists a store by names and sizes.
-pub fn list(root: &Path, layout: &ObjectLayout, cancel: &CancellationToken) -> Result<Listing, ObjectsError> {
+pub fn list(root: &Path, layout: &ObjectLayout, cancel: &CancellationToken) -> Result<Listing, ReadError> {
     let (found, strangers) = find(root, layout, cancel)?;
     let has_others = found.iter().any(|candidate| !candidate.is_file);
     let files = found.into_iter().filter(|candidate| candidate.is_file);
@@ -144,7 +121,7 @@ fn find(
     root: &Path,
     layout: &ObjectLayout,
     cancel: &CancellationToken,
-) -> Result<(Vec<Candidate>, u64), ObjectsError> {
+) -> Result<(Vec<Candidate>, u64), ReadError> {
     let mut found = Vec::new();
     let mut strangers = 0;
     let mut walk = WalkDir::new(root).min_depth(1).into_iter();
@@ -154,10 +131,7 @@ fn find(
             Ok(entry) => entry,
             // Gone since it was listed, or never there.
             Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
-            Err(error) => {
-                let path = error.path().unwrap_or(root).to_owned();
-                return Err(ObjectsError::Read { path, source: error.into() });
-            }
+            Err(error) => return Err(ReadError::of_walk(root, error)),
         };
         let is_directory = entry.file_type().is_dir();
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
@@ -294,6 +268,6 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let result = inventory(store.path(), &layout(), 2, &cancel, &meter());
-        assert!(matches!(result, Err(ObjectsError::Cancelled(_))));
+        assert!(matches!(result, Err(ReadError::Cancelled(_))));
     }
 }

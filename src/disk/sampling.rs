@@ -7,7 +7,8 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::hash::{self, Cancelled};
-use super::objects::{self, ObjectLayout, ObjectsError, VerifiedFiles};
+use super::objects::{self, ObjectLayout, VerifiedFiles};
+use super::read_error::ReadError;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::domain::inventory::{Inventory, Presence};
@@ -43,7 +44,7 @@ impl VerifiedFiles {
         workers: usize,
         cancel: &CancellationToken,
         meter: &Meter,
-    ) -> Result<Inventory, ObjectsError> {
+    ) -> Result<Inventory, ReadError> {
         if let (Thoroughness::Sample | Thoroughness::Sentinel, Some(claimed)) =
             (belief.thoroughness, belief.claimed)
         {
@@ -76,7 +77,7 @@ impl VerifiedFiles {
         layout: &ObjectLayout,
         cancel: &CancellationToken,
         meter: &Meter,
-    ) -> Result<bool, ObjectsError> {
+    ) -> Result<bool, ReadError> {
         let mut drawn: Vec<_> = inventory
             .verified()
             .map(|(object, size)| (Sha256Digest::of(format!("{dice} {object}").as_bytes()), object, size))

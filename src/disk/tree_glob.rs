@@ -5,14 +5,14 @@
 //! has the final word.
 
 use std::ffi::OsStr;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use globset::{Candidate, GlobBuilder, GlobSet};
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-use super::hash::{self, Cancelled};
+use super::hash;
+use super::read_error::ReadError;
 use crate::domain::hint::Hint;
 
 /// Globs, in order.
@@ -43,17 +43,9 @@ pub enum TreeGlobError {
         /// What is wrong with it.
         why: String,
     },
-    /// The tree could not be read.
-    #[error("{}: {source}", .path.display())]
-    Read {
-        /// What could not be read.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The work was cancelled.
+    /// Something could not be read, or the work was cancelled.
     #[error(transparent)]
-    Cancelled(#[from] Cancelled),
+    Read(#[from] ReadError),
 }
 
 impl Hint for TreeGlobError {
@@ -128,8 +120,8 @@ impl TreeGlob {
                 || !(is_private(entry.file_name()) || without.iter().any(|path| path == entry.path()))
         });
         for entry in walk {
-            hash::check(cancel)?;
-            let entry = entry.map_err(|error| read_error(root, error))?;
+            hash::check(cancel).map_err(ReadError::from)?;
+            let entry = entry.map_err(|error| ReadError::of_walk(root, error))?;
             let kind = entry.file_type();
             if entry.depth() == 0 || !(kind.is_file() || kind.is_symlink()) {
                 continue;
@@ -171,11 +163,6 @@ pub(super) fn is_temporary(name: &OsStr) -> bool {
 fn slashed(relative: &Path) -> Vec<u8> {
     let names: Vec<&[u8]> = relative.iter().map(OsStr::as_encoded_bytes).collect();
     names.join(&b'/')
-}
-
-fn read_error(root: &Path, error: walkdir::Error) -> TreeGlobError {
-    let path = error.path().unwrap_or(root).to_owned();
-    TreeGlobError::Read { path, source: error.into() }
 }
 
 #[cfg(test)]
