@@ -7,8 +7,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::definition::{root, sha256};
-use crate::github_service::GitHubService;
 use crate::github_service::azurite::installed;
+use crate::github_service::{GitHubService, capture};
 
 /// The ref of actions/cache in `action.yml`.
 fn pinned() -> String {
@@ -161,7 +161,11 @@ impl Sample {
         };
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap_or_default());
         let local = root().join("tests/peer/actions-cache-action");
-        let output = Command::new("act")
+        // A list of processes shows arguments, and no environment.
+        let secrets = format!("{}={url}\n{}={token}\n", token_is_for[0], token_is_for[1]);
+        fs::write(self.path("secrets.env"), secrets).expect("written");
+        let mut command = Command::new("act");
+        command
             .arg(name)
             .args(["--workflows", &format!(".github/workflows/{workflow}.yml")])
             .args(["--platform", "ubuntu-latest=-self-hosted"])
@@ -171,16 +175,15 @@ impl Sample {
             .arg("--eventpath")
             .arg(self.path("event.json"))
             .args(["--env", &format!("STANDIN={}", self.standin.display())])
-            .args(["--env", &format!("{}={url}", token_is_for[0])])
-            .args(["--env", &format!("{}={token}", token_is_for[1])])
+            .arg("--env-file")
+            .arg(self.path("secrets.env"))
             .current_dir(self.repository())
             .env_clear()
             .env("PATH", path)
             .env("HOME", self.path("home"))
             .env("XDG_CONFIG_HOME", self.path("home"))
-            .env("XDG_CACHE_HOME", self.path("home/cache"))
-            .output()
-            .expect("act starts");
+            .env("XDG_CACHE_HOME", self.path("home/cache"));
+        let output = capture::output("act", &mut command).expect("act starts");
         let log =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{workflow} failed:\n{log}");

@@ -190,6 +190,7 @@ fn a_missing_permission_is_named_and_ends_the_run() {
 #[test]
 fn a_wrong_token_is_told_and_never_shown() {
     let (api, project) = setup(NIGHTLY);
+    crate::support::capture::secret("api-token", "ghs_wrong_one");
     let mut command = project.command();
     command.args(["clean", "--repository", "octo/hello", "--verbose"]);
     command.env("GITHUB_API_URL", api.url()).env("GITHUB_TOKEN", "ghs_wrong_one");

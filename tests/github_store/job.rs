@@ -19,7 +19,7 @@ use cachekeep::transport::ranged_download::RangeOptions;
 use cachekeep::transport::retry::{Clock, RetryPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::github_service::GitHubService;
+use crate::github_service::{GitHubService, capture};
 use crate::github_service::signing::now;
 
 pub const MAIN: &str = "refs/heads/main";
@@ -37,7 +37,9 @@ impl Told {
 impl Observer for Told {
     fn observe(&self, event: Event) {
         if let Event::Message { text, hint, .. } = event {
-            self.0.lock().expect("no panic").push(format!("{text}; {}", hint.unwrap_or_default()));
+            let text = format!("{text}; {}", hint.unwrap_or_default());
+            capture::text("told", &text);
+            self.0.lock().expect("no panic").push(text);
         }
     }
 }
@@ -138,7 +140,9 @@ pub fn whole(error: &StoreError) -> String {
     let first: &dyn std::error::Error = error;
     let causes: Vec<String> =
         std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
-    causes.join(": ")
+    let text = causes.join(": ");
+    capture::text("error", &format!("{text}\n{error:?}"));
+    text
 }
 
 pub fn told() -> (Arc<Told>, GitHubOptions) {

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::github_service::azurite::installed;
+use super::github_service::capture::Source;
 
 /// A job with a workspace, whose caches are saved and restored by the peer.
 pub struct Peer {
@@ -66,7 +67,8 @@ impl Peer {
 
     fn run(&self, command: &str, keys: &[&str], paths: &[&str], input: &str) -> Said {
         let temp = self.directory.path().join("temp");
-        let mut process = Command::new("node")
+        let mut node = Command::new("node");
+        node
             .arg(&self.script)
             .args([command, &keys.join("\n")])
             .args(paths)
@@ -82,13 +84,14 @@ impl Peer {
             .env("ACTIONS_RUNTIME_TOKEN", &self.token)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("node starts");
+            .stderr(Stdio::piped());
+        let source = Source::of("peer", &node);
+        let mut process = node.spawn().expect("node starts");
         let mut stdin = process.stdin.take().expect("it is piped");
         stdin.write_all(input.as_bytes()).expect("node reads");
         drop(stdin);
         let output = process.wait_with_output().expect("node ends");
+        source.printed(&output);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let log = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "the peer failed: {log}");

@@ -3,6 +3,9 @@
 
 #![allow(unreachable_pub, reason = "every test binary has it as a module of its own")]
 
+#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
+#[path = "../capture.rs"]
+mod capture;
 mod graphql;
 mod rest;
 
@@ -158,6 +161,7 @@ impl World {
 impl GitHubApi {
     /// Starts a server whose clock stands at `now`.
     pub fn start(now: DateTime<Utc>) -> Self {
+        capture::secret("api-token", TOKEN);
         let world = Arc::new(Mutex::new(World::new(now)));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

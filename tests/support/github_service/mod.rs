@@ -4,6 +4,9 @@
 
 pub mod azurite;
 pub mod blobs;
+#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
+#[path = "../capture.rs"]
+pub mod capture;
 pub mod http;
 mod methods;
 pub mod signing;
