@@ -36,7 +36,7 @@ const FLOORS: [(&str, usize); 14] = [
     ("debug/text", 1),
     ("error/text", 50),
     ("installer/stderr", 5),
-    ("peer/stdout", 5),
+    ("peer/log", 5),
     ("process/list", 1),
     ("step/github_output", 50),
     ("step/github_step_summary", 20),

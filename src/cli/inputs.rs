@@ -298,6 +298,9 @@ mod tests {
         assert!(said(&[("required", "yes")]).contains("`required` cannot be `yes`"));
         assert!(said(&[("role", "boss")]).contains("role"));
         assert!(said(&[("timeout", "soon")]).contains("timeout"));
+        // One of the two would be ignored.
+        let both = said(&[("config", "ci/cachekeep.toml"), ("path", "out"), ("key", "k")]);
+        assert!(both.contains("--config") && both.contains("--path"), "{both}");
     }
 
     #[test]

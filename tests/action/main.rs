@@ -8,6 +8,8 @@
     reason = "what tests share is used by several binaries, each its own part"
 )]
 
+#[path = "../support/github_api/mod.rs"]
+mod github_api;
 #[path = "../support/github_service/mod.rs"]
 mod github_service;
 #[path = "../support/skip.rs"]
@@ -16,6 +18,7 @@ mod skip;
 mod act;
 mod definition;
 mod hostile;
+mod hostile_inputs;
 mod installer;
 mod linters;
 mod steps;
