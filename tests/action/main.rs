@@ -12,10 +12,13 @@
 mod github_api;
 #[path = "../support/github_service/mod.rs"]
 mod github_service;
+#[path = "../support/mirror_server.rs"]
+mod mirror_server;
 #[path = "../support/skip.rs"]
 mod skip;
 
 mod act;
+mod cleaning;
 mod definition;
 mod hostile;
 mod hostile_inputs;
