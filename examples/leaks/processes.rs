@@ -49,8 +49,9 @@ impl Watch {
 fn look(ancestor: u32, ours: &mut HashMap<u32, Started>, seen: &mut BTreeSet<String>) {
     let listing = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = listing.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let all: Vec<(u32, u32, Started)> =
-        numbers.filter_map(|number| family(number).map(|(parent, started)| (number, parent, started))).collect();
+    let all: Vec<(u32, u32, Started)> = numbers
+        .filter_map(|number| family(number).map(|(parent, started)| (number, parent, started)))
+        .collect();
     let is_alive = |number: &u32, started: &mut Started| {
         all.iter().any(|(other, _, other_started)| other == number && other_started == started)
     };
@@ -67,7 +68,8 @@ fn look(ancestor: u32, ours: &mut HashMap<u32, Started>, seen: &mut BTreeSet<Str
         }
     }
     for number in ours.keys() {
-        let line = std::fs::read(Path::new("/proc").join(number.to_string()).join("cmdline")).unwrap_or_default();
+        let line =
+            std::fs::read(Path::new("/proc").join(number.to_string()).join("cmdline")).unwrap_or_default();
         if !line.is_empty() {
             seen.insert(String::from_utf8_lossy(&line).replace(['\0', '\n', '\r'], " "));
         }

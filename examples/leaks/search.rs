@@ -75,7 +75,8 @@ impl Captures {
     ) -> Vec<String> {
         let lack = |(kind, floor): &(&str, usize)| {
             let found = counts.get(*kind).copied().unwrap_or(0);
-            (found < *floor).then(|| format!("{found} {what} of kind `{kind}`, {floor} at least are expected"))
+            (found < *floor)
+                .then(|| format!("{found} {what} of kind `{kind}`, {floor} at least are expected"))
         };
         floors.iter().filter_map(lack).collect()
     }
@@ -85,7 +86,9 @@ impl Captures {
         let forms: Vec<(&str, Vec<u8>)> = self
             .secrets
             .iter()
-            .flat_map(|(class, secret)| [secret.clone(), percent_encoded(secret)].map(|form| (class.as_str(), form)))
+            .flat_map(|(class, secret)| {
+                [secret.clone(), percent_encoded(secret)].map(|form| (class.as_str(), form))
+            })
             .collect();
         let known = AhoCorasick::new(forms.iter().map(|(_, form)| form))?;
         let what = |line: &[u8]| match known.find(line) {
@@ -102,7 +105,9 @@ impl Captures {
             let (log, part) = log_and_part(&file.name);
             for (number, line) in file.bytes.split(|byte| *byte == b'\n').enumerate() {
                 let is_mask = matches!(part, "stdout" | "stderr")
-                    && MASKS.iter().any(|(dialect, start)| *dialect == log && line.starts_with(start.as_bytes()));
+                    && MASKS
+                        .iter()
+                        .any(|(dialect, start)| *dialect == log && line.starts_with(start.as_bytes()));
                 if let Some(what) = what(line).filter(|_| !is_mask) {
                     let shown = String::from_utf8_lossy(line).chars().take(300).collect();
                     findings.push(Finding { file: file.name.clone(), line: number + 1, what, shown });
@@ -139,12 +144,13 @@ fn percent_encoded(secret: &[u8]) -> Vec<u8> {
 /// A token or a signature by its shape, whoever made it.
 fn looks_like_a_secret(line: &[u8]) -> Option<&'static str> {
     let after = |start: &'static [u8]| {
-        let found = move |(at, window): (usize, &[u8])| {
-            window.eq_ignore_ascii_case(start).then(|| at + start.len())
-        };
+        let found =
+            move |(at, window): (usize, &[u8])| window.eq_ignore_ascii_case(start).then(|| at + start.len());
         line.windows(start.len()).enumerate().filter_map(found).map(|at| &line[at..])
     };
-    let word = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count();
+    let word = |text: &[u8]| {
+        text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count()
+    };
     let is_token = |rest: &[u8]| {
         let head = word(rest);
         head >= 8 && rest[head..].starts_with(b".eyJ")
@@ -153,7 +159,8 @@ fn looks_like_a_secret(line: &[u8]) -> Option<&'static str> {
         return Some("what looks like a token");
     }
     let is_shown = |rest: &[u8]| {
-        let masked = [b"***".as_slice(), b"%2A%2A%2A", b"\\*\\*\\*"].iter().any(|mask| rest.starts_with(mask));
+        let masked =
+            [b"***".as_slice(), b"%2A%2A%2A", b"\\*\\*\\*"].iter().any(|mask| rest.starts_with(mask));
         !masked && rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"%+/".contains(byte))
     };
     for start in [b"?sig=".as_slice(), b"&sig="] {
@@ -197,16 +204,31 @@ mod tests {
             ("> Authorization: Bearer abcdefghijklmnop", "an Authorization header"),
             (" ::add-mask::ghs_planted", "api-token"),
         ];
-        for name in ["binary.github.stderr.x", "act.plain.stdout.x", "summary.github.file.x", "process.plain.list.all"] {
+        for name in [
+            "binary.github.stderr.x",
+            "act.plain.stdout.x",
+            "summary.github.file.x",
+            "process.plain.list.all",
+        ] {
             for (line, what) in cases {
-                assert_eq!(found(name, &format!("first\n{line}\nlast")), [(2, what.to_owned())], "{name}: {line}");
+                assert_eq!(
+                    found(name, &format!("first\n{line}\nlast")),
+                    [(2, what.to_owned())],
+                    "{name}: {line}"
+                );
             }
         }
     }
 
     #[test]
     fn what_is_masked_is_no_secret() {
-        for line in ["http://h/c/b?se=1&sig=***", "?sig=***&se=1", "Authorization: Bearer ***", "sig= is left out", "eyJ"] {
+        for line in [
+            "http://h/c/b?se=1&sig=***",
+            "?sig=***&se=1",
+            "Authorization: Bearer ***",
+            "sig= is left out",
+            "eyJ",
+        ] {
             assert_eq!(found("binary.plain.stderr.x", line), [], "{line}");
         }
     }

@@ -145,7 +145,8 @@ impl Sample {
         let text = fs::read_to_string(&config).expect("a file");
         let links = "[cache.frames.links]\n";
         assert!(text.contains(links));
-        fs::write(&config, text.replace(links, &format!("{links}mirrors = [\"{template}\"]\n"))).expect("written");
+        fs::write(&config, text.replace(links, &format!("{links}mirrors = [\"{template}\"]\n")))
+            .expect("written");
     }
 
     /// Lets a stranger change a workflow.

@@ -10,7 +10,8 @@ use crate::github_service::signing::now;
 use crate::skip::skip;
 
 /// A title, a branch and a key of somebody who knows what workflows do wrong.
-const EVIL: &str = "$(touch PWNED)`touch PWNED`\"; touch PWNED; '\n::set-env name=PATH::/evil\n${{ github.token }}";
+const EVIL: &str =
+    "$(touch PWNED)`touch PWNED`\"; touch PWNED; '\n::set-env name=PATH::/evil\n${{ github.token }}";
 
 /// A sample project and the API with entries of all kinds; the ids by what becomes of them.
 struct Scene {
@@ -31,7 +32,8 @@ fn scene(test: &str) -> Option<Scene> {
     world.pull(8, None);
     world.pull(9, Some(100.0));
     let hex = |digit: &str| digit.repeat(64);
-    let mut save = |git_ref: &str, key: &str, hours: (f64, f64)| world.save(git_ref, key, hours, 100).to_string();
+    let mut save =
+        |git_ref: &str, key: &str, hours: (f64, f64)| world.save(git_ref, key, hours, 100).to_string();
     let of_pull_request = BTreeSet::from([
         save("refs/pull/7/merge", "thumbnails-v1-linux-a", (5.0, 4.0)),
         save("refs/pull/7/merge", "::error::forged;$(touch PWNED)%0A::error::forged", (5.0, 4.0)),
@@ -41,7 +43,7 @@ fn scene(test: &str) -> Option<Scene> {
         save("refs/pull/9/merge", "thumbnails-v1-linux-b", (150.0, 120.0)),
         save("refs/heads/gone", "thumbnails-v1-linux-c", (150.0, 120.0)),
         save("refs/heads/main", &format!("frames-v1-{}", hex("1")), (60.0, 50.0)),
-        save("refs/heads/main", "unused-for-long", (400.0, 300.0)),
+        save("refs/heads/$(touch PWNED)", "unused-for-long", (400.0, 300.0)),
     ]);
     // The default branch's newest, an open pull request's, one that closed a moment ago, and a stranger's branch.
     save("refs/heads/main", &format!("frames-v1-{}", hex("2")), (40.0, 3.0));
@@ -84,7 +86,11 @@ impl Scene {
 fn find(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().flatten().find_map(|entry| {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if entry.file_name() == name { Some(entry.path()) } else { is_folder.then(|| find(&entry.path(), name))? }
+        if entry.file_name() == name {
+            Some(entry.path())
+        } else {
+            is_folder.then(|| find(&entry.path(), name))?
+        }
     })
 }
 
@@ -115,7 +121,11 @@ fn a_number_that_is_none_deletes_nothing() {
     let before = scene.api.world().ids();
     let closed = serde_json::json!({ "action": "closed", "pull_request": { "number": EVIL, "base": { "ref": "main" } } });
     let ran = scene.run("clean-pull-request", "pull_request_target", closed);
-    assert!(!ran.success && ran.log.contains("invalid value") && ran.log.contains("pull-request"), "{}", ran.log);
+    assert!(
+        !ran.success && ran.log.contains("invalid value") && ran.log.contains("pull-request"),
+        "{}",
+        ran.log
+    );
     scene.assert_deleted(&before, &BTreeSet::new(), &ran);
 }
 

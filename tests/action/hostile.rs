@@ -33,7 +33,10 @@ pub fn assert_harmless(job: &Job, done: &Done, text: &str) {
     for place in ["workspace", "temp", "home", "."] {
         assert!(!job.path(place).join("PWNED").exists(), "{text:?} was executed");
     }
-    assert!(!job.path("EVIL").exists() && !job.path("workspace/EVIL").exists(), "{text:?} became an argument");
+    assert!(
+        !job.path("EVIL").exists() && !job.path("workspace/EVIL").exists(),
+        "{text:?} became an argument"
+    );
     for line in done.log.lines().map(str::trim_start) {
         let known = ["::group::", "::endgroup::", "::warning title=cachekeep::", "::error title=cachekeep::"];
         let is_command = line.starts_with("::") || line.starts_with("##[");

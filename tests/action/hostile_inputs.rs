@@ -37,7 +37,11 @@ fn assert_fate(fate: Fate, input: &str, text: &str, done: &Done) {
     let is_truth = INPUTS.iter().any(|i| i.name == input && matches!(i.default, "true" | "false"));
     if is_truth {
         let says = format!("the input `{input}` cannot be");
-        assert!(done.log.contains(&says) && done.log.contains("it is true or false"), "{text:?}: {}", done.log);
+        assert!(
+            done.log.contains(&says) && done.log.contains("it is true or false"),
+            "{text:?}: {}",
+            done.log
+        );
     }
 }
 
@@ -98,10 +102,13 @@ fn no_hostile_input_makes_a_cleaner_delete() {
     let api = GitHubApi::start(now);
     api.world().pull(7, Some(100.0));
     api.world().save("refs/pull/7/merge", "k", (200.0, 150.0), 1);
-    let is_for_clean =
-        |input: &&str| ["mode", "config", "store", "timeout", "dry-run", "pull-request", "required"].contains(input);
+    let is_for_clean = |input: &&str| {
+        ["mode", "config", "store", "timeout", "dry-run", "pull-request", "required"].contains(input)
+    };
     let inputs: Vec<&str> = named(Fate::Refused).into_iter().filter(is_for_clean).collect();
-    let flags = INPUTS.iter().filter(|input| matches!(input.to, Argument::Flag(_, modes) if modes.contains(&"clean")));
+    let flags = INPUTS
+        .iter()
+        .filter(|input| matches!(input.to, Argument::Flag(_, modes) if modes.contains(&"clean")));
     assert!(flags.map(|flag| flag.name).all(|name| inputs.contains(&name)));
     attack_all(&inputs, &|input, text| {
         let mut job = Job::new();

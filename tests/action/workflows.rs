@@ -139,7 +139,10 @@ fn a_fork_verifies_and_saves_nothing() {
     for transport in [Transport::Wrapped, Transport::Native] {
         let fork = sample.run("consume", Event::Fork, transport);
         assert_moved(&fork, transport);
-        assert_eq!([fork.said("hit"), fork.said("seeded"), fork.said("complete")], ["exact", "false", "true"]);
+        assert_eq!(
+            [fork.said("hit"), fork.said("seeded"), fork.said("complete")],
+            ["exact", "false", "true"]
+        );
         assert_eq!(fork.said("save-result"), "denied-mode", "{}", fork.log);
     }
     // The stranger asks for more: to write, both caches, and a link of his own to an object that nobody has.
@@ -150,7 +153,9 @@ fn a_fork_verifies_and_saves_nothing() {
     for transport in [Transport::Wrapped, Transport::Native] {
         let fork = sample.attempt("consume", Event::Fork, transport);
         assert!(!fork.success, "the gate fails: {}", fork.log);
-        for said in ["71 of 72 objects are present", "frames: not saved (denied-mode)", "thumbnails: not saved"] {
+        for said in
+            ["71 of 72 objects are present", "frames: not saved (denied-mode)", "thumbnails: not saved"]
+        {
             assert!(fork.log.contains(said), "{said}: {}", fork.log);
         }
     }

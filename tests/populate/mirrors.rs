@@ -159,7 +159,9 @@ fn every_object_arrives_right_although_six_mirrors_of_seven_are_not_well() {
             "  16 x curl:       {:.1} s, {requests} requests, {dead} of them to the dead mirror\n",
             theirs.as_secs_f64()
         ));
-        assert!(ours < theirs && our_requests < requests, "{table}");
+        assert!(our_requests < requests, "{table}");
+        // Seconds are figures of a machine that does nothing else.
+        assert!(!is_full || ours < theirs, "{table}");
     } else {
         skip("the comparison with curl", "there is no curl");
     }

@@ -101,7 +101,7 @@ impl Killer {
         child.kill().expect("a child that nobody waited for");
         let killed = child.wait().expect("it ends").signal() == Some(9);
         // Too late: it is shorter than thought. In time: perhaps it is longer.
-        self.life = self.life.mul_f64(if killed { 1.06 } else { 0.85 });
+        self.life = self.life.mul_f64(if killed { 1.06 } else { 0.75 });
         killed
     }
 }

@@ -68,8 +68,7 @@ impl Peer {
     fn run(&self, command: &str, keys: &[&str], paths: &[&str], input: &str) -> Said {
         let temp = self.directory.path().join("temp");
         let mut node = Command::new("node");
-        node
-            .arg(&self.script)
+        node.arg(&self.script)
             .args([command, &keys.join("\n")])
             .args(paths)
             .current_dir(self.workspace())

@@ -32,8 +32,10 @@ impl Source {
             (false, false) => "plain",
         };
         let source = Source { kind, log };
-        let arguments: Vec<_> =
-            std::iter::once(command.get_program()).chain(command.get_args()).map(|a| a.to_string_lossy()).collect();
+        let arguments: Vec<_> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|a| a.to_string_lossy())
+            .collect();
         source.part("arguments", arguments.join("\n").as_bytes());
         source
     }

@@ -82,8 +82,10 @@ pub struct World {
     /// Requests that are left in this hour, and after which time there are more.
     pub remaining: u64,
     pub reset_after: Option<Duration>,
-    /// More deletions than these within the time meet the secondary limit.
+    /// So many deletions in a row meet the secondary limit, which asks for this pause.
     pub burst: Option<(usize, Duration)>,
+    /// Deletions since the last pause, and when it ends.
+    row: (usize, Option<Instant>),
     pub calls: Vec<(Method, String, Instant)>,
     pub refused: usize,
     next_id: u64,
@@ -115,6 +117,7 @@ impl World {
             remaining: 1_000,
             reset_after: None,
             burst: None,
+            row: (0, None),
             calls: Vec::new(),
             refused: 0,
             next_id: 1,

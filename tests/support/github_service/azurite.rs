@@ -33,9 +33,7 @@ impl Azurite {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         Source::of("azurite", &command);
-        let mut process = command
-            .spawn()
-            .map_err(|error| format!("node cannot be started: {error}"))?;
+        let mut process = command.spawn().map_err(|error| format!("node cannot be started: {error}"))?;
         let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let port = lines.map_while(Result::ok).find_map(|line| {
             let (_, address) = line.split_once("successfully listens on ")?;

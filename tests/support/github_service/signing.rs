@@ -59,14 +59,14 @@ fn blob_hmac(path: &str, permissions: &str, expiry: &str) -> String {
     account_hmac(&fields.join("\n"))
 }
 
-/// Whether a query is a valid signature for a blob and a permission, now.
-pub fn opens(path: &str, query: &str, permission: char) -> bool {
+/// Whether a query is a valid signature for a blob and a permission at a time.
+pub fn opens(path: &str, query: &str, permission: char, at: DateTime<Utc>) -> bool {
     let (Some(permissions), Some(expiry), Some(signature)) =
         (parameter(query, "sp"), parameter(query, "se"), parameter(query, "sig"))
     else {
         return false;
     };
-    let alive = DateTime::parse_from_rfc3339(&expiry).is_ok_and(|expiry| expiry > now());
+    let alive = DateTime::parse_from_rfc3339(&expiry).is_ok_and(|expiry| expiry > at);
     alive && permissions.contains(permission) && signature == blob_hmac(path, &permissions, &expiry)
 }
 
