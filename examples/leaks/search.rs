@@ -66,21 +66,6 @@ impl Captures {
         count(self.secrets.iter().map(|(class, _)| class.clone()))
     }
 
-    /// What there is too little of: a search that looks at nothing finds nothing.
-    pub(crate) fn lacks(
-        &self,
-        what: &str,
-        floors: &[(&str, usize)],
-        counts: &BTreeMap<String, usize>,
-    ) -> Vec<String> {
-        let lack = |(kind, floor): &(&str, usize)| {
-            let found = counts.get(*kind).copied().unwrap_or(0);
-            (found < *floor)
-                .then(|| format!("{found} {what} of kind `{kind}`, {floor} at least are expected"))
-        };
-        floors.iter().filter_map(lack).collect()
-    }
-
     /// Every line that shows a secret.
     pub(crate) fn search(&self) -> Result<Vec<Finding>, Box<dyn Error>> {
         let forms: Vec<(&str, Vec<u8>)> = self
@@ -116,6 +101,15 @@ impl Captures {
         }
         Ok(findings)
     }
+}
+
+/// What there is too little of: a search that looks at nothing finds nothing.
+pub(crate) fn lacks(what: &str, floors: &[(&str, usize)], counts: &BTreeMap<String, usize>) -> Vec<String> {
+    let lack = |(kind, floor): &(&str, usize)| {
+        let found = counts.get(*kind).copied().unwrap_or(0);
+        (found < *floor).then(|| format!("{found} {what} of kind `{kind}`, {floor} at least are expected"))
+    };
+    floors.iter().filter_map(lack).collect()
 }
 
 fn count(names: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
@@ -254,12 +248,12 @@ mod tests {
     fn a_search_that_looks_at_too_little_is_told() {
         let mut captures = Captures::default();
         let floors = [("binary/stdout", 2), ("act/stderr", 1)];
-        assert_eq!(captures.lacks("captures", &floors, &captures.kinds()).len(), 2);
+        assert_eq!(lacks("captures", &floors, &captures.kinds()).len(), 2);
         captures.add("binary.plain.stdout.x", Vec::new());
         captures.add("binary.plain.stdout.y", Vec::new());
         captures.add("secret.act.y", b"no capture".to_vec());
-        let lacks = captures.lacks("captures", &floors, &captures.kinds());
-        assert_eq!(lacks, ["0 captures of kind `act/stderr`, 1 at least are expected"]);
-        assert_eq!(captures.lacks("secrets", &[("act", 1)], &captures.classes()), [""; 0]);
+        let missing = lacks("captures", &floors, &captures.kinds());
+        assert_eq!(missing, ["0 captures of kind `act/stderr`, 1 at least are expected"]);
+        assert_eq!(lacks("secrets", &[("act", 1)], &captures.classes()), [""; 0]);
     }
 }
