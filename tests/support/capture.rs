@@ -1,4 +1,4 @@
-//! What the tests see of the programs they run, kept for `examples/leaks.rs`, which looks for secrets in all of it.
+//! What the tests see of the programs they run, kept for `examples/leaks`, which looks for secrets in all of it.
 //!
 //! Nothing is kept unless `CACHEKEEP_TEST_CAPTURE` names a folder. There each thing is a file of its own,
 //! `KIND.LOG.PART.SUFFIX`, and each secret that a test or a fake service hands out is one, `secret.CLASS.SUFFIX`.
