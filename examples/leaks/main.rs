@@ -34,7 +34,7 @@ const FLOORS: [(&str, usize); 14] = [
     ("binary/stderr", 300),
     ("binary/stdout", 200),
     ("debug/text", 1),
-    ("error/text", 30),
+    ("error/text", 50),
     ("installer/stderr", 5),
     ("peer/log", 5),
     ("process/list", 1),

@@ -8,6 +8,7 @@ use chrono::DateTime;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::capture;
 use super::client::{Client, Timeouts};
 use super::error::{Cause, FetchError};
 use super::fault_server::{Fault, FaultServer, Resource};
@@ -53,6 +54,14 @@ fn bench_with(idle: Duration, speed_window: Duration) -> Bench {
 
 impl Bench {
     fn fetch(&self, path: &str) -> Result<Vec<u8>, FetchError> {
+        let result = self.read(path);
+        if let Err(error) = &result {
+            capture::text("error", &format!("{error}\n{error:?}"));
+        }
+        result
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, FetchError> {
         let source = Source::parse(&self.server.url(path), Path::new("/")).expect("a loopback URL");
         let mut reader = source.open(&self.client, self.options.clone(), self.runtime.handle())?;
         let mut bytes = Vec::new();

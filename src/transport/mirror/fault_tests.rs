@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::{Meter, Phase};
+use crate::transport::capture;
 use crate::transport::client::{Client, Timeouts};
 use crate::transport::fault_server::{Fault, FaultServer, Resource};
 use crate::transport::mirror::health::BreakerPolicy;
@@ -100,6 +101,7 @@ impl Bench {
         };
         let wanted = objects.iter().map(|object| object.id.clone()).collect();
         let report = self.runtime.block_on(job.run(wanted));
+        capture::text("error", &format!("{report:?}"));
         assert_eq!(meter.items(), report.fetched.len() as u64);
         assert_eq!(std::fs::read_dir(self.temp.path()).expect("readable").count(), 0, "files were left");
         report
