@@ -31,7 +31,7 @@ signal N. `run` returns what its command returns.";
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Common {
     /// The configuration [default: cachekeep.toml in this folder or above].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "paths")]
     pub config: Option<PathBuf>,
     /// Where entries live: `auto`, or `file:///srv/ci-cache`.
     #[arg(long, global = true, value_name = "LOCATION")]

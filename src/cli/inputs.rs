@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 use super::args::Args;
 use crate::platform::Env;
@@ -223,7 +224,11 @@ pub fn arguments(env: &Env) -> Result<Args, InputError> {
         arguments.extend(caches);
     }
     Args::try_parse_from(arguments).map_err(|error| {
-        let text = error.to_string();
+        let mut text = error.to_string();
+        // The first line says it all, unless the value itself has lines.
+        if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+            text = text.replacen(value.as_str(), &value.escape_debug().to_string(), 1);
+        }
         let first = text.lines().next().unwrap_or_default();
         InputError::Arguments(first.strip_prefix("error: ").unwrap_or(first).to_owned())
     })
@@ -298,6 +303,11 @@ mod tests {
         assert!(said(&[("required", "yes")]).contains("`required` cannot be `yes`"));
         assert!(said(&[("role", "boss")]).contains("role"));
         assert!(said(&[("timeout", "soon")]).contains("timeout"));
+        let lines = said(&[("mode", "clean"), ("pull-request", "7\n::error::x\n\n8")]);
+        assert!(lines.contains("'7\\n::error::x\\n\\n8' for '--pull-request"), "{lines}");
+        // One of the two would be ignored.
+        let both = said(&[("config", "ci/cachekeep.toml"), ("path", "out"), ("key", "k")]);
+        assert!(both.contains("--config") && both.contains("--path"), "{both}");
     }
 
     #[test]

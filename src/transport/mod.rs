@@ -18,6 +18,9 @@ pub mod retry;
 pub mod source;
 
 #[cfg(test)]
+#[path = "../../tests/support/capture.rs"]
+mod capture;
+#[cfg(test)]
 #[path = "../../tests/support/fault_server.rs"]
 pub(crate) mod fault_server;
 #[cfg(test)]

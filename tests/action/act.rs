@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use md5::Digest as _;
 use tempfile::TempDir;
 
 use crate::definition::{root, sha256};
-use crate::github_service::GitHubService;
 use crate::github_service::azurite::installed;
+use crate::github_service::{GitHubService, capture};
 
 /// The ref of actions/cache in `action.yml`.
 fn pinned() -> String {
@@ -33,6 +34,8 @@ pub enum Event {
     Push,
     /// A pull request, whose entries belong to its own ref.
     PullRequest,
+    /// A pull request of a stranger: nothing in the job may write, and its `run:` steps have no token.
+    Fork,
 }
 
 /// The sample project: the repository's example, its action and its workflows.
@@ -45,11 +48,29 @@ pub struct Sample {
 /// What act printed.
 pub struct Ran {
     pub log: String,
+    /// Whether the workflow succeeded.
+    pub success: bool,
+}
+
+/// What the jobs of a run find: variables, and what only the runner knows.
+#[derive(Default)]
+pub struct Given<'a> {
+    /// The event's payload.
+    pub payload: String,
+    /// Variables of every step.
+    pub env: Vec<(&'a str, String)>,
+    /// `github.token`.
+    pub token: Option<&'a str>,
 }
 
 impl Sample {
     /// The project at its first commit; an error says what is missing here.
     pub fn new() -> Result<Self, String> {
+        Sample::named("owner/sample")
+    }
+
+    /// The same with another name on GitHub.
+    pub fn named(repository_name: &str) -> Result<Self, String> {
         for (program, argument) in
             [("act", "--version"), ("git", "--version"), ("node", "--version"), ("zstd", "--version")]
         {
@@ -72,12 +93,12 @@ impl Sample {
         let name = format!("cachekeep{}", std::env::consts::EXE_SUFFIX);
         fs::copy(env!("CARGO_BIN_EXE_cachekeep"), sample.path("bin").join(name)).expect("copied");
         sample.git(&["init", "--quiet", "--initial-branch=main"]);
-        sample.git(&["remote", "add", "origin", "https://github.com/owner/sample"]);
+        sample.git(&["remote", "add", "origin", &format!("https://github.com/{repository_name}")]);
         sample.commit();
         Ok(sample)
     }
 
-    fn path(&self, relative: &str) -> PathBuf {
+    pub fn path(&self, relative: &str) -> PathBuf {
         self.directory.path().join(relative)
     }
 
@@ -107,6 +128,33 @@ impl Sample {
     pub fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message=change"]);
+    }
+
+    /// Changes what a link names: new bytes, which a mirror in a folder has and the seed has not.
+    pub fn change(&self, link: &str, mirror: &Path) {
+        let bytes = format!("P2\n# {link}, taken anew\n1 1\n255\n7\n");
+        let digest = data_encoding::HEXLOWER.encode(&md5::Md5::digest(&bytes));
+        fs::create_dir_all(mirror.join("MD5")).expect("a directory");
+        fs::write(mirror.join("MD5").join(&digest), bytes).expect("written");
+        fs::write(self.repository().join(link), format!("{digest}\n")).expect("written");
+    }
+
+    /// Names a mirror in the configuration of the content-addressed cache.
+    pub fn use_mirror(&self, template: &str) {
+        let config = self.repository().join("example/cachekeep.toml");
+        let text = fs::read_to_string(&config).expect("a file");
+        let links = "[cache.frames.links]\n";
+        assert!(text.contains(links));
+        fs::write(&config, text.replace(links, &format!("{links}mirrors = [\"{template}\"]\n")))
+            .expect("written");
+    }
+
+    /// Lets a stranger change a workflow.
+    pub fn rewrite(&self, workflow: &str, from: &str, to: &str) {
+        let file = self.repository().join(format!(".github/workflows/{workflow}.yml"));
+        let text = fs::read_to_string(&file).expect("a file");
+        assert!(text.contains(from), "{text}");
+        fs::write(&file, text.replace(from, to)).expect("written");
     }
 
     /// Takes a link away, and its object out of an earlier version of the seed; returns what was there.
@@ -141,28 +189,56 @@ impl Sample {
         }
     }
 
-    /// Runs a workflow to its end.
+    /// Runs a workflow about caches to its end, which is a success.
     pub fn run(&self, workflow: &str, event: Event, transport: Transport) -> Ran {
+        let ran = self.attempt(workflow, event, transport);
+        assert!(ran.success, "{workflow} failed:\n{}", ran.log);
+        ran
+    }
+
+    /// Runs a workflow about caches to its end.
+    pub fn attempt(&self, workflow: &str, event: Event, transport: Transport) -> Ran {
+        let repository = r#""repository": {"default_branch": "main", "full_name": "owner/sample"}"#;
+        let pull = |head: &str| {
+            format!(
+                r#"{{"number": 7, {repository}, "pull_request": {{"number": 7, "head": {head}, "base": {{"ref": "main"}}}}}}"#
+            )
+        };
         let (name, payload, scopes): (_, _, &[(&str, u8)]) = match event {
             Event::Push => {
-                let payload = r#"{"ref": "refs/heads/main", "repository": {"default_branch": "main", "full_name": "owner/sample"}}"#;
-                ("push", payload, &[("refs/heads/main", 3)])
+                ("push", format!(r#"{{"ref": "refs/heads/main", {repository}}}"#), &[("refs/heads/main", 3)])
             }
             Event::PullRequest => {
-                let payload = r#"{"number": 7, "repository": {"default_branch": "main", "full_name": "owner/sample"}, "pull_request": {"number": 7, "head": {"ref": "topic", "repo": {"full_name": "owner/sample"}}, "base": {"ref": "main"}}}"#;
-                ("pull_request", payload, &[("refs/pull/7/merge", 3), ("refs/heads/main", 1)])
+                let head = r#"{"ref": "topic", "repo": {"full_name": "owner/sample"}}"#;
+                ("pull_request", pull(head), &[("refs/pull/7/merge", 3), ("refs/heads/main", 1)])
+            }
+            Event::Fork => {
+                let head = r#"{"ref": "main", "repo": {"full_name": "stranger/sample", "fork": true}}"#;
+                ("pull_request", pull(head), &[("refs/pull/7/merge", 1), ("refs/heads/main", 1)])
             }
         };
-        fs::write(self.path("event.json"), payload).expect("written");
         let (url, token) = (self.service.url(), GitHubService::token(scopes));
-        let token_is_for = match transport {
+        let [url_is, token_is] = match transport {
             Transport::Native => ["ACTIONS_RESULTS_URL", "ACTIONS_RUNTIME_TOKEN"],
             Transport::Wrapped => ["STANDIN_URL", "STANDIN_TOKEN"],
         };
+        let env = vec![(url_is, url), (token_is, token.clone())];
+        let ran = self.act(workflow, name, &Given { payload, env, ..Given::default() });
+        assert!(!ran.log.contains(&token), "the token is in the log:\n{}", ran.log);
+        ran
+    }
+
+    /// Runs a workflow to its end, for an event.
+    pub fn act(&self, workflow: &str, event: &str, given: &Given<'_>) -> Ran {
+        fs::write(self.path("event.json"), &given.payload).expect("written");
+        // A list of processes shows arguments, and no environment.
+        let env: Vec<String> = given.env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        fs::write(self.path("job.env"), env.concat()).expect("written");
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap_or_default());
         let local = root().join("tests/peer/actions-cache-action");
-        let output = Command::new("act")
-            .arg(name)
+        let mut command = Command::new("act");
+        command
+            .arg(event)
             .args(["--workflows", &format!(".github/workflows/{workflow}.yml")])
             .args(["--platform", "ubuntu-latest=-self-hosted"])
             .args(["--no-cache-server", "--container-daemon-socket", "-"])
@@ -171,21 +247,22 @@ impl Sample {
             .arg("--eventpath")
             .arg(self.path("event.json"))
             .args(["--env", &format!("STANDIN={}", self.standin.display())])
-            .args(["--env", &format!("{}={url}", token_is_for[0])])
-            .args(["--env", &format!("{}={token}", token_is_for[1])])
+            .arg("--env-file")
+            .arg(self.path("job.env"))
             .current_dir(self.repository())
             .env_clear()
             .env("PATH", path)
             .env("HOME", self.path("home"))
             .env("XDG_CONFIG_HOME", self.path("home"))
-            .env("XDG_CACHE_HOME", self.path("home/cache"))
-            .output()
-            .expect("act starts");
+            .env("XDG_CACHE_HOME", self.path("home/cache"));
+        if let Some(token) = given.token {
+            // Without a value, act takes it from its environment.
+            command.args(["--secret", "GITHUB_TOKEN"]).env("GITHUB_TOKEN", token);
+        }
+        let output = capture::output("act", &mut command).expect("act starts");
         let log =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{workflow} failed:\n{log}");
-        assert!(!log.contains(&token), "the token is in the log:\n{log}");
-        Ran { log }
+        Ran { log, success: output.status.success() }
     }
 
     /// The entries of the service: `scope key`.

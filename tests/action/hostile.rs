@@ -3,9 +3,11 @@
 
 use std::fs;
 
+use crate::github_service::{GitHubService, capture};
 use crate::steps::{Done, Job};
 
-const HOSTILE: [&str; 12] = [
+/// Where `EVIL` stands for a folder that nobody may make.
+pub const HOSTILE: [&str; 18] = [
     "$(touch PWNED)",
     "`touch PWNED`",
     "a\ntouch PWNED",
@@ -18,13 +20,23 @@ const HOSTILE: [&str; 12] = [
     "x\r\n##[error]forged",
     "x\nEOF\ncache-hit=true",
     "${IFS}|touch PWNED&",
+    "'; touch PWNED; '",
+    "true\n::set-output name=cache-hit::true",
+    "%0D%0A::add-mask::x",
+    "--store=file://EVIL",
+    "x --store=file://EVIL",
+    "-h",
 ];
 
 /// Whether nothing of what a hostile text asks for was done.
-fn assert_harmless(job: &Job, done: &Done, text: &str) {
+pub fn assert_harmless(job: &Job, done: &Done, text: &str) {
     for place in ["workspace", "temp", "home", "."] {
         assert!(!job.path(place).join("PWNED").exists(), "{text:?} was executed");
     }
+    assert!(
+        !job.path("EVIL").exists() && !job.path("workspace/EVIL").exists(),
+        "{text:?} became an argument"
+    );
     for line in done.log.lines().map(str::trim_start) {
         let known = ["::group::", "::endgroup::", "::warning title=cachekeep::", "::error title=cachekeep::"];
         let is_command = line.starts_with("::") || line.starts_with("##[");
@@ -40,46 +52,6 @@ fn assert_harmless(job: &Job, done: &Done, text: &str) {
     }
     let env = fs::read_to_string(job.path("GITHUB_ENV")).unwrap_or_default();
     assert!(!env.contains("/evil"), "{text:?}: {env}");
-}
-
-/// Inputs that reach a key, a path or a store, with the modes that take them there.
-const DEEP: [&str; 4] = ["key", "path", "restore-keys", "vars"];
-
-/// Inputs that are words, names or places and are refused early.
-const SHALLOW: [&str; 6] = ["cache", "role", "config", "store", "mode", "timeout"];
-
-fn attack(input: &str, text: &str, mode: &str, store: Option<&str>) {
-    let mut job = Job::new();
-    job.write("workspace/out/f", "text");
-    if let Some(folder) = store {
-        let folder = job.path(folder);
-        job.set("CACHEKEEP_STORE", &format!("file://{}", folder.display()));
-    }
-    // The first value of an input counts.
-    let inputs = [
-        (input, text),
-        ("mode", mode),
-        ("path", "out"),
-        ("key", "k-{var.a}"),
-        ("restore-keys", "k-"),
-        ("vars", "a=1"),
-    ];
-    let done = job.step("start", &inputs);
-    assert_harmless(&job, &done, text);
-}
-
-#[test]
-fn hostile_inputs_are_data() {
-    for text in HOSTILE {
-        for input in DEEP {
-            let value = if input == "vars" { format!("a={text}") } else { text.to_owned() };
-            attack(input, &value, "restore", None);
-            attack(input, &value, "save", Some("store"));
-        }
-        for input in SHALLOW {
-            attack(input, text, "restore", None);
-        }
-    }
 }
 
 #[test]
@@ -134,20 +106,37 @@ fn the_installer_takes_no_other_version_than_its_own() {
 
 #[test]
 fn the_jobs_tokens_are_masked_first_and_shown_nowhere_else() {
-    let mut job = Job::new();
-    job.write("workspace/out/f", "text");
-    job.set("ACTIONS_RUNTIME_TOKEN", "hush-hush-token");
-    job.set("ACTIONS_RESULTS_URL", "http://127.0.0.1:9/");
-    job.set("CACHEKEEP_TIMEOUT", "3s");
-    for mode in ["restore", "save", "doctor"] {
-        let done = job.step("start", &[("path", "out"), ("key", "k"), ("mode", mode)]);
-        let shown: Vec<&str> = done.log.lines().filter(|line| line.contains("hush-hush-token")).collect();
-        assert_eq!(shown, ["::add-mask::hush-hush-token"], "{}", done.log);
-        // What `doctor` finds goes to standard output, which stands first here.
-        if mode != "doctor" {
-            assert_eq!(done.log.lines().next(), Some("::add-mask::hush-hush-token"));
+    let service = GitHubService::start();
+    let real = GitHubService::token(&[("refs/heads/main", 3)]);
+    let cases = [
+        ("ACTIONS_RUNTIME_TOKEN", "job-token", "hush-hush-token", "http://127.0.0.1:9/".to_owned()),
+        ("ACTIONS_RUNTIME_TOKEN", "job-token", &real, service.url()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-token", "hush-hush-request", service.url()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-token", &real, service.url()),
+    ];
+    for (number, (variable, class, token, url)) in cases.into_iter().enumerate() {
+        capture::secret(class, token);
+        let mut job = Job::new();
+        job.write("workspace/out/f", "text");
+        job.set(variable, token);
+        job.set("ACTIONS_RESULTS_URL", &url);
+        job.set("CACHEKEEP_TIMEOUT", "20s");
+        let key = format!("k-{number}");
+        for mode in ["save", "restore", "doctor"] {
+            let done = job.step("start", &[("path", "out"), ("key", &key), ("mode", mode)]);
+            let shown: Vec<&str> = done.log.lines().filter(|line| line.contains(token)).collect();
+            let mask = format!("::add-mask::{token}");
+            assert_eq!(shown, [&mask], "{}", done.log);
+            // What `doctor` finds goes to standard output, which stands first here.
+            if mode != "doctor" {
+                assert_eq!(done.log.lines().next(), Some(mask.as_str()));
+            }
+            if token == real && mode != "doctor" {
+                let (name, value) = if mode == "save" { ("save-result", "saved") } else { ("hit", "exact") };
+                assert_eq!(done.outputs.get(name).map(String::as_str), Some(value), "{}", done.log);
+            }
+            let written = fs::read_to_string(job.path("GITHUB_STEP_SUMMARY")).unwrap_or_default();
+            assert!(!written.contains(token) && !done.outputs.values().any(|value| value.contains(token)));
         }
-        let written = fs::read_to_string(job.path("GITHUB_STEP_SUMMARY")).unwrap_or_default();
-        assert!(!written.contains("hush-hush") && !done.outputs.values().any(|v| v.contains("hush-hush")));
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::definition::{root, sha256, text};
+use crate::github_service::capture;
 
 /// A checkout of the action with a list of checksums, and programs that stand for the network and for cargo.
 struct Installation {
@@ -72,7 +73,8 @@ echo "cargo builds" >&2; mkdir -p "$dir/release"; echo built >"$dir/release/cach
         let output_file = self.path("output");
         let _ = fs::remove_file(&output_file);
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap_or_default());
-        let output = Command::new("bash")
+        let mut command = Command::new("bash");
+        command
             .arg(self.path("action/scripts/install.sh"))
             .env_clear()
             .env("PATH", path)
@@ -82,9 +84,8 @@ echo "cargo builds" >&2; mkdir -p "$dir/release"; echo built >"$dir/release/cach
             .env("RUNNER_TEMP", self.path("temp"))
             .env("RUNNER_TOOL_CACHE", self.path("tools"))
             .env("GITHUB_OUTPUT", &output_file)
-            .env("CACHEKEEP_INPUT_VERSION", version)
-            .output()
-            .expect("bash starts");
+            .env("CACHEKEEP_INPUT_VERSION", version);
+        let output = capture::output("installer", &mut command).expect("bash starts");
         let outputs = fs::read_to_string(output_file).unwrap_or_default();
         Installed {
             code: output.status.code().unwrap_or(-1),

@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::definition::text;
+use crate::github_service::capture::Source;
 
 /// A step that runs a script.
 pub struct Step {
@@ -105,7 +106,13 @@ impl Job {
             let value = inputs.iter().find(|(name, _)| *name == input.name).map_or(input.default, |(_, v)| v);
             command.env(cachekeep::cli::inputs::variable(input.name), value);
         }
+        let source = Source::of("step", &command);
         let output = command.output().expect("bash starts");
+        source.printed(&output);
+        for name in ["GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STEP_SUMMARY"] {
+            let written = fs::read(self.path(name)).unwrap_or_default();
+            source.part(&name.to_lowercase(), &written);
+        }
         let outputs = read_outputs(&self.path("GITHUB_OUTPUT"));
         Done {
             code: output.status.code().unwrap_or(-1),

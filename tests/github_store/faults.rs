@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use cachekeep::store::{Commit, GitHubStore, Store as _, StoreError, StoreErrorKind};
+use cachekeep::store::{Commit, GitHubOptions, GitHubStore, Store as _, StoreError, StoreErrorKind};
 use chrono::TimeDelta;
 use futures::TryStreamExt as _;
 
 use crate::github_service::{Fault, GitHubService, Point};
-use crate::job::{MAIN, credentials, impatient, payload, request, restore, save, store, told, whole};
+use crate::job::{
+    MAIN, credentials, hasty, impatient, payload, request, restore, save, store, told, told_with, whole,
+};
 
-/// Longer than any retries and deadlines of a test, shorter than any patience.
-const BOUND: Duration = Duration::from_secs(7);
+/// Longer than any retries and deadlines of a test on a busy machine, shorter than any patience.
+const BOUND: Duration = Duration::from_secs(50);
 
 /// Three blocks and a rest.
 const LENGTH: usize = 200_000;
@@ -42,6 +44,19 @@ fn arm(service: &GitHubService, point: Point, often: Often) {
     match often {
         Once(fault) => service.fail_next(point, [fault]),
         Always(fault) => service.fail_always(point, fault),
+    }
+}
+
+/// Times for silence and slowness: as short as a fault that stays allows, longer for one after which all is well, so
+/// that a busy machine is not taken for another fault, and long where neither is the point.
+fn times_for(often: &Often) -> GitHubOptions {
+    let (long, short) = (Duration::from_secs(60), Duration::from_millis(300));
+    match often {
+        Always(Fault::StallAt(_) | Fault::StallRequestAt(_)) => hasty(short, long),
+        Once(Fault::StallAt(_) | Fault::StallRequestAt(_)) => hasty(4 * short, long),
+        Always(Fault::Trickle(_)) => hasty(long, short),
+        Once(Fault::Trickle(_)) => hasty(long, 4 * short),
+        _ => impatient(),
     }
 }
 
@@ -153,7 +168,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
     let mut rows = Vec::new();
     for (what, point, often, expect) in cases {
         let service = GitHubService::start();
-        let (told, options) = told();
+        let (told, options) = told_with(times_for(&often));
         let job = store(&service, &[(MAIN, 3)], options);
         arm(&service, point, often);
         let begun = Instant::now();
@@ -246,7 +261,7 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
     let mut rows = Vec::new();
     for (what, point, often, expect) in cases {
         let service = GitHubService::start();
-        let (told, options) = told();
+        let (told, options) = told_with(times_for(&often));
         let job = store(&service, &[(MAIN, 3)], options);
         let bytes = payload(LENGTH);
         save(&job, "k", &bytes).await.expect("saved");
@@ -276,14 +291,13 @@ async fn an_upload_url_that_has_expired_is_named_and_a_download_url_is_resolved_
     assert_outcome("expired", &whole(&error), "gives no second one for an upload", begun, &told.all());
     assert!(told.all().contains("`late`: the upload was not finished"), "{}", told.all());
 
-    service.sign_for(hour, TimeDelta::seconds(2));
+    service.sign_for(hour, hour);
     let bytes = payload(4 * LENGTH);
     save(&job, "k", &bytes).await.expect("saved");
     let entry = job.lookup(&request("k", &[])).await.expect("an answer").expect("an entry");
     let mut stream = job.read(&entry).await.expect("a stream");
     let mut received = stream.try_next().await.expect("a part").expect("a part").to_vec();
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
-    service.sign_for(hour, hour);
+    service.pass(hour * 2);
     let lookups = service.count(Point::Lookup);
     while let Some(part) = stream.try_next().await.expect("a part") {
         received.extend_from_slice(&part);
@@ -337,17 +351,32 @@ async fn a_server_without_tls_behind_an_https_address_is_a_failure_to_connect() 
 }
 
 #[tokio::test]
+async fn a_time_limit_ends_what_would_be_waited_for() {
+    let service = GitHubService::start();
+    save(&store(&service, &[(MAIN, 3)], impatient()), "k", &payload(LENGTH)).await.expect("saved");
+    let options = GitHubOptions { time_limit: Some(Duration::from_millis(500)), ..impatient() };
+    for point in [Point::Lookup, Point::Get] {
+        service.heal();
+        service.fail_always(point, Fault::StallAt(0));
+        let begun = Instant::now();
+        let result = restore(&store(&service, &[(MAIN, 1)], options.clone()), "k").await;
+        assert_outcome("a limit", &outcome(&result, |_| "restored"), "Unavailable", begun, "");
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_transfer_ends_at_once() {
     let service = GitHubService::start();
-    let options = impatient();
+    let mut options = impatient();
+    options.fetch.retry.longest_requested_wait = Duration::from_secs(600);
     let cancel = options.fetch.cancel.clone();
     let job = store(&service, &[(MAIN, 3)], options);
-    service.fail_always(Point::Lookup, wait(2));
+    service.fail_always(Point::Lookup, wait(90));
     let begun = Instant::now();
     let (result, ()) = tokio::join!(restore(&job, "k"), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         cancel.cancel();
     });
     assert!(whole(&result.expect_err("cancelled")).contains("interrupted"));
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < BOUND);
 }

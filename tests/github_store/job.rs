@@ -19,8 +19,8 @@ use cachekeep::transport::ranged_download::RangeOptions;
 use cachekeep::transport::retry::{Clock, RetryPolicy};
 use tokio_util::sync::CancellationToken;
 
-use crate::github_service::GitHubService;
 use crate::github_service::signing::now;
+use crate::github_service::{GitHubService, capture};
 
 pub const MAIN: &str = "refs/heads/main";
 
@@ -37,20 +37,23 @@ impl Told {
 impl Observer for Told {
     fn observe(&self, event: Event) {
         if let Event::Message { text, hint, .. } = event {
-            self.0.lock().expect("no panic").push(format!("{text}; {}", hint.unwrap_or_default()));
+            let text = format!("{text}; {}", hint.unwrap_or_default());
+            capture::text("told", &text);
+            self.0.lock().expect("no panic").push(text);
         }
     }
 }
 
-/// Short times, and blocks and ranges of 64 KiB so that small entries have many.
+/// Short waits between tries, and blocks and ranges of 64 KiB so that small entries have many. Silence and slowness
+/// are borne for longer than a busy machine keeps anyone waiting.
 pub fn impatient() -> GitHubOptions {
+    hasty(Duration::from_secs(60), Duration::from_secs(60))
+}
+
+/// The same, with times for silence and slowness that a test waits for.
+pub fn hasty(idle: Duration, speed_window: Duration) -> GitHubOptions {
     GitHubOptions {
-        timeouts: Timeouts {
-            connect: Duration::from_secs(1),
-            idle: Duration::from_millis(300),
-            least_speed: 20_000,
-            speed_window: Duration::from_millis(300),
-        },
+        timeouts: Timeouts { connect: Duration::from_secs(10), idle, least_speed: 20_000, speed_window },
         fetch: FetchOptions {
             accept: None,
             retry: RetryPolicy {
@@ -64,7 +67,7 @@ pub fn impatient() -> GitHubOptions {
             digest_is_checked: false,
             cancel: CancellationToken::new(),
         },
-        time_limit: Some(Duration::from_secs(5)),
+        time_limit: Some(Duration::from_secs(120)),
         blocks: BlockOptions { block_size: 64 << 10, in_flight: 3 },
         ranges: RangeOptions { range_size: 64 << 10, in_flight: 3 },
         observer: None,
@@ -138,11 +141,17 @@ pub fn whole(error: &StoreError) -> String {
     let first: &dyn std::error::Error = error;
     let causes: Vec<String> =
         std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
-    causes.join(": ")
+    let text = causes.join(": ");
+    capture::text("error", &format!("{text}\n{error:?}"));
+    text
 }
 
 pub fn told() -> (Arc<Told>, GitHubOptions) {
+    told_with(impatient())
+}
+
+pub fn told_with(options: GitHubOptions) -> (Arc<Told>, GitHubOptions) {
     let told = Arc::new(Told::default());
-    let options = GitHubOptions { observer: Some(Arc::clone(&told) as Arc<dyn Observer>), ..impatient() };
+    let options = GitHubOptions { observer: Some(Arc::clone(&told) as Arc<dyn Observer>), ..options };
     (told, options)
 }

@@ -3,7 +3,7 @@
 use cachekeep::github::{CacheService, Reservation};
 use cachekeep::transport::client::Client;
 
-use crate::github_service::{Fault, GitHubService, Point};
+use crate::github_service::{Fault, GitHubService, Point, capture};
 use crate::job::{MAIN, credentials, impatient, named, payload, save, store, version, whole};
 
 #[tokio::test]
@@ -36,5 +36,6 @@ async fn what_is_printed_for_debugging_holds_no_secret() {
     let reserved = cache.reserve(&named("k").key, &version()).await.expect("reserved");
     assert!(matches!(reserved, Reservation::Reserved(_)));
     let text = format!("{credentials:?} {reserved:?}");
+    capture::text("debug", &text);
     assert!(!text.contains(&token) && !text.contains("sig="), "{text}");
 }

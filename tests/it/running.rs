@@ -61,6 +61,7 @@ fn a_signal_is_forwarded_and_nothing_is_saved() {
         .spawn()
         .expect("the binary starts");
     while !project.path("workspace/out/up").exists() {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let pid = i32::try_from(child.id()).expect("a process number");

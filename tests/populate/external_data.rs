@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use cachekeep::domain::digest::Algorithm;
 
 use crate::objects::{Object, config, content};
+use crate::support::capture;
 use crate::support::mirror_server::{Manner, MirrorServer};
 use crate::support::project::{Project, scrub};
 use crate::support::skip;
@@ -58,7 +59,7 @@ fn build(project: &Project, store: &Path) -> Output {
     let cmake = |arguments: &[&str]| {
         let mut command = Command::new("cmake");
         scrub(&mut command, &project.path(""));
-        command.current_dir(project.path("")).args(arguments).output().expect("cmake starts")
+        capture::output("cmake", command.current_dir(project.path("")).args(arguments)).expect("cmake starts")
     };
     let store = format!("-DSTORE={}", store.display());
     let configured = cmake(&["-S", "workspace", "-B", "build", "-G", "Unix Makefiles", &store]);

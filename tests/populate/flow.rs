@@ -5,6 +5,7 @@ use std::fs;
 use cachekeep::domain::digest::Algorithm;
 
 use crate::objects::{Object, assert_holds, config, content, served};
+use crate::support::capture::Source;
 use crate::support::mirror_server::{Manner, MirrorServer};
 use crate::support::project::{Project, Ran};
 
@@ -206,15 +207,15 @@ fn two_populate_jobs_at_once_leave_one_complete_entry() {
         command.args(["--store", &store, "--ref", "main", "--json"]).args(["--temp"]);
         command.arg(populate.project.path(&format!("temp/{name}"))).args(["run", "--", "true"]);
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        command.spawn().expect("it starts")
+        (Source::of("binary", &command), command.spawn().expect("it starts"))
     };
     let config = populate.project.read("workspace/cachekeep.toml");
     populate.project.write("workspace/cachekeep.toml", config.replace("\"store\"", "\"{temp}/store\""));
     let jobs = [start("a"), start("b")];
     let results: Vec<String> = jobs
         .into_iter()
-        .map(|job| {
-            let ran = Ran::from(job.wait_with_output().expect("it ends")).success();
+        .map(|(source, job)| {
+            let ran = Ran::read(&source, job.wait_with_output().expect("it ends")).success();
             field(&ran, "/save/save-result").as_str().expect("text").to_owned()
         })
         .collect();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::objects::{Object, assert_holds, config, content, served};
 use crate::support::mirror_server::{Manner, MirrorServer};
@@ -44,8 +44,14 @@ fn kills_leave_nothing_unproven_and_the_next_start_nothing_at_all() {
     // A mirror of a directory merges without a network in between.
     let local = format!("file://{}/{{ALGO}}/{{hash}}", project.path("mirror").display());
     let mut dice = content(4711, 8 * KILLS as usize).into_iter();
-    let mut roll = move || u64::from(dice.next().unwrap_or(7));
+    let mut roll = move || f64::from(dice.next().unwrap_or(7)) / 256.0;
     let store = project.path("workspace/store");
+    // How long it takes to fetch all depends on what else the machine does; the moments of death follow.
+    project.write("workspace/cachekeep.toml", config(&[mirror.template()], ""));
+    let begun = Instant::now();
+    project.run(&["fetch", "--required"]).success();
+    let mut life = begun.elapsed();
+    fs::remove_dir_all(&store).expect("removed");
     let (mut killed, mut partial) = (0, 0);
     for round in 0..KILLS {
         let mirrors = if round % 3 == 0 { vec![local.clone()] } else { vec![mirror.template()] };
@@ -53,13 +59,16 @@ fn kills_leave_nothing_unproven_and_the_next_start_nothing_at_all() {
         let mut command = project.command();
         command.arg("fetch").stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("it starts");
-        std::thread::sleep(Duration::from_millis(5 + roll() * 2));
-        killed += usize::from(child.try_wait().expect("asked").is_none());
+        std::thread::sleep(life.mul_f64(roll()));
+        let is_at_work = child.try_wait().expect("asked").is_none();
+        life = life.mul_f64(if is_at_work { 1.04 } else { 0.8 });
+        killed += usize::from(is_at_work);
         child.kill().expect("killed");
         child.wait().expect("waited for");
         let found = assert_proven(&store, &known);
         partial += usize::from(found > 0 && found < objects.len());
-        if found == objects.len() || round % 10 == 9 {
+        // Killed before it made the folder, it leaves none.
+        if store.exists() && (found == objects.len() || round % 10 == 9) {
             fs::remove_dir_all(&store).expect("removed");
         }
     }

@@ -93,9 +93,9 @@ fn count_requests(servers: &[MirrorServer]) -> u64 {
 }
 
 /// What people write: sixteen curls, every mirror in its order, for every object. It is even given a perfect check
-/// of what comes, and gives a mirror up for an object after two seconds of silence. Its time, and requests to the
-/// dead mirror.
-fn usual_script(project: &Project, templates: &[String]) -> (Duration, usize) {
+/// of what comes, and gives a mirror up for an object after two seconds of silence. Its time, requests to the dead
+/// mirror, and how many objects it got: on a busy machine the good mirror may be silent for as long.
+fn usual_script(project: &Project, templates: &[String]) -> (Duration, usize, usize) {
     let urls: Vec<String> =
         templates.iter().map(|template| template.replace("{ALGO}", "CID").replace("{hash}", "$1")).collect();
     let script = format!(
@@ -107,15 +107,17 @@ fn usual_script(project: &Project, templates: &[String]) -> (Duration, usize) {
     project.write("script.sh", script);
     project.write("got/.keep", "");
     let begun = Instant::now();
-    let status = Command::new("sh")
+    Command::new("sh")
         .arg("-c")
         .arg("ls mirror/CID | xargs -P16 -n1 sh script.sh")
         .current_dir(project.path(""))
         .status()
         .expect("a shell");
-    assert!(status.success(), "the script fetched everything, too");
+    let took = begun.elapsed();
+    let names = fs::read_dir(project.path("got")).expect("a folder").flatten().map(|entry| entry.file_name());
+    let got = names.filter(|name| !name.to_string_lossy().contains('.')).count();
     let dead = urls[0].replace("/CID/$1", "");
-    (begun.elapsed(), project.read("tried").lines().filter(|line| line.starts_with(&dead)).count())
+    (took, project.read("tried").lines().filter(|line| line.starts_with(&dead)).count(), got)
 }
 
 #[test]
@@ -153,13 +155,15 @@ fn every_object_arrives_right_although_six_mirrors_of_seven_are_not_well() {
     }
     if Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success()) {
         let before = count_requests(&servers);
-        let (theirs, dead) = usual_script(&project, &templates);
+        let (theirs, dead, got) = usual_script(&project, &templates);
         let requests = count_requests(&servers) - before + dead as u64;
         table.push_str(&format!(
-            "  16 x curl:       {:.1} s, {requests} requests, {dead} of them to the dead mirror\n",
+            "  16 x curl:       {:.1} s, {requests} requests, {dead} of them to the dead mirror, {got} objects\n",
             theirs.as_secs_f64()
         ));
-        assert!(ours < theirs && our_requests < requests, "{table}");
+        assert!(our_requests < requests, "{table}");
+        // Seconds are figures of a machine that does nothing else.
+        assert!(!is_full || ours < theirs, "{table}");
     } else {
         skip("the comparison with curl", "there is no curl");
     }

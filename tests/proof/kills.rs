@@ -64,7 +64,7 @@ fn a_killed_save_leaves_no_half_entry() {
         assert_eq!(snapshot(&job.out()), tree, "a save changes nothing");
         saved += every_entry_restores(&job, &tree);
         the_next_start_leaves_nothing(&job, attempt);
-        assert!(attempt < strikes() * 4, "the save is too fast to be killed");
+        assert!(attempt < strikes() * 10, "the save is too fast to be killed");
         if hits == strikes() {
             tell(&format!("save: {hits} kills in {} runs, {saved} entries, all restore", attempt + 1));
             break;
@@ -104,7 +104,7 @@ fn a_killed_restore_leaves_the_target_as_it_was_or_complete() {
         completed += u32::from(is_complete);
         the_next_start_leaves_nothing(&job, attempt);
         assert_eq!(snapshot(&out), if is_complete { complete.clone() } else { before.clone() });
-        assert!(attempt < strikes() * 4, "the restore is too fast to be killed");
+        assert!(attempt < strikes() * 10, "the restore is too fast to be killed");
         if hits == strikes() {
             tell(&format!("restore: {hits} kills in {} runs, {completed} of them complete", attempt + 1));
             break;
@@ -140,7 +140,7 @@ fn a_killed_seed_leaves_only_verified_objects_and_no_sentinel_before_its_time() 
         assert_eq!(forest::verified_objects(&out), present);
         let gate = if present == names.len() { 0 } else { 3 };
         job.run("none", &["gate"]).code(gate);
-        assert!(attempt < strikes() * 4, "the seed is too fast to be killed");
+        assert!(attempt < strikes() * 10, "the seed is too fast to be killed");
         if hits == strikes() {
             tell(&format!("seed: {hits} kills in {} runs, {partial} of them in the middle", attempt + 1));
             break;

@@ -10,7 +10,7 @@ use crate::support::tree::snapshot;
 /// Starts a command, stops it as soon as it is busy in a folder, lets others start meanwhile, and lets it go on.
 /// Tries until it was caught.
 fn stop_and_go(job: &Job, key: &str, arguments: &[&str], folder: &str, mut again: impl FnMut()) -> String {
-    for _ in 0..10 {
+    for _ in 0..50 {
         again();
         let mut peer = Process::start(&mut job.command(key, arguments));
         peer.until(|| job.is_busy_in(folder));
@@ -55,12 +55,15 @@ fn a_stopped_save_and_a_stopped_restore_complete() {
 fn a_stopped_seed_completes() {
     let (job, names) = forest::seeded(200, 50_000);
     // Nobody else may seed meanwhile, so the others here only look.
-    for _ in 0..10 {
+    for _ in 0..50 {
         forest::clear(&job.out());
         let mut peer = Process::start(&mut job.command("1", &["seed", "--required"]));
         peer.until(|| job.is_busy_in("workspace/out"));
         peer.signal(Signal::STOP);
         if !job.is_busy_in("workspace/out") {
+            // Killed where it stands, it would leave things that the others sweep.
+            peer.signal(Signal::CONT);
+            peer.end().success();
             continue;
         }
         let before = job.leftovers();

@@ -6,28 +6,33 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::capture::Source;
 use crate::support::project::Ran;
 
 /// Longer than anything here takes, even where others use the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running binary; killed when dropped.
-pub(crate) struct Process(Option<Child>);
+pub(crate) struct Process {
+    child: Option<Child>,
+    source: Source,
+}
 
 impl Process {
     /// Starts a command, its output kept.
     pub(crate) fn start(command: &mut Command) -> Self {
+        let source = Source::of("binary", command);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        Process(Some(child.expect("the binary starts")))
+        Process { child: Some(child.expect("the binary starts")), source }
     }
 
     fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("it is waited for once")
+        self.child.as_mut().expect("it is waited for once")
     }
 
     /// Its number.
     pub(crate) fn id(&self) -> u32 {
-        self.0.as_ref().expect("it is waited for once").id()
+        self.child.as_ref().expect("it is waited for once").id()
     }
 
     /// Sends a signal.
@@ -58,14 +63,14 @@ impl Process {
 
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ran {
-        let child = self.0.take().expect("it is waited for once");
-        Ran::from(child.wait_with_output().expect("it ends"))
+        let child = self.child.take().expect("it is waited for once");
+        Ran::read(&self.source, child.wait_with_output().expect("it ends"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
+        if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -85,6 +90,7 @@ impl Killer {
 
     /// Starts the command and kills it somewhere; whether it was still running then.
     pub(crate) fn strike(&mut self, command: &mut Command) -> bool {
+        Source::of("binary", command);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -95,7 +101,7 @@ impl Killer {
         child.kill().expect("a child that nobody waited for");
         let killed = child.wait().expect("it ends").signal() == Some(9);
         // Too late: it is shorter than thought. In time: perhaps it is longer.
-        self.life = self.life.mul_f64(if killed { 1.06 } else { 0.85 });
+        self.life = self.life.mul_f64(if killed { 1.06 } else { 0.75 });
         killed
     }
 }

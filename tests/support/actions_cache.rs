@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::github_service::azurite::installed;
+use super::github_service::capture::Source;
 
 /// A job with a workspace, whose caches are saved and restored by the peer.
 pub struct Peer {
@@ -66,8 +67,8 @@ impl Peer {
 
     fn run(&self, command: &str, keys: &[&str], paths: &[&str], input: &str) -> Said {
         let temp = self.directory.path().join("temp");
-        let mut process = Command::new("node")
-            .arg(&self.script)
+        let mut node = Command::new("node");
+        node.arg(&self.script)
             .args([command, &keys.join("\n")])
             .args(paths)
             .current_dir(self.workspace())
@@ -82,17 +83,37 @@ impl Peer {
             .env("ACTIONS_RUNTIME_TOKEN", &self.token)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("node starts");
+            .stderr(Stdio::piped());
+        let source = Source::of("peer", &node);
+        let mut process = node.spawn().expect("node starts");
         let mut stdin = process.stdin.take().expect("it is piped");
         stdin.write_all(input.as_bytes()).expect("node reads");
         drop(stdin);
         let output = process.wait_with_output().expect("node ends");
+        source.part("log", shown(&String::from_utf8_lossy(&output.stdout)).as_bytes());
+        source.part("stderr", &output.stderr);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let log = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "the peer failed: {log}");
         let last = stdout.trim_end().lines().last().unwrap_or_default();
         Said { answer: serde_json::from_str(last).unwrap_or_else(|_| panic!("no answer in {log}")), log }
     }
+}
+
+/// What people see of a log: the runner takes the secrets that it is told and hides them in all that follows, as
+/// they are and percent-encoded. The peer counts on that; ours does not.
+fn shown(log: &str) -> String {
+    let mut masks: Vec<String> = Vec::new();
+    let mut lines = Vec::new();
+    for line in log.lines() {
+        let data = line.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+        match data.strip_prefix("::add-mask::") {
+            Some(secret) => {
+                let encoded = secret.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+                masks.extend([secret.to_owned(), encoded]);
+            }
+            None => lines.push(masks.iter().fold(data, |data, mask| data.replace(mask, "***"))),
+        }
+    }
+    lines.join("\n")
 }

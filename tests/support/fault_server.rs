@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What goes wrong with one request.
@@ -77,6 +78,7 @@ struct State {
 pub(crate) struct FaultServer {
     port: u16,
     state: Arc<State>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl FaultServer {
@@ -86,7 +88,7 @@ impl FaultServer {
         let port = listener.local_addr().expect("a bound listener").port();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
+        let listening = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if shared.stop.load(Ordering::Relaxed) {
                     return;
@@ -96,7 +98,7 @@ impl FaultServer {
                 std::thread::spawn(move || drop(serve(stream, &state)));
             }
         });
-        FaultServer { port, state }
+        FaultServer { port, state, listener: Some(listening) }
     }
 
     /// Serves a file at a path that begins with `/`.
@@ -120,6 +122,8 @@ impl Drop for FaultServer {
         self.state.stop.store(true, Ordering::Relaxed);
         // Wakes the listener, which then sees that it is to stop.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
+        // From here on nobody listens: who connects is refused, and not dropped in the middle.
+        let _ = self.listener.take().map(JoinHandle::join);
     }
 }
 

@@ -148,10 +148,12 @@ impl State {
         match &self.manner {
             Manner::Limiting => {
                 return stream
-                    .write_all(b"HTTP/1.1 429 Slow Down\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n");
+                    .write_all(b"HTTP/1.1 429 Slow Down\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
             Manner::Guarded(wanted) if authorization != Some(wanted) => {
-                return stream.write_all(b"HTTP/1.1 401 Who Are You\r\nContent-Length: 0\r\n\r\n");
+                return stream.write_all(
+                    b"HTTP/1.1 401 Who Are You\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
             }
             Manner::Html => return self.send(stream, b"<html><body>We are sorry.</body></html>"),
             _ => {}
@@ -165,7 +167,7 @@ impl State {
             Ok(file) if file.metadata()?.is_file() && !target.contains("format=") => {
                 self.send_file(stream, file)
             }
-            _ => stream.write_all(b"HTTP/1.1 404 Not Here\r\nContent-Length: 0\r\n\r\n"),
+            _ => stream.write_all(b"HTTP/1.1 404 Not Here\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         }
     }
 

@@ -9,6 +9,9 @@
     reason = "every test binary uses its own part of this"
 )]
 
+// The fakes bring it along for themselves.
+#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
+pub mod capture;
 pub mod mirror_server;
 pub mod project;
 pub mod skip;

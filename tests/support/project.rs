@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use super::capture::Source;
+
 /// A checkout, a store, a temp folder and a home, all thrown away at the end.
 pub struct Project {
     directory: TempDir,
@@ -107,7 +109,14 @@ fn find_temporary(directory: &Path, found: &mut Vec<PathBuf>) {
 impl Ran {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Self {
-        Ran::from(command.output().expect("the binary starts"))
+        let source = Source::of("binary", command);
+        Ran::read(&source, command.output().expect("the binary starts"))
+    }
+
+    /// What a command printed that was started before.
+    pub fn read(source: &Source, output: Output) -> Self {
+        source.printed(&output);
+        Ran::from(output)
     }
 
     /// Panics unless it succeeded, with all it said.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::*;
 
 /// Longer than anything here takes, unless someone waits for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("trouble {0}")]
@@ -87,6 +87,18 @@ async fn what_is_written_is_taken_in_order_and_in_bounded_chunks() {
     }
 }
 
+/// Waits until so much is counted, and a little longer for what should not come.
+async fn reached(counter: &AtomicUsize, count: usize) -> usize {
+    let enough = async {
+        while counter.load(Ordering::SeqCst) < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, enough).await.expect("it comes so far");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    counter.load(Ordering::SeqCst)
+}
+
 #[tokio::test]
 async fn a_writer_waits_for_a_slow_consumer() {
     let (mut blocking, outlet) = writer(&CancellationToken::new());
@@ -99,8 +111,7 @@ async fn a_writer_waits_for_a_slow_consumer() {
         }
         blocking.finish()
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(sent.load(Ordering::SeqCst), CHUNKS, "no more than the pipe holds");
+    assert_eq!(reached(&sent, CHUNKS).await, CHUNKS, "no more than the pipe holds");
     let count = outlet.drain(&mut Collector::new(None)).await.expect("drained");
     assert_eq!(count, 40 * CHUNK as u64);
     written.await.expect("no panic").expect("written");
@@ -205,8 +216,7 @@ async fn a_stream_is_read_ahead_but_not_far() {
         Ok::<_, Trouble>(Bytes::from_static(b"x"))
     });
     let blocking = reader(endless, &CancellationToken::new());
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let ahead = asked.load(Ordering::SeqCst);
+    let ahead = reached(&asked, CHUNKS).await;
     assert!((CHUNKS..=CHUNKS + 1).contains(&ahead), "{ahead}");
     drop(blocking);
 }

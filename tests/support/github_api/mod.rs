@@ -3,6 +3,9 @@
 
 #![allow(unreachable_pub, reason = "every test binary has it as a module of its own")]
 
+#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
+#[path = "../capture.rs"]
+mod capture;
 mod graphql;
 mod rest;
 
@@ -79,8 +82,10 @@ pub struct World {
     /// Requests that are left in this hour, and after which time there are more.
     pub remaining: u64,
     pub reset_after: Option<Duration>,
-    /// More deletions than these within the time meet the secondary limit.
+    /// So many deletions in a row meet the secondary limit, which asks for this pause.
     pub burst: Option<(usize, Duration)>,
+    /// Deletions since the last pause, and when it ends.
+    row: (usize, Option<Instant>),
     pub calls: Vec<(Method, String, Instant)>,
     pub refused: usize,
     next_id: u64,
@@ -112,6 +117,7 @@ impl World {
             remaining: 1_000,
             reset_after: None,
             burst: None,
+            row: (0, None),
             calls: Vec::new(),
             refused: 0,
             next_id: 1,
@@ -158,6 +164,7 @@ impl World {
 impl GitHubApi {
     /// Starts a server whose clock stands at `now`.
     pub fn start(now: DateTime<Utc>) -> Self {
+        capture::secret("api-token", TOKEN);
         let world = Arc::new(Mutex::new(World::new(now)));
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -40,16 +40,19 @@ fn delete(world: &mut World, id: u64) -> Answer {
     if !world.may_delete {
         return refused("actions=write");
     }
-    if let Some((most, within)) = world.burst {
-        let is_recent = |at: &Instant| at.elapsed() < within;
-        let deletions =
-            world.calls.iter().filter(|(method, _, at)| method == Method::DELETE && is_recent(at));
-        if deletions.count() > most {
+    if let Some((most, pause)) = world.burst {
+        let (count, ends) = &mut world.row;
+        if ends.is_some_and(|ends| Instant::now() >= ends) {
+            (*count, *ends) = (0, None);
+        }
+        if *count >= most {
+            ends.get_or_insert_with(|| Instant::now() + pause);
             world.refused += 1;
-            let headers = vec![("retry-after", "1".to_owned())];
+            let headers = vec![("retry-after", pause.as_secs().to_string())];
             let message = "You have exceeded a secondary rate limit. Please wait a few minutes.";
             return Answer { headers, ..Answer::message(403, message) };
         }
+        *count += 1;
     }
     let before = world.caches.len();
     world.caches.retain(|cache| cache.id != id);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::blobs::Facts;
+use super::capture::Source;
 use super::http::ask;
 use super::signing::{ACCOUNT, account_signature};
 
@@ -21,7 +22,8 @@ impl Azurite {
     pub fn start(container: &str) -> Result<Self, String> {
         let folder = installed("azurite")?;
         let data = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut process = Command::new("node")
+        let mut command = Command::new("node");
+        command
             .arg(folder.join("node_modules/azurite/dist/src/blob/main.js"))
             .args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--silent", "--skipApiVersionCheck"])
             .arg("--disableTelemetry")
@@ -29,9 +31,9 @@ impl Azurite {
             .arg(data.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("node cannot be started: {error}"))?;
+            .stderr(Stdio::null());
+        Source::of("azurite", &command);
+        let mut process = command.spawn().map_err(|error| format!("node cannot be started: {error}"))?;
         let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let port = lines.map_while(Result::ok).find_map(|line| {
             let (_, address) = line.split_once("successfully listens on ")?;

@@ -63,9 +63,9 @@ impl Blobs {
         written
     }
 
-    pub fn answer(&self, path: &str, request: &Request) -> Answer {
+    pub fn answer(&self, path: &str, request: &Request, at: DateTime<Utc>) -> Answer {
         let permission = if request.method == "PUT" { 'w' } else { 'r' };
-        if !opens(path, &request.query, permission) {
+        if !opens(path, &request.query, permission, at) {
             return error(403, "AuthenticationFailed");
         }
         match (request.method.as_str(), request.parameter("comp").as_deref()) {

@@ -4,6 +4,9 @@
 
 pub mod azurite;
 pub mod blobs;
+#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
+#[path = "../capture.rs"]
+pub mod capture;
 pub mod http;
 mod methods;
 pub mod signing;
@@ -81,6 +84,8 @@ struct State {
     storage: Storage,
     /// How long signed URLs for uploads and for downloads live, from the next one on.
     validity: Mutex<(TimeDelta, TimeDelta)>,
+    /// How far the service's clock is ahead of this machine's.
+    ahead: Mutex<TimeDelta>,
     port: Mutex<u16>,
 }
 
@@ -106,6 +111,7 @@ impl GitHubService {
             shelf: Mutex::default(),
             storage,
             validity: Mutex::new((TimeDelta::hours(1), TimeDelta::minutes(10))),
+            ahead: Mutex::new(TimeDelta::zero()),
             port: Mutex::default(),
         });
         let server = Server::start(Arc::clone(&state) as Arc<dyn Service>);
@@ -143,6 +149,11 @@ impl GitHubService {
     /// How long signed URLs live that are given from now on; less than nothing is possible.
     pub fn sign_for(&self, uploads: TimeDelta, downloads: TimeDelta) {
         *self.state.validity.lock().expect("no panic") = (uploads, downloads);
+    }
+
+    /// Time passes for blobs in memory: what was signed for less has expired.
+    pub fn pass(&self, time: TimeDelta) {
+        *self.state.ahead.lock().expect("no panic") += time;
     }
 
     /// How many requests of this kind there were.
@@ -211,12 +222,16 @@ impl Storage {
 impl State {
     fn signed_url(&self, blob: &str, upload: bool) -> String {
         let (uploads, downloads) = *self.validity.lock().expect("no panic");
+        let ahead = *self.ahead.lock().expect("no panic");
         let port = match &self.storage {
             Storage::Memory(_) => *self.port.lock().expect("no panic"),
             Storage::Azurite(azurite) => azurite.port,
         };
-        let signature =
-            if upload { blob_signature(blob, "cw", uploads) } else { blob_signature(blob, "r", downloads) };
+        let signature = if upload {
+            blob_signature(blob, "cw", ahead + uploads)
+        } else {
+            blob_signature(blob, "r", ahead + downloads)
+        };
         format!("http://127.0.0.1:{port}/{ACCOUNT}/{blob}?{signature}")
     }
 }
@@ -237,7 +252,9 @@ impl Service for State {
         }
         let blob = request.path.strip_prefix(&format!("/{ACCOUNT}/"));
         match (&self.storage, blob) {
-            (Storage::Memory(blobs), Some(path)) => blobs.answer(path, request),
+            (Storage::Memory(blobs), Some(path)) => {
+                blobs.answer(path, request, signing::now() + *self.ahead.lock().expect("no panic"))
+            }
             _ => Answer::of(404),
         }
     }

@@ -5,6 +5,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::capture::secret;
 use super::http::parameter;
 
 /// The account that Azurite and every emulator before it has, and its key, which is public.
@@ -43,6 +44,7 @@ fn query_value(text: &str) -> String {
 pub fn blob_signature(path: &str, permissions: &str, valid: TimeDelta) -> String {
     let expiry = (now() + valid).format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let signature = blob_hmac(path, permissions, &expiry);
+    secret("signature", &signature);
     format!(
         "sv={SERVICE_VERSION}&se={}&sr=b&sp={permissions}&sig={}",
         query_value(&expiry),
@@ -57,14 +59,14 @@ fn blob_hmac(path: &str, permissions: &str, expiry: &str) -> String {
     account_hmac(&fields.join("\n"))
 }
 
-/// Whether a query is a valid signature for a blob and a permission, now.
-pub fn opens(path: &str, query: &str, permission: char) -> bool {
+/// Whether a query is a valid signature for a blob and a permission at a time.
+pub fn opens(path: &str, query: &str, permission: char, at: DateTime<Utc>) -> bool {
     let (Some(permissions), Some(expiry), Some(signature)) =
         (parameter(query, "sp"), parameter(query, "se"), parameter(query, "sig"))
     else {
         return false;
     };
-    let alive = DateTime::parse_from_rfc3339(&expiry).is_ok_and(|expiry| expiry > now());
+    let alive = DateTime::parse_from_rfc3339(&expiry).is_ok_and(|expiry| expiry > at);
     alive && permissions.contains(permission) && signature == blob_hmac(path, &permissions, &expiry)
 }
 
@@ -74,6 +76,7 @@ pub fn account_signature() -> String {
     let (permissions, services, types) = ("rwdlacup", "b", "sco");
     let fields = [ACCOUNT, permissions, services, types, "", &expiry, "", "", SERVICE_VERSION, ""];
     let signature = account_hmac(&fields.join("\n"));
+    secret("signature", &signature);
     format!(
         "sv={SERVICE_VERSION}&ss={services}&srt={types}&sp={permissions}&se={}&sig={}",
         query_value(&expiry),
@@ -92,7 +95,9 @@ pub fn token(scopes: &[(&str, u8)]) -> String {
     });
     let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
     let signed = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(&payload));
-    format!("{signed}.{}", BASE64URL_NOPAD.encode(&hmac(TOKEN_KEY, signed.as_bytes())))
+    let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&hmac(TOKEN_KEY, signed.as_bytes())));
+    secret("job-token", &token);
+    token
 }
 
 /// The scopes and permission bits of a token that [`token`] made; none of any other.
