@@ -63,6 +63,10 @@ impl Housekeeping for GitHubCaches {
         Ok(Survey { facts, notes })
     }
 
+    fn now(&self) -> Option<DateTime<Utc>> {
+        self.rest.server_time()
+    }
+
     async fn delete(&self, id: &EntryId) -> Result<Deletion, HousekeepingError> {
         let was_there = self.rest.delete(id).await?;
         Ok(if was_there { Deletion::Deleted } else { Deletion::AlreadyGone })

@@ -49,6 +49,11 @@ impl HousekeepingError {
         }
     }
 
+    /// Whether a right is missing that every other entry needs as well; files have theirs one by one.
+    pub fn denies_all(&self) -> bool {
+        matches!(self, HousekeepingError::Api(error) if error.is_denied())
+    }
+
     /// Whether it makes no sense to go on with other entries.
     pub fn ends_the_run(&self) -> bool {
         match self {
@@ -76,6 +81,9 @@ pub trait Housekeeping: Send + Sync {
     /// Lists everything and finds out the state of every ref; only what belongs to one pull request if `about`
     /// names it. The time of the facts is the store's, or `now` where it has no clock.
     async fn survey(&self, now: DateTime<Utc>, about: Option<u64>) -> Result<Survey, HousekeepingError>;
+
+    /// The time by the store's own clock, as of its last answer; none where it has no clock.
+    fn now(&self) -> Option<DateTime<Utc>>;
 
     /// Deletes this very entry.
     async fn delete(&self, id: &EntryId) -> Result<Deletion, HousekeepingError>;
