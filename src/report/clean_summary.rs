@@ -101,10 +101,11 @@ fn headline(outcome: &CleanOutcome) -> String {
 pub fn markdown(outcome: &CleanOutcome) -> String {
     let mut text = String::from("## Caches cleaned\n\n");
     let _ = writeln!(text, "{}\n", plain(&headline(outcome)));
-    for line in notable(outcome) {
-        let _ = writeln!(text, "- {}", plain(&line));
+    let notable = notable(outcome);
+    for line in &notable {
+        let _ = writeln!(text, "- {}", plain(line));
     }
-    text.push('\n');
+    text.push_str(if notable.is_empty() { "" } else { "\n" });
     for note in &outcome.notes {
         let _ = writeln!(text, "> {}\n", plain(note));
     }

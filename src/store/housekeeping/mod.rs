@@ -13,7 +13,7 @@ pub use github::GitHubCaches;
 pub use own::OwnStore;
 
 use super::contract::{Deletion, Recovered};
-use super::error::{StoreError, StoreErrorKind};
+use super::error::{Access, StoreError, StoreErrorKind};
 use crate::domain::clean::ApiCalls;
 use crate::domain::entry::EntryId;
 use crate::domain::hint::Hint;
@@ -67,6 +67,9 @@ impl Hint for HousekeepingError {
     fn hint(&self) -> Option<String> {
         match self {
             HousekeepingError::Api(error) => error.hint(),
+            HousekeepingError::Store(error) if error.kind() == StoreErrorKind::Denied(Access::Write) => {
+                Some("clean as a user who may delete files of the store, or on the machine that has it".to_owned())
+            }
             HousekeepingError::Store(error) => error.hint(),
         }
     }
