@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::forest;
 use crate::job::{Job, field};
+use crate::process::Process;
 use crate::scale::{pick, tell};
 use crate::support::project::Ran;
 use crate::support::tree::{Snapshot, snapshot};
@@ -147,6 +150,58 @@ fn eight_readers_and_a_cleaner_get_along() {
     let key = &job.keys()[0];
     assert!(job.restored(key) == trees[tree_of(key)]);
     tell(&format!("leases: {:?}, {seen:?}", started.elapsed()));
+}
+
+/// Generation 1 in the store, superseded, and a process that was stopped while it restores it.
+fn stopped_reader(job: &Job) -> Process {
+    for _ in 0..10 {
+        forest::clear(&job.out());
+        let restore = ["restore", "--required", "--fail-on-miss"];
+        let mut reader = Process::start(&mut job.command(&key_of(1), &restore));
+        if !reader.until(|| job.is_busy_in("workspace")) {
+            reader.end().success();
+            continue;
+        }
+        reader.signal(Signal::STOP);
+        let plan = job.run("none", &["clean", "--dry-run"]).success().json();
+        if plan["blocked"]["leased"]["entries"] == 1 {
+            return reader;
+        }
+        // It had read everything already.
+        reader.signal(Signal::CONT);
+        reader.end().success();
+    }
+    panic!("never caught while it was reading");
+}
+
+#[test]
+fn a_stopped_reader_keeps_its_entry_and_a_dead_one_does_not() {
+    let job = Job::new(CONFIG);
+    forest::plain(&job.out(), 48 << 20, 1);
+    let tree = snapshot(&job.out());
+    job.run(&key_of(1), &["save", "--required"]).success();
+    // Larger, for what is much smaller replaces nothing; and compressible, to be quick.
+    std::fs::write(job.out().join("more"), vec![7; 1 << 20]).expect("a file");
+    job.run(&key_of(2), &["save", "--required"]).success();
+    for is_killed in [false, true] {
+        let mut reader = stopped_reader(&job);
+        let outcome = job.run("none", &["clean"]).success().json();
+        assert_eq!((&outcome["freed"]["entries"], &outcome["end"]), (&0.into(), &"done".into()), "{outcome}");
+        assert_eq!(job.entries().len(), 2);
+        if is_killed {
+            reader.signal(Signal::KILL);
+            assert!(!reader.until(|| false), "it is dead");
+        } else {
+            reader.signal(Signal::CONT);
+            reader.end().success();
+            assert!(snapshot(&job.out()) == tree);
+        }
+    }
+    let outcome = job.run("none", &["clean"]).success().json();
+    assert_eq!(outcome["freed"]["entries"], 1, "a dead process's lease counts for nothing");
+    assert_eq!(job.keys(), [key_of(2)]);
+    job.run("other", &["restore"]).success();
+    assert_eq!(job.leftovers(), Vec::<PathBuf>::new());
 }
 
 /// Ends the others as well, also where this one fails.
