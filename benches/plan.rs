@@ -41,7 +41,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let place = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let store: Arc<dyn Store> = Arc::new(runtime.block_on(ObjectStore::in_directory(place.path(), Utc::now))?);
+    let store: Arc<dyn Store> =
+        Arc::new(runtime.block_on(ObjectStore::in_directory(place.path(), Utc::now))?);
     runtime.block_on(fill(store.as_ref(), place.path()))?;
 
     let started = Instant::now();
@@ -113,8 +114,11 @@ async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
             number => format!("refs/pull/{number}/merge"),
         };
         let key = Key::new(format!("first-{number}"))?;
-        store.put(NewEntry { scope: scope(&name), key, version: Version::of_roots(["x"]) }, Bytes::new()).await?;
-        let first = find(&root.join("entries"), &format!("first-{number}.tar.zst")).expect("it was just saved");
+        store
+            .put(NewEntry { scope: scope(&name), key, version: Version::of_roots(["x"]) }, Bytes::new())
+            .await?;
+        let first =
+            find(&root.join("entries"), &format!("first-{number}.tar.zst")).expect("it was just saved");
         let folder = first.parent().expect("a folder");
         fs::remove_file(&first)?;
         for entry in 0..ENTRIES {
@@ -140,7 +144,9 @@ async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let children: Vec<PathBuf> = fs::read_dir(folder).ok()?.flatten().map(|child| child.path()).collect();
-    children.iter().find(|child| child.ends_with(name)).cloned().or_else(|| {
-        children.iter().filter(|child| child.is_dir()).find_map(|child| find(child, name))
-    })
+    children
+        .iter()
+        .find(|child| child.ends_with(name))
+        .cloned()
+        .or_else(|| children.iter().filter(|child| child.is_dir()).find_map(|child| find(child, name)))
 }

@@ -143,7 +143,12 @@ impl From<&CleanOutcome> for CleanDocument {
             failed: outcome.failed().into(),
             not_tried: outcome.not_tried().into(),
             rounds: outcome.rounds.iter().map(RoundDocument::from).collect(),
-            blocked: outcome.plan.blocked().into_iter().map(|(rule, sum)| (rule.name(), sum.into())).collect(),
+            blocked: outcome
+                .plan
+                .blocked()
+                .into_iter()
+                .map(|(rule, sum)| (rule.name(), sum.into()))
+                .collect(),
             swept: outcome.swept.map(|swept| SweptDocument {
                 removed: swept.removed,
                 bytes: swept.bytes.0,

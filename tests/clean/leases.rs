@@ -220,7 +220,10 @@ fn uploads_of_dead_processes_are_swept_and_reported_and_live_ones_spared() {
     assert!(project.path("store/uploads/.cachekeep-dead.tmp").exists(), "a dry run removes nothing");
     let ran = on_topic(&project, &["clean", "--json"]).success();
     let swept = &ran.json()["swept"];
-    assert_eq!((&swept["removed"], &swept["bytes"], &swept["live"]), (&1.into(), &2_000_000.into(), &1.into()));
+    assert_eq!(
+        (&swept["removed"], &swept["bytes"], &swept["live"]),
+        (&1.into(), &2_000_000.into(), &1.into())
+    );
     let said = "1 unfinished uploads of 2.00 MB removed, 1 in progress";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     assert!(!project.path("store/uploads/.cachekeep-dead.tmp").exists());

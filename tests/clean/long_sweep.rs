@@ -29,7 +29,10 @@ fn meanwhile(api: &GitHubApi, minutes: i64, mut happens: impl FnMut(&mut World) 
     }));
 }
 
-fn sweep(reopened_after: i64, arguments: impl Fn(&Project, &GitHubApi) -> Vec<&'static str>) -> (usize, usize) {
+fn sweep(
+    reopened_after: i64,
+    arguments: impl Fn(&Project, &GitHubApi) -> Vec<&'static str>,
+) -> (usize, usize) {
     let (api, project) = setup(NIGHTLY);
     let entries = closed(&api, 4);
     let arguments = arguments(&project, &api);
@@ -83,7 +86,10 @@ fn what_is_left_is_not_touched_where_it_cannot_be_asked_again() {
     let done = clean(&api, &project, &[]).code(1).json();
     assert_eq!(done["end"], "stopped");
     assert!(done["reason"].as_str().expect("a reason").contains("cannot be checked again"), "{done}");
-    assert_eq!((done["freed"]["entries"].as_u64(), done["not-tried"]["entries"].as_u64()), (Some(1), Some(2)));
+    assert_eq!(
+        (done["freed"]["entries"].as_u64(), done["not-tried"]["entries"].as_u64()),
+        (Some(1), Some(2))
+    );
 }
 
 #[test]

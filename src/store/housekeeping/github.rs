@@ -58,7 +58,7 @@ impl Housekeeping for GitHubCaches {
             }
         }
         facts.entries = listing.entries;
-        facts.pull_requests = self.rest.pull_requests(&numbers).await?;
+        (facts.pull_requests, facts.bases) = self.rest.pull_requests(&numbers).await?;
         facts.refs = self.rest.refs(&refs, &facts.default_branch).await?;
         Ok(Survey { facts, notes })
     }

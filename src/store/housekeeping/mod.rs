@@ -67,9 +67,9 @@ impl Hint for HousekeepingError {
     fn hint(&self) -> Option<String> {
         match self {
             HousekeepingError::Api(error) => error.hint(),
-            HousekeepingError::Store(error) if error.kind() == StoreErrorKind::Denied(Access::Write) => {
-                Some("clean as a user who may delete files of the store, or on the machine that has it".to_owned())
-            }
+            HousekeepingError::Store(error) if error.kind() == StoreErrorKind::Denied(Access::Write) => Some(
+                "clean as a user who may delete files of the store, or on the machine that has it".to_owned(),
+            ),
             HousekeepingError::Store(error) => error.hint(),
         }
     }

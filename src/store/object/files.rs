@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use object_store::path::Path as ObjectPath;
 use object_store::ObjectMeta;
+use object_store::path::Path as ObjectPath;
 
 use crate::domain::entry::EntryId;
 use crate::store::contract::{Clock, Deletion};
@@ -59,8 +59,7 @@ impl Files {
         at: PathBuf,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let done =
-            move || work(&at).map_err(|error| StoreError::of_io(action, at.display(), access, error));
+        let done = move || work(&at).map_err(|error| StoreError::of_io(action, at.display(), access, error));
         blocking(self.root.clone(), done).await
     }
 }

@@ -106,7 +106,10 @@ pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
 fn open_to_lock(path: &Path) -> io::Result<File> {
     match File::options().read(true).write(true).open(path) {
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
         {
             File::open(path)
         }

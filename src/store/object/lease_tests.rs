@@ -133,8 +133,7 @@ async fn a_marker_of_another_user_is_replaced_and_a_store_that_cannot_be_written
 #[cfg(unix)]
 #[tokio::test]
 async fn links_in_a_store_are_not_followed() {
-    let (root, elsewhere) =
-        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (root, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let store = in_directory(root.path()).await;
     let other = in_directory(elsewhere.path()).await;
     created(&other, "k", b"x").await;

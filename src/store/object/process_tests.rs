@@ -114,7 +114,8 @@ async fn child() {
         // Begins to read an entry and stops there until it is killed.
         "read" => {
             let entry = store.find(&named("k").scope, &named(argument).key, &named("k").version).await;
-            let mut stream = store.read(&entry.expect("a lookup").expect("an entry")).await.expect("a stream");
+            let mut stream =
+                store.read(&entry.expect("a lookup").expect("an entry")).await.expect("a stream");
             stream.try_next().await.expect("a chunk");
             say("reading");
             wait_for_parent();

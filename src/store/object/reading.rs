@@ -122,7 +122,9 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         file.set_len(2 * CHUNK + 5).expect("a length");
         let whole: Result<Vec<Bytes>, StoreError> =
-            of_file(Box::new(file.try_clone().expect("a clone")), 2 * CHUNK + 5, "x".to_owned()).try_collect().await;
+            of_file(Box::new(file.try_clone().expect("a clone")), 2 * CHUNK + 5, "x".to_owned())
+                .try_collect()
+                .await;
         assert_eq!(
             whole.expect("it is all there").iter().map(Bytes::len).sum::<usize>() as u64,
             2 * CHUNK + 5
