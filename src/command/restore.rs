@@ -224,7 +224,11 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     let ctx = cache.ctx;
     let stream = ctx.wait(deadline, ctx.store.read(entry))?;
     // Whether or not it can be restored: somebody needs it. That it is being read keeps it until then.
-    let _ = ctx.wait_for_store(async { Ok(ctx.store.note_use(entry).await) });
+    let noted = async {
+        ctx.store.note_use(entry).await;
+        Ok(())
+    };
+    let _ = ctx.wait_for_store(noted);
     let running = ctx.start(cache.name(), Phase::Restore);
     let stagings = cache
         .selections

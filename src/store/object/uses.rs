@@ -20,8 +20,8 @@ use crate::disk::lease::LeasedDirectory;
 /// Notes a use, unless a later one is known. `uploads` is where a new marker is made if the one that is there
 /// belongs to another user, who alone may set its time.
 pub(super) fn note(marker: &Path, uploads: &Path, now: DateTime<Utc>) -> io::Result<()> {
-    let marked = File::options().create(true).truncate(false).write(true).open(marker);
-    match marked.and_then(|file| advance(&file, now)) {
+    let opened = File::options().create(true).truncate(false).write(true).open(marker);
+    match opened.and_then(|file| advance(&file, now)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => replace(marker, uploads, now),
         noted => noted,
     }
