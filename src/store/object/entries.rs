@@ -70,17 +70,14 @@ impl Remote {
 #[async_trait]
 impl Entries for Remote {
     async fn list(&self, folder: &Path) -> Result<Vec<Listed>, StoreError> {
-        let mut objects = self.objects.list(Some(folder));
-        let mut listed = Vec::new();
-        loop {
-            match objects.try_next().await {
-                Ok(Some(object)) => listed.push(Listed { object, used: None }),
-                Ok(None) => return Ok(listed),
-                // Something with a name that we never give, or something that vanished just now.
-                Err(object_store::Error::InvalidPath { .. } | object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(self.error("list", folder, Access::Read, error)),
-            }
-        }
+        // A stream may end at its first error: going on would take a part for the whole.
+        let objects: Vec<ObjectMeta> = self
+            .objects
+            .list(Some(folder))
+            .try_collect()
+            .await
+            .map_err(|error| self.error("list", folder, Access::Read, error))?;
+        Ok(objects.into_iter().map(|object| Listed { object, used: None }).collect())
     }
 
     async fn look(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {
