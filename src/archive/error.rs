@@ -60,6 +60,12 @@ pub enum ArchiveError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The archive is good, and this volume takes two of its names for one.
+    #[error("`{name}` cannot be restored here: this volume takes its name for that of another file")]
+    NameClash {
+        /// The entry, as the archive names it.
+        name: String,
+    },
     /// The archive is larger than it may be.
     #[error("the archive is refused: it holds more than {limit} {unit}")]
     Limit {
@@ -131,6 +137,9 @@ impl Hint for ArchiveError {
             }
             ArchiveError::Changed(_) | ArchiveError::TreeChanged(_) => {
                 Some("end whatever still writes to the cache before it is saved".to_owned())
+            }
+            ArchiveError::NameClash { .. } => {
+                Some("rename one of the two before the cache is saved, or exclude it with `!`".to_owned())
             }
             ArchiveError::Name { .. } => Some("rename the file, or exclude it with `!`".to_owned()),
             ArchiveError::Format(_) => Some("update cachekeep, or save the cache under a new key".to_owned()),

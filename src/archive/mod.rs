@@ -6,7 +6,7 @@
 //!
 //! Read [`mod@pack`] for the way out and [`mod@unpack`] for the way in. Between them: `tar_header` and `plan` lay
 //! out the stream, `compress` and `decode` turn it into frames and back on a bounded pool, `frame` and
-//! `seek_table` know the format, `tar_stream` reads entries, and [`guard`] says which of them may be written.
+//! `seek_table` know the format, `tar_stream` reads entries, [`guard`] says which of them may be written, and `clash` what is in their way.
 
 pub mod error;
 pub mod manifest;
@@ -20,6 +20,7 @@ mod compress;
 pub mod pack;
 mod plan;
 
+mod clash;
 mod content;
 mod decode;
 mod entries;

@@ -23,6 +23,14 @@ pub(super) fn make_directory(path: &Path) -> Result<(), ArchiveError> {
     }
 }
 
+/// Makes a directory that is not there yet, with those above it that are missing.
+pub(super) fn make_new_directory(path: &Path) -> Result<(), ArchiveError> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_directory(path),
+        made => made.map_err(ArchiveError::write("create", path)),
+    }
+}
+
 /// Removes what stands in an entry's place, if it is of the same kind.
 pub(super) fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), ArchiveError> {
     let metadata = fs::symlink_metadata(path).map_err(ArchiveError::write("replace", path))?;

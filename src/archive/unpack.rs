@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
+use super::clash;
 use super::content::Digesting;
 use super::decode::Threaded;
 use super::entries::{self, Attributes, Found, Spot, Visitor};
@@ -112,36 +113,24 @@ pub fn unpack<R: Read + Send>(
         writer.settle(cancel)?;
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     });
-    unpacked.map_err(|error| name_as_archived(clash(error), &places))
-}
-
-/// What is in the way below a directory that was empty came from the same archive.
-fn clash(error: ArchiveError) -> ArchiveError {
-    use io::ErrorKind::{AlreadyExists, NotADirectory};
-    match &error {
-        ArchiveError::Write { source, path, .. }
-            if matches!(source.kind(), AlreadyExists | NotADirectory) =>
-        {
-            let name = path.as_os_str().as_encoded_bytes();
-            ArchiveError::refused(
-                name,
-                "is in the archive twice, or has a name that this volume takes for another's",
-            )
-        }
-        _ => error,
-    }
+    unpacked.map_err(|error| name_as_archived(clash::told(error, &places), &places))
 }
 
 /// Names a refused entry as the archive does: where it was unpacked to is gone when somebody reads of it.
 fn name_as_archived(error: ArchiveError, places: &[Destination]) -> ArchiveError {
-    let ArchiveError::Refused { name, reason } = error else { return error };
-    let below = |place: &Destination| {
-        let directory = place.directory.as_os_str().as_encoded_bytes().escape_ascii().to_string();
-        let rest = name.strip_prefix(&directory)?;
-        Some(format!("{}{rest}", place.prefix))
+    let archived = |name: String| {
+        let below = |place: &Destination| {
+            let directory = place.directory.as_os_str().as_encoded_bytes().escape_ascii().to_string();
+            let rest = name.strip_prefix(&directory)?;
+            Some(format!("{}{rest}", place.prefix))
+        };
+        places.iter().find_map(below).unwrap_or(name)
     };
-    let archived = places.iter().find_map(below);
-    ArchiveError::Refused { name: archived.unwrap_or(name), reason }
+    match error {
+        ArchiveError::Refused { name, reason } => ArchiveError::Refused { name: archived(name), reason },
+        ArchiveError::NameClash { name } => ArchiveError::NameClash { name: archived(name) },
+        error => error,
+    }
 }
 
 /// Writes what it visits.
@@ -193,7 +182,12 @@ impl Visitor for Writer<'_> {
 
     fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError> {
         let path = self.path(&spot);
-        placement::make_directory(&path)?;
+        // An archive of ours names a directory before what lies in it, and once.
+        if self.trusted && !spot.relative.as_os_str().is_empty() {
+            placement::make_new_directory(&path)?;
+        } else {
+            placement::make_directory(&path)?;
+        }
         self.directories.push((path, attributes));
         Ok(())
     }

@@ -75,6 +75,36 @@ fn four_changed_links_cost_four_objects_and_make_a_new_generation() {
     assert_eq!(field(&third, "/seed/result"), "not-needed");
     assert_ne!(field(&third, "/save/save-result"), "saved");
     assert_eq!(populate.mirror.requests() - asked, 4, "nothing is fetched again");
+    the_old_generation_is_superseded(&populate, &field(&first, "/save/key"), &field(&second, "/save/key"));
+}
+
+fn the_old_generation_is_superseded(populate: &Populate, old: &serde_json::Value, new: &serde_json::Value) {
+    let project = &populate.project;
+    let config = project.read("workspace/cachekeep.toml");
+    project.write("workspace/cachekeep.toml", format!("{config}\n[clean]\nsuperseded = {{ keep = 1 }}\n"));
+    let ran = project.run(&["clean", "--ref", "main", "--json"]).success();
+    let deleted = ran.json()["rounds"][0]["deleted"].as_array().expect("a list").clone();
+    assert_eq!(deleted.len(), 1, "{}", ran.stdout);
+    let (id, old) = (deleted[0].as_str().expect("text"), old.as_str().expect("text"));
+    assert!(id.contains(&format!("/{old}.tar.zst")), "{old}: {}", ran.stdout);
+    assert!(ran.stderr.contains("superseded: "), "{}", ran.stderr);
+    fs::remove_dir_all(project.path("workspace/store")).expect("removed");
+    let restored = project.run(&["restore", "--ref", "main", "--fail-on-miss", "--json"]).success();
+    assert_eq!(field(&restored, "/restore/matched-key"), *new);
+    assert_holds(project, &populate.objects);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_object_that_was_fetched_is_as_open_as_any_new_file() {
+    use std::os::unix::fs::MetadataExt as _;
+    let populate = populate("");
+    populate.project.run(&["fetch", "--required"]).success();
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("there").mode();
+    let usual = mode(&populate.project.write("workspace/new", "new"));
+    for object in &populate.objects {
+        assert_eq!(mode(&object.path(&populate.project)), usual, "{}", object.hash);
+    }
 }
 
 #[test]
@@ -195,6 +225,12 @@ fn two_populate_jobs_at_once_leave_one_complete_entry() {
     );
     let entries = crate::support::tree::snapshot(&populate.project.path("shared"));
     assert_eq!(entries.keys().filter(|path| path.ends_with(".tar.zst")).count(), 1, "{entries:?}");
-    let restored = populate.project.run(&["--store", &store, "--ref", "main", "--temp", "other", "restore"]);
-    assert_eq!(restored.success().code, 0);
+    let other = populate.project.path("temp/other");
+    let mut restore = populate.project.command();
+    restore.args(["--store", &store, "--ref", "main", "--temp"]).arg(&other);
+    Ran::of(restore.args(["restore", "--fail-on-miss"])).success();
+    for object in &populate.objects {
+        let found = fs::read(other.join("store").join(object.relative())).expect(&object.hash);
+        assert!(found == object.bytes, "{} is not what it should be", object.hash);
+    }
 }

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod case;
 mod credentials;
 mod external_data;
 mod flow;

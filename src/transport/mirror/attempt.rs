@@ -106,7 +106,12 @@ impl Attempt<'_> {
 }
 
 fn new_file(folder: &Path) -> Result<(std::fs::File, TempPath), AttemptError> {
-    let file = tempfile::Builder::new().prefix("fetch-").suffix(".part").tempfile_in(folder);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("fetch-").suffix(".part");
+    // What is fetched stays under another name: it is for whom every new file is for, not for its owner alone.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder);
     file.map(tempfile::NamedTempFile::into_parts).map_err(AttemptError::Local)
 }
 

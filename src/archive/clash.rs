@@ -1,0 +1,47 @@
+//! What it means that the place of an entry is taken, below a directory that was empty: by the same archive.
+//!
+//! An archive that holds a name twice is refused. One that holds two names that this volume takes for one (they
+//! differ in case, or in how Unicode writes them) is good, and is restored where names are told apart.
+#![expect(clippy::disallowed_methods, reason = "only the volume knows which names it takes for one")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind::{AlreadyExists, NotADirectory};
+use std::path::Path;
+
+use super::error::ArchiveError;
+use super::unpack::Destination;
+
+/// Tells what is in the way of an entry; every other error stays as it is.
+pub(super) fn told(error: ArchiveError, destinations: &[Destination]) -> ArchiveError {
+    let ArchiveError::Write { source, path, .. } = &error else { return error };
+    if !matches!(source.kind(), AlreadyExists | NotADirectory) {
+        return error;
+    }
+    let Some(place) = destinations.iter().find(|place| path.starts_with(&place.directory)) else {
+        return error;
+    };
+    let below = path.ancestors().take_while(|above| *above != place.directory);
+    if below.into_iter().any(is_another_name) {
+        let name = path.as_os_str().as_encoded_bytes().escape_ascii().to_string();
+        return ArchiveError::NameClash { name };
+    }
+    ArchiveError::refused(path.as_os_str().as_encoded_bytes(), "is in the archive twice")
+}
+
+/// Whether what is found at this path has another name, as far as the volume says.
+fn is_another_name(path: &Path) -> bool {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    let is_taken_for = |name: &OsStr| {
+        fs::symlink_metadata(parent.join(name)).is_ok()
+            && fs::read_dir(parent)
+                .is_ok_and(|mut all| all.all(|it| it.is_ok_and(|it| it.file_name() != name)))
+    };
+    // Some volumes list names as they were made and some in one case: the other case is tried as well.
+    is_taken_for(name) || name.to_str().is_some_and(|name| is_taken_for(OsStr::new(&other_case(name))))
+}
+
+fn other_case(name: &str) -> String {
+    let turn = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    name.chars().map(turn).collect()
+}
