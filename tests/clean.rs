@@ -8,12 +8,18 @@ mod support;
 
 #[path = "clean/defects.rs"]
 mod defects;
+#[path = "clean/leases.rs"]
+mod leases;
+#[path = "clean/long_sweep.rs"]
+mod long_sweep;
 #[path = "clean/own_store.rs"]
 mod own_store;
 #[path = "clean/plans.rs"]
 mod plans;
 #[path = "clean/stored.rs"]
 mod stored;
+#[path = "clean/summary.rs"]
+mod summary;
 #[path = "clean/sweep.rs"]
 mod sweep;
 

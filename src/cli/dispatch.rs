@@ -31,7 +31,7 @@ use crate::github::credentials::{self, Unusable};
 use crate::platform::{self, Env, Platform};
 use crate::report::clean_json::CleanDocument;
 use crate::report::log::print_result;
-use crate::report::{Log, failure, json};
+use crate::report::{Log, clean_summary, failure, json};
 use crate::store::{self, Clock};
 
 const VOLATILE_CURE: &str =
@@ -282,6 +282,7 @@ impl Job<'_> {
         };
         let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
         let outcome = clean::run(ctx, target.as_ref(), &options)?;
+        publish::summarize(ctx, &clean_summary::markdown(&outcome));
         let printed = if self.args.common.json {
             print(&json::render(&CleanDocument::from(&outcome)))
         } else {

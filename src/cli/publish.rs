@@ -37,8 +37,13 @@ pub(super) fn publish(ctx: &Context<'_>, finished: &Finished, before: &[Volume])
     };
     let disks: Vec<DiskChange> = before.iter().filter_map(changes).collect();
     if let Some(markdown) = summary::markdown(&finished.document, &ctx.store.location(), &disks) {
-        told(ctx, "write the summary", ctx.platform.summary(&markdown));
+        summarize(ctx, &markdown);
     }
+}
+
+/// Writes the summary of the step where the platform has one.
+pub(super) fn summarize(ctx: &Context<'_>, markdown: &str) {
+    told(ctx, "write the summary", ctx.platform.summary(markdown));
 }
 
 /// Prints a line that the platform wants printed, or says why something was not written.

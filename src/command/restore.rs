@@ -27,6 +27,9 @@ use crate::transport::pipe;
 /// An archive that another program made may hold so many entries and no more.
 const FOREIGN_ENTRIES: u64 = 10_000_000;
 
+/// So often an entry is looked for again that was deleted between the lookup and the reading.
+const LOOKUPS: usize = 5;
+
 /// Why an entry that was found was not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -64,6 +67,11 @@ impl Hint for RestoreError {
 }
 
 impl RestoreError {
+    /// Whether the entry was deleted after it was found, and nothing was begun.
+    fn is_vanished(&self) -> bool {
+        matches!(self, RestoreError::Store(error) if error.kind() == StoreErrorKind::NotFound)
+    }
+
     /// Whether the entry itself is bad, so that reading it again cannot help.
     fn is_corrupt(&self) -> bool {
         match self {
@@ -108,9 +116,28 @@ pub fn run(ctx: &Context<'_>, options: Options) -> Result<Finished, session::Err
 
 /// Restores one cache and says what came of it. A failure is a miss with a reason; the target is as it was.
 pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutcome {
-    let ctx = cache.ctx;
+    let deadline = cache.ctx.deadline();
     let started = Instant::now();
-    let deadline = ctx.deadline();
+    let mut left = LOOKUPS;
+    loop {
+        left -= 1;
+        // An entry that was found is leased only once it is read: a cleaner may have been faster.
+        if let Some(outcome) = attempt(cache, keys, options, &deadline, started, left == 0) {
+            return outcome;
+        }
+    }
+}
+
+/// Looks up and restores; nothing if the entry vanished in between and this is not the last attempt.
+fn attempt(
+    cache: &Cache<'_>,
+    keys: &Keys,
+    options: Options,
+    deadline: &Deadline,
+    started: Instant,
+    is_last: bool,
+) -> Option<RestoreOutcome> {
+    let ctx = cache.ctx;
     let mut outcome = RestoreOutcome {
         cache: cache.name().to_owned(),
         key: keys.key.clone(),
@@ -121,7 +148,7 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
         miss: None,
         elapsed: started.elapsed(),
     };
-    let found = match lookup(cache, keys, &deadline) {
+    let found = match lookup(cache, keys, deadline) {
         Ok(found) => found,
         Err(error) => {
             let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
@@ -132,7 +159,7 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
                 error.hint(),
             );
             outcome.miss = Some(format!("cannot look up: {reason}"));
-            return outcome;
+            return Some(outcome);
         }
     };
     let Some(entry) = found else {
@@ -140,17 +167,17 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
             receipt::forget(cache);
         }
         ctx.say(Level::Info, cache.name(), text::restored(&outcome));
-        return outcome;
+        return Some(outcome);
     };
     let hit = if entry.key == keys.key { Hit::Exact } else { Hit::Partial };
     let matched = Matched { key: entry.key.clone(), scope: entry.scope.clone(), size: entry.size };
     if options.lookup_only {
         outcome = RestoreOutcome { hit, matched: Some(matched), elapsed: started.elapsed(), ..outcome };
         ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));
-        return outcome;
+        return Some(outcome);
     }
     receipt::forget(cache);
-    match fetch(cache, &entry, &deadline) {
+    match fetch(cache, &entry, deadline) {
         Ok(unpacked) => {
             outcome.hit = hit;
             outcome.files = unpacked.counts.files;
@@ -158,6 +185,11 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
             outcome.elapsed = started.elapsed();
             outcome.matched = Some(matched);
             ctx.say(Level::Info, cache.name(), text::restored(&outcome));
+        }
+        Err(error) if error.is_vanished() && !is_last => {
+            let text = format!("`{}` was deleted a moment ago; looking again", entry.key);
+            ctx.say(Level::Debug, cache.name(), text);
+            return None;
         }
         Err(error) => {
             let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
@@ -172,7 +204,7 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
             outcome.elapsed = started.elapsed();
         }
     }
-    outcome
+    Some(outcome)
 }
 
 /// The entry that answers for this cache.
@@ -191,6 +223,12 @@ pub fn lookup(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Opt
 fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, RestoreError> {
     let ctx = cache.ctx;
     let stream = ctx.wait(deadline, ctx.store.read(entry))?;
+    // Whether or not it can be restored: somebody needs it. That it is being read keeps it until then.
+    let noted = async {
+        ctx.store.note_use(entry).await;
+        Ok(())
+    };
+    let _ = ctx.wait_for_store(noted);
     let running = ctx.start(cache.name(), Phase::Restore);
     let stagings = cache
         .selections

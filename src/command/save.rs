@@ -1,6 +1,6 @@
 //! `save`: look up, refuse what must not be saved, pack and store at once, read back.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
@@ -24,6 +24,9 @@ use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 use crate::store::{Commit, Deletion, EntryWriter, NewEntry, StoreError};
 use crate::transport::pipe::{self, Chunks, PipeError};
+
+/// Within this time after it was read an entry is no longer leased by this process.
+const LEASE_ENDS: Duration = Duration::from_secs(5);
 
 /// Saves every selected cache.
 pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
@@ -200,7 +203,10 @@ fn heal(
         Err(SaveError::Archive(error)) if error.is_damage() => {}
         _ => return Ok(false),
     }
-    let deleted = ctx.wait(deadline, ctx.store.delete(&entry.id))?;
+    let deleted = delete(cache, entry, deadline)?;
+    if deleted == Deletion::InUse {
+        return Ok(false);
+    }
     if deleted == Deletion::Deleted {
         ctx.say(
             Level::Warning,
@@ -293,11 +299,24 @@ fn store(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried, S
     if let Err(error) = read_back(cache, &entry, deadline) {
         if error.is_damage() {
             // Nobody else wrote this entry: it is ours to take back.
-            let _ = ctx.wait(deadline, ctx.store.delete(&entry.id));
+            let _ = delete(cache, &entry, deadline);
         }
         return Err(SaveError::ReadBack(Box::new(error)));
     }
     Ok(Tried::Saved(packed))
+}
+
+/// Deletes an entry that this job has read: what read ahead may hold its lease for a moment longer.
+fn delete(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Deletion, StoreError> {
+    let ctx = cache.ctx;
+    let since = Instant::now();
+    loop {
+        let deleted = ctx.wait(deadline, ctx.store.delete(&entry.id))?;
+        if deleted != Deletion::InUse || since.elapsed() > LEASE_ENDS {
+            return Ok(deleted);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Takes chunks for an entry until there are no more; the commit is the caller's, once the archive proved whole.

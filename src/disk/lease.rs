@@ -267,7 +267,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 /// Whether a path still names the file that was opened. Tokens are never used twice, so where files have
 /// no identity that std knows of, existence is enough.
-fn names(path: &Path, file: &File) -> io::Result<bool> {
+pub fn names(path: &Path, file: &File) -> io::Result<bool> {
     let by_name = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         metadata => metadata?,
@@ -283,7 +283,7 @@ fn names(path: &Path, file: &File) -> io::Result<bool> {
 }
 
 /// Whether an error means that this file system (or its server) knows no locks.
-fn has_no_locks(error: &io::Error) -> bool {
+pub fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::NOLCK) {
         return true;

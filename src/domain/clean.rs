@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::retention::plan::Amount;
 use super::retention::{Pattern, Plan};
+use super::unit::ByteSize;
 
 /// What came of cleaning a store.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct CleanOutcome {
     pub rounds: Vec<Round>,
     /// Why it ended.
     pub end: End,
+    /// What was found of uploads that did not end; nothing on a dry run, or where it cannot be told.
+    pub swept: Option<Swept>,
     /// Requests that it took, where they are counted.
     pub calls: Option<ApiCalls>,
     /// What the store could not tell, one sentence each; such entries are kept.
@@ -50,6 +53,9 @@ pub enum Fate {
     Deleted,
     /// It was gone already.
     AlreadyGone,
+    /// It stays, for this reason that was not there when the plan was made: somebody reads it, or its pull request
+    /// was opened again.
+    Spared(String),
     /// It could not be deleted.
     Failed(String),
     /// It was not tried, since what had happened before showed that it would fail, or time was up.
@@ -69,6 +75,17 @@ pub enum End {
     NotPermitted(String),
     /// It was stopped: a limit, the deadline, an interruption.
     Stopped(String),
+}
+
+/// Uploads that did not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Those of dead processes, which were removed.
+    pub removed: u64,
+    /// Their bytes.
+    pub bytes: ByteSize,
+    /// Those that are in progress, or may be.
+    pub live: u64,
 }
 
 /// Requests to a service that limits them.
@@ -97,6 +114,13 @@ impl fmt::Display for ApiCalls {
     }
 }
 
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Swept { removed, bytes, live } = self;
+        write!(f, "{removed} unfinished uploads of {bytes} removed, {live} in progress")
+    }
+}
+
 impl CleanOutcome {
     /// All that was tried, over all rounds.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
@@ -106,6 +130,11 @@ impl CleanOutcome {
     /// What was freed: deleted here, not by another.
     pub fn freed(&self) -> Amount {
         self.amount(|fate| *fate == Fate::Deleted)
+    }
+
+    /// What was spared after all.
+    pub fn spared(&self) -> Amount {
+        self.amount(|fate| matches!(fate, Fate::Spared(_)))
     }
 
     /// What could not be deleted.

@@ -1,5 +1,7 @@
 //! What came of cleaning, for machines.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::plan_json::PlanDocument;
@@ -20,12 +22,18 @@ pub struct CleanDocument {
     pub reason: Option<String>,
     /// What was deleted.
     pub freed: Sum,
+    /// What was to go and stays, since somebody reads it or its pull request was opened again.
+    pub spared: Sum,
     /// What could not be deleted.
     pub failed: Sum,
     /// What was not tried.
     pub not_tried: Sum,
     /// What was done, plan by plan; those after the first are about what became due meanwhile.
     pub rounds: Vec<RoundDocument>,
+    /// What a rule would delete and may not go, by the reason.
+    pub blocked: BTreeMap<&'static str, Sum>,
+    /// Uploads that did not end.
+    pub swept: Option<SweptDocument>,
     /// Requests that it took.
     pub calls: Option<Calls>,
     /// What the store could not tell.
@@ -49,13 +57,26 @@ pub struct RoundDocument {
     pub deleted: Vec<String>,
     /// Gone already.
     pub already_gone: Vec<String>,
+    /// Stay for a reason that was not there when the plan was made.
+    pub spared: Vec<Failure>,
     /// Could not be deleted.
     pub failed: Vec<Failure>,
     /// Not tried.
     pub not_tried: Vec<String>,
 }
 
-/// An entry that could not be deleted.
+/// Uploads that did not end.
+#[derive(Debug, Clone, Serialize)]
+pub struct SweptDocument {
+    /// Those of dead processes, which were removed.
+    pub removed: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that are in progress, or may be.
+    pub live: u64,
+}
+
+/// An entry that was not deleted.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
     /// Its id.
@@ -94,6 +115,7 @@ impl From<&Round> for RoundDocument {
             match &attempt.fate {
                 Fate::Deleted => document.deleted.push(id),
                 Fate::AlreadyGone => document.already_gone.push(id),
+                Fate::Spared(why) => document.spared.push(Failure { id, why: why.clone() }),
                 Fate::Failed(why) => document.failed.push(Failure { id, why: why.clone() }),
                 Fate::NotTried => document.not_tried.push(id),
             }
@@ -117,9 +139,21 @@ impl From<&CleanOutcome> for CleanDocument {
             end,
             reason,
             freed: outcome.freed().into(),
+            spared: outcome.spared().into(),
             failed: outcome.failed().into(),
             not_tried: outcome.not_tried().into(),
             rounds: outcome.rounds.iter().map(RoundDocument::from).collect(),
+            blocked: outcome
+                .plan
+                .blocked()
+                .into_iter()
+                .map(|(rule, sum)| (rule.name(), sum.into()))
+                .collect(),
+            swept: outcome.swept.map(|swept| SweptDocument {
+                removed: swept.removed,
+                bytes: swept.bytes.0,
+                live: swept.live,
+            }),
             calls: outcome.calls.map(|calls| Calls {
                 requests: calls.requests,
                 graphql: calls.graphql,

@@ -42,8 +42,8 @@ pub fn text(outcome: &CleanOutcome) -> String {
     for (rule, amount) in &outcome.plan.totals().by_rule {
         let _ = write!(text, "\n  {rule}: {amount}");
     }
-    if let Some(budget) = &outcome.plan.budget {
-        let _ = write!(text, "\n  budget: {budget}");
+    for line in notable(outcome) {
+        let _ = write!(text, "\n  {line}");
     }
     for later in outcome.rounds.iter().skip(1).filter(|round| !round.attempts.is_empty()) {
         let _ = write!(text, "\n  {} more became due meanwhile", later.attempts.len());
@@ -52,6 +52,17 @@ pub fn text(outcome: &CleanOutcome) -> String {
         let _ = write!(text, "\n  {calls}");
     }
     text
+}
+
+/// What there is to say besides: what may not go though a rule asks for it, the budget, unfinished uploads.
+fn notable(outcome: &CleanOutcome) -> Vec<String> {
+    let blocked = outcome.plan.blocked().into_iter();
+    let mut lines: Vec<String> =
+        blocked.map(|(rule, amount)| format!("{amount} would go, but: {rule}")).collect();
+    lines.extend(outcome.plan.budget.iter().map(|budget| format!("budget: {budget}")));
+    let swept = outcome.swept.filter(|swept| swept.removed + swept.live > 0);
+    lines.extend(swept.map(|swept| swept.to_string()));
+    lines
 }
 
 /// One sentence: what was freed, what stays.
@@ -68,7 +79,10 @@ fn headline(outcome: &CleanOutcome) -> String {
         }
         end => {
             let mut text = format!("{} deleted from {location}; {} stay", outcome.freed(), planned.kept);
-            let (failed, not_tried) = (outcome.failed(), outcome.not_tried());
+            let (spared, failed, not_tried) = (outcome.spared(), outcome.failed(), outcome.not_tried());
+            if spared.entries > 0 {
+                let _ = write!(text, "; {spared} spared, since they came into use");
+            }
             if failed.entries > 0 {
                 let _ = write!(text, "; {failed} could not be deleted");
             }
@@ -87,9 +101,11 @@ fn headline(outcome: &CleanOutcome) -> String {
 pub fn markdown(outcome: &CleanOutcome) -> String {
     let mut text = String::from("## Caches cleaned\n\n");
     let _ = writeln!(text, "{}\n", plain(&headline(outcome)));
-    if let Some(budget) = &outcome.plan.budget {
-        let _ = writeln!(text, "Budget: {}\n", plain(&budget.to_string()));
+    let notable = notable(outcome);
+    for line in &notable {
+        let _ = writeln!(text, "- {}", plain(line));
     }
+    text.push_str(if notable.is_empty() { "" } else { "\n" });
     for note in &outcome.notes {
         let _ = writeln!(text, "> {}\n", plain(note));
     }
@@ -121,6 +137,7 @@ fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(S
         match attempt.fate {
             Fate::Deleted => row.freed.add(attempt.entry.size),
             Fate::AlreadyGone => {}
+            Fate::Spared(_) => row.kept.add(attempt.entry.size),
             Fate::Failed(_) | Fate::NotTried => row.left.add(attempt.entry.size),
         }
     }
@@ -280,6 +297,7 @@ mod tests {
             plan,
             rounds: Vec::new(),
             end: End::DryRun,
+            swept: None,
             calls: Some(ApiCalls { requests: 9, graphql: 2, deletions: 3, ..ApiCalls::default() }),
             notes: vec!["cache 9 is kept".to_owned()],
         }

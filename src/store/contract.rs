@@ -1,5 +1,6 @@
 //! The contract that every store keeps.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -69,6 +70,8 @@ pub enum Deletion {
     Deleted,
     /// It was not there: another has deleted it, or the store evicted it.
     AlreadyGone,
+    /// A live process is reading it: it stays.
+    InUse,
 }
 
 /// What a recovery found.
@@ -98,7 +101,8 @@ pub trait Store: Send + Sync {
     /// Opens an entry for reading.
     ///
     /// [`StoreErrorKind::NotFound`](super::StoreErrorKind::NotFound) if it has vanished, also when
-    /// another of the same name has taken its place. A stream that ends has delivered the whole entry.
+    /// another of the same name has taken its place. A stream that ends has delivered the whole entry. Where
+    /// the store has leases, the entry is leased until the stream is dropped or has ended.
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError>;
 
     /// Begins an upload. Nothing is visible before [`EntryWriter::commit`].
@@ -107,8 +111,15 @@ pub trait Store: Send + Sync {
     /// All entries that pass the filter, in the order of scope, key and version.
     async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError>;
 
-    /// Deletes this very entry; never another that was created under its name since.
+    /// Deletes this very entry; never another that was created under its name since, nor one that is leased.
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError>;
+
+    /// Those of these entries that live processes are reading, as far as the store can tell.
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError>;
+
+    /// Notes that an entry is being restored, for [`Entry::last_used_at`], where the store does not note that by
+    /// itself. It never fails: a store that can only be read serves all the same.
+    async fn note_use(&self, entry: &Entry);
 
     /// Removes what uploads of dead processes left behind and spares those of live ones.
     async fn recover(&self) -> Result<Recovered, StoreError>;
@@ -138,6 +149,14 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
         (**self).delete(id).await
+    }
+
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        (**self).leased(ids).await
+    }
+
+    async fn note_use(&self, entry: &Entry) {
+        (**self).note_use(entry).await;
     }
 
     async fn recover(&self) -> Result<Recovered, StoreError> {

@@ -1,6 +1,6 @@
 //! A store in memory, for tests and for embedding.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -83,6 +83,19 @@ impl Store for MemoryStore {
         let before = contents.entries.len();
         contents.entries.retain(|_, (entry, _)| entry.id != *id);
         Ok(if contents.entries.len() < before { Deletion::Deleted } else { Deletion::AlreadyGone })
+    }
+
+    /// Who reads has the bytes already: nobody needs a lease.
+    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
+    async fn note_use(&self, entry: &Entry) {
+        let now = (self.clock)();
+        let mut contents = self.contents();
+        if let Some((found, _)) = contents.entries.values_mut().find(|(found, _)| found.id == entry.id) {
+            found.last_used_at = found.last_used_at.max(Some(now));
+        }
     }
 
     /// Uploads in memory die with their process: there is never anything to recover.

@@ -1,5 +1,7 @@
 //! A store that is only looked at.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
@@ -52,6 +54,13 @@ impl<S: Store> Store for ReadOnly<S> {
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
         Err(self.denied(&format!("delete `{id}` from")))
     }
+
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        self.inner.leased(ids).await
+    }
+
+    /// Notes nothing: that would be a change.
+    async fn note_use(&self, _entry: &Entry) {}
 
     /// Recovers nothing: removing what the dead left is a change.
     async fn recover(&self) -> Result<Recovered, StoreError> {

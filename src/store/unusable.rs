@@ -1,5 +1,7 @@
 //! A store that could not be opened: it says why, whatever it is asked.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::contract::{Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store};
@@ -49,6 +51,12 @@ impl Store for Unusable {
     async fn delete(&self, _id: &EntryId) -> Result<Deletion, StoreError> {
         self.error()
     }
+
+    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        self.error()
+    }
+
+    async fn note_use(&self, _entry: &Entry) {}
 
     async fn recover(&self) -> Result<Recovered, StoreError> {
         self.error()

@@ -138,6 +138,24 @@ fn a_key_that_several_refs_share_is_deleted_in_one_of_them() {
 }
 
 #[test]
+fn what_an_open_pull_request_would_restore_next_stays() {
+    let (api, project) = setup("[clean]\nunused-for = \"2d\"\nabandoned-after = \"2d\"\n");
+    api.world().pull(1, None);
+    api.world().pulls.get_mut(&1).expect("it was just opened").base = "release".to_owned();
+    api.world().refs.insert("refs/heads/release".to_owned());
+    let used = api.world().save("refs/pull/1/merge", "deps-v1", (200.0, 3.0), 1);
+    let behind = ["refs/heads/release", "refs/heads/main"]
+        .map(|git_ref| api.world().save(git_ref, "deps-v1", (200.0, 150.0), 1));
+    let idle = api.world().save("refs/heads/release", "deps-v2", (200.0, 150.0), 1);
+    let done = clean(&api, &project, &[]).success().json();
+    assert_eq!(planned(&done), [idle.to_string()].into());
+    assert_eq!(reason(&done, used), "keep: recently-used");
+    for id in behind {
+        assert_eq!(reason(&done, id), "keep: key-in-use");
+    }
+}
+
+#[test]
 fn generations_are_told_by_what_changes_and_by_version() {
     let (api, project) = setup(NIGHTLY);
     let mut pairs = Vec::new();

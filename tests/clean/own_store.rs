@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::support::project::{Project, Ran};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [cache.c]
 path = "cache"
 key = "c-{var.day}"
@@ -13,13 +13,13 @@ key = "c-{var.day}"
 superseded = { keep = 1 }
 "#;
 
-fn run(project: &Project, arguments: &[&str]) -> Ran {
+pub(crate) fn run(project: &Project, arguments: &[&str]) -> Ran {
     let store = format!("file://{}", project.path("store").display());
     let common = ["--store", &store, "--ref", "main", "--default-ref", "main"];
     project.run(&[arguments, &common].concat())
 }
 
-fn keys(document: &serde_json::Value, verdict: &str) -> BTreeSet<String> {
+pub(crate) fn keys(document: &serde_json::Value, verdict: &str) -> BTreeSet<String> {
     let entries = document["plan"]["entries"].as_array().expect("entries");
     let of_verdict = entries.iter().filter(|entry| entry["verdict"] == verdict);
     of_verdict.map(|entry| entry["key"].as_str().expect("a key").to_owned()).collect()

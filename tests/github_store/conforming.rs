@@ -1,7 +1,7 @@
 //! The suite of all stores. The service lists and deletes nothing, and tells no scope of what it finds: here
 //! the fake does, in the place of GitHub's REST API.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -100,6 +100,14 @@ impl Store for Repository {
 
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
         Ok(if self.service.delete(&id.0) { Deletion::Deleted } else { Deletion::AlreadyGone })
+    }
+
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        self.job(&[Scope::new(MAIN).expect("a scope")]).leased(ids).await
+    }
+
+    async fn note_use(&self, entry: &Entry) {
+        self.job(std::slice::from_ref(&entry.scope)).note_use(entry).await;
     }
 
     async fn recover(&self) -> Result<Recovered, StoreError> {

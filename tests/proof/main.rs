@@ -18,6 +18,7 @@ mod full_disk;
 mod hostile;
 mod interrupts;
 mod kills;
+mod leases;
 mod peers;
 mod races;
 mod round_trip;

@@ -1,71 +1,178 @@
 //! Carrying out one plan: entry by entry, each with its fate.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
 
 use super::Cleaner;
 use crate::domain::clean::{Attempt, End, Fate, Round};
 use crate::domain::entry::EntryId;
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
-use crate::domain::retention::Plan;
+use crate::domain::retention::{Decision, Facts, Plan};
 use crate::report::failure;
 use crate::store::Deletion;
+use crate::store::housekeeping::HousekeepingError;
 
 /// After so many failures in a row the rest would fail, too.
 const FAILURES_IN_A_ROW: usize = 10;
 
-/// Deletes what the plan says, except what was tried before.
-pub(super) fn apply(cleaner: &Cleaner<'_>, plan: &Plan, tried: &BTreeSet<EntryId>) -> (Round, End) {
+/// What was found out is relied on for so long; then all of it is asked again. A pull request that is opened again
+/// loses nothing that would be deleted later than this.
+const RELIABLE: Duration = Duration::from_secs(5 * 60);
+
+/// How old what is known is: by the store's clock, as its answers tell it, or else by our own.
+pub(super) struct Known {
+    at: DateTime<Utc>,
+    since: Instant,
+}
+
+impl Known {
+    /// These facts were found out just now.
+    pub(super) fn just_now(facts: &Facts) -> Self {
+        Known { at: facts.now, since: Instant::now() }
+    }
+
+    fn is_old(&self, cleaner: &Cleaner<'_>) -> bool {
+        let by_store = cleaner.target.now().map(|now| (now - self.at).to_std().unwrap_or_default());
+        by_store.unwrap_or_else(|| self.since.elapsed()) >= RELIABLE
+    }
+}
+
+/// Deletes what the plan says, except what was tried before and what has changed meanwhile.
+pub(super) fn apply(
+    cleaner: &Cleaner<'_>,
+    plan: &Plan,
+    known: Known,
+    tried: &BTreeSet<EntryId>,
+) -> (Round, End) {
+    let mut application = Application {
+        cleaner,
+        plan,
+        known,
+        changed: BTreeMap::new(),
+        stop: None,
+        deleted: 0,
+        failures: 0,
+        in_a_row: 0,
+        denied: None,
+    };
     let mut round = Round::default();
-    let mut stop: Option<End> = None;
-    let (mut failures, mut in_a_row) = (0, 0);
     for decision in plan.deletions().filter(|decision| !tried.contains(&decision.entry.id)) {
-        let fate = if stop.is_some() {
-            Fate::NotTried
-        } else {
-            let entry = &decision.entry;
-            match cleaner.wait(cleaner.target.delete(&entry.id)) {
-                Ok(deletion) => {
-                    in_a_row = 0;
-                    let reason = decision.reasons.first().map_or("", |reason| reason.text.as_str());
-                    let text =
-                        format!("deleted `{}` of {} ({}): {reason}", entry.key, entry.scope, entry.size);
-                    cleaner.ctx.say_about_job(Level::Debug, text);
-                    match deletion {
-                        Deletion::Deleted => Fate::Deleted,
-                        Deletion::AlreadyGone => Fate::AlreadyGone,
-                    }
-                }
-                Err(error) => {
-                    let why = failure::chain(&error);
-                    in_a_row += 1;
-                    if error.is_denied() {
-                        cleaner.ctx.say_about_job_with_hint(Level::Error, why.clone(), error.hint());
-                        stop = Some(End::NotPermitted(why.clone()));
-                    } else if error.ends_the_run() || cleaner.deadline.cancel.is_cancelled() {
-                        stop = Some(End::Stopped(why.clone()));
-                    } else {
-                        let text = format!("cannot delete `{}` of {}: {why}", entry.key, entry.scope);
-                        cleaner.ctx.say_about_job_with_hint(Level::Warning, text, error.hint());
-                        failures += 1;
-                        if in_a_row == FAILURES_IN_A_ROW {
-                            stop = Some(End::Stopped(format!("{in_a_row} failures in a row")));
-                        }
-                    }
-                    match &stop {
-                        // It was never asked for, or it will be asked for again.
-                        Some(End::Stopped(_)) if in_a_row < FAILURES_IN_A_ROW => Fate::NotTried,
-                        _ => Fate::Failed(why),
-                    }
-                }
-            }
-        };
         round.attempts.push(Attempt {
             entry: decision.entry.clone(),
             pattern: decision.pattern.clone(),
-            fate,
+            fate: application.fate(decision),
         });
     }
-    let end = stop.unwrap_or(if failures > 0 { End::Failed } else { End::Done });
-    (round, end)
+    (round, application.end())
+}
+
+/// A plan that is being carried out.
+struct Application<'a> {
+    cleaner: &'a Cleaner<'a>,
+    plan: &'a Plan,
+    known: Known,
+    /// Entries that may not go any more, and why.
+    changed: BTreeMap<EntryId, String>,
+    stop: Option<End>,
+    deleted: usize,
+    failures: usize,
+    in_a_row: usize,
+    /// Why the first file may not be deleted.
+    denied: Option<String>,
+}
+
+impl Application<'_> {
+    fn fate(&mut self, decision: &Decision) -> Fate {
+        if self.stop.is_none() && self.known.is_old(self.cleaner) {
+            self.find_out_again();
+        }
+        if self.stop.is_some() {
+            return Fate::NotTried;
+        }
+        let entry = &decision.entry;
+        let name = format!("`{}` of {}", entry.key, entry.scope);
+        if let Some(why) = self.changed.remove(&entry.id) {
+            return self.spare(&name, why);
+        }
+        match self.cleaner.wait(self.cleaner.target.delete(&entry.id)) {
+            Ok(Deletion::InUse) => self.spare(&name, "it is being read".to_owned()),
+            Ok(gone) => {
+                self.in_a_row = 0;
+                let reason = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+                let text = format!("deleted {name} ({}): {reason}", entry.size);
+                self.cleaner.ctx.say_about_job(Level::Debug, text);
+                if gone == Deletion::AlreadyGone {
+                    return Fate::AlreadyGone;
+                }
+                self.deleted += 1;
+                Fate::Deleted
+            }
+            Err(error) => self.failed(&name, &error),
+        }
+    }
+
+    fn spare(&self, name: &str, why: String) -> Fate {
+        self.cleaner.ctx.say_about_job(Level::Info, format!("{name} is kept after all: {why}"));
+        Fate::Spared(why)
+    }
+
+    /// Asks everything again and notes what of the plan does not hold any more.
+    fn find_out_again(&mut self) {
+        let facts = match self.cleaner.survey() {
+            Ok(survey) => survey.facts,
+            Err(error) => {
+                let why = failure::chain(&error);
+                self.stop = Some(End::Stopped(format!("what is left cannot be checked again: {why}")));
+                return;
+            }
+        };
+        self.known = Known::just_now(&facts);
+        for stale in self.plan.stale_entries(&facts) {
+            match stale.id() {
+                Some(id) => drop(self.changed.insert(id.clone(), stale.to_string())),
+                None => self.stop = Some(End::Stopped(stale.to_string())),
+            }
+        }
+    }
+
+    fn failed(&mut self, name: &str, error: &HousekeepingError) -> Fate {
+        let ctx = self.cleaner.ctx;
+        let why = failure::chain(error);
+        if error.denies_all() {
+            ctx.say_about_job_with_hint(Level::Error, why.clone(), error.hint());
+            self.stop = Some(End::NotPermitted(why.clone()));
+            return Fate::Failed(why);
+        }
+        if error.ends_the_run() || self.cleaner.deadline.cancel.is_cancelled() {
+            // It was never asked for, or it will be asked for again.
+            self.stop = Some(End::Stopped(why));
+            return Fate::NotTried;
+        }
+        self.failures += 1;
+        if error.is_denied() {
+            // Another one may belong to us. One is said aloud, for they are all alike.
+            let level = if self.denied.is_none() { Level::Warning } else { Level::Debug };
+            ctx.say_about_job_with_hint(level, format!("cannot delete {name}: {why}"), error.hint());
+            self.denied.get_or_insert(why.clone());
+            return Fate::Failed(why);
+        }
+        ctx.say_about_job_with_hint(Level::Warning, format!("cannot delete {name}: {why}"), error.hint());
+        self.in_a_row += 1;
+        if self.in_a_row == FAILURES_IN_A_ROW {
+            self.stop = Some(End::Stopped(format!("{FAILURES_IN_A_ROW} failures in a row")));
+        }
+        Fate::Failed(why)
+    }
+
+    fn end(self) -> End {
+        match (self.stop, self.denied) {
+            (Some(stop), _) => stop,
+            (None, Some(why)) if self.deleted == 0 => End::NotPermitted(why),
+            (None, _) if self.failures > 0 => End::Failed,
+            (None, _) => End::Done,
+        }
+    }
 }

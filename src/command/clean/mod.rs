@@ -15,14 +15,15 @@ pub use options::{Options, Source};
 pub use saved::SavedError;
 
 use super::context::{Context, Deadline};
-use crate::domain::clean::{CleanOutcome, End, Round};
+use crate::domain::clean::{CleanOutcome, End, Round, Swept};
 use crate::domain::entry::EntryId;
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
 use crate::domain::retention::{Plan, Stale};
 use crate::report::{clean_summary, failure};
 use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Recovered, StoreError, StoreErrorKind};
+use apply::Known;
 
 /// So often a store is listed again: a job that saves without end must not keep the cleaner.
 const ROUNDS: usize = 5;
@@ -105,6 +106,7 @@ struct Cleaner<'a> {
 impl Cleaner<'_> {
     fn run(&self) -> Result<CleanOutcome, CleanError> {
         let survey = self.survey()?;
+        let known = Known::just_now(&survey.facts);
         let plan = self.plan(&survey)?;
         if let Some(path) = &self.options.plan_out {
             saved::write(path, &plan, &self.target.location(), self.ctx.now)?;
@@ -114,12 +116,13 @@ impl Cleaner<'_> {
             plan,
             rounds: Vec::new(),
             end: End::DryRun,
+            swept: None,
             calls: None,
             notes: survey.notes,
         };
         if !self.options.dry_run {
-            outcome.end = self.carry_out(&outcome.plan, &mut outcome.rounds);
-            self.sweep_uploads();
+            outcome.end = self.carry_out(&outcome.plan, known, &mut outcome.rounds);
+            outcome.swept = self.sweep_uploads();
         }
         outcome.calls = self.target.calls();
         Ok(outcome)
@@ -144,9 +147,9 @@ impl Cleaner<'_> {
     }
 
     /// Carries the plan out, then whatever became due meanwhile.
-    fn carry_out(&self, plan: &Plan, rounds: &mut Vec<Round>) -> End {
+    fn carry_out(&self, plan: &Plan, known: Known, rounds: &mut Vec<Round>) -> End {
         let mut tried = BTreeSet::new();
-        let mut end = self.round(plan, &mut tried, rounds);
+        let mut end = self.round(plan, known, &mut tried, rounds);
         // A saved plan is all that was agreed to.
         if self.options.source != Source::Policy {
             return end;
@@ -165,30 +168,35 @@ impl Cleaner<'_> {
                 }
             };
             let next = self.options.policy.plan(&survey.facts);
-            end = self.round(&next, &mut tried, rounds);
+            end = self.round(&next, Known::just_now(&survey.facts), &mut tried, rounds);
         }
         end
     }
 
     /// Deletes what a plan says, but nothing twice: a listing may lag behind.
-    fn round(&self, plan: &Plan, tried: &mut BTreeSet<EntryId>, rounds: &mut Vec<Round>) -> End {
-        let (round, end) = apply::apply(self, plan, tried);
+    fn round(
+        &self,
+        plan: &Plan,
+        known: Known,
+        tried: &mut BTreeSet<EntryId>,
+        rounds: &mut Vec<Round>,
+    ) -> End {
+        let (round, end) = apply::apply(self, plan, known, tried);
         tried.extend(round.attempts.iter().map(|attempt| attempt.entry.id.clone()));
         rounds.push(round);
         end
     }
 
-    fn sweep_uploads(&self) {
+    /// Removes what uploads of dead processes left. No upload is worth a failed cleaning.
+    fn sweep_uploads(&self) -> Option<Swept> {
         match self.wait(self.target.recover()) {
-            Ok(recovered) if recovered.removed > 0 => {
-                let text =
-                    format!("removed {} unfinished uploads, {}", recovered.removed, recovered.removed_bytes);
-                self.ctx.say_about_job(Level::Info, text);
+            Ok(Recovered { removed, removed_bytes, spared }) => {
+                Some(Swept { removed, bytes: removed_bytes, live: spared })
             }
-            Ok(_) => {}
             Err(error) => {
                 let text = format!("unfinished uploads were not swept: {}", failure::chain(&error));
-                self.ctx.say_about_job(Level::Debug, text);
+                self.ctx.say_about_job_with_hint(Level::Warning, text, error.hint());
+                None
             }
         }
     }

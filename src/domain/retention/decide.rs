@@ -14,6 +14,7 @@ use super::budget::{self, BudgetOutcome};
 use super::elapsed::Elapsed;
 use super::facts::{Facts, PullRequestState, RefState, ScopeState, is_merge_queue};
 use super::generation::{self, Current, Group, Standing, Succession};
+use super::in_use;
 use super::pattern::Pattern;
 use super::plan::{Amount, Decision, Plan, Reason, Rule, Verdict};
 use super::policy::{Headroom, Policy};
@@ -31,8 +32,8 @@ pub(super) struct Candidate<'a> {
     pub(super) pattern: Pattern,
     /// Not in the future.
     pub(super) last_use: DateTime<Utc>,
-    /// What keeps it whatever rules say.
-    holds: Vec<Reason>,
+    /// What keeps it whatever rules say, the weightiest first.
+    pub(super) holds: Vec<Reason>,
     /// What would delete it.
     wants: Vec<Reason>,
     /// What else there is to say for it.
@@ -70,6 +71,9 @@ impl Policy {
         let standings = generation::standings(&candidates, &groups, self, facts.now);
         for (candidate, standing) in candidates.iter_mut().zip(&standings) {
             candidate.holds = self.holds(facts, candidate, *standing);
+        }
+        in_use::hold(facts, &mut candidates);
+        for candidate in &mut candidates {
             self.judge_scope(facts, candidate);
             self.judge_age(facts, candidate);
         }

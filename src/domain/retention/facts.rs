@@ -21,6 +21,8 @@ pub struct Facts {
     pub listing_complete: bool,
     /// States of pull requests by number.
     pub pull_requests: BTreeMap<u64, PullRequestState>,
+    /// The branches that pull requests are to be merged into, where that is known: their jobs read those, too.
+    pub bases: BTreeMap<u64, Scope>,
     /// States of branches, tags and merge-queue refs.
     pub refs: BTreeMap<Scope, RefState>,
     /// The default branch; it exists by definition.
@@ -96,6 +98,7 @@ impl Facts {
             entries: Vec::new(),
             listing_complete: true,
             pull_requests: BTreeMap::new(),
+            bases: BTreeMap::new(),
             refs: BTreeMap::new(),
             default_branch,
             keys_in_use: BTreeMap::new(),

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod budget;
 mod decide;
 mod generation;
+mod in_use;
 pub mod plan;
 pub mod stale;
 

@@ -234,6 +234,17 @@ impl Plan {
         totals
     }
 
+    /// What a rule would delete and may not go, by the weightiest reason.
+    pub fn blocked(&self) -> BTreeMap<Rule, Amount> {
+        let mut blocked: BTreeMap<Rule, Amount> = BTreeMap::new();
+        for decision in self.decisions.iter().filter(|decision| !decision.despite.is_empty()) {
+            if let Some(first) = decision.reasons.first() {
+                blocked.entry(first.rule).or_default().add(decision.entry.size);
+            }
+        }
+        blocked
+    }
+
     /// SHA-256 over everything that the plan says: two plans share it exactly when they are equal.
     pub fn fingerprint(&self) -> Sha256Digest {
         let head = [format!("plan 1\t{}", instant(self.now)), format!("budget\t{:?}", self.budget)];

@@ -66,6 +66,21 @@ pub enum Stale {
     },
 }
 
+impl Stale {
+    /// The entry that it is about; none where it is about the plan as a whole.
+    pub fn id(&self) -> Option<&EntryId> {
+        match self {
+            Stale::IncompleteListing | Stale::FromTheFuture { .. } => None,
+            Stale::Replaced { id }
+            | Stale::Used { id, .. }
+            | Stale::Leased { id }
+            | Stale::KeyInUse { id }
+            | Stale::ScopeChanged { id, .. }
+            | Stale::NoLongerSuperseded { id, .. } => Some(id),
+        }
+    }
+}
+
 impl Plan {
     /// The first thing that makes this plan unfit for these facts. Entries that have vanished meanwhile, new
     /// ones, and changes to what is kept do not.

@@ -2,6 +2,7 @@
 
 mod after;
 mod defects;
+mod in_use;
 mod properties;
 mod sweep;
 

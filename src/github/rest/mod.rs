@@ -16,6 +16,7 @@ pub mod states;
 
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 use reqwest::Url;
 
@@ -70,6 +71,11 @@ impl Rest {
     /// Requests so far, attempts that were repeated included.
     pub fn calls(&self) -> ApiCalls {
         self.exchange.calls()
+    }
+
+    /// The server's time, as of its last answer.
+    pub fn server_time(&self) -> Option<DateTime<Utc>> {
+        self.exchange.server_time()
     }
 
     /// A failure of a request below the API's address.

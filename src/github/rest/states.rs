@@ -21,6 +21,9 @@ const BATCH: usize = 50;
 /// What may be asked for as a ref.
 const REFS: [&str; 2] = ["refs/heads/", "refs/tags/"];
 
+/// States of pull requests, and the branches that they are to be merged into where GitHub tells them.
+pub type PullRequests = (BTreeMap<u64, PullRequestState>, BTreeMap<u64, Scope>);
+
 /// The answer to a query: parts of it may be missing, each with an error.
 #[derive(Deserialize)]
 struct Answer {
@@ -38,26 +41,28 @@ struct QueryError {
 }
 
 impl Rest {
-    /// States of pull requests by number. Fails only where asking on makes no sense.
-    pub async fn pull_requests(
-        &self,
-        numbers: &BTreeSet<u64>,
-    ) -> Result<BTreeMap<u64, PullRequestState>, ApiError> {
-        let mut states = BTreeMap::new();
+    /// States and bases of pull requests by number. Fails only where asking on makes no sense.
+    pub async fn pull_requests(&self, numbers: &BTreeSet<u64>) -> Result<PullRequests, ApiError> {
+        let (mut states, mut bases) = PullRequests::default();
         let numbers: Vec<u64> = numbers.iter().copied().collect();
         for batch in numbers.chunks(BATCH) {
             let mut fields = String::new();
             for number in batch {
-                let _ = write!(fields, " p{number}: pullRequest(number: {number}) {{ state closedAt }}");
+                let _ = write!(
+                    fields,
+                    " p{number}: pullRequest(number: {number}) {{ state closedAt baseRefName }}"
+                );
             }
             let answer = self.ask("", &fields, Map::new()).await?;
             for number in batch {
-                let state = answer.field(&format!("p{number}")).and_then(pull_request);
+                let found = answer.field(&format!("p{number}"));
+                bases.extend(found.as_ref().ok().and_then(|pull| base(pull)).map(|base| (*number, base)));
+                let state = found.and_then(pull_request);
                 let state = state.unwrap_or_else(|why| PullRequestState::Unknown { why });
                 states.insert(*number, state);
             }
         }
-        Ok(states)
+        Ok((states, bases))
     }
 
     /// States of branches, tags and merge-queue refs.
@@ -145,6 +150,11 @@ impl Answer {
             .and_then(|repository| repository.get(alias))
             .ok_or_else(|| "GitHub gave no answer".to_owned())
     }
+}
+
+fn base(pull: &Value) -> Option<Scope> {
+    let name = pull["baseRefName"].as_str().filter(|name| !name.is_empty())?;
+    Scope::new(&format!("refs/heads/{name}"))
 }
 
 fn pull_request(value: &Value) -> Result<PullRequestState, String> {

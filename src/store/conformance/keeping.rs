@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::entry::EntryId;
+use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::MAX_KEY_LENGTH;
 use crate::store::contract::{Commit, Deletion, ListFilter, NewEntry, Store, StoreExt};
 use crate::store::error::StoreErrorKind;
@@ -91,6 +91,25 @@ pub(super) async fn an_entry_is_immutable(store: &impl Store) {
     assert_eq!(after, [first], "neither its time nor its size has changed");
     created(store, named("topic", "a"), b"another scope").await;
     created(store, NewEntry { version: super::version("b"), ..named("main", "a") }, b"another version").await;
+}
+
+pub(super) async fn a_use_changes_nothing_but_the_time_of_the_last_use(store: &impl Store) {
+    let entry = created(store, named("main", "a"), b"used").await;
+    let other = created(store, named("main", "b"), b"idle").await;
+    assert_eq!(entry.last_used_at, None);
+    tokio::time::sleep(TICK).await;
+    store.note_use(&entry).await;
+    let listed = store.list(&ListFilter::default()).await.expect("a list");
+    let used = listed.iter().find(|listed| listed.id == entry.id).expect("it is there");
+    // A store may leave that to its service.
+    assert!(used.last_used_at.is_none_or(|used| used >= entry.created_at), "{used:?}");
+    assert_eq!(listed, [Entry { last_used_at: used.last_used_at, ..entry.clone() }, other]);
+    assert_eq!(store.get(&entry).await.expect("an entry"), &b"used"[..]);
+    let ids = [entry.id.clone(), EntryId("nonsense".to_owned())];
+    assert!(store.leased(&ids).await.expect("leases").is_empty(), "nobody reads");
+    assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
+    store.note_use(&entry).await;
+    assert_eq!(store.list(&ListFilter::default()).await.expect("a list").len(), 1, "a note makes no entry");
 }
 
 pub(super) async fn a_deleted_entry_is_gone(store: &impl Store) {

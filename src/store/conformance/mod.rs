@@ -38,6 +38,7 @@ pub async fn run<S: Store>(make: impl AsyncFn() -> S) {
     keeping::an_empty_archive_is_an_entry(&make().await).await;
     keeping::long_and_odd_keys_are_kept_exactly(&make().await).await;
     keeping::an_entry_is_immutable(&make().await).await;
+    keeping::a_use_changes_nothing_but_the_time_of_the_last_use(&make().await).await;
     keeping::a_deleted_entry_is_gone(&make().await).await;
     keeping::a_successor_is_neither_read_nor_deleted_for_the_entry_before_it(&make().await).await;
     keeping::an_unknown_id_deletes_nothing(&make().await).await;

@@ -11,7 +11,7 @@
 mod failure;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -280,6 +280,14 @@ impl Store for GitHubStore {
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
         Err(self.only_by_rest(&format!("delete entry {id}"), Access::Write))
     }
+
+    /// The service tells nobody who reads.
+    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// The service notes by itself what a lookup finds.
+    async fn note_use(&self, _entry: &Entry) {}
 
     /// The service drops unfinished uploads by itself.
     async fn recover(&self) -> Result<Recovered, StoreError> {

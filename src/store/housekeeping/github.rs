@@ -58,9 +58,13 @@ impl Housekeeping for GitHubCaches {
             }
         }
         facts.entries = listing.entries;
-        facts.pull_requests = self.rest.pull_requests(&numbers).await?;
+        (facts.pull_requests, facts.bases) = self.rest.pull_requests(&numbers).await?;
         facts.refs = self.rest.refs(&refs, &facts.default_branch).await?;
         Ok(Survey { facts, notes })
+    }
+
+    fn now(&self) -> Option<DateTime<Utc>> {
+        self.rest.server_time()
     }
 
     async fn delete(&self, id: &EntryId) -> Result<Deletion, HousekeepingError> {

@@ -13,7 +13,7 @@ pub use github::GitHubCaches;
 pub use own::OwnStore;
 
 use super::contract::{Deletion, Recovered};
-use super::error::{StoreError, StoreErrorKind};
+use super::error::{Access, StoreError, StoreErrorKind};
 use crate::domain::clean::ApiCalls;
 use crate::domain::entry::EntryId;
 use crate::domain::hint::Hint;
@@ -49,6 +49,11 @@ impl HousekeepingError {
         }
     }
 
+    /// Whether a right is missing that every other entry needs as well; files have theirs one by one.
+    pub fn denies_all(&self) -> bool {
+        matches!(self, HousekeepingError::Api(error) if error.is_denied())
+    }
+
     /// Whether it makes no sense to go on with other entries.
     pub fn ends_the_run(&self) -> bool {
         match self {
@@ -62,6 +67,9 @@ impl Hint for HousekeepingError {
     fn hint(&self) -> Option<String> {
         match self {
             HousekeepingError::Api(error) => error.hint(),
+            HousekeepingError::Store(error) if error.kind() == StoreErrorKind::Denied(Access::Write) => Some(
+                "clean as a user who may delete files of the store, or on the machine that has it".to_owned(),
+            ),
             HousekeepingError::Store(error) => error.hint(),
         }
     }
@@ -76,6 +84,9 @@ pub trait Housekeeping: Send + Sync {
     /// Lists everything and finds out the state of every ref; only what belongs to one pull request if `about`
     /// names it. The time of the facts is the store's, or `now` where it has no clock.
     async fn survey(&self, now: DateTime<Utc>, about: Option<u64>) -> Result<Survey, HousekeepingError>;
+
+    /// The time by the store's own clock, as of its last answer; none where it has no clock.
+    fn now(&self) -> Option<DateTime<Utc>>;
 
     /// Deletes this very entry.
     async fn delete(&self, id: &EntryId) -> Result<Deletion, HousekeepingError>;

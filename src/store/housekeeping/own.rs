@@ -40,6 +40,8 @@ impl Housekeeping for OwnStore {
             // Whoever names a pull request here says that it is closed: there is nobody else who could.
             facts.pull_requests.insert(number, PullRequestState::Closed { at: now });
         }
+        let ids: Vec<EntryId> = facts.entries.iter().map(|entry| entry.id.clone()).collect();
+        facts.leases = self.store.leased(&ids).await?;
         for entry in &facts.entries {
             match pull_request_of(&entry.scope) {
                 Some(number) => {
@@ -51,6 +53,10 @@ impl Housekeeping for OwnStore {
             }
         }
         Ok(Survey { facts, notes: Vec::new() })
+    }
+
+    fn now(&self) -> Option<DateTime<Utc>> {
+        None
     }
 
     async fn delete(&self, id: &EntryId) -> Result<Deletion, HousekeepingError> {

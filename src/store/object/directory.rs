@@ -25,7 +25,7 @@ use crate::store::contract::{Clock, NewEntry, Recovered};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
 use super::layout;
-use super::publish::{durable, prune, publish};
+use super::publish::{durable, publish};
 use super::upload::{Upload, Uploads};
 
 /// Bytes that are collected before they are written by another thread.
@@ -79,12 +79,6 @@ impl Uploads for Directory {
         let root = self.root.clone();
         let now = (self.clock)();
         blocking(self.root.clone(), move || super::sweep::sweep(&root, now)).await
-    }
-
-    async fn deleted(&self, path: &ObjectPath) {
-        let entry = self.root.join(path.as_ref());
-        let entries = self.root.join(layout::ENTRIES);
-        let _ = tokio::task::spawn_blocking(move || prune(&entry, &entries)).await;
     }
 }
 
@@ -185,7 +179,7 @@ fn mark(root: &Path, payload: &Path) -> Result<(), StoreError> {
 }
 
 /// Does file work on a thread where it may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     root: PathBuf,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {

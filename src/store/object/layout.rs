@@ -3,12 +3,16 @@
 //! ```text
 //! cachekeep-store                                       says which layout this is
 //! entries/<scope>/<version>/<key>.tar.zst               an entry: the archive itself
+//! entries/<scope>/<version>/<key>.used                  an empty file whose time is that of the entry's last use
 //! uploads/…                                             what is not an entry yet
 //! ```
 //!
 //! Scopes and keys are written as [`super::name`] says, long ones as several segments. An entry is one
 //! object, so that a person can list, copy and `tar --zstd -xf` it, and so that it appears and vanishes whole.
 
+use std::path::{Path as FilePath, PathBuf};
+
+use chrono::{DateTime, Utc};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
@@ -36,6 +40,9 @@ pub(super) const UPLOADS: &str = "uploads";
 
 /// What the name of an entry ends in.
 const SUFFIX: &str = ".tar.zst";
+
+/// What the name of the marker of an entry's uses ends in.
+const USED: &str = ".used";
 
 /// What comes before the number in the marker.
 const MARKER_TEXT: &str = "cachekeep store, layout ";
@@ -97,8 +104,41 @@ pub(super) fn parse_entry_path(path: &Path) -> Option<NewEntry> {
     segments.next().is_none().then_some(new)
 }
 
-/// The entry that an object is; `None` if it is none.
-pub(super) fn entry_of(object: &ObjectMeta) -> Option<Entry> {
+/// The file whose time is that of the last use of the entry in this file.
+pub(super) fn marker_of(entry: &FilePath) -> PathBuf {
+    with_other_suffix(entry, SUFFIX, USED).unwrap_or_else(|| entry.with_extension("used"))
+}
+
+/// The file of the entry of whose uses this file tells, if it does.
+pub(super) fn entry_of_marker(marker: &FilePath) -> Option<PathBuf> {
+    with_other_suffix(marker, USED, SUFFIX)
+}
+
+fn with_other_suffix(file: &FilePath, suffix: &str, other: &str) -> Option<PathBuf> {
+    let stem = file.file_name()?.to_str()?.strip_suffix(suffix)?;
+    Some(file.with_file_name(format!("{stem}{other}")))
+}
+
+/// The path of the marker of an entry's uses.
+pub(super) fn marker_path(entry: &Path) -> Option<String> {
+    Some(format!("{}{USED}", entry.as_ref().strip_suffix(SUFFIX)?))
+}
+
+/// Whether a path below the entries is that of a marker of uses.
+pub(super) fn is_marker(path: &str) -> bool {
+    path.ends_with(USED)
+}
+
+/// Whether a name may be one that [`name::encode`] gives, which is all ASCII.
+pub(super) fn may_be_ours(name: &str) -> bool {
+    let fits = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_' | b'=')
+    };
+    name.bytes().all(fits)
+}
+
+/// The entry that an object is, used last at this time; `None` if it is none.
+pub(super) fn entry_of(object: &ObjectMeta, used: Option<DateTime<Utc>>) -> Option<Entry> {
     let NewEntry { scope, key, version } = parse_entry_path(&object.location)?;
     Some(Entry {
         id: id_of(object),
@@ -106,7 +146,7 @@ pub(super) fn entry_of(object: &ObjectMeta) -> Option<Entry> {
         key,
         version,
         created_at: object.last_modified,
-        last_used_at: None,
+        last_used_at: used,
         size: ByteSize(object.size),
     })
 }

@@ -1,31 +1,37 @@
 //! A store of objects: a directory, and whatever else the crate `object_store` reaches.
 //!
-//! Looking up, reading, listing and deleting are the same everywhere; how an upload is kept apart until it
-//! becomes an entry, and how a dead one is found, is what `upload::Uploads` abstracts.
+//! How an upload is kept apart until it becomes an entry, and how a dead one is found, is what `upload::Uploads`
+//! abstracts; how an entry is listed, leased, marked as used and deleted is what `entries::Entries` does.
 
 mod directory;
+mod entries;
 mod failure;
+mod files;
 mod layout;
+mod lease;
 mod multipart;
 mod name;
 mod publish;
 mod reading;
 mod sweep;
 mod upload;
+mod uses;
 
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore as Objects, ObjectStoreExt};
+use object_store::{ObjectStore as Objects, ObjectStoreExt};
 use tokio::sync::OnceCell;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
@@ -34,7 +40,9 @@ use super::contract::{
     Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store,
 };
 use super::error::{Access, StoreError, StoreErrorKind};
+use entries::{Entries, Remote};
 use failure::store_error;
+use files::Files;
 use upload::{Upload, Uploads};
 
 /// A store whose entries are objects; see `layout` for where they lie.
@@ -42,6 +50,7 @@ pub struct ObjectStore {
     location: String,
     objects: Arc<dyn Objects>,
     uploads: Box<dyn Uploads>,
+    entries: Arc<dyn Entries>,
     /// Set once the marker was found to be absent or one that we know.
     layout_is_known: OnceCell<()>,
 }
@@ -51,18 +60,26 @@ impl ObjectStore {
     /// several machines if the file system has locks that they share.
     pub async fn in_directory(root: &Path, clock: Clock) -> Result<Self, StoreError> {
         let (objects, uploads) = directory::open(root, clock).await?;
-        Ok(Self::with(root.display().to_string(), Arc::new(objects), Box::new(uploads)))
+        let files = Files::new(root.to_owned(), clock);
+        let location = root.display().to_string();
+        Ok(Self::with(location, Arc::new(objects), Box::new(uploads), Arc::new(files)))
     }
 
     /// A store in a service that has conditional copies; `location` is shown to people.
     pub fn in_service(objects: Arc<dyn Objects>, location: impl Into<String>, clock: Clock) -> Self {
         let location = location.into();
         let uploads = multipart::Multipart::new(Arc::clone(&objects), location.clone(), clock);
-        Self::with(location, objects, Box::new(uploads))
+        let entries = Remote::new(Arc::clone(&objects), location.clone());
+        Self::with(location, objects, Box::new(uploads), Arc::new(entries))
     }
 
-    fn with(location: String, objects: Arc<dyn Objects>, uploads: Box<dyn Uploads>) -> Self {
-        ObjectStore { location, objects, uploads, layout_is_known: OnceCell::new() }
+    fn with(
+        location: String,
+        objects: Arc<dyn Objects>,
+        uploads: Box<dyn Uploads>,
+        entries: Arc<dyn Entries>,
+    ) -> Self {
+        ObjectStore { location, objects, uploads, entries, layout_is_known: OnceCell::new() }
     }
 
     /// Refuses a store whose layout is another; one without a marker is new.
@@ -86,26 +103,8 @@ impl ObjectStore {
 
     /// The entries below a folder; what is none is left out.
     async fn entries_below(&self, folder: &ObjectPath) -> Result<Vec<Entry>, StoreError> {
-        let mut objects = self.objects.list(Some(folder));
-        let mut entries = Vec::new();
-        loop {
-            match objects.try_next().await {
-                Ok(Some(object)) => entries.extend(layout::entry_of(&object)),
-                Ok(None) => return Ok(entries),
-                // Something with a name that we never give, or something that vanished just now.
-                Err(object_store::Error::InvalidPath { .. } | object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(self.error("list", folder, Access::Read, error)),
-            }
-        }
-    }
-
-    /// What is at a path now; `None` if nothing is.
-    async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectMeta>, StoreError> {
-        match self.objects.head(path).await {
-            Ok(object) => Ok(Some(object)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.error("look at", path, Access::Read, error)),
-        }
+        let listed = self.entries.list(folder).await?;
+        Ok(listed.iter().filter_map(|listed| layout::entry_of(&listed.object, listed.used)).collect())
     }
 
     fn place(&self, path: &ObjectPath) -> String {
@@ -148,11 +147,9 @@ impl Store for ObjectStore {
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
         self.check_layout().await?;
         let path = layout::path_of_id(&entry.id).ok_or_else(|| not_ours(&self.location, &entry.id))?;
-        let found =
-            self.objects.get(&path).await.map_err(|error| self.error("read", &path, Access::Read, error))?;
-        if layout::id_of(&found.meta) != entry.id {
-            return Err(self.vanished("read", &path));
-        }
+        let found = self.entries.open(&path).await?;
+        let found = found.filter(|found| layout::id_of(&found.meta) == entry.id);
+        let found = found.ok_or_else(|| self.vanished("read", &path))?;
         Ok(reading::stream(found, self.place(&path)))
     }
 
@@ -161,7 +158,7 @@ impl Store for ObjectStore {
         let upload = self.uploads.begin(&new).await?;
         Ok(Box::new(ObjectWriter {
             location: self.location.clone(),
-            objects: Arc::clone(&self.objects),
+            entries: Arc::clone(&self.entries),
             path: layout::entry_path(&new),
             upload,
         }))
@@ -184,22 +181,24 @@ impl Store for ObjectStore {
     async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
         self.check_layout().await?;
         let path = layout::path_of_id(id).ok_or_else(|| not_ours(&self.location, id))?;
-        match self.head(&path).await? {
-            Some(object) if layout::id_of(&object) == *id => {}
-            _ => return Ok(Deletion::AlreadyGone),
-        }
-        match self.objects.delete(&path).await {
-            Ok(()) => {
-                self.uploads.deleted(&path).await;
-                Ok(Deletion::Deleted)
-            }
-            Err(object_store::Error::NotFound { .. }) => Ok(Deletion::AlreadyGone),
-            Err(error) => Err(self.error("delete", &path, Access::Write, error)),
+        self.entries.delete(&path, id).await
+    }
+
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        self.check_layout().await?;
+        let with_path = |id: &EntryId| Some((layout::path_of_id(id)?, id.clone()));
+        self.entries.leased(ids.iter().filter_map(with_path).collect()).await
+    }
+
+    async fn note_use(&self, entry: &Entry) {
+        if let (Ok(()), Some(path)) = (self.check_layout().await, layout::path_of_id(&entry.id)) {
+            self.entries.note_use(&path, &entry.id).await;
         }
     }
 
     async fn recover(&self) -> Result<Recovered, StoreError> {
         self.check_layout().await?;
+        self.entries.sweep().await;
         self.uploads.recover().await
     }
 }
@@ -213,7 +212,7 @@ fn not_ours(location: &str, id: &EntryId) -> StoreError {
 
 struct ObjectWriter {
     location: String,
-    objects: Arc<dyn Objects>,
+    entries: Arc<dyn Entries>,
     path: ObjectPath,
     upload: Box<dyn Upload>,
 }
@@ -225,17 +224,17 @@ impl EntryWriter for ObjectWriter {
     }
 
     async fn commit(self: Box<Self>) -> Result<Commit, StoreError> {
-        let ObjectWriter { location, objects, path, upload } = *self;
+        let ObjectWriter { location, entries, path, upload } = *self;
         if !upload.publish(&path).await? {
             return Ok(Commit::Exists);
         }
-        let place = || format!("{location}/{path}");
-        let object = objects
-            .head(&path)
-            .await
-            .map_err(|error| store_error("look at", &place(), Access::Read, error))?;
-        layout::entry_of(&object).map(Commit::Created).ok_or_else(|| {
-            StoreError::new(StoreErrorKind::Corrupt, format!("{} is not the entry that was created", place()))
+        let place = format!("{location}/{path}");
+        let Some(object) = entries.look(&path).await? else {
+            let message = format!("cannot look at {place}, which was just created");
+            return Err(StoreError::new(StoreErrorKind::NotFound, message));
+        };
+        layout::entry_of(&object, None).map(Commit::Created).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Corrupt, format!("{place} is not the entry that was created"))
         })
     }
 

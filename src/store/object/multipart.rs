@@ -96,8 +96,6 @@ impl Uploads for Multipart {
         }
         Ok(recovered)
     }
-
-    async fn deleted(&self, _path: &Path) {}
 }
 
 struct MultipartUpload {

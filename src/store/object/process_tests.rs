@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
+
 use super::tests::{files_below, in_directory, named};
 use super::*;
 use crate::store::contract::StoreExt;
@@ -22,14 +24,14 @@ const SAYS: &str = "child says ";
 const CHUNKS: usize = 48;
 const CHUNK: usize = 64 << 10;
 
-struct Peer {
+pub(super) struct Peer {
     child: Child,
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Peer {
-    fn start(task: &str, root: &Path) -> Self {
+    pub(super) fn start(task: &str, root: &Path) -> Self {
         let mut child = Command::new(env::current_exe().expect("the test binary"))
             .args(["--exact", "store::object::process_tests::child", "--ignored", "--nocapture"])
             .env(TASK, task)
@@ -44,7 +46,7 @@ impl Peer {
         Peer { child, stdin, lines }
     }
 
-    fn heard(&mut self) -> String {
+    pub(super) fn heard(&mut self) -> String {
         let said = self.lines.by_ref().map(|line| line.expect("text")).find_map(|line| {
             // The harness does not end its own line before the test speaks.
             line.split_once(SAYS).map(|(_, said)| said.to_owned())
@@ -52,16 +54,16 @@ impl Peer {
         said.expect("the child says something before it ends")
     }
 
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         self.stdin.write_all(b"\n").expect("the child listens");
     }
 
-    fn kill(mut self) {
+    pub(super) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited for");
     }
 
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         assert!(self.child.wait().expect("waited for").success());
     }
 }
@@ -108,6 +110,17 @@ async fn child() {
             wait_for_parent();
             let commit = writer.commit().await.expect("a commit");
             say(if commit == Commit::Exists { "exists" } else { "created" });
+        }
+        // Begins to read an entry and stops there until it is killed.
+        "read" => {
+            let entry = store.find(&named("k").scope, &named(argument).key, &named("k").version).await;
+            let mut stream =
+                store.read(&entry.expect("a lookup").expect("an entry")).await.expect("a stream");
+            stream.try_next().await.expect("a chunk");
+            say("reading");
+            wait_for_parent();
+            let rest: Vec<Bytes> = stream.try_collect().await.expect("the rest");
+            say(&rest.iter().map(Bytes::len).sum::<usize>().to_string());
         }
         // Saves and deletes until it is killed.
         "churn" => {

@@ -2,25 +2,44 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Deref;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::{GetResult, GetResultPayload};
+use object_store::ObjectMeta;
 
 use crate::store::contract::EntryStream;
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
 use super::failure::store_error;
+use super::lease::Locked;
+
+/// An object that was opened.
+pub(super) struct Opened {
+    /// What it is.
+    pub(super) meta: ObjectMeta,
+    /// Where its bytes come from.
+    pub(super) payload: Payload,
+}
+
+/// Where the bytes of an object come from.
+pub(super) enum Payload {
+    /// A file, leased until it is closed.
+    File(Locked),
+    /// A service.
+    Stream(BoxStream<'static, object_store::Result<Bytes>>),
+}
 
 /// The size of a chunk that is read from a file: large enough that a switch of threads costs nothing.
 const CHUNK: u64 = 1 << 20;
 
 /// The bytes of an object; fails where they end before its size.
-pub(super) fn stream(found: GetResult, place: String) -> EntryStream {
+pub(super) fn stream(found: Opened, place: String) -> EntryStream {
     let size = found.meta.size;
     match found.payload {
-        GetResultPayload::File(file, _) => of_file(file, size, place),
-        GetResultPayload::Stream(chunks) => {
+        Payload::File(file) => of_file(file, size, place),
+        Payload::Stream(chunks) => {
             let context = place.clone();
             let chunks = chunks.map_err(move |error| store_error("read", &context, Access::Read, error));
             checked(chunks.boxed(), size, place)
@@ -29,7 +48,10 @@ pub(super) fn stream(found: GetResult, place: String) -> EntryStream {
 }
 
 /// `object_store` itself reads files in pieces of 8 KiB, each on another thread.
-fn of_file(file: File, size: u64, place: String) -> EntryStream {
+fn of_file<F>(file: F, size: u64, place: String) -> EntryStream
+where
+    F: Deref<Target = File> + Send + 'static,
+{
     let state = (file, size, place);
     futures::stream::try_unfold(state, |(file, left, place)| async move {
         if left == 0 {
@@ -37,7 +59,7 @@ fn of_file(file: File, size: u64, place: String) -> EntryStream {
         }
         let read = tokio::task::spawn_blocking(move || {
             let mut chunk = Vec::with_capacity(usize::try_from(left.min(CHUNK)).unwrap_or(0));
-            let result = (&file).take(left.min(CHUNK)).read_to_end(&mut chunk);
+            let result = (&*file).take(left.min(CHUNK)).read_to_end(&mut chunk);
             (file, chunk, result)
         });
         let (file, chunk, result) = read.await.map_err(|error| unfinished(&place, error))?;
@@ -100,13 +122,15 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         file.set_len(2 * CHUNK + 5).expect("a length");
         let whole: Result<Vec<Bytes>, StoreError> =
-            of_file(file.try_clone().expect("a clone"), 2 * CHUNK + 5, "x".to_owned()).try_collect().await;
+            of_file(Box::new(file.try_clone().expect("a clone")), 2 * CHUNK + 5, "x".to_owned())
+                .try_collect()
+                .await;
         assert_eq!(
             whole.expect("it is all there").iter().map(Bytes::len).sum::<usize>() as u64,
             2 * CHUNK + 5
         );
         let cut: Result<Vec<Bytes>, StoreError> =
-            of_file(file, 2 * CHUNK + 6, "x".to_owned()).try_collect().await;
+            of_file(Box::new(file), 2 * CHUNK + 6, "x".to_owned()).try_collect().await;
         assert_eq!(cut.expect_err("it is too short").kind(), StoreErrorKind::Corrupt);
     }
 }

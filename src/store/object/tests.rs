@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::TryStreamExt as _;
 use object_store::PutPayload;
 use object_store::memory::InMemory;
 
@@ -37,7 +38,7 @@ pub(super) async fn in_directory(root: &Path) -> ObjectStore {
     ObjectStore::in_directory(root, clock).await.expect("a store")
 }
 
-async fn created(store: &ObjectStore, key: &str, bytes: &'static [u8]) -> Entry {
+pub(super) async fn created(store: &ObjectStore, key: &str, bytes: &'static [u8]) -> Entry {
     match store.put(named(key), Bytes::from_static(bytes)).await {
         Ok(Commit::Created(entry)) => entry,
         other => panic!("{key} came to {other:?}"),
@@ -131,6 +132,11 @@ async fn foreign_files_are_neither_entries_nor_in_the_way() {
     }
     fs::create_dir_all(folder.join("d.tar.zst/x")).expect("a folder");
     assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), std::slice::from_ref(&entry));
+    for n in 0..50 {
+        created(&store, &format!("more-{n}"), b"x").await;
+    }
+    let listed = store.list(&ListFilter::default()).await.expect("a list");
+    assert_eq!(listed.len(), 51, "what comes after something foreign in a folder is listed as well");
     let again = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
     assert_eq!(again, Some(entry));
 }

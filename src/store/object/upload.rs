@@ -15,9 +15,6 @@ pub(super) trait Uploads: Send + Sync {
 
     /// Removes what dead processes left.
     async fn recover(&self) -> Result<Recovered, StoreError>;
-
-    /// Tidies up after an entry was deleted; never fails, because the entry is gone.
-    async fn deleted(&self, path: &Path);
 }
 
 /// Bytes on their way to become an entry. Dropped, they go away as far as that can be done at once.

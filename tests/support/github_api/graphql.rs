@@ -33,7 +33,7 @@ pub(super) fn answer(world: &mut World, body: &Bytes) -> Answer {
                         (Some(_), false) => "CLOSED",
                     };
                     let at = pull.closed_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
-                    json!({ "state": state, "closedAt": at })
+                    json!({ "state": state, "closedAt": at, "baseRefName": pull.base })
                 }
                 None => {
                     let message = format!("Could not resolve to a PullRequest with the number of {number}.");

@@ -40,10 +40,11 @@ pub struct Cache {
 }
 
 /// A pull request; open where it was never closed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Pull {
     pub closed_at: Option<DateTime<Utc>>,
     pub merged: bool,
+    pub base: String,
 }
 
 /// An answer that is given instead of the true one.
@@ -147,7 +148,8 @@ impl World {
     pub fn pull(&mut self, number: u64, closed_hours_ago: Option<f64>) {
         #[expect(clippy::cast_possible_truncation, reason = "hours of a test")]
         let closed_at = closed_hours_ago.map(|hours| self.now - TimeDelta::seconds((hours * 3_600.0) as i64));
-        self.pulls.insert(number, Pull { closed_at, merged: number.is_multiple_of(2) });
+        self.pulls
+            .insert(number, Pull { closed_at, merged: number.is_multiple_of(2), base: "main".to_owned() });
     }
 
     /// The ids of all caches.

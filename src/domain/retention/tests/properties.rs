@@ -85,6 +85,7 @@ prop_compose! {
         // The third pull request and the fourth ref are not asked for.
         facts.pull_requests = (1..).zip(states).collect();
         facts.refs = ["topic", "gone", SCOPES[4], "other"].into_iter().map(scope).zip(refs).collect();
+        facts.bases.insert(1, scope("topic"));
         facts.leases = leased.iter().map(|n| EntryId(format!("{n:02}"))).collect();
         for (key_index, scope_index) in in_use {
             facts.keys_in_use.entry(key(KEYS[key_index])).or_default().insert(scope(SCOPES[scope_index]));

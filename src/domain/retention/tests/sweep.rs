@@ -170,6 +170,20 @@ impl Oracle<'_> {
             || known.kind.starts_with("tools-linux")
             || self.current(known)
             || follows && Self::idle(&known.entry) <= DAY && asked_for
+            || self.is_default(known) && self.is_behind_a_pull_request(known)
+    }
+
+    /// Whether an open pull request uses the same key and version of its own.
+    fn is_behind_a_pull_request(&self, known: &Known) -> bool {
+        let is_open = |k: &Known| {
+            let number = k.entry.scope.as_str().strip_prefix("refs/pull/").and_then(|r| r.split('/').next());
+            number.is_some_and(|n| {
+                self.facts.pull_requests[&n.parse().expect("a number")] == PullRequestState::Open
+            })
+        };
+        let same = |k: &&Known| k.entry.key == known.entry.key && k.entry.version == known.entry.version;
+        let is_used = |k: &Known| Self::idle(&k.entry) <= DAY && (self.newer(k).is_empty() || k.contents);
+        self.known.iter().filter(same).any(|k| is_open(k) && is_used(k))
     }
 
     /// Rules that look at one entry alone.

@@ -1,0 +1,152 @@
+//! What planning costs: 10 000 entries of a directory store, in CPU time; and beside it how long it takes to list
+//! them and to look for leases.
+//!
+//! `cargo bench --bench plan [-- DIRECTORY]`: the system's temporary directory unless given. The bound is 200 ms of
+//! CPU for a plan, whatever else the machine does meanwhile; it returns 1 where the slowest plan took longer.
+
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own, for people")]
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use cachekeep::domain::entry::EntryId;
+use cachekeep::domain::key::Key;
+use cachekeep::domain::retention::{Facts, Policy, Protect};
+use cachekeep::domain::scope::Scope;
+use cachekeep::domain::unit::{ByteSize, Span};
+use cachekeep::domain::version::Version;
+use cachekeep::store::housekeeping::{Housekeeping, OwnStore};
+use cachekeep::store::{ListFilter, NewEntry, ObjectStore, Store, StoreExt};
+use chrono::Utc;
+
+/// Refs, and entries of each.
+const REFS: usize = 50;
+const ENTRIES: usize = 200;
+
+/// What a plan may take.
+const BOUND: Duration = Duration::from_millis(200);
+
+const ROUNDS: usize = 10;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // Cargo says `--bench`.
+    let place = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let store: Arc<dyn Store> =
+        Arc::new(runtime.block_on(ObjectStore::in_directory(place.path(), Utc::now))?);
+    runtime.block_on(fill(store.as_ref(), place.path()))?;
+
+    let started = Instant::now();
+    let listed = runtime.block_on(store.list(&ListFilter::default()))?;
+    println!("listing   {:>6} ms by the clock, {} entries", started.elapsed().as_millis(), listed.len());
+    let ids: Vec<EntryId> = listed.iter().map(|entry| entry.id.clone()).collect();
+    let started = Instant::now();
+    let leased = runtime.block_on(store.leased(&ids))?;
+    println!("leases    {:>6} ms by the clock, {} leased", started.elapsed().as_millis(), leased.len());
+
+    let cleaned = OwnStore::new(store, scope("main"));
+    let facts = runtime.block_on(cleaned.survey(Utc::now(), None))?.facts;
+    let policy = policy(&facts);
+    let mut times = Vec::new();
+    let mut deleted = 0;
+    for _ in 0..ROUNDS {
+        let (before, measure) = used();
+        let plan = policy.plan(&facts);
+        times.push((used().0.saturating_sub(before), measure));
+        deleted = plan.deletions().count();
+    }
+    times.sort();
+    let ((median, measure), (slowest, _)) = (times[ROUNDS / 2], times[ROUNDS - 1]);
+    let is_kept = slowest <= BOUND;
+    println!(
+        "planning  {:>6} ms {measure}, the median of {ROUNDS}; slowest {} ms, bound {} ms: {}; {deleted} of {} go",
+        median.as_millis(),
+        slowest.as_millis(),
+        BOUND.as_millis(),
+        if is_kept { "kept" } else { "BROKEN" },
+        facts.entries.len(),
+    );
+    Ok(if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every rule that there is.
+fn policy(facts: &Facts) -> Policy {
+    let total: u64 = facts.entries.iter().map(|entry| entry.size.0).sum();
+    Policy {
+        superseded: NonZeroUsize::new(3),
+        unused_for: Some(Span(DAY * 21)),
+        older_than: Some(Span(DAY * 60)),
+        budget: Some(ByteSize(total / 3)),
+        protect: Protect::new(["externaldata-*", "refs/heads/release-*"]).expect("globs"),
+        ..Policy::unreachable()
+    }
+}
+
+/// CPU time of this thread as Linux counts it; elsewhere the time that passes, and it is called so.
+fn used() -> (Duration, &'static str) {
+    let counted = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = counted.and_then(|text| text.split(' ').next()?.parse().ok());
+    match nanos {
+        Some(nanos) => (Duration::from_nanos(nanos), "of CPU"),
+        None => (SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(), "by the clock"),
+    }
+}
+
+fn scope(name: &str) -> Scope {
+    Scope::new(name).expect("a ref")
+}
+
+/// Makes the entries. One of each ref is saved, which makes its folder; the others are files of a size beside it.
+async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
+    for number in 0..REFS {
+        let name = match number {
+            0 => "main".to_owned(),
+            number if number % 5 == 0 => format!("release-{number}"),
+            number => format!("refs/pull/{number}/merge"),
+        };
+        let key = Key::new(format!("first-{number}"))?;
+        store
+            .put(NewEntry { scope: scope(&name), key, version: Version::of_roots(["x"]) }, Bytes::new())
+            .await?;
+        let first =
+            find(&root.join("entries"), &format!("first-{number}.tar.zst")).expect("it was just saved");
+        let folder = first.parent().expect("a folder");
+        fs::remove_file(&first)?;
+        for entry in 0..ENTRIES {
+            let key = match entry % 4 {
+                0 => format!("ccache-linux-{:040x}", entry * 7_919 + number),
+                1 => format!("ccache-windows-2026{:04}", 101 + entry),
+                2 => format!("externaldata-{:064x}", entry * 104_729),
+                _ => format!("deps-v{entry}-{number}"),
+            };
+            let age = DAY * u32::try_from((entry * 31 + number) % 40)? + Duration::from_secs(entry as u64);
+            let file = File::create_new(folder.join(format!("{key}.tar.zst")))?;
+            // Holes: it is their size that counts.
+            file.set_len(1_000_000 + (entry as u64 * 37_000))?;
+            file.set_modified(SystemTime::now() - age)?;
+            if entry % 2 == 0 {
+                let marker = File::create_new(folder.join(format!("{key}.used")))?;
+                marker.set_modified(SystemTime::now() - age / 2)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let children: Vec<PathBuf> = fs::read_dir(folder).ok()?.flatten().map(|child| child.path()).collect();
+    children
+        .iter()
+        .find(|child| child.ends_with(name))
+        .cloned()
+        .or_else(|| children.iter().filter(|child| child.is_dir()).find_map(|child| find(child, name)))
+}

@@ -1,0 +1,178 @@
+//! Leases of readers: a shared lock on the file that is being read.
+//!
+//! Whoever reads an entry locks its own file, shared, through the handle that it reads from; whoever deletes one
+//! locks it exclusively first, and does not wait. So a lease needs no file of its own: it works in stores that a
+//! reader may not write, leaves nothing behind, and ends with the process however that ends, because the kernel
+//! drops locks. Machines that share a file system share its locks.
+//!
+//! The races, and who wins them:
+//! - The reader opens, then locks, then checks that the path still names what it opened. A deleter that was
+//!   faster has won: the entry has vanished.
+//! - The deleter locks, checks the same, and removes the file before it unlocks. A reader that comes meanwhile
+//!   finds the lock taken, tries again, and finds the file gone.
+//! - Who only looks whether an entry is leased takes the lock for a moment, so that everybody tries more than once.
+//!
+//! Where a file system has no locks there are no leases. An open file is then still readable on Unix after it was
+//! deleted, except over a network, where a restore becomes a miss.
+
+#![expect(clippy::disallowed_methods, reason = "entries of a directory store are files")]
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::disk::lease::{has_no_locks, names};
+
+/// So often an exclusive lock is tried: somebody may only have looked.
+const ATTEMPTS: u32 = 3;
+
+/// The pause between two attempts: many times what looking takes.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A file of which this process has a lock until this is dropped.
+pub(super) struct Locked(File);
+
+impl Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing would do, but for a child between its fork and its exec.
+        let _ = self.0.unlock();
+    }
+}
+
+/// What came of opening an entry to read it.
+pub(super) enum Held {
+    /// It is leased as long as this lives.
+    Leased(Locked),
+    /// It is not there.
+    Gone,
+    /// Somebody deletes it, or looks whether it is leased.
+    Contended,
+}
+
+/// What came of an attempt to have an entry alone.
+pub(super) enum Claimed {
+    /// Nobody reads it, and nobody can begin to while this lives.
+    Alone(Locked),
+    /// A live process reads it.
+    Leased,
+    /// It is not there.
+    Gone,
+}
+
+/// Opens an entry and leases it.
+pub(super) fn hold(path: &Path) -> io::Result<Held> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
+        opened => opened?,
+    };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => return Ok(Held::Contended),
+        Err(TryLockError::Error(error)) if !has_no_locks(&error) => return Err(error),
+        Ok(()) | Err(TryLockError::Error(_)) => {}
+    }
+    let file = Locked(file);
+    Ok(if names(path, &file)? { Held::Leased(file) } else { Held::Gone })
+}
+
+/// Locks an entry against readers, unless there is one.
+pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
+    let file = match open_to_lock(path) {
+        Err(error) if is_no_file(&error) => return Ok(Claimed::Gone),
+        opened => opened?,
+    };
+    for attempt in 1.. {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(Claimed::Leased),
+            Err(TryLockError::Error(error)) if !has_no_locks(&error) => return Err(error),
+            Ok(()) | Err(TryLockError::Error(_)) => break,
+        }
+    }
+    let file = Locked(file);
+    Ok(if names(path, &file)? { Claimed::Alone(file) } else { Claimed::Gone })
+}
+
+/// Opened for writing where that is allowed: NFS locks nothing exclusively that is only read.
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    match File::options().read(true).write(true).open(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            File::open(path)
+        }
+        opened => opened,
+    }
+}
+
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("k.tar.zst");
+        std::fs::write(&path, "bytes").expect("a file");
+        (folder, path)
+    }
+
+    fn held(path: &Path) -> Locked {
+        match hold(path).expect("opened") {
+            Held::Leased(file) => file,
+            Held::Gone | Held::Contended => panic!("nobody else is here"),
+        }
+    }
+
+    #[test]
+    fn any_number_of_readers_keeps_the_deleter_out_until_the_last_has_ended() {
+        let (_folder, path) = entry();
+        let (one, two) = (held(&path), held(&path));
+        assert!(matches!(claim(&path), Ok(Claimed::Leased)));
+        drop(one);
+        assert!(matches!(claim(&path), Ok(Claimed::Leased)));
+        drop(two);
+        assert!(matches!(claim(&path), Ok(Claimed::Alone(_))));
+    }
+
+    #[test]
+    fn a_reader_that_comes_while_it_is_deleted_finds_it_gone_afterwards() {
+        let (_folder, path) = entry();
+        let Ok(Claimed::Alone(lock)) = claim(&path) else { panic!("nobody reads it") };
+        assert!(matches!(hold(&path), Ok(Held::Contended)));
+        std::fs::remove_file(&path).expect("removed");
+        drop(lock);
+        assert!(matches!(hold(&path), Ok(Held::Gone)));
+        assert!(matches!(claim(&path), Ok(Claimed::Gone)));
+    }
+
+    #[test]
+    fn a_lease_needs_no_right_to_write() {
+        let (_folder, path) = entry();
+        let mut permissions = std::fs::metadata(&path).expect("facts").permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&path, permissions).expect("read-only");
+        let reader = held(&path);
+        assert!(matches!(claim(&path), Ok(Claimed::Leased)));
+        drop(reader);
+        assert!(matches!(claim(&path), Ok(Claimed::Alone(_))));
+    }
+}
