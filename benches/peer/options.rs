@@ -29,7 +29,9 @@ impl Options {
                     let number = value()?.parse().ok().filter(|number| *number > 0);
                     repeat = Some(number.ok_or("--repeat wants a number, 1 or more")?);
                 }
-                other => return Err(format!("unknown argument {other}; there are --quick, --shape, --repeat")),
+                other => {
+                    return Err(format!("unknown argument {other}; there are --quick, --shape, --repeat"));
+                }
             }
         }
         if shapes.is_empty() {

@@ -71,7 +71,8 @@ impl Place {
         for name in ["temp", "home"] {
             for entry in fs::read_dir(self.root.join(name)).expect("a folder").flatten() {
                 let path = entry.path();
-                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("removed");
+                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+                    .expect("removed");
             }
         }
     }

@@ -47,7 +47,8 @@ fn measure(
     let key = key(shape, round, side);
     let failed = |verb: &str, why: &str| format!("{side:?} did not {verb} {}: {why}", shape.name());
     place.sweep();
-    let (measured, said) = watch::run(job.command(side, "save", &key), place).map_err(|e| failed("save", &e))?;
+    let (measured, said) =
+        watch::run(job.command(side, "save", &key), place).map_err(|e| failed("save", &e))?;
     let saved = service.entries().into_iter().find(|(kept, _)| kept.key == key);
     let (_, facts) = saved.ok_or_else(|| failed("save", &said))?;
     figures.saved(side, Sample { measured, archive: facts.size });

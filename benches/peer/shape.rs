@@ -47,7 +47,8 @@ impl Shape {
 
     /// Makes the tree in a directory that is not there, and its links below the workspace.
     pub fn grow(self, directory: &Path, workspace: &Path, quick: bool) -> Grown {
-        let mut grower = Grower { random: StdRng::seed_from_u64(7), words: Vec::new(), grown: Grown::default() };
+        let mut grower =
+            Grower { random: StdRng::seed_from_u64(7), words: Vec::new(), grown: Grown::default() };
         grower.words = (0..2_000).map(|_| grower.word()).collect();
         match self {
             Shape::Small => grower.small(directory, if quick { 1_000 } else { 20_000 }),

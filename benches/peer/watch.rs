@@ -43,7 +43,8 @@ pub fn run(mut command: Command, place: &Place) -> Result<(Measured, String), St
     let before = place.used();
     let started = Instant::now();
     let child = command.stdin(Stdio::null()).stdout(same()?).stderr(same()?).spawn();
-    let mut child = child.map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?;
+    let mut child =
+        child.map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?;
     let id = child.id();
     let is_over = AtomicBool::new(false);
     let (wall, peak) = std::thread::scope(|scope| {

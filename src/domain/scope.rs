@@ -75,7 +75,10 @@ impl Access {
         match writable.first() {
             Some(first) if !writable.contains(&self.own) => {
                 let others = self.readable.into_iter().filter(|scope| scope != first);
-                Access { own: first.clone(), readable: std::iter::once(first.clone()).chain(others).collect() }
+                Access {
+                    own: first.clone(),
+                    readable: std::iter::once(first.clone()).chain(others).collect(),
+                }
             }
             _ => self,
         }
