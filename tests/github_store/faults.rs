@@ -30,6 +30,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         ("the budget, kindly", Point::Create, Always(not_ok(budget)), "BudgetExceeded"),
         ("the budget", Point::Create, Always(denied(403, budget)), "BudgetExceeded"),
         ("the quota", Point::Create, Always(denied(400, "insufficient usage")), "BudgetExceeded"),
+        ("the quota, kindly", Point::Create, Always(not_ok("insufficient usage")), "BudgetExceeded"),
         (
             "a token that may not write",
             Point::Create,
@@ -282,11 +283,11 @@ async fn a_server_without_tls_behind_an_https_address_is_a_failure_to_connect() 
     let job = GitHubStore::new(credentials, impatient()).expect("a client");
     let begun = Instant::now();
     let restored = outcome(&restore(&job, "k").await, |_| "restored");
-    assert_outcome("TLS", &restored, "cannot connect", begun, "");
+    assert_outcome("TLS", &restored, "Unavailable", begun, "");
     let restoring = row("a server without TLS", "Lookup", &restored, begun);
     let begun = Instant::now();
     let saved = outcome(&save(&job, "k", &payload(LENGTH)).await, |_| "saved");
-    assert_outcome("TLS", &saved, "cannot connect", begun, "");
+    assert_outcome("TLS", &saved, "Unavailable", begun, "");
     leave_table("tls", &[restoring, row("a server without TLS", "Create", &saved, begun)]);
 }
 
