@@ -149,7 +149,7 @@ impl Grower {
         let object = |index: usize| {
             let length = self.lognormal(60_000.0, 1.8, 64 << 20);
             // Images are compressed already, meshes and tables are text.
-            let contents = if index % 3 == 0 { self.text(length) } else { self.noise(length) };
+            let contents = if index.is_multiple_of(3) { self.text(length) } else { self.noise(length) };
             let name = data_encoding::HEXLOWER.encode(&Sha256::digest(&contents));
             self.write(&directory.join(&name), &contents);
             name
