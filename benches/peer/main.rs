@@ -1,7 +1,7 @@
 //! Cachekeep beside the client of GitHub's own actions (npm `@actions/cache`), at the same service, in one run:
 //!
 //! ```sh
-//! cargo bench --bench peer                          # all trees, five times each: half an hour
+//! cargo bench --bench peer                          # all trees, five times each: some minutes
 //! cargo bench --bench peer -- --quick               # small ones, once, to try it
 //! cargo bench --bench peer -- --shape objects --repeat 3
 //! ```
