@@ -6,7 +6,7 @@ use crate::github_service::GitHubService;
 use crate::options::Options;
 use crate::place::Place;
 use crate::shape::Shape;
-use crate::side::{Job, Side, contents, key, peer_failed};
+use crate::side::{Job, Side, contents, key, node_is_here, peer_failed};
 use crate::table::{Figures, Row, Sample};
 use crate::tell;
 use crate::tree::Snapshot;
@@ -14,6 +14,7 @@ use crate::watch;
 
 /// Measures one tree.
 pub fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
+    node_is_here()?;
     let place = Place::new();
     let service = GitHubService::start_with_azurite()
         .map_err(|problem| format!("there is no blob service: {problem}"))?;

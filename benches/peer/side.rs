@@ -41,7 +41,6 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// A job in a place; an error says what is missing for the peer.
     pub fn new(place: &'a Place, service: &GitHubService, shape: Shape) -> Result<Self, String> {
-        node_is_here()?;
         let (url, token) = (service.url(), GitHubService::token(&[(SCOPE, 3)]));
         let peer = Peer::at(&place.root, &url, &token)?;
         fs::write(place.workspace().join("cachekeep.toml"), config(shape)).map_err(|e| e.to_string())?;
@@ -90,7 +89,8 @@ fn config(shape: Shape) -> String {
     format!("[cache.tree]\npath = \"{{workspace}}/tree\"\nkey = \"{{var.key}}\"\n{links}")
 }
 
-fn node_is_here() -> Result<(), String> {
+/// Whether Node is installed; an error says what it is wanted for.
+pub fn node_is_here() -> Result<(), String> {
     for program in ["node", "npm"] {
         let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
         found.map_err(|error| {
