@@ -47,7 +47,7 @@ fn shown(path: &Path) -> String {
 
 fn rust_files() -> Vec<(String, String)> {
     let read = |path: &PathBuf| (shown(path), fs::read_to_string(path).expect("source is text"));
-    ["src", "tests"].iter().flat_map(|below| files(below, "rs")).map(|path| read(&path)).collect()
+    ["benches", "src", "tests"].iter().flat_map(|below| files(below, "rs")).map(|path| read(&path)).collect()
 }
 
 fn assert_none(what: &str, offenders: &[String]) {

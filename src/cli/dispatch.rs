@@ -148,6 +148,8 @@ impl Job<'_> {
         };
         let relay = Arc::new(Relay::default());
         let store = self.open_store(&runtime, &interrupt, &relay);
+        let now = (self.clock)();
+        let access = store_choice::access_of(&self.settings, self.env, self.platform.facts(), now);
         let ctx = Context {
             caches: &self.settings.spec.caches,
             disk: &self.settings.spec.disk,
@@ -157,12 +159,12 @@ impl Job<'_> {
             env: self.env,
             platform: self.platform,
             git_ref: self.settings.git_ref.as_deref(),
-            access: &self.settings.access,
+            access: &access,
             store,
             observer: self.log,
             interrupt: &interrupt,
             runtime: runtime.handle().clone(),
-            now: (self.clock)(),
+            now,
             workers: self.settings.workers,
             timeout: self.settings.timeout,
             stdout_is_json: self.args.common.json,

@@ -24,11 +24,13 @@ pub(super) fn run(
 ) -> Exit {
     let now = clock();
     let credentials = Credentials::from_env(env, now);
+    let access = settings.as_ref().ok();
+    let access = access.map(|settings| store_choice::access_of(settings, env, platform.facts(), now));
     let configuration = match settings {
         Ok(settings) => doctor::Configuration::Usable {
             spec: &settings.spec,
             warnings: settings.warnings.iter().map(config::Finding::body).collect(),
-            access: &settings.access,
+            access: access.as_ref().unwrap_or(&settings.access),
         },
         Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
             error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),

@@ -19,7 +19,7 @@ fn heard(interrupt: &Interrupt, signal: i32, forward: bool) {
     }
     interrupt.raise(signal);
     if forward {
-        forward_to_child(interrupt, signal);
+        interrupt.forward(signal);
     }
 }
 
@@ -48,17 +48,6 @@ fn is_foreground() -> bool {
     rustix::termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-#[cfg(unix)]
-fn forward_to_child(interrupt: &Interrupt, signal: i32) {
-    use rustix::process::{Pid, Signal, kill_process};
-
-    let pid = interrupt.child().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(signal)) {
-        // A child that is gone needs no signal.
-        let _ = kill_process(pid, signal);
-    }
-}
-
 /// Listens from now on. Windows delivers Ctrl-C to every process of the console: nothing is forwarded.
 #[cfg(not(unix))]
 pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
@@ -70,6 +59,3 @@ pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<(
     });
     Ok(())
 }
-
-#[cfg(not(unix))]
-fn forward_to_child(_interrupt: &Interrupt, _signal: i32) {}

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::entry::LookupRequest;
 use crate::domain::event::{Event, Observer};
 use crate::domain::key::Key;
+use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
 use crate::domain::version::Version;
 use crate::github::{Credentials, Right, credentials::Unusable};
-use crate::platform::Env;
+use crate::platform::{Env, Facts};
 use crate::report::failure;
 use crate::store::{self, GitHubAccess, GitHubOptions, GitHubStore, Store as _, StoreError, StoreErrorKind};
 use crate::transport::block_blob::BlockOptions;
@@ -20,6 +21,8 @@ use crate::transport::client::Timeouts;
 use crate::transport::fetch::FetchOptions;
 use crate::transport::ranged_download::RangeOptions;
 use crate::transport::retry::{Clock, RetryPolicy};
+
+use super::settings::Settings;
 
 /// Keeps what a store has to say until someone can be told.
 #[derive(Default)]
@@ -56,6 +59,19 @@ pub(super) fn credentials(
         StoreLocation::GitHub => Some(Credentials::from_env(env, now)),
         StoreLocation::Auto if is_github(env) => Some(Credentials::from_env(env, now)),
         _ => None,
+    }
+}
+
+/// Who may read and write what. GitHub's service takes entries only into scopes that the job's token names, and the
+/// job's ref is not always one of them; a ref that somebody gave stays, so that the refusal can name it.
+pub(super) fn access_of(settings: &Settings, env: &Env, facts: &Facts, now: DateTime<Utc>) -> Access {
+    let access = settings.access.clone();
+    let is_given = settings.git_ref != facts.git_ref;
+    match credentials(&settings.spec.store, env, now) {
+        Some(Ok(found)) if !is_given => {
+            access.writing_to(&found.scopes_with(Right::Write).unwrap_or_default())
+        }
+        _ => access,
     }
 }
 

@@ -151,14 +151,12 @@ fn attempt(
     let found = match lookup(cache, keys, deadline) {
         Ok(found) => found,
         Err(error) => {
-            let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            ctx.say_with_hint(
-                Level::Warning,
-                cache.name(),
-                format!("cannot look up: {reason}"),
-                error.hint(),
-            );
-            outcome.miss = Some(format!("cannot look up: {reason}"));
+            // What a store says begins with what it cannot do.
+            let given_up = deadline.reason(ctx.interrupt).map(|reason| format!("cannot look up: {reason}"));
+            let miss = given_up.unwrap_or_else(|| failure::chain(&error));
+            ctx.say_with_hint(Level::Warning, cache.name(), &miss, error.hint());
+            outcome.miss = Some(miss);
+            outcome.elapsed = started.elapsed();
             return Some(outcome);
         }
     };

@@ -22,7 +22,7 @@ use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::{Role, SavePolicy};
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
-use crate::store::{Commit, Deletion, EntryWriter, NewEntry, StoreError};
+use crate::store::{Access, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind};
 use crate::transport::pipe::{self, Chunks, PipeError};
 
 /// Within this time after it was read an entry is no longer leased by this process.
@@ -178,9 +178,12 @@ fn existing(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Option<
             version: version.clone(),
             scopes: vec![scope.clone()],
         };
-        let found = ctx.wait(deadline, ctx.store.lookup(&request))?;
-        if let Some(entry) = found.filter(|entry| entry.key == *key) {
-            return Ok(Some(entry));
+        match ctx.wait(deadline, ctx.store.lookup(&request)) {
+            Ok(Some(entry)) if entry.key == *key => return Ok(Some(entry)),
+            Ok(_) => {}
+            // Whoever may only write learns from the store itself that a name is taken.
+            Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(None)
@@ -296,14 +299,21 @@ fn store(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried, S
             return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
         }
     };
-    if let Err(error) = read_back(cache, &entry, deadline) {
-        if error.is_damage() {
-            // Nobody else wrote this entry: it is ours to take back.
-            let _ = delete(cache, &entry, deadline);
+    match read_back(cache, &entry, deadline) {
+        Ok(()) => Ok(Tried::Saved(packed)),
+        Err(error) if error.is_no_reader() => {
+            let text = format!("`{}` is not read back: {}", entry.key, failure::chain(&error));
+            ctx.say(Level::Info, cache.name(), text);
+            Ok(Tried::Saved(packed))
         }
-        return Err(SaveError::ReadBack(Box::new(error)));
+        Err(error) => {
+            if error.is_damage() {
+                // Nobody else wrote this entry: it is ours to take back.
+                let _ = delete(cache, &entry, deadline);
+            }
+            Err(SaveError::ReadBack(Box::new(error)))
+        }
     }
-    Ok(Tried::Saved(packed))
 }
 
 /// Deletes an entry that this job has read: what read ahead may hold its lease for a moment longer.

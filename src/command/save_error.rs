@@ -7,7 +7,7 @@ use crate::disk::path_error::PathError;
 use crate::disk::walk::WalkError;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::SaveResult;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Access, StoreError, StoreErrorKind};
 use crate::transport::pipe::PipeError;
 
 /// Why a save failed.
@@ -61,6 +61,11 @@ impl SaveError {
             SaveError::Archive(error) => error.is_damage(),
             other => other.of_store().is_some_and(|error| error.kind() == StoreErrorKind::Corrupt),
         }
+    }
+
+    /// Whether this job may write and not read.
+    pub fn is_no_reader(&self) -> bool {
+        self.of_store().is_some_and(|error| error.kind() == StoreErrorKind::Denied(Access::Read))
     }
 
     /// The documented result that this failure is.

@@ -67,6 +67,22 @@ impl Access {
         }
         Access { own, readable }
     }
+
+    /// The same job where it writes only to these scopes, whatever its ref is: its own scope is the first of them,
+    /// unless it is one of them already. Nothing changes where there are none: then it writes nowhere.
+    #[must_use]
+    pub fn writing_to(self, writable: &[Scope]) -> Self {
+        match writable.first() {
+            Some(first) if !writable.contains(&self.own) => {
+                let others = self.readable.into_iter().filter(|scope| scope != first);
+                Access {
+                    own: first.clone(),
+                    readable: std::iter::once(first.clone()).chain(others).collect(),
+                }
+            }
+            _ => self,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +98,20 @@ mod tests {
         let access = Access::new(scope("refs/pull/7/merge"), Some(scope("release")), Some(scope("main")));
         let names: Vec<&str> = access.readable.iter().map(Scope::as_str).collect();
         assert_eq!(names, ["refs/pull/7/merge", "refs/heads/release", "refs/heads/main"]);
+    }
+
+    #[test]
+    fn what_a_job_may_write_to_is_its_own_scope() {
+        let job = || Access::new(scope("main"), None, Some(scope("main")));
+        let check = |writable: &[&str], own: &str, readable: &[&str]| {
+            let writable: Vec<Scope> = writable.iter().map(|name| scope(name)).collect();
+            let access = job().writing_to(&writable);
+            let names: Vec<&str> = access.readable.iter().map(Scope::as_str).collect();
+            assert_eq!((access.own.as_str(), names), (own, readable.to_vec()), "{writable:?}");
+        };
+        check(&[], "refs/heads/main", &["refs/heads/main"]);
+        check(&["refs/pull/7/merge", "main"], "refs/heads/main", &["refs/heads/main"]);
+        check(&["refs/pull/7/merge"], "refs/pull/7/merge", &["refs/pull/7/merge", "refs/heads/main"]);
     }
 
     #[test]

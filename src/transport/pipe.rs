@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Chunks that may wait in a pipe.
 const WAITING: usize = 8;
 
-/// Bytes of a chunk on the way out.
+/// Bytes of a chunk; larger ones are handed on in parts.
 const CHUNK: usize = 1 << 20;
 
 /// An error that can cross a pipe.
@@ -58,12 +58,27 @@ where
             let Some(chunk) = next else { return };
             let is_last = chunk.is_err();
             // A reader that is gone wants no more.
-            if send.send(chunk).await.is_err() || is_last {
+            if !hand_on(&send, chunk).await || is_last {
                 return;
             }
         }
     });
     PipeReader { receive, current: Bytes::new(), task }
+}
+
+/// Hands a chunk on in parts, so that what waits is bounded however large chunks are; whether somebody takes it.
+async fn hand_on(send: &mpsc::Sender<io::Result<Bytes>>, chunk: io::Result<Bytes>) -> bool {
+    let mut rest = match chunk {
+        Ok(bytes) => bytes,
+        error => return send.send(error).await.is_ok(),
+    };
+    while !rest.is_empty() {
+        let part = rest.split_to(rest.len().min(CHUNK));
+        if send.send(Ok(part)).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 impl Read for PipeReader {
@@ -248,6 +263,23 @@ mod tests {
         let mut pipe = reader(runtime.handle(), stream::iter(chunks), &CancellationToken::new());
         pipe.read_to_end(&mut out).expect("read");
         assert!(out == bytes);
+    }
+
+    #[test]
+    fn large_chunks_do_not_pile_up_before_a_slow_reader() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let runtime = runtime();
+        let pulled = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&pulled);
+        let large = stream::iter(0..100).map(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, io::Error>(Bytes::from(vec![0; 2 * WAITING * CHUNK]))
+        });
+        let mut pipe = reader(runtime.handle(), large, &CancellationToken::new());
+        pipe.read_exact(&mut [0; 10]).expect("the first bytes");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert_eq!(pulled.load(Ordering::SeqCst), 1, "half of the first chunk fills the pipe");
     }
 
     #[test]

@@ -2,50 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use cachekeep::store::{Commit, GitHubOptions, GitHubStore, Store as _, StoreError, StoreErrorKind};
+use cachekeep::store::{Commit, GitHubOptions, GitHubStore, Store as _, StoreErrorKind};
 use chrono::TimeDelta;
 use futures::TryStreamExt as _;
 
+use crate::fault_table::Often::{self, Always, Once};
+use crate::fault_table::{answer, arm, assert_outcome, denied, leave_table, not_ok, outcome, row, wait};
 use crate::github_service::{Fault, GitHubService, Point};
 use crate::job::{
     MAIN, credentials, hasty, impatient, payload, request, restore, save, store, told, told_with, whole,
 };
 
-/// Longer than any retries and deadlines of a test on a busy machine, shorter than any patience.
-const BOUND: Duration = Duration::from_secs(50);
-
 /// Three blocks and a rest.
 const LENGTH: usize = 200_000;
-
-fn answer(status: u16, body: &str) -> Fault {
-    Fault::Answer(status, Vec::new(), body.to_owned())
-}
-
-fn denied(status: u16, msg: &str) -> Fault {
-    answer(status, &format!("{{\"code\":\"x\",\"msg\":\"{msg}\"}}"))
-}
-
-fn not_ok(message: &str) -> Fault {
-    answer(200, &format!("{{\"ok\":false,\"message\":\"{message}\"}}"))
-}
-
-fn wait(seconds: u32) -> Fault {
-    Fault::Answer(429, vec![("Retry-After", seconds.to_string())], "{}".to_owned())
-}
-
-/// How often a fault happens.
-enum Often {
-    Once(Fault),
-    Always(Fault),
-}
-use Often::{Always, Once};
-
-fn arm(service: &GitHubService, point: Point, often: Often) {
-    match often {
-        Once(fault) => service.fail_next(point, [fault]),
-        Always(fault) => service.fail_always(point, fault),
-    }
-}
 
 /// Times for silence and slowness: as short as a fault that stays allows, longer for one after which all is well, so
 /// that a busy machine is not taken for another fault, and long where neither is the point.
@@ -57,43 +26,6 @@ fn times_for(often: &Often) -> GitHubOptions {
         Always(Fault::Trickle(_)) => hasty(long, short),
         Once(Fault::Trickle(_)) => hasty(long, 4 * short),
         _ => impatient(),
-    }
-}
-
-/// What it came to: a word, or the error's kind and its whole text.
-fn outcome<T>(result: &Result<T, StoreError>, word: impl FnOnce(&T) -> &'static str) -> String {
-    match result {
-        Ok(value) => word(value).to_owned(),
-        Err(error) => format!("{:?}: {}", error.kind(), whole(error)),
-    }
-}
-
-/// A row of the table that the tests of faults leave in the target directory: fault, outcome, seconds.
-fn row(what: &str, point: Point, outcome: &str, begun: Instant) -> String {
-    // Ports differ from run to run.
-    let mut shown = String::new();
-    let mut rest = outcome;
-    while let Some((before, after)) = rest.split_once("127.0.0.1:") {
-        shown.push_str(before);
-        shown.push_str("127.0.0.1");
-        rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-    }
-    shown.push_str(rest);
-    format!("| {what} | {point:?} | {:.1} | {shown} |\n", begun.elapsed().as_secs_f32())
-}
-
-fn leave_table(name: &str, rows: &[String]) {
-    let head = "| fault | request | seconds | outcome |\n|---|---|---|---|\n";
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(path, format!("{head}{}", rows.concat())).expect("written");
-}
-
-fn assert_outcome(what: &str, outcome: &str, expect: &str, begun: Instant, secrets: &str) {
-    let elapsed = begun.elapsed();
-    assert!(elapsed < BOUND, "{what} took {elapsed:?}");
-    assert!(outcome.contains(expect), "{what} came to {outcome:?}");
-    for text in [outcome, secrets] {
-        assert!(!text.contains("sig=") && !text.contains("eyJ"), "{what} shows a secret: {text}");
     }
 }
 
@@ -113,6 +45,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         ("the budget, kindly", Point::Create, Always(not_ok(budget)), "BudgetExceeded"),
         ("the budget", Point::Create, Always(denied(403, budget)), "BudgetExceeded"),
         ("the quota", Point::Create, Always(denied(400, "insufficient usage")), "BudgetExceeded"),
+        ("the quota, kindly", Point::Create, Always(not_ok("insufficient usage")), "BudgetExceeded"),
         (
             "a token that may not write",
             Point::Create,
@@ -178,7 +111,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
             Commit::Created(_) => "saved",
             Commit::Exists => "Exists",
         });
-        rows.push(row(what, point, &came_to, begun));
+        rows.push(row(what, &format!("{point:?}"), &came_to, begun));
         assert_outcome(what, &came_to, expect, begun, &told.all());
         service.heal();
         let found = restore(&job, "k").await.expect(what);
@@ -192,7 +125,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
             assert_eq!(told.all().contains("stays reserved"), burned, "{what}: {:?}", told.all());
         }
     }
-    leave_table("github-faults-saving.md", &rows);
+    leave_table("saving", &rows);
 }
 
 #[tokio::test]
@@ -273,10 +206,10 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
             Some(_) => "other bytes",
             None => "miss",
         });
-        rows.push(row(what, point, &came_to, begun));
+        rows.push(row(what, &format!("{point:?}"), &came_to, begun));
         assert_outcome(what, &came_to, expect, begun, &told.all());
     }
-    leave_table("github-faults-restoring.md", &rows);
+    leave_table("restoring", &rows);
 }
 
 #[tokio::test]
@@ -285,10 +218,16 @@ async fn an_upload_url_that_has_expired_is_named_and_a_download_url_is_resolved_
     let (told, options) = told();
     let job = store(&service, &[(MAIN, 3)], options);
     let (hour, past) = (TimeDelta::hours(1), TimeDelta::minutes(-1));
+    let mut rows = Vec::new();
+    let mut note = |what: &str, request: &str, came_to: &str, expect: &str, begun: Instant| {
+        rows.push(row(what, request, came_to, begun));
+        assert_outcome(what, came_to, expect, begun, &told.all());
+    };
     service.sign_for(past, hour);
     let begun = Instant::now();
-    let error = save(&job, "late", &payload(LENGTH)).await.expect_err("expired");
-    assert_outcome("expired", &whole(&error), "gives no second one for an upload", begun, &told.all());
+    let saved = save(&job, "late", &payload(LENGTH)).await;
+    let came_to = outcome(&saved, |_| "saved");
+    note("an upload URL that has expired", "PutBlock", &came_to, "gives no second one for an upload", begun);
     assert!(told.all().contains("`late`: the upload was not finished"), "{}", told.all());
 
     service.sign_for(hour, hour);
@@ -299,15 +238,20 @@ async fn an_upload_url_that_has_expired_is_named_and_a_download_url_is_resolved_
     let mut received = stream.try_next().await.expect("a part").expect("a part").to_vec();
     service.pass(hour * 2);
     let lookups = service.count(Point::Lookup);
+    let begun = Instant::now();
     while let Some(part) = stream.try_next().await.expect("a part") {
         received.extend_from_slice(&part);
     }
     assert!(received == bytes);
     assert_eq!(service.count(Point::Lookup), lookups + 1, "resolved once for all ranges");
+    note("a download URL that expires on the way", "Get", "restored", "restored", begun);
 
     service.sign_for(hour, past);
-    let error = restore(&job, "k").await.expect_err("expired");
-    assert_outcome("expired", &whole(&error), "the storage accepts no signed URL", begun, &told.all());
+    let begun = Instant::now();
+    let came_to = outcome(&restore(&job, "k").await, |_| "restored");
+    let expect = "the storage accepts no signed URL";
+    note("download URLs that have all expired", "Head", &came_to, expect, begun);
+    leave_table("signatures", &rows);
 }
 
 #[tokio::test]
@@ -320,8 +264,11 @@ async fn parts_of_two_versions_never_mix() {
     let mut stream = job.read(&entry).await.expect("a stream");
     service.fail_next(Point::Get, vec![Fault::ResetAt(10); 3]);
     service.replace_blob(&vec![0; LENGTH]);
-    let error = stream.try_next().await.expect_err("it is another version");
-    assert!(whole(&error).contains("the file has changed on the server"), "{}", whole(&error));
+    let begun = Instant::now();
+    let came_to = outcome(&stream.try_next().await, |_| "a part");
+    let what = "an entry that changes while it is read";
+    assert_outcome(what, &came_to, "the file has changed on the server", begun, "");
+    leave_table("versions", &[row(what, "Get", &came_to, begun)]);
     let error = job.read(&entry).await.map(drop).expect_err("it is another version");
     assert_eq!(error.kind(), StoreErrorKind::NotFound);
 }
@@ -333,10 +280,13 @@ async fn a_service_that_is_gone_is_given_up_within_the_deadline() {
     save(&job, "k", &payload(LENGTH)).await.expect("saved");
     service.vanish();
     let begun = Instant::now();
-    let error = restore(&job, "k").await.expect_err("it is gone");
-    assert_outcome("looking up", &outcome::<()>(&Err(error), |()| ""), "Unavailable", begun, "");
-    let error = save(&job, "new", &payload(LENGTH)).await.expect_err("it is gone");
-    assert_outcome("saving", &outcome::<()>(&Err(error), |()| ""), "Unavailable", begun, "");
+    let looked_up = outcome(&restore(&job, "k").await, |_| "restored");
+    assert_outcome("looking up", &looked_up, "Unavailable", begun, "");
+    let restoring = row("a service that is gone", "Lookup", &looked_up, begun);
+    let begun = Instant::now();
+    let saved = outcome(&save(&job, "new", &payload(LENGTH)).await, |_| "saved");
+    assert_outcome("saving", &saved, "Unavailable", begun, "");
+    leave_table("gone", &[restoring, row("a service that is gone", "Create", &saved, begun)]);
 }
 
 #[tokio::test]
@@ -346,8 +296,13 @@ async fn a_server_without_tls_behind_an_https_address_is_a_failure_to_connect() 
     let credentials = credentials(&url, &GitHubService::token(&[(MAIN, 3)]));
     let job = GitHubStore::new(credentials, impatient()).expect("a client");
     let begun = Instant::now();
-    let error = restore(&job, "k").await.expect_err("no TLS");
-    assert_outcome("TLS", &outcome::<()>(&Err(error), |()| ""), "cannot connect", begun, "");
+    let restored = outcome(&restore(&job, "k").await, |_| "restored");
+    assert_outcome("TLS", &restored, "Unavailable", begun, "");
+    let restoring = row("a server without TLS", "Lookup", &restored, begun);
+    let begun = Instant::now();
+    let saved = outcome(&save(&job, "k", &payload(LENGTH)).await, |_| "saved");
+    assert_outcome("TLS", &saved, "Unavailable", begun, "");
+    leave_table("tls", &[restoring, row("a server without TLS", "Create", &saved, begun)]);
 }
 
 #[tokio::test]

@@ -17,7 +17,9 @@ mod skip;
 #[path = "../support/tree.rs"]
 mod tree;
 
+mod command;
 mod conforming;
+mod fault_table;
 mod faults;
 mod interoperation;
 mod job;

@@ -4,6 +4,9 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "these tests make trees, and look at what the binary left")]
 
+#[path = "../support/github_service/mod.rs"]
+#[allow(unreachable_pub, dead_code, reason = "several test binaries share it, each its own part")]
+mod github_service;
 #[path = "../support/mod.rs"]
 mod support;
 

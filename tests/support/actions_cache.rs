@@ -1,7 +1,7 @@
 //! The cache client of GitHub's own actions (npm `@actions/cache`) in a job of its own.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -12,9 +12,12 @@ use super::github_service::capture::Source;
 /// A job with a workspace, whose caches are saved and restored by the peer.
 pub struct Peer {
     script: PathBuf,
-    directory: tempfile::TempDir,
+    /// The job's workspace, temp folder and home.
+    directory: PathBuf,
     url: String,
     token: String,
+    /// Removes them, where they are the peer's own.
+    _owned: Option<tempfile::TempDir>,
 }
 
 /// What the peer answered, and all that it said.
@@ -24,23 +27,30 @@ pub struct Said {
 }
 
 impl Peer {
-    /// A job at a service; an error says why there is none.
+    /// A job at a service, in a directory of its own; an error says why there is none.
     pub fn new(url: &str, token: &str) -> Result<Self, String> {
+        let owned = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let peer = Peer::at(owned.path(), url, token)?;
+        Ok(Peer { _owned: Some(owned), ..peer })
+    }
+
+    /// The same in a directory that is there.
+    pub fn at(directory: &Path, url: &str, token: &str) -> Result<Self, String> {
         for program in ["tar", "zstd"] {
             let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
             found.map_err(|error| format!("{program} cannot be started: {error}"))?;
         }
         let script = installed("actions-cache")?.join("cache.mjs");
-        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         for name in ["workspace", "temp"] {
-            std::fs::create_dir(directory.path().join(name)).map_err(|error| error.to_string())?;
+            std::fs::create_dir_all(directory.join(name)).map_err(|error| error.to_string())?;
         }
-        Ok(Peer { script, directory, url: url.to_owned(), token: token.to_owned() })
+        let (url, token) = (url.to_owned(), token.to_owned());
+        Ok(Peer { script, directory: directory.to_owned(), url, token, _owned: None })
     }
 
     /// `GITHUB_WORKSPACE`.
     pub fn workspace(&self) -> PathBuf {
-        self.directory.path().join("workspace")
+        self.directory.join("workspace")
     }
 
     /// Saves paths of the workspace; the answer is a number that is not negative.
@@ -65,25 +75,30 @@ impl Peer {
         serde_json::from_value(said.answer).expect("lists of versions")
     }
 
-    fn run(&self, command: &str, keys: &[&str], paths: &[&str], input: &str) -> Said {
-        let temp = self.directory.path().join("temp");
-        let mut node = Command::new("node");
-        node.arg(&self.script)
+    /// The peer's process: `save`, `restore` or another command of its script.
+    pub fn command(&self, command: &str, keys: &[&str], paths: &[&str]) -> Command {
+        let temp = self.directory.join("temp");
+        let mut process = Command::new("node");
+        process
+            .arg(&self.script)
             .args([command, &keys.join("\n")])
             .args(paths)
             .current_dir(self.workspace())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.directory.path())
+            .env("HOME", &self.directory)
             .env("TMPDIR", &temp)
             .env("GITHUB_WORKSPACE", self.workspace())
             .env("RUNNER_TEMP", &temp)
             .env("ACTIONS_CACHE_SERVICE_V2", "true")
             .env("ACTIONS_RESULTS_URL", &self.url)
-            .env("ACTIONS_RUNTIME_TOKEN", &self.token)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env("ACTIONS_RUNTIME_TOKEN", &self.token);
+        process
+    }
+
+    fn run(&self, command: &str, keys: &[&str], paths: &[&str], input: &str) -> Said {
+        let mut node = self.command(command, keys, paths);
+        node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let source = Source::of("peer", &node);
         let mut process = node.spawn().expect("node starts");
         let mut stdin = process.stdin.take().expect("it is piped");

@@ -1,0 +1,70 @@
+//! Cachekeep beside the client of GitHub's own actions (npm `@actions/cache`), at the same service, in one run:
+//!
+//! ```sh
+//! cargo bench --bench peer                          # all trees, five times each: some minutes
+//! cargo bench --bench peer -- --quick               # small ones, once, to try it
+//! cargo bench --bench peer -- --shape objects --repeat 3
+//! ```
+//!
+//! The service is the fake of the tests with its blobs in a real Azurite. Needs Linux, node, npm, tar and zstd; as
+//! root, caches and temp folders lie on volumes in memory, whose use is seen exactly. `docs/benchmark.md` says more.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark makes trees and starts programs")]
+#![allow(unreachable_pub, dead_code, reason = "what is shared with the tests is used in part")]
+
+#[path = "../../tests/support/actions_cache.rs"]
+mod actions_cache;
+#[path = "../../tests/support/github_service/mod.rs"]
+mod github_service;
+#[path = "../../tests/support/tree.rs"]
+mod tree;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/proof/volume.rs"]
+mod volume;
+
+mod options;
+#[cfg(target_os = "linux")]
+mod place;
+#[cfg(target_os = "linux")]
+mod rounds;
+mod shape;
+#[cfg(target_os = "linux")]
+mod side;
+mod table;
+#[cfg(target_os = "linux")]
+mod watch;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use options::Options;
+
+fn main() -> ExitCode {
+    match Options::of(std::env::args().skip(1)).and_then(|options| options.map_or(Ok(()), |it| run(&it))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            tell(&format!("error: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn run(options: &Options) -> Result<(), String> {
+    let mut rows = Vec::new();
+    for shape in &options.shapes {
+        rows.extend(rounds::run(*shape, options)?);
+    }
+    let table = table::render(&rows, options);
+    writeln!(std::io::stdout(), "{table}").map_err(|error| error.to_string())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run(_: &Options) -> Result<(), String> {
+    Err("processes are measured through /proc, which only Linux has".to_owned())
+}
+
+/// Tells how it goes; standard output is for the table.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

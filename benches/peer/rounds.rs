@@ -1,0 +1,73 @@
+//! The measurement itself: one tree, saved and restored by each side in turn, again and again.
+
+use std::fs;
+
+use crate::github_service::GitHubService;
+use crate::options::Options;
+use crate::place::Place;
+use crate::shape::Shape;
+use crate::side::{Job, Side, contents, key, node_is_here, peer_failed};
+use crate::table::{Figures, Row, Sample};
+use crate::tell;
+use crate::tree::Snapshot;
+use crate::watch;
+
+/// Measures one tree.
+pub fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
+    node_is_here()?;
+    let place = Place::new();
+    let service = GitHubService::start_with_azurite()
+        .map_err(|problem| format!("there is no blob service: {problem}"))?;
+    let job = Job::new(&place, &service, shape)?;
+    let grown = shape.grow(&place.tree(), &place.workspace(), options.quick);
+    let tree = contents(&place.tree());
+    tell(&format!("{}: {} files, {} bytes", shape.title(), grown.files, grown.bytes));
+    if place.volumes.is_none() {
+        tell("not root: extra disk is what lies in the temp folder, on whatever disk that is");
+    }
+    let mut figures = Figures::default();
+    for round in 0..options.repeat {
+        let mut sides = Side::ALL;
+        // Nobody is always first.
+        sides.rotate_left(round % Side::ALL.len());
+        for side in sides {
+            measure(&job, &place, &service, &tree, (shape, round, side), &mut figures)?;
+        }
+    }
+    Ok(figures.rows(shape, grown))
+}
+
+fn measure(
+    job: &Job<'_>,
+    place: &Place,
+    service: &GitHubService,
+    tree: &Snapshot,
+    (shape, round, side): (Shape, usize, Side),
+    figures: &mut Figures,
+) -> Result<(), String> {
+    let key = key(shape, round, side);
+    let failed = |verb: &str, why: &str| format!("{side:?} did not {verb} {}: {why}", shape.name());
+    place.sweep();
+    let (measured, said) =
+        watch::run(job.command(side, "save", &key), place).map_err(|e| failed("save", &e))?;
+    let saved = service.entries().into_iter().find(|(kept, _)| kept.key == key);
+    let (_, facts) = saved.ok_or_else(|| failed("save", &said))?;
+    figures.saved(side, Sample { measured, archive: facts.size });
+    tell(&format!("  round {round}, {side:?}: saved in {:.2} s", measured.wall));
+    if side != Side::Unread {
+        let original = place.workspace().join("original");
+        fs::rename(place.tree(), &original).map_err(|error| error.to_string())?;
+        place.sweep();
+        let ran = watch::run(job.command(side, "restore", &key), place);
+        let (measured, said) = ran.map_err(|e| failed("restore", &e))?;
+        if (side == Side::Peer && peer_failed(&said)) || contents(&place.tree()) != *tree {
+            return Err(failed("restore", &format!("the tree is another one; it said:\n{said}")));
+        }
+        figures.restored(side, Sample { measured, archive: facts.size });
+        tell(&format!("  round {round}, {side:?}: restored in {:.2} s", measured.wall));
+        fs::remove_dir_all(place.tree()).map_err(|error| error.to_string())?;
+        fs::rename(&original, place.tree()).map_err(|error| error.to_string())?;
+    }
+    service.delete(&facts.etag);
+    Ok(())
+}
