@@ -115,7 +115,8 @@ fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
     }
 }
 
-fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageError> {
+/// What is known of a store; what could not be told is said.
+pub fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageError> {
     let deadline = ctx.deadline();
     let given_up = || {
         let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| "given up".to_owned());

@@ -5,6 +5,8 @@
 
 pub mod clean_json;
 pub mod clean_summary;
+pub mod explain_json;
+pub mod explain_text;
 pub mod failure;
 pub mod json;
 pub mod log;

@@ -54,9 +54,9 @@ pub struct Remembered {
 
 /// What is known of the store.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Stock {
+pub enum Stock<'a> {
     /// Every entry, and the states of their refs.
-    Listed(Box<Facts>),
+    Listed(&'a Facts),
     /// Only what lookups find.
     LookedUp {
         /// What answers the question.
@@ -186,10 +186,12 @@ pub struct Answer {
 
 impl Question {
     /// Compares what is asked for with what there is.
-    pub fn answer(&self, stock: &Stock) -> Answer {
+    pub fn answer(&self, stock: &Stock<'_>) -> Answer {
         match stock {
             Stock::Denied { why } => Answer::miss(Cause::Denied(why.clone())),
-            Stock::LookedUp { found, nearest, why } => self.answer_looked_up(found.as_ref(), nearest.as_ref(), why),
+            Stock::LookedUp { found, nearest, why } => {
+                self.answer_looked_up(found.as_ref(), nearest.as_ref(), why)
+            }
             Stock::Listed(facts) => self.answer_listed(facts),
         }
     }
@@ -219,11 +221,13 @@ impl Question {
 
     fn answer_looked_up(&self, found: Option<&Entry>, nearest: Option<&Entry>, why: &str) -> Answer {
         let result = self.result_of(found);
-        let candidate = |entry: &Entry| self.candidate(entry).unwrap_or_else(|| Candidate {
-            entry: entry.clone(),
-            nearness: Nearness::Similar,
-            differing: Differing { key: true, ..Differing::default() },
-        });
+        let candidate = |entry: &Entry| {
+            self.candidate(entry).unwrap_or_else(|| Candidate {
+                entry: entry.clone(),
+                nearness: Nearness::Similar,
+                differing: Differing { key: true, ..Differing::default() },
+            })
+        };
         let witness = found.or(nearest);
         let cause = match (result, witness) {
             (Lookup::Hit, _) => None,
@@ -261,6 +265,12 @@ impl Question {
 
 impl Answer {
     fn miss(cause: Cause) -> Self {
-        Answer { result: Lookup::Miss, found: None, cause: Some(cause), witness: None, candidates: Vec::new() }
+        Answer {
+            result: Lookup::Miss,
+            found: None,
+            cause: Some(cause),
+            witness: None,
+            candidates: Vec::new(),
+        }
     }
 }

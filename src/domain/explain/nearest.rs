@@ -69,9 +69,8 @@ impl Question {
         if let Some(gone) = self.remembered.iter().find(|r| self.is_of_version(r) && r.key == self.key) {
             return (Some(evicted(gone, facts)), None);
         }
-        let by_key = |entry: &'a Entry| {
-            (Some(Cause::KeyPart(self.shape.difference(&entry.key))), Some(entry))
-        };
+        let by_key =
+            |entry: &'a Entry| (Some(Cause::KeyPart(self.shape.difference(&entry.key))), Some(entry));
         if let Some(found) = found {
             return by_key(found);
         }
@@ -119,7 +118,7 @@ fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
         Some(limit) => format!(
             "it was deleted: the last use known here was {idle} ago, within 7 d, and the store holds {held} of {limit}"
         ),
-        None => format!("it was deleted, by `cachekeep clean` or by hand; this store evicts nothing itself ({held} are there)"),
+        None => format!("it was deleted, by `cachekeep clean` or by hand; this store evicts nothing itself"),
     };
     Cause::Evicted { remembered: remembered.clone(), why }
 }

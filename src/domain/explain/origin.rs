@@ -58,7 +58,8 @@ impl Family {
             if of(&roots, kinds[1]) {
                 return Some(Origin::Gzip);
             }
-            let other = (1..=MOST_ROOTS).find(|other| other != count && of(&portable_roots(name, *other), kinds[0]));
+            let other =
+                (1..=MOST_ROOTS).find(|other| other != count && of(&portable_roots(name, *other), kinds[0]));
             if let Some(other) = other {
                 return Some(Origin::Roots(other));
             }

@@ -48,7 +48,7 @@ fn question() -> Question {
 fn answer(question: &Question, entries: Vec<Entry>) -> (Lookup, Option<&'static str>, Option<String>) {
     let mut facts = Facts::new(scope("main"), now());
     facts.entries = entries;
-    let answer = question.answer(&Stock::Listed(Box::new(facts)));
+    let answer = question.answer(&Stock::Listed(&facts));
     (answer.result, answer.cause.map(|cause| cause.name()), answer.witness.map(|entry| entry.id.0))
 }
 
@@ -108,7 +108,7 @@ fn what_is_remembered_and_gone_was_evicted_and_the_facts_are_cited() {
         let mut facts = Facts::new(scope("main"), now());
         facts.entries = vec![entry("main", "c-1", "x", 1)];
         facts.limit = limit.map(ByteSize);
-        let answer = question.answer(&Stock::Listed(Box::new(facts)));
+        let answer = question.answer(&Stock::Listed(&facts));
         assert_eq!(answer.result, Lookup::Partial);
         let Some(Cause::Evicted { why, .. }) = answer.cause else { panic!("{:?}", answer.cause) };
         assert!(why.contains(expect), "{why}");
