@@ -279,6 +279,9 @@ pub enum Command {
         /// The store.
         #[command(flatten)]
         target: Target,
+        /// Write a page for the browser, too: pictures, tables, and what `clean` would delete.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Say why a cache misses, or hits: the nearest entries and the one field that differs.
     #[command(after_help = EXPLAIN_HELP)]

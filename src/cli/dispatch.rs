@@ -258,9 +258,11 @@ impl Job<'_> {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
                 return Ok(print(&usage::list(ctx, target.as_ref())?));
             }
-            Command::Usage { target } => {
+            Command::Usage { target, html } => {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
-                return Ok(print(&usage::usage(ctx, target.as_ref(), &self.settings.spec.clean.patterns)?));
+                let html = html.as_deref().map(|path| self.env.current_dir.join(path));
+                let policy = &self.settings.spec.clean;
+                return Ok(print(&usage::usage(ctx, target.as_ref(), policy, html.as_deref())?));
             }
             Command::Explain { .. } => {
                 return explanation::run(ctx, &self.args, self.asked.as_ref(), self.env, &self.settings);

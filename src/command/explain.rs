@@ -305,7 +305,8 @@ fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<View, Exp
             Err(error) => {
                 let why = failure::chain(&error);
                 let hint = error.hint();
-                match &error.source {
+                let UsageError::Survey { source, .. } = &error else { return Err(error.into()) };
+                match source {
                     HousekeepingError::Store(denied)
                         if denied.kind() == StoreErrorKind::Denied(Access::Read) =>
                     {

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod json;
 pub mod log;
 pub mod outputs;
+pub mod page;
 pub mod plan_json;
 pub mod progress;
 pub mod summary;
