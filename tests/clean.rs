@@ -10,6 +10,8 @@ mod support;
 mod defects;
 #[path = "clean/own_store.rs"]
 mod own_store;
+#[path = "clean/page.rs"]
+mod page;
 #[path = "clean/plans.rs"]
 mod plans;
 #[path = "clean/stored.rs"]

@@ -1,7 +1,7 @@
 //! Where a store's bytes are, as one page that stands alone: no network, no fonts, no images, and no script but the one
 //! that sorts tables, which the page's own policy names by its hash.
 //!
-//! Every picture has a table that says the same. `model` sums up, `pictures` and `tables` draw, `markup` is the only
+//! Every picture has a table that says the same. `model` sums up, `pictures`, `treemap` and `tables` draw, `markup` is the only
 //! way in for foreign text.
 
 mod markup;
@@ -9,6 +9,7 @@ mod model;
 mod pictures;
 mod squarify;
 mod tables;
+mod treemap;
 
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
@@ -53,13 +54,15 @@ pub fn render(page: &UsagePage<'_>) -> String {
         .raw("</title>\n<style>")
         .raw(STYLE)
         .raw("</style>\n</head>\n<body>\n");
-    html.raw("<a class=\"skip\" href=\"#tables\">Skip the pictures</a>\n");
+    if sides.all().entries > 0 {
+        html.raw("<a class=\"skip\" href=\"#tables\">Skip the pictures</a>\n");
+    }
     header(&mut html, page, &sides);
     html.raw("<main>\n");
     if sides.all().entries == 0 {
         html.raw("<p class=\"empty\">There is no entry in this store.</p>\n");
     } else {
-        pictures::treemap(&mut html, page, &sides);
+        treemap::draw(&mut html, page, &sides);
         pictures::timeline(&mut html, page);
         tables::all(&mut html, page);
     }
@@ -103,15 +106,17 @@ fn header(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
         }
     }
     if let Some(Forecast { window, per_day, runs_out_at }) = page.forecast {
-        let (value, note) = match runs_out_at {
-            Some(at) if at <= page.plan.now => ("now".to_owned(), "it is full".to_owned()),
+        match runs_out_at {
+            Some(at) if at <= page.plan.now => {
+                figure("Saved a day", per_day.to_string(), format!("over the last {window}"));
+            }
             Some(at) => {
                 let left = Elapsed::between(page.plan.now, at);
-                (format!("in {left}"), format!("{per_day} a day over the last {window}"))
+                let note = format!("{per_day} a day over the last {window}");
+                figure("Full", format!("in {left}"), note);
             }
-            None => ("never".to_owned(), format!("nothing was saved in the last {window}")),
-        };
-        figure("Full", value, note);
+            None => figure("Full", "never".to_owned(), format!("nothing was saved in the last {window}")),
+        }
     }
     let goes = sides.goes;
     let (value, note) = match goes.entries {

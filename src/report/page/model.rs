@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::retention::facts::is_merge_queue;
 use crate::domain::retention::plan::{Amount, Decision};
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, Plan, Verdict};
@@ -57,8 +58,33 @@ pub(super) struct Leaf {
     pub(super) amount: Amount,
     /// Whether the plan deletes it.
     pub(super) goes: bool,
-    /// Who can still restore it; none where that differs among what is summed up.
-    pub(super) reach: Option<Reach>,
+    /// Who can still restore it.
+    pub(super) reach: Reach,
+    /// What kind of ref it is.
+    pub(super) kind: RefKind,
+}
+
+/// What people call a ref.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RefKind {
+    PullRequest,
+    MergeQueue,
+    Tag,
+    Branch,
+}
+
+impl RefKind {
+    fn of(scope: &Scope) -> Self {
+        if scope.is_pull_request() {
+            RefKind::PullRequest
+        } else if is_merge_queue(scope) {
+            RefKind::MergeQueue
+        } else if scope.as_str().starts_with("refs/tags/") {
+            RefKind::Tag
+        } else {
+            RefKind::Branch
+        }
+    }
 }
 
 /// A pattern of the treemap.
@@ -118,7 +144,8 @@ pub(super) fn groups(plan: &Plan) -> Vec<Group> {
                     refs: 1,
                     amount,
                     goes,
-                    reach: Some(reach),
+                    reach,
+                    kind: RefKind::of(scope),
                 })
                 .collect();
             sort(&mut leaves, |leaf| leaf.amount);
@@ -151,17 +178,17 @@ fn sum(leaves: &[Leaf]) -> Amount {
     all
 }
 
-/// Keeps the large leaves; the rest are two, what goes and what stays.
+/// Keeps the large leaves; the rest are summed up by kind of ref, by who can restore them, and by what becomes of them.
 fn tail(mut leaves: Vec<Leaf>, least: u64) -> Vec<Leaf> {
     let shown = leaves.iter().take(REFS).take_while(|leaf| leaf.amount.bytes.0 >= least).count();
-    let rest = leaves.split_off(shown);
-    for goes in [false, true] {
-        let part: Vec<Leaf> = rest.iter().filter(|leaf| leaf.goes == goes).cloned().collect();
-        let Some(first) = part.first() else { continue };
-        let reach = first.reach.filter(|reach| part.iter().all(|leaf| leaf.reach == Some(*reach)));
+    let mut kinds: BTreeMap<(bool, Reach, RefKind), Vec<Leaf>> = BTreeMap::new();
+    for leaf in leaves.split_off(shown) {
+        kinds.entry((leaf.goes, leaf.reach, leaf.kind)).or_default().push(leaf);
+    }
+    for ((goes, reach, kind), part) in kinds {
         let refs = part.iter().map(|leaf| leaf.refs).sum();
-        let scope = if refs == 1 { first.scope.clone() } else { None };
-        leaves.push(Leaf { scope, refs, amount: sum(&part), goes, reach });
+        let scope = if refs == 1 { part[0].scope.clone() } else { None };
+        leaves.push(Leaf { scope, refs, amount: sum(&part), goes, reach, kind });
     }
     leaves.retain(|leaf| leaf.amount.bytes.0 > 0);
     sort(&mut leaves, |leaf| leaf.amount);

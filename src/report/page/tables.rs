@@ -35,13 +35,7 @@ pub(super) fn all(html: &mut Html, page: &UsagePage<'_>) {
 }
 
 fn begin(html: &mut Html, id: &'static str, title: &'static str, note: &str, columns: &[Column]) {
-    html.raw("<section aria-labelledby=\"")
-        .raw(id)
-        .raw("\">\n<h2 id=\"")
-        .raw(id)
-        .raw("\">")
-        .raw(title)
-        .raw("</h2>\n");
+    html.raw("<section>\n<h2 id=\"").raw(id).raw("\">").raw(title).raw("</h2>\n");
     if !note.is_empty() {
         html.raw("<p>").text(note).raw("</p>\n");
     }

@@ -107,7 +107,7 @@ fn the_policy_names_the_only_script_and_nothing_is_loaded() {
     let hash = BASE64.encode(&Sha256::digest(script));
     assert!(html.contains(&format!("script-src 'sha256-{hash}'")));
     assert!(html.contains("default-src 'none'"));
-    for loading in [" src=", "url(", "@import", "http:", "https:", "<link"] {
+    for loading in [" src=", "url(h", "url(\"", "url(/", "@import", "http:", "https:", "<link"] {
         assert!(!html.contains(loading), "{loading}");
     }
 }
