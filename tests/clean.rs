@@ -16,6 +16,8 @@ mod page;
 mod plans;
 #[path = "clean/stored.rs"]
 mod stored;
+#[path = "clean/summary.rs"]
+mod summary;
 #[path = "clean/sweep.rs"]
 mod sweep;
 

@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests make and look at files")]
 
 #[path = "support/github_api/mod.rs"]
+#[allow(dead_code, reason = "every test binary uses its own part of this")]
 mod github_api;
 #[path = "support/github_service/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
 mod github_service;
 mod support;
 

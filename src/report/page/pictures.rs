@@ -13,9 +13,9 @@ use crate::domain::unit::ByteSize;
 const EVICTED_AFTER: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 
 /// What goes is filled with this; every picture of the page refers to it.
-const HATCH: &str = "<defs><pattern id=\"hatch\" width=\"9\" height=\"9\" patternUnits=\"userSpaceOnUse\" \
-     patternTransform=\"rotate(30)\"><rect class=\"hatch-base\" width=\"9\" height=\"9\"/>\
-     <rect class=\"hatch-line\" width=\"1.5\" height=\"9\"/></pattern></defs>\n";
+const HATCH: &str = "<defs><pattern id=\"hatch\" width=\"11\" height=\"11\" patternUnits=\"userSpaceOnUse\" \
+     patternTransform=\"rotate(30)\"><rect class=\"hatch-base\" width=\"11\" height=\"11\"/>\
+     <rect class=\"hatch-line\" width=\"1.5\" height=\"11\"/></pattern></defs>\n";
 
 /// What is used, what of it goes, and what is free.
 pub(super) fn budget_bar(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
@@ -90,7 +90,7 @@ pub(super) fn timeline(html: &mut Html, page: &UsagePage<'_>) {
         x += 100.0;
     }
     for (at, _) in &horizons {
-        html.raw("\n<line class=\"horizon\" y2=\"100%\" x1=\"")
+        html.raw("\n<line class=\"horizon\" y1=\"-20\" y2=\"100%\" x1=\"")
             .number(at * 100.0)
             .raw("%\" x2=\"")
             .number(at * 100.0);

@@ -23,7 +23,6 @@ class Browser {
     this.process.stderr.on("data", (data) => (this.said = (this.said + data).slice(-4000)));
     this.waiting = new Map();
     this.events = [];
-    this.listeners = [];
     this.serial = 0;
     let rest = "";
     this.process.stdio[4].on("data", (data) => {
@@ -46,7 +45,6 @@ class Browser {
       else resolve(message.result);
     } else {
       this.events.push(message);
-      this.listeners = this.listeners.filter((listener) => !listener(message));
     }
   }
   within(promise, time, what) {
@@ -62,21 +60,20 @@ class Browser {
     this.process.stdio[3].write(JSON.stringify({ id, method, params, sessionId: this.session }) + "\0");
     return this.within(answer, time, method);
   }
-  event(method) {
-    const heard = new Promise((resolve) => {
-      this.listeners.push((message) => message.method === method && (resolve(message.params), true));
-    });
-    return this.within(heard, ANSWER, method);
-  }
   async open() {
     const { targetId } = await this.ask("Target.createTarget", { url: "about:blank" }, START);
     this.session = (await this.ask("Target.attachToTarget", { targetId, flatten: true }, START)).sessionId;
     for (const domain of ["Page", "Runtime", "Log", "Network"]) await this.ask(`${domain}.enable`);
+    await this.ask("Emulation.setFocusEmulationEnabled", { enabled: true });
   }
   async load() {
-    const loaded = this.event("Page.loadEventFired");
+    // It answers when the new document has taken the place of the old one.
     await this.ask("Page.navigate", { url });
-    await loaded;
+    const complete = `document.readyState === "complete" && location.href.startsWith(${JSON.stringify(url)})`;
+    for (const until = Date.now() + ANSWER; !(await this.evaluate(complete).catch(() => false)); ) {
+      if (Date.now() > until) throw new Error(`the page was not loaded in ${ANSWER} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     await this.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))");
   }
   async evaluate(expression) {
