@@ -1,30 +1,30 @@
 //! `explain`: why a cache misses, or hits. Looks, and changes nothing.
 
+mod error;
+mod view;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use error::ExplainError;
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
 use super::key::{self, InputChanges, Part};
 use super::remembered::{self, Record};
 use super::session;
-use super::usage::{self, UsageError};
 use crate::disk::selection::Selection;
-use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::explain::origin::Family;
 use crate::domain::explain::shape::KeyShape;
-use crate::domain::explain::{Answer, Cause, Question, Stock};
-use crate::domain::hint::Hint;
-use crate::domain::key::{Key, MAX_KEYS};
-use crate::domain::retention::Facts;
+use crate::domain::explain::{Answer, Cause, Question};
+use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::spec::CacheSpec;
 use crate::domain::version::Version;
 use crate::report::explain_json::ExplainDocument;
 use crate::report::explain_text::{self, Explained, Inputs};
-use crate::report::{failure, json};
-use crate::store::housekeeping::{Housekeeping, HousekeepingError};
-use crate::store::{Access, StoreError, StoreErrorKind};
+use crate::report::json;
+use crate::store::housekeeping::Housekeeping;
 
 /// What is asked about.
 pub enum Subject {
@@ -70,81 +70,6 @@ pub enum Reach {
     Denied(String),
 }
 
-/// Why nothing can be explained.
-#[derive(Debug, thiserror::Error)]
-pub enum ExplainError {
-    /// A cache cannot be opened or its key not be made.
-    #[error(transparent)]
-    Session(#[from] session::Error),
-    /// The store cannot be looked into.
-    #[error(transparent)]
-    Store(#[from] UsageError),
-    /// A lookup failed.
-    #[error("cannot look up in {location}: {source}")]
-    Lookup {
-        /// The store.
-        location: String,
-        /// Why not.
-        source: StoreError,
-    },
-    /// The keys of another job cannot be read.
-    #[error(transparent)]
-    Diff(#[from] key::KeyError),
-    /// What was typed is no key.
-    #[error("`{text}`: {source}")]
-    Key {
-        /// What was typed.
-        text: String,
-        /// Why not.
-        source: crate::domain::key::KeyError,
-    },
-    /// What was typed is no version.
-    #[error("`{0}` is no version: that has 64 hexadecimal digits in lower case")]
-    Version(String),
-    /// A version says nothing about a declared cache, which has its own.
-    #[error("`--version` goes with `--key`: a declared cache has a version of its own")]
-    VersionWithoutKey,
-    /// One key is of one cache.
-    #[error("`--key` is explained for one cache, not for several")]
-    KeyOfSeveral,
-    /// There is no cache and no key.
-    #[error("there is nothing to explain: no cache is declared here and no key was given")]
-    Nothing,
-}
-
-impl ExplainError {
-    /// Whether a right is missing.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, ExplainError::Store(error) if error.is_denied())
-    }
-
-    /// Whether what was typed or configured is at fault.
-    pub fn is_usage(&self) -> bool {
-        match self {
-            ExplainError::Session(error) => error.source.is_fault_of_configuration(),
-            ExplainError::Store(_) | ExplainError::Lookup { .. } => false,
-            _ => true,
-        }
-    }
-}
-
-impl Hint for ExplainError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            ExplainError::Session(error) => error.hint(),
-            ExplainError::Store(error) => error.hint(),
-            ExplainError::Lookup { source, .. } => source.hint(),
-            ExplainError::Diff(error) => error.hint(),
-            ExplainError::Version(_) => Some("`cachekeep ls --json` lists the versions there are".to_owned()),
-            ExplainError::Nothing => Some(
-                "run it where `cachekeep.toml` is, or give `--key KEY`, with `--restore-key` if need be"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
-    }
-}
-
 /// One thing to explain, with what this machine knows about it.
 struct Case {
     cache: Option<String>,
@@ -159,9 +84,14 @@ struct Case {
 pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, ExplainError> {
     let cases = cases(ctx, options)?;
     let before = options.diff.as_deref().map(key::read).transpose()?;
-    let view = look(ctx, reach, options)?;
+    let view = view::look(ctx, reach, options)?;
     let mut answered: Vec<(Case, Answer)> = Vec::new();
+    // What this machine remembers is of the store that its jobs use, and says nothing about another.
+    let is_jobs_store = options.has_service || view.location == ctx.store.location();
     for mut case in cases {
+        if !is_jobs_store {
+            case.question.remembered.clear();
+        }
         // On GitHub every job reads what the default branch saved.
         if let Some(facts) = view.facts().filter(|facts| facts.limit.is_some())
             && options.scopes.is_none()
@@ -169,7 +99,7 @@ pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String
         {
             case.question.scopes.push(facts.default_branch.clone());
         }
-        let answer = case.question.answer(&view.stock(ctx, &case)?);
+        let answer = case.question.answer(&view.stock(ctx, &case.question)?);
         answered.push((case, answer));
     }
     let explained: Vec<Explained<'_>> = answered
@@ -275,111 +205,6 @@ fn family(ctx: &Context<'_>, cache: Option<&Cache<'_>>) -> Family {
     family.spellings.extend(home.map(|home| from(&home, "~/")));
     family.spellings.push(absolute);
     family
-}
-
-/// The store, as far as it was looked into.
-struct View {
-    location: String,
-    seen: Seen,
-    /// What would let more be told.
-    hint: Option<String>,
-}
-
-enum Seen {
-    Listed(Box<Facts>),
-    Lookups(String),
-    Denied(String),
-}
-
-fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<View, ExplainError> {
-    let service = ctx.store.location();
-    match reach {
-        Reach::Denied(why) => Ok(View { location: service, seen: Seen::Denied(why.clone()), hint: None }),
-        Reach::Lookups { why, hint } => {
-            Ok(View { location: service, seen: Seen::Lookups(why.clone()), hint: hint.clone() })
-        }
-        Reach::Listing(target) => match usage::survey(ctx, target.as_ref()) {
-            Ok(facts) => {
-                Ok(View { location: target.location(), seen: Seen::Listed(Box::new(facts)), hint: None })
-            }
-            Err(error) => {
-                let why = failure::chain(&error);
-                let hint = error.hint();
-                let UsageError::Survey { source, .. } = &error else { return Err(error.into()) };
-                match source {
-                    HousekeepingError::Store(denied)
-                        if denied.kind() == StoreErrorKind::Denied(Access::Read) =>
-                    {
-                        Ok(View { location: target.location(), seen: Seen::Denied(why), hint })
-                    }
-                    HousekeepingError::Api(_) if options.has_service && error.is_denied() => {
-                        Ok(View { location: service, seen: Seen::Lookups(why), hint })
-                    }
-                    HousekeepingError::Store(unable)
-                        if options.has_service && unable.kind() == StoreErrorKind::Unsupported =>
-                    {
-                        Ok(View { location: service, seen: Seen::Lookups(why), hint })
-                    }
-                    _ => Err(error.into()),
-                }
-            }
-        },
-    }
-}
-
-impl View {
-    fn facts(&self) -> Option<&Facts> {
-        match &self.seen {
-            Seen::Listed(facts) => Some(facts),
-            _ => None,
-        }
-    }
-
-    fn stock(&self, ctx: &Context<'_>, case: &Case) -> Result<Stock<'_>, ExplainError> {
-        Ok(match &self.seen {
-            Seen::Listed(facts) => Stock::Listed(facts),
-            Seen::Denied(why) => Stock::Denied { why: why.clone() },
-            Seen::Lookups(why) => {
-                let Some(version) = &case.question.version else {
-                    let why = format!("{why}; and the service looks up one version at a time");
-                    return Ok(Stock::LookedUp { found: None, nearest: None, why });
-                };
-                let found =
-                    lookup(ctx, &case.question, version, &case.question.key, &case.question.restore_keys)?;
-                let nearest = match (&found, beginnings(&case.question.key).split_first()) {
-                    (None, Some((first, rest))) => lookup(ctx, &case.question, version, first, rest)?,
-                    _ => None,
-                };
-                Stock::LookedUp { found, nearest, why: why.clone() }
-            }
-        })
-    }
-}
-
-fn lookup(
-    ctx: &Context<'_>,
-    question: &Question,
-    version: &Version,
-    key: &Key,
-    restore_keys: &[Key],
-) -> Result<Option<Entry>, ExplainError> {
-    let request = LookupRequest {
-        key: key.clone(),
-        restore_keys: restore_keys.to_vec(),
-        version: version.clone(),
-        scopes: question.scopes.clone(),
-    };
-    let deadline = ctx.deadline();
-    ctx.wait(&deadline, ctx.store.lookup(&request))
-        .map_err(|source| ExplainError::Lookup { location: ctx.store.location(), source })
-}
-
-/// The key without its last segment, its last two, and so on: the longest first, as many as one lookup takes.
-fn beginnings(key: &Key) -> Vec<Key> {
-    let text = key.as_str();
-    let ends = text.char_indices().rev().filter(|(_, c)| matches!(c, '-' | '_' | '.' | ':' | '/'));
-    let shorter = ends.map(|(at, c)| &text[..at + c.len_utf8()]).filter(|part| part.len() < text.len());
-    shorter.filter_map(|part| Key::new(part).ok()).take(MAX_KEYS).collect()
 }
 
 /// What went into the parts that differ, where both sides are known.

@@ -66,7 +66,9 @@ pub(super) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
         let bytes: usize =
             parts.iter().flat_map(|part| &part.inputs).map(|(name, digest)| name.len() + digest.len()).sum();
         if bytes > MOST_INPUTS {
-            parts.iter_mut().for_each(|part| part.inputs.clear());
+            for part in &mut parts {
+                part.inputs.clear();
+            }
         }
     }
     let record = Record {

@@ -10,6 +10,7 @@ use crate::domain::explain::{Answer, Candidate, Cause, Lookup, Question};
 use crate::domain::key::Key;
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, ScopeState};
+use crate::domain::scope::Scope;
 
 /// Rows of evidence before the rest is counted.
 const ROWS: usize = 10;
@@ -306,10 +307,10 @@ fn asked(text: &mut String, one: &Explained<'_>) {
     };
     line("key", one.question.key.as_str());
     if !one.question.restore_keys.is_empty() {
-        line("restore keys", &list(one.question.restore_keys.iter().map(|key| key.as_str()).collect()));
+        line("restore keys", &list(one.question.restore_keys.iter().map(Key::as_str).collect()));
     }
     line("version", one.question.version.as_ref().map_or("any", |version| version.as_str()));
-    line("reads", &list(one.question.scopes.iter().map(|scope| scope.as_str()).collect()));
+    line("reads", &list(one.question.scopes.iter().map(Scope::as_str).collect()));
     let count = one.facts.map_or_else(String::new, |facts| match facts.entries.len() {
         1 => ", 1 entry".to_owned(),
         count => format!(", {count} entries"),

@@ -11,6 +11,8 @@ mod nearest;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::entry::{Entry, LookupRequest};
@@ -60,9 +62,9 @@ pub enum Stock<'a> {
     /// Only what lookups find.
     LookedUp {
         /// What answers the question.
-        found: Option<Entry>,
+        found: Option<Box<Entry>>,
         /// The newest entry with the longest part of the key, where nothing answers.
-        nearest: Option<Entry>,
+        nearest: Option<Box<Entry>>,
         /// Why there is no list.
         why: String,
     },
@@ -190,7 +192,7 @@ impl Question {
         match stock {
             Stock::Denied { why } => Answer::miss(Cause::Denied(why.clone())),
             Stock::LookedUp { found, nearest, why } => {
-                self.answer_looked_up(found.as_ref(), nearest.as_ref(), why)
+                self.answer_looked_up(found.as_deref(), nearest.as_deref(), why)
             }
             Stock::Listed(facts) => self.answer_listed(facts),
         }
@@ -207,16 +209,12 @@ impl Question {
             let (key, restore_keys) = (self.key.clone(), self.restore_keys.clone());
             LookupRequest { key, restore_keys, version: version.clone(), scopes: self.scopes.clone() }
         };
-        match &self.version {
-            Some(version) => of_version(version).choose(entries),
-            None => {
-                let mut versions: Vec<&Version> = entries.iter().map(|entry| &entry.version).collect();
-                versions.sort();
-                versions.dedup();
-                let found = versions.into_iter().filter_map(|version| of_version(version).choose(entries));
-                found.max_by_key(|entry| (entry.key == self.key, entry.created_at))
-            }
+        if let Some(version) = &self.version {
+            return of_version(version).choose(entries);
         }
+        let versions: BTreeSet<&Version> = entries.iter().map(|entry| &entry.version).collect();
+        let found = versions.into_iter().filter_map(|version| of_version(version).choose(entries));
+        found.max_by_key(|entry| (entry.key == self.key, entry.created_at))
     }
 
     fn answer_looked_up(&self, found: Option<&Entry>, nearest: Option<&Entry>, why: &str) -> Answer {

@@ -118,7 +118,9 @@ fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
         Some(limit) => format!(
             "it was deleted: the last use known here was {idle} ago, within 7 d, and the store holds {held} of {limit}"
         ),
-        None => format!("it was deleted, by `cachekeep clean` or by hand; this store evicts nothing itself"),
+        None => {
+            "it was deleted, by `cachekeep clean` or by hand; this store evicts nothing itself".to_owned()
+        }
     };
     Cause::Evicted { remembered: remembered.clone(), why }
 }

@@ -78,6 +78,7 @@ impl Family {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Compression::{Gzip, Zstd};
 
     #[test]
     fn relatives_are_recognized_by_their_hash() {
@@ -91,7 +92,6 @@ mod tests {
             let version = Version::of_paths(roots.iter().map(String::as_str), compression, windows);
             assert_eq!(family.origin(&version), expect);
         };
-        use Compression::{Gzip, Zstd};
         check(&portable_roots("npm", 2), Gzip, false, Some(Origin::Gzip));
         check(&portable_roots("npm", 2), Zstd, true, Some(Origin::WindowsOnly));
         check(&portable_roots("npm", 3), Zstd, false, Some(Origin::Roots(3)));

@@ -122,7 +122,11 @@ fn what_is_remembered_and_gone_was_evicted_and_the_facts_are_cited() {
 #[test]
 fn lookups_alone_tell_hits_and_key_parts_and_say_what_they_do_not() {
     let name = |found: Option<Entry>, nearest: Option<Entry>| {
-        let stock = Stock::LookedUp { found, nearest, why: "no list".to_owned() };
+        let stock = Stock::LookedUp {
+            found: found.map(Box::new),
+            nearest: nearest.map(Box::new),
+            why: "no list".to_owned(),
+        };
         let answer = question().answer(&stock);
         (answer.result, answer.cause.map(|cause| cause.name()))
     };

@@ -123,9 +123,12 @@ const COLUMNS: &[(u64, &str)] = &[
     (2_160, "90 d"),
 ];
 
+/// Refs of a pattern, apart by whether they go.
+type Refs<'a> = BTreeMap<(&'a Scope, bool), (Amount, Reach)>;
+
 /// The groups of the treemap, the largest first.
 pub(super) fn groups(plan: &Plan) -> Vec<Group> {
-    let mut cells: BTreeMap<&str, BTreeMap<(&Scope, bool), (Amount, Reach)>> = BTreeMap::new();
+    let mut cells: BTreeMap<&str, Refs<'_>> = BTreeMap::new();
     for decision in &plan.decisions {
         let key = (&decision.entry.scope, decision.verdict == Verdict::Delete);
         let refs = cells.entry(decision.pattern.as_str()).or_default();
@@ -222,7 +225,9 @@ pub(super) fn place_of_age(age: Duration) -> f64 {
     let at = COLUMNS.iter().position(|(hours, _)| age <= hour(*hours)).unwrap_or(COLUMNS.len());
     let from = if at == 0 { Duration::ZERO } else { hour(COLUMNS[at - 1].0) };
     let within = match COLUMNS.get(at) {
-        Some((to, _)) => (age - from).as_secs_f64() / (hour(*to) - from).as_secs_f64(),
+        Some((to, _)) => {
+            age.saturating_sub(from).as_secs_f64() / hour(*to).saturating_sub(from).as_secs_f64()
+        }
         None => 0.5,
     };
     (at as f64 + within) / (COLUMNS.len() + 1) as f64

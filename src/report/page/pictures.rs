@@ -145,10 +145,16 @@ fn column(html: &mut Html, bucket: &Bucket, left: f64, most: u64) {
 fn horizons(page: &UsagePage<'_>) -> Vec<(f64, String)> {
     let mut found: Vec<(f64, String)> = Vec::new();
     if let Some(span) = page.policy.unused_for {
-        found.push((model::place_of_age(span.0), format!("Unused for {span}: cleaning deletes it")));
+        found.push((
+            model::place_of_age(span.0),
+            format!("Unused for {}: cleaning deletes it", Elapsed(span.0)),
+        ));
     }
     if page.facts.limit.is_some() {
-        found.push((model::place_of_age(EVICTED_AFTER), "Unused for 7d: GitHub evicts it".to_owned()));
+        found.push((
+            model::place_of_age(EVICTED_AFTER),
+            format!("Unused for {}: GitHub evicts it", Elapsed(EVICTED_AFTER)),
+        ));
     }
     if let Some(last) = page
         .plan
