@@ -48,6 +48,33 @@ fn a_hit_names_the_entry() {
 }
 
 #[test]
+fn the_document_has_the_fields_that_are_documented() {
+    let document = explain(&saved_on("main"), "main", &["data"]).json();
+    let keys = |value: &serde_json::Value| -> Vec<String> {
+        value.as_object().expect("an object").keys().cloned().collect()
+    };
+    assert_eq!(keys(&document), ["caches", "command", "store"]);
+    let expected = [
+        "cache",
+        "candidate-count",
+        "candidates",
+        "differs",
+        "found",
+        "hint",
+        "key",
+        "parts",
+        "reads",
+        "restore-keys",
+        "result",
+        "verdict",
+        "version",
+        "witness",
+    ];
+    assert_eq!(keys(&document["caches"][0]), expected);
+    assert_eq!(keys(&document["caches"][0]["candidates"][0]), ["differs", "entry", "near"]);
+}
+
+#[test]
 fn nothing_was_ever_saved() {
     let project = Project::new(CONFIG);
     project.write("workspace/src/a", "a");
