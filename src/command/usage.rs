@@ -132,7 +132,7 @@ fn write_page(
     path: &Path,
 ) -> Result<(), UsageError> {
     let plan = policy.plan(facts);
-    let forecast = facts.limit.map(|limit| Forecast::of(facts, limit));
+    let forecast = facts.limit.or(policy.budget).map(|limit| Forecast::of(facts, limit));
     let store = target.location();
     let html = page::render(&UsagePage { store: &store, facts, plan: &plan, policy, forecast });
     atomic::write(path, html.as_bytes(), ctx.now).map_err(UsageError::Page)?;

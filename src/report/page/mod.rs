@@ -38,6 +38,13 @@ pub struct UsagePage<'a> {
     pub forecast: Option<Forecast>,
 }
 
+impl UsagePage<'_> {
+    /// What the bytes are to stay below: the store's own limit, else the policy's budget.
+    fn roof(&self) -> Option<ByteSize> {
+        self.facts.limit.or(self.policy.budget)
+    }
+}
+
 /// The page.
 pub fn render(page: &UsagePage<'_>) -> String {
     let mut html = Html::default();
@@ -91,18 +98,15 @@ fn header(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
         html.raw("<div><dt>").raw(name).raw("</dt><dd><span class=\"value\">").text(value);
         html.raw("</span> <span class=\"note\">").text(note).raw("</span></dd></div>\n");
     };
-    let limit = page.facts.limit;
+    let limit = page.roof();
+    let beyond = if page.facts.limit.is_some() { "the store evicts" } else { "cleaning deletes" };
     let entries = count(sides.all().entries, "entry", "entries");
     let share = limit.map(|limit| format!("{} % of {limit}, ", percent(used.0, limit.0))).unwrap_or_default();
     figure("Used", used.to_string(), format!("{share}{entries}"));
     if let Some(limit) = limit {
         match limit.0.checked_sub(used.0) {
-            Some(left) => figure("Headroom", ByteSize(left).to_string(), "until the store evicts".to_owned()),
-            None => figure(
-                "Over the limit",
-                ByteSize(used.0 - limit.0).to_string(),
-                "the store evicts".to_owned(),
-            ),
+            Some(left) => figure("Headroom", ByteSize(left).to_string(), format!("until {beyond}")),
+            None => figure("Over the limit", ByteSize(used.0 - limit.0).to_string(), beyond.to_owned()),
         }
     }
     if let Some(Forecast { window, per_day, runs_out_at }) = page.forecast {

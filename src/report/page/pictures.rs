@@ -20,7 +20,7 @@ const HATCH: &str = "<defs><pattern id=\"hatch\" width=\"11\" height=\"11\" patt
 /// What is used, what of it goes, and what is free.
 pub(super) fn budget_bar(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
     let used = sides.all().bytes.0;
-    let whole = page.facts.limit.map_or(used, |limit| limit.0.max(used)).max(1);
+    let whole = page.roof().map_or(used, |limit| limit.0.max(used)).max(1);
     let stays = share(sides.stays.bytes.0, whole);
     let goes = share(sides.goes.bytes.0, whole);
     html.raw("<svg class=\"bar\" role=\"img\" aria-labelledby=\"bar-title bar-desc\">\n");
@@ -28,7 +28,7 @@ pub(super) fn budget_bar(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
         .text(sides.stays.bytes)
         .raw(" stay, ");
     html.text(sides.goes.bytes).raw(" go with the next cleaning");
-    if let Some(limit) = page.facts.limit {
+    if let Some(limit) = page.roof() {
         html.raw(", the limit is ").text(limit);
     }
     html.raw(".</desc>\n").raw(HATCH);
@@ -36,20 +36,22 @@ pub(super) fn budget_bar(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
         .number(stays);
     html.raw("%\" height=\"100%\"/><rect class=\"goes\" x=\"").number(stays).raw("%\" width=\"").number(goes);
     html.raw("%\" height=\"100%\"/>\n");
-    if let Some(limit) = page.facts.limit.filter(|limit| limit.0 < used) {
+    if let Some(limit) = page.roof().filter(|limit| limit.0 < used) {
         html.raw("<rect class=\"limit\" x=\"")
             .number(share(limit.0, whole))
             .raw("%\" width=\"2\" height=\"100%\"/>");
     }
     html.raw("</svg>\n<ul class=\"legend\"><li><span class=\"key used\"></span>stays, ")
         .text(sides.stays.bytes);
-    html.raw("</li><li><span class=\"key goes\"></span>goes with the next cleaning, ")
-        .text(sides.goes.bytes)
-        .raw("</li>");
-    if let Some(limit) = page.facts.limit.filter(|limit| limit.0 < used) {
+    html.raw("</li>");
+    if sides.goes.entries > 0 {
+        html.raw("<li><span class=\"key goes\"></span>goes with the next cleaning, ").text(sides.goes.bytes);
+        html.raw("</li>");
+    }
+    if let Some(limit) = page.roof().filter(|limit| limit.0 < used) {
         html.raw("<li><span class=\"key limit\"></span>the limit, ").text(limit).raw("</li>");
     }
-    if let Some(free) = page.facts.limit.and_then(|limit| limit.0.checked_sub(used)) {
+    if let Some(free) = page.roof().and_then(|limit| limit.0.checked_sub(used)) {
         html.raw("<li><span class=\"key free\"></span>free, ").text(ByteSize(free)).raw("</li>");
     }
     html.raw("</ul>\n");
@@ -62,7 +64,11 @@ pub(super) fn timeline(html: &mut Html, page: &UsagePage<'_>) {
     let horizons = horizons(page);
     html.raw("<section aria-labelledby=\"line\">\n<h2 id=\"line\">When it was used last</h2>\n");
     html.raw("<p>Bytes by the time since somebody saved or restored them, the most recent on the left. <a href=\"#ages\">The same as a table.</a></p>\n");
-    html.raw("<ul class=\"legend\"><li><span class=\"key used\"></span>stays</li><li><span class=\"key goes\"></span>goes with the next cleaning</li></ul>\n");
+    html.raw("<ul class=\"legend\"><li><span class=\"key used\"></span>stays</li>");
+    if page.plan.deletions().next().is_some() {
+        html.raw("<li><span class=\"key goes\"></span>goes with the next cleaning</li>");
+    }
+    html.raw("</ul>\n");
     html.raw("<figure class=\"line\">\n<div class=\"plot\">\n");
     html.raw("<svg role=\"img\" aria-labelledby=\"line-title line-desc\">\n");
     html.raw("<title id=\"line-title\">Bytes by time since the last use</title>\n<desc id=\"line-desc\">");

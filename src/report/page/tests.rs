@@ -27,21 +27,24 @@ fn entry(id: usize, name: &str, key: &str, size: u64) -> Entry {
 }
 
 fn page(entries: Vec<Entry>, limit: Option<u64>) -> String {
+    let week = Span(std::time::Duration::from_secs(7 * 86_400));
+    page_by(&Policy { unused_for: Some(week), ..Policy::default() }, entries, limit)
+}
+
+fn page_by(policy: &Policy, entries: Vec<Entry>, limit: Option<u64>) -> String {
     let mut facts = Facts::new(Scope::new("main").expect("a scope"), now());
     for entry in &entries {
         facts.refs.insert(entry.scope.clone(), crate::domain::retention::RefState::Exists);
     }
     facts.entries = entries;
     facts.limit = limit.map(ByteSize);
-    let week = Span(std::time::Duration::from_secs(7 * 86_400));
-    let policy = Policy { unused_for: Some(week), ..Policy::default() };
     let plan = policy.plan(&facts);
     let forecast = facts.limit.map(|limit| Forecast::of(&facts, limit));
     render(&UsagePage {
         store: "GitHub's caches of <octo>/hello",
         facts: &facts,
         plan: &plan,
-        policy: &policy,
+        policy,
         forecast,
     })
 }
@@ -63,6 +66,14 @@ fn one_entry_fills_the_picture() {
     assert!(
         html.contains("<span class=\"value\">5.00 MB</span> <span class=\"note\">50 % of 10.0 MB, 1 entry")
     );
+}
+
+#[test]
+fn a_store_without_a_limit_is_measured_by_the_budget_of_the_policy() {
+    let policy = Policy { budget: Some(ByteSize(20_000_000)), ..Policy::default() };
+    let html = page_by(&policy, vec![entry(1, "main", "only-key", 5_000_000)], None);
+    assert!(html.contains("25 % of 20.0 MB") && html.contains("until cleaning deletes"), "{html}");
+    assert!(!html.contains("key goes\""), "nothing goes");
 }
 
 #[test]
