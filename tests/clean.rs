@@ -14,12 +14,16 @@ mod leases;
 mod long_sweep;
 #[path = "clean/own_store.rs"]
 mod own_store;
+#[path = "clean/page.rs"]
+mod page;
 #[path = "clean/plans.rs"]
 mod plans;
 #[path = "clean/stored.rs"]
 mod stored;
 #[path = "clean/summary.rs"]
 mod summary;
+#[path = "clean/summary_page.rs"]
+mod summary_page;
 #[path = "clean/sweep.rs"]
 mod sweep;
 

@@ -27,6 +27,12 @@ Exit codes: 0 done, or a cache failed and nobody asked for it; 1 failed and --re
 configuration; 3 the gate found something missing; 4 nothing restored and --fail-on-miss; 5 a permission is missing; 128+N ended by \
 signal N. `run` returns what its command returns.";
 
+const EXPLAIN_HELP: &str = "\
+Example: cachekeep explain ccache; cachekeep explain --key npm-linux-0123 --restore-key npm-linux-
+
+Exits with 0 when it could explain, whatever the verdict; 1 when the store cannot be read for now; 5 when a permission \
+is missing.";
+
 /// Options of every command.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Common {
@@ -273,6 +279,25 @@ pub enum Command {
         /// The store.
         #[command(flatten)]
         target: Target,
+        /// Write a page for the browser, too: pictures, tables, and what `clean` would delete.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Say why a cache misses, or hits: the nearest entries and the one field that differs.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// The store.
+        #[command(flatten)]
+        target: Target,
+        /// With `--key`: the version to look for [default: that of CACHE, or any].
+        #[arg(long = "version", value_name = "VERSION")]
+        layout: Option<String>,
+        /// Compare with keys that `cachekeep key --json` printed in the job that saved.
+        #[arg(long, value_name = "FILE")]
+        diff: Option<PathBuf>,
     },
     /// Print the JSON schema of the configuration.
     Schema,
@@ -286,7 +311,10 @@ pub enum Command {
 impl Command {
     /// Whether it is about a store rather than about declared caches: it works without a configuration.
     pub fn is_housekeeping(&self) -> bool {
-        matches!(self, Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. })
+        matches!(
+            self,
+            Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. } | Command::Explain { .. }
+        )
     }
 
     /// The caches that were named; none means all.
@@ -299,7 +327,8 @@ impl Command {
             | Command::Gate { selected }
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
-            | Command::Key { selected, .. } => &selected.caches,
+            | Command::Key { selected, .. }
+            | Command::Explain { selected, .. } => &selected.caches,
             Command::Clean { .. }
             | Command::Ls { .. }
             | Command::Usage { .. }
@@ -326,6 +355,7 @@ impl Command {
             Command::Clean { .. } => "clean",
             Command::Ls { .. } => "ls",
             Command::Usage { .. } => "usage",
+            Command::Explain { .. } => "explain",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

@@ -3,7 +3,7 @@
 use super::exit::{self, Exit};
 use super::housekeeping::TargetError;
 use super::stages;
-use crate::command::{clean, key, session, usage};
+use crate::command::{clean, explain, key, session, usage};
 use crate::domain::hint::Hint;
 
 /// Why a command did not come to an outcome.
@@ -21,6 +21,8 @@ pub(super) enum CommandError {
     Clean(#[from] clean::CleanError),
     #[error(transparent)]
     Usage(#[from] usage::UsageError),
+    #[error(transparent)]
+    Explain(#[from] explain::ExplainError),
 }
 
 impl CommandError {
@@ -28,6 +30,7 @@ impl CommandError {
         match self {
             CommandError::Clean(error) if error.is_denied() => exit::NOT_PERMITTED,
             CommandError::Usage(error) if error.is_denied() => exit::NOT_PERMITTED,
+            CommandError::Explain(error) if error.is_denied() => exit::NOT_PERMITTED,
             _ if self.is_usage() => exit::USAGE,
             _ => exit::FAILED,
         }
@@ -42,6 +45,7 @@ impl CommandError {
             CommandError::Stage(error) => error.is_usage(),
             CommandError::Target(error) => error.is_usage(),
             CommandError::Usage(_) => false,
+            CommandError::Explain(error) => error.is_usage(),
             CommandError::Clean(error) => {
                 matches!(error, clean::CleanError::Saved(saved) if saved.is_usage())
             }
@@ -58,6 +62,7 @@ impl Hint for CommandError {
             CommandError::Target(error) => error.hint(),
             CommandError::Clean(error) => error.hint(),
             CommandError::Usage(error) => error.hint(),
+            CommandError::Explain(error) => error.hint(),
         }
     }
 }

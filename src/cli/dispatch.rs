@@ -10,6 +10,7 @@ use super::args::{Args, Command, Stage};
 use super::command_error::CommandError;
 use super::examination;
 use super::exit::{self, Exit};
+use super::explanation;
 use super::housekeeping;
 use super::inputs;
 use super::publish;
@@ -48,7 +49,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         }
         _ => {}
     }
-    let (args, stage) = match args.command {
+    let (mut args, stage) = match args.command {
         Command::Action { stage } => match inputs::arguments(env) {
             Ok(args) => (args, Some(stage)),
             Err(error) => {
@@ -60,6 +61,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         },
         _ => (args, None),
     };
+    let asked = explanation::take_key(&mut args);
     let place = if args.command.is_housekeeping() {
         Place::find_or_bare(&args.common, env)
     } else {
@@ -70,7 +72,11 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
     let settings = place.and_then(|place| {
         let mut settings = Settings::new(&args.common, env, place, platform.facts())?;
-        settings.select(args.command.selected())?;
+        match &args.command {
+            // Entries of other caches may be taken for those of this one.
+            Command::Explain { selected, .. } => settings.check(&selected.caches)?,
+            command => settings.select(command.selected())?,
+        }
         Ok(settings)
     });
     if stage.is_some() {
@@ -81,7 +87,8 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     }
     match settings {
         Ok(settings) => {
-            Job { args, stage, env, clock, platform: platform.as_ref(), log: &log, settings }.run()
+            let platform = platform.as_ref();
+            Job { args, asked, stage, env, clock, platform, log: &log, settings }.run()
         }
         Err(error) => refuse_settings(&log, &error),
     }
@@ -124,6 +131,8 @@ pub(super) fn print(text: &str) -> Exit {
 /// A command, ready to run.
 struct Job<'a> {
     args: Args,
+    /// The key that `explain` is asked about.
+    asked: Option<explanation::Asked>,
     /// The step of the GitHub action that this is, if it is one.
     stage: Option<Stage>,
     env: &'a Env,
@@ -251,9 +260,14 @@ impl Job<'_> {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
                 return Ok(print(&usage::list(ctx, target.as_ref())?));
             }
-            Command::Usage { target } => {
+            Command::Usage { target, html } => {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
-                return Ok(print(&usage::usage(ctx, target.as_ref(), &self.settings.spec.clean.patterns)?));
+                let html = html.as_deref().map(|path| self.env.current_dir.join(path));
+                let policy = &self.settings.spec.clean;
+                return Ok(print(&usage::usage(ctx, target.as_ref(), policy, html.as_deref())?));
+            }
+            Command::Explain { .. } => {
+                return explanation::run(ctx, &self.args, self.asked.as_ref(), self.env, &self.settings);
             }
             Command::Doctor { .. }
             | Command::Action { .. }

@@ -59,7 +59,7 @@ pub const DOCUMENTED: &[(Exit, &str)] = &[
     (USAGE, "bad usage or configuration; nothing was touched"),
     (INCOMPLETE, "the gate found objects missing or unproven"),
     (MISS, "nothing was restored and `--fail-on-miss` was given"),
-    (NOT_PERMITTED, "clean, ls, usage: a permission is missing"),
+    (NOT_PERMITTED, "clean, ls, usage, explain: a permission is missing"),
     (NOT_EXECUTABLE, "run: the command cannot be executed"),
     (NOT_FOUND, "run: the command was not found"),
 ];

@@ -1,4 +1,4 @@
-//! Which store `clean`, `ls` and `usage` look after: that of the configuration, or a repository's on GitHub.
+//! Which store `clean`, `ls`, `usage` and `explain` look at: that of the configuration, or a repository's on GitHub.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,7 +64,8 @@ pub(super) fn open(
     ctx: &Context<'_>,
 ) -> Result<Box<dyn Housekeeping>, TargetError> {
     let job = || {
-        let is_job = env.flag("GITHUB_ACTIONS") && settings.spec.store == StoreLocation::Auto;
+        let is_job = env.flag("GITHUB_ACTIONS")
+            && matches!(settings.spec.store, StoreLocation::Auto | StoreLocation::GitHub);
         env.var("GITHUB_REPOSITORY").filter(|_| is_job).map(|name| ("GITHUB_REPOSITORY", name))
     };
     let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)

@@ -11,6 +11,7 @@ pub mod signals;
 mod command_error;
 mod dispatch;
 mod examination;
+mod explanation;
 mod housekeeping;
 pub mod inputs;
 mod publish;

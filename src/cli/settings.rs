@@ -171,12 +171,16 @@ impl Settings {
         })
     }
 
+    /// Checks that every cache that was named is declared.
+    pub fn check(&self, names: &[String]) -> Result<(), SettingsError> {
+        let Some(unknown) = names.iter().find(|name| self.spec.cache(name).is_none()) else { return Ok(()) };
+        let known = self.spec.caches.iter().map(|cache| cache.name.clone()).collect();
+        Err(SettingsError::UnknownCache { name: unknown.clone(), known })
+    }
+
     /// Keeps only the caches that were named; none named means all.
     pub fn select(&mut self, names: &[String]) -> Result<(), SettingsError> {
-        if let Some(unknown) = names.iter().find(|name| self.spec.cache(name).is_none()) {
-            let known = self.spec.caches.iter().map(|cache| cache.name.clone()).collect();
-            return Err(SettingsError::UnknownCache { name: unknown.clone(), known });
-        }
+        self.check(names)?;
         if !names.is_empty() {
             self.spec.caches.retain(|cache| names.contains(&cache.name));
         }

@@ -1,5 +1,6 @@
 //! `key`: the keys and what went into them; what differs from keys printed earlier or elsewhere.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -49,6 +50,27 @@ pub struct Part {
     /// What went into it: names, each with its digest where it has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<(String, String)>,
+}
+
+/// What went into a placeholder here and not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InputChanges {
+    /// Names, each with its digest, that are only in the other key.
+    pub gone: Vec<(String, String)>,
+    /// Names, each with its digest, that are only in this key.
+    pub come: Vec<(String, String)>,
+}
+
+impl Part {
+    /// What went into this part and not into `before`, and the other way round.
+    pub fn changes_since(&self, before: &Part) -> InputChanges {
+        let only = |here: &Part, there: &Part| -> Vec<(String, String)> {
+            let known: BTreeSet<&(String, String)> = there.inputs.iter().collect();
+            here.inputs.iter().filter(|input| !known.contains(input)).cloned().collect()
+        };
+        InputChanges { gone: only(before, self), come: only(self, before) }
+    }
 }
 
 impl From<KeyPart> for Part {
@@ -124,11 +146,16 @@ pub fn render(explanation: &Explanation) -> String {
     text
 }
 
+/// Keys that `key --json` printed.
+pub fn read(saved: &Path) -> Result<Explanation, KeyError> {
+    let text = text::read(saved, MAX_BYTES)?;
+    serde_json::from_str(&text)
+        .map_err(|source| KeyError::NotKeys { path: saved.display().to_string(), source })
+}
+
 /// What differs between keys that were printed earlier and those of this job.
 pub fn diff(saved: &Path, now: &Explanation) -> Result<String, KeyError> {
-    let text = text::read(saved, MAX_BYTES)?;
-    let before: Explanation = serde_json::from_str(&text)
-        .map_err(|source| KeyError::NotKeys { path: saved.display().to_string(), source })?;
+    let before = read(saved)?;
     let mut text = String::new();
     for cache in &now.caches {
         match before.caches.iter().find(|other| other.cache == cache.cache) {
@@ -158,8 +185,9 @@ fn diff_cache(text: &mut String, before: &CacheKeys, now: &CacheKeys) {
             continue;
         }
         let _ = writeln!(text, "  {}: {} became {}", part.placeholder, other.value, part.value);
-        for (sign, here, there) in [("-", other, part), ("+", part, other)] {
-            for (name, digest) in here.inputs.iter().filter(|input| !there.inputs.contains(input)) {
+        let InputChanges { gone, come } = part.changes_since(other);
+        for (sign, inputs) in [("-", gone), ("+", come)] {
+            for (name, digest) in inputs {
                 let _ = writeln!(text, "    {sign} {name} {digest}");
             }
         }

@@ -12,6 +12,7 @@ pub mod session;
 
 pub mod clean;
 pub mod doctor;
+pub mod explain;
 pub mod fetch;
 pub mod gate;
 pub mod key;
@@ -29,6 +30,7 @@ mod populate;
 mod prover;
 pub mod quarantine;
 pub mod receipt;
+mod remembered;
 pub mod save_error;
 mod seed_archive;
 pub mod seed_error;

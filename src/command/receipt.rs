@@ -95,10 +95,15 @@ impl Receipt {
 
 /// One receipt for each cache of each checkout.
 fn path(cache: &Cache<'_>) -> PathBuf {
+    note(cache, "json")
+}
+
+/// Where notes about a cache of this checkout lie.
+pub(super) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
     let facts = cache.ctx.platform.facts();
     let lines = [cache.ctx.workspace, cache.root()].map(|path| path.display().to_string());
     let place = Sha256Digest::of_lines(lines).to_string();
-    facts.state_dir.join("receipts").join(format!("{}-{place:.16}.json", cache.name()))
+    facts.state_dir.join("receipts").join(format!("{}-{place:.16}.{extension}", cache.name()))
 }
 
 /// Leaves a receipt. One that cannot be written costs a needless save and nothing else.

@@ -7,6 +7,7 @@ use super::context::{Context, Deadline};
 use super::finished::Finished;
 use super::quarantine;
 use super::receipt::{self, Receipt};
+use super::remembered;
 use super::session::{self, Opened};
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::disk::fingerprint;
@@ -182,6 +183,7 @@ fn attempt(
             outcome.unpacked = ByteSize(unpacked.unpacked_bytes);
             outcome.elapsed = started.elapsed();
             outcome.matched = Some(matched);
+            remembered::remember(cache, keys, &entry.key, &entry.scope, false);
             ctx.say(Level::Info, cache.name(), text::restored(&outcome));
         }
         Err(error) if error.is_vanished() && !is_last => {

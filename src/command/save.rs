@@ -7,6 +7,7 @@ use super::context::{Context, Deadline};
 use super::finished::Finished;
 use super::populate;
 use super::receipt::{self, Receipt};
+use super::remembered;
 use super::save_error::SaveError;
 use super::sentinel;
 use super::session::{self, Opened};
@@ -92,6 +93,7 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
             outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
             outcome.archive = ByteSize(packed.archive_bytes);
             level = Level::Info;
+            remembered::remember(cache, keys, &keys.key, &ctx.access.own, true);
         }
         Ok(Tried::Refused(refusal)) => {
             outcome.result = refusal.result;

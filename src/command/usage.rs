@@ -1,14 +1,18 @@
 //! `ls` and `usage`: what a store holds, where its bytes went, and what would be evicted next.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::context::Context;
+use crate::disk::atomic;
+use crate::disk::path_error::PathError;
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::usage::{Forecast, Usage, eviction_order};
-use crate::domain::retention::{DeclaredPattern, Elapsed, Facts};
+use crate::domain::retention::{Elapsed, Facts, Policy};
 use crate::report::json;
+use crate::report::page::{self, UsagePage};
 use crate::report::usage_json::{EntryDocument, ListDocument, UsageDocument};
 use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
 use crate::store::{StoreError, StoreErrorKind};
@@ -16,26 +20,37 @@ use crate::store::{StoreError, StoreErrorKind};
 /// Rows of a list for people before the rest is counted.
 const ROWS: usize = 15;
 
-/// The store cannot be surveyed.
+/// Why nothing can be told about a store.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot find out what is in {location}: {source}")]
-pub struct UsageError {
-    /// The store.
-    pub location: String,
-    /// Why not.
-    pub source: HousekeepingError,
+pub enum UsageError {
+    /// The store cannot be surveyed.
+    #[error("cannot find out what is in {location}: {source}")]
+    Survey {
+        /// The store.
+        location: String,
+        /// Why not.
+        source: HousekeepingError,
+    },
+    /// The page cannot be written.
+    #[error(transparent)]
+    Page(PathError),
 }
 
 impl UsageError {
     /// Whether a right is missing.
     pub fn is_denied(&self) -> bool {
-        self.source.is_denied()
+        matches!(self, UsageError::Survey { source, .. } if source.is_denied())
     }
 }
 
 impl Hint for UsageError {
     fn hint(&self) -> Option<String> {
-        self.source.hint()
+        match self {
+            UsageError::Survey { source, .. } => source.hint(),
+            UsageError::Page(_) => {
+                Some("name a file in a folder that is there and may be written to".to_owned())
+            }
+        }
     }
 }
 
@@ -61,14 +76,18 @@ pub fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, Usag
     Ok(text)
 }
 
-/// Where the bytes of a store went; as text or as JSON.
+/// Where the bytes of a store went; as text or as JSON, and as a page if a file is named for it.
 pub fn usage(
     ctx: &Context<'_>,
     target: &dyn Housekeeping,
-    declared: &[DeclaredPattern],
+    policy: &Policy,
+    html: Option<&Path>,
 ) -> Result<String, UsageError> {
     let facts = survey(ctx, target)?;
-    let usage = Usage::of(&facts, declared);
+    if let Some(path) = html {
+        write_page(ctx, target, &facts, policy, path)?;
+    }
+    let usage = Usage::of(&facts, &policy.patterns);
     let mut next = eviction_order(&facts);
     next.truncate(ROWS);
     let forecast = facts.limit.map(|limit| Forecast::of(&facts, limit));
@@ -104,6 +123,23 @@ pub fn usage(
     Ok(text)
 }
 
+/// Writes the page, with what this policy would delete now.
+fn write_page(
+    ctx: &Context<'_>,
+    target: &dyn Housekeeping,
+    facts: &Facts,
+    policy: &Policy,
+    path: &Path,
+) -> Result<(), UsageError> {
+    let plan = policy.plan(facts);
+    let forecast = facts.limit.or(policy.budget).map(|limit| Forecast::of(facts, limit));
+    let store = target.location();
+    let html = page::render(&UsagePage { store: &store, facts, plan: &plan, policy, forecast });
+    atomic::write(path, html.as_bytes(), ctx.now).map_err(UsageError::Page)?;
+    ctx.say_about_job(Level::Info, format!("wrote `{}`, a page for any browser", path.display()));
+    Ok(())
+}
+
 fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
     let _ = writeln!(text, "\n{title}");
     for (name, amount) in rows.iter().take(ROWS).filter(|(_, amount)| amount.entries > 0) {
@@ -115,7 +151,8 @@ fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
     }
 }
 
-fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageError> {
+/// What is known of a store; what could not be told is said.
+pub fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageError> {
     let deadline = ctx.deadline();
     let given_up = || {
         let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| "given up".to_owned());
@@ -128,7 +165,7 @@ fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageEr
         }
     });
     let Survey { facts, notes } =
-        surveyed.map_err(|source| UsageError { location: target.location(), source })?;
+        surveyed.map_err(|source| UsageError::Survey { location: target.location(), source })?;
     for note in notes {
         ctx.say_about_job(Level::Warning, note);
     }

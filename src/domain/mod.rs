@@ -26,6 +26,8 @@ pub mod trim;
 pub mod clean;
 pub mod retention;
 
+pub mod explain;
+
 pub mod event;
 pub mod hint;
 pub mod outcome;

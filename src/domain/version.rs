@@ -7,8 +7,26 @@ use super::digest::Sha256Digest;
 /// The folder in which archives hold their caches, on every OS.
 pub const LAYOUT_ROOT: &str = ".cachekeep";
 
-/// The name that actions/cache gives to archives made by a `zstd` program.
-const COMPRESSION: &str = "zstd-without-long";
+/// How an archive is compressed, in the words of actions/cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// By a `zstd` program.
+    Zstd,
+    /// By `gzip`, where there is no `zstd`.
+    Gzip,
+}
+
+impl Compression {
+    fn name(self) -> &'static str {
+        match self {
+            Compression::Zstd => "zstd-without-long",
+            Compression::Gzip => "gzip",
+        }
+    }
+}
+
+/// What actions/cache adds on Windows where `enableCrossOsArchive` is not set.
+const WINDOWS_ONLY: &str = "windows-only";
 
 /// The salt of actions/cache's version hash, raised when its archive format changes.
 const SALT: &str = "1.0";
@@ -23,8 +41,20 @@ pub struct Version(String);
 impl Version {
     /// The version of a cache with these [`portable_roots`].
     pub fn of_roots<'a>(roots: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut components: Vec<&str> = roots.into_iter().collect();
-        components.extend([COMPRESSION, SALT]);
+        Version::of_paths(roots, Compression::Zstd, false)
+    }
+
+    /// The version that actions/cache gives to these paths, as written in a workflow; `windows_only` on Windows
+    /// without `enableCrossOsArchive`.
+    pub fn of_paths<'a>(
+        paths: impl IntoIterator<Item = &'a str>,
+        compression: Compression,
+        windows_only: bool,
+    ) -> Self {
+        let mut components: Vec<&str> = paths.into_iter().collect();
+        components.push(compression.name());
+        components.extend(windows_only.then_some(WINDOWS_ONLY));
+        components.push(SALT);
         Version(Sha256Digest::of(components.join("|").as_bytes()).to_string())
     }
 

@@ -5,10 +5,13 @@
 
 pub mod clean_json;
 pub mod clean_summary;
+pub mod explain_json;
+pub mod explain_text;
 pub mod failure;
 pub mod json;
 pub mod log;
 pub mod outputs;
+pub mod page;
 pub mod plan_json;
 pub mod progress;
 pub mod summary;

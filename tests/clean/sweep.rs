@@ -130,6 +130,11 @@ impl Repository<'_> {
     }
 }
 
+/// Fills a repository with the 1 200 entries.
+pub(super) fn populate(world: &mut World) {
+    Repository { world, expected: Vec::new(), serial: 0 }.build();
+}
+
 #[test]
 fn exactly_the_expected_entries_go_and_the_limits_are_kept() {
     let (api, project) = setup(NIGHTLY);

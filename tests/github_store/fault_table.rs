@@ -9,7 +9,7 @@ use crate::github_service::{Fault, GitHubService, Point};
 use crate::job::whole;
 
 /// Longer than any retries and deadlines of a test, shorter than any patience.
-const BOUND: Duration = Duration::from_secs(50);
+pub const BOUND: Duration = Duration::from_secs(50);
 
 pub fn answer(status: u16, body: &str) -> Fault {
     Fault::Answer(status, Vec::new(), body.to_owned())

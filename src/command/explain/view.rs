@@ -1,0 +1,120 @@
+//! The store, as far as it can be looked into from here.
+
+use super::{ExplainError, Options, Reach};
+use crate::command::context::Context;
+use crate::command::usage::{self, UsageError};
+use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::explain::{Question, Stock};
+use crate::domain::hint::Hint as _;
+use crate::domain::key::{Key, MAX_KEYS};
+use crate::domain::retention::Facts;
+use crate::domain::version::Version;
+use crate::report::failure;
+use crate::store::housekeeping::HousekeepingError;
+use crate::store::{Access, StoreErrorKind};
+
+/// The store, as far as it was looked into.
+pub(super) struct View {
+    pub(super) location: String,
+    seen: Seen,
+    /// What would let more be told.
+    pub(super) hint: Option<String>,
+}
+
+enum Seen {
+    Listed(Box<Facts>),
+    Lookups(String),
+    Denied(String),
+}
+
+/// Looks into the store, as far as the reach goes.
+pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<View, ExplainError> {
+    let service = ctx.store.location();
+    match reach {
+        Reach::Denied(why) => Ok(View { location: service, seen: Seen::Denied(why.clone()), hint: None }),
+        Reach::Lookups { why, hint } => {
+            Ok(View { location: service, seen: Seen::Lookups(why.clone()), hint: hint.clone() })
+        }
+        Reach::Listing(target) => match usage::survey(ctx, target.as_ref()) {
+            Ok(facts) => {
+                Ok(View { location: target.location(), seen: Seen::Listed(Box::new(facts)), hint: None })
+            }
+            Err(error) => {
+                let why = failure::chain(&error);
+                let hint = error.hint();
+                let UsageError::Survey { source, .. } = &error else { return Err(error.into()) };
+                match source {
+                    HousekeepingError::Store(denied)
+                        if denied.kind() == StoreErrorKind::Denied(Access::Read) =>
+                    {
+                        Ok(View { location: target.location(), seen: Seen::Denied(why), hint })
+                    }
+                    HousekeepingError::Api(_) if options.has_service && error.is_denied() => {
+                        Ok(View { location: service, seen: Seen::Lookups(why), hint })
+                    }
+                    HousekeepingError::Store(unable)
+                        if options.has_service && unable.kind() == StoreErrorKind::Unsupported =>
+                    {
+                        Ok(View { location: service, seen: Seen::Lookups(why), hint })
+                    }
+                    _ => Err(error.into()),
+                }
+            }
+        },
+    }
+}
+
+impl View {
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        match &self.seen {
+            Seen::Listed(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stock(&self, ctx: &Context<'_>, question: &Question) -> Result<Stock<'_>, ExplainError> {
+        Ok(match &self.seen {
+            Seen::Listed(facts) => Stock::Listed(facts),
+            Seen::Denied(why) => Stock::Denied { why: why.clone() },
+            Seen::Lookups(why) => {
+                let Some(version) = &question.version else {
+                    let why = format!("{why}; and the service looks up one version at a time");
+                    return Ok(Stock::LookedUp { found: None, nearest: None, why });
+                };
+                let found = lookup(ctx, question, version, &question.key, &question.restore_keys)?;
+                let nearest = match (&found, beginnings(&question.key).split_first()) {
+                    (None, Some((first, rest))) => lookup(ctx, question, version, first, rest)?,
+                    _ => None,
+                };
+                let (found, nearest) = (found.map(Box::new), nearest.map(Box::new));
+                Stock::LookedUp { found, nearest, why: why.clone() }
+            }
+        })
+    }
+}
+
+fn lookup(
+    ctx: &Context<'_>,
+    question: &Question,
+    version: &Version,
+    key: &Key,
+    restore_keys: &[Key],
+) -> Result<Option<Entry>, ExplainError> {
+    let request = LookupRequest {
+        key: key.clone(),
+        restore_keys: restore_keys.to_vec(),
+        version: version.clone(),
+        scopes: question.scopes.clone(),
+    };
+    let deadline = ctx.deadline();
+    ctx.wait(&deadline, ctx.store.lookup(&request))
+        .map_err(|source| ExplainError::Lookup { location: ctx.store.location(), source })
+}
+
+/// The key without its last segment, its last two, and so on: the longest first, as many as one lookup takes.
+fn beginnings(key: &Key) -> Vec<Key> {
+    let text = key.as_str();
+    let ends = text.char_indices().rev().filter(|(_, c)| matches!(c, '-' | '_' | '.' | ':' | '/'));
+    let shorter = ends.map(|(at, c)| &text[..at + c.len_utf8()]).filter(|part| part.len() < text.len());
+    shorter.filter_map(|part| Key::new(part).ok()).take(MAX_KEYS).collect()
+}

@@ -1,0 +1,113 @@
+//! What this machine remembers of entries it saved and restored: which keys, and what went into them.
+//!
+//! It lies beside the receipts and serves `explain` alone: that an entry was there, and which object or file made its
+//! key another one. Whoever cannot write it does without.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::cache::{Cache, Keys};
+use super::key::Part;
+use super::receipt;
+use crate::disk::{atomic, stream, text};
+use crate::domain::event::Level;
+use crate::domain::explain::Remembered;
+use crate::domain::key::Key;
+use crate::domain::scope::Scope;
+use crate::domain::version::Version;
+use crate::report::failure;
+
+/// So many entries of a cache are remembered.
+const MOST: usize = 8;
+
+/// What went into a key is not remembered beyond so many bytes.
+const MOST_INPUTS: usize = 1 << 20;
+
+/// A file that is larger is none of ours: names and digests, with their quotes, for every entry.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// An entry that was saved or restored here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    store: String,
+    key: String,
+    version: String,
+    scope: String,
+    at: String,
+    saved: bool,
+    /// What its key was made of, where this job made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) parts: Vec<Part>,
+}
+
+impl Record {
+    /// What the domain needs to know of it; nothing where it is damaged.
+    pub(super) fn entry(&self) -> Option<Remembered> {
+        Some(Remembered {
+            key: Key::new(self.key.clone()).ok()?,
+            version: Version::parse(&self.version)?,
+            scope: Scope::new(&self.scope)?,
+            at: self.at.parse::<DateTime<Utc>>().ok()?,
+            saved: self.saved,
+        })
+    }
+
+    /// Whether it is of this key.
+    pub(super) fn is_of(&self, key: &Key) -> bool {
+        self.key == key.as_str()
+    }
+}
+
+/// Remembers an entry that was just saved or restored.
+pub(super) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope, saved: bool) {
+    let mut parts: Vec<Part> = Vec::new();
+    if *key == keys.key {
+        parts.extend(keys.parts.iter().cloned().map(Part::from));
+        let bytes: usize =
+            parts.iter().flat_map(|part| &part.inputs).map(|(name, digest)| name.len() + digest.len()).sum();
+        if bytes > MOST_INPUTS {
+            for part in &mut parts {
+                part.inputs.clear();
+            }
+        }
+    }
+    let record = Record {
+        store: cache.ctx.store.location(),
+        key: key.to_string(),
+        version: cache.version().to_string(),
+        scope: scope.to_string(),
+        at: cache.ctx.now.to_rfc3339_opts(SecondsFormat::Secs, true),
+        saved,
+        parts,
+    };
+    let mut records = all(cache);
+    let is_other = |other: &Record| {
+        (&other.store, &other.key, &other.version) != (&record.store, &record.key, &record.version)
+    };
+    // An entry that is restored keeps what its key was made of, which only its saver knew.
+    let parts = records.iter().find(|other| !is_other(other)).map(|other| other.parts.clone());
+    let parts = if record.parts.is_empty() { parts.unwrap_or_default() } else { record.parts.clone() };
+    records.retain(is_other);
+    records.insert(0, Record { parts, ..record });
+    records.truncate(MOST);
+    let bytes = serde_json::to_vec(&records).expect("only strings");
+    let path = receipt::note(cache, "known.json");
+    let written = stream::make_directory(path.parent().unwrap_or(&path))
+        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now));
+    if let Err(error) = written {
+        cache.ctx.say(Level::Debug, cache.name(), format!("not remembered: {}", failure::chain(&error)));
+    }
+}
+
+/// The entries of a cache in this job's store that were saved or restored here, the newest first.
+pub(super) fn read(cache: &Cache<'_>) -> Vec<Record> {
+    let store = cache.ctx.store.location();
+    let mut records = all(cache);
+    records.retain(|record| record.store == store);
+    records
+}
+
+fn all(cache: &Cache<'_>) -> Vec<Record> {
+    let text = text::read(&receipt::note(cache, "known.json"), MAX_BYTES).ok();
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}

@@ -1,0 +1,126 @@
+//! Which entries almost answer, and what the nearest of them shows.
+
+use std::cmp::Reverse;
+
+use chrono::TimeDelta;
+
+use super::{Candidate, Cause, Differing, Nearness, Question, Remembered};
+use crate::domain::entry::Entry;
+use crate::domain::key::Key;
+use crate::domain::retention::{Elapsed, Facts};
+use crate::domain::unit::ByteSize;
+
+/// After this long without use GitHub evicts an entry.
+const UNUSED: TimeDelta = TimeDelta::days(7);
+
+impl Question {
+    /// The entries that answer or almost do, the nearest first.
+    pub(super) fn candidates(&self, entries: &[Entry]) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> =
+            entries.iter().filter_map(|entry| self.candidate(entry)).collect();
+        let place = |candidate: &Candidate| {
+            let entry = &candidate.entry;
+            let differing = candidate.differing.names().len();
+            (candidate.nearness, differing, Reverse(entry.created_at), entry.key.clone(), entry.id.clone())
+        };
+        candidates.sort_by_cached_key(place);
+        candidates.dedup_by(|a, b| a.entry.id == b.entry.id);
+        candidates
+    }
+
+    pub(super) fn candidate(&self, entry: &Entry) -> Option<Candidate> {
+        let nearness = if entry.key == self.key {
+            Nearness::Same
+        } else if spelled_alike(&entry.key, &self.key) {
+            Nearness::Spelling
+        } else if self.is_prefix_of(&entry.key) {
+            Nearness::Prefix
+        } else if self.shape.resembles(&entry.key) {
+            Nearness::Similar
+        } else {
+            return None;
+        };
+        let differing = Differing {
+            key: matches!(nearness, Nearness::Spelling | Nearness::Similar),
+            version: self.version.as_ref().is_some_and(|version| *version != entry.version),
+            scope: !self.scopes.contains(&entry.scope),
+        };
+        Some(Candidate { entry: entry.clone(), nearness, differing })
+    }
+
+    /// Why the key itself is not found, and the entry that shows it.
+    pub(super) fn cause<'a>(
+        &self,
+        facts: &Facts,
+        found: Option<&'a Entry>,
+        candidates: &'a [Candidate],
+    ) -> (Option<Cause>, Option<&'a Entry>) {
+        let first = |nearness: Nearness| candidates.iter().find(|c| c.nearness == nearness);
+        let by_field = |candidate: &'a Candidate| {
+            let cause = if candidate.differing.version { Cause::Version } else { Cause::Scope };
+            (Some(cause), Some(&candidate.entry))
+        };
+        if let Some(same) = first(Nearness::Same) {
+            return by_field(same);
+        }
+        if let Some(alike) = first(Nearness::Spelling) {
+            return (Some(Cause::Spelling), Some(&alike.entry));
+        }
+        if let Some(gone) = self.remembered.iter().find(|r| self.is_of_version(r) && r.key == self.key) {
+            return (Some(evicted(gone, facts)), None);
+        }
+        let by_key =
+            |entry: &'a Entry| (Some(Cause::KeyPart(self.shape.difference(&entry.key))), Some(entry));
+        if let Some(found) = found {
+            return by_key(found);
+        }
+        // Nothing by any prefix: what has the right prefix fails by another field.
+        if let Some(prefixed) = first(Nearness::Prefix) {
+            return by_field(prefixed);
+        }
+        let gone = self.remembered.iter().find(|r| self.is_of_version(r) && self.is_prefix_of(&r.key));
+        if let Some(gone) = gone {
+            return (Some(evicted(gone, facts)), None);
+        }
+        let similar = candidates.iter().filter(|c| c.nearness == Nearness::Similar);
+        let readable = similar.clone().find(|c| !c.differing.version && !c.differing.scope);
+        match readable {
+            Some(candidate) => by_key(&candidate.entry),
+            None => (Some(Cause::NothingSaved), similar.map(|c| &c.entry).next()),
+        }
+    }
+
+    fn is_of_version(&self, remembered: &Remembered) -> bool {
+        self.version.as_ref().is_none_or(|version| *version == remembered.version)
+    }
+}
+
+/// Whether two keys differ in letter case and space only.
+fn spelled_alike(one: &Key, other: &Key) -> bool {
+    let plain = |key: &Key| -> String {
+        key.as_str().chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
+    };
+    plain(one) == plain(other)
+}
+
+/// An entry that is remembered and not there, with what can have removed it.
+fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
+    let idle = Elapsed::between(remembered.at, facts.now);
+    let held = ByteSize(facts.entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add));
+    let why = match facts.limit {
+        Some(_) if facts.now - remembered.at > UNUSED => {
+            format!("GitHub evicts what nobody restores for 7 d, and the last use known here was {idle} ago")
+        }
+        // Eviction stops just below the limit, so a store that was over it still looks full.
+        Some(limit) if u128::from(held.0) * 100 >= u128::from(limit.0) * 90 => format!(
+            "the store holds {held} of {limit}, and GitHub evicts the least recently used to stay below that"
+        ),
+        Some(limit) => format!(
+            "it was deleted: the last use known here was {idle} ago, within 7 d, and the store holds {held} of {limit}"
+        ),
+        None => {
+            "it was deleted, by `cachekeep clean` or by hand; this store evicts nothing itself".to_owned()
+        }
+    };
+    Cause::Evicted { remembered: remembered.clone(), why }
+}

@@ -1,0 +1,137 @@
+//! What an answer names for each way in which a lookup misses.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::*;
+use crate::domain::entry::EntryId;
+use crate::domain::unit::ByteSize;
+
+fn now() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().expect("a time")
+}
+
+fn key(text: &str) -> Key {
+    Key::new(text).expect(text)
+}
+
+fn scope(name: &str) -> Scope {
+    Scope::new(name).expect(name)
+}
+
+fn version(root: &str) -> Version {
+    Version::of_roots([root])
+}
+
+fn entry(name: &str, key_text: &str, root: &str, hours: i64) -> Entry {
+    Entry {
+        id: EntryId(format!("{name}/{key_text}/{root}")),
+        scope: scope(name),
+        key: key(key_text),
+        version: version(root),
+        created_at: now() - TimeDelta::hours(hours),
+        last_used_at: None,
+        size: ByteSize(1_000),
+    }
+}
+
+fn question() -> Question {
+    Question {
+        key: key("c-2"),
+        shape: KeyShape::of_key(&key("c-2")),
+        restore_keys: vec![key("c-")],
+        version: Some(version("x")),
+        scopes: vec![scope("topic"), scope("main")],
+        remembered: Vec::new(),
+    }
+}
+
+fn answer(question: &Question, entries: Vec<Entry>) -> (Lookup, Option<&'static str>, Option<String>) {
+    let mut facts = Facts::new(scope("main"), now());
+    facts.entries = entries;
+    let answer = question.answer(&Stock::Listed(&facts));
+    (answer.result, answer.cause.map(|cause| cause.name()), answer.witness.map(|entry| entry.id.0))
+}
+
+#[test]
+fn the_nearest_entry_names_the_field() {
+    let check = |entries: Vec<Entry>, result: Lookup, cause: Option<&'static str>, witness: Option<&str>| {
+        assert_eq!(answer(&question(), entries), (result, cause, witness.map(str::to_owned)));
+    };
+    check(vec![entry("main", "c-2", "x", 1)], Lookup::Hit, None, None);
+    check(vec![], Lookup::Miss, Some("nothing-saved"), None);
+    check(vec![entry("main", "other", "x", 1)], Lookup::Miss, Some("nothing-saved"), None);
+    check(vec![entry("main", "c-2", "y", 1)], Lookup::Miss, Some("version"), Some("main/c-2/y"));
+    check(
+        vec![entry("refs/pull/1/merge", "c-2", "x", 1)],
+        Lookup::Miss,
+        Some("scope"),
+        Some("refs/pull/1/merge/c-2/x"),
+    );
+    check(vec![entry("main", "C-2", "x", 1)], Lookup::Miss, Some("spelling"), Some("main/C-2/x"));
+    check(vec![entry("main", "c-1", "x", 1)], Lookup::Partial, Some("key-part"), Some("main/c-1/x"));
+    check(vec![entry("main", "c-1", "y", 1)], Lookup::Miss, Some("version"), Some("main/c-1/y"));
+}
+
+#[test]
+fn the_same_key_counts_before_a_prefix_and_fewer_fields_before_more() {
+    let entries = vec![
+        entry("main", "c-1", "x", 1),
+        entry("refs/pull/1/merge", "c-2", "y", 1),
+        entry("refs/pull/2/merge", "c-2", "x", 9),
+    ];
+    let expected = (Lookup::Partial, Some("scope"), Some("refs/pull/2/merge/c-2/x".to_owned()));
+    assert_eq!(answer(&question(), entries), expected);
+}
+
+#[test]
+fn without_restore_keys_a_similar_key_shows_its_part() {
+    let question = Question { restore_keys: Vec::new(), ..question() };
+    let expected = (Lookup::Miss, Some("key-part"), Some("main/c-1/x".to_owned()));
+    assert_eq!(answer(&question, vec![entry("main", "c-1", "x", 1)]), expected);
+    let unreadable = answer(&question, vec![entry("refs/pull/1/merge", "c-1", "x", 1)]);
+    assert_eq!(unreadable.1, Some("nothing-saved"));
+}
+
+#[test]
+fn without_a_version_every_version_hits() {
+    let question = Question { version: None, ..question() };
+    assert_eq!(answer(&question, vec![entry("main", "c-2", "y", 1)]).0, Lookup::Hit);
+}
+
+#[test]
+fn what_is_remembered_and_gone_was_evicted_and_the_facts_are_cited() {
+    let check = |days: i64, limit: Option<u64>, expect: &str| {
+        let at = now() - TimeDelta::days(days);
+        let remembered =
+            Remembered { key: key("c-2"), version: version("x"), scope: scope("main"), at, saved: true };
+        let question = Question { remembered: vec![remembered], ..question() };
+        let mut facts = Facts::new(scope("main"), now());
+        facts.entries = vec![entry("main", "c-1", "x", 1)];
+        facts.limit = limit.map(ByteSize);
+        let answer = question.answer(&Stock::Listed(&facts));
+        assert_eq!(answer.result, Lookup::Partial);
+        let Some(Cause::Evicted { why, .. }) = answer.cause else { panic!("{:?}", answer.cause) };
+        assert!(why.contains(expect), "{why}");
+    };
+    check(8, Some(1_000_000), "the last use known here was 8 d ago");
+    check(1, Some(1_050), "holds 1.00 kB of 1.05 kB");
+    check(1, Some(1_000_000), "it was deleted");
+    check(8, None, "evicts nothing itself");
+}
+
+#[test]
+fn lookups_alone_tell_hits_and_key_parts_and_say_what_they_do_not() {
+    let name = |found: Option<Entry>, nearest: Option<Entry>| {
+        let stock = Stock::LookedUp {
+            found: found.map(Box::new),
+            nearest: nearest.map(Box::new),
+            why: "no list".to_owned(),
+        };
+        let answer = question().answer(&stock);
+        (answer.result, answer.cause.map(|cause| cause.name()))
+    };
+    assert_eq!(name(Some(entry("main", "c-2", "x", 1)), None), (Lookup::Hit, None));
+    assert_eq!(name(Some(entry("main", "c-1", "x", 1)), None), (Lookup::Partial, Some("key-part")));
+    assert_eq!(name(None, Some(entry("main", "cc", "x", 1))), (Lookup::Miss, Some("key-part")));
+    assert_eq!(name(None, None), (Lookup::Miss, Some("untold")));
+}

@@ -1,0 +1,355 @@
+//! Why a lookup misses or hits, for people: the verdict in one sentence, the cure, then the evidence.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::domain::entry::Entry;
+use crate::domain::explain::origin::{Family, Origin};
+use crate::domain::explain::shape::PartDifference;
+use crate::domain::explain::{Answer, Candidate, Cause, Lookup, Question};
+use crate::domain::key::Key;
+use crate::domain::retention::usage::Reach;
+use crate::domain::retention::{Elapsed, Facts, ScopeState};
+use crate::domain::scope::Scope;
+
+/// Rows of evidence before the rest is counted.
+const ROWS: usize = 10;
+
+/// Names of inputs before the rest is counted.
+const NAMES: usize = 3;
+
+/// What is this long and has digits is a digest.
+const LONG_DIGEST: usize = 24;
+
+/// So much of a digest tells it from others.
+const SHOWN_OF_DIGEST: usize = 8;
+
+/// Values longer than this are shown by their beginning.
+const LONGEST_VALUE: usize = 20;
+
+/// What went into a part of the key: here and not there, and there and not here; each a name with its digest.
+pub type Inputs = BTreeMap<String, (Vec<(String, String)>, Vec<(String, String)>)>;
+
+/// Everything that is known about one lookup.
+pub struct Explained<'a> {
+    /// The cache; none for a key that was typed.
+    pub cache: Option<&'a str>,
+    /// What is looked for.
+    pub question: &'a Question,
+    /// What came of it.
+    pub answer: &'a Answer,
+    /// The store.
+    pub store: &'a str,
+    /// What the store holds, where it can be listed.
+    pub facts: Option<&'a Facts>,
+    /// What entries of other versions can be recognized by.
+    pub family: &'a Family,
+    /// What went into the parts that differ, where it is known.
+    pub inputs: Inputs,
+    /// What would let more be told.
+    pub untold: Option<&'a str>,
+}
+
+impl Explained<'_> {
+    /// The verdict, in one sentence without a full stop.
+    pub fn verdict(&self) -> String {
+        let found = self.answer.found.as_ref();
+        match (self.answer.result, found) {
+            (Lookup::Hit, Some(entry)) => {
+                format!("hits exactly: `{}` of {}, {}", short(&entry.key), entry.scope, self.dated(entry))
+            }
+            (Lookup::Partial, Some(entry)) => format!(
+                "hits by prefix: `{}` of {} is restored; `{}` itself misses: {}",
+                short(&entry.key),
+                entry.scope,
+                short(&self.question.key),
+                self.cause()
+            ),
+            _ => format!("misses: {}", self.cause()),
+        }
+    }
+
+    fn dated(&self, entry: &Entry) -> String {
+        match self.facts {
+            Some(facts) => {
+                format!("{}, saved {} ago", entry.size, Elapsed::between(entry.created_at, facts.now))
+            }
+            None => entry.size.to_string(),
+        }
+    }
+
+    fn cause(&self) -> String {
+        let Some(cause) = &self.answer.cause else { return String::new() };
+        let witness = self.answer.witness.as_ref();
+        match (cause, witness) {
+            (Cause::Version, Some(entry)) => {
+                let beside =
+                    if self.reads(entry) { String::new() } else { format!("; and {}", self.whose(entry)) };
+                format!(
+                    "the version differs: `{}` is there, {}{beside}",
+                    short(&entry.key),
+                    self.origin(entry).unwrap_or_else(|| {
+                        "saved from other paths, with another compression, or by another tool".to_owned()
+                    })
+                )
+            }
+            (Cause::Scope, Some(entry)) => {
+                format!("the scope differs: `{}` is there, but {}", short(&entry.key), self.whose(entry))
+            }
+            (Cause::KeyPart(parts), Some(entry)) => {
+                let compared = if self.answer.found.is_some() {
+                    String::new()
+                } else {
+                    format!(" from the nearest entry, `{}`", short(&entry.key))
+                };
+                let parts: Vec<String> = parts.iter().map(|part| self.part(part)).collect();
+                format!("the key differs{compared}: {}", parts.join("; "))
+            }
+            (Cause::Spelling, Some(entry)) => {
+                format!("the key differs in letter case or space only: `{}` is there", short(&entry.key))
+            }
+            (Cause::Evicted { remembered, why }, _) => format!(
+                "`{}` is not there any more: it was {} here at {}; {why}",
+                short(&remembered.key),
+                if remembered.saved { "saved" } else { "restored" },
+                remembered.at.format("%Y-%m-%d %H:%M UTC"),
+            ),
+            (Cause::Denied(why), _) => format!("this job may not read the store: {why}"),
+            (Cause::Untold(why), _) => format!(
+                "the store finds no entry that this job may read; whether other scopes, versions or keys have one \
+                 cannot be told: {why}"
+            ),
+            (_, nearest) => {
+                let nearest = nearest
+                    .map(|entry| format!("; the most alike is `{}` of {}", short(&entry.key), entry.scope));
+                format!("nothing like it is in {}{}", self.store, nearest.unwrap_or_default())
+            }
+        }
+    }
+
+    fn reads(&self, entry: &Entry) -> bool {
+        self.question.scopes.contains(&entry.scope)
+    }
+
+    /// Whose an entry is that the job does not read.
+    fn whose(&self, entry: &Entry) -> String {
+        let state = self.facts.map(|facts| facts.scope_state(&entry.scope));
+        let detail = match &state {
+            Some(state @ ScopeState::PullRequest { .. }) if state.unknown().is_none() => {
+                format!(" ({state})")
+            }
+            _ => String::new(),
+        };
+        let readers = match state.as_ref().map(Reach::of) {
+            Some(Reach::Nobody) => "no job reads any more".to_owned(),
+            _ if entry.scope.is_pull_request() => "only jobs of that pull request read".to_owned(),
+            _ => "only jobs of that ref and of pull requests into it read".to_owned(),
+        };
+        format!("only in {}{detail}, which {readers}", entry.scope)
+    }
+
+    fn origin(&self, entry: &Entry) -> Option<String> {
+        Some(match self.family.origin(&entry.version)? {
+            Origin::Gzip => "compressed with gzip: the machine that saved it has no zstd".to_owned(),
+            Origin::WindowsOnly => "saved on Windows without cross-OS archives".to_owned(),
+            Origin::Roots(count) => format!("saved when the cache had {count} root(s)"),
+            Origin::Cache(name) => format!("but it is an entry of the cache `{name}`"),
+            Origin::Paths { paths, gzip, windows } => {
+                let compressed = if gzip { ", with gzip" } else { "" };
+                let on = if windows { ", on Windows" } else { "" };
+                format!("saved by actions/cache under `{}` itself{compressed}{on}", paths.join("`, `"))
+            }
+        })
+    }
+
+    fn part(&self, part: &PartDifference) -> String {
+        let name = if part.part.starts_with('{') { format!("`{}`", part.part) } else { part.part.clone() };
+        match self.inputs.get(&part.part) {
+            Some((come, gone)) => format!("{name} differs: {}", changes(come, gone)),
+            None => format!("{name} is {} here and {} there", value(&part.here), value(&part.there)),
+        }
+    }
+
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<String> {
+        let default = self.facts.map_or("the default branch", |facts| facts.default_branch.as_str());
+        Some(match self.answer.cause.as_ref()? {
+            Cause::Version => match self.answer.witness.as_ref().and_then(|w| self.family.origin(&w.version)) {
+                Some(Origin::Gzip) => "install zstd on the machine that saves".to_owned(),
+                Some(Origin::WindowsOnly) => "set `enableCrossOsArchive: true` where it is saved".to_owned(),
+                Some(Origin::Cache(_)) => "begin the key of each cache with a word of its own".to_owned(),
+                Some(Origin::Paths { .. }) => {
+                    "save it with cachekeep once; an entry of actions/cache fits only its own paths".to_owned()
+                }
+                Some(Origin::Roots(_)) | None => {
+                    "the next save from this configuration makes an entry that fits; `clean` removes the others".to_owned()
+                }
+            },
+            Cause::Scope => match &self.answer.witness {
+                Some(entry) if self.facts.is_some_and(|facts| facts.default_branch == entry.scope) => {
+                    format!("say which branch is the default one: `--default-ref {}`", entry.scope)
+                }
+                _ => format!("let a job on {default} save this key: every job reads what is saved there"),
+            },
+            Cause::KeyPart(parts) if self.answer.found.is_none() => {
+                let prefix = self.common_beginning(parts);
+                match prefix.filter(|prefix| !prefix.is_empty()) {
+                    Some(prefix) => format!("`restore-keys = [\"{prefix}\"]` would fall back to it"),
+                    None => "compare the key with the one of the job that saves: `cachekeep key`".to_owned(),
+                }
+            }
+            Cause::KeyPart(parts) if !self.inputs.is_empty() || parts.iter().any(|p| changes_by_itself(&p.part)) => {
+                "nothing to do: the next save makes an entry of this key".to_owned()
+            }
+            Cause::KeyPart(_) => {
+                "if it should be the same, run `cachekeep key --json` in the job that saves, and \
+                 `cachekeep explain --diff FILE` here: it names the files"
+                    .to_owned()
+            }
+            Cause::Spelling => "write it alike in every job: keys are compared byte by byte".to_owned(),
+            Cause::Evicted { .. } if self.facts.is_none_or(|facts| facts.limit.is_none()) => {
+                "save it again; `[clean] protect` keeps `clean` from an entry".to_owned()
+            }
+            Cause::Evicted { .. } => {
+                "`cachekeep usage` shows what takes the room, `[clean] protect` keeps `clean` from an entry, and a \
+                 scheduled job that restores it keeps it in use"
+                    .to_owned()
+            }
+            Cause::Denied(_) => match self.untold {
+                Some(hint) => hint.to_owned(),
+                None => "see `cachekeep doctor`; `cache-mode` in the workflow and the kind of event decide".to_owned(),
+            },
+            Cause::NothingSaved => {
+                format!("let a job with `role = \"writer\"` save it, best on {default}: every job reads that")
+            }
+            Cause::Untold(_) => self.untold.unwrap_or("give the step a token that may list caches").to_owned(),
+        })
+    }
+
+    /// What the key and the nearest entry begin with in common, up to the part that differs.
+    fn common_beginning(&self, parts: &[PartDifference]) -> Option<&str> {
+        let witness = self.answer.witness.as_ref()?.key.as_str();
+        let own = self.question.key.as_str();
+        let same = own.char_indices().zip(witness.chars()).find(|((_, a), b)| a != b);
+        let common = &own[..same.map_or(own.len().min(witness.len()), |((at, _), _)| at)];
+        // Digests may begin alike: the prefix ends where the part begins.
+        let begin = parts.first().filter(|part| !part.here.is_empty()).and_then(|part| own.find(&part.here));
+        Some(&common[..begin.map_or(common.len(), |begin| begin.min(common.len()))])
+    }
+}
+
+/// Whether a placeholder is another one in every commit or run, as is meant.
+fn changes_by_itself(part: &str) -> bool {
+    matches!(part, "{sha}" | "{run-id}" | "{run-attempt}")
+}
+
+/// A key as people tell it from others: long digests are shown by their beginning.
+fn short(key: &Key) -> String {
+    let mut shown = String::new();
+    for segment in key.as_str().split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = segment.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        if word.len() >= LONG_DIGEST && word.bytes().any(|b| b.is_ascii_digit()) {
+            shown.extend([&word[..SHOWN_OF_DIGEST], "…", &segment[word.len()..]]);
+        } else {
+            shown.push_str(segment);
+        }
+    }
+    shown
+}
+
+fn value(text: &str) -> String {
+    if text.is_empty() {
+        return "nothing".to_owned();
+    }
+    let shown: String = text.chars().take(LONGEST_VALUE).collect();
+    let cut = if shown.len() < text.len() { "…" } else { "" };
+    format!("`{shown}{cut}`")
+}
+
+/// `2 came (a, b), 1 went (c)`; a name on both sides has changed.
+fn changes(come: &[(String, String)], gone: &[(String, String)]) -> String {
+    let is_in = |list: &[(String, String)], name: &str| list.iter().any(|(other, _)| other == name);
+    let (changed, come): (Vec<&str>, Vec<&str>) =
+        come.iter().map(|(name, _)| name.as_str()).partition(|name| is_in(gone, name));
+    let gone: Vec<&str> =
+        gone.iter().map(|(name, _)| name.as_str()).filter(|name| !changed.contains(name)).collect();
+    let told = [(changed, "changed"), (come, "added"), (gone, "removed")];
+    let list = |(names, verb): &(Vec<&str>, &str)| {
+        let more = if names.len() > NAMES { ", …" } else { "" };
+        format!("{} {verb} ({}{more})", names.len(), names[..names.len().min(NAMES)].join(", "))
+    };
+    told.iter().filter(|(names, _)| !names.is_empty()).map(list).collect::<Vec<_>>().join(", ")
+}
+
+/// All of it as text.
+pub fn render(explained: &[Explained<'_>]) -> String {
+    let mut text = String::new();
+    for (index, one) in explained.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        let name = one.cache.map_or_else(|| format!("`{}`", one.question.key), str::to_owned);
+        let _ = writeln!(text, "{name} {}", one.verdict());
+        if let Some(hint) = one.hint() {
+            let _ = writeln!(text, "  hint: {hint}");
+        }
+        text.push('\n');
+        asked(&mut text, one);
+        table(&mut text, one);
+    }
+    text
+}
+
+fn asked(text: &mut String, one: &Explained<'_>) {
+    let list = |items: Vec<&str>| items.join(", ");
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<12} {value}");
+    };
+    line("key", one.question.key.as_str());
+    if !one.question.restore_keys.is_empty() {
+        line("restore keys", &list(one.question.restore_keys.iter().map(Key::as_str).collect()));
+    }
+    line("version", one.question.version.as_ref().map_or("any", |version| version.as_str()));
+    line("reads", &list(one.question.scopes.iter().map(Scope::as_str).collect()));
+    let count = one.facts.map_or_else(String::new, |facts| match facts.entries.len() {
+        1 => ", 1 entry".to_owned(),
+        count => format!(", {count} entries"),
+    });
+    line("store", &format!("{}{count}", one.store));
+}
+
+fn table(text: &mut String, one: &Explained<'_>) {
+    if one.answer.candidates.is_empty() {
+        return;
+    }
+    let mut rows = vec![["entry", "ref", "saved", "size", "differs"].map(str::to_owned)];
+    rows.extend(one.answer.candidates.iter().take(ROWS).map(|candidate| row(candidate, one)));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    text.push('\n');
+    for row in &rows {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, " {cell:<width$} ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if let Some(more) = one.answer.candidates.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {more} more");
+    }
+}
+
+fn row(candidate: &Candidate, one: &Explained<'_>) -> [String; 5] {
+    let entry = &candidate.entry;
+    let saved = one.facts.map_or_else(
+        || entry.created_at.format("%Y-%m-%d").to_string(),
+        |facts| format!("{} ago", Elapsed::between(entry.created_at, facts.now)),
+    );
+    let differs = candidate.differing.names();
+    let differs = if differs.is_empty() {
+        if one.answer.found.as_ref() == Some(entry) { "- (restored)".to_owned() } else { "-".to_owned() }
+    } else {
+        differs.join(", ")
+    };
+    [short(&entry.key), entry.scope.to_string(), saved, entry.size.to_string(), differs]
+}

@@ -1,0 +1,182 @@
+//! Where a store's bytes are, as one page that stands alone: no network, no fonts, no images, and no script but the one
+//! that sorts tables, which the page's own policy names by its hash.
+//!
+//! Every picture has a table that says the same. `model` sums up, `pictures`, `treemap` and `tables` draw, `markup` is the only
+//! way in for foreign text.
+
+mod markup;
+mod model;
+mod pictures;
+mod squarify;
+mod tables;
+mod treemap;
+
+use chrono::{DateTime, Utc};
+use data_encoding::BASE64;
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::retention::usage::Forecast;
+use crate::domain::retention::{Elapsed, Facts, Plan, Policy};
+use crate::domain::unit::ByteSize;
+use markup::Html;
+use model::Sides;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("sort.js");
+
+/// What the page is about.
+pub struct UsagePage<'a> {
+    /// The store, for people.
+    pub store: &'a str,
+    /// What is known of it.
+    pub facts: &'a Facts,
+    /// What cleaning would do now.
+    pub plan: &'a Plan,
+    /// By which rules.
+    pub policy: &'a Policy,
+    /// How fast it fills, where there is a limit.
+    pub forecast: Option<Forecast>,
+}
+
+impl UsagePage<'_> {
+    /// What the bytes are to stay below: the store's own limit, else the policy's budget.
+    fn roof(&self) -> Option<ByteSize> {
+        self.facts.limit.or(self.policy.budget)
+    }
+}
+
+/// The page.
+pub fn render(page: &UsagePage<'_>) -> String {
+    let mut html = Html::default();
+    let sides = model::total(page.plan);
+    html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    html.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; ");
+    html.raw("script-src 'sha256-")
+        .text(BASE64.encode(&Sha256::digest(SCRIPT)))
+        .raw("'; base-uri 'none'; form-action 'none'\">\n");
+    html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n");
+    html.raw("<title>Cache budget: ")
+        .text(page.store)
+        .raw("</title>\n<style>")
+        .raw(STYLE)
+        .raw("</style>\n</head>\n<body>\n");
+    if sides.all().entries > 0 {
+        html.raw("<a class=\"skip\" href=\"#tables\">Skip the pictures</a>\n");
+    }
+    header(&mut html, page, &sides);
+    html.raw("<main>\n");
+    if sides.all().entries == 0 {
+        html.raw("<p class=\"empty\">There is no entry in this store.</p>\n");
+    } else {
+        treemap::draw(&mut html, page, &sides);
+        pictures::timeline(&mut html, page);
+        tables::all(&mut html, page);
+    }
+    html.raw("</main>\n<footer><p>Made by <code>cachekeep usage --html</code> at ")
+        .with(|html| time(html, page.plan.now));
+    html.raw(". Sizes are powers of 1000.</p></footer>\n<script>")
+        .raw(SCRIPT)
+        .raw("</script>\n</body>\n</html>\n");
+    html.finish()
+}
+
+fn time(html: &mut Html, at: DateTime<Utc>) {
+    html.raw("<time datetime=\"").text(at.format("%Y-%m-%dT%H:%M:%SZ")).raw("\">");
+    html.text(at.format("%Y-%m-%d %H:%M UTC")).raw("</time>");
+}
+
+fn header(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
+    let used = sides.all().bytes;
+    html.raw("<header>\n<h1>Cache budget</h1>\n<p class=\"store\">").name(page.store).raw(", seen at ");
+    html.with(|html| time(html, page.plan.now)).raw("</p>\n");
+    if !page.facts.listing_complete {
+        html.raw("<p class=\"warning\"><strong>Not complete.</strong> The listing changed while it was read; nothing is planned for deletion.</p>\n");
+    }
+    html.raw("<dl class=\"figures\">\n");
+    let mut figure = |name: &'static str, value: String, note: String| {
+        html.raw("<div><dt>").raw(name).raw("</dt><dd><span class=\"value\">").text(value);
+        html.raw("</span> <span class=\"note\">").text(note).raw("</span></dd></div>\n");
+    };
+    let limit = page.roof();
+    let beyond = if page.facts.limit.is_some() { "the store evicts" } else { "cleaning deletes" };
+    let entries = count(sides.all().entries, "entry", "entries");
+    let share = limit.map(|limit| format!("{} % of {limit}, ", percent(used.0, limit.0))).unwrap_or_default();
+    figure("Used", used.to_string(), format!("{share}{entries}"));
+    if let Some(limit) = limit {
+        match limit.0.checked_sub(used.0) {
+            Some(left) => figure("Headroom", ByteSize(left).to_string(), format!("until {beyond}")),
+            None => figure("Over the limit", ByteSize(used.0 - limit.0).to_string(), beyond.to_owned()),
+        }
+    }
+    if let Some(Forecast { window, per_day, runs_out_at }) = page.forecast {
+        match runs_out_at {
+            Some(at) if at <= page.plan.now => {
+                figure("Saved a day", per_day.to_string(), format!("over the last {window}"));
+            }
+            Some(at) => {
+                let left = Elapsed::between(page.plan.now, at);
+                let note = format!("{per_day} a day over the last {window}");
+                figure("Full", format!("in {left}"), note);
+            }
+            None => figure("Full", "never".to_owned(), format!("nothing was saved in the last {window}")),
+        }
+    }
+    let goes = sides.goes;
+    let (value, note) = match goes.entries {
+        0 => ("nothing".to_owned(), "the policy keeps every entry".to_owned()),
+        n => {
+            (goes.bytes.to_string(), format!("{}; {} stay", count(n, "entry", "entries"), sides.stays.bytes))
+        }
+    };
+    figure("Cleaning frees", value, note);
+    html.raw("</dl>\n");
+    pictures::budget_bar(html, page, sides);
+    html.raw("</header>\n");
+}
+
+/// `1 entry`, `2 entries`.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}
+
+/// `12 345`, with a narrow space that does not break.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Percent with one digit behind the point below ten.
+fn percent(part: u64, whole: u64) -> String {
+    let share = share(part, whole);
+    match share {
+        share if part > 0 && share < 0.1 => "< 0.1".to_owned(),
+        share if share < 10.0 => format!("{share:.1}"),
+        share => format!("{share:.0}"),
+    }
+}
+
+/// Percent.
+#[expect(clippy::cast_precision_loss, reason = "a picture need not be exact to the byte")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// At most so many characters of a name.
+fn cut(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    let head: String = name.chars().take(most - 1).collect();
+    format!("{head}…")
+}
+
+#[cfg(test)]
+mod tests;
