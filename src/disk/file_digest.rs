@@ -222,6 +222,6 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", root.path().join("link")).expect("a link");
         let globs = TreeGlob::new(&["*"]).expect("globs");
         let error = file_digest(root.path(), &globs, &[], &CancellationToken::new()).expect_err("broken");
-        assert!(error.to_string().contains("link: "), "{error}");
+        assert!(error.to_string().contains("/link`: "), "{error}");
     }
 }

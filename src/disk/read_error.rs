@@ -33,7 +33,9 @@ impl ReadError {
     /// The same for a walk below `root`, which may know a nearer path.
     pub fn of_walk(root: &Path, error: walkdir::Error) -> Self {
         let path = error.path().unwrap_or(root).to_owned();
-        ReadError::of(&path)(error.into())
+        let said = error.to_string();
+        // What the walk adds to the system's word is the path; only a circle of links is its own.
+        ReadError::of(&path)(error.into_io_error().unwrap_or_else(|| io::Error::other(said)))
     }
 }
 

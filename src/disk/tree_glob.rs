@@ -262,6 +262,6 @@ mod tests {
             .expect("a glob")
             .files(Path::new("/nowhere/at/all"), &[], &CancellationToken::new())
             .expect_err("no root");
-        assert!(error.to_string().starts_with("/nowhere/at/all: "), "{error}");
+        assert!(error.to_string().starts_with("cannot read `/nowhere/at/all`: "), "{error}");
     }
 }

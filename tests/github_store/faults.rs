@@ -7,7 +7,9 @@ use chrono::TimeDelta;
 use futures::TryStreamExt as _;
 
 use crate::fault_table::Often::{self, Always, Once};
-use crate::fault_table::{BOUND, answer, arm, assert_outcome, denied, leave_table, not_ok, outcome, row, wait};
+use crate::fault_table::{
+    BOUND, answer, arm, assert_outcome, denied, leave_table, not_ok, outcome, row, wait,
+};
 use crate::github_service::{Fault, GitHubService, Point};
 use crate::job::{
     MAIN, credentials, hasty, impatient, payload, request, restore, save, store, told, told_with, whole,
