@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cachekeep::disk::hash::ObjectHasher;
-use cachekeep::disk::objects::{ObjectLayout, inventory};
-use cachekeep::disk::unixfs::{BlockId, Builder, Profile};
 use cachekeep::domain::digest::{Algorithm, CidCodec};
 use cachekeep::domain::event::{Meter, Phase};
 use cachekeep::domain::template::Template;
+use cachekeep::objects::hash::ObjectHasher;
+use cachekeep::objects::inventory::inventory;
+use cachekeep::objects::layout::ObjectLayout;
+use cachekeep::objects::unixfs::{BlockId, Builder, Profile};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of the files, over and over: small ones by number, large ones by bytes.

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write as _};
 
 use cachekeep::archive;
-use cachekeep::disk::selection::Selection;
+use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
 mod archive_support;

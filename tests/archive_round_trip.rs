@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cachekeep::archive::{self, ArchiveError, Destination, UnpackRequest};
-use cachekeep::disk::selection::Selection;
+use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
 mod archive_support;

@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use cachekeep::disk::hash_files::{HashFilesError, hash_files};
+use cachekeep::inputs::hash_files::{HashFilesError, hash_files};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use trees::TREES;

@@ -12,7 +12,10 @@ const MAX_LINES: usize = 400;
 /// Rooms from left to right; a room uses only rooms on its left. Rooms on one level do not use each other.
 const ROOMS: &[&[&str]] = &[
     &["domain"],
-    &["config", "disk", "platform", "transport"],
+    &["config", "fs", "platform", "transport"],
+    &["inputs"],
+    &["objects"],
+    &["tree"],
     &["archive", "github", "report"],
     &["store"],
     &["command"],

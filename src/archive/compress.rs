@@ -15,7 +15,7 @@ use zstd::zstd_safe::{CParameter, compress_bound};
 use super::error::ArchiveError;
 use super::pack::Levels;
 use super::plan::{PlannedFile, Segment};
-use crate::disk::walk::Modified;
+use crate::tree::walk::Modified;
 
 /// The level at which zstd does little more than copy.
 const CHEAPEST: i32 = -7;

@@ -10,7 +10,7 @@ use super::entries::{Attributes, Spot, Visitor};
 use super::error::ArchiveError;
 use super::guard::{self, Guard};
 use super::manifest::Manifest;
-use crate::disk::fingerprint::ContentDigest;
+use crate::tree::fingerprint::ContentDigest;
 
 /// Hands everything on and digests it.
 pub(super) struct Digesting<'v, V> {

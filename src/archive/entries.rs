@@ -12,8 +12,8 @@ use super::manifest::{Counts, Manifest};
 use super::tar_header::{BLOCK, END};
 use super::tar_stream::{Entry, EntryKind, TarStream};
 use super::unpack::Limits;
-use crate::disk::walk::Modified;
 use crate::domain::event::Meter;
+use crate::tree::walk::Modified;
 
 /// Where an entry belongs: which root, and the path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]

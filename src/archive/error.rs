@@ -6,8 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::walk::WalkError;
 use crate::domain::hint::Hint;
+use crate::tree::walk::WalkError;
 
 /// Why an archive could not be packed, unpacked or verified.
 #[derive(Debug, thiserror::Error)]

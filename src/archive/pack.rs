@@ -19,11 +19,11 @@ use super::frame;
 use super::manifest::{FORMAT, Manifest, Root};
 use super::plan::{self, Count, Cutter, Segment, Totals, Tree};
 use super::seek_table::SeekTable;
-use crate::disk::selection::Selection;
-use crate::disk::walk::WalkError;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::domain::version::portable_roots;
+use crate::tree::selection::Selection;
+use crate::tree::walk::WalkError;
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
 const FRAME_BYTES: u32 = 4 << 20;

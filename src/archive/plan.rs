@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::error::ArchiveError;
 use super::manifest::Counts;
 use super::tar_header::{self, Kind};
-use crate::disk::selection::Selection;
-use crate::disk::walk::{Item, ItemKind, Modified, Walk, WalkError};
+use crate::tree::selection::Selection;
+use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
 
 /// Names of skipped things that are remembered; there may be more.
 const SKIPPED_NAMED: usize = 100;

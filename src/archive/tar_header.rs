@@ -4,7 +4,7 @@
 
 use tar::{EntryType, Header};
 
-use crate::disk::walk::Modified;
+use crate::tree::walk::Modified;
 
 /// Bytes of a tar block: headers are one, content is padded to whole ones.
 pub(super) const BLOCK: usize = 512;

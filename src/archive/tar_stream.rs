@@ -9,7 +9,7 @@ use super::buffer::Slice;
 use super::decode::{Source, Unit};
 use super::error::ArchiveError;
 use super::tar_header::{BLOCK, padding};
-use crate::disk::walk::Modified;
+use crate::tree::walk::Modified;
 
 /// The most bytes of PAX records or of a long name for one entry.
 const LARGEST_EXTENSION: u64 = 1 << 20;

@@ -24,8 +24,8 @@ use super::guard::{self, Guard};
 use super::manifest::{Counts, Manifest};
 use super::placement;
 use super::write_pool::{self, Content, Job, OpenFile, WritePool, file_time};
-use crate::disk::fingerprint::ContentDigest;
 use crate::domain::event::Meter;
+use crate::tree::fingerprint::ContentDigest;
 
 /// Files up to this size are written whole by one thread.
 const SMALL: u64 = 256 << 10;
@@ -71,7 +71,7 @@ pub struct Unpacked {
     pub unpacked_bytes: u64,
     /// Bytes of the archive.
     pub archive_bytes: u64,
-    /// The digest of all contents, as [`crate::disk::fingerprint::content`] gives it for the unpacked tree.
+    /// The digest of all contents, as [`crate::tree::fingerprint::content`] gives it for the unpacked tree.
     pub content: ContentDigest,
 }
 

@@ -16,7 +16,7 @@ use super::buffer::Slice;
 use super::entries::Attributes;
 use super::error::ArchiveError;
 use super::tar_stream::is_zero;
-use crate::disk::walk::Modified;
+use crate::tree::walk::Modified;
 
 /// Jobs that may wait; each holds at most a small file or a part of a frame.
 const WAITING: usize = 64;

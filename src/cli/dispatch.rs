@@ -30,9 +30,10 @@ use crate::domain::spec::StoreLocation;
 use crate::github::Credentials;
 use crate::github::credentials::{self, Unusable};
 use crate::platform::{self, Env, Platform};
-use crate::report::clean_json::CleanDocument;
+use crate::report::json::clean::CleanDocument;
 use crate::report::log::print_result;
-use crate::report::{Log, clean_summary, failure, json};
+use crate::report::markdown;
+use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
 
 const VOLATILE_CURE: &str =
@@ -298,7 +299,7 @@ impl Job<'_> {
         };
         let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
         let outcome = clean::run(ctx, target.as_ref(), &options)?;
-        publish::summarize(ctx, &clean_summary::markdown(&outcome));
+        publish::summarize(ctx, &markdown::clean::markdown(&outcome));
         let printed = if self.args.common.json {
             print(&json::render(&CleanDocument::from(&outcome)))
         } else {

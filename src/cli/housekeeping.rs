@@ -12,8 +12,8 @@ use crate::domain::spec::StoreLocation;
 use crate::github::rest::{Endpoint, EndpointError, Options, Pace, Repository, Rest};
 use crate::platform::Env;
 use crate::store::housekeeping::{GitHubCaches, Housekeeping, OwnStore};
-use crate::transport::client::{Client, ClientError, Timeouts};
-use crate::transport::retry::RetryPolicy;
+use crate::transport::http::client::{Client, ClientError, Timeouts};
+use crate::transport::http::retry::RetryPolicy;
 
 /// What a timeout beyond the clock's reach means.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);

@@ -4,10 +4,10 @@ use std::io;
 
 use crate::command::context::Context;
 use crate::command::finished::Finished;
-use crate::disk::usage::{Volume, volume_of};
 use crate::domain::event::Level;
+use crate::fs::volume::{Volume, volume_of};
+use crate::report::markdown::outcome::{self, DiskChange};
 use crate::report::outputs::outputs;
-use crate::report::summary::{self, DiskChange};
 
 /// The volumes that a job works on, each once.
 pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
@@ -36,7 +36,7 @@ pub(super) fn publish(ctx: &Context<'_>, finished: &Finished, before: &[Volume])
         })
     };
     let disks: Vec<DiskChange> = before.iter().filter_map(changes).collect();
-    if let Some(markdown) = summary::markdown(&finished.document, &ctx.store.location(), &disks) {
+    if let Some(markdown) = outcome::markdown(&finished.document, &ctx.store.location(), &disks) {
         summarize(ctx, &markdown);
     }
 }

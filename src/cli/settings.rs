@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::args::{ColorArg, Common, RoleArg};
 use crate::config::{self, ConfigError, Finding};
-use crate::disk::text::{self, TextError};
 use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::unit::Span;
+use crate::fs::text::{self, TextError};
 use crate::platform::{Env, Facts};
 use crate::report::{LogOptions, Verbosity};
 

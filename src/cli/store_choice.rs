@@ -16,11 +16,11 @@ use crate::github::{Credentials, Right, credentials::Unusable};
 use crate::platform::{Env, Facts};
 use crate::report::failure;
 use crate::store::{self, GitHubAccess, GitHubOptions, GitHubStore, Store as _, StoreError, StoreErrorKind};
-use crate::transport::block_blob::BlockOptions;
-use crate::transport::client::Timeouts;
-use crate::transport::fetch::FetchOptions;
-use crate::transport::ranged_download::RangeOptions;
-use crate::transport::retry::{Clock, RetryPolicy};
+use crate::transport::blocks::BlockOptions;
+use crate::transport::download::FetchOptions;
+use crate::transport::http::client::Timeouts;
+use crate::transport::http::retry::{Clock, RetryPolicy};
+use crate::transport::ranges::RangeOptions;
 
 use super::settings::Settings;
 

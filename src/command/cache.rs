@@ -9,12 +9,6 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::expand::{self, Failure, Inputs, Sources};
 use super::sentinel;
-use crate::disk::links::{self, LinksError};
-use crate::disk::objects::{LayoutError, ObjectLayout, VerifiedFiles};
-use crate::disk::read_error::ReadError;
-use crate::disk::sampling::Belief;
-use crate::disk::selection::{PathRule, Selection, SelectionError, resolve};
-use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
 use crate::domain::gate::GateReport;
@@ -24,6 +18,13 @@ use crate::domain::key::{Key, KeyError};
 use crate::domain::spec::{CacheSpec, Thoroughness};
 use crate::domain::template::{ExpandError, Piece, Placeholder, Template};
 use crate::domain::version::{Version, portable_roots};
+use crate::fs::read_error::ReadError;
+use crate::inputs::globs::{TreeGlob, TreeGlobError};
+use crate::inputs::links::{self, LinksError};
+use crate::objects::layout::{LayoutError, ObjectLayout};
+use crate::objects::sampling::Belief;
+use crate::objects::verified::VerifiedFiles;
+use crate::tree::selection::{PathRule, Selection, SelectionError, resolve};
 
 /// Why a cache cannot be opened or its key not be made. These are faults of the configuration or of the
 /// checkout, never of the store.

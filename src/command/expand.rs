@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use crate::disk::file_digest::{self, FileDigestError};
-use crate::disk::git_index::{self, GitIndexError};
-use crate::disk::hash_files::{self, HashFilesError};
-use crate::disk::tree_glob::{TreeGlob, TreeGlobError};
 use crate::domain::content_link::WantedObjects;
 use crate::domain::hint::Hint;
 use crate::domain::template::{ExpandError, Expanded, Placeholder, Template};
+use crate::inputs::files::{self, FileDigestError};
+use crate::inputs::git::{self, GitIndexError};
+use crate::inputs::globs::{TreeGlob, TreeGlobError};
+use crate::inputs::hash_files::{self, HashFilesError};
 
 /// Why a placeholder has no value here.
 #[derive(Debug, thiserror::Error)]
@@ -142,14 +142,13 @@ fn value(
             Ok(wanted.digest().to_string())
         }
         Placeholder::Git(globs) => {
-            let found = git_index::git_digest(ctx.workspace, &TreeGlob::new(globs)?, &ctx.interrupt.cancel)?;
+            let found = git::git_digest(ctx.workspace, &TreeGlob::new(globs)?, &ctx.interrupt.cancel)?;
             inputs(placeholder, found.blobs);
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
         }
         Placeholder::Files(globs) => {
             let globs = TreeGlob::new(globs)?;
-            let found =
-                file_digest::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
+            let found = files::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)

@@ -14,15 +14,15 @@ use super::quarantine::leased_in;
 use super::seed;
 use super::seed_error::SeedError;
 use super::session;
-use crate::disk::merge::{MergeError, Merger, Take};
 use crate::domain::digest::{CidCodec, ObjectId};
 use crate::domain::event::{Level, Phase};
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::MirrorUse;
+use crate::objects::merge::{MergeError, Merger, Take};
 use crate::report::failure;
-use crate::transport::client::{Client, Timeouts};
+use crate::transport::http::client::{Client, Timeouts};
+use crate::transport::http::retry::Clock;
 use crate::transport::mirror::{MirrorFetch, MirrorReport, MirrorSettings, Refusal};
-use crate::transport::retry::Clock;
 
 /// Fetches for every selected cache that declares mirrors.
 pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {

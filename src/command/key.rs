@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Cache, KeyPart, Keys};
 use super::context::Context;
 use super::session;
-use crate::disk::text::{self, TextError};
 use crate::domain::hint::Hint;
+use crate::fs::text::{self, TextError};
 
 /// A saved explanation of keys is never larger.
 const MAX_BYTES: u64 = 256 << 20;

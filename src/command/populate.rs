@@ -5,14 +5,14 @@ use super::context::Deadline;
 use super::expand::Sources;
 use super::quarantine::leased_in;
 use super::save_error::SaveError;
-use crate::disk::merge::{MergeError, Merged, Merger, Take};
-use crate::disk::objects;
-use crate::disk::proofs;
-use crate::disk::prune;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::inventory::Inventory;
 use crate::domain::spec::Unwanted;
+use crate::objects::inventory;
+use crate::objects::merge::{MergeError, Merged, Merger, Take};
+use crate::objects::proofs;
+use crate::objects::remove;
 use crate::report::failure;
 
 use super::cache::CacheError;
@@ -30,7 +30,7 @@ pub(super) fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Save
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), cancel);
     for template in &links.harvest {
         let folder = cache.ctx.workspace.join(expand_one(cache.ctx, template, &Sources::default())?);
-        let found = objects::list(&folder, layout, cancel).map_err(CacheError::from)?;
+        let found = inventory::list(&folder, layout, cancel).map_err(CacheError::from)?;
         let (mut taken, mut refused) = (0_u64, 0_u64);
         for object in found.files.keys() {
             if present.has(object) || !cache.wanted()?.contains(object) {
@@ -73,7 +73,7 @@ pub(super) fn prune(cache: &Cache<'_>, inventory: &mut Inventory) -> Result<(), 
             inventory.objects.keys().filter(|object| !wanted.contains(object)).cloned().collect();
         for object in &unwanted {
             // What is no file was never an object, and is left to its owner.
-            match prune::remove_object(cache.root(), layout, object) {
+            match remove::remove_object(cache.root(), layout, object) {
                 Ok(_) => drop(inventory.objects.remove(object)),
                 Err(error) => cache.ctx.say(Level::Warning, cache.name(), failure::chain(&error)),
             }

@@ -9,16 +9,16 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::seed_error::SeedError;
-use crate::disk::proofs;
-use crate::disk::stream;
-use crate::disk::unixfs::proof::{Proof, prove};
-use crate::disk::unixfs::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
+use crate::fs::write;
+use crate::objects::proofs;
+use crate::objects::unixfs::proof::{Proof, prove};
+use crate::objects::unixfs::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::report::failure;
-use crate::transport::client::Client;
-use crate::transport::fetch::{Download, FetchOptions};
+use crate::transport::download::{Download, FetchOptions};
+use crate::transport::http::client::Client;
+use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::mirror::{GatewayForm, Mirror};
-use crate::transport::retry::{Clock, RetryPolicy};
 use crate::transport::source::Source;
 
 /// A gateway that failed so often in a row is left alone.
@@ -136,10 +136,10 @@ impl Prover {
         // Blocks and what frames them are little more than the file itself.
         let mut bounded =
             io::Read::take(&mut reader, largest.saturating_add(largest / 8).saturating_add(1 << 20));
-        stream::write_file(&car, &mut bounded, &self.cancel)?;
+        write::write_file(&car, &mut bounded, &self.cancel)?;
         let proof = proofs::unpack_car(&car, object, &file, largest, &self.cancel)?;
         proofs::keep(&self.root, object, &proof, &self.temp)?;
-        stream::remove_file(&car)?;
+        write::remove_file(&car)?;
         Ok(file)
     }
 

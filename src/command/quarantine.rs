@@ -3,21 +3,21 @@
 use super::cache::Cache;
 use super::context::Deadline;
 use super::restore::RestoreError;
-use crate::disk::lease::LeasedDirectory;
-use crate::disk::path_error::PathError;
-use crate::disk::prune;
-use crate::disk::staging::Staging;
-use crate::disk::stream;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::inventory::{Inventory, Presence};
+use crate::fs::lease::LeasedDirectory;
+use crate::fs::path_error::PathError;
+use crate::fs::staging::Staging;
+use crate::fs::write;
+use crate::objects::remove;
 
 /// How many objects are named before the rest is only counted.
 const NAMED: usize = 3;
 
 /// A temporary directory inside the cache, on the volume of its objects.
 pub(super) fn leased_in(cache: &Cache<'_>, purpose: &str) -> Result<LeasedDirectory, PathError> {
-    stream::make_directory(cache.root())?;
+    write::make_directory(cache.root())?;
     LeasedDirectory::create_in(cache.root(), &format!("{purpose} `{}`", cache.name()), cache.ctx.now)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn before_publishing(
         .map(|(object, _)| object)
         .collect();
     for object in &refused {
-        prune::set_aside(staging.tree(), layout, object, staging.payload())?;
+        remove::set_aside(staging.tree(), layout, object, staging.payload())?;
     }
     if !refused.is_empty() {
         say(
@@ -59,7 +59,7 @@ pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool,
     }
     let aside = leased_in(cache, "removing corrupt objects from")?;
     for object in &corrupt {
-        prune::set_aside(cache.root(), layout, object, aside.payload())?;
+        remove::set_aside(cache.root(), layout, object, aside.payload())?;
     }
     say(cache, "are not what their names say and were removed", &corrupt);
     aside.close()?;

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
 use crate::archive::Unpacked;
-use crate::disk::atomic;
-use crate::disk::fingerprint::Quick;
-use crate::disk::{remove, stream, text};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
+use crate::fs::atomic;
+use crate::fs::{remove, text, write};
 use crate::report::failure;
+use crate::tree::fingerprint::Quick;
 
 /// Receipts are small; a larger file is none.
 const MAX_BYTES: u64 = 64 << 10;
@@ -110,7 +110,7 @@ pub(super) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
 pub fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);
-    stream::make_directory(path.parent().unwrap_or(&path))
+    write::make_directory(path.parent().unwrap_or(&path))
         .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now))
         .map_err(|error| failure::chain(&error))
 }

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Cache, Keys};
 use super::key::Part;
 use super::receipt;
-use crate::disk::{atomic, stream, text};
 use crate::domain::event::Level;
 use crate::domain::explain::Remembered;
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
+use crate::fs::{atomic, text, write};
 use crate::report::failure;
 
 /// So many entries of a cache are remembered.
@@ -92,7 +92,7 @@ pub(super) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
     records.truncate(MOST);
     let bytes = serde_json::to_vec(&records).expect("only strings");
     let path = receipt::note(cache, "known.json");
-    let written = stream::make_directory(path.parent().unwrap_or(&path))
+    let written = write::make_directory(path.parent().unwrap_or(&path))
         .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now));
     if let Err(error) = written {
         cache.ctx.say(Level::Debug, cache.name(), format!("not remembered: {}", failure::chain(&error)));

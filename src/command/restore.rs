@@ -10,20 +10,20 @@ use super::receipt::{self, Receipt};
 use super::remembered;
 use super::session::{self, Opened};
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
-use crate::disk::fingerprint;
-use crate::disk::path_error::PathError;
-use crate::disk::preflight::{self, Need, PreflightError};
-use crate::disk::selection::Selection;
-use crate::disk::staging::{self, Staging, StagingError};
-use crate::disk::usage::volume_of;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{Hit, Matched, RestoreOutcome};
 use crate::domain::unit::ByteSize;
+use crate::fs::path_error::PathError;
+use crate::fs::preflight::{self, Need, PreflightError};
+use crate::fs::staging::{self, Staging, StagingError};
+use crate::fs::volume::volume_of;
 use crate::report::{failure, text};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::pipe;
+use crate::tree::fingerprint;
+use crate::tree::selection::Selection;
 
 /// An archive that another program made may hold so many entries and no more.
 const FOREIGN_ENTRIES: u64 = 10_000_000;

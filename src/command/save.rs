@@ -13,7 +13,6 @@ use super::sentinel;
 use super::session::{self, Opened};
 use super::trim;
 use crate::archive::{self, Limits, PackRequest, Packed};
-use crate::disk::fingerprint;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
@@ -25,6 +24,7 @@ use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 use crate::store::{Access, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind};
 use crate::transport::pipe::{self, Chunks, PipeError};
+use crate::tree::fingerprint;
 
 /// Within this time after it was read an entry is no longer leased by this process.
 const LEASE_ENDS: Duration = Duration::from_secs(5);

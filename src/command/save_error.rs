@@ -2,13 +2,13 @@
 
 use super::cache::CacheError;
 use crate::archive::ArchiveError;
-use crate::disk::merge::MergeError;
-use crate::disk::path_error::PathError;
-use crate::disk::walk::WalkError;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::SaveResult;
+use crate::fs::path_error::PathError;
+use crate::objects::merge::MergeError;
 use crate::store::{Access, StoreError, StoreErrorKind};
 use crate::transport::pipe::PipeError;
+use crate::tree::walk::WalkError;
 
 /// Why a save failed.
 #[derive(Debug, thiserror::Error)]

@@ -11,18 +11,18 @@ use super::quarantine::leased_in;
 use super::seed_error::SeedError;
 use super::sentinel;
 use crate::archive::release::{self, Expected, ExtractOptions, Limits, ReleaseItem};
-use crate::disk::merge::{MergeError, Merged, Merger, Take};
-use crate::disk::staging::Staging;
-use crate::disk::stream;
 use crate::domain::event::{Level, Phase, Running};
 use crate::domain::hint::Hint;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::SeedSpec;
+use crate::fs::staging::Staging;
+use crate::fs::write;
+use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::report::failure;
-use crate::transport::client::{Client, Timeouts};
-use crate::transport::fetch::FetchOptions;
-use crate::transport::retry::{Clock, RetryPolicy};
+use crate::transport::download::FetchOptions;
+use crate::transport::http::client::{Client, Timeouts};
+use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::source::Source;
 
 /// What was added.
@@ -136,7 +136,7 @@ fn merge_objects(
             return Ok(ControlFlow::Continue(()));
         }
         let staged = temp.payload().join("incoming");
-        stream::write_file(&staged, reader, &deadline.cancel)?;
+        write::write_file(&staged, reader, &deadline.cancel)?;
         match merger.offer(&object, &staged, Take::Move) {
             Ok(Merged::Added | Merged::Replaced) => {
                 added.files += 1;
@@ -191,7 +191,7 @@ fn merge_tree(
     })?;
     added.files = staging.yield_to_target()?;
     let sentinel = crate::domain::sentinel::Sentinel::of(Some(spec.version.clone()), &Inventory::default());
-    stream::write_file(
+    write::write_file(
         &staging.tree().join(SENTINEL_FILE),
         &mut sentinel.to_string().as_bytes(),
         &deadline.cancel,

@@ -2,14 +2,14 @@
 
 use super::cache::CacheError;
 use crate::archive::release::ReleaseError;
-use crate::disk::merge::MergeError;
-use crate::disk::path_error::PathError;
-use crate::disk::staging::StagingError;
-use crate::disk::unixfs::DagError;
 use crate::domain::digest::HashError;
 use crate::domain::hint::Hint;
-use crate::transport::client::ClientError;
-use crate::transport::error::FetchError;
+use crate::fs::path_error::PathError;
+use crate::fs::staging::StagingError;
+use crate::objects::merge::MergeError;
+use crate::objects::unixfs::DagError;
+use crate::transport::http::client::ClientError;
+use crate::transport::http::error::FetchError;
 use crate::transport::source::SourceError;
 
 /// Why a source did not serve.

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::cache::Cache;
-use crate::disk::atomic;
-use crate::disk::path_error::PathError;
-use crate::disk::text;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
+use crate::fs::atomic;
+use crate::fs::path_error::PathError;
+use crate::fs::text;
 
 /// A sentinel has five short lines.
 const MAX_BYTES: u64 = 4 << 10;

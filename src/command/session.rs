@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::cache::{Cache, CacheError, Keys};
 use super::context::Context;
-use crate::disk::recover;
-use crate::disk::staging;
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
 use crate::domain::spec::CacheSpec;
+use crate::fs::recover;
+use crate::fs::staging;
 use crate::report::failure;
 
 /// The configuration asks for something that cannot be: the command stops before it touches anything.

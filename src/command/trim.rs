@@ -4,14 +4,14 @@ use super::cache::Cache;
 use super::context::Context;
 use super::finished::Finished;
 use super::session;
-use crate::disk::trim::{self, Trimmed};
-use crate::disk::walk::WalkError;
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
 use crate::domain::trim::{TrimPlan, TrimReason};
 use crate::domain::unit::ByteSize;
 use crate::report::failure;
 use crate::report::json;
+use crate::tree::trim::{self, Trimmed};
+use crate::tree::walk::WalkError;
 
 /// Trims every selected cache that has a policy for it.
 pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<Finished, session::Error> {

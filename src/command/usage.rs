@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::context::Context;
-use crate::disk::atomic;
-use crate::disk::path_error::PathError;
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::usage::{Forecast, Usage, eviction_order};
 use crate::domain::retention::{Elapsed, Facts, Policy};
+use crate::fs::atomic;
+use crate::fs::path_error::PathError;
 use crate::report::json;
+use crate::report::json::usage::{EntryDocument, ListDocument, UsageDocument};
 use crate::report::page::{self, UsagePage};
-use crate::report::usage_json::{EntryDocument, ListDocument, UsageDocument};
 use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
 use crate::store::{StoreError, StoreErrorKind};
 

@@ -18,20 +18,20 @@ use super::restore::{Options, RestoreError};
 use super::save;
 use super::save_error::SaveError;
 use super::session::{self, Opened};
-use crate::disk::fingerprint;
-use crate::disk::mapping::{self, MappingError};
-use crate::disk::path_error::PathError;
-use crate::disk::remove::remove_tree;
-use crate::disk::staging::{self, Staging, StagingError};
-use crate::disk::stream;
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{Hit, SaveResult};
 use crate::domain::scope::Scope;
 use crate::domain::version::LAYOUT_ROOT;
+use crate::fs::path_error::PathError;
+use crate::fs::remove::remove_tree;
+use crate::fs::staging::{self, Staging, StagingError};
+use crate::fs::write;
 use crate::report::failure;
 use crate::report::json::{Restore, Save};
+use crate::tree::fingerprint;
+use crate::tree::hard_links::{self, MappingError};
 
 /// How many caches one step can wrap: `action.yml` has so many nested steps of each kind.
 pub const NESTED: usize = 4;
@@ -140,7 +140,7 @@ pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, WrappedError> {
 /// Removes what lies between the transports, but for caches that are kept there.
 fn sweep(ctx: &Context<'_>, workspace: &Path) {
     // Nothing is removed through a link.
-    if let Err(error) = mapping::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
+    if let Err(error) = hard_links::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
         ctx.say_about_job(Level::Warning, failure::chain(&error));
         return;
     }
@@ -153,7 +153,7 @@ fn sweep(ctx: &Context<'_>, workspace: &Path) {
             ctx.say(Level::Warning, cache.name(), failure::chain(&error));
         }
     }
-    stream::remove_if_empty(&workspace.join(LAYOUT_ROOT));
+    write::remove_if_empty(&workspace.join(LAYOUT_ROOT));
 }
 
 fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), MapError> {
@@ -246,8 +246,8 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
         let staging = Staging::beside(&selection.root, ctx.now)?;
         // A cache may be kept without one of its roots; a link instead of a directory is somebody's trick.
-        if mapping::is_plain_directory(workspace, Path::new(prefix))? {
-            mapping::adopt(&workspace.join(prefix), &staging)?;
+        if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
+            hard_links::adopt(&workspace.join(prefix), &staging)?;
         }
         stagings.push(staging);
     }
@@ -377,16 +377,16 @@ fn refuse(cache: &Cache<'_>, outcome: &mut Save, result: SaveResult, reason: Str
 }
 
 /// Shows a cache under the path that actions/cache knows.
-fn show(cache: &Cache<'_>, workspace: &Path) -> Result<mapping::Linked, MapError> {
+fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, MapError> {
     refuse_reserved(cache, workspace)?;
     let layout = Path::new(LAYOUT_ROOT);
-    mapping::is_plain_directory(workspace, layout)?;
+    hard_links::is_plain_directory(workspace, layout)?;
     let running = cache.ctx.start(cache.name(), Phase::Save);
-    let mut all = mapping::Linked::default();
+    let mut all = hard_links::Linked::default();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
         let target = workspace.join(prefix);
         let cancel = &cache.ctx.interrupt.cancel;
-        let linked = mapping::link_tree(selection, &target, cancel, &running.meter)?;
+        let linked = hard_links::link_tree(selection, &target, cancel, &running.meter)?;
         all.files += linked.files;
         all.bytes += linked.bytes;
     }

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::key::Key;
 use crate::domain::secret::Secret;
 use crate::domain::version::Version;
-use crate::transport::address;
-use crate::transport::attempt::Attempts;
-use crate::transport::client::Client;
-use crate::transport::error::Cause;
-use crate::transport::fetch::{FetchOptions, bounded, refuse_status};
+use crate::transport::download::{FetchOptions, bounded, refuse_status};
+use crate::transport::http::address;
+use crate::transport::http::attempts::Attempts;
+use crate::transport::http::client::Client;
+use crate::transport::http::error::Cause;
 
 use super::error::{Right, ServiceError, ServiceErrorKind};
 use super::messages::{

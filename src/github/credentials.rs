@@ -14,7 +14,7 @@ use crate::domain::hint::Hint;
 use crate::domain::scope::Scope;
 use crate::domain::secret::Secret;
 use crate::platform::Env;
-use crate::transport::address::{self, AddressError};
+use crate::transport::http::address::{self, AddressError};
 
 use super::error::Right;
 use super::token::{Claims, ScopeRights};

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::domain::hint::Hint;
-use crate::transport::error::Cause;
+use crate::transport::http::error::Cause;
 
 /// What a job wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::capture;
-use super::client::{Client, Timeouts};
-use super::error::{Cause, FetchError};
+use super::download::FetchOptions;
 use super::fault_server::{Fault, FaultServer, Resource};
-use super::fetch::FetchOptions;
-use super::retry::{Clock, RetryPolicy};
+use super::http::client::{Client, Timeouts};
+use super::http::error::{Cause, FetchError};
+use super::http::retry::{Clock, RetryPolicy};
 use super::source::Source;
 
 struct Bench {

@@ -11,10 +11,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::address::{self, AddressError};
-use super::client::Client;
-use super::error::{Cause, FetchError};
-use super::fetch::{Download, FetchOptions};
+use super::download::{Download, FetchOptions};
+use super::http::address::{self, AddressError};
+use super::http::client::Client;
+use super::http::error::{Cause, FetchError};
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

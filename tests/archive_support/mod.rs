@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use cachekeep::archive::{
     self, ArchiveError, Destination, Levels, Limits, PackRequest, Packed, UnpackRequest, Unpacked, Verified,
 };
-use cachekeep::disk::selection::Selection;
 use cachekeep::domain::event::{Meter, Phase};
+use cachekeep::tree::selection::Selection;
 use filetime::FileTime;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;

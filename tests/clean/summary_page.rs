@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use cachekeep::domain::clean::{CleanOutcome, End};
 use cachekeep::domain::secret::Secret;
 use cachekeep::github::rest::{Endpoint, Options, Pace, Repository, Rest};
-use cachekeep::report::clean_summary;
+use cachekeep::report::markdown::clean;
 use cachekeep::store::housekeeping::{GitHubCaches, Housekeeping as _};
-use cachekeep::transport::client::{Client, Timeouts};
-use cachekeep::transport::retry::RetryPolicy;
+use cachekeep::transport::http::client::{Client, Timeouts};
+use cachekeep::transport::http::retry::RetryPolicy;
 
 use super::{NIGHTLY, now, setup, sweep};
 use crate::github_api::{REPOSITORY, TOKEN};
@@ -46,7 +46,7 @@ fn dry_run() -> String {
         notes: survey.notes,
         swept: None,
     };
-    clean_summary::markdown(&outcome)
+    clean::markdown(&outcome)
 }
 
 #[test]

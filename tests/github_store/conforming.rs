@@ -14,8 +14,8 @@ use cachekeep::store::{
     Access, Deletion, EntryStream, EntryWriter, GitHubOptions, GitHubStore, ListFilter, NewEntry, Recovered,
     Store, StoreError, StoreErrorKind, conformance,
 };
-use cachekeep::transport::block_blob::BlockOptions;
-use cachekeep::transport::ranged_download::RangeOptions;
+use cachekeep::transport::blocks::BlockOptions;
+use cachekeep::transport::ranges::RangeOptions;
 use chrono::DateTime;
 
 use crate::github_service::blobs::Facts;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, UnpackRequest};
-use cachekeep::disk::selection::Selection;
 use cachekeep::domain::event::{Meter, Phase};
 use cachekeep::domain::version::{Version, portable_roots};
 use cachekeep::store::{Commit, GitHubOptions};
-use cachekeep::transport::client::Timeouts;
+use cachekeep::transport::http::client::Timeouts;
+use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions_cache::Peer;

@@ -12,11 +12,11 @@ use cachekeep::domain::version::Version;
 use cachekeep::github::Credentials;
 use cachekeep::platform::Env;
 use cachekeep::store::{Commit, GitHubOptions, GitHubStore, NewEntry, Store as _, StoreError, StoreExt as _};
-use cachekeep::transport::block_blob::BlockOptions;
-use cachekeep::transport::client::Timeouts;
-use cachekeep::transport::fetch::FetchOptions;
-use cachekeep::transport::ranged_download::RangeOptions;
-use cachekeep::transport::retry::{Clock, RetryPolicy};
+use cachekeep::transport::blocks::BlockOptions;
+use cachekeep::transport::download::FetchOptions;
+use cachekeep::transport::http::client::Timeouts;
+use cachekeep::transport::http::retry::{Clock, RetryPolicy};
+use cachekeep::transport::ranges::RangeOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::github_service::signing::now;

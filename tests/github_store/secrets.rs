@@ -1,7 +1,7 @@
 //! Neither a token nor a signature in anything that a person may see.
 
 use cachekeep::github::{CacheService, Reservation};
-use cachekeep::transport::client::Client;
+use cachekeep::transport::http::client::Client;
 
 use crate::github_service::{Fault, GitHubService, Point, capture};
 use crate::job::{MAIN, credentials, impatient, named, payload, save, store, version, whole};

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use cachekeep::store::{Commit, Store as _};
-use cachekeep::transport::block_blob::BlockOptions;
-use cachekeep::transport::ranged_download::RangeOptions;
+use cachekeep::transport::blocks::BlockOptions;
+use cachekeep::transport::ranges::RangeOptions;
 use futures::TryStreamExt as _;
 
 use crate::github_service::{GitHubService, Point};
@@ -35,7 +35,7 @@ async fn a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts() {
         }
     };
     let options = cachekeep::store::GitHubOptions {
-        timeouts: cachekeep::transport::client::Timeouts::default(),
+        timeouts: cachekeep::transport::http::client::Timeouts::default(),
         time_limit: None,
         blocks: BlockOptions { block_size: 1 << 20, in_flight: 4 },
         ranges: RangeOptions { range_size: 1 << 20, in_flight: 4 },

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::Cursor;
 
-use cachekeep::disk::unixfs::{BlockId, car};
 use cachekeep::domain::digest::{Algorithm, CidCodec};
+use cachekeep::objects::unixfs::{BlockId, car};
 use tokio_util::sync::CancellationToken;
 
 use crate::objects::{Object, assert_holds, config};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cachekeep::disk::hash::ObjectHasher;
-use cachekeep::disk::unixfs::{BlockId, Builder, Profile};
 use cachekeep::domain::digest::{Algorithm, CidCodec};
+use cachekeep::objects::hash::ObjectHasher;
+use cachekeep::objects::unixfs::{BlockId, Builder, Profile};
 
 use crate::support::project::Project;
 

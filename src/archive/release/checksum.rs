@@ -2,8 +2,8 @@
 
 use data_encoding::HEXLOWER;
 
-use crate::disk::hash::ObjectHasher;
 use crate::domain::digest::{Algorithm, CidCodec, HashError, ObjectId};
+use crate::objects::hash::ObjectHasher;
 
 /// The digest that an archive's bytes must have.
 #[derive(Debug, Clone, PartialEq, Eq)]

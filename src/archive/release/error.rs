@@ -11,7 +11,7 @@ use super::format::Format;
 use super::name::NameError;
 use crate::domain::hint::Hint;
 use crate::domain::unit::ByteSize;
-use crate::transport::error::FetchError;
+use crate::transport::http::error::FetchError;
 
 /// An archive that cannot be used.
 #[derive(Debug)]

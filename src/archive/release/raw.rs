@@ -8,9 +8,9 @@ use super::checksum::{ChecksumOutcome, Expected};
 use super::error::Problem;
 use super::format::Format;
 use super::{ExtractOptions, Limits};
-use crate::disk::hash::ObjectHasher;
 use crate::domain::unit::ByteSize;
-use crate::transport::error::{Cause, FetchError};
+use crate::objects::hash::ObjectHasher;
+use crate::transport::http::error::{Cause, FetchError};
 
 /// Headers of one entry: long names, extended attributes and maps of holes.
 const MAX_HEADERS: u64 = 8 << 20;

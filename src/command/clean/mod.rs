@@ -20,7 +20,8 @@ use crate::domain::entry::EntryId;
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
 use crate::domain::retention::{Plan, Stale};
-use crate::report::{clean_summary, failure};
+use crate::report::failure;
+use crate::report::markdown::clean;
 use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
 use crate::store::{Recovered, StoreError, StoreErrorKind};
 use apply::Known;
@@ -92,7 +93,7 @@ pub fn run(
     for note in &outcome.notes {
         ctx.say_about_job(Level::Warning, note.clone());
     }
-    ctx.say_about_job(level, clean_summary::text(&outcome));
+    ctx.say_about_job(level, clean::text(&outcome));
     Ok(outcome)
 }
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::disk::atomic;
-use crate::disk::path_error::PathError;
-use crate::disk::text::{self, TextError};
 use crate::domain::hint::Hint;
 use crate::domain::retention::Plan;
+use crate::fs::atomic;
+use crate::fs::path_error::PathError;
+use crate::fs::text::{self, TextError};
 use crate::report::json;
-use crate::report::plan_json::{PlanDocument, PlanError};
+use crate::report::json::plan::{PlanDocument, PlanError};
 
 /// A plan of a million entries is smaller.
 const MAX_BYTES: u64 = 2 << 30;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use reqwest::Url;
 
-use crate::transport::address::{self, AddressError};
+use crate::transport::http::address::{self, AddressError};
 
 /// The API of github.com.
 const PUBLIC: &str = "https://api.github.com";

@@ -11,8 +11,8 @@ use reqwest::Url;
 use crate::domain::hint::Hint;
 use crate::domain::secret::Secret;
 use crate::github::redaction::redacted;
-use crate::transport::address;
-use crate::transport::error::Cause;
+use crate::transport::http::address;
+use crate::transport::http::error::Cause;
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]

@@ -21,9 +21,9 @@ use super::limits::{self, Limited};
 use super::pace::{DELETE_POINTS, Gate, READ_POINTS};
 use super::{Options, join};
 use crate::domain::clean::ApiCalls;
-use crate::transport::client::Client;
-use crate::transport::error::Cause;
-use crate::transport::retry::{Verdict, is_transient};
+use crate::transport::http::client::Client;
+use crate::transport::http::error::Cause;
+use crate::transport::http::retry::{Verdict, is_transient};
 
 /// No answer of the API is larger.
 const MAX_ANSWER: usize = 64 << 20;
@@ -180,7 +180,7 @@ impl Inner {
         }
         if is_transient(status.as_u16()) {
             let wait = headers.get("retry-after").and_then(|value| value.to_str().ok());
-            let wait = wait.and_then(|value| crate::transport::retry::parse_retry_after(value, now));
+            let wait = wait.and_then(|value| crate::transport::http::retry::parse_retry_after(value, now));
             let said = super::error::line(&String::from_utf8_lossy(&body));
             let kind = ApiErrorKind::Refused { status: status.as_u16(), said };
             return Attempt::Failed(kind, wait.map_or(Verdict::Retry, Verdict::RetryAfter));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 
-use crate::transport::retry::parse_retry_after;
+use crate::transport::http::retry::parse_retry_after;
 
 /// How long is waited after a secondary limit that names no time (GitHub, "Best practices": a minute at least).
 const UNNAMED: Duration = Duration::from_secs(60);

@@ -27,8 +27,8 @@ pub use pace::Pace;
 
 use crate::domain::clean::ApiCalls;
 use crate::domain::secret::Secret;
-use crate::transport::client::Client;
-use crate::transport::retry::RetryPolicy;
+use crate::transport::http::client::Client;
+use crate::transport::http::retry::RetryPolicy;
 use exchange::Exchange;
 
 /// What a client of the API needs besides its endpoint.

@@ -2,8 +2,8 @@
 
 use crate::github::{Right, ServiceError, ServiceErrorKind};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::error::{Cause, FetchError};
-use crate::transport::retry::Verdict;
+use crate::transport::http::error::{Cause, FetchError};
+use crate::transport::http::retry::Verdict;
 
 /// A failure of the service while `action` was tried.
 pub(super) fn of_service(action: &str, access: Access, error: ServiceError) -> StoreError {

@@ -26,11 +26,11 @@ use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 use crate::github::{CacheService, Credentials, Right, ServiceError, ServiceErrorKind, SignedUrl};
-use crate::transport::block_blob::{BlobClient, BlockOptions};
-use crate::transport::client::{Client, ClientError, Timeouts};
-use crate::transport::error::{Cause, FetchError};
-use crate::transport::fetch::FetchOptions;
-use crate::transport::ranged_download::{self, BlobFacts, RangeOptions, Resolve};
+use crate::transport::blocks::{BlobClient, BlockOptions};
+use crate::transport::download::FetchOptions;
+use crate::transport::http::client::{Client, ClientError, Timeouts};
+use crate::transport::http::error::{Cause, FetchError};
+use crate::transport::ranges::{self, BlobFacts, RangeOptions, Resolve};
 
 use super::contract::{Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store};
 use super::error::{Access, StoreError, StoreErrorKind};
@@ -163,7 +163,7 @@ impl Shared {
     }
 
     async fn facts(&self, url: &Url, bounds: &FetchOptions) -> Result<BlobFacts, FetchError> {
-        ranged_download::facts(&self.client, url, bounds).await
+        ranges::facts(&self.client, url, bounds).await
     }
 
     /// What the URL that a lookup has found opens now; none where there is no such URL, or it has expired.
@@ -251,7 +251,7 @@ impl Store for GitHubStore {
             return Err(vanished());
         }
         let ranges = &shared.options.ranges;
-        let stream = ranged_download::stream(&shared.client, url, facts, resolve, ranges, bounds);
+        let stream = ranges::stream(&shared.client, url, facts, resolve, ranges, bounds);
         let stream = stream.map_err(|error| of_blob(&action, Access::Read, error))?;
         Ok(stream.map(move |part| part.map_err(|error| of_blob(&action, Access::Read, error))).boxed())
     }

@@ -10,9 +10,9 @@ use crate::domain::entry::Entry;
 use crate::github::{Reservation, Right, ServiceError};
 use crate::store::contract::{Commit, EntryWriter, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::block_blob::{BlockCutter, BlockUpload, WrittenBlob};
-use crate::transport::fetch::FetchOptions;
-use crate::transport::ranged_download::BlobFacts;
+use crate::transport::blocks::{BlockCutter, BlockUpload, WrittenBlob};
+use crate::transport::download::FetchOptions;
+use crate::transport::ranges::BlobFacts;
 
 use super::Shared;
 use super::failure::{of_blob, of_service};

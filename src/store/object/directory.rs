@@ -19,8 +19,8 @@ use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 
-use crate::disk::lease::LeasedDirectory;
-use crate::disk::path_error::PathError;
+use crate::fs::lease::LeasedDirectory;
+use crate::fs::path_error::PathError;
 use crate::store::contract::{Clock, NewEntry, Recovered};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 

@@ -23,7 +23,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::disk::lease::{has_no_locks, names};
+use crate::fs::lease::{has_no_locks, names};
 
 /// So often an exclusive lock is tried: somebody may only have looked.
 const ATTEMPTS: u32 = 3;

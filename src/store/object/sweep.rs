@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::disk::lease::is_temp_name;
-use crate::disk::recover::recover;
 use crate::domain::unit::ByteSize;
+use crate::fs::lease::is_temp_name;
+use crate::fs::recover::recover;
 use crate::store::contract::Recovered;
 use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_io};
 

@@ -225,7 +225,7 @@ async fn a_root_that_cannot_be_made_is_named() {
 #[tokio::test]
 async fn a_full_volume_is_no_space_and_nothing_is_left() {
     let root = tempfile::tempdir().expect("a folder");
-    let Some(_mount) = crate::disk::testing::Mount::tmpfs(root.path(), "1m") else { return };
+    let Some(_mount) = crate::fs::testing::Mount::tmpfs(root.path(), "1m") else { return };
     let store = in_directory(root.path()).await;
     let kept = created(&store, "kept", b"kept").await;
     let error = store.put(named("k"), Bytes::from(vec![1; 4 << 20])).await.expect_err("it is too much");

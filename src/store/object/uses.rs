@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
-use crate::disk::lease::LeasedDirectory;
+use crate::fs::lease::LeasedDirectory;
 
 /// Notes a use, unless a later one is known. `uploads` is where a new marker is made if the one that is there
 /// belongs to another user, who alone may set its time.

@@ -9,10 +9,10 @@ use tempfile::TempPath;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::domain::event::Meter;
-use crate::transport::client::Client;
-use crate::transport::error::{Cause, FetchError};
-use crate::transport::fetch::{Download, FetchOptions};
-use crate::transport::retry::RetryPolicy;
+use crate::transport::download::{Download, FetchOptions};
+use crate::transport::http::client::Client;
+use crate::transport::http::error::{Cause, FetchError};
+use crate::transport::http::retry::RetryPolicy;
 use crate::transport::source::Source;
 
 /// Why there is no file.

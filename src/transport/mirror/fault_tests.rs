@@ -14,10 +14,10 @@ use super::*;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::{Meter, Phase};
 use crate::transport::capture;
-use crate::transport::client::{Client, Timeouts};
 use crate::transport::fault_server::{Fault, FaultServer, Resource};
+use crate::transport::http::client::{Client, Timeouts};
+use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::mirror::health::BreakerPolicy;
-use crate::transport::retry::{Clock, RetryPolicy};
 
 struct Bench {
     runtime: Runtime,

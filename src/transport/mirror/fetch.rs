@@ -16,10 +16,10 @@ use super::health::{Availability, BreakerPolicy, Ending, Health};
 use super::report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
-use crate::transport::client::Client;
-use crate::transport::error::Cause;
-use crate::transport::fetch::FetchOptions;
-use crate::transport::retry::{Clock, RetryPolicy};
+use crate::transport::download::FetchOptions;
+use crate::transport::http::client::Client;
+use crate::transport::http::error::Cause;
+use crate::transport::http::retry::{Clock, RetryPolicy};
 
 /// How objects are fetched.
 #[derive(Debug, Clone)]

@@ -1,0 +1,360 @@
+//! `doctor`: what is reachable from here, and what to do about what is not.
+//!
+//! It works without a configuration and with a wrong one, changes nothing, and asks the network only if told to.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::domain::hint::Hint;
+use crate::domain::scope::Access;
+use crate::domain::spec::{Spec, StoreLocation};
+use crate::fs::volume::volume_of;
+use crate::github::credentials::Unusable;
+use crate::github::{Credentials, Right};
+use crate::platform::{Env, Facts, programs};
+use crate::report::failure;
+
+/// No token of a job lives longer than this.
+const LONGEST_TOKEN: TimeDelta = TimeDelta::days(6);
+
+/// A job whose disk has less to give will hardly end well.
+const FEW_INODES: u64 = 10_000;
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// It works.
+    Ok,
+    /// It is so, and matters to some.
+    Note,
+    /// It works worse than it could.
+    Warning,
+    /// Something that is configured cannot work.
+    Problem,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Note => "note",
+            Status::Warning => "warning",
+            Status::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How well it is.
+    pub status: Status,
+    /// What was found.
+    pub text: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Diagnosis {
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// The configuration, as far as there is one.
+pub enum Configuration<'a> {
+    /// It cannot be used; every finding, and whether it is an error.
+    Wrong(Vec<(bool, String)>),
+    /// There is none, or what was typed makes none.
+    Absent(String, Option<String>),
+    /// It can be used.
+    Usable {
+        /// What it declares.
+        spec: &'a Spec,
+        /// What in it is hardly meant.
+        warnings: Vec<String>,
+        /// Who may read and write what.
+        access: &'a Access,
+    },
+}
+
+/// What to look at.
+pub struct Patient<'a> {
+    /// The environment.
+    pub env: &'a Env,
+    /// Facts of the job.
+    pub facts: &'a Facts,
+    /// The checkout.
+    pub workspace: &'a Path,
+    /// The configuration.
+    pub configuration: Configuration<'a>,
+    /// Whether this is a job of GitHub Actions.
+    pub is_github: bool,
+    /// The way to GitHub's cache service.
+    pub credentials: Result<Credentials, Unusable>,
+    /// What the service says to a lookup; absent where nobody asked it.
+    pub answer: Option<Result<String, String>>,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
+/// Looks at everything.
+pub fn examine(patient: &Patient<'_>) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    platform(patient, &mut diagnosis);
+    configuration(patient, &mut diagnosis);
+    store(patient, &mut diagnosis);
+    if patient.is_github || wants_github(patient) {
+        credentials(patient, &mut diagnosis);
+    }
+    service(patient, &mut diagnosis);
+    disks(patient, &mut diagnosis);
+    programs(patient, &mut diagnosis);
+    diagnosis
+}
+
+impl Diagnosis {
+    /// Whether nothing that is configured is known not to work.
+    pub fn is_well(&self) -> bool {
+        self.checks.iter().all(|check| check.status != Status::Problem)
+    }
+
+    /// The diagnosis for people, a line for each thing.
+    pub fn render(&self) -> String {
+        let lines = self.checks.iter().map(|check| {
+            let hint = check.hint.as_ref().map(|hint| format!("\n         hint: {hint}")).unwrap_or_default();
+            format!("{:8} {}: {}{hint}\n", check.status.word(), check.name, check.text)
+        });
+        lines.collect()
+    }
+
+    fn add(&mut self, name: &'static str, status: Status, text: impl Into<String>) {
+        self.add_with_hint(name, status, text, None);
+    }
+
+    fn add_with_hint(
+        &mut self,
+        name: &'static str,
+        status: Status,
+        text: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        // Text of a file or a service is one line here, whatever it was.
+        let text = text.into().replace(['\r', '\n'], " ");
+        self.checks.push(Check { name, status, text, hint });
+    }
+}
+
+fn spec<'a>(patient: &'a Patient<'_>) -> Option<&'a Spec> {
+    match &patient.configuration {
+        Configuration::Usable { spec, .. } => Some(spec),
+        _ => None,
+    }
+}
+
+fn wants_github(patient: &Patient<'_>) -> bool {
+    spec(patient).is_some_and(|spec| spec.store == StoreLocation::GitHub)
+}
+
+fn platform(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    let facts = patient.facts;
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!("cachekeep {version} on {}, {} {}", facts.platform, facts.os, facts.arch);
+    diagnosis.add("platform", Status::Ok, text);
+    match &facts.git_ref {
+        Some(git_ref) => {
+            let trust = if facts.is_trusted { "" } else { ", with code of people who may not write here" };
+            diagnosis.add("ref", Status::Ok, format!("{git_ref}{trust}"));
+        }
+        None => diagnosis.add_with_hint(
+            "ref",
+            Status::Warning,
+            "this job has no git ref: its entries are found by no other job",
+            Some("give it with `--ref`".to_owned()),
+        ),
+    }
+}
+
+fn configuration(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    match &patient.configuration {
+        Configuration::Wrong(findings) => {
+            for (is_error, text) in findings {
+                let status = if *is_error { Status::Problem } else { Status::Warning };
+                diagnosis.add("configuration", status, text);
+            }
+        }
+        Configuration::Absent(why, hint) => {
+            diagnosis.add_with_hint("configuration", Status::Note, why, hint.clone());
+        }
+        Configuration::Usable { spec, warnings, access } => {
+            let names: Vec<&str> = spec.caches.iter().map(|cache| cache.name.as_str()).collect();
+            diagnosis.add("configuration", Status::Ok, format!("declares {}", names.join(", ")));
+            for warning in warnings {
+                diagnosis.add("configuration", Status::Warning, warning);
+            }
+            let read: Vec<&str> = access.readable.iter().map(crate::domain::scope::Scope::as_str).collect();
+            let text = format!("reads {}; writes {}", read.join(", then "), access.own);
+            diagnosis.add("scope", Status::Ok, text);
+        }
+    }
+}
+
+fn store(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    let Some(spec) = spec(patient) else { return };
+    let folder = match &spec.store {
+        StoreLocation::Directory(folder) => folder,
+        _ if patient.is_github || wants_github(patient) => return,
+        _ => &patient.facts.store_dir,
+    };
+    match std::fs::metadata(folder) {
+        Ok(facts) if facts.is_dir() => {
+            diagnosis.add("store", Status::Ok, format!("the folder {}", folder.display()));
+        }
+        Ok(_) => diagnosis.add("store", Status::Problem, format!("{} is no folder", folder.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            diagnosis.add(
+                "store",
+                Status::Note,
+                format!("{} will be made when it is needed", folder.display()),
+            );
+        }
+        Err(error) => {
+            diagnosis.add("store", Status::Problem, format!("cannot look at {}: {error}", folder.display()));
+        }
+    }
+}
+
+fn credentials(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    let found = match &patient.credentials {
+        Ok(found) => found,
+        Err(why) => {
+            let (status, instead) = match (patient.is_github, wants_github(patient)) {
+                (true, _) => (Status::Warning, "; the action uses actions/cache underneath"),
+                (false, true) => (Status::Problem, ""),
+                (false, false) => (Status::Note, ""),
+            };
+            diagnosis.add_with_hint("credentials", status, format!("{why}{instead}"), why.hint());
+            return;
+        }
+    };
+    let text = format!("{} opens {}", found.source, found.service.host_str().unwrap_or("the service"));
+    diagnosis.add("credentials", Status::Ok, text);
+    match &found.scopes {
+        Some(scopes) => {
+            for rights in scopes {
+                let right = match (rights.read, rights.write) {
+                    (true, true) => "read and write",
+                    (true, false) => "read",
+                    (false, true) => "write",
+                    (false, false) => "nothing",
+                };
+                diagnosis.add("rights", Status::Ok, format!("{}: {right}", rights.scope));
+            }
+        }
+        None => diagnosis.add("rights", Status::Note, "the token does not say which scopes it opens"),
+    }
+    for right in [Right::Read, Right::Write] {
+        if let Some(why) = found.refusal(right) {
+            diagnosis.add_with_hint("rights", Status::Warning, why, Some(RIGHTS.to_owned()));
+        }
+    }
+    if let Some(mode) = found.mode {
+        diagnosis.add("mode", Status::Ok, format!("ACTIONS_CACHE_MODE is `{mode}`"));
+    }
+    clock(found.expires_at, patient.now, diagnosis);
+}
+
+const RIGHTS: &str = "tokens are read-only on pull_request_target, issue_comment and workflow_run of forks; \
+                      `cache-mode:` in the workflow and the repository's settings narrow them too";
+
+/// A token was made a while ago and lives for hours: that dates this machine.
+fn clock(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, diagnosis: &mut Diagnosis) {
+    let Some(expires_at) = expires_at else { return };
+    let left = expires_at - now;
+    if left > LONGEST_TOKEN {
+        let hours = left.num_hours();
+        diagnosis.add_with_hint(
+            "clock",
+            Status::Warning,
+            format!("it is {} here and the token lives for {hours} more hours", now.format("%F %T UTC")),
+            Some("set this machine's clock".to_owned()),
+        );
+    } else {
+        let minutes = left.num_minutes();
+        diagnosis.add("clock", Status::Ok, format!("agrees with the token, which lives for {minutes} min"));
+    }
+}
+
+fn service(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    match &patient.answer {
+        None => {}
+        Some(Ok(text)) => diagnosis.add("service", Status::Ok, text),
+        Some(Err(text)) => diagnosis.add("service", Status::Problem, text),
+    }
+}
+
+fn disks(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    let places: [PathBuf; 3] =
+        [patient.workspace.to_owned(), patient.facts.temp.clone(), patient.facts.store_dir.clone()];
+    let mut seen = Vec::new();
+    for place in places {
+        let volume = match volume_of(&place) {
+            Ok(volume) => volume,
+            Err(error) => {
+                diagnosis.add("disk", Status::Warning, failure::chain(&error));
+                continue;
+            }
+        };
+        if seen.contains(&volume.id) {
+            continue;
+        }
+        seen.push(volume.id.clone());
+        let reserve = spec(patient).map_or_else(Default::default, |spec| spec.disk.clone()).reserve;
+        let reserved = reserve.of(volume.total);
+        let few = volume.inodes.is_some_and(|inodes| inodes.free < FEW_INODES);
+        let inodes = volume.inodes.map(|i| format!(", {} inodes", i.free)).unwrap_or_default();
+        let text = format!("{}: {} of {} free{inodes}", volume.at.display(), volume.free, volume.total);
+        if volume.free <= reserved || few {
+            let hint =
+                format!("{reserved} of it stay free: nothing is restored here until there is more room");
+            diagnosis.add_with_hint("disk", Status::Warning, text, Some(hint));
+        } else {
+            diagnosis.add("disk", Status::Ok, text);
+        }
+    }
+}
+
+fn programs(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+    match programs::find(patient.env, "zstd") {
+        Some(path) => diagnosis.add("zstd", Status::Ok, path.display().to_string()),
+        None => diagnosis.add_with_hint(
+            "zstd",
+            if patient.is_github { Status::Warning } else { Status::Note },
+            "no `zstd` on PATH: entries that actions/cache makes here cannot be found by cachekeep's own transport",
+            Some("install zstd; only the action's use of actions/cache needs it".to_owned()),
+        ),
+    }
+    let uses_git = spec(patient).is_some_and(|spec| {
+        let templates =
+            spec.caches.iter().flat_map(|cache| std::iter::once(&cache.key).chain(&cache.restore_keys));
+        templates.into_iter().any(|template| template.source().contains("{git:"))
+    });
+    if let Some(path) = programs::find(patient.env, "git") {
+        diagnosis.add("git", Status::Ok, path.display().to_string());
+    } else {
+        let status = if uses_git { Status::Problem } else { Status::Note };
+        diagnosis.add("git", status, "no `git` on PATH: keys with `{git:…}` cannot be made");
+    }
+}
+
+#[cfg(test)]
+mod tests;

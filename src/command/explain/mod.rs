@@ -1,0 +1,231 @@
+//! `explain`: why a cache misses, or hits. Looks, and changes nothing.
+
+mod error;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use error::ExplainError;
+
+use super::cache::{Cache, Keys};
+use super::context::Context;
+use super::key::{self, InputChanges, Part};
+use super::remembered::{self, Record};
+use super::session;
+use crate::domain::explain::origin::Family;
+use crate::domain::explain::shape::KeyShape;
+use crate::domain::explain::{Answer, Cause, Question};
+use crate::domain::key::Key;
+use crate::domain::scope::Scope;
+use crate::domain::spec::CacheSpec;
+use crate::domain::version::Version;
+use crate::report::json;
+use crate::report::json::explain::ExplainDocument;
+use crate::report::text::explain::{self, Explained, Inputs};
+use crate::store::housekeeping::Housekeeping;
+use crate::tree::selection::Selection;
+
+/// What is asked about.
+pub enum Subject {
+    /// Declared caches by name; none means all.
+    Declared(Vec<String>),
+    /// A key that was typed.
+    Key {
+        /// The key.
+        key: Key,
+        /// Prefixes to fall back to.
+        restore_keys: Vec<Key>,
+        /// The version of its entries.
+        version: Option<Version>,
+        /// The cache it belongs to.
+        cache: Option<String>,
+    },
+}
+
+/// What to explain, and with what.
+pub struct Options {
+    /// What is asked about.
+    pub subject: Subject,
+    /// Keys that another job printed.
+    pub diff: Option<PathBuf>,
+    /// Whether the store is GitHub's cache service, which answers lookups.
+    pub has_service: bool,
+    /// The scopes that the job's token opens, where it says so.
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// How far the store can be looked into.
+pub enum Reach {
+    /// All of it.
+    Listing(Box<dyn Housekeeping>),
+    /// Lookups only.
+    Lookups {
+        /// Why there is no list.
+        why: String,
+        /// What would give one.
+        hint: Option<String>,
+    },
+    /// Not at all: the job may not read it.
+    Denied(String),
+}
+
+/// One thing to explain, with what this machine knows about it.
+struct Case {
+    cache: Option<String>,
+    question: Question,
+    family: Family,
+    /// What the key is made of.
+    parts: Vec<Part>,
+    records: Vec<Record>,
+}
+
+/// Explains; the text, or the JSON document.
+pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, ExplainError> {
+    let cases = cases(ctx, options)?;
+    let before = options.diff.as_deref().map(key::read).transpose()?;
+    let view = view::look(ctx, reach, options)?;
+    let mut answered: Vec<(Case, Answer)> = Vec::new();
+    // What this machine remembers is of the store that its jobs use, and says nothing about another.
+    let is_jobs_store = options.has_service || view.location == ctx.store.location();
+    for mut case in cases {
+        if !is_jobs_store {
+            case.question.remembered.clear();
+        }
+        // On GitHub every job reads what the default branch saved.
+        if let Some(facts) = view.facts().filter(|facts| facts.limit.is_some())
+            && options.scopes.is_none()
+            && !case.question.scopes.contains(&facts.default_branch)
+        {
+            case.question.scopes.push(facts.default_branch.clone());
+        }
+        let answer = case.question.answer(&view.stock(ctx, &case.question)?);
+        answered.push((case, answer));
+    }
+    let explained: Vec<Explained<'_>> = answered
+        .iter()
+        .map(|(case, answer)| Explained {
+            cache: case.cache.as_deref(),
+            question: &case.question,
+            answer,
+            store: &view.location,
+            facts: view.facts(),
+            family: &case.family,
+            inputs: inputs(case, answer, before.as_ref()),
+            untold: view.hint.as_deref(),
+        })
+        .collect();
+    Ok(if ctx.stdout_is_json {
+        json::render(&ExplainDocument::new(&view.location, &explained))
+    } else {
+        explain::render(&explained)
+    })
+}
+
+fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, ExplainError> {
+    let scopes = || options.scopes.clone().unwrap_or_else(|| ctx.access.readable.clone());
+    let open = |spec: &'_ CacheSpec| -> Result<(), session::Error> {
+        Cache::open(ctx, spec).map(drop).map_err(|source| session::Error { cache: spec.name.clone(), source })
+    };
+    match &options.subject {
+        Subject::Declared(names) => {
+            let wanted = ctx.caches.iter().filter(|spec| names.is_empty() || names.contains(&spec.name));
+            let cases = wanted.map(|spec| {
+                let failed = |source| session::Error { cache: spec.name.clone(), source };
+                let cache = Cache::open(ctx, spec).map_err(failed)?;
+                let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
+                let values = parts.iter().map(|part| part.value.as_str());
+                let records = remembered::read(&cache);
+                let question = Question {
+                    shape: KeyShape::of_template(&spec.key, values),
+                    key,
+                    restore_keys,
+                    version: Some(cache.version()),
+                    scopes: scopes(),
+                    remembered: records.iter().filter_map(Record::entry).collect(),
+                };
+                let parts = parts.into_iter().map(Part::from).collect();
+                Ok(Case {
+                    cache: Some(spec.name.clone()),
+                    question,
+                    family: family(ctx, Some(&cache)),
+                    parts,
+                    records,
+                })
+            });
+            let cases = cases.collect::<Result<Vec<_>, ExplainError>>()?;
+            if cases.is_empty() { Err(ExplainError::Nothing) } else { Ok(cases) }
+        }
+        Subject::Key { key, restore_keys, version, cache } => {
+            let spec = cache.as_ref().and_then(|name| ctx.caches.iter().find(|spec| spec.name == *name));
+            spec.map(open).transpose()?;
+            let opened = spec.and_then(|spec| Cache::open(ctx, spec).ok());
+            let records = opened.as_ref().map(remembered::read).unwrap_or_default();
+            let question = Question {
+                shape: KeyShape::of_key(key),
+                key: key.clone(),
+                restore_keys: restore_keys.clone(),
+                version: version.clone().or_else(|| opened.as_ref().map(Cache::version)),
+                scopes: scopes(),
+                remembered: records.iter().filter_map(Record::entry).collect(),
+            };
+            let family = family(ctx, opened.as_ref());
+            Ok(vec![Case { cache: cache.clone(), question, family, parts: Vec::new(), records }])
+        }
+    }
+}
+
+/// What entries of other versions can be recognized by.
+fn family(ctx: &Context<'_>, cache: Option<&Cache<'_>>) -> Family {
+    let mut family = Family::default();
+    for spec in ctx.caches {
+        let Ok(other) = Cache::open(ctx, spec) else { continue };
+        if cache.is_none_or(|cache| cache.name() != other.name()) {
+            family.others.push((spec.name.clone(), other.selections.len()));
+        }
+    }
+    let Some(cache) = cache else { return family };
+    family.cache = Some((cache.name().to_owned(), cache.selections.len()));
+    let sign = |exclude: bool| if exclude { "!" } else { "" };
+    let written =
+        cache.spec.paths.iter().map(|rule| format!("{}{}", sign(rule.exclude), rule.pattern.source()));
+    let here = |selection: &Selection| selection.root.display().to_string();
+    let absolute: Vec<String> = cache.selections.iter().map(here).collect();
+    let home = ctx.platform.facts().home.as_ref().map(|home| home.display().to_string());
+    let from = |folder: &str, by: &str| -> Vec<String> {
+        let shortened =
+            |path: &String| match path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) {
+                Some(rest) => format!("{by}{rest}"),
+                None => path.clone(),
+            };
+        absolute.iter().map(shortened).collect()
+    };
+    family.spellings.push(written.collect());
+    family.spellings.push(from(&ctx.workspace.display().to_string(), ""));
+    family.spellings.extend(home.map(|home| from(&home, "~/")));
+    family.spellings.push(absolute);
+    family
+}
+
+/// What went into the parts that differ, where both sides are known.
+fn inputs(case: &Case, answer: &Answer, before: Option<&key::Explanation>) -> Inputs {
+    let mut inputs = BTreeMap::new();
+    let (Some(Cause::KeyPart(parts)), Some(witness)) = (&answer.cause, &answer.witness) else {
+        return inputs;
+    };
+    let told = before.into_iter().flat_map(|before| &before.caches);
+    let told = told.filter(|cache| cache.key == witness.key.as_str()).map(|cache| &cache.parts);
+    let recorded =
+        case.records.iter().filter(|record| record.is_of(&witness.key)).map(|record| &record.parts);
+    let Some(theirs) = told.chain(recorded).find(|parts| !parts.is_empty()) else { return inputs };
+    for part in parts {
+        let of = |parts: &[Part]| parts.iter().find(|p| p.placeholder == part.part).cloned();
+        if let (Some(here), Some(there)) = (of(&case.parts), of(theirs)) {
+            let InputChanges { gone, come } = here.changes_since(&there);
+            if !gone.is_empty() || !come.is_empty() {
+                inputs.insert(part.part.clone(), (come, gone));
+            }
+        }
+    }
+    inputs
+}

@@ -1,0 +1,23 @@
+//! Files and directories: leases, temporary directories and how they are published, removal, and free space.
+//!
+//! Read [`lease`], [`staging`] and [`recover`] for how unfinished work lives, becomes visible and is cleared up after a
+//! kill; [`volume`] and [`preflight`] for free space. This room knows nothing of caches, keys or archives.
+
+pub mod cancel;
+pub mod path_error;
+pub mod read;
+pub mod read_error;
+pub mod text;
+pub mod write;
+
+pub mod atomic;
+pub mod lease;
+pub mod recover;
+pub mod remove;
+pub mod staging;
+
+pub mod preflight;
+pub mod volume;
+
+#[cfg(test)]
+pub(crate) mod testing;

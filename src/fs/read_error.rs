@@ -1,0 +1,49 @@
+//! Why reading ended before its end.
+
+use std::io;
+use std::path::Path;
+
+use super::cancel::Cancelled;
+use super::path_error::PathError;
+use crate::domain::hint::Hint;
+
+/// A file or directory was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It could not be read.
+    #[error(transparent)]
+    Failed(#[from] PathError),
+    /// The work was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl ReadError {
+    /// Makes a closure for `map_err`: tells what hashing says when it is cancelled from what the system says.
+    pub fn of(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |source| {
+            if Cancelled::is(&source) {
+                ReadError::Cancelled(Cancelled)
+            } else {
+                ReadError::Failed(PathError::on("read", path)(source))
+            }
+        }
+    }
+
+    /// The same for a walk below `root`, which may know a nearer path.
+    pub fn of_walk(root: &Path, error: walkdir::Error) -> Self {
+        let path = error.path().unwrap_or(root).to_owned();
+        let said = error.to_string();
+        // What the walk adds to the system's word is the path; only a circle of links is its own.
+        ReadError::of(&path)(error.into_io_error().unwrap_or_else(|| io::Error::other(said)))
+    }
+}
+
+impl Hint for ReadError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            ReadError::Failed(error) => error.hint(),
+            ReadError::Cancelled(_) => None,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! One change of a publication: a staged thing and a target change places.
+//!
+//! How far a change has come can be read off the disk at any time, so a journal is written once, before
+//! the first change, and never updated:
+//!
+//! | the staged thing's place holds | `old/<name>` | so the change |
+//! |---|---|---|
+//! | the staged thing (its inode says so) | is absent | has not begun |
+//! | the staged thing | exists | stands between its two renames |
+//! | something else: the old target | is absent | was made by an exchange |
+//! | nothing | exists | was made by two renames |
+//! | nothing | is absent | was made by a rename: there was no target |
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{StagingError, TREE, sweep};
+use crate::fs::lease::{PAYLOAD, is_temp_name};
+use crate::fs::path_error::PathError;
+use crate::fs::remove::remove_tree;
+
+/// Where a target goes that is renamed away.
+const OLD: &str = "old";
+/// How often a change is tried while others make and remove its target.
+const ATTEMPTS: u32 = 16;
+
+/// How a target that exists is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In one call; by two renames where that cannot be done.
+    Exchange,
+    /// Always by two renames.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what other systems do, tested here as well"))]
+    TwoRenames,
+}
+
+/// A staged thing that becomes the target beside its leased directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Change {
+    /// The leased directory. The target lies beside it, by construction: no journal can name another.
+    temp: OsString,
+    /// The target's name.
+    name: OsString,
+    /// Whether an entry of the staged tree is meant, not the whole of it.
+    is_entry: bool,
+    /// The inode of the staged thing; 0 where there are none.
+    stamp: u64,
+    /// The mode it gets in the end, where its own forbids to rename it.
+    mode: Option<u32>,
+}
+
+/// How far a change has come.
+enum State {
+    Waiting,
+    Between,
+    /// Made; the old target, where there was one, lies here.
+    Made(Option<PathBuf>),
+}
+
+impl Change {
+    /// The whole staged tree becomes the target.
+    pub(super) fn whole(temp: &Path, name: &OsStr) -> Result<Self, PathError> {
+        Self::new(temp, name, false)
+    }
+
+    /// An entry of the staged tree becomes the target of the same name.
+    pub(super) fn entry(temp: &Path, name: &OsStr) -> Result<Self, PathError> {
+        Self::new(temp, name, true)
+    }
+
+    fn new(temp: &Path, name: &OsStr, is_entry: bool) -> Result<Self, PathError> {
+        let (temp, name) = (temp.as_os_str().to_owned(), name.to_owned());
+        let mut change = Change { temp, name, is_entry, stamp: 0, mode: None };
+        let staged = change.staged();
+        let found = fs::symlink_metadata(&staged).map_err(PathError::on("read", &staged))?;
+        change.stamp = inode(&found);
+        change.mode = make_renamable(&staged, &found).map_err(PathError::on("change", &staged))?;
+        Ok(change)
+    }
+
+    /// The leased directory of the staged thing.
+    pub(super) fn temp(&self) -> &Path {
+        Path::new(&self.temp)
+    }
+
+    /// Whether this, read from a journal, is something that a publication can have written.
+    pub(super) fn is_sound(&self) -> bool {
+        let temp = self.temp();
+        let mut parts = Path::new(&self.name).components();
+        let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+        is_name && temp.is_absolute() && temp.file_name().is_some_and(is_temp_name)
+    }
+
+    fn staged(&self) -> PathBuf {
+        let mut staged = self.temp().join(PAYLOAD);
+        staged.push(TREE);
+        if self.is_entry {
+            staged.push(&self.name);
+        }
+        staged
+    }
+
+    fn old(&self) -> PathBuf {
+        self.temp().join(PAYLOAD).join(OLD).join(&self.name)
+    }
+
+    fn target(&self) -> PathBuf {
+        self.temp().with_file_name(&self.name)
+    }
+
+    fn state(&self) -> Result<State, PathError> {
+        let (staged, old) = (self.staged(), self.old());
+        let has_old = look(&old)?.is_some();
+        Ok(match look(&staged)? {
+            Some(inode) if inode == self.stamp => {
+                if has_old {
+                    State::Between
+                } else {
+                    State::Waiting
+                }
+            }
+            Some(_) => State::Made(Some(staged)),
+            None => State::Made(has_old.then_some(old)),
+        })
+    }
+
+    /// Whether nothing was done for this change yet.
+    pub(super) fn is_waiting(&self) -> Result<bool, PathError> {
+        Ok(matches!(self.state()?, State::Waiting))
+    }
+
+    /// Makes the change, or what is left of it.
+    pub(super) fn make(&self, way: Way) -> Result<(), StagingError> {
+        let (staged, target) = (self.staged(), self.target());
+        for _ in 0..ATTEMPTS {
+            let between = match self.state()? {
+                State::Made(_) => return Ok(()),
+                State::Between => true,
+                State::Waiting => false,
+            };
+            let found = match fs::symlink_metadata(&target) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match rename_new(&staged, &target) {
+                        Err(error) if is_taken(&error) => continue,
+                        renamed => renamed.map_err(PathError::on("publish", &target))?,
+                    }
+                    continue;
+                }
+                found => found.map_err(PathError::on("read", &target))?,
+            };
+            if !self.is_entry && !found.is_dir() {
+                return Err(StagingError::NotADirectory(target));
+            }
+            if between {
+                // Somebody made the target anew while there was none: it gets what it has not.
+                sweep::sweep(&staged, &target)?;
+                remove_tree(&staged).map_err(|error| error.first)?;
+                continue;
+            }
+            if way == Way::Exchange {
+                match exchange(&staged, &target) {
+                    Ok(()) => continue,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    // Not known here, or not permitted: then two renames tell what the matter is.
+                    Err(_) => {}
+                }
+            }
+            self.rename_away(&target).map_err(PathError::on("publish", &target))?;
+        }
+        let source = io::Error::other("somebody else keeps changing it");
+        Err(PathError { action: "publish", path: target, source }.into())
+    }
+
+    fn rename_away(&self, target: &Path) -> io::Result<()> {
+        let old = self.old();
+        if let Some(place) = old.parent() {
+            fs::create_dir_all(place)?;
+        }
+        match fs::rename(target, old) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        }
+    }
+
+    /// Takes the change back.
+    pub(super) fn undo(&self) -> Result<(), StagingError> {
+        let (staged, target) = (self.staged(), self.target());
+        let rename =
+            |from: &Path, to: &Path| fs::rename(from, to).map_err(PathError::on("put back", &target));
+        match self.state()? {
+            State::Waiting => {}
+            State::Between => rename(&self.old(), &target)?,
+            // Others have published since: then all we can do is to lose nothing of the old.
+            State::Made(old) if look(&target)? != Some(self.stamp) => {
+                if let Some(old) = old {
+                    sweep::sweep(&old, &target)?;
+                }
+            }
+            State::Made(None) => rename(&target, &staged)?,
+            State::Made(Some(old)) if old == staged => {
+                exchange(&staged, &target).map_err(PathError::on("put back", &target))?;
+            }
+            State::Made(Some(old)) => {
+                rename(&target, &staged)?;
+                rename(&old, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After all changes are made: final mode, and what came into the old target at the last moment.
+    pub(super) fn finish(&self) -> Result<(), StagingError> {
+        let target = self.target();
+        if let State::Made(Some(old)) = self.state()? {
+            sweep::sweep(&old, &target)?;
+        }
+        if let Some(mode) = self.mode
+            && look(&target)? == Some(self.stamp)
+        {
+            set_mode(&target, mode).map_err(PathError::on("change", &target))?;
+        }
+        Ok(())
+    }
+}
+
+/// The inode at a path, where there is something.
+fn look(path: &Path) -> Result<Option<u64>, PathError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(inode(&found))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(PathError::on("read", path)(error)),
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+/// There are no exchanges here, so names tell all.
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
+}
+
+/// A directory is renamed only by who may write it: its `..` changes. Says the mode to give it afterwards.
+#[cfg(unix)]
+fn make_renamable(path: &Path, found: &fs::Metadata) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = found.permissions().mode() & 0o7777;
+    if !found.is_dir() || mode & 0o700 == 0o700 {
+        return Ok(None);
+    }
+    set_mode(path, mode | 0o700)?;
+    Ok(Some(mode))
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn make_renamable(_: &Path, _: &fs::Metadata) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// Renames to a name that is free, and replaces nothing where the system can promise that.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}

@@ -1,0 +1,210 @@
+//! Joining: what a target has and a staged tree has not is linked into the staged tree.
+//!
+//! The target is only read. Files are shared by hard links, so no content is copied unless the file
+//! system knows no links; directories are made anew, links are made anew.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+use tokio_util::sync::CancellationToken;
+
+use super::{StagingError, mount};
+use crate::fs::path_error::PathError;
+
+/// A directory of the target and its counterpart in the staged tree.
+struct Pair {
+    present: PathBuf,
+    staged: PathBuf,
+    /// Whether the counterpart was made here, and shall look like the directory in the target.
+    is_new: bool,
+}
+
+/// Links all of `present` that `staged` has not into `staged`; says how many entries that were.
+pub(super) fn join(present: &Path, staged: &Path, cancel: &CancellationToken) -> Result<u64, StagingError> {
+    let mut kept = 0;
+    let mut pairs = vec![Pair { present: present.to_owned(), staged: staged.to_owned(), is_new: false }];
+    while let Some(pair) = pairs.pop() {
+        kept += join_one(&pair, &mut pairs, cancel)?;
+    }
+    Ok(kept)
+}
+
+fn join_one(pair: &Pair, pairs: &mut Vec<Pair>, cancel: &CancellationToken) -> Result<u64, StagingError> {
+    let present = read_metadata(&pair.present)?;
+    let before = read_metadata(&pair.staged)?;
+    let is_opened = open_up(&pair.staged, &before).map_err(PathError::on("change", &pair.staged))?;
+    let mut kept = 0;
+    for entry in fs::read_dir(&pair.present).map_err(PathError::on("read", &pair.present))? {
+        let entry = entry.map_err(PathError::on("read", &pair.present))?;
+        if cancel.is_cancelled() {
+            return Err(StagingError::Cancelled(entry.path()));
+        }
+        kept += u64::from(join_entry(&entry.path(), &pair.staged.join(entry.file_name()), pairs)?);
+    }
+    let is_moved = keep_owner(&pair.staged, &present, &before)?;
+    if pair.is_new {
+        look_like(&pair.staged, &present)?;
+    } else if kept > 0 || is_opened || is_moved {
+        look_like(&pair.staged, &before)?;
+    }
+    Ok(kept)
+}
+
+/// Whether the entry had to be kept.
+fn join_entry(present: &Path, staged: &Path, pairs: &mut Vec<Pair>) -> Result<bool, StagingError> {
+    let found = match fs::symlink_metadata(present) {
+        // Somebody removed it just now: then it need not be kept.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found.map_err(PathError::on("read", present))?,
+    };
+    if found.is_dir() && mount::is_volume_root(present) {
+        return Err(StagingError::NestedVolume(present.to_owned()));
+    }
+    let pair = |is_new| Pair { present: present.to_owned(), staged: staged.to_owned(), is_new };
+    match fs::symlink_metadata(staged) {
+        Ok(ours) if ours.is_dir() && found.is_dir() => {
+            pairs.push(pair(false));
+            Ok(false)
+        }
+        Ok(ours) => refuse_conflict(present, &found, &ours).map(|()| false),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PathError::on("read", staged)(error).into())
+        }
+        Err(_) if found.is_dir() => {
+            fs::create_dir(staged).map_err(PathError::on("keep", present))?;
+            pairs.push(pair(true));
+            Ok(true)
+        }
+        Err(_) => keep_file(present, &found, staged),
+    }
+}
+
+/// Refuses a directory where there is something else, and the other way round.
+pub(super) fn refuse_conflict(
+    path: &Path,
+    present: &Metadata,
+    staged: &Metadata,
+) -> Result<(), StagingError> {
+    if present.is_dir() == staged.is_dir() {
+        return Ok(());
+    }
+    let (present, staged) = (kind(present), kind(staged));
+    Err(StagingError::Conflict { path: path.to_owned(), present, staged })
+}
+
+fn kind(metadata: &Metadata) -> &'static str {
+    match metadata.file_type() {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_symlink() => "a link",
+        kind if kind.is_file() => "a file",
+        _ => "a special file",
+    }
+}
+
+fn keep_file(present: &Path, found: &Metadata, staged: &Path) -> Result<bool, StagingError> {
+    if found.is_symlink() {
+        keep_link(present, found, staged)?;
+        return Ok(true);
+    }
+    match fs::hard_link(present, staged) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        // A directory shown at a second place has the same device, but links do not reach into it.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            Err(StagingError::NestedVolume(present.to_owned()))
+        }
+        Err(error) if !found.is_file() => Err(PathError::on("link", present)(error).into()),
+        // No links on this file system, too many of them, or not of another user's file.
+        Err(_) => {
+            fs::copy(present, staged).map_err(PathError::on("copy", present))?;
+            keep_owner(staged, found, &read_metadata(staged)?)?;
+            look_like(staged, found)?;
+            Ok(true)
+        }
+    }
+}
+
+fn keep_link(present: &Path, found: &Metadata, staged: &Path) -> Result<(), StagingError> {
+    let to = fs::read_link(present).map_err(PathError::on("read", present))?;
+    make_link(&to, staged, found).map_err(PathError::on("keep", present))?;
+    keep_owner(staged, found, &read_metadata(staged)?)?;
+    let (accessed, modified) = times(found);
+    // Some file systems keep no times of links; nothing depends on them.
+    let _ = filetime::set_symlink_file_times(staged, accessed, modified);
+    Ok(())
+}
+
+#[cfg(unix)]
+fn make_link(to: &Path, staged: &Path, _: &Metadata) -> io::Result<()> {
+    std::os::unix::fs::symlink(to, staged)
+}
+
+#[cfg(windows)]
+fn make_link(to: &Path, staged: &Path, found: &Metadata) -> io::Result<()> {
+    use std::os::windows::fs::{FileTypeExt as _, symlink_dir, symlink_file};
+    if found.file_type().is_symlink_dir() { symlink_dir(to, staged) } else { symlink_file(to, staged) }
+}
+
+/// Gives a staged directory the owner, mode and times of the directory it will replace.
+pub(super) fn become_like(staged: &Path, present: &Metadata) -> Result<(), StagingError> {
+    keep_owner(staged, present, &read_metadata(staged)?)?;
+    let before = read_metadata(staged)?;
+    fs::set_permissions(staged, present.permissions()).map_err(PathError::on("change", staged))?;
+    let (accessed, modified) = times(&before);
+    Ok(filetime::set_file_times(staged, accessed, modified).map_err(PathError::on("change", staged))?)
+}
+
+/// Mode and times, in this order: the mode of a directory may forbid nothing to its owner here.
+fn look_like(path: &Path, like: &Metadata) -> Result<(), PathError> {
+    let (accessed, modified) = times(like);
+    // Windows sets no times of what is read-only: times first there, and on Unix the order is free.
+    filetime::set_file_times(path, accessed, modified).map_err(PathError::on("change", path))?;
+    fs::set_permissions(path, like.permissions()).map_err(PathError::on("change", path))
+}
+
+fn times(metadata: &Metadata) -> (FileTime, FileTime) {
+    (FileTime::from_last_access_time(metadata), FileTime::from_last_modification_time(metadata))
+}
+
+fn read_metadata(path: &Path) -> Result<Metadata, PathError> {
+    fs::symlink_metadata(path).map_err(PathError::on("read", path))
+}
+
+/// Lets us write into a staged directory whose mode forbids it; says whether that was necessary.
+#[cfg(unix)]
+fn open_up(path: &Path, metadata: &Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = metadata.permissions().mode();
+    if mode & 0o700 == 0o700 {
+        return Ok(false);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o700))?;
+    Ok(true)
+}
+
+#[cfg(not(unix))]
+fn open_up(_: &Path, _: &Metadata) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Gives what is staged the owner of what it stands for; says whether it had another.
+#[cfg(unix)]
+fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool, PathError> {
+    use std::os::unix::fs::{MetadataExt as _, lchown};
+    if (present.uid(), present.gid()) == (ours.uid(), ours.gid()) {
+        return Ok(false);
+    }
+    let uid = (present.uid() != ours.uid()).then_some(present.uid());
+    let gid = (present.gid() != ours.gid()).then_some(present.gid());
+    lchown(staged, uid, gid).map_err(PathError::on("keep the owner of", staged))?;
+    Ok(true)
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &Metadata, _: &Metadata) -> Result<bool, PathError> {
+    Ok(false)
+}

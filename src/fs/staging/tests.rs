@@ -1,0 +1,271 @@
+//! Tests of staging and publishing.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+use super::*;
+
+pub(super) fn now() -> DateTime<Utc> {
+    "2026-03-01T12:00:00Z".parse().expect("a time")
+}
+
+/// Writes files; a name that ends in `/` is a directory, a text that starts with `->` a link.
+pub(super) fn lay(root: &Path, entries: &[(&str, &str)]) {
+    for (name, text) in entries {
+        let path = root.join(name);
+        if name.ends_with('/') {
+            fs::create_dir_all(path).expect("made");
+            continue;
+        }
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        match text.strip_prefix("->") {
+            Some(to) => symlink(to, path).expect("linked"),
+            None => fs::write(path, text).expect("written"),
+        }
+    }
+}
+
+/// All of a tree, in the notation of [`lay`].
+pub(super) fn contents(root: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut stack = vec![root.to_owned()];
+    while let Some(directory) = stack.pop() {
+        for entry in fs::read_dir(&directory).expect("readable").flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(root).expect("inside").to_str().expect("text").to_owned();
+            let kind = entry.file_type().expect("a type");
+            if kind.is_dir() {
+                found.insert(format!("{name}/"), String::new());
+                stack.push(path);
+            } else if kind.is_symlink() {
+                found.insert(name, format!("->{}", fs::read_link(path).expect("a link").display()));
+            } else {
+                found.insert(name, fs::read_to_string(path).expect("readable"));
+            }
+        }
+    }
+    found
+}
+
+pub(super) fn names(root: &Path) -> Vec<String> {
+    contents(root).into_keys().collect()
+}
+
+pub(super) fn expect(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+    entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
+pub(super) const WAYS: [Way; 2] = [Way::Exchange, Way::TwoRenames];
+
+pub(super) fn go() -> CancellationToken {
+    CancellationToken::new()
+}
+
+pub(super) fn publish_one(
+    target: &Path,
+    staged: &[(&str, &str)],
+    way: Way,
+) -> Result<Published, StagingError> {
+    let staging = Staging::beside(target, now())?;
+    lay(staging.tree(), staged);
+    publish_by(vec![staging], &go(), way).map(|mut all| all.remove(0))
+}
+
+#[test]
+fn a_target_that_is_absent_is_made_with_its_parents() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("some/deep/target");
+        let published = publish_one(&target, &[("a/b", "1"), ("c/", "")], way).expect("published");
+        assert_eq!((published.kept, published.leftover.is_none()), (0, true));
+        assert_eq!(contents(&target), expect(&[("a/", ""), ("a/b", "1"), ("c/", "")]));
+        assert_eq!(names(place.path().join("some/deep").as_path()).len(), 4, "nothing else");
+    }
+}
+
+#[test]
+fn a_discard_leaves_no_parent_that_it_made() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("some/deep/target");
+    Staging::beside(&target, now()).expect("staged").discard().expect("discarded");
+    drop(Staging::beside(&target, now()).expect("staged"));
+    assert_eq!(names(place.path()), Vec::<String>::new());
+}
+
+#[test]
+fn an_empty_target_is_filled() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        fs::create_dir(&target).expect("made");
+        publish_one(&target, &[("a", "1")], way).expect("published");
+        assert_eq!(contents(place.path()), expect(&[("target/", ""), ("target/a", "1")]));
+    }
+}
+
+#[test]
+fn what_the_target_has_is_kept_and_the_staged_file_wins() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        lay(
+            &target,
+            &[
+                ("both", "old"),
+                ("only", "kept"),
+                ("d/both", "old"),
+                ("d/only", "kept"),
+                ("e/f/g", "kept"),
+                ("empty/", ""),
+                ("link", "->nowhere"),
+                ("replaced", "->both"),
+            ],
+        );
+        let inode = fs::metadata(target.join("e/f/g")).expect("there").ino();
+        let staged = [("both", "new"), ("d/both", "new"), ("d/new", "new"), ("replaced", "a file now")];
+        let published = publish_one(&target, &staged, way).expect("published");
+        assert_eq!(
+            contents(&target),
+            expect(&[
+                ("both", "new"),
+                ("only", "kept"),
+                ("d/", ""),
+                ("d/both", "new"),
+                ("d/new", "new"),
+                ("d/only", "kept"),
+                ("e/", ""),
+                ("e/f/", ""),
+                ("e/f/g", "kept"),
+                ("empty/", ""),
+                ("link", "->nowhere"),
+                ("replaced", "a file now"),
+            ])
+        );
+        assert_eq!(published.kept, 7, "only, d/only, e, e/f, e/f/g, empty, link");
+        assert_eq!(fs::metadata(target.join("e/f/g")).expect("there").ino(), inode, "linked, not copied");
+        assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 1, "nothing left beside");
+    }
+}
+
+#[test]
+fn modes_and_times_of_directories_survive_a_merge() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("target");
+    lay(&target, &[("kept/f", "1"), ("both/f", "1")]);
+    let time = filetime::FileTime::from_unix_time(1_000_000_000, 123_456_789);
+    let staging = Staging::beside(&target, now()).expect("staged");
+    lay(staging.tree(), &[("both/g", "2")]);
+    for (path, mode) in
+        [(target.join("kept"), 0o550), (target.clone(), 0o750), (staging.tree().join("both"), 0o705)]
+    {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+        filetime::set_file_mtime(&path, time).expect("time");
+    }
+    staging.publish(&go()).expect("published");
+    for (path, mode) in [("kept", 0o550), ("both", 0o705), ("", 0o750)] {
+        let found = fs::metadata(target.join(path)).expect("there");
+        assert_eq!(found.permissions().mode() & 0o7777, mode, "{path}");
+        if !path.is_empty() {
+            assert_eq!(filetime::FileTime::from_last_modification_time(&found), time, "{path}");
+        }
+    }
+    assert_eq!(names(&target), ["both/", "both/f", "both/g", "kept/", "kept/f"]);
+}
+
+#[test]
+fn a_read_only_tree_can_be_published() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        for present in [false, true] {
+            let staging = Staging::beside(&target, now()).expect("staged");
+            lay(staging.tree(), &[("d/f", "1")]);
+            for path in ["d", ""] {
+                let read_only = fs::Permissions::from_mode(0o555);
+                fs::set_permissions(staging.tree().join(path), read_only).expect("mode");
+            }
+            publish_by(vec![staging], &go(), way).expect("published");
+            let mode = |path: &str| fs::metadata(target.join(path)).expect("there").mode() & 0o777;
+            assert_eq!((mode(""), mode("d")), (0o555, 0o555), "{present}");
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).expect("mode");
+            publish_one(&target, &[("x", "1")], way).expect("published again");
+            fs::remove_dir_all(&target)
+                .or_else(|_| crate::fs::remove::remove_tree(&target).map(|_| ()))
+                .expect("gone");
+        }
+    }
+}
+
+#[test]
+fn a_link_to_a_directory_stays_and_its_directory_is_published() {
+    let place = tempfile::tempdir().expect("a place");
+    lay(place.path(), &[("real/old", "1"), ("elsewhere/link", "->../real")]);
+    let link = place.path().join("elsewhere/link");
+    let published = publish_one(&link, &[("new", "2")], Way::Exchange).expect("published");
+    assert!(published.target.ends_with("real"));
+    assert!(link.is_symlink());
+    assert_eq!(contents(&place.path().join("real")), expect(&[("new", "2"), ("old", "1")]));
+    assert_eq!(place_of(&link).expect("a place"), fs::canonicalize(place.path()).expect("real"));
+}
+
+#[test]
+fn targets_that_are_no_directories_are_refused() {
+    let place = tempfile::tempdir().expect("a place");
+    lay(place.path(), &[("file", "x"), ("dangling", "->nowhere"), ("to-file", "->file")]);
+    let check = |name: &str, expect: &str| {
+        let target = place.path().join(name);
+        let error = Staging::beside(&target, now()).expect_err(name).to_string();
+        assert_eq!(error.replace(&place.path().display().to_string(), ""), expect);
+    };
+    check("file", "`/file` is not a directory");
+    check("to-file", "`/file` is not a directory");
+    check("dangling", "`/dangling` is a link to something that does not exist");
+    assert_eq!(names(place.path()).len(), 3);
+}
+
+#[test]
+fn conflicts_leave_the_target_untouched_and_name_the_path() {
+    let check = |present: &[(&str, &str)], staged: &[(&str, &str)], expect: &str| {
+        for way in WAYS {
+            let place = tempfile::tempdir().expect("a place");
+            let target = place.path().join("target");
+            lay(&target, present);
+            let before = contents(place.path());
+            let error = publish_one(&target, staged, way).expect_err(expect).to_string();
+            assert_eq!(error.replace(&target.display().to_string(), ""), expect);
+            assert_eq!(contents(place.path()), before, "{expect}");
+        }
+    };
+    check(&[("a/b", "1")], &[("a", "file")], "`/a` is a directory and would become a file");
+    check(&[("a", "file")], &[("a/b", "1")], "`/a` is a file and would become a directory");
+    check(&[("d/a", "->/etc")], &[("d/a/b", "1")], "`/d/a` is a link and would become a directory");
+    check(&[("a/b", "1")], &[("a", "->b")], "`/a` is a directory and would become a link");
+}
+
+#[test]
+fn a_cancelled_publication_leaves_the_target_untouched() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("target");
+    lay(&target, &[("a", "1")]);
+    let staging = Staging::beside(&target, now()).expect("staged");
+    lay(staging.tree(), &[("b", "2")]);
+    let cancel = go();
+    cancel.cancel();
+    assert!(matches!(staging.publish(&cancel), Err(StagingError::Cancelled(_))));
+    assert_eq!(contents(place.path()), expect(&[("target/", ""), ("target/a", "1")]));
+}
+
+#[test]
+fn names_that_are_no_text_are_published_and_journaled() {
+    use std::os::unix::ffi::OsStrExt as _;
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join(std::ffi::OsStr::from_bytes(b"t\xff"));
+        fs::create_dir(&target).expect("made");
+        fs::write(target.join(std::ffi::OsStr::from_bytes(b"old\xfe")), "").expect("written");
+        publish_one(&target, &[("new", "")], way).expect("published");
+        assert_eq!(fs::read_dir(&target).expect("there").count(), 2);
+    }
+}

@@ -1,0 +1,190 @@
+//! Tests of several targets and publishers, and of what recovery makes of their remains.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use super::tests::{WAYS, contents, expect, go, lay, names, now, publish_one};
+use super::*;
+use crate::fs::recover::recover;
+
+#[test]
+fn several_targets_are_published_together() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let targets = ["one", "two", "deep/three"].map(|name| place.path().join(name));
+        lay(&targets[1], &[("old", "1")]);
+        let stagings = targets.iter().map(|target| {
+            let staging = Staging::beside(target, now()).expect("staged");
+            lay(staging.tree(), &[("new", "2")]);
+            staging
+        });
+        let published = publish_by(stagings.collect(), &go(), way).expect("published");
+        assert_eq!(published.iter().map(|one| one.kept).collect::<Vec<_>>(), [0, 1, 0]);
+        assert_eq!(
+            names(place.path()),
+            ["deep/", "deep/three/", "deep/three/new", "one/", "one/new", "two/", "two/new", "two/old"]
+        );
+    }
+}
+
+#[test]
+fn targets_in_one_another_are_refused() {
+    let place = tempfile::tempdir().expect("a place");
+    let stagings = ["a", "a/b"].map(|name| Staging::beside(&place.path().join(name), now()).expect("staged"));
+    let error = publish_all(stagings.into(), &go()).expect_err("they overlap");
+    assert!(matches!(error, StagingError::Overlap(..)), "{error}");
+    assert_eq!(names(place.path()), Vec::<String>::new());
+}
+
+/// The second target turns into a file after both are planned: what was published before is taken back.
+#[test]
+fn an_error_between_targets_takes_back_what_was_published() {
+    for way in WAYS {
+        for first_is_present in [true, false] {
+            let place = tempfile::tempdir().expect("a place");
+            let targets = ["one", "two"].map(|name| place.path().join(name));
+            if first_is_present {
+                lay(&targets[0], &[("old", "1")]);
+            }
+            let stagings: Vec<Staging> =
+                targets.iter().map(|target| Staging::beside(target, now()).expect("staged")).collect();
+            let mut changes = Vec::new();
+            for staging in &stagings {
+                lay(staging.tree(), &[("new", "2")]);
+                changes.extend(staging.plan(&go()).expect("planned").0);
+            }
+            fs::write(&targets[1], "in the way").expect("written");
+            let before = contents(place.path()).len();
+            assert!(changes.iter().try_for_each(|change| change.make(way)).is_err());
+            assert!(targets[0].join("new").exists());
+            changes.iter().rev().try_for_each(Change::undo).expect("taken back");
+            // A directory `old` may be left in the leased one; nothing else may differ.
+            assert!(contents(place.path()).len() - before <= 1);
+            drop(stagings);
+            let first: &[(&str, &str)] = if first_is_present {
+                &[("one/", ""), ("one/old", "1"), ("two", "in the way")]
+            } else {
+                &[("two", "in the way")]
+            };
+            assert_eq!(contents(place.path()), expect(first), "{way:?}");
+        }
+    }
+}
+
+/// Recovery after a kill at each step of publishing two targets, looked for from either side.
+#[test]
+fn a_kill_between_targets_is_completed_from_either_place() {
+    for way in WAYS {
+        for steps in 0..=2 {
+            for place_first in [0, 1] {
+                let place = tempfile::tempdir().expect("a place");
+                let targets = ["x/one", "y/two"].map(|name| place.path().join(name));
+                for target in &targets {
+                    lay(target, &[("old", "1")]);
+                }
+                let stagings: Vec<Staging> =
+                    targets.iter().map(|target| Staging::beside(target, now()).expect("staged")).collect();
+                let mut changes = Vec::new();
+                for staging in &stagings {
+                    lay(staging.tree(), &[("new", "2")]);
+                    changes.extend(staging.plan(&go()).expect("planned").0);
+                }
+                let temps: Vec<PathBuf> =
+                    stagings.iter().map(|staging| staging.temp.path().to_owned()).collect();
+                let temps: Vec<&Path> = temps.iter().map(PathBuf::as_path).collect();
+                journal::write(&temps, &changes).expect("written");
+                changes.iter().take(steps).try_for_each(|change| change.make(way)).expect("made");
+                if steps > 0 {
+                    // Somebody who had the old directory in hands adds to it at the last moment.
+                    let old = [temps[0].join("payload/tree"), temps[0].join("payload/old/one")];
+                    let old = old.iter().find(|path| path.is_dir()).expect("the old tree");
+                    lay(old, &[("late", "3")]);
+                }
+                for staging in stagings {
+                    staging.temp.leave();
+                }
+                let mut places = targets.clone().map(|target| target.parent().expect("a place").to_owned());
+                places.rotate_left(place_first);
+                let report = recover(&places[..1], now());
+                assert!(report.failed.is_empty(), "{report:?}");
+                recover(&places, now());
+                let new: &[(&str, &str)] =
+                    if steps > 0 { &[("new", "2"), ("old", "1")] } else { &[("old", "1")] };
+                assert_eq!(contents(&targets[1]), expect(new), "{way:?} {steps} {place_first}");
+                let mut with_late = expect(new);
+                if steps > 0 {
+                    with_late.insert("late".to_owned(), "3".to_owned());
+                }
+                assert_eq!(contents(&targets[0]), with_late);
+                for place in &places {
+                    assert_eq!(fs::read_dir(place).expect("a place").count(), 1, "no temp byte");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn between_two_renames_recovery_brings_the_new_tree_and_keeps_what_was_made_meanwhile() {
+    for meanwhile in [false, true] {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        lay(&target, &[("old", "1")]);
+        let staging = Staging::beside(&target, now()).expect("staged");
+        lay(staging.tree(), &[("new", "2")]);
+        let (changes, _) = staging.plan(&go()).expect("planned");
+        journal::write(&[staging.temp.path()], &changes).expect("written");
+        fs::create_dir(staging.payload().join("old")).expect("made");
+        fs::rename(&target, staging.payload().join("old/target")).expect("renamed");
+        if meanwhile {
+            lay(&target, &[("new", "theirs"), ("other", "4")]);
+        }
+        staging.temp.leave();
+        let report = recover(&[place.path().to_owned()], now());
+        assert!(report.failed.is_empty() && report.removed.len() == 1, "{report:?}");
+        let mut expected = expect(&[("target/", ""), ("target/new", "2"), ("target/old", "1")]);
+        if meanwhile {
+            expected.insert("target/new".to_owned(), "theirs".to_owned());
+            expected.insert("target/other".to_owned(), "4".to_owned());
+        }
+        assert_eq!(contents(place.path()), expected);
+    }
+}
+
+#[test]
+fn several_publishers_of_one_target_lose_nothing() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("target");
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let target = &target;
+            scope.spawn(move || {
+                for round in 0..15 {
+                    let name = format!("d/{thread}-{round}");
+                    publish_one(target, &[(&name, "x")], Way::Exchange).expect("published");
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(target.join("d")).expect("there").count(), 60);
+    assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 1);
+}
+
+#[test]
+fn journals_that_name_what_is_not_theirs_are_refused_and_kept() {
+    let place = tempfile::tempdir().expect("a place");
+    for text in [
+        "{",
+        r#"{"At":{"Unix":[47,101,116,99]}}"#,
+        r#"{"Changes":[{"temp":{"Unix":[47,101,116,99]},"name":{"Unix":[120]},"is_entry":false,"stamp":1,"mode":null}]}"#,
+    ] {
+        let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("leased");
+        fs::write(leased.path().join("journal"), text).expect("written");
+        leased.leave();
+        let report = recover(&[place.path().to_owned()], now());
+        assert_eq!((report.removed.len(), report.failed.len()), (0, 1), "{text}");
+        let (path, error) = &report.failed[0];
+        assert!(matches!(error, StagingError::Journal { .. }), "{error}");
+        fs::remove_file(path.join("journal")).expect("removed");
+        assert_eq!(recover(&[place.path().to_owned()], now()).removed.len(), 1);
+    }
+}

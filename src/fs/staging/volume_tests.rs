@@ -1,0 +1,90 @@
+//! Tests of targets and volumes: most must be root, to mount some, and say so where they are not.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use super::tests::{WAYS, contents, expect, go, lay, now, publish_one};
+use super::*;
+use crate::fs::testing::Mount;
+
+#[test]
+fn a_target_that_is_a_volume_is_published_from_inside() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        fs::create_dir(&target).expect("made");
+        let Some(_mount) = Mount::tmpfs(&target, "1m") else { return };
+        lay(&target, &[("d/old", "1"), ("both", "old"), ("only", "kept")]);
+        assert_eq!(place_of(&target).expect("a place"), target);
+        let published =
+            publish_one(&target, &[("d/new", "2"), ("both", "new"), ("e/f", "2"), ("l", "->d")], way)
+                .expect("published");
+        assert_eq!(published.kept, 1);
+        assert_eq!(
+            contents(place.path()),
+            expect(&[
+                ("target/", ""),
+                ("target/both", "new"),
+                ("target/d/", ""),
+                ("target/d/new", "2"),
+                ("target/d/old", "1"),
+                ("target/e/", ""),
+                ("target/e/f", "2"),
+                ("target/l", "->d"),
+                ("target/only", "kept"),
+            ])
+        );
+        let before = contents(&target);
+        let error = publish_one(&target, &[("a", "1"), ("only/x", "1")], way).expect_err("conflict");
+        assert!(matches!(error, StagingError::Conflict { .. }), "{error}");
+        assert_eq!(contents(&target), before);
+    }
+}
+
+/// A bind mount has the device of what it shows, so only the system's own mark tells it.
+#[test]
+fn a_directory_shown_at_a_second_place_is_published_from_inside() {
+    let place = tempfile::tempdir().expect("a place");
+    lay(place.path(), &[("source/old", "1"), ("target/", "")]);
+    let target = place.path().join("target");
+    let Some(_mount) = Mount::bind(&place.path().join("source"), &target) else { return };
+    publish_one(&target, &[("new", "2")], Way::Exchange).expect("published");
+    assert_eq!(contents(&place.path().join("source")), expect(&[("new", "2"), ("old", "1")]));
+}
+
+#[test]
+fn a_volume_inside_the_target_is_refused_and_everything_stays() {
+    for bind in [false, true] {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        lay(place.path(), &[("target/d/inner/", ""), ("other/", "")]);
+        let inner = target.join("d/inner");
+        let mount =
+            if bind { Mount::bind(&place.path().join("other"), &inner) } else { Mount::tmpfs(&inner, "1m") };
+        let Some(_mount) = mount else { return };
+        lay(&inner, &[("theirs", "1")]);
+        let before = contents(&target);
+        let error = publish_one(&target, &[("new", "2")], Way::Exchange).expect_err("a volume is inside");
+        assert!(matches!(&error, StagingError::NestedVolume(path) if *path == inner), "{error}");
+        assert_eq!(contents(&target), before);
+    }
+}
+
+#[test]
+fn a_full_volume_is_told_from_other_errors_and_leaves_the_target() {
+    let place = tempfile::tempdir().expect("a place");
+    let volume = place.path().join("volume");
+    fs::create_dir(&volume).expect("made");
+    let Some(_mount) = Mount::tmpfs(&volume, "256k,nr_inodes=60") else { return };
+    let target = volume.join("target");
+    for number in 0..25 {
+        lay(&target, &[(&format!("{number}/"), "")]);
+    }
+    let before = contents(&volume);
+    let staging = Staging::beside(&target, now()).expect("staged");
+    for number in 0..20 {
+        lay(staging.tree(), &[(&format!("new{number}"), "")]);
+    }
+    let error = staging.publish(&go()).expect_err("no inode left");
+    assert!(error.is_no_space(), "{error}");
+    assert_eq!(contents(&volume), before);
+}

@@ -1,0 +1,145 @@
+//! Yielding: what the target has already is taken out of the staged tree, so that a publication adds and never
+//! replaces.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Staging, StagingError};
+use crate::fs::path_error::PathError;
+
+impl Staging {
+    /// Removes from the staged tree every file and link whose name the target has; says how many are left.
+    ///
+    /// Without it, where both have a file, the staged one wins.
+    pub fn yield_to_target(&self) -> Result<u64, StagingError> {
+        self.yield_where(|_, target| exists(target).map_err(PathError::on("read", target)))
+    }
+
+    /// Removes from the staged tree every file of which the target has the same bytes under the same name, so that
+    /// what is there already is not replaced by its copy; says how many are left.
+    pub fn yield_equal(&self, cancel: &CancellationToken) -> Result<u64, StagingError> {
+        self.yield_where(|staged, target| {
+            if cancel.is_cancelled() {
+                return Ok(false);
+            }
+            is_equal(staged, target).map_err(PathError::on("compare", target))
+        })
+    }
+
+    fn yield_where(
+        &self,
+        gives_way: impl Fn(&Path, &Path) -> Result<bool, PathError>,
+    ) -> Result<u64, StagingError> {
+        let mut left = 0;
+        let mut directories = vec![PathBuf::new()];
+        while let Some(relative) = directories.pop() {
+            let staged = self.tree().join(&relative);
+            for entry in fs::read_dir(&staged).map_err(PathError::on("read", &staged))? {
+                let entry = entry.map_err(PathError::on("read", &staged))?;
+                let relative = relative.join(entry.file_name());
+                let kind = entry.file_type().map_err(PathError::on("read", &entry.path()))?;
+                let target = self.target().join(&relative);
+                if kind.is_dir() {
+                    directories.push(relative);
+                } else if gives_way(&entry.path(), &target)? {
+                    fs::remove_file(entry.path()).map_err(PathError::on("remove", &entry.path()))?;
+                } else {
+                    left += 1;
+                }
+            }
+        }
+        Ok(left)
+    }
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether both are regular files with the same bytes. A file that only the staged tree has is equal to none.
+fn is_equal(staged: &Path, target: &Path) -> io::Result<bool> {
+    let size = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata).filter(fs::Metadata::is_file).map(|metadata| metadata.len())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    };
+    if size(target)?.is_none() || size(staged)? != size(target)? {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (BufReader::new(File::open(staged)?), BufReader::new(File::open(target)?));
+    loop {
+        let (a, b) = (one.fill_buf()?, other.fill_buf()?);
+        let count = a.len().min(b.len());
+        if count == 0 {
+            return Ok(a.len() == b.len());
+        }
+        if a[..count] != b[..count] {
+            return Ok(false);
+        }
+        one.consume(count);
+        other.consume(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[test]
+    fn only_what_is_equal_to_the_byte_gives_way() {
+        let place = tempfile::tempdir().expect("a directory");
+        let target = place.path().join("target");
+        fs::create_dir_all(&target).expect("made");
+        let staging = Staging::beside(&target, DateTime::UNIX_EPOCH).expect("staged");
+        let long = vec![7; 100_000];
+        let mut flipped = long.clone();
+        flipped[99_999] ^= 1;
+        for (name, here, there) in [
+            ("same", &long[..], Some(&long[..])),
+            ("flipped", &long, Some(&flipped)),
+            ("shorter", &long, Some(&long[1..])),
+            ("empty", b"", Some(b"")),
+            ("new", &long, None),
+        ] {
+            fs::write(staging.tree().join(name), here).expect("written");
+            if let Some(there) = there {
+                fs::write(target.join(name), there).expect("written");
+            }
+        }
+        assert_eq!(staging.yield_equal(&CancellationToken::new()).expect("yielded"), 3);
+        let mut left: Vec<_> =
+            fs::read_dir(staging.tree()).expect("listed").flatten().map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["flipped", "new", "shorter"]);
+    }
+
+    #[test]
+    fn what_the_target_has_stays_and_what_it_lacks_is_added() {
+        let place = tempfile::tempdir().expect("a directory");
+        let target = place.path().join("target");
+        fs::create_dir_all(target.join("a")).expect("made");
+        fs::write(target.join("a/mine"), "mine").expect("written");
+        let staging = Staging::beside(&target, DateTime::UNIX_EPOCH).expect("staged");
+        fs::create_dir_all(staging.tree().join("a")).expect("made");
+        fs::write(staging.tree().join("a/mine"), "theirs").expect("written");
+        fs::write(staging.tree().join("a/new"), "new").expect("written");
+        assert_eq!(staging.yield_to_target().expect("yielded"), 1);
+        staging.publish(&CancellationToken::new()).expect("published");
+        assert_eq!(fs::read_to_string(target.join("a/mine")).expect("there"), "mine");
+        assert_eq!(fs::read_to_string(target.join("a/new")).expect("there"), "new");
+    }
+}

@@ -1,0 +1,47 @@
+//! What several tests of this room need: volumes of their own.
+
+#[path = "../../tests/support/skip.rs"]
+pub(crate) mod skip;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A small volume that is unmounted when dropped.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts an empty volume of so many bytes (`1m`) over a directory; `None`, loudly, where we may not.
+    pub(crate) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
+        let made = cfg!(target_os = "linux")
+            && Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"])
+                .arg(over)
+                .output()
+                .is_ok_and(|output| output.status.success());
+        Self::made(made, over)
+    }
+
+    /// Shows a directory at a second place; `None`, loudly, where we may not.
+    pub(crate) fn bind(source: &Path, over: &Path) -> Option<Mount> {
+        let made = cfg!(target_os = "linux")
+            && Command::new("mount")
+                .arg("--bind")
+                .args([source, over])
+                .output()
+                .is_ok_and(|output| output.status.success());
+        Self::made(made, over)
+    }
+
+    fn made(made: bool, over: &Path) -> Option<Mount> {
+        if !made {
+            skip::skip("a test of volumes", "it must be root on Linux, to mount something");
+        }
+        made.then(|| Mount(over.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}

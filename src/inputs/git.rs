@@ -1,0 +1,341 @@
+//! Blob ids from git's index, for `{git:GLOBS}`: what is checked in under the globs, with no file read.
+//!
+//! `git` is asked, not its files: sparse, split and SHA-256 indexes are its own matter. Names do not count, so a
+//! rename changes nothing; an unmerged path counts with the ids of all its sides, a submodule with its commit.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use tokio_util::sync::CancellationToken;
+
+use super::globs::TreeGlob;
+use crate::domain::digest::Sha256Digest;
+use crate::domain::hint::Hint;
+use crate::fs::cancel;
+use crate::fs::cancel::Cancelled;
+
+/// Raised when the digest changes its meaning.
+const LAYOUT: &str = "cachekeep-git-1";
+
+/// The mode of a submodule.
+const SUBMODULE: &str = "160000";
+
+/// No message of git is longer than this that anyone would read.
+const MAX_MESSAGE: u64 = 64 * 1024;
+
+/// What the index holds under the globs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitDigest {
+    /// The digest; nothing where no path matched.
+    pub digest: Option<Sha256Digest>,
+    /// Each path relative to the workspace with its id, in git's order; an unmerged path comes several times.
+    pub blobs: Vec<(String, String)>,
+}
+
+/// Why the index was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum GitIndexError {
+    /// There is no `git` to run.
+    #[error("git could not be run: {0}")]
+    NotRun(io::Error),
+    /// The workspace is in no repository.
+    #[error("{}: not in a git repository", .0.display())]
+    NoRepository(PathBuf),
+    /// The repository belongs to someone else.
+    #[error("{}: git refuses a repository of another owner: {message}", .workspace.display())]
+    DubiousOwnership {
+        /// Where it was asked.
+        workspace: PathBuf,
+        /// What git said.
+        message: String,
+    },
+    /// Git failed for another reason.
+    #[error("{}: `git ls-files` failed ({status}): {message}", .workspace.display())]
+    Failed {
+        /// Where it was asked.
+        workspace: PathBuf,
+        /// How it ended.
+        status: String,
+        /// What git said.
+        message: String,
+    },
+    /// Git's answer could not be read.
+    #[error("the answer of `git ls-files` could not be read: {0}")]
+    Answer(io::Error),
+    /// Git's answer is not of the form that it documents.
+    #[error("`git ls-files` answered with `{0}`, which is no entry of an index")]
+    Entry(String),
+    /// The work was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Hint for GitIndexError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            GitIndexError::NotRun(_) => {
+                Some("install git, or use {files:…}, which reads the files".to_owned())
+            }
+            GitIndexError::NoRepository(_) => {
+                Some("use {files:…}, which reads the files, where there is no checkout".to_owned())
+            }
+            GitIndexError::DubiousOwnership { workspace, message } => {
+                let cure = message.lines().map(str::trim).find(|line| line.starts_with("git config"));
+                Some(cure.map_or_else(
+                    || format!("git config --global --add safe.directory {}", workspace.display()),
+                    str::to_owned,
+                ))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Digests the ids of what the index of the workspace's repository holds under the globs. The globs are
+/// relative to the workspace, which may be a directory within the repository.
+pub fn git_digest(
+    workspace: &Path,
+    globs: &TreeGlob,
+    cancel: &CancellationToken,
+) -> Result<GitDigest, GitIndexError> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(workspace).args(["ls-files", "--stage", "-z"]);
+    // Messages are recognized in English; a key must not wait for a lock.
+    git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
+    git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = git.spawn().map_err(GitIndexError::NotRun)?;
+    let blobs = read_entries(&mut child, globs, cancel);
+    if blobs.is_err() {
+        // It may be gone already; that is fine.
+        let _ = child.kill();
+    }
+    let message = blobs.as_ref().map(|(_, message)| message.trim().to_owned()).unwrap_or_default();
+    let status = child.wait().map_err(GitIndexError::Answer)?;
+    let (blobs, _) = blobs?;
+    if !status.success() {
+        return Err(failure(workspace, &status.to_string(), message));
+    }
+    let ids: BTreeSet<&str> = blobs.iter().map(|(_, id)| id.as_str()).collect();
+    let digest = (!ids.is_empty()).then(|| Sha256Digest::of_lines(std::iter::once(LAYOUT).chain(ids)));
+    Ok(GitDigest { digest, blobs })
+}
+
+fn failure(workspace: &Path, status: &str, message: String) -> GitIndexError {
+    let workspace = workspace.to_owned();
+    if message.contains("dubious ownership") {
+        GitIndexError::DubiousOwnership { workspace, message }
+    } else if message.contains("not a git repository") {
+        GitIndexError::NoRepository(workspace)
+    } else {
+        GitIndexError::Failed { workspace, status: status.to_owned(), message }
+    }
+}
+
+/// The entries that the globs mean, and what git said besides.
+fn read_entries(
+    child: &mut Child,
+    globs: &TreeGlob,
+    cancel: &CancellationToken,
+) -> Result<(Vec<(String, String)>, String), GitIndexError> {
+    let piped = || GitIndexError::Answer(io::Error::other("no pipe"));
+    let stdout = child.stdout.take().ok_or_else(piped)?;
+    let mut stderr = child.stderr.take().ok_or_else(piped)?;
+    // Read aside, so that a talkative git does not block.
+    let talk = thread::spawn(move || {
+        let mut message = Vec::new();
+        let _ = stderr.by_ref().take(MAX_MESSAGE).read_to_end(&mut message);
+        let _ = io::copy(&mut stderr, &mut io::sink());
+        String::from_utf8_lossy(&message).into_owned()
+    });
+    let mut answer = BufReader::new(stdout);
+    let mut blobs = Vec::new();
+    let mut record = Vec::new();
+    while answer.read_until(0, &mut record).map_err(GitIndexError::Answer)? > 0 {
+        cancel::check(cancel)?;
+        if record.last() == Some(&0) {
+            record.pop();
+        }
+        let entry = Entry::parse(&record)
+            .ok_or_else(|| GitIndexError::Entry(String::from_utf8_lossy(&record).into_owned()))?;
+        if entry.is_meant(globs) {
+            blobs.push((String::from_utf8_lossy(entry.path).into_owned(), entry.id.to_owned()));
+        }
+        record.clear();
+    }
+    Ok((blobs, talk.join().unwrap_or_default()))
+}
+
+/// `<mode> <id> <stage>\t<path>`.
+struct Entry<'a> {
+    mode: &'a str,
+    id: &'a str,
+    path: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn parse(record: &'a [u8]) -> Option<Self> {
+        let tab = record.iter().position(|byte| *byte == b'\t')?;
+        let mut fields = std::str::from_utf8(&record[..tab]).ok()?.split(' ');
+        let (mode, id, _stage) = (fields.next()?, fields.next()?, fields.next()?);
+        let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then_some(Entry { mode, id, path: &record[tab + 1..] })
+    }
+
+    /// A submodule stands for what lies in it, too.
+    fn is_meant(&self, globs: &TreeGlob) -> bool {
+        globs.matches_bytes(self.path)
+            || (self.mode == SUBMODULE && globs.matches_bytes(&[self.path, b"/."].concat()))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make trees")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn git(at: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(at)
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "protocol.file.allow=always"])
+            .args(arguments)
+            .output()
+            .expect("git runs");
+        assert!(
+            output.status.success() || arguments[0] == "merge",
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        git(root.path(), &["init", "--quiet", "--initial-branch=main"]);
+        for (name, content) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+            fs::write(path, content).expect("a file");
+        }
+        git(root.path(), &["add", "."]);
+        git(root.path(), &["commit", "--quiet", "--allow-empty", "-m", "x"]);
+        root
+    }
+
+    fn digest(workspace: &Path, globs: &[&str]) -> Result<GitDigest, GitIndexError> {
+        git_digest(workspace, &TreeGlob::new(globs).expect("globs"), &CancellationToken::new())
+    }
+
+    #[test]
+    fn ids_come_from_the_index_and_names_do_not_count() {
+        let root = repository(&[("a.cid", "1"), ("x/b.cid", "2"), ("c.txt", "3")]);
+        let reference = digest(root.path(), &["**/*.cid"]).expect("a digest");
+        assert_eq!(
+            reference.blobs.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+            ["a.cid", "x/b.cid"]
+        );
+        assert_eq!(reference.blobs[0].1, git(root.path(), &["rev-parse", "HEAD:a.cid"]));
+        // Nothing is read from the tree.
+        fs::write(root.path().join("a.cid"), "changed and not added").expect("a file");
+        assert_eq!(digest(root.path(), &["**/*.cid"]).expect("a digest"), reference);
+        git(root.path(), &["checkout", "--quiet", "a.cid"]);
+        git(root.path(), &["mv", "a.cid", "x/ü b.cid"]);
+        assert_eq!(digest(root.path(), &["**/*.cid"]).expect("a digest").digest, reference.digest);
+        git(root.path(), &["rm", "--quiet", "-f", "x/b.cid"]);
+        assert_ne!(digest(root.path(), &["**/*.cid"]).expect("a digest").digest, reference.digest);
+    }
+
+    #[test]
+    fn globs_are_relative_to_a_workspace_within_the_repository() {
+        let root = repository(&[("top.cid", "1"), ("sub/b.cid", "2"), ("sub/c/d.cid", "3")]);
+        let found = digest(&root.path().join("sub"), &["*.cid"]).expect("a digest");
+        assert_eq!(found.blobs.len(), 1);
+        assert_eq!(found.blobs[0].0, "b.cid");
+    }
+
+    #[test]
+    fn no_match_is_no_digest() {
+        let root = repository(&[("a", "1")]);
+        assert_eq!(
+            digest(root.path(), &["b"]).expect("nothing"),
+            GitDigest { digest: None, blobs: Vec::new() }
+        );
+    }
+
+    #[test]
+    fn an_unmerged_path_counts_with_all_its_sides() {
+        let root = repository(&[("a", "base\n")]);
+        git(root.path(), &["checkout", "--quiet", "-b", "other"]);
+        fs::write(root.path().join("a"), "theirs\n").expect("a file");
+        git(root.path(), &["commit", "--quiet", "-am", "x"]);
+        git(root.path(), &["checkout", "--quiet", "main"]);
+        fs::write(root.path().join("a"), "ours\n").expect("a file");
+        git(root.path(), &["commit", "--quiet", "-am", "x"]);
+        git(root.path(), &["merge", "--quiet", "other"]);
+        assert_eq!(digest(root.path(), &["a"]).expect("a digest").blobs.len(), 3);
+    }
+
+    #[test]
+    fn a_submodule_counts_with_its_commit() {
+        let inner = repository(&[("x", "1")]);
+        let root = repository(&[("a", "1")]);
+        let url = inner.path().to_str().expect("Unicode");
+        git(root.path(), &["submodule", "--quiet", "add", url, "deps/inner"]);
+        let commit = git(inner.path(), &["rev-parse", "HEAD"]);
+        for glob in ["deps/*", "deps/**", "deps/inner/**"] {
+            let found = digest(root.path(), &[glob]).expect("a digest");
+            assert_eq!(found.blobs, [("deps/inner".to_owned(), commit.clone())], "{glob}");
+        }
+    }
+
+    #[test]
+    fn a_link_counts_with_its_text_and_sparse_checkouts_with_all() {
+        let root = repository(&[("in/a", "1"), ("out/b", "2")]);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("a", root.path().join("in/link")).expect("a link");
+            git(root.path(), &["add", "."]);
+            git(root.path(), &["commit", "--quiet", "-m", "x"]);
+        }
+        let reference = digest(root.path(), &["**"]).expect("a digest");
+        git(root.path(), &["sparse-checkout", "set", "--cone", "--sparse-index", "in"]);
+        assert!(!root.path().join("out").exists());
+        assert_eq!(digest(root.path(), &["**"]).expect("a digest"), reference);
+    }
+
+    #[test]
+    fn outside_of_a_repository_the_error_says_so() {
+        let root = tempfile::tempdir().expect("a directory");
+        let error = digest(root.path(), &["**"]).expect_err("no repository");
+        assert!(matches!(error, GitIndexError::NoRepository(_)), "{error}");
+        assert!(error.hint().expect("a hint").contains("{files:"));
+    }
+
+    #[test]
+    fn gits_messages_are_told_apart() {
+        let dubious = "fatal: detected dubious ownership in repository at '/w'\nTo add an exception, call:\n\n\
+                       \tgit config --global --add safe.directory /w";
+        let error = failure(Path::new("/w/sub"), "exit status: 128", dubious.to_owned());
+        assert_eq!(error.hint().as_deref(), Some("git config --global --add safe.directory /w"));
+        let error = failure(Path::new("/w"), "exit status: 1", "fatal: index file corrupt".to_owned());
+        assert_eq!(
+            error.to_string(),
+            "/w: `git ls-files` failed (exit status: 1): fatal: index file corrupt"
+        );
+    }
+
+    #[test]
+    fn entries_are_read_to_the_letter() {
+        let id = "a".repeat(40);
+        let record = format!("100644 {id} 0\tdir/a\tb");
+        assert_eq!(Entry::parse(record.as_bytes()).expect("an entry").path, b"dir/a\tb");
+        for record in ["", "100644", "100644 abc 0\tx", "\tx"] {
+            assert!(Entry::parse(record.as_bytes()).is_none(), "{record:?}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Objects in a store on disk: where each lies, and what is found there.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use tokio_util::sync::CancellationToken;
+use walkdir::WalkDir;
+
+pub use super::layout::{LayoutError, ObjectLayout};
+use super::proofs;
+pub use super::verified::VerifiedFiles;
+use crate::domain::digest::ObjectId;
+use crate::domain::event::Meter;
+use crate::domain::inventory::{Inventory, Presence};
+use crate::domain::sentinel::SENTINEL_FILE;
+use crate::fs::cancel;
+use crate::fs::cancel::Cancelled;
+use crate::fs::read_error::ReadError;
+use crate::inputs::globs::is_temporary;
+
+impl VerifiedFiles {
+    /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
+    /// `workers` threads. The meter gets the bytes of all objects as its total, and counts bytes and objects.
+    ///
+    /// Links and directories under an object's name are corrupt; what cannot be read is unverifiable; other
+    /// files count as strangers, but for the sentinel and temporary things of this program. A root that is not
+    /// there holds nothing.
+    pub fn inventory(
+        &self,
+        root: &Path,
+        layout: &ObjectLayout,
+        workers: usize,
+        cancel: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<Inventory, ReadError> {
+        let (mut found, strangers) = find(root, layout, cancel)?;
+        meter.set_total(found.iter().map(|candidate| candidate.size).sum());
+        // The largest first, so that no thread is left alone with one at the end.
+        found.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
+        let next = AtomicUsize::new(0);
+        let verdicts = Mutex::new(Vec::with_capacity(found.len()));
+        let work = || -> Result<(), Cancelled> {
+            while let Some(candidate) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+                cancel::check(cancel)?;
+                let presence =
+                    match self.verify(root, &candidate.path, &candidate.object, cancel, Some(meter)) {
+                        Ok(presence) => presence,
+                        Err(error) if Cancelled::is(&error) => return Err(Cancelled),
+                        // Gone since it was listed.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        Err(error) => Presence::Unverifiable { why: format!("cannot be read: {error}") },
+                    };
+                meter.add_items(1);
+                verdicts
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((candidate.object.clone(), presence));
+            }
+            Ok(())
+        };
+        let threads = workers.clamp(1, found.len().max(1));
+        thread::scope(|scope| -> Result<(), Cancelled> {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut result = work();
+            for other in others {
+                result = result.and(other.join().expect("verifying does not panic"));
+            }
+            result
+        })?;
+        let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Inventory { objects: verdicts.into_iter().collect(), strangers })
+    }
+}
+
+/// Takes stock of a store without memory of earlier verdicts; see [`VerifiedFiles::inventory`].
+pub fn inventory(
+    root: &Path,
+    layout: &ObjectLayout,
+    workers: usize,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Inventory, ReadError> {
+    VerifiedFiles::default().inventory(root, layout, workers, cancel, meter)
+}
+
+/// What lies in a store, by names and sizes alone: nothing is hashed, and nothing is proven.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Files under objects' names, with their sizes in bytes.
+    pub files: BTreeMap<ObjectId, u64>,
+    /// Whether something under an object's name is no file.
+    pub has_others: bool,
+    /// Files that are no objects, counted as [`VerifiedFiles::inventory`] does.
+    pub strangers: u64,
+}
+
+/// Lists a store by names and sizes.
+pub fn list(root: &Path, layout: &ObjectLayout, cancel: &CancellationToken) -> Result<Listing, ReadError> {
+    let (found, strangers) = find(root, layout, cancel)?;
+    let has_others = found.iter().any(|candidate| !candidate.is_file);
+    let files = found.into_iter().filter(|candidate| candidate.is_file);
+    Ok(Listing {
+        files: files.map(|candidate| (candidate.object, candidate.size)).collect(),
+        has_others,
+        strangers,
+    })
+}
+
+struct Candidate {
+    object: ObjectId,
+    path: PathBuf,
+    size: u64,
+    is_file: bool,
+}
+
+/// What lies under objects' names, and how many files do not.
+fn find(
+    root: &Path,
+    layout: &ObjectLayout,
+    cancel: &CancellationToken,
+) -> Result<(Vec<Candidate>, u64), ReadError> {
+    let mut found = Vec::new();
+    let mut strangers = 0;
+    let mut walk = WalkDir::new(root).min_depth(1).into_iter();
+    while let Some(entry) = walk.next() {
+        cancel::check(cancel)?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // Gone since it was listed, or never there.
+            Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
+            Err(error) => return Err(ReadError::of_walk(root, error)),
+        };
+        let is_directory = entry.file_type().is_dir();
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let is_ours = relative == Path::new(SENTINEL_FILE) || relative == Path::new(proofs::DIRECTORY);
+        if is_ours || is_temporary(entry.file_name()) {
+            if is_directory {
+                walk.skip_current_dir();
+            }
+            continue;
+        }
+        match layout.object_at(relative) {
+            Some(object) => {
+                let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file);
+                let (is_file, size) = (metadata.is_some(), metadata.map_or(0, |metadata| metadata.len()));
+                found.push(Candidate { object, path: entry.path().to_owned(), size, is_file });
+                if is_directory {
+                    walk.skip_current_dir();
+                }
+            }
+            None if is_directory => {}
+            None => strangers += 1,
+        }
+    }
+    Ok((found, strangers))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make stores")]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::digest::Algorithm;
+    use crate::domain::event::Phase;
+    use crate::domain::template::Template;
+
+    const ABC_MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+    const ABC_SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+    fn layout() -> ObjectLayout {
+        ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template")).expect("a layout")
+    }
+
+    fn store(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        for (name, content) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+            fs::write(path, content).expect("a file");
+        }
+        root
+    }
+
+    fn meter() -> Arc<Meter> {
+        Meter::new("x", Phase::Verify)
+    }
+
+    fn take(root: &Path) -> Inventory {
+        inventory(root, &layout(), 3, &CancellationToken::new(), &meter()).expect("an inventory")
+    }
+
+    fn object(algorithm: Algorithm, hash: &str) -> ObjectId {
+        ObjectId::new(algorithm, hash).expect(hash)
+    }
+
+    #[test]
+    fn what_is_no_proven_object_never_counts_as_one() {
+        let other = "1".repeat(32);
+        let empty = "2".repeat(32);
+        let directory = "3".repeat(32);
+        let store = store(&[
+            (&format!("MD5/{ABC_MD5}"), "abc"),
+            (&format!("SHA1/{ABC_SHA1}"), "abc"),
+            (&format!("MD5/{other}"), "abc"),
+            (&format!("MD5/{empty}"), ""),
+            (&format!("MD5/{directory}/x"), "abc"),
+            (&format!("MD5/{}.part", "4".repeat(32)), "abc"),
+            (&format!("md5/{ABC_MD5}"), "abc"),
+            ("junk", "abc"),
+            (SENTINEL_FILE, "x"),
+            (".cachekeep-1.tmp/x", "abc"),
+            (".cachekeep-proofs/x.car", "abc"),
+        ]);
+        let found = take(store.path());
+        assert_eq!((found.count(), found.bytes().0), (2, 6));
+        assert!(found.has(&object(Algorithm::Md5, ABC_MD5)));
+        assert!(found.has(&object(Algorithm::Sha1, ABC_SHA1)));
+        for hash in [&other, &empty, &directory] {
+            let presence = &found.objects[&object(Algorithm::Md5, hash)];
+            assert!(matches!(presence, Presence::Corrupt { .. }), "{presence:?}");
+        }
+        assert_eq!(found.objects.len(), 5);
+        assert_eq!(found.strangers, 3, "the partial one, the one in lower case and the junk");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_to_an_object_is_no_object() {
+        let store = store(&[("real", "abc")]);
+        fs::create_dir(store.path().join("MD5")).expect("a directory");
+        std::os::unix::fs::symlink("../real", store.path().join("MD5").join(ABC_MD5)).expect("a link");
+        let found = take(store.path());
+        assert_eq!(found.count(), 0);
+        assert!(matches!(found.objects[&object(Algorithm::Md5, ABC_MD5)], Presence::Corrupt { .. }));
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_holds_nothing() {
+        assert_eq!(take(Path::new("/nowhere/at/all")), Inventory::default());
+    }
+
+    #[test]
+    fn many_objects_are_verified_by_several_threads_with_one_result() {
+        let files: Vec<(String, String)> = (0..200)
+            .map(|index| {
+                let content = format!("object {index}");
+                (format!("SHA256/{}", crate::domain::digest::Sha256Digest::of(content.as_bytes())), content)
+            })
+            .collect();
+        let rows: Vec<(&str, &str)> = files.iter().map(|(name, content)| (&name[..], &content[..])).collect();
+        let store = store(&rows);
+        let meter = meter();
+        let cancel = CancellationToken::new();
+        let found = inventory(store.path(), &layout(), 8, &cancel, &meter).expect("an inventory");
+        assert_eq!(found.count(), 200);
+        assert_eq!((meter.items(), Some(meter.bytes())), (200, meter.total()));
+        assert_eq!(inventory(store.path(), &layout(), 1, &cancel, &meter).expect("an inventory"), found);
+    }
+
+    #[test]
+    fn a_cancelled_inventory_is_an_error() {
+        let store = store(&[(&format!("MD5/{ABC_MD5}"), "abc")]);
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let result = inventory(store.path(), &layout(), 2, &cancel, &meter());
+        assert!(matches!(result, Err(ReadError::Cancelled(_))));
+    }
+}

@@ -1,0 +1,195 @@
+//! Taking stock by less than hashing everything: what a sentinel says, and a sample of it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::inventory;
+use super::layout::ObjectLayout;
+use super::verified::VerifiedFiles;
+use crate::domain::digest::Sha256Digest;
+use crate::domain::event::Meter;
+use crate::domain::inventory::{Inventory, Presence};
+use crate::domain::sentinel::Sentinel;
+use crate::domain::spec::Thoroughness;
+use crate::fs::cancel;
+use crate::fs::cancel::Cancelled;
+use crate::fs::read_error::ReadError;
+
+/// The least objects that a sample has, where there are so many.
+const LEAST_SAMPLE: usize = 32;
+
+/// A sample is one object of so many.
+const SAMPLE_SHARE: usize = 20;
+
+/// How much is believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Belief<'a> {
+    /// How thoroughly objects are verified.
+    pub thoroughness: Thoroughness,
+    /// What the store's sentinel claims. Without one, every object is hashed.
+    pub claimed: Option<&'a Sentinel>,
+    /// What the sample is drawn by: the same text draws the same objects.
+    pub dice: &'a str,
+}
+
+impl VerifiedFiles {
+    /// As [`inventory`](Self::inventory), believing the sentinel as far as `belief` says: then objects are said to
+    /// be verified that were when the sentinel was written. Where names or sizes differ from the sentinel's, or a
+    /// sampled object is not what its name says, every object is hashed after all.
+    pub fn inventory_by(
+        &self,
+        belief: Belief<'_>,
+        root: &Path,
+        layout: &ObjectLayout,
+        workers: usize,
+        cancel: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<Inventory, ReadError> {
+        if let (Thoroughness::Sample | Thoroughness::Sentinel, Some(claimed)) =
+            (belief.thoroughness, belief.claimed)
+        {
+            let listed = inventory::list(root, layout, cancel)?;
+            let files = listed.files.into_iter();
+            let objects: BTreeMap<_, _> =
+                files.map(|(object, size)| (object, Presence::Verified { size })).collect();
+            let inventory = Inventory { objects, strangers: listed.strangers };
+            let is_as_claimed = !listed.has_others && claimed.check(&inventory).is_ok();
+            let is_believed = match belief.thoroughness {
+                Thoroughness::Sample => {
+                    is_as_claimed
+                        && self.sample_holds(&inventory, belief.dice, root, layout, cancel, meter)?
+                }
+                _ => is_as_claimed,
+            };
+            if is_believed {
+                return Ok(inventory);
+            }
+        }
+        self.inventory(root, layout, workers, cancel, meter)
+    }
+
+    /// Whether every object of the sample is what its name says.
+    fn sample_holds(
+        &self,
+        inventory: &Inventory,
+        dice: &str,
+        root: &Path,
+        layout: &ObjectLayout,
+        cancel: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<bool, ReadError> {
+        let mut drawn: Vec<_> = inventory
+            .verified()
+            .map(|(object, size)| (Sha256Digest::of(format!("{dice} {object}").as_bytes()), object, size))
+            .collect();
+        drawn.sort_unstable();
+        drawn.truncate(LEAST_SAMPLE.max(drawn.len() / SAMPLE_SHARE));
+        meter.set_total(drawn.iter().map(|(_, _, size)| size).sum());
+        for (_, object, _) in drawn {
+            cancel::check(cancel)?;
+            let path = root.join(layout.path_of(object));
+            match self.verify(root, &path, object, cancel, Some(meter)) {
+                Ok(Presence::Verified { .. } | Presence::Allowed { .. }) => meter.add_items(1),
+                Err(error) if Cancelled::is(&error) => return Err(Cancelled.into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Ok(_) | Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make stores")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::domain::event::Phase;
+    use crate::domain::template::Template;
+
+    struct Store {
+        root: tempfile::TempDir,
+        layout: ObjectLayout,
+        sentinel: Sentinel,
+    }
+
+    fn store(objects: usize) -> Store {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("SHA256")).expect("made");
+        for index in 0..objects {
+            let content = format!("object {index:06}");
+            let name = Sha256Digest::of(content.as_bytes()).to_string();
+            fs::write(root.path().join("SHA256").join(name), content).expect("written");
+        }
+        let layout = ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template")).expect("one");
+        let mut store = Store { root, layout, sentinel: Sentinel::of(None, &Inventory::default()) };
+        store.sentinel = Sentinel::of(None, &store.take(Thoroughness::Full, "").0);
+        store
+    }
+
+    impl Store {
+        /// What was found, and how many objects were hashed for it.
+        fn take(&self, thoroughness: Thoroughness, dice: &str) -> (Inventory, u64) {
+            let meter = Meter::new("x", Phase::Verify);
+            let belief = Belief { thoroughness, claimed: Some(&self.sentinel), dice };
+            let cancel = CancellationToken::new();
+            let verified = VerifiedFiles::default();
+            let found = verified.inventory_by(belief, self.root.path(), &self.layout, 2, &cancel, &meter);
+            (found.expect("an inventory"), meter.items())
+        }
+
+        fn first(&self) -> std::path::PathBuf {
+            let mut names: Vec<_> = fs::read_dir(self.root.path().join("SHA256"))
+                .expect("listed")
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
+            names.sort();
+            names.remove(0)
+        }
+    }
+
+    #[test]
+    fn belief_saves_hashing_and_says_the_same() {
+        let store = store(1000);
+        let full = store.take(Thoroughness::Full, "");
+        assert_eq!((full.0.count(), full.1), (1000, 1000));
+        assert_eq!(store.take(Thoroughness::Sentinel, ""), (full.0.clone(), 0));
+        assert_eq!(store.take(Thoroughness::Sample, "a"), (full.0, 50));
+    }
+
+    #[test]
+    fn a_missing_a_longer_and_an_unknown_object_make_everything_be_hashed() {
+        for thoroughness in [Thoroughness::Sample, Thoroughness::Sentinel] {
+            let damage: [&dyn Fn(&Path); 3] = [
+                &|path| fs::remove_file(path).expect("removed"),
+                &|path| fs::write(path, "much longer than it was").expect("written"),
+                &|path| fs::copy(path, path.with_file_name("0".repeat(64))).map(drop).expect("copied"),
+            ];
+            for (index, damage) in damage.into_iter().enumerate() {
+                let store = store(40);
+                damage(&store.first());
+                let (found, hashed) = store.take(thoroughness, "");
+                assert!(hashed >= 39, "{thoroughness:?} {index}");
+                assert_eq!(found.count(), if index == 2 { 40 } else { 39 }, "{thoroughness:?} {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found_by_a_sample_that_draws_its_object() {
+        let store = store(20);
+        let path = store.first();
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[0] ^= 1;
+        fs::write(&path, bytes).expect("written");
+        // Twenty are fewer than the least sample: all are drawn.
+        assert_eq!(store.take(Thoroughness::Sample, "x").0.corrupt().count(), 1);
+        assert_eq!(store.take(Thoroughness::Sentinel, "x").0.corrupt().count(), 0);
+        assert_eq!(store.take(Thoroughness::Full, "x").0.corrupt().count(), 1);
+    }
+}

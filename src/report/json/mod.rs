@@ -1,0 +1,283 @@
+//! Outcomes for machines: one JSON document on standard output.
+//!
+//! Fields are only ever added. Sizes are bytes, durations seconds.
+
+pub mod clean;
+pub mod explain;
+pub mod plan;
+pub mod usage;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::gate::{GateReport, Lack};
+use crate::domain::outcome::{MirrorUse, RestoreOutcome, SaveOutcome, SeedOutcome};
+
+/// What came of a command, cache by cache.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Document {
+    /// The command.
+    pub command: &'static str,
+    /// The caches, in the order worked on.
+    pub caches: Vec<CacheReport>,
+    /// What the command of `run` returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// What came of one cache; only what was done is there.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CacheReport {
+    /// Its name.
+    pub cache: String,
+    /// What came of restoring it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+    /// What came of seeding it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Seed>,
+    /// What the gate found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// What came of trimming it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trim: Option<Trim>,
+    /// What came of saving it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save: Option<Save>,
+}
+
+/// What came of a restore.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Restore {
+    /// The key looked for.
+    pub key: String,
+    /// `exact`, `partial` or `none`.
+    pub hit: String,
+    /// The key of the entry that matched.
+    pub matched_key: Option<String>,
+    /// The scope it belongs to.
+    pub matched_ref: Option<String>,
+    /// Bytes of its archive.
+    pub archive_bytes: Option<u64>,
+    /// Files restored.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Why nothing was restored, where an entry matched or the lookup failed.
+    pub reason: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What came of seeding.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Seed {
+    /// `seeded`, `not-needed`, `incomplete` or `failed`.
+    pub result: String,
+    /// Where the seed came from.
+    pub source: Option<String>,
+    /// Objects or files added.
+    pub added: u64,
+    /// Their bytes.
+    pub added_bytes: u64,
+    /// Objects that mirrors gave.
+    pub fetched: u64,
+    /// Their bytes.
+    pub fetched_bytes: u64,
+    /// Objects that links want and nobody gave, after mirrors were asked.
+    pub lacking: Vec<Object>,
+    /// What the mirrors did, where they were asked.
+    pub mirrors: Vec<Mirror>,
+    /// Why it failed or was not needed.
+    pub reason: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What a mirror did.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Mirror {
+    /// The mirror, without secrets.
+    pub mirror: String,
+    /// Requests to it.
+    pub requests: u64,
+    /// Objects from it that were taken.
+    pub delivered: u64,
+    /// Whether it was given up.
+    pub given_up: bool,
+}
+
+/// What the gate found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Gate {
+    /// Whether every wanted object is present and verified.
+    pub complete: bool,
+    /// Objects wanted.
+    pub wanted: usize,
+    /// Links that want them.
+    pub links: usize,
+    /// Wanted objects that are present and verified.
+    pub present: usize,
+    /// How many wanted objects are not.
+    pub missing_count: usize,
+    /// Wanted objects that nothing proves and the configuration allows by name.
+    pub allowed: usize,
+    /// Objects that no link wants.
+    pub unwanted: usize,
+    /// Files that are no objects.
+    pub strangers: u64,
+    /// Wanted objects that are absent.
+    pub missing: Vec<Object>,
+    /// Wanted objects that are there, but not what their name says.
+    pub unproven: Vec<Object>,
+}
+
+/// An object that is wanted and lacking.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Object {
+    /// Its algorithm.
+    pub algorithm: String,
+    /// Its hash.
+    pub hash: String,
+    /// The links that want it.
+    pub links: Vec<String>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What came of trimming, or would.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Trim {
+    /// Whether nothing was removed, only told.
+    pub dry_run: bool,
+    /// Files removed.
+    pub files: u64,
+    /// Files that could not be removed.
+    pub failed: u64,
+    /// Bytes before.
+    pub before_bytes: u64,
+    /// Bytes after.
+    pub after_bytes: u64,
+}
+
+/// What came of a save.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Save {
+    /// The key saved under.
+    pub key: String,
+    /// One of the documented results.
+    pub save_result: String,
+    /// Why, for every result but `saved`.
+    pub reason: Option<String>,
+    /// Files in the archive.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl From<&RestoreOutcome> for Restore {
+    fn from(outcome: &RestoreOutcome) -> Self {
+        let matched = outcome.matched.as_ref();
+        Restore {
+            key: outcome.key.to_string(),
+            hit: outcome.hit.to_string(),
+            matched_key: matched.map(|m| m.key.to_string()),
+            matched_ref: matched.map(|m| m.scope.to_string()),
+            archive_bytes: matched.map(|m| m.size.0),
+            files: outcome.files,
+            bytes: outcome.unpacked.0,
+            reason: outcome.miss.clone(),
+            seconds: outcome.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+impl From<&SeedOutcome> for Seed {
+    fn from(outcome: &SeedOutcome) -> Self {
+        Seed {
+            result: outcome.result.to_string(),
+            source: outcome.source.clone(),
+            added: outcome.added,
+            added_bytes: outcome.added_bytes.0,
+            fetched: outcome.fetched,
+            fetched_bytes: outcome.fetched_bytes.0,
+            lacking: outcome.lacking.iter().map(Object::from).collect(),
+            mirrors: outcome.mirrors.iter().map(Mirror::from).collect(),
+            reason: outcome.reason.clone(),
+            seconds: outcome.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+impl From<&MirrorUse> for Mirror {
+    fn from(used: &MirrorUse) -> Self {
+        Mirror {
+            mirror: used.mirror.clone(),
+            requests: used.requests,
+            delivered: used.delivered,
+            given_up: used.given_up,
+        }
+    }
+}
+
+impl From<&GateReport> for Gate {
+    fn from(report: &GateReport) -> Self {
+        Gate {
+            complete: report.is_complete(),
+            wanted: report.wanted,
+            links: report.links,
+            present: report.present,
+            missing_count: report.lacking(),
+            allowed: report.allowed,
+            unwanted: report.unwanted,
+            strangers: report.strangers,
+            missing: report.missing.iter().map(Object::from).collect(),
+            unproven: report.unproven.iter().map(Object::from).collect(),
+        }
+    }
+}
+
+impl From<&Lack> for Object {
+    fn from(lack: &Lack) -> Self {
+        Object {
+            algorithm: lack.object.algorithm().to_string(),
+            hash: lack.object.hash().to_owned(),
+            links: lack.links.clone(),
+            why: lack.why.clone(),
+        }
+    }
+}
+
+impl From<&SaveOutcome> for Save {
+    fn from(outcome: &SaveOutcome) -> Self {
+        Save {
+            key: outcome.key.to_string(),
+            save_result: outcome.result.to_string(),
+            reason: outcome.reason.clone(),
+            files: outcome.files,
+            bytes: outcome.unpacked.0,
+            archive_bytes: outcome.archive.0,
+            seconds: outcome.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// The document as text, ending in a line feed.
+pub fn render(document: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(document).expect("only strings, numbers and lists");
+    text.push('\n');
+    text
+}

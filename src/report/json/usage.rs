@@ -1,0 +1,139 @@
+//! What is stored, for machines.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+use super::clean::Sum;
+use crate::domain::entry::Entry;
+use crate::domain::retention::plan::Amount;
+use crate::domain::retention::usage::{AgeBucket, Forecast, Reach, Usage};
+
+/// What `ls --json` prints.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ListDocument {
+    /// `ls`.
+    pub command: &'static str,
+    /// The store, for people.
+    pub store: String,
+    /// Whether these are all entries.
+    pub complete: bool,
+    /// The entries.
+    pub entries: Vec<EntryDocument>,
+}
+
+/// An entry.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EntryDocument {
+    /// The store's name for it.
+    pub id: String,
+    /// The ref it belongs to.
+    pub r#ref: String,
+    /// Its key.
+    pub key: String,
+    /// Its version.
+    pub version: String,
+    /// Bytes of its archive.
+    pub size: u64,
+    /// When it was saved.
+    pub created_at: String,
+    /// When it was restored last, where that is known.
+    pub last_used_at: Option<String>,
+}
+
+impl From<&Entry> for EntryDocument {
+    fn from(entry: &Entry) -> Self {
+        EntryDocument {
+            id: entry.id.0.clone(),
+            r#ref: entry.scope.to_string(),
+            key: entry.key.to_string(),
+            version: entry.version.to_string(),
+            size: entry.size.0,
+            created_at: instant(entry.created_at),
+            last_used_at: entry.last_used_at.map(instant),
+        }
+    }
+}
+
+/// What `usage --json` prints.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UsageDocument {
+    /// `usage`.
+    pub command: &'static str,
+    /// The store, for people.
+    pub store: String,
+    /// Whether all entries are counted.
+    pub complete: bool,
+    /// Everything.
+    pub total: Sum,
+    /// Bytes beyond which the store evicts, where that is known.
+    pub limit: Option<u64>,
+    /// By ref, the largest first.
+    pub by_ref: Vec<Named>,
+    /// By key pattern, the largest first.
+    pub by_pattern: Vec<Named>,
+    /// By time since the last use.
+    pub by_age: Vec<Named>,
+    /// By who can still restore it.
+    pub by_reach: Vec<Named>,
+    /// What would be evicted next, the first first.
+    pub next: Vec<EntryDocument>,
+    /// Bytes saved in a day, of late.
+    pub per_day: Option<u64>,
+    /// When the limit is reached at that rate.
+    pub runs_out_at: Option<String>,
+}
+
+/// A sum with what it is about.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Named {
+    /// What it is about.
+    pub name: String,
+    /// Entries.
+    pub entries: usize,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+fn named<N: ToString>(rows: &[(N, Amount)]) -> Vec<Named> {
+    let row = |(name, amount): &(N, Amount)| Named {
+        name: name.to_string(),
+        entries: amount.entries,
+        bytes: amount.bytes.0,
+    };
+    rows.iter().map(row).collect()
+}
+
+impl UsageDocument {
+    /// What is stored where, and what comes next.
+    pub fn new(
+        store: &str,
+        complete: bool,
+        usage: &Usage,
+        limit: Option<u64>,
+        next: &[&Entry],
+        forecast: Option<Forecast>,
+    ) -> Self {
+        UsageDocument {
+            command: "usage",
+            store: store.to_owned(),
+            complete,
+            total: usage.total.into(),
+            limit,
+            by_ref: named(&usage.by_ref),
+            by_pattern: named(&usage.by_pattern),
+            by_age: named::<AgeBucket>(&usage.by_age),
+            by_reach: named::<Reach>(&usage.by_reach),
+            next: next.iter().map(|entry| EntryDocument::from(*entry)).collect(),
+            per_day: forecast.map(|forecast| forecast.per_day.0),
+            runs_out_at: forecast.and_then(|forecast| forecast.runs_out_at).map(instant),
+        }
+    }
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

@@ -1,0 +1,4 @@
+//! Summaries of a step, as Markdown.
+
+pub mod clean;
+pub mod outcome;

@@ -1,0 +1,143 @@
+//! Outcomes as sentences for people.
+
+pub mod explain;
+
+use std::fmt::Write as _;
+
+use crate::domain::gate::{GateReport, Lack};
+use crate::domain::outcome::{
+    Hit, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
+};
+
+/// How many missing objects are listed before the rest is only counted.
+const LISTED: usize = 20;
+
+/// What came of a restore.
+pub fn restored(outcome: &RestoreOutcome) -> String {
+    match (&outcome.matched, outcome.hit) {
+        (Some(matched), Hit::Exact | Hit::Partial) => {
+            let how = if outcome.hit == Hit::Exact { "exact hit" } else { "partial hit" };
+            format!(
+                "{how}: restored {} files, {} from `{}` of {} ({} archived) in {:.1} s",
+                outcome.files,
+                outcome.unpacked,
+                matched.key,
+                matched.scope,
+                matched.size,
+                outcome.elapsed.as_secs_f64(),
+            )
+        }
+        _ => match &outcome.miss {
+            Some(reason) => format!("miss: {reason}"),
+            None => format!("miss: no entry for `{}`", outcome.key),
+        },
+    }
+}
+
+/// What came of a lookup that restores nothing.
+pub fn looked_up(outcome: &RestoreOutcome) -> String {
+    match &outcome.matched {
+        Some(matched) => {
+            format!("{} hit: `{}` of {} ({})", outcome.hit, matched.key, matched.scope, matched.size)
+        }
+        None => restored(outcome),
+    }
+}
+
+/// What came of seeding.
+pub fn seeded(outcome: &SeedOutcome) -> String {
+    let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
+    let mut gains = Vec::new();
+    if let Some(source) = &outcome.source {
+        gains.push(format!("{} files, {} from {source}", outcome.added, outcome.added_bytes));
+    }
+    if !outcome.mirrors.is_empty() {
+        gains.push(format!("{} objects, {} from mirrors", outcome.fetched, outcome.fetched_bytes));
+    }
+    let gains = gains.join(", and ");
+    let seconds = outcome.elapsed.as_secs_f64();
+    let mut text = match outcome.result {
+        SeedResult::Seeded => format!("seeded: {gains} in {seconds:.1} s"),
+        SeedResult::NotNeeded => format!("no seed needed: {reason}"),
+        SeedResult::Failed => format!("not seeded: {reason}"),
+        SeedResult::Incomplete => {
+            let lacking = outcome.lacking.len();
+            format!(
+                "incomplete: {gains} in {seconds:.1} s; {lacking} objects that links want are still lacking"
+            )
+        }
+    };
+    list_lacking(&mut text, &outcome.lacking);
+    for dead in outcome.mirrors.iter().filter(|mirror| mirror.given_up) {
+        let MirrorUse { mirror, requests, delivered, .. } = dead;
+        let _ = write!(text, "\n  given up: {mirror}, after {requests} requests and {delivered} objects");
+    }
+    text
+}
+
+/// Lists objects with the links that want them, as far as a person reads.
+fn list_lacking<'a>(text: &mut String, lacks: impl IntoIterator<Item = &'a Lack>) {
+    let mut rest = 0;
+    for (index, lack) in lacks.into_iter().enumerate() {
+        if index < LISTED {
+            text.push_str("\n  ");
+            text.push_str(&lacking(lack));
+        } else {
+            rest += 1;
+        }
+    }
+    if rest > 0 {
+        let _ = write!(text, "\n  … and {rest} more; `--json` lists all");
+    }
+}
+
+/// What came of a save.
+pub fn saved(outcome: &SaveOutcome) -> String {
+    let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
+    match outcome.result {
+        SaveResult::Saved => format!(
+            "saved: {} files, {} as `{}` ({} archived) in {:.1} s",
+            outcome.files,
+            outcome.unpacked,
+            outcome.key,
+            outcome.archive,
+            outcome.elapsed.as_secs_f64(),
+        ),
+        other => format!("not saved ({other}): {reason}"),
+    }
+}
+
+/// What the gate found, with what is missing and which links want it.
+pub fn gated(report: &GateReport) -> String {
+    if report.is_complete() {
+        let allowed = match report.allowed {
+            0 => String::new(),
+            count => format!(", {count} of them only allowed by name"),
+        };
+        return format!(
+            "complete: {} objects for {} links are present and verified{allowed}",
+            report.wanted, report.links
+        );
+    }
+    let mut text = format!(
+        "incomplete: {} of {} objects are present and verified; {} missing, {} not what their name says",
+        report.present,
+        report.wanted,
+        report.missing.len(),
+        report.unproven.len(),
+    );
+    list_lacking(&mut text, report.missing.iter().chain(&report.unproven));
+    text
+}
+
+fn lacking(lack: &Lack) -> String {
+    let first = lack.links.first().map_or("", String::as_str);
+    let more = match lack.links.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    match &lack.why {
+        Some(why) => format!("{} ({why}), wanted by {first}{more}", lack.object),
+        None => format!("{}, wanted by {first}{more}", lack.object),
+    }
+}

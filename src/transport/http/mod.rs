@@ -1,0 +1,7 @@
+//! HTTP: addresses, the client, errors, and when a request is repeated.
+
+pub mod address;
+pub mod attempts;
+pub mod client;
+pub mod error;
+pub mod retry;

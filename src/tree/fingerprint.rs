@@ -1,0 +1,233 @@
+//! Whether a tree is still what it was: quickly, by what the file system says of it, and surely, by content.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::{fmt, thread};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::selection::Selection;
+use super::walk::{Item, ItemKind, Walk, WalkError};
+use crate::domain::digest::Sha256Digest;
+use crate::fs::read;
+
+/// What a walk tells of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quick {
+    /// A digest of names, sizes, times and modes: a tree that nobody touched has the same one.
+    pub digest: Sha256Digest,
+    /// How many files there are.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Walks a tree. Times of directories do not count: a file that came and went changes them and nothing else.
+pub fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
+    let mut hasher = Sha256::new();
+    let (mut files, mut bytes) = (0, 0);
+    for selection in selections {
+        hasher.update(b"root\0");
+        for item in Walk::new(selection) {
+            let item = item?;
+            hasher.update(line(&item));
+            if item.kind == ItemKind::File {
+                files += 1;
+                bytes += item.size;
+                hasher.update(format!("{}.{}\0", item.modified.seconds, item.modified.nanoseconds));
+            }
+        }
+    }
+    Ok(Quick { digest: Sha256Digest(hasher.finalize().into()), files, bytes })
+}
+
+/// What an item is, without its times and content.
+fn line(item: &Item) -> Vec<u8> {
+    let mut line = item.relative.as_os_str().as_encoded_bytes().to_vec();
+    let kind = match &item.kind {
+        ItemKind::File => format!("\0file {} {:o}\0", item.size, item.mode),
+        ItemKind::Directory => format!("\0directory {:o}\0", item.mode),
+        ItemKind::Symlink { target } => format!("\0link {}\0", target.display()),
+        ItemKind::Special => "\0special\0".to_owned(),
+    };
+    line.extend_from_slice(kind.as_bytes());
+    line
+}
+
+/// A digest of the files, links and contents of a tree, whatever the order in which they are added.
+///
+/// The sum, modulo 2^64 in each of four lanes, of the SHA-256 of each item: it needs no memory and threads may
+/// add in any order. That is enough to notice a change; it is no defense against one that was made to fit.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct ContentDigest([u64; 4]);
+
+impl ContentDigest {
+    /// Adds a file: the root it belongs to, its path below it, its mode and the SHA-256 of its content.
+    pub fn add_file(&mut self, root: usize, relative: &Path, mode: u32, content: &[u8; 32]) {
+        self.add(root, relative, &[b"file", mode.to_string().as_bytes(), content]);
+    }
+
+    /// Adds a symbolic link.
+    pub fn add_link(&mut self, root: usize, relative: &Path, target: &Path) {
+        self.add(root, relative, &[b"link", target.as_os_str().as_encoded_bytes()]);
+    }
+
+    /// Adds everything that another digest holds.
+    pub fn merge(&mut self, other: ContentDigest) {
+        for (lane, value) in self.0.iter_mut().zip(other.0) {
+            *lane = lane.wrapping_add(value);
+        }
+    }
+
+    fn add(&mut self, root: usize, relative: &Path, facts: &[&[u8]]) {
+        let mut hasher = Sha256::new();
+        hasher.update(root.to_le_bytes());
+        for part in std::iter::once(relative.as_os_str().as_encoded_bytes()).chain(facts.iter().copied()) {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let digest: [u8; 32] = hasher.finalize().into();
+        let mut lanes = [0; 4];
+        for (lane, bytes) in lanes.iter_mut().zip(digest.chunks_exact(8)) {
+            *lane = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        }
+        self.merge(ContentDigest(lanes));
+    }
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|lane| f.write_str(&HEXLOWER.encode(&lane.to_le_bytes())))
+    }
+}
+
+impl fmt::Debug for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "content:{self}")
+    }
+}
+
+/// The content digest of a tree as it lies on disk; reads every file, on so many threads.
+pub fn content(
+    selections: &[Selection],
+    workers: usize,
+    cancel: &CancellationToken,
+) -> Result<ContentDigest, WalkError> {
+    let total = Mutex::new(ContentDigest::default());
+    let failure = Mutex::new(None);
+    let stop = AtomicBool::new(false);
+    let (send, receive) = mpsc::sync_channel::<(usize, std::path::PathBuf, Item)>(workers * 64);
+    let receive = Mutex::new(receive);
+    let unpoisoned = "no thread panics while it holds this";
+    thread::scope(|scope| {
+        for _ in 0..workers.max(1) {
+            scope.spawn(|| {
+                let mut own = ContentDigest::default();
+                loop {
+                    let next = receive.lock().expect(unpoisoned).recv();
+                    let Ok((root, path, item)) = next else { break };
+                    if stop.load(Ordering::Relaxed) {
+                        continue;
+                    }
+                    match read::sha256_of_file(&path, cancel) {
+                        Ok(digest) => own.add_file(root, &item.relative, item.mode, &digest.0),
+                        Err(source) => {
+                            stop.store(true, Ordering::Relaxed);
+                            let error = WalkError::Unreadable { action: "read", path, source };
+                            failure.lock().expect(unpoisoned).get_or_insert(error);
+                        }
+                    }
+                }
+                total.lock().expect(unpoisoned).merge(own);
+            });
+        }
+        let walked = selections.iter().enumerate().try_for_each(|(root, selection)| {
+            for item in Walk::new(selection) {
+                let item = item?;
+                match &item.kind {
+                    ItemKind::File => {
+                        let path = selection.root.join(&item.relative);
+                        // The threads end only after this does: there is always one to receive.
+                        let _ = send.send((root, path, item));
+                    }
+                    ItemKind::Symlink { target } => {
+                        total.lock().expect(unpoisoned).add_link(root, &item.relative, target);
+                    }
+                    ItemKind::Directory | ItemKind::Special => {}
+                }
+            }
+            Ok(())
+        });
+        drop(send);
+        walked
+    })?;
+    match failure.into_inner().expect(unpoisoned) {
+        Some(error) => Err(error),
+        None => Ok(total.into_inner().expect(unpoisoned)),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, clippy::type_complexity, reason = "tests make and change trees")]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn digests(root: &Path) -> (Quick, ContentDigest) {
+        let selections = [Selection::everything(root)];
+        let content = content(&selections, 2, &CancellationToken::new()).expect("read");
+        (quick(&selections).expect("walked"), content)
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a temp dir");
+        for index in 0..50 {
+            fs::create_dir_all(directory.path().join(format!("d{}", index % 5))).expect("a directory");
+            fs::write(directory.path().join(format!("d{}/f{index}", index % 5)), vec![index; 1000])
+                .expect("a file");
+        }
+        directory
+    }
+
+    #[test]
+    fn an_untouched_tree_is_what_it_was() {
+        let tree = tree();
+        assert_eq!(digests(tree.path()), digests(tree.path()));
+    }
+
+    #[test]
+    fn a_touched_tree_has_the_same_content() {
+        let tree = tree();
+        let before = digests(tree.path());
+        filetime::set_file_mtime(tree.path().join("d1/f1"), filetime::FileTime::zero()).expect("touched");
+        let after = digests(tree.path());
+        assert_ne!(before.0, after.0);
+        assert_eq!(before.1, after.1);
+    }
+
+    #[test]
+    fn every_real_change_is_noticed() {
+        let tree = tree();
+        let before = digests(tree.path()).1;
+        let changes: [(&str, fn(&Path)); 4] = [
+            ("same size, other bytes", |root| fs::write(root.join("d1/f1"), vec![9; 1000]).expect("a file")),
+            ("renamed", |root| fs::rename(root.join("d2/f2"), root.join("d2/g2")).expect("a file")),
+            ("swapped contents", |root| {
+                fs::write(root.join("d3/f3"), vec![4; 1000]).expect("a file");
+                fs::write(root.join("d4/f4"), vec![3; 1000]).expect("a file");
+            }),
+            ("removed", |root| fs::remove_file(root.join("d0/f0")).expect("a file")),
+        ];
+        let mut seen = vec![before];
+        for (what, change) in changes {
+            change(tree.path());
+            let now = digests(tree.path()).1;
+            assert!(!seen.contains(&now), "{what}");
+            seen.push(now);
+        }
+    }
+}

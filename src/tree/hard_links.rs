@@ -1,0 +1,225 @@
+//! Trees under other names on the same volume: a tree that another program unpacked becomes a staged one by a
+//! rename, and what a selection takes is shown elsewhere by hard links. Neither copies a byte, and neither
+//! takes the original away: a kill at any instruction leaves it as it was.
+
+#![expect(clippy::disallowed_methods, reason = "this room touches files")]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+use tokio_util::sync::CancellationToken;
+
+use super::selection::Selection;
+use super::walk::{Item, ItemKind, Walk, WalkError};
+use crate::domain::event::Meter;
+use crate::domain::hint::Hint;
+use crate::fs::path_error::PathError;
+use crate::fs::staging::Staging;
+
+/// Why a tree cannot be had under another name.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// The disk refused something.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The original cannot be walked.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// A link stands where a directory must be: whoever follows it ends up elsewhere.
+    #[error("`{}` is no directory of its own", .0.display())]
+    NotADirectory(PathBuf),
+    /// Neither renames nor hard links cross volumes.
+    #[error("`{}` is on another volume than `{}`", .0.display(), .1.display())]
+    OtherVolume(PathBuf, PathBuf),
+    /// Someone wants this to end.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl Hint for MappingError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            MappingError::Walk(error) => error.hint(),
+            MappingError::OtherVolume(..) => Some(
+                "keep the cache below the workspace or the runner's temp folder, or give the job `id-token: write`"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a path and what is above it, up to and without `base`, are directories and not links; `false` where
+/// nothing is there.
+pub fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, MappingError> {
+    let mut path = base.to_owned();
+    for part in relative.components() {
+        path.push(part);
+        match fs::symlink_metadata(&path) {
+            Ok(facts) if facts.is_dir() => {}
+            Ok(_) => return Err(MappingError::NotADirectory(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(PathError::on("look at", &path)(error).into()),
+        }
+    }
+    Ok(true)
+}
+
+/// Makes a directory the tree of a staging, by a rename.
+pub fn adopt(source: &Path, staging: &Staging) -> Result<(), MappingError> {
+    let tree = staging.tree();
+    // Windows renames to what is not there, and to nothing else.
+    fs::remove_dir(tree).map_err(PathError::on("make way at", tree))?;
+    fs::rename(source, tree).map_err(|error| {
+        // Whatever was refused, the staging has its tree again.
+        let _ = fs::create_dir(tree);
+        crossing(source, staging.target(), "rename")(error)
+    })
+}
+
+/// What was linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Linked {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Shows what a selection takes at `target`, which is made: files as hard links, symbolic links as they are.
+///
+/// A file that is written through one name is written for both: the tree is for reading.
+pub fn link_tree(
+    selection: &Selection,
+    target: &Path,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Linked, MappingError> {
+    let mut linked = Linked::default();
+    let mut directories: Vec<(PathBuf, Item)> = Vec::new();
+    for item in Walk::new(selection) {
+        if cancel.is_cancelled() {
+            return Err(MappingError::Cancelled);
+        }
+        let item = item?;
+        let from = join(&selection.root, &item.relative);
+        let to = join(target, &item.relative);
+        match &item.kind {
+            ItemKind::Directory => {
+                fs::create_dir_all(&to).map_err(PathError::on("make", &to))?;
+                directories.push((to, item));
+            }
+            ItemKind::File => {
+                fs::hard_link(&from, &to).map_err(crossing(&from, &to, "link"))?;
+                linked.files += 1;
+                linked.bytes += item.size;
+                meter.add_items(1);
+                meter.add_bytes(item.size);
+            }
+            ItemKind::Symlink { target: destination } => {
+                symlink(destination, &from, &to).map_err(PathError::on("link", &to))?;
+            }
+            // No archive keeps these.
+            ItemKind::Special => {}
+        }
+    }
+    // Innermost first: a directory that may not be written is filled by now, and keeps its time.
+    for (path, item) in directories.iter().rev() {
+        dress(path, item).map_err(PathError::on("set mode and time of", path))?;
+    }
+    Ok(linked)
+}
+
+fn join(root: &Path, relative: &Path) -> PathBuf {
+    // Joining nothing would add a separator.
+    if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
+}
+
+fn crossing<'a>(
+    from: &'a Path,
+    to: &'a Path,
+    action: &'static str,
+) -> impl Fn(io::Error) -> MappingError + 'a {
+    move |error| {
+        if error.kind() == io::ErrorKind::CrossesDevices {
+            MappingError::OtherVolume(from.to_owned(), to.to_owned())
+        } else {
+            PathError::on(action, from)(error).into()
+        }
+    }
+}
+
+fn dress(path: &Path, item: &Item) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(item.mode))?;
+    filetime::set_file_mtime(path, FileTime::from_unix_time(item.modified.seconds, item.modified.nanoseconds))
+}
+
+#[cfg(unix)]
+fn symlink(destination: &Path, _from: &Path, to: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(destination, to)
+}
+
+#[cfg(windows)]
+fn symlink(destination: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    if fs::metadata(from).is_ok_and(|facts| facts.is_dir()) {
+        std::os::windows::fs::symlink_dir(destination, to)
+    } else {
+        std::os::windows::fs::symlink_file(destination, to)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::domain::event::Phase;
+
+    #[test]
+    fn a_linked_tree_is_the_same_and_goes_without_the_original() {
+        let place = tempfile::tempdir().expect("a place");
+        let (from, to) = (place.path().join("from"), place.path().join("x/to"));
+        fs::create_dir_all(from.join("d")).expect("made");
+        fs::write(from.join("d/f"), "text").expect("written");
+        symlink("nowhere", from.join("l")).expect("linked");
+        filetime::set_file_mtime(from.join("d"), FileTime::from_unix_time(1_000_000_000, 0)).expect("time");
+        fs::set_permissions(from.join("d"), fs::Permissions::from_mode(0o555)).expect("mode");
+        let meter = Meter::new("c", Phase::Save);
+        let selection = Selection::everything(&from);
+        let linked = link_tree(&selection, &to, &CancellationToken::new(), &meter).expect("linked");
+        assert_eq!(linked, Linked { files: 1, bytes: 4 });
+        let facts = fs::metadata(to.join("d")).expect("there");
+        assert_eq!((facts.mode() & 0o777, facts.mtime()), (0o555, 1_000_000_000));
+        assert_eq!(fs::read_link(to.join("l")).expect("a link"), Path::new("nowhere"));
+        crate::fs::remove::remove_tree(&to).expect("removed");
+        assert_eq!(fs::read_to_string(from.join("d/f")).expect("there"), "text");
+        fs::set_permissions(from.join("d"), fs::Permissions::from_mode(0o755)).expect("mode");
+    }
+
+    #[test]
+    fn a_link_on_the_way_is_not_followed() {
+        let place = tempfile::tempdir().expect("a place");
+        fs::create_dir_all(place.path().join("real/c")).expect("made");
+        symlink("real", place.path().join("fake")).expect("linked");
+        let check = |relative: &str| is_plain_directory(place.path(), Path::new(relative));
+        assert!(check("real/c").expect("looked at"));
+        assert!(!check("real/d").expect("looked at"));
+        assert!(matches!(check("fake/c"), Err(MappingError::NotADirectory(_))));
+    }
+
+    #[test]
+    fn another_volume_is_told_as_such() {
+        let place = tempfile::tempdir().expect("a place");
+        let over = place.path().join("volume");
+        fs::create_dir(&over).expect("made");
+        let Some(_mount) = crate::fs::testing::Mount::tmpfs(&over, "1m") else { return };
+        fs::write(over.join("f"), "text").expect("written");
+        let meter = Meter::new("c", Phase::Save);
+        let selection = Selection::everything(&over);
+        let error = link_tree(&selection, &place.path().join("t"), &CancellationToken::new(), &meter);
+        assert!(matches!(error, Err(MappingError::OtherVolume(..))), "{error:?}");
+    }
+}

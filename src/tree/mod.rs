@@ -1,0 +1,12 @@
+//! What belongs to a cache: the trees below its roots.
+//!
+//! Read [`selection`] and [`walk`] for which files belong to a cache, [`leftovers`] for names that never do,
+//! [`fingerprint`] for telling whether a tree changed, and [`mod@trim`] for making it smaller.
+
+pub mod selection;
+pub mod walk;
+
+pub mod fingerprint;
+pub mod hard_links;
+pub mod leftovers;
+pub mod trim;

@@ -1,0 +1,97 @@
+//! Tests of what a walk yields, and in which order.
+
+use super::*;
+use crate::tree::selection::{PathRule, resolve};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+fn tree(paths: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a directory");
+    for path in paths {
+        let full = root.path().join(path);
+        if path.ends_with('/') {
+            fs::create_dir_all(full).expect("a directory");
+        } else {
+            fs::create_dir_all(full.parent().expect("a parent")).expect("a directory");
+            fs::write(full, path).expect("a file");
+        }
+    }
+    root
+}
+
+fn names(selection: &Selection) -> Vec<String> {
+    let item = |item: Result<Item, WalkError>| item.expect("an item").relative.display().to_string();
+    Walk::new(selection).map(item).collect()
+}
+
+fn check(paths: &[&str], rules: &[&str], expect: &[&str]) {
+    let root = tree(paths);
+    let rule = |line: &&str| {
+        let (exclude, pattern) = line.strip_prefix('!').map_or((false, *line), |rest| (true, rest));
+        PathRule { exclude, pattern: format!("{}/{pattern}", root.path().display()) }
+    };
+    let selections = resolve(&rules.iter().map(rule).collect::<Vec<_>>()).expect("rules");
+    assert_eq!(names(&selections[0]), expect, "{rules:?}");
+}
+
+#[test]
+fn names_are_sorted_by_component_and_parents_come_first() {
+    check(
+        &["a/z", "a-x/y", "a.lock", "B", "a/b/c", "e/"],
+        &[""],
+        &["", "B", "a", "a/b", "a/b/c", "a/z", "a-x", "a-x/y", "a.lock", "e"],
+    );
+}
+
+#[test]
+fn directories_on_the_way_are_yielded_only_when_they_lead_somewhere() {
+    check(&["a/b/x.txt", "a/c/y.o", "d/e/", "f.txt"], &["**/*.txt"], &["", "a", "a/b", "a/b/x.txt", "f.txt"]);
+    check(&["a/b/x", "a/c/y", "a/d"], &["", "!a", "a/c"], &["", "a", "a/c", "a/c/y"]);
+}
+
+#[test]
+fn unfinished_things_are_never_part_of_a_cache() {
+    check(
+        &[".cachekeep-0a1b.tmp/x", "d/.cachekeep-9.tmp", ".cachekeep-sentinel", "d/a.tmp"],
+        &[""],
+        &["", ".cachekeep-sentinel", "d", "d/a.tmp"],
+    );
+}
+
+#[test]
+fn links_specials_and_names_of_one_file_are_told_apart() {
+    let root = tree(&["one", "d/x"]);
+    fs::hard_link(root.path().join("one"), root.path().join("two")).expect("a link");
+    symlink("d", root.path().join("to-d")).expect("a link");
+    symlink("nowhere", root.path().join("to-nowhere")).expect("a link");
+    let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).expect("a socket");
+    fs::set_permissions(root.path().join("one"), fs::Permissions::from_mode(0o4711)).expect("a mode");
+    let selection = Selection::everything(root.path());
+    let items: Vec<Item> = Walk::new(&selection).map(|item| item.expect("an item")).collect();
+    let item = |name: &str| items.iter().find(|item| item.relative == Path::new(name)).expect(name);
+    assert_eq!(item("to-d").kind, ItemKind::Symlink { target: "d".into() });
+    assert_eq!(item("to-nowhere").kind, ItemKind::Symlink { target: "nowhere".into() });
+    assert_eq!(item("socket").kind, ItemKind::Special);
+    assert_eq!((item("one").mode, item("one").size), (0o4711, 3));
+    assert_eq!(item("one").identity, item("two").identity);
+    assert_eq!(item("one").identity.expect("two names").names, 2);
+    assert_eq!(item("d/x").identity, None);
+    assert_eq!(items.len(), 8);
+    let metadata = fs::metadata(root.path().join("one")).expect("facts");
+    assert_eq!(item("one").modified.seconds, metadata.mtime());
+}
+
+#[test]
+fn a_root_that_is_no_directory_is_an_error_that_names_it() {
+    let root = tree(&["file"]);
+    let first = |path: PathBuf| {
+        let selection = Selection::everything(path);
+        let mut walk = Walk::new(&selection);
+        let error = walk.next().expect("a step").expect_err("an error");
+        assert!(walk.next().is_none());
+        error
+    };
+    let file = root.path().join("file");
+    assert!(matches!(first(file.clone()), WalkError::NotADirectory(path) if path == file));
+    let none = root.path().join("none");
+    assert!(matches!(first(none.clone()), WalkError::Missing(path) if path == none));
+}
