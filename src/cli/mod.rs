@@ -19,6 +19,7 @@ mod stages;
 mod store_choice;
 
 use std::ffi::OsString;
+use std::io;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -34,11 +35,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Cloc
     match Args::try_parse_from(arguments) {
         Ok(args) => dispatch::dispatch(args, env, clock),
         Err(error) => {
-            // Help and versions are what was asked for, and go to standard output.
+            // clap prints help and versions, which were asked for, to standard output.
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            // Nobody is left to tell that nothing could be printed.
-            let _ = error.print();
-            if asked { exit::OK } else { exit::USAGE }
+            match error.print() {
+                _ if !asked => exit::USAGE,
+                // As for every result: a reader that closed the pipe early has read enough.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => exit::FAILED,
+                _ => exit::OK,
+            }
         }
     }
 }

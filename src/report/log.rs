@@ -1,12 +1,11 @@
 //! The log: takes events and prints them to standard error in the platform's dialect.
 
-#![expect(clippy::print_stderr, reason = "this room prints")]
-
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
 use super::failure::with_hint;
 use super::progress::Progress;
+use super::stderr;
 use crate::domain::event::{Event, Level, Observer};
 use crate::platform::Platform;
 
@@ -68,7 +67,7 @@ impl<'a> Log<'a> {
     }
 
     fn print(&self, text: &str) {
-        self.with_progress(|progress| progress.above_bars(|| eprintln!("{text}")));
+        self.with_progress(|progress| progress.above_bars(|| stderr::print_line(text)));
     }
 
     fn message(&self, level: Level, cache: Option<&str>, text: &str, hint: Option<&str>) {

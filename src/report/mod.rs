@@ -10,6 +10,7 @@ pub mod markdown;
 pub mod outputs;
 pub mod page;
 pub mod progress;
+pub mod stderr;
 pub mod text;
 
 pub use log::{Log, LogOptions, Verbosity};

@@ -1,7 +1,5 @@
 //! Progress of long work: bars on a terminal, a line every ten seconds elsewhere.
 
-#![expect(clippy::print_stderr, reason = "this room prints")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -9,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::stderr;
 use crate::domain::event::Meter;
 use crate::domain::unit::ByteSize;
 
@@ -125,7 +124,7 @@ fn show(meter: &Meter, bar: Option<&ProgressBar>, done: &AtomicBool) {
                 bar.set_message(format!("{}: {}", meter.cache, meter.phase));
                 bar.set_position(meter.bytes());
             }
-            None => eprintln!("{}", line(meter, started.elapsed())),
+            None => stderr::print_line(&line(meter, started.elapsed())),
         }
     }
 }

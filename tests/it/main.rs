@@ -13,6 +13,7 @@ mod failures;
 mod gating;
 mod keys;
 mod main_job;
+mod output;
 mod running;
 mod saving;
 mod trimming;

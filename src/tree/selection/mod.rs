@@ -123,7 +123,7 @@ impl Selection {
         self
     }
 
-    /// Leaves out files with the names of [leftovers](super::leftovers), but for objects of this layout.
+    /// Leaves out files with the names of [`leftovers`], but for objects of this layout.
     #[must_use]
     pub fn without_rubbish(mut self, objects: ObjectLayout) -> Self {
         self.objects = Some(objects);
