@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use crate::domain::names;
+
 /// Where an entry belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -75,6 +77,9 @@ impl Guard {
         }
         if component.contains(&0) {
             return Err("has a zero byte in its name");
+        }
+        if names::is_temporary(component) {
+            return Err("has a name that is reserved for temporary directories of cachekeep");
         }
         if !self.windows {
             return Ok(());
@@ -151,6 +156,22 @@ mod tests {
         check(&two, false, b".cachekeep/c/1/x", Ok(Some((1, "x"))));
         check(&two, false, b".cachekeep/c", Ok(None));
         check(&two, false, b".cachekeep/c/2/x", Err("lies outside the cache"));
+    }
+
+    #[test]
+    fn names_of_temporary_directories_are_refused_wherever_they_stand() {
+        let one = [".cachekeep/c"];
+        let reserved = Err("has a name that is reserved for temporary directories of cachekeep");
+        for name in [
+            ".cachekeep/c/.cachekeep-1.tmp",
+            ".cachekeep/c/d/.cachekeep-e.tmp/journal",
+            ".cachekeep/c/.CACHEKEEP-e.Tmp/lease",
+            ".cachekeep-e.tmp",
+        ] {
+            check(&one, false, name.as_bytes(), reserved);
+            check(&one, true, name.as_bytes(), reserved);
+        }
+        check(&one, false, b".cachekeep/c/.cachekeep-sentinel", Ok(Some((0, ".cachekeep-sentinel"))));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::domain::event::{Event, Level, Observer, Phase, Running};
 use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::unit::SizeOrShare;
+use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
 use crate::store::{Store, StoreError, StoreErrorKind};
 
@@ -119,6 +120,11 @@ impl Context<'_> {
     pub fn group(&self, title: &str) -> Group<'_> {
         self.observer.observe(Event::GroupStarted(title.to_owned()));
         Group(self.observer)
+    }
+
+    /// Where publications are recorded.
+    pub fn records(&self) -> Records {
+        Records::in_directories(self.platform.facts().record_dirs.clone())
     }
 
     /// What stays free on every volume.

@@ -233,7 +233,7 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     let stagings = cache
         .selections
         .iter()
-        .map(|selection| Staging::beside(&selection.root, ctx.now))
+        .map(|selection| Staging::beside(&selection.root, &ctx.records(), ctx.now))
         .collect::<Result<Vec<_>, _>>()?;
     let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
         prefix: prefix.clone(),

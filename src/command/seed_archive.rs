@@ -182,7 +182,7 @@ fn merge_tree(
     deadline: &Deadline,
     running: &Running<'_>,
 ) -> Result<Added, SeedError> {
-    let staging = Staging::beside(cache.root(), cache.ctx.now)?;
+    let staging = Staging::beside(cache.root(), &cache.ctx.records(), cache.ctx.now)?;
     let mut added = Added::default();
     extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
         let unpacked = release::unpack_tree(input, options, staging.tree())?;

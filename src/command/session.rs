@@ -90,7 +90,7 @@ pub fn recover(ctx: &Context<'_>) {
         }
     }
     let running = ctx.start("all caches", Phase::Recover);
-    let report = recover::recover(&places, ctx.now);
+    let report = recover::recover(&places, &ctx.records(), ctx.now);
     for path in &report.removed {
         ctx.say_about_job(
             Level::Info,
@@ -99,7 +99,7 @@ pub fn recover(ctx: &Context<'_>) {
     }
     for (path, error) in &report.failed {
         let text = format!("`{}` is left for the next time: {}", path.display(), failure::chain(error));
-        ctx.say_about_job(Level::Warning, text);
+        ctx.say_about_job_with_hint(Level::Warning, text, error.hint());
     }
     match ctx.wait_for_store(ctx.store.recover()) {
         Ok(recovered) if recovered.removed > 0 => {

@@ -244,7 +244,7 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
     let running = ctx.start(cache.name(), Phase::Restore);
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let staging = Staging::beside(&selection.root, ctx.now)?;
+        let staging = Staging::beside(&selection.root, &ctx.records(), ctx.now)?;
         // A cache may be kept without one of its roots; a link instead of a directory is somebody's trick.
         if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
             hard_links::adopt(&workspace.join(prefix), &staging)?;

@@ -30,5 +30,6 @@ pub mod explain;
 
 pub mod event;
 pub mod hint;
+pub mod names;
 pub mod outcome;
 pub mod secret;

@@ -12,6 +12,7 @@ pub mod write;
 
 pub mod atomic;
 pub mod lease;
+pub mod records;
 pub mod recover;
 pub mod remove;
 pub mod staging;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "files are opened here to be read")]
 
+#[cfg(not(unix))]
+use std::fs;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -38,9 +40,61 @@ pub fn read_chunks(
     }
 }
 
+/// Reads a file that others may have put there: a regular file, not through a link, of at most `limit` bytes.
+///
+/// It never waits for a pipe or a device that has the file's name.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.cast_signed());
+    }
+    // Where a link can be opened by its own name, it is seen before it is opened.
+    #[cfg(not(unix))]
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::other("it is a link"));
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// The SHA-256 of a file's contents; a link is followed.
 pub fn sha256_of_file(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
     read_chunks(&mut File::open(path)?, cancel, |bytes| hasher.update(bytes))?;
     Ok(Sha256Digest(hasher.finalize().into()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_regular_files_of_bounded_size_are_read() {
+        let place = tempfile::tempdir().expect("a place");
+        let at = |name: &str| place.path().join(name);
+        std::fs::write(at("file"), "12345").expect("written");
+        symlink(at("file"), at("link")).expect("linked");
+        symlink("/dev/zero", at("endless")).expect("linked");
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .expect("a pipe");
+        assert_eq!(read_regular(&at("file"), 5).expect("read"), b"12345");
+        for name in ["link", "endless", "pipe", "missing", "."] {
+            assert!(read_regular(&at(name), 5).is_err(), "{name}");
+        }
+        assert!(read_regular(&at("file"), 4).is_err(), "too large");
+        assert!(read_regular(Path::new("/dev/zero"), 5).is_err(), "a device");
+    }
 }

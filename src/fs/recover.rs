@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 use super::lease::{LeasedDirectory, Takeover, is_temp_name};
 use super::path_error::PathError;
+use super::records::Records;
 use super::staging::{Settled, StagingError, settle};
 
 /// What recovery did.
@@ -28,9 +29,10 @@ pub struct RecoverReport {
 
 /// Looks for temporary things directly in these directories and judges each by its lease.
 ///
+/// A journal is obeyed only where `records` has its counterpart; without one the directory stays and is reported.
 /// A place that does not exist holds nothing. `now` tells the age of things that have no lease. See
 /// [`place_of`](super::staging::place_of) for the place of a target.
-pub fn recover(places: &[PathBuf], now: DateTime<Utc>) -> RecoverReport {
+pub fn recover(places: &[PathBuf], records: &Records, now: DateTime<Utc>) -> RecoverReport {
     let mut report = RecoverReport::default();
     for place in places.iter().collect::<BTreeSet<_>>() {
         let entries = match fs::read_dir(place) {
@@ -45,7 +47,7 @@ pub fn recover(places: &[PathBuf], now: DateTime<Utc>) -> RecoverReport {
         };
         for entry in entries.flatten().filter(|entry| is_temp_name(&entry.file_name())) {
             let path = entry.path();
-            match recover_one(&path, now) {
+            match recover_one(&path, records, now) {
                 Ok(true) => report.removed.push(path),
                 Ok(false) => report.spared.push(path),
                 // Another recoverer removed it under our hands: as good as our own work.
@@ -54,11 +56,12 @@ pub fn recover(places: &[PathBuf], now: DateTime<Utc>) -> RecoverReport {
             }
         }
     }
+    records.sweep(now);
     report
 }
 
 /// Whether it is gone now.
-fn recover_one(path: &Path, now: DateTime<Utc>) -> Result<bool, StagingError> {
+fn recover_one(path: &Path, records: &Records, now: DateTime<Utc>) -> Result<bool, StagingError> {
     if !is_ours(path) {
         return Ok(false);
     }
@@ -67,7 +70,7 @@ fn recover_one(path: &Path, now: DateTime<Utc>) -> Result<bool, StagingError> {
         Takeover::Gone => return Ok(true),
         Takeover::Ours(leased) => leased,
     };
-    match settle(path, &is_ours, now) {
+    match settle(records, path, &is_ours, now) {
         Ok(Settled::Garbage) => leased.close().map(|()| true).map_err(StagingError::from),
         Ok(Settled::Busy) => {
             leased.leave();

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
 use crate::domain::hint::Hint;
+use crate::domain::names;
 use crate::fs::cancel;
 use crate::fs::read_error::ReadError;
 
@@ -150,13 +151,7 @@ fn spellings(root: &Path, path: &Path) -> Vec<PathBuf> {
 
 /// Names that never belong to a user's tree.
 fn is_private(name: &OsStr) -> bool {
-    name == ".git" || is_temporary(name)
-}
-
-/// Whether a name is that of a temporary thing of this program: `.cachekeep-<token>.tmp`.
-pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    name.starts_with(b".cachekeep-") && name.ends_with(b".tmp")
+    name == ".git" || names::is_temporary(name.as_encoded_bytes())
 }
 
 /// The bytes of a relative path with `/` between names.

@@ -16,11 +16,11 @@ pub use super::verified::VerifiedFiles;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
 use crate::domain::inventory::{Inventory, Presence};
+use crate::domain::names;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::fs::cancel;
 use crate::fs::cancel::Cancelled;
 use crate::fs::read_error::ReadError;
-use crate::inputs::globs::is_temporary;
 
 impl VerifiedFiles {
     /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
@@ -137,7 +137,7 @@ fn find(
         let is_directory = entry.file_type().is_dir();
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let is_ours = relative == Path::new(SENTINEL_FILE) || relative == Path::new(proofs::DIRECTORY);
-        if is_ours || is_temporary(entry.file_name()) {
+        if is_ours || names::is_temporary(entry.file_name().as_encoded_bytes()) {
             if is_directory {
                 walk.skip_current_dir();
             }

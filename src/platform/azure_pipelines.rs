@@ -6,6 +6,7 @@ use std::io;
 
 use rand::RngExt as _;
 
+use super::detect::record_dirs;
 use super::facts::{arch, os};
 use super::{Env, Facts, Platform};
 use crate::domain::event::Level;
@@ -33,6 +34,7 @@ impl AzurePipelines {
                 },
                 arch: env.var("AGENT_OSARCHITECTURE").map_or_else(arch, str::to_lowercase),
                 store_dir: temp.join("cachekeep-store"),
+                record_dirs: record_dirs(env, &temp.join("cachekeep-state")),
                 state_dir: temp.join("cachekeep-state"),
                 temp,
                 home: env.path("HOME").or_else(|| env.path("USERPROFILE")),

@@ -1,6 +1,6 @@
 //! Which platform this is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::azure_pipelines::AzurePipelines;
 use super::facts::{Facts, arch, os};
@@ -37,6 +37,7 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
         temp: env.temp_dir.clone(),
         workspace: None,
         store_dir: cache_home.join("store"),
+        record_dirs: record_dirs(env, &cache_home.join("state")),
         state_dir: cache_home.join("state"),
         home,
         git_ref: merge_request.or_else(|| owned("CI_COMMIT_REF_NAME")).or(checkout.branch),
@@ -50,7 +51,7 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
 }
 
 /// The user's folder for caches: XDG on Linux, the native one on macOS and Windows.
-fn cache_home(env: &Env) -> std::path::PathBuf {
+fn cache_home(env: &Env) -> PathBuf {
     let home = |below: &str| env.path("HOME").map(|home| home.join(below));
     let native = match std::env::consts::OS {
         "windows" => env.path("LOCALAPPDATA"),
@@ -58,6 +59,30 @@ fn cache_home(env: &Env) -> std::path::PathBuf {
         _ => env.path("XDG_CACHE_HOME").or_else(|| home(".cache")),
     };
     native.unwrap_or_else(|| env.temp_dir.clone()).join("cachekeep")
+}
+
+/// Where records of publications lie, in order of preference.
+///
+/// Temporary folders are emptied between jobs, so records there may not outlive a kill; they serve only where the user
+/// has no home or cannot write it.
+pub(super) fn record_dirs(env: &Env, state_dir: &Path) -> Vec<PathBuf> {
+    let home = |below: &str| env.path("HOME").map(|home| home.join(below));
+    let native = match std::env::consts::OS {
+        "windows" => env.path("LOCALAPPDATA"),
+        "macos" => home("Library/Application Support"),
+        _ => env.path("XDG_STATE_HOME").or_else(|| home(".local/state")),
+    };
+    let of_user = native.map(|state| state.join("cachekeep"));
+    // A name of this user alone: `/tmp` is shared.
+    #[cfg(unix)]
+    let name = format!("cachekeep-{}", rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    let name = "cachekeep";
+    of_user
+        .into_iter()
+        .chain([state_dir.to_owned(), env.temp_dir.join(name)])
+        .map(|state| state.join("journals"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub struct Facts {
     pub store_dir: PathBuf,
     /// Where a job's restore leaves notes for its save.
     pub state_dir: PathBuf,
+    /// Where records of publications lie, which outlive jobs: in the user's folder for state, or else
+    /// in `state_dir` or the system's temporary folder.
+    pub record_dirs: Vec<PathBuf>,
     /// The git ref of the job.
     pub git_ref: Option<String>,
     /// The branch that a pull request is to be merged into.

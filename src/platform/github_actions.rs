@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rand::RngExt as _;
 
+use super::detect::record_dirs;
 use super::facts::{arch, os};
 use super::{Env, Facts, Platform};
 use crate::domain::event::Level;
@@ -36,6 +37,7 @@ impl GitHubActions {
                 os: env.var("RUNNER_OS").map_or_else(os, str::to_lowercase),
                 arch: env.var("RUNNER_ARCH").map_or_else(arch, str::to_lowercase),
                 store_dir: temp.join("cachekeep-store"),
+                record_dirs: record_dirs(env, &temp.join("cachekeep-state")),
                 state_dir: temp.join("cachekeep-state"),
                 temp,
                 home,

@@ -15,7 +15,9 @@ use super::selection::Selection;
 use super::walk::{Item, ItemKind, Walk, WalkError};
 use crate::domain::event::Meter;
 use crate::domain::hint::Hint;
+use crate::domain::names;
 use crate::fs::path_error::PathError;
+use crate::fs::read_error::ReadError;
 use crate::fs::staging::Staging;
 
 /// Why a tree cannot be had under another name.
@@ -30,6 +32,12 @@ pub enum MappingError {
     /// A link stands where a directory must be: whoever follows it ends up elsewhere.
     #[error("`{}` is no directory of its own", .0.display())]
     NotADirectory(PathBuf),
+    /// The tree brings a name that is ours.
+    #[error("`{}` has a name that is reserved for temporary directories of cachekeep", .0.display())]
+    Reserved(PathBuf),
+    /// It cannot be read to its end.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// Neither renames nor hard links cross volumes.
     #[error("`{}` is on another volume than `{}`", .0.display(), .1.display())]
     OtherVolume(PathBuf, PathBuf),
@@ -67,8 +75,21 @@ pub fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, MappingE
     Ok(true)
 }
 
+fn refuse_reserved_names(source: &Path) -> Result<(), MappingError> {
+    for entry in walkdir::WalkDir::new(source) {
+        let entry = entry.map_err(|error| ReadError::of_walk(source, error))?;
+        if names::is_temporary(entry.file_name().as_encoded_bytes()) {
+            return Err(MappingError::Reserved(entry.into_path()));
+        }
+    }
+    Ok(())
+}
+
 /// Makes a directory the tree of a staging, by a rename.
+///
+/// Another program unpacked it from an archive that others may have written, so no name in it may be one of ours.
 pub fn adopt(source: &Path, staging: &Staging) -> Result<(), MappingError> {
+    refuse_reserved_names(source)?;
     let tree = staging.tree();
     // Windows renames to what is not there, and to nothing else.
     fs::remove_dir(tree).map_err(PathError::on("make way at", tree))?;
@@ -197,6 +218,22 @@ mod tests {
         crate::fs::remove::remove_tree(&to).expect("removed");
         assert_eq!(fs::read_to_string(from.join("d/f")).expect("there"), "text");
         fs::set_permissions(from.join("d"), fs::Permissions::from_mode(0o755)).expect("mode");
+    }
+
+    #[test]
+    fn a_tree_that_brings_a_name_of_ours_is_not_adopted() {
+        let place = tempfile::tempdir().expect("a place");
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let records = crate::fs::testing::records();
+        let staging = Staging::beside(&place.path().join("target"), &records, now).expect("staged");
+        for planted in [".cachekeep-x.tmp", "d/.CacheKeep-y.TMP/payload"] {
+            let from = place.path().join("from");
+            fs::create_dir_all(from.join(planted)).expect("made");
+            let error = adopt(&from, &staging).expect_err("refused");
+            assert!(matches!(error, MappingError::Reserved(_)), "{error}");
+            assert_eq!(fs::read_dir(staging.tree()).expect("still there").count(), 0);
+            fs::remove_dir_all(&from).expect("removed");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod gating;
 mod keys;
 mod main_job;
 mod output;
+mod planted_journals;
 mod running;
 mod saving;
 mod trimming;

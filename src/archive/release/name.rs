@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::domain::names;
+
 /// Why a name may not become a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -20,6 +22,9 @@ pub enum NameError {
     /// Longer than [`MAX_NAME`].
     #[error("the name is longer than {MAX_NAME} bytes")]
     TooLong,
+    /// That of a temporary directory of ours, which the next start would take for one.
+    #[error("the name is reserved for temporary directories of cachekeep")]
+    Reserved,
     /// On Windows: a drive, a backslash, a device or a character that no file may have.
     #[error("Windows allows no such name")]
     Windows,
@@ -48,6 +53,7 @@ pub(super) fn normalize(raw: &[u8], windows: bool) -> Result<Vec<u8>, NameError>
         match part {
             b"" | b"." => continue,
             b".." => return Err(NameError::Parent),
+            part if names::is_temporary(part) => return Err(NameError::Reserved),
             part if windows && !fits_windows(part) => return Err(NameError::Windows),
             _ => {}
         }
@@ -131,6 +137,8 @@ mod tests {
         check(b"a/../../x", false, NameError::Parent);
         check(b"a/..", false, NameError::Parent);
         check(b"a\0b", false, NameError::Nul);
+        check(b".cachekeep-1.tmp", false, NameError::Reserved);
+        check(b"a/.Cachekeep-x.TMP/journal", false, NameError::Reserved);
         check(&[b'a'; MAX_NAME + 1], false, NameError::TooLong);
         let windows: &[&[u8]] = &[
             b"C:\\x",

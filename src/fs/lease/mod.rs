@@ -31,9 +31,8 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::path_error::PathError;
 use super::remove::remove_tree;
+use crate::domain::names::{self, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
-const PREFIX: &str = ".cachekeep-";
-const SUFFIX: &str = ".tmp";
 const LEASE: &str = "lease";
 pub(super) const PAYLOAD: &str = "payload";
 /// A leased directory with this file takes part in a publication: it may hold the only copy of
@@ -42,11 +41,9 @@ pub(super) const JOURNAL: &str = "journal";
 /// How often another token is tried before the owner gives up.
 const ATTEMPTS: u32 = 32;
 
-/// Whether a name is that of a temporary thing of ours. Walks leave these out.
+/// Whether a name is that of a temporary directory of ours.
 pub fn is_temp_name(name: &OsStr) -> bool {
-    name.to_str()
-        .and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX))
-        .is_some_and(|token| !token.is_empty())
+    names::is_temporary(name.as_encoded_bytes())
 }
 
 /// A temporary directory that is ours while this value lives.
@@ -78,7 +75,7 @@ impl LeasedDirectory {
     pub fn create_in(parent: &Path, purpose: &str, now: DateTime<Utc>) -> Result<Self, PathError> {
         for _ in 0..ATTEMPTS {
             let token = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
-            let path = parent.join(format!("{PREFIX}{token}{SUFFIX}"));
+            let path = parent.join(format!("{TEMPORARY_PREFIX}{token}{TEMPORARY_SUFFIX}"));
             if let Some(leased) = Self::try_create(&path, purpose, now)
                 .map_err(PathError::on("make a temporary directory in", parent))?
             {
@@ -115,7 +112,7 @@ impl LeasedDirectory {
             Err(TryLockError::Error(error)) if !has_no_locks(&error) => return Err(error),
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        if !names(&lease_path, &lease)? {
+        if !is_same_file(&lease_path, &lease)? {
             return Ok(None);
         }
         lease.write_all(facts(purpose, now).as_bytes())?;
@@ -146,7 +143,7 @@ impl LeasedDirectory {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        if !names(&lease_path, &lease)? {
+        if !is_same_file(&lease_path, &lease)? {
             return Ok(Takeover::Gone);
         }
         Ok(Takeover::Ours(LeasedDirectory {
@@ -267,7 +264,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 /// Whether a path still names the file that was opened. Tokens are never used twice, so where files have
 /// no identity that std knows of, existence is enough.
-pub fn names(path: &Path, file: &File) -> io::Result<bool> {
+pub fn is_same_file(path: &Path, file: &File) -> io::Result<bool> {
     let by_name = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         metadata => metadata?,

@@ -18,6 +18,11 @@ use super::StagingError;
 use super::change::{Change, Way};
 use crate::fs::lease::{JOURNAL, LeasedDirectory, Takeover, is_temp_name};
 use crate::fs::path_error::PathError;
+use crate::fs::read::read_regular;
+use crate::fs::records::Records;
+
+/// No journal is longer, however many entries a volume of its own has at its top.
+const MAX_JOURNAL: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 enum Journal {
@@ -37,46 +42,56 @@ pub(in crate::fs) enum Settled {
 }
 
 /// Writes the journal of some changes into the first directory, and pointers to it into the others.
-pub(super) fn write(temps: &[&Path], changes: &[Change]) -> Result<(), StagingError> {
+pub(super) fn write(records: &Records, temps: &[&Path], changes: &[Change]) -> Result<(), StagingError> {
     let Some((first, others)) = temps.split_first() else { return Ok(()) };
     for other in others {
-        write_one(other, &Journal::At(first.as_os_str().to_owned()))?;
+        write_one(records, other, &Journal::At(first.as_os_str().to_owned()))?;
     }
-    Ok(write_one(first, &Journal::Changes(changes.to_vec()))?)
+    write_one(records, first, &Journal::Changes(changes.to_vec()))
 }
 
-fn write_one(temp: &Path, journal: &Journal) -> Result<(), PathError> {
+fn write_one(records: &Records, temp: &Path, journal: &Journal) -> Result<(), StagingError> {
     let path = temp.join(JOURNAL);
     let half = temp.join("journal.new");
     let bytes = serde_json::to_vec(journal).map_err(PathError::on("write", &path))?;
+    // Before the journal: without its record nobody obeys it.
+    records.keep(temp, &bytes).map_err(StagingError::Record)?;
     let put = || -> io::Result<()> {
         let mut file = File::create(&half)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&half, &path)
     };
-    put().map_err(PathError::on("write", &path))
+    Ok(put().map_err(PathError::on("write", &path))?)
 }
 
-/// Ends a publication: the journal goes first, then the pointers to it.
-pub(super) fn erase(temps: &[&Path]) -> Result<(), StagingError> {
-    temps.iter().try_for_each(|temp| erase_one(temp)).map_err(StagingError::from)
+/// Ends a publication: the journal goes first, then the pointers to it, each before its record.
+pub(super) fn erase(records: &Records, temps: &[&Path]) -> Result<(), StagingError> {
+    temps.iter().try_for_each(|temp| erase_one(records, temp)).map_err(StagingError::from)
 }
 
-fn erase_one(temp: &Path) -> Result<(), PathError> {
+fn erase_one(records: &Records, temp: &Path) -> Result<(), PathError> {
     let path = temp.join(JOURNAL);
     match fs::remove_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(PathError::on("remove", &path)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(PathError::on("remove", &path)(error));
+        }
+        _ => {}
     }
+    records.forget(temp);
+    Ok(())
 }
 
-fn read(temp: &Path) -> Result<Option<Journal>, StagingError> {
+/// The journal of a leased directory. An error where there is one that we did not write.
+fn read(records: &Records, temp: &Path) -> Result<Option<Journal>, StagingError> {
     let path = temp.join(JOURNAL);
-    let bytes = match fs::read(&path) {
+    let bytes = match read_regular(&path, MAX_JOURNAL) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes.map_err(PathError::on("read", &path))?,
     };
+    if !records.vouch_for(temp, &bytes) {
+        return Err(StagingError::Unrecorded(temp.to_owned()));
+    }
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| StagingError::Journal { path: temp.to_owned(), reason: error.to_string() })
@@ -85,18 +100,23 @@ fn read(temp: &Path) -> Result<Option<Journal>, StagingError> {
 /// Completes what the dead owner of a leased directory had begun to publish; afterwards the directory is
 /// garbage. `is_ours` tells whether a leased directory was made by somebody we trust.
 pub(in crate::fs) fn settle(
+    records: &Records,
     temp: &Path,
     is_ours: &dyn Fn(&Path) -> bool,
     now: DateTime<Utc>,
 ) -> Result<Settled, StagingError> {
-    match read(temp)? {
-        None => Ok(Settled::Garbage),
-        Some(Journal::Changes(changes)) => complete(temp, &changes, is_ours),
-        Some(Journal::At(first)) => settle_elsewhere(temp, Path::new(&first), is_ours, now),
+    match read(records, temp)? {
+        None => {
+            records.forget(temp);
+            Ok(Settled::Garbage)
+        }
+        Some(Journal::Changes(changes)) => complete(records, temp, &changes, is_ours),
+        Some(Journal::At(first)) => settle_elsewhere(records, temp, Path::new(&first), is_ours, now),
     }
 }
 
 fn settle_elsewhere(
+    records: &Records,
     temp: &Path,
     first: &Path,
     is_ours: &dyn Fn(&Path) -> bool,
@@ -111,18 +131,25 @@ fn settle_elsewhere(
         Takeover::Gone => {}
         // Its lease is the right to change the targets; who has it may do so alone.
         Takeover::Ours(leased) => {
-            if let Some(Journal::Changes(changes)) = read(first)? {
-                complete(first, &changes, is_ours)?;
+            let settled = read(records, first).and_then(|journal| match journal {
+                Some(Journal::Changes(changes)) => complete(records, first, &changes, is_ours),
+                _ => Ok(Settled::Garbage),
+            });
+            if let Err(error) = settled {
+                leased.leave();
+                return Err(error);
             }
+            records.forget(first);
             leased.close()?;
         }
     }
-    erase_one(temp)?;
+    erase_one(records, temp)?;
     Ok(Settled::Garbage)
 }
 
 /// Nothing begun: nothing to do. Else the rest is made; where that fails, all is taken back.
 fn complete(
+    records: &Records,
     temp: &Path,
     changes: &[Change],
     is_ours: &dyn Fn(&Path) -> bool,
@@ -142,7 +169,7 @@ fn complete(
             Err(_) => changes.iter().rev().try_for_each(Change::undo)?,
         }
     }
-    erase_one(temp)?;
+    erase_one(records, temp)?;
     Ok(Settled::Garbage)
 }
 

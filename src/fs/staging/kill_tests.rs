@@ -10,6 +10,7 @@ use super::tests::{contents, lay};
 use super::*;
 use crate::fs::atomic;
 use crate::fs::recover::recover;
+use crate::fs::testing::records;
 
 /// Tells the child where to work and how.
 const TASK: &str = "CACHEKEEP_KILL_TEST";
@@ -57,7 +58,7 @@ fn publish_generation(kind: &str, place: &Path, generation: &str) {
         // From inside, as a volume of its own is published: its entries go one by one.
         let staging = match kind {
             "inside" => inside(&target),
-            _ => Staging::beside(&target, now()).expect("staged"),
+            _ => Staging::beside(&target, &records(), now()).expect("staged"),
         };
         for number in 0..FILES {
             lay(staging.tree(), &[(&format!("d{}/f{number}", number % 3), generation)]);
@@ -72,7 +73,14 @@ fn inside(target: &Path) -> Staging {
     let temp = LeasedDirectory::create_in(target, "test", now()).expect("leased");
     let tree = temp.payload().join(TREE);
     fs::create_dir(&tree).expect("made");
-    Staging { target: target.to_owned(), inside: true, tree, temp, _parents: MadeParents::default() }
+    Staging {
+        target: target.to_owned(),
+        inside: true,
+        tree,
+        records: records(),
+        temp,
+        _parents: MadeParents::default(),
+    }
 }
 
 fn spawn(kind: &str, place: &Path) -> Child {
@@ -145,16 +153,19 @@ fn survive_kills(kind: &str) {
         let mut order = places.clone();
         order.rotate_left(usize::try_from(round).expect("small") % places.len());
         let report = std::thread::scope(|scope| {
-            let other = scope.spawn(|| recover(&order, now()));
-            let report = recover(&order, now());
+            let other = scope.spawn(|| recover(&order, &records(), now()));
+            let report = recover(&order, &records(), now());
             other.join().expect("recovered");
             report
         });
         with_work += u32::from(!report.removed.is_empty());
-        let last = recover(&places, now());
+        let last = recover(&places, &records(), now());
         assert!(last.failed.is_empty(), "{kind}: {last:?}");
         assert_eq!(last.spared, [peer.path()], "{kind}: only the live peer is spared");
-        assert!(recover(&places, now()).removed.is_empty(), "{kind}: nothing is left for a third time");
+        assert!(
+            recover(&places, &records(), now()).removed.is_empty(),
+            "{kind}: nothing is left for a third time"
+        );
         seen.extend(only_generation(kind, place));
         assert_eq!(contents(peer.payload()).len(), 1, "{kind}: a live peer's things stay");
     }
@@ -192,7 +203,7 @@ fn atomic_files_survive_kills() {
     let place = folder.path();
     for _ in 0..KILLS {
         kill_at_random(spawn("atomic", place), place);
-        let report = recover(&[place.to_owned()], now());
+        let report = recover(&[place.to_owned()], &records(), now());
         assert!(report.failed.is_empty() && report.spared.is_empty(), "{report:?}");
         assert!(fs::read_dir(place).expect("a place").count() <= 1, "no temp byte");
         if let Ok(text) = fs::read_to_string(place.join("target")) {
@@ -253,7 +264,7 @@ fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> 
     if number.is_multiple_of(2) {
         places.reverse();
     }
-    let report = recover(&places, now());
+    let report = recover(&places, &records(), now());
     assert!(report.failed.is_empty() && report.spared.is_empty(), "{at}: {report:?}");
     let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();
     assert_eq!(left, 0, "{at}: no temp byte");

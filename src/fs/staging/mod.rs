@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease::LeasedDirectory;
 use super::path_error::PathError;
+use super::records::Records;
 use crate::domain::hint::Hint;
 
 mod change;
@@ -91,6 +92,12 @@ pub enum StagingError {
         /// What is wrong.
         reason: String,
     },
+    /// A journal that has no record of ours: it may be somebody else's, and is not obeyed.
+    #[error("`{}` has a journal that this user did not write, and is left as it is", .0.display())]
+    Unrecorded(PathBuf),
+    /// Without a record nothing can be published that a kill may not tear.
+    #[error("cannot record what is published: {0}")]
+    Record(#[source] PathError),
     /// Publishing failed half-way and could not be taken back; all content is kept for `recover`.
     #[error("{publishing}; and taking it back failed: {undoing}; the next start tries again from `{}`", kept.display())]
     Stuck {
@@ -128,6 +135,13 @@ impl Hint for StagingError {
                 Some("mount the volume at the cache's path itself, or make it a cache of its own".to_owned())
             }
             StagingError::Overlap(..) => Some("give every cache a path outside the others".to_owned()),
+            StagingError::Unrecorded(path) => Some(format!(
+                "an archive or a checkout may have brought `{}`; look for data of yours in it, then remove it",
+                path.display()
+            )),
+            StagingError::Record(_) => {
+                Some("set `XDG_STATE_HOME` to a directory that belongs to this user".to_owned())
+            }
             StagingError::Stuck { .. } | StagingError::Cancelled(_) | StagingError::Journal { .. } => None,
         }
     }
@@ -140,6 +154,8 @@ pub struct Staging {
     /// The target is a volume of its own: we are inside of it, and it cannot be renamed.
     inside: bool,
     tree: PathBuf,
+    /// Where the journal has its counterpart.
+    records: Records,
     temp: LeasedDirectory,
     /// Dropped last: these are empty again only without the leased directory.
     _parents: MadeParents,
@@ -160,7 +176,7 @@ impl Staging {
     /// Makes an empty tree for a target: beside it, or inside where it is a volume of its own.
     ///
     /// A link to a directory is resolved. Missing parents are made, and removed again by a discard.
-    pub fn beside(target: &Path, now: DateTime<Utc>) -> Result<Self, StagingError> {
+    pub fn beside(target: &Path, records: &Records, now: DateTime<Utc>) -> Result<Self, StagingError> {
         let target = resolve(target)?;
         let place = place_of_resolved(&target);
         let parents = MadeParents::make(&place).map_err(PathError::on("make", &place))?;
@@ -170,7 +186,14 @@ impl Staging {
         let temp = LeasedDirectory::create_in(&place, &format!("staging `{}`", target.display()), now)?;
         let tree = temp.payload().join(TREE);
         fs::create_dir(&tree).map_err(PathError::on("make", &tree))?;
-        Ok(Staging { inside: place == target, target, tree, temp, _parents: parents })
+        Ok(Staging {
+            inside: place == target,
+            target,
+            tree,
+            records: records.clone(),
+            temp,
+            _parents: parents,
+        })
     }
 
     /// The directory to fill, empty at first. Its own mode and times count only where there is no target yet.
@@ -275,7 +298,14 @@ fn publish_by(
         return Err(StagingError::Cancelled(first.target.clone()));
     }
     let temps: Vec<&Path> = stagings.iter().map(|staging| staging.temp.path()).collect();
-    journal::write(&temps, &changes)?;
+    let Some(records) = stagings.first().map(|staging| staging.records.clone()) else {
+        return Ok(Vec::new());
+    };
+    if let Err(error) = journal::write(&records, &temps, &changes) {
+        // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
+        journal::erase(&records, &temps)?;
+        return Err(error);
+    }
     if let Err(publishing) = changes.iter().try_for_each(|change| change.make(way)) {
         if let Err(undoing) = changes.iter().rev().try_for_each(Change::undo) {
             let kept = stagings[0].temp.path().to_owned();
@@ -285,12 +315,12 @@ fn publish_by(
             let (publishing, undoing) = (Box::new(publishing), Box::new(undoing));
             return Err(StagingError::Stuck { publishing, undoing, kept });
         }
-        journal::erase(&temps)?;
+        journal::erase(&records, &temps)?;
         return Err(publishing);
     }
     let mut leftover = changes.iter().try_for_each(Change::finish).err();
     if leftover.is_none() {
-        leftover = journal::erase(&temps).err();
+        leftover = journal::erase(&records, &temps).err();
     }
     let is_settled = leftover.is_none();
     let close = |(staging, kept): (Staging, u64)| {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use super::*;
+use crate::fs::testing::records;
 
 pub(super) fn now() -> DateTime<Utc> {
     "2026-03-01T12:00:00Z".parse().expect("a time")
@@ -68,7 +69,7 @@ pub(super) fn publish_one(
     staged: &[(&str, &str)],
     way: Way,
 ) -> Result<Published, StagingError> {
-    let staging = Staging::beside(target, now())?;
+    let staging = Staging::beside(target, &records(), now())?;
     lay(staging.tree(), staged);
     publish_by(vec![staging], &go(), way).map(|mut all| all.remove(0))
 }
@@ -89,8 +90,8 @@ fn a_target_that_is_absent_is_made_with_its_parents() {
 fn a_discard_leaves_no_parent_that_it_made() {
     let place = tempfile::tempdir().expect("a place");
     let target = place.path().join("some/deep/target");
-    Staging::beside(&target, now()).expect("staged").discard().expect("discarded");
-    drop(Staging::beside(&target, now()).expect("staged"));
+    Staging::beside(&target, &records(), now()).expect("staged").discard().expect("discarded");
+    drop(Staging::beside(&target, &records(), now()).expect("staged"));
     assert_eq!(names(place.path()), Vec::<String>::new());
 }
 
@@ -155,7 +156,7 @@ fn modes_and_times_of_directories_survive_a_merge() {
     let target = place.path().join("target");
     lay(&target, &[("kept/f", "1"), ("both/f", "1")]);
     let time = filetime::FileTime::from_unix_time(1_000_000_000, 123_456_789);
-    let staging = Staging::beside(&target, now()).expect("staged");
+    let staging = Staging::beside(&target, &records(), now()).expect("staged");
     lay(staging.tree(), &[("both/g", "2")]);
     for (path, mode) in
         [(target.join("kept"), 0o550), (target.clone(), 0o750), (staging.tree().join("both"), 0o705)]
@@ -180,7 +181,7 @@ fn a_read_only_tree_can_be_published() {
         let place = tempfile::tempdir().expect("a place");
         let target = place.path().join("target");
         for present in [false, true] {
-            let staging = Staging::beside(&target, now()).expect("staged");
+            let staging = Staging::beside(&target, &records(), now()).expect("staged");
             lay(staging.tree(), &[("d/f", "1")]);
             for path in ["d", ""] {
                 let read_only = fs::Permissions::from_mode(0o555);
@@ -216,7 +217,7 @@ fn targets_that_are_no_directories_are_refused() {
     lay(place.path(), &[("file", "x"), ("dangling", "->nowhere"), ("to-file", "->file")]);
     let check = |name: &str, expect: &str| {
         let target = place.path().join(name);
-        let error = Staging::beside(&target, now()).expect_err(name).to_string();
+        let error = Staging::beside(&target, &records(), now()).expect_err(name).to_string();
         assert_eq!(error.replace(&place.path().display().to_string(), ""), expect);
     };
     check("file", "`/file` is not a directory");
@@ -249,7 +250,7 @@ fn a_cancelled_publication_leaves_the_target_untouched() {
     let place = tempfile::tempdir().expect("a place");
     let target = place.path().join("target");
     lay(&target, &[("a", "1")]);
-    let staging = Staging::beside(&target, now()).expect("staged");
+    let staging = Staging::beside(&target, &records(), now()).expect("staged");
     lay(staging.tree(), &[("b", "2")]);
     let cancel = go();
     cancel.cancel();

@@ -5,6 +5,7 @@
 use super::tests::{WAYS, contents, expect, go, lay, names, now, publish_one};
 use super::*;
 use crate::fs::recover::recover;
+use crate::fs::testing::records;
 
 #[test]
 fn several_targets_are_published_together() {
@@ -13,7 +14,7 @@ fn several_targets_are_published_together() {
         let targets = ["one", "two", "deep/three"].map(|name| place.path().join(name));
         lay(&targets[1], &[("old", "1")]);
         let stagings = targets.iter().map(|target| {
-            let staging = Staging::beside(target, now()).expect("staged");
+            let staging = Staging::beside(target, &records(), now()).expect("staged");
             lay(staging.tree(), &[("new", "2")]);
             staging
         });
@@ -29,7 +30,8 @@ fn several_targets_are_published_together() {
 #[test]
 fn targets_in_one_another_are_refused() {
     let place = tempfile::tempdir().expect("a place");
-    let stagings = ["a", "a/b"].map(|name| Staging::beside(&place.path().join(name), now()).expect("staged"));
+    let stagings = ["a", "a/b"]
+        .map(|name| Staging::beside(&place.path().join(name), &records(), now()).expect("staged"));
     let error = publish_all(stagings.into(), &go()).expect_err("they overlap");
     assert!(matches!(error, StagingError::Overlap(..)), "{error}");
     assert_eq!(names(place.path()), Vec::<String>::new());
@@ -45,8 +47,10 @@ fn an_error_between_targets_takes_back_what_was_published() {
             if first_is_present {
                 lay(&targets[0], &[("old", "1")]);
             }
-            let stagings: Vec<Staging> =
-                targets.iter().map(|target| Staging::beside(target, now()).expect("staged")).collect();
+            let stagings: Vec<Staging> = targets
+                .iter()
+                .map(|target| Staging::beside(target, &records(), now()).expect("staged"))
+                .collect();
             let mut changes = Vec::new();
             for staging in &stagings {
                 lay(staging.tree(), &[("new", "2")]);
@@ -81,8 +85,10 @@ fn a_kill_between_targets_is_completed_from_either_place() {
                 for target in &targets {
                     lay(target, &[("old", "1")]);
                 }
-                let stagings: Vec<Staging> =
-                    targets.iter().map(|target| Staging::beside(target, now()).expect("staged")).collect();
+                let stagings: Vec<Staging> = targets
+                    .iter()
+                    .map(|target| Staging::beside(target, &records(), now()).expect("staged"))
+                    .collect();
                 let mut changes = Vec::new();
                 for staging in &stagings {
                     lay(staging.tree(), &[("new", "2")]);
@@ -91,7 +97,7 @@ fn a_kill_between_targets_is_completed_from_either_place() {
                 let temps: Vec<PathBuf> =
                     stagings.iter().map(|staging| staging.temp.path().to_owned()).collect();
                 let temps: Vec<&Path> = temps.iter().map(PathBuf::as_path).collect();
-                journal::write(&temps, &changes).expect("written");
+                journal::write(&records(), &temps, &changes).expect("written");
                 changes.iter().take(steps).try_for_each(|change| change.make(way)).expect("made");
                 if steps > 0 {
                     // Somebody who had the old directory in hands adds to it at the last moment.
@@ -104,9 +110,9 @@ fn a_kill_between_targets_is_completed_from_either_place() {
                 }
                 let mut places = targets.clone().map(|target| target.parent().expect("a place").to_owned());
                 places.rotate_left(place_first);
-                let report = recover(&places[..1], now());
+                let report = recover(&places[..1], &records(), now());
                 assert!(report.failed.is_empty(), "{report:?}");
-                recover(&places, now());
+                recover(&places, &records(), now());
                 let new: &[(&str, &str)] =
                     if steps > 0 { &[("new", "2"), ("old", "1")] } else { &[("old", "1")] };
                 assert_eq!(contents(&targets[1]), expect(new), "{way:?} {steps} {place_first}");
@@ -129,17 +135,17 @@ fn between_two_renames_recovery_brings_the_new_tree_and_keeps_what_was_made_mean
         let place = tempfile::tempdir().expect("a place");
         let target = place.path().join("target");
         lay(&target, &[("old", "1")]);
-        let staging = Staging::beside(&target, now()).expect("staged");
+        let staging = Staging::beside(&target, &records(), now()).expect("staged");
         lay(staging.tree(), &[("new", "2")]);
         let (changes, _) = staging.plan(&go()).expect("planned");
-        journal::write(&[staging.temp.path()], &changes).expect("written");
+        journal::write(&records(), &[staging.temp.path()], &changes).expect("written");
         fs::create_dir(staging.payload().join("old")).expect("made");
         fs::rename(&target, staging.payload().join("old/target")).expect("renamed");
         if meanwhile {
             lay(&target, &[("new", "theirs"), ("other", "4")]);
         }
         staging.temp.leave();
-        let report = recover(&[place.path().to_owned()], now());
+        let report = recover(&[place.path().to_owned()], &records(), now());
         assert!(report.failed.is_empty() && report.removed.len() == 1, "{report:?}");
         let mut expected = expect(&[("target/", ""), ("target/new", "2"), ("target/old", "1")]);
         if meanwhile {
@@ -179,12 +185,13 @@ fn journals_that_name_what_is_not_theirs_are_refused_and_kept() {
     ] {
         let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("leased");
         fs::write(leased.path().join("journal"), text).expect("written");
+        records().keep(leased.path(), text.as_bytes()).expect("kept");
         leased.leave();
-        let report = recover(&[place.path().to_owned()], now());
+        let report = recover(&[place.path().to_owned()], &records(), now());
         assert_eq!((report.removed.len(), report.failed.len()), (0, 1), "{text}");
         let (path, error) = &report.failed[0];
         assert!(matches!(error, StagingError::Journal { .. }), "{error}");
         fs::remove_file(path.join("journal")).expect("removed");
-        assert_eq!(recover(&[place.path().to_owned()], now()).removed.len(), 1);
+        assert_eq!(recover(&[place.path().to_owned()], &records(), now()).removed.len(), 1);
     }
 }

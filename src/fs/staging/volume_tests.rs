@@ -5,6 +5,7 @@
 use super::tests::{WAYS, contents, expect, go, lay, now, publish_one};
 use super::*;
 use crate::fs::testing::Mount;
+use crate::fs::testing::records;
 
 #[test]
 fn a_target_that_is_a_volume_is_published_from_inside() {
@@ -80,7 +81,7 @@ fn a_full_volume_is_told_from_other_errors_and_leaves_the_target() {
         lay(&target, &[(&format!("{number}/"), "")]);
     }
     let before = contents(&volume);
-    let staging = Staging::beside(&target, now()).expect("staged");
+    let staging = Staging::beside(&target, &records(), now()).expect("staged");
     for number in 0..20 {
         lay(staging.tree(), &[(&format!("new{number}"), "")]);
     }

@@ -97,6 +97,7 @@ fn is_equal(staged: &Path, target: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::testing::records;
     use chrono::DateTime;
 
     #[test]
@@ -104,7 +105,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let target = place.path().join("target");
         fs::create_dir_all(&target).expect("made");
-        let staging = Staging::beside(&target, DateTime::UNIX_EPOCH).expect("staged");
+        let staging = Staging::beside(&target, &records(), DateTime::UNIX_EPOCH).expect("staged");
         let long = vec![7; 100_000];
         let mut flipped = long.clone();
         flipped[99_999] ^= 1;
@@ -133,7 +134,7 @@ mod tests {
         let target = place.path().join("target");
         fs::create_dir_all(target.join("a")).expect("made");
         fs::write(target.join("a/mine"), "mine").expect("written");
-        let staging = Staging::beside(&target, DateTime::UNIX_EPOCH).expect("staged");
+        let staging = Staging::beside(&target, &records(), DateTime::UNIX_EPOCH).expect("staged");
         fs::create_dir_all(staging.tree().join("a")).expect("made");
         fs::write(staging.tree().join("a/mine"), "theirs").expect("written");
         fs::write(staging.tree().join("a/new"), "new").expect("written");

@@ -23,7 +23,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::fs::lease::{has_no_locks, names};
+use crate::fs::lease::{has_no_locks, is_same_file};
 
 /// So often an exclusive lock is tried: somebody may only have looked.
 const ATTEMPTS: u32 = 3;
@@ -81,7 +81,7 @@ pub(super) fn hold(path: &Path) -> io::Result<Held> {
         Ok(()) | Err(TryLockError::Error(_)) => {}
     }
     let file = Locked(file);
-    Ok(if names(path, &file)? { Held::Leased(file) } else { Held::Gone })
+    Ok(if is_same_file(path, &file)? { Held::Leased(file) } else { Held::Gone })
 }
 
 /// Locks an entry against readers, unless there is one.
@@ -99,7 +99,7 @@ pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
         }
     }
     let file = Locked(file);
-    Ok(if names(path, &file)? { Claimed::Alone(file) } else { Claimed::Gone })
+    Ok(if is_same_file(path, &file)? { Claimed::Alone(file) } else { Claimed::Gone })
 }
 
 /// Opened for writing where that is allowed: NFS locks nothing exclusively that is only read.

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::unit::ByteSize;
 use crate::fs::lease::is_temp_name;
+use crate::fs::records::Records;
 use crate::fs::recover::recover;
 use crate::store::contract::Recovered;
 use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_io};
@@ -22,7 +23,7 @@ pub(super) fn sweep(root: &Path, now: DateTime<Utc>) -> Result<Recovered, StoreE
     let uploads = root.join(layout::UPLOADS);
     // Sizes are gone with what they are of.
     let sizes = sizes_of_uploads(&uploads);
-    let report = recover(&[uploads], now);
+    let report = recover(&[uploads], &Records::none(), now);
     let removed_bytes = report.removed.iter().filter_map(|path| sizes.get(path)).sum();
     let mut recovered = Recovered {
         removed: report.removed.len() as u64,

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::selection::{Selection, Verdict};
+use crate::domain::names;
 
 /// A file, directory or link that a selection takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +106,6 @@ impl crate::domain::hint::Hint for WalkError {
     }
 }
 
-/// Whether a name belongs to an unfinished thing of some process, which is never part of a cache.
-pub fn is_temporary_name(name: &[u8]) -> bool {
-    name.starts_with(b".cachekeep-") && name.ends_with(b".tmp")
-}
-
 /// The walk: an iterator over items that ends after the first error.
 #[derive(Debug)]
 pub struct Walk<'a> {
@@ -191,7 +187,7 @@ impl<'a> Walk<'a> {
         for entry in fs::read_dir(&directory).map_err(unreadable("list", &directory))? {
             let entry = entry.map_err(unreadable("list", &directory))?;
             let name = entry.file_name();
-            if is_temporary_name(name.as_encoded_bytes()) {
+            if names::is_temporary(name.as_encoded_bytes()) {
                 continue;
             }
             let is_dir = entry.file_type().map_err(unreadable("read", &entry.path()))?.is_dir();
