@@ -35,6 +35,8 @@ const ATTEMPTS: u32 = 16;
 pub(super) enum Way {
     /// In one call; by two renames where that cannot be done.
     Exchange,
+    /// In one call or not at all: without a journal nobody would complete two renames after a kill.
+    ExchangeOnly,
     /// Always by two renames.
     #[cfg_attr(not(test), expect(dead_code, reason = "what other systems do, tested here as well"))]
     TwoRenames,
@@ -163,10 +165,13 @@ impl Change {
                 remove_tree(&staged).map_err(|error| error.first)?;
                 continue;
             }
-            if way == Way::Exchange {
+            if way != Way::TwoRenames {
                 match exchange(&staged, &target) {
                     Ok(()) => continue,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) if way == Way::ExchangeOnly => {
+                        return Err(PathError::on("publish", &target)(error).into());
+                    }
                     // Not known here, or not permitted: then two renames tell what the matter is.
                     Err(_) => {}
                 }

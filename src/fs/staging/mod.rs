@@ -301,11 +301,19 @@ fn publish_by(
     let Some(records) = stagings.first().map(|staging| staging.records.clone()) else {
         return Ok(Vec::new());
     };
-    if let Err(error) = journal::write(&records, &temps, &changes) {
-        // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
-        journal::erase(&records, &temps)?;
-        return Err(error);
-    }
+    let way = match journal::write(&records, &temps, &changes) {
+        Ok(()) => way,
+        Err(error) => {
+            // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
+            journal::erase(&records, &temps)?;
+            // One rename needs no journal: a kill leaves the old target or the new one.
+            let is_one_step = matches!(error, StagingError::Record(_)) && changes.len() == 1;
+            if !is_one_step {
+                return Err(error);
+            }
+            Way::ExchangeOnly
+        }
+    };
     if let Err(publishing) = changes.iter().try_for_each(|change| change.make(way)) {
         if let Err(undoing) = changes.iter().rev().try_for_each(Change::undo) {
             let kept = stagings[0].temp.path().to_owned();

@@ -270,3 +270,24 @@ fn names_that_are_no_text_are_published_and_journaled() {
         assert_eq!(fs::read_dir(&target).expect("there").count(), 2);
     }
 }
+
+#[test]
+fn without_a_place_for_records_one_tree_is_published_in_one_step_and_several_are_not() {
+    let place = tempfile::tempdir().expect("a place");
+    let none = crate::fs::records::Records::none();
+    let targets = ["one", "two"].map(|name| place.path().join(name));
+    let stage = |target: &Path, text| {
+        let staging = Staging::beside(target, &none, now()).expect("staged");
+        lay(staging.tree(), &[("file", text)]);
+        staging
+    };
+    for text in ["1", "2"] {
+        stage(&targets[0], text).publish(&go()).expect("published");
+        assert_eq!(contents(&targets[0]), expect(&[("file", text)]));
+    }
+    let error =
+        publish_all(targets.iter().map(|target| stage(target, "3")).collect(), &go()).expect_err("refused");
+    assert!(matches!(error, StagingError::Record(_)), "{error}");
+    assert_eq!(contents(&targets[0]), expect(&[("file", "2")]));
+    assert_eq!(fs::read_dir(place.path()).expect("read").count(), 1, "nothing is left");
+}
