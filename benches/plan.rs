@@ -34,7 +34,7 @@ const BOUND: Duration = Duration::from_millis(200);
 
 const ROUNDS: usize = 10;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     // Cargo says `--bench`.

@@ -4,16 +4,23 @@
 
 pub mod domain;
 
-pub mod archive;
-pub mod cli;
-pub mod command;
 pub mod config;
 pub mod fs;
-pub mod github;
-pub mod inputs;
-pub mod objects;
 pub mod platform;
-pub mod report;
-pub mod store;
 pub mod transport;
+
+pub mod inputs;
+
+pub mod objects;
+
 pub mod tree;
+
+pub mod archive;
+pub mod github;
+pub mod report;
+
+pub mod store;
+
+pub mod command;
+
+pub mod cli;

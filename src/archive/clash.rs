@@ -2,8 +2,6 @@
 //!
 //! An archive that holds a name twice is refused. One that holds two names that this volume takes for one (they
 //! differ in case, or in how Unicode writes them) is good, and is restored where names are told apart.
-#![expect(clippy::disallowed_methods, reason = "only the volume knows which names it takes for one")]
-
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind::{AlreadyExists, NotADirectory};

@@ -1,6 +1,4 @@
 //! Directories and links made below a destination, one at a time.
-#![expect(clippy::disallowed_methods, reason = "unpacking makes directories and links")]
-
 use std::fs;
 use std::io;
 use std::path::Path;

@@ -4,8 +4,6 @@
 //! symbolic links, then the modes and times of directories, innermost first. While files are written there
 //! is no link that a name could lead through. Memory holds a few frames, and a few hundred bytes for each
 //! directory and link.
-#![expect(clippy::disallowed_methods, reason = "unpacking makes directories and links")]
-
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};

@@ -1,6 +1,4 @@
 //! Files written by a bounded pool of threads: small ones whole, large ones part by part.
-#![expect(clippy::disallowed_methods, reason = "unpacking makes directories")]
-
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Deref;

@@ -16,7 +16,7 @@ use crate::transport::http::client::{Client, ClientError, Timeouts};
 use crate::transport::http::retry::RetryPolicy;
 
 /// What a timeout beyond the clock's reach means.
-const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+const FOREVER: Duration = Duration::from_hours(8760);
 
 /// Why a store cannot be looked after.
 #[derive(Debug, thiserror::Error)]

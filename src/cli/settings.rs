@@ -12,6 +12,7 @@ use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::unit::Span;
+use crate::fs::read;
 use crate::fs::text::{self, TextError};
 use crate::platform::{Env, Facts};
 use crate::report::{LogOptions, Verbosity};
@@ -20,7 +21,7 @@ use crate::report::{LogOptions, Verbosity};
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// After this long a cache is given up: a job must never hang on an optimization.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
+const DEFAULT_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// What was asked for cannot mean anything.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +134,7 @@ impl Place {
         } else {
             let found = || {
                 let candidates = env.current_dir.ancestors().map(|folder| folder.join(config::DISCOVERY));
-                candidates.into_iter().find(|path| path.is_file())
+                candidates.into_iter().find(|path| read::is_file(path))
             };
             Some(named.or_else(found).ok_or_else(|| SettingsError::NoConfig(env.current_dir.clone()))?)
         };

@@ -18,6 +18,7 @@ use crate::domain::digest::{CidCodec, ObjectId};
 use crate::domain::event::{Level, Phase};
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::MirrorUse;
+use crate::fs::read;
 use crate::objects::merge::{MergeError, Merger, Take};
 use crate::report::failure;
 use crate::transport::http::client::{Client, Timeouts};
@@ -137,7 +138,7 @@ fn is_proven_in_place(cache: &Cache<'_>, prover: &Prover, object: &ObjectId) -> 
     let Some(layout) = cache.layout() else { return false };
     let is_tree = matches!(object.cid(), Some((CidCodec::DagPb, _)));
     let file = cache.root().join(layout.path_of(object));
-    is_tree && file.is_file() && matches!(prover.prove(object, &file), Verdict::Proven)
+    is_tree && read::is_file(&file) && matches!(prover.prove(object, &file), Verdict::Proven)
 }
 
 /// Verifies a fetched file and puts it into the store.
@@ -162,7 +163,7 @@ fn take(merger: &Merger, prover: &Prover, object: &ObjectId, file: &Path) -> Res
 /// Fetches an object as a tree of blocks. Its bytes, or why not.
 fn by_blocks(merger: &Merger, prover: &Prover, object: &ObjectId, largest: u64) -> Result<u64, String> {
     let file = prover.unpack(object, largest)?;
-    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let bytes = read::length(&file).unwrap_or(0);
     merger.offer(object, &file, Take::Move).map_err(|error| failure::chain(&error))?;
     Ok(bytes)
 }

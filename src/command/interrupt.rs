@@ -80,6 +80,7 @@ mod tests {
     const TERMINATE: i32 = 15;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test needs a child")]
     fn a_signal_reaches_the_child_whether_it_comes_before_or_after_it_is_noted() {
         for before in [true, false] {
             let interrupt = Interrupt::default();

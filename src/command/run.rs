@@ -84,6 +84,7 @@ fn not_saved(ctx: &Context<'_>, policy: SavePolicy, child: Child) -> Option<&'st
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is what `run` is for")]
 fn run_command(ctx: &Context<'_>, command: &[OsString], variables: &[(String, String)]) -> Child {
     let (program, arguments) = command.split_first().expect("clap asks for at least one word");
     let mut prepared = Command::new(program);

@@ -3,6 +3,8 @@
 //! Read [`lease`], [`staging`] and [`recover`] for how unfinished work lives, becomes visible and is cleared up after a
 //! kill; [`volume`] and [`preflight`] for free space. This room knows nothing of caches, keys or archives.
 
+#![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
+
 pub mod cancel;
 pub mod path_error;
 pub mod read;

@@ -1,7 +1,5 @@
 //! Files read to their end, in chunks, until the work is cancelled.
 
-#![expect(clippy::disallowed_methods, reason = "files are opened here to be read")]
-
 #[cfg(not(unix))]
 use std::fs;
 use std::fs::File;
@@ -38,6 +36,21 @@ pub fn read_chunks(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a regular file is at a path, a link followed; `false` where it cannot be told.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Whether a directory is at a path, a link followed; the error is that of a path that cannot be looked at.
+pub fn is_directory(path: &Path) -> io::Result<bool> {
+    path.metadata().map(|found| found.is_dir())
+}
+
+/// The length of a file in bytes, a link followed.
+pub fn length(path: &Path) -> io::Result<u64> {
+    path.metadata().map(|found| found.len())
 }
 
 /// Reads a file that others may have put there: a regular file, not through a link, of at most `limit` bytes.

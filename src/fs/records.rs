@@ -7,8 +7,6 @@
 //! The record is durable before the journal appears and is removed after it: a kill in between leaves a record without
 //! a journal, which means nothing and is removed with its directory.
 
-#![expect(clippy::disallowed_methods, reason = "records are files")]
-
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};

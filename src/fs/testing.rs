@@ -47,7 +47,6 @@ impl Drop for Mount {
 }
 
 /// Records for the tests of this room, which kill and recover in several processes.
-#[expect(clippy::disallowed_methods, reason = "children of the tests find the same records")]
 pub(crate) fn records() -> super::records::Records {
     super::records::Records::in_directories(vec![std::env::temp_dir().join("cachekeep-tests-records")])
 }

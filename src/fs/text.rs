@@ -1,7 +1,5 @@
 //! Small text files, read whole.
 
-#![expect(clippy::disallowed_methods, reason = "this is where text files are read")]
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -94,7 +94,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "this room touches files")]
     fn below_a_file_counts_as_not_there_yet() {
         let place = tempfile::tempdir().expect("a place");
         fs::write(place.path().join("file"), "").expect("written");
@@ -102,7 +101,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "this room touches files")]
     fn another_volume_has_another_identity_and_its_own_room() {
         let place = tempfile::tempdir().expect("a place");
         let over = place.path().join("volume");

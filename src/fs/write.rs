@@ -1,7 +1,5 @@
 //! Files written from a stream, in temporary places.
 
-#![expect(clippy::disallowed_methods, reason = "files are made here")]
-
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;

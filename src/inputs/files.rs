@@ -4,8 +4,6 @@
 //! what git takes for text, a file without NUL in its first 8000 bytes. Names do not count, nor does the order,
 //! nor how often a content occurs.
 
-#![expect(clippy::disallowed_methods, reason = "files are opened here to be hashed")]
-
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;

@@ -192,7 +192,6 @@ impl<'a> Entry<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make trees")]
 mod tests {
     use std::fs;
 

@@ -161,7 +161,6 @@ fn slashed(relative: &Path) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make trees")]
 mod tests {
     use std::fs;
 

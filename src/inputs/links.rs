@@ -1,7 +1,5 @@
 //! The content links of a tree, and the objects that they want.
 
-#![expect(clippy::disallowed_methods, reason = "content links are read here")]
-
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};

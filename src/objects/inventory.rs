@@ -160,7 +160,6 @@ fn find(
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make stores")]
 mod tests {
     use std::fs;
     use std::sync::Arc;

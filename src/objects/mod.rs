@@ -3,6 +3,8 @@
 //! Read [`layout`] for where an object lies, [`hash`] and [`unixfs`] for its proof, [`inventory`] and [`sampling`] for
 //! what a cache holds, and [`merge`] for how verified objects enter it.
 
+#![expect(clippy::disallowed_methods, reason = "this room reads and writes objects")]
+
 pub mod layout;
 
 pub mod hash;

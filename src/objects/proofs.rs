@@ -4,8 +4,6 @@
 //! They lie in a directory of the store's root, so that they are archived and restored with it. Like everything
 //! that is restored they are not trusted: a proof counts as far as hashes carry it, from the CID on.
 
-#![expect(clippy::disallowed_methods, reason = "proofs are files")]
-
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write as _};

@@ -1,7 +1,5 @@
 //! Removing objects: those that nobody wants any more, and those that are not what their names say.
 
-#![expect(clippy::disallowed_methods, reason = "objects are removed here")]
-
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;

@@ -103,7 +103,6 @@ impl VerifiedFiles {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make stores")]
 mod tests {
     use std::fs;
 

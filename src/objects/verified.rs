@@ -122,7 +122,6 @@ impl VerifiedFiles {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make stores")]
 mod tests {
     use super::*;
     use crate::domain::digest::Algorithm;

@@ -15,6 +15,7 @@ pub struct Checkout {
 }
 
 impl Checkout {
+    #[expect(clippy::disallowed_methods, reason = "git is asked for what the platform does not tell")]
     /// Asks git. A folder that is no checkout, or a machine without git, knows nothing.
     pub fn read(workspace: &Path) -> Self {
         let ask = |arguments: &[&str]| {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Env;
 
+#[expect(clippy::disallowed_methods, reason = "folders of programs are looked into")]
 /// The first program of this name on `PATH`.
 pub fn find(env: &Env, name: &str) -> Option<PathBuf> {
     let path = env.path("PATH").or_else(|| env.path("Path"))?;

@@ -35,7 +35,7 @@ const LARGEST_GROWTH: usize = 8;
 const PIECE: usize = 64 << 10;
 
 /// The client's own limit for an answer, long enough for a slow line: what is idle is watched here.
-const LONGEST_REQUEST: Duration = Duration::from_secs(3600);
+const LONGEST_REQUEST: Duration = Duration::from_hours(1);
 
 /// How a blob is cut.
 #[derive(Debug, Clone, Copy)]

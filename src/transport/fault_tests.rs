@@ -25,7 +25,7 @@ struct Bench {
 
 /// Timeouts that no server which is well meets, even on a machine that is busy.
 fn bench() -> Bench {
-    bench_with(Duration::from_secs(60), Duration::from_secs(60))
+    bench_with(Duration::from_mins(1), Duration::from_mins(1))
 }
 
 /// Timeouts of the test's own: how long silence and slowness are borne.
@@ -42,7 +42,7 @@ fn bench_with(idle: Duration, speed_window: Duration) -> Bench {
         client: Client::new(timeouts).expect("a client"),
         options: FetchOptions {
             retry,
-            deadline: Some(Instant::now() + Duration::from_secs(120)),
+            deadline: Some(Instant::now() + Duration::from_mins(2)),
             clock: Clock::starting_at(DateTime::UNIX_EPOCH),
             accept: None,
             digest_is_checked: false,
@@ -183,9 +183,9 @@ fn faults_that_stay_are_errors_with_their_reason_and_no_secret() {
     check(always(Fault::Status(500, vec![])), "the server answered HTTP 500", 3);
     check(always(Fault::Status(429, vec![])), "the server asks to wait", 3);
     let moment = Duration::from_millis(300);
-    let silent = bench_with(moment, Duration::from_secs(60));
+    let silent = bench_with(moment, Duration::from_mins(1));
     check_with(&silent, always(Fault::StallAt(0)), "no byte for 0.3 s", 3);
-    let slow = bench_with(Duration::from_secs(60), moment);
+    let slow = bench_with(Duration::from_mins(1), moment);
     let trickle = always(Fault::Trickle(Duration::from_millis(50)));
     check_with(&slow, trickle, "slower than 1000 bytes a second", 3);
     let long = "cannot resume after 5000 bytes: the server sends another part than was asked for";
@@ -219,6 +219,7 @@ fn the_deadline_and_the_user_end_it() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test makes a file")]
 fn files_are_sources_too() {
     let bench = bench();
     let dir = tempfile::tempdir().expect("a temp directory");

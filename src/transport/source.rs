@@ -124,6 +124,7 @@ fn scheme(text: &str) -> Option<&str> {
     (valid && scheme.len() > 1).then_some(scheme)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a source may be a file")]
 fn open_file(path: &Path) -> Result<(File, u64), Cause> {
     let file = OpenOptions::new().read(true).open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Cause::NotFound,

@@ -2,8 +2,6 @@
 //! rename, and what a selection takes is shown elsewhere by hard links. Neither copies a byte, and neither
 //! takes the original away: a kill at any instruction leaves it as it was.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! Read [`selection`] and [`walk`] for which files belong to a cache, [`leftovers`] for names that never do,
 //! [`fingerprint`] for telling whether a tree changed, and [`mod@trim`] for making it smaller.
 
+#![expect(clippy::disallowed_methods, reason = "this room reads and changes the trees of caches")]
+
 pub mod selection;
 pub mod walk;
 

@@ -1,7 +1,5 @@
 //! Trimming a folder: what is in it and when it was used, and the removal of what a plan names.
 
-#![expect(clippy::disallowed_methods, reason = "files are looked at and removed here")]
-
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io;

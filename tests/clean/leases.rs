@@ -20,7 +20,7 @@ POLICY
 "#;
 
 /// More than anything here takes, and less than a rule's limit.
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn project(policy: &str) -> Project {
     Project::new(&CONFIG.replace("POLICY", policy))

@@ -29,7 +29,7 @@ fn dry_run() -> String {
         token: Secret::new(TOKEN),
         pace: Pace::of_deletions(180),
         retry: RetryPolicy::default(),
-        deadline: Instant::now() + Duration::from_secs(600),
+        deadline: Instant::now() + Duration::from_mins(10),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();

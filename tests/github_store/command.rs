@@ -13,7 +13,7 @@ use crate::job::{MAIN, payload};
 use crate::tree::snapshot;
 
 /// Longer than any run here may take, on a machine that others use as well.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// The deadline of those runs that would otherwise wait for better times. What they say depends on where it finds
 /// them, so only what they always say is expected of them.

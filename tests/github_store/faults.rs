@@ -21,7 +21,7 @@ const LENGTH: usize = 200_000;
 /// Times for silence and slowness: as short as a fault that stays allows, longer for one after which all is well, so
 /// that a busy machine is not taken for another fault, and long where neither is the point.
 fn times_for(often: &Often) -> GitHubOptions {
-    let (long, short) = (Duration::from_secs(60), Duration::from_millis(300));
+    let (long, short) = (Duration::from_mins(1), Duration::from_millis(300));
     match often {
         Always(Fault::StallAt(_) | Fault::StallRequestAt(_)) => hasty(short, long),
         Once(Fault::StallAt(_) | Fault::StallRequestAt(_)) => hasty(4 * short, long),
@@ -325,7 +325,7 @@ async fn a_time_limit_ends_what_would_be_waited_for() {
 async fn a_cancelled_transfer_ends_at_once() {
     let service = GitHubService::start();
     let mut options = impatient();
-    options.fetch.retry.longest_requested_wait = Duration::from_secs(600);
+    options.fetch.retry.longest_requested_wait = Duration::from_mins(10);
     let cancel = options.fetch.cancel.clone();
     let job = store(&service, &[(MAIN, 3)], options);
     service.fail_always(Point::Lookup, wait(90));

@@ -47,7 +47,7 @@ impl Observer for Told {
 /// Short waits between tries, and blocks and ranges of 64 KiB so that small entries have many. Silence and slowness
 /// are borne for longer than a busy machine keeps anyone waiting.
 pub fn impatient() -> GitHubOptions {
-    hasty(Duration::from_secs(60), Duration::from_secs(60))
+    hasty(Duration::from_mins(1), Duration::from_mins(1))
 }
 
 /// The same, with times for silence and slowness that a test waits for.
@@ -67,7 +67,7 @@ pub fn hasty(idle: Duration, speed_window: Duration) -> GitHubOptions {
             digest_is_checked: false,
             cancel: CancellationToken::new(),
         },
-        time_limit: Some(Duration::from_secs(120)),
+        time_limit: Some(Duration::from_mins(2)),
         blocks: BlockOptions { block_size: 64 << 10, in_flight: 3 },
         ranges: RangeOptions { range_size: 64 << 10, in_flight: 3 },
         observer: None,

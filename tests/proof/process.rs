@@ -10,7 +10,7 @@ use crate::support::capture::Source;
 use crate::support::project::Ran;
 
 /// Longer than anything here takes, even where others use the machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running binary; killed when dropped.
 pub(crate) struct Process {

@@ -2,8 +2,6 @@
 //!
 //! While files are written there is no symbolic link in the folder, so no entry can be written through one:
 //! links are made last. Folders get their dates and permissions after everything that is put into them.
-#![expect(clippy::disallowed_methods, reason = "writes what an archive holds into its folder")]
-
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

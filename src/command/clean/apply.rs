@@ -20,7 +20,7 @@ const FAILURES_IN_A_ROW: usize = 10;
 
 /// What was found out is relied on for so long; then all of it is asked again. A pull request that is opened again
 /// loses nothing that would be deleted later than this.
-const RELIABLE: Duration = Duration::from_secs(5 * 60);
+const RELIABLE: Duration = Duration::from_mins(5);
 
 /// How old what is known is: by the store's clock, as its answers tell it, or else by our own.
 pub(super) struct Known {

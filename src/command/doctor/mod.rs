@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Spec, StoreLocation};
+use crate::fs::read;
 use crate::fs::volume::volume_of;
 use crate::github::credentials::Unusable;
 use crate::github::{Credentials, Right};
@@ -215,11 +216,13 @@ fn store(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
         _ if patient.is_github || wants_github(patient) => return,
         _ => &patient.facts.store_dir,
     };
-    match std::fs::metadata(folder) {
-        Ok(facts) if facts.is_dir() => {
+    match read::is_directory(folder) {
+        Ok(true) => {
             diagnosis.add("store", Status::Ok, format!("the folder {}", folder.display()));
         }
-        Ok(_) => diagnosis.add("store", Status::Problem, format!("{} is no folder", folder.display())),
+        Ok(false) => {
+            diagnosis.add("store", Status::Problem, format!("`{}` is not a directory", folder.display()));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             diagnosis.add(
                 "store",

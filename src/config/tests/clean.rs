@@ -43,7 +43,7 @@ guard = { percent = 30, lasts = "2d" }
         budget: Some(ByteSize(9_000_000_000)),
         headroom: Headroom::Bytes(ByteSize(1_000_000_000)),
         protect: policy.protect.clone(),
-        recent: Span(std::time::Duration::from_secs(43_200)),
+        recent: Span(std::time::Duration::from_hours(12)),
         abandoned_after: Some(days(14)),
         guard: Guard { percent: 30, lasts: days(2) },
         patterns: policy.patterns.clone(),

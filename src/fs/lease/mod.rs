@@ -19,8 +19,6 @@
 //! outlives its parent holds no copy of the lock. Where locks do not exist at all, age must do: a lease
 //! older than a day is a dead one.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};

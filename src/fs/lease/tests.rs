@@ -1,7 +1,5 @@
 //! Tests of leases.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use super::*;
 
 fn now() -> DateTime<Utc> {

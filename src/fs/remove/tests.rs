@@ -1,7 +1,5 @@
 //! Tests of removal.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::fs;
 
 use super::*;

@@ -11,8 +11,6 @@
 //! | nothing | exists | was made by two renames |
 //! | nothing | is absent | was made by a rename: there was no target |
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -38,7 +36,6 @@ pub(super) enum Way {
     /// In one call or not at all: without a journal nobody would complete two renames after a kill.
     ExchangeOnly,
     /// Always by two renames.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what other systems do, tested here as well"))]
     TwoRenames,
 }
 

@@ -4,8 +4,6 @@
 //! before the first change and goes at one stroke after the last: a leased directory without a journal,
 //! or one that points to a journal that is gone, holds nothing that anybody needs.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};

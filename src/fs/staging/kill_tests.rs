@@ -1,8 +1,6 @@
 //! Kills at random moments: a child publishes in a loop, the parent kills it, and recovery must find the
 //! target old or new, never a mixture, and leave nothing.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files, and the child is told its task")]
-
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! Tests of staging and publishing.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 

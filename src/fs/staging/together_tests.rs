@@ -1,7 +1,5 @@
 //! Tests of several targets and publishers, and of what recovery makes of their remains.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use super::tests::{WAYS, contents, expect, go, lay, names, now, publish_one};
 use super::*;
 use crate::fs::recover::recover;

@@ -1,7 +1,5 @@
 //! Tests of targets and volumes: most must be root, to mount some, and say so where they are not.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use super::tests::{WAYS, contents, expect, go, lay, now, publish_one};
 use super::*;
 use crate::fs::testing::Mount;

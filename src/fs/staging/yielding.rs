@@ -1,8 +1,6 @@
 //! Yielding: what the target has already is taken out of the staged tree, so that a publication adds and never
 //! replaces.
 
-#![expect(clippy::disallowed_methods, reason = "this room touches files")]
-
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};

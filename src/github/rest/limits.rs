@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use crate::transport::http::retry::parse_retry_after;
 
 /// How long is waited after a secondary limit that names no time (GitHub, "Best practices": a minute at least).
-const UNNAMED: Duration = Duration::from_secs(60);
+const UNNAMED: Duration = Duration::from_mins(1);
 
 /// A limit that was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,7 @@ impl Pace {
 
     /// How long after a request of so many points the next one may follow.
     pub fn spacing(self, points: u32) -> Duration {
-        Duration::from_secs(60) * points / self.points_per_minute.max(1)
+        Duration::from_mins(1) * points / self.points_per_minute.max(1)
     }
 }
 
@@ -68,8 +68,7 @@ mod tests {
         let starts: Vec<Duration> = (0..400).map(|_| gate.enter(DELETE_POINTS, now)).collect();
         assert_eq!(starts[0], Duration::ZERO);
         for (index, start) in starts.iter().enumerate() {
-            let within =
-                starts[index..].iter().take_while(|other| **other < *start + Duration::from_secs(60));
+            let within = starts[index..].iter().take_while(|other| **other < *start + Duration::from_mins(1));
             assert!(within.count() <= 181, "from deletion {index}");
         }
     }

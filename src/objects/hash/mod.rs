@@ -2,8 +2,6 @@
 //!
 //! A file that names an object is proven by its bytes or not at all: [`verify_file`] says which.
 
-#![expect(clippy::disallowed_methods, reason = "files are opened here to be hashed")]
-
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;

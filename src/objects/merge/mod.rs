@@ -4,8 +4,6 @@
 //! another volume it is first copied into the temporary directory on the store's own, and the copy verified. A
 //! kill leaves temporary files and nothing else. Offering again what is there changes nothing.
 
-#![expect(clippy::disallowed_methods, reason = "the store of objects is written here")]
-
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;

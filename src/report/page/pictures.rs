@@ -10,7 +10,7 @@ use crate::domain::retention::Elapsed;
 use crate::domain::unit::ByteSize;
 
 /// After this long without use GitHub evicts an entry.
-const EVICTED_AFTER: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+const EVICTED_AFTER: std::time::Duration = std::time::Duration::from_hours(168);
 
 /// What goes is filled with this; every picture of the page refers to it.
 const HATCH: &str = "<defs><pattern id=\"hatch\" width=\"11\" height=\"11\" patternUnits=\"userSpaceOnUse\" \

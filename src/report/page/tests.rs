@@ -27,7 +27,7 @@ fn entry(id: usize, name: &str, key: &str, size: u64) -> Entry {
 }
 
 fn page(entries: Vec<Entry>, limit: Option<u64>) -> String {
-    let week = Span(std::time::Duration::from_secs(7 * 86_400));
+    let week = Span(std::time::Duration::from_hours(168));
     page_by(&Policy { unused_for: Some(week), ..Policy::default() }, entries, limit)
 }
 

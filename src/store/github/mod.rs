@@ -60,7 +60,7 @@ impl GitHubOptions {
         GitHubOptions {
             timeouts: Timeouts::default(),
             fetch,
-            time_limit: Some(Duration::from_secs(3600)),
+            time_limit: Some(Duration::from_hours(1)),
             blocks: BlockOptions::default(),
             ranges: RangeOptions::default(),
             observer: None,

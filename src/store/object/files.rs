@@ -1,7 +1,5 @@
 //! Entries that are files in a directory: found by walking it, leased while they are read, marked when they are used.
 
-#![expect(clippy::disallowed_methods, reason = "entries of a directory store are files")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io;

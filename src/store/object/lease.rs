@@ -15,8 +15,6 @@
 //! Where a file system has no locks there are no leases. An open file is then still readable on Unix after it was
 //! deleted, except over a network, where a restore becomes a miss.
 
-#![expect(clippy::disallowed_methods, reason = "entries of a directory store are files")]
-
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;

@@ -1,7 +1,5 @@
 //! Entries of a directory that are read, used and deleted at the same time, by this and by other processes.
 
-#![expect(clippy::disallowed_methods, reason = "the tests look at the files of a store in a directory")]
-
 use std::fs;
 use std::path::PathBuf;
 

@@ -3,6 +3,8 @@
 //! How an upload is kept apart until it becomes an entry, and how a dead one is found, is what `upload::Uploads`
 //! abstracts; how an entry is listed, leased, marked as used and deleted is what `entries::Entries` does.
 
+#![expect(clippy::disallowed_methods, reason = "entries of a directory store are files")]
+
 mod directory;
 mod entries;
 mod failure;

@@ -1,7 +1,5 @@
 //! Several processes at one directory, some of them killed: the test binary starts itself as their children.
 
-#![expect(clippy::disallowed_methods, reason = "children are told by the environment what to do")]
-
 use std::env;
 use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,8 +1,6 @@
 //! Giving a file its final name in one step, and only if the name is free; and tidying up after names that
 //! are gone.
 
-#![expect(clippy::disallowed_methods, reason = "uploads to a directory are files")]
-
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;

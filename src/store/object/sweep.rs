@@ -1,7 +1,5 @@
 //! Finding uploads of dead processes below the folder of uploads.
 
-#![expect(clippy::disallowed_methods, reason = "uploads to a directory are files")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;

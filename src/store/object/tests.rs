@@ -1,7 +1,5 @@
 //! Stores of objects conform, and what only they can do wrong.
 
-#![expect(clippy::disallowed_methods, reason = "the tests look at the files of a store in a directory")]
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};

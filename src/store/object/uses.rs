@@ -6,8 +6,6 @@
 //! entry is leased, so that no marker comes after its entry has gone; and what a lost one costs is that the entry
 //! counts as unused since it was made.
 
-#![expect(clippy::disallowed_methods, reason = "entries of a directory store are files")]
-
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;

@@ -35,7 +35,7 @@ impl Default for RetryPolicy {
             attempts: 5,
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(20),
-            longest_requested_wait: Duration::from_secs(120),
+            longest_requested_wait: Duration::from_mins(2),
         }
     }
 }

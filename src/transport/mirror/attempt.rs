@@ -70,6 +70,7 @@ impl Attempt<'_> {
         Ok((path, size))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a mirror may be a directory")]
     async fn copy(&self, source: &Source, from: &Path) -> Result<(TempPath, u64), AttemptError> {
         let guilty = |cause| AttemptError::Mirror(FetchError { address: source.to_string(), cause });
         let opened = OpenOptions::new().read(true).open(from);

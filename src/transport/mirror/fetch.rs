@@ -57,7 +57,7 @@ impl Default for MirrorSettings {
             breaker: BreakerPolicy::default(),
             hedge_after: Duration::from_secs(3),
             rivals: 3,
-            object_deadline: Duration::from_secs(15 * 60),
+            object_deadline: Duration::from_mins(15),
             largest_object: 64 << 30,
         }
     }

@@ -31,7 +31,7 @@ impl Default for BreakerPolicy {
             longest_pause: Duration::from_secs(30),
             openings: 4,
             cautious_requests: 2,
-            longest_requested_wait: Duration::from_secs(120),
+            longest_requested_wait: Duration::from_mins(2),
         }
     }
 }

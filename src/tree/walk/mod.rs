@@ -3,8 +3,6 @@
 //! Names are ordered by their raw bytes within a directory, so that every walk of one tree, on any machine,
 //! yields the same order. Symbolic links are yielded, never followed, but for the root itself: a cache
 //! directory may be a link to another volume.
-#![expect(clippy::disallowed_methods, reason = "the walk reads directories")]
-
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;

@@ -296,7 +296,7 @@ fn peek_head(stream: &TcpStream) -> io::Result<(usize, Request)> {
 /// One request to another server on loopback, for its status and headers.
 pub fn ask(method: &str, port: u16, target: &str) -> io::Result<(u16, Vec<(String, String)>)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let head = format!(
         "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nx-ms-version: 2020-02-10\r\n\
          Content-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,6 +1,4 @@
 //! Archives of every format, honest and hostile.
-#![expect(clippy::disallowed_methods, reason = "looks at what was written")]
-
 use std::collections::BTreeMap;
 use std::io::{Cursor, Seek as _, Write as _};
 use std::ops::ControlFlow;

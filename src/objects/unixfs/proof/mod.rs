@@ -7,8 +7,6 @@
 //!
 //! A proof is kept as a CAR of version 1 that has the inner blocks only. It is not trusted when it is read
 //! back: all it says follows from hashes, beginning with the CID that the caller knows.
-#![expect(clippy::disallowed_methods, reason = "the disk room reads the files that it verifies")]
-
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
