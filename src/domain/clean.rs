@@ -1,4 +1,4 @@
-//! What came of cleaning: a plan, and what became of each entry that was to go.
+//! The outcome of cleaning: a plan, and the result for each entry that it deletes.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,98 +8,98 @@ use super::retention::plan::Amount;
 use super::retention::{Pattern, Plan};
 use super::unit::ByteSize;
 
-/// What came of cleaning a store.
+/// The outcome of cleaning a store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleanOutcome {
-    /// The store, for people.
+    /// Human-readable location of the store.
     pub location: String,
-    /// The plan that was shown, or carried out.
+    /// The plan that was shown or applied.
     pub plan: Plan,
-    /// What was done; nothing on a dry run. The first round carries the plan out, later ones what became
-    /// due meanwhile.
+    /// What was done; empty on a dry run. The first round applies the plan, later ones delete what has become
+    /// due in the meantime.
     pub rounds: Vec<Round>,
-    /// Why it ended.
+    /// Why cleaning ended.
     pub end: End,
-    /// What was found of uploads that did not end; nothing on a dry run, or where it cannot be told.
+    /// Unfinished uploads; `None` on a dry run, or if the store cannot list them.
     pub swept: Option<Swept>,
-    /// Requests that it took, where they are counted.
+    /// API requests; `None` if the store does not count them.
     pub calls: Option<ApiCalls>,
-    /// What the store could not tell, one sentence each; such entries are kept.
+    /// Facts that the store could not determine, one sentence each; the affected entries are kept.
     pub notes: Vec<String>,
 }
 
-/// A plan that was carried out.
+/// One application of a plan.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Round {
-    /// Every entry that was to go, in the order of the plan.
+    /// The entries that the plan deletes, in its order.
     pub attempts: Vec<Attempt>,
 }
 
-/// An entry that was to go.
+/// The attempt to delete an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     /// The entry.
     pub entry: Entry,
-    /// What it is a generation of.
+    /// The key pattern that it is a generation of.
     pub pattern: Pattern,
-    /// What became of it.
+    /// The result.
     pub fate: Fate,
 }
 
-/// What became of an entry that was to go.
+/// The result of an attempt to delete an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// It was deleted.
     Deleted,
-    /// It was gone already.
+    /// It had already been deleted.
     AlreadyGone,
-    /// It stays, for this reason that was not there when the plan was made: somebody reads it, or its pull request
-    /// was opened again.
+    /// It is kept after all, for a reason that arose after the plan was made: it is being read, or its pull request
+    /// was reopened.
     Spared(String),
     /// It could not be deleted.
     Failed(String),
-    /// It was not tried, since what had happened before showed that it would fail, or time was up.
+    /// It was not attempted: earlier failures showed that it would fail, or the deadline had passed.
     NotTried,
 }
 
 /// Why cleaning ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// A dry run: nothing was to be done.
+    /// It was a dry run.
     DryRun,
-    /// Nothing is left to do.
+    /// Everything was done.
     Done,
     /// Some entries could not be deleted.
     Failed,
-    /// A right is missing.
+    /// The token lacks a permission.
     NotPermitted(String),
-    /// It was stopped: a limit, the deadline, an interruption.
+    /// It was stopped by a limit, the deadline or an interruption.
     Stopped(String),
 }
 
-/// Uploads that did not end.
+/// Unfinished uploads in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     /// Those of dead processes, which were removed.
     pub removed: u64,
-    /// Their bytes.
+    /// Their total size.
     pub bytes: ByteSize,
-    /// Those that are in progress, or may be.
+    /// Those that are, or may be, in progress.
     pub live: u64,
 }
 
-/// Requests to a service that limits them.
+/// Requests to a rate-limited API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ApiCalls {
-    /// Requests, repeated ones included.
+    /// All requests, including retries.
     pub requests: u64,
-    /// Of these: questions in `GraphQL`.
+    /// Of these, `GraphQL` queries.
     pub graphql: u64,
-    /// Of these: deletions.
+    /// Of these, deletions.
     pub deletions: u64,
-    /// Of these: repetitions after a failure or a limit.
+    /// Of these, retries after a failure or a rate limit.
     pub repeated: u64,
-    /// Time that was waited for limits.
+    /// Time spent waiting for rate limits.
     pub waited: Duration,
 }
 
@@ -122,27 +122,27 @@ impl fmt::Display for Swept {
 }
 
 impl CleanOutcome {
-    /// All that was tried, over all rounds.
+    /// The attempts of all rounds.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.rounds.iter().flat_map(|round| &round.attempts)
     }
 
-    /// What was freed: deleted here, not by another.
+    /// Amount that this run deleted, as opposed to another process.
     pub fn freed(&self) -> Amount {
         self.amount(|fate| *fate == Fate::Deleted)
     }
 
-    /// What was spared after all.
+    /// Amount that was kept after all.
     pub fn spared(&self) -> Amount {
         self.amount(|fate| matches!(fate, Fate::Spared(_)))
     }
 
-    /// What could not be deleted.
+    /// Amount that could not be deleted.
     pub fn failed(&self) -> Amount {
         self.amount(|fate| matches!(fate, Fate::Failed(_)))
     }
 
-    /// What was not tried.
+    /// Amount that was not attempted.
     pub fn not_tried(&self) -> Amount {
         self.amount(|fate| *fate == Fate::NotTried)
     }

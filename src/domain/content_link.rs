@@ -4,31 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::digest::{Algorithm, HashError, ObjectId, Sha256Digest};
 
-/// Raised when the digest of a set of links changes its meaning.
+/// Version prefix of the digest of a set of links; raised when the computation changes.
 const LAYOUT: &str = "cachekeep-links-1";
 
-/// Longer files are no content links; the longest hash has 128 characters.
+/// Maximum size of a content link in bytes; the longest hash has 128 characters.
 pub const MAX_LINK_BYTES: usize = 1024;
 
-/// Why a file with a link's extension is no content link.
+/// Why a file with a content link's extension is not a content link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// The text is not UTF-8.
     #[error("not text")]
     NotText,
-    /// Nothing but space.
+    /// The file contains only whitespace.
     #[error("empty")]
     Empty,
     /// More than [`MAX_LINK_BYTES`].
     #[error("longer than {MAX_LINK_BYTES} bytes")]
     TooLong,
-    /// The text is no hash of the algorithm that the extension names.
+    /// The text is not a hash of the algorithm that the extension names.
     #[error(transparent)]
     Hash(#[from] HashError),
 }
 
-/// Reads a content link. A byte order mark, CRLF, surrounding space and a missing final newline do not
-/// change its meaning.
+/// Parses a content link. A byte order mark, CRLF, surrounding whitespace and a missing final newline are
+/// ignored.
 pub fn parse(algorithm: Algorithm, bytes: &[u8]) -> Result<ObjectId, LinkError> {
     if bytes.len() > MAX_LINK_BYTES {
         return Err(LinkError::TooLong);
@@ -40,12 +40,12 @@ pub fn parse(algorithm: Algorithm, bytes: &[u8]) -> Result<ObjectId, LinkError> 
     }
 }
 
-/// The algorithm that the extension of a file's name calls for.
+/// The algorithm that the extension of a file name stands for.
 pub fn algorithm_of(name: &str) -> Option<Algorithm> {
     name.rsplit_once('.').and_then(|(_, extension)| Algorithm::from_name(extension))
 }
 
-/// The objects that a tree wants, each with the links that want it.
+/// The objects that the content links of a tree name, each with its links.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WantedObjects {
     links: BTreeMap<ObjectId, BTreeSet<String>>,
@@ -57,17 +57,17 @@ impl WantedObjects {
         self.links.entry(object).or_default().insert(link.into());
     }
 
-    /// The objects in order, each with its links in order.
+    /// The objects with their links, both sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectId, &BTreeSet<String>)> {
         self.links.iter()
     }
 
-    /// Whether some link wants this object.
+    /// Whether a link names this object.
     pub fn contains(&self, object: &ObjectId) -> bool {
         self.links.contains_key(object)
     }
 
-    /// How many objects.
+    /// The number of wanted objects.
     pub fn len(&self) -> usize {
         self.links.len()
     }
@@ -77,19 +77,19 @@ impl WantedObjects {
         self.links.is_empty()
     }
 
-    /// How many links.
+    /// The number of content links.
     pub fn link_count(&self) -> usize {
         self.links.values().map(BTreeSet::len).sum()
     }
 
-    /// What `{links}` expands to: the digest of the sorted set of unique `algo:hash`.
+    /// The value of `{links}`: the digest of the sorted set of unique `algo:hash`.
     pub fn digest(&self) -> Sha256Digest {
         object_set_digest(self.links.keys())
     }
 }
 
-/// The digest of a set of objects; the iterator must be sorted and free of repeats, as that of a
-/// `BTreeMap` is.
+/// The digest of a set of objects. The iterator must be sorted and free of duplicates, as that of a `BTreeMap`
+/// is.
 pub fn object_set_digest<'a>(sorted: impl IntoIterator<Item = &'a ObjectId>) -> Sha256Digest {
     let objects = sorted.into_iter().map(ToString::to_string);
     Sha256Digest::of_lines(std::iter::once(LAYOUT.to_owned()).chain(objects))

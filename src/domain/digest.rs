@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-/// An algorithm that can name an object.
+/// A hash algorithm that names objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it all")]
 pub enum Algorithm {
@@ -62,7 +62,7 @@ impl Algorithm {
         ALGORITHMS.iter().find(|row| row.1 == name).map(|row| row.0)
     }
 
-    /// The algorithm whose [`directory`](Self::directory) this is, case and all.
+    /// The algorithm whose [`directory`](Self::directory) this is, case-sensitively.
     pub fn from_directory(directory: &str) -> Option<Algorithm> {
         ALGORITHMS.iter().find(|row| row.2 == directory).map(|row| row.0)
     }
@@ -83,7 +83,7 @@ pub enum CidCodec {
     DagPb,
 }
 
-/// What names an object: an algorithm and a hash in its canonical text.
+/// The name of an object: an algorithm and a hash in canonical form.
 ///
 /// Hexadecimal hashes are lower case and of the algorithm's length; CIDs are `CIDv1` in lower-case
 /// base32 or `CIDv0`, with SHA2-256.
@@ -93,29 +93,29 @@ pub struct ObjectId {
     hash: String,
 }
 
-/// Why a text is not a hash of an algorithm.
+/// Why a text is not a valid hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// A hexadecimal hash has another length.
+    /// A hexadecimal hash does not have the length of its algorithm.
     #[error("{algorithm} needs {expected} hexadecimal digits, found {found} characters")]
     Length {
         /// The algorithm.
         algorithm: Algorithm,
-        /// Digits that it has.
+        /// Hexadecimal digits of a hash of this algorithm.
         expected: usize,
-        /// Characters that there are.
+        /// Characters in the text.
         found: usize,
     },
-    /// A hexadecimal hash has a character that is no lower-case digit.
+    /// A hexadecimal hash contains another character than a lower-case hexadecimal digit.
     #[error("`{0}` is not a lower-case hexadecimal digit")]
     NotHexadecimal(char),
-    /// The text is no CID, or one of a kind that names no file.
+    /// The text is not a CID, or its codec or hash function is not supported.
     #[error("not a CID of a file: {0}")]
     NotCid(String),
 }
 
 impl ObjectId {
-    /// Reads the canonical text of a hash.
+    /// Parses a hash in canonical form.
     pub fn new(algorithm: Algorithm, hash: &str) -> Result<Self, HashError> {
         if algorithm == Algorithm::Cid {
             parse_cid(hash)?;
@@ -160,7 +160,7 @@ const HASH_SHA2_256: u64 = 0x12;
 fn parse_cid(text: &str) -> Result<(CidCodec, [u8; 32]), HashError> {
     let refuse = |why: &str| HashError::NotCid(format!("`{text}`: {why}"));
     let cid = cid::Cid::try_from(text).map_err(|error| refuse(&error.to_string()))?;
-    // One object has one name: other bases and cases of the same CID would be other files in a store.
+    // An object must have a single name: other encodings of the same CID would be different files in a store.
     if cid.to_string() != text {
         return Err(refuse("write it in lower-case base32 (`b…`) or as CIDv0 (`Qm…`)"));
     }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_file_is_refused() {
+    fn hashes_that_are_not_canonical_are_rejected() {
         for text in [
             "",
             "b",

@@ -9,7 +9,7 @@ use super::scope::Scope;
 use super::unit::ByteSize;
 use super::version::Version;
 
-/// A store's own name for an entry; opaque to everyone else.
+/// The identifier that a store gives to an entry; opaque outside the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub String);
 
@@ -22,23 +22,23 @@ impl fmt::Display for EntryId {
 /// One saved, immutable generation of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The store's name for it.
+    /// The store's identifier.
     pub id: EntryId,
-    /// The ref it belongs to.
+    /// The git ref it belongs to.
     pub scope: Scope,
     /// Its key.
     pub key: Key,
-    /// Its layout and compression.
+    /// Hash of its layout and compression.
     pub version: Version,
     /// When it became visible, by the store's clock.
     pub created_at: DateTime<Utc>,
-    /// When it was last restored, where the store keeps that.
+    /// When it was last restored; `None` if the store does not record that.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Bytes of its archive.
+    /// Size of its archive.
     pub size: ByteSize,
 }
 
-/// What to look for.
+/// A lookup in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupRequest {
     /// The primary key.
@@ -52,11 +52,11 @@ pub struct LookupRequest {
 }
 
 impl LookupRequest {
-    /// The entry that answers this request, of entries in any order.
+    /// The entry that this request restores, chosen from entries in any order.
     ///
-    /// Scope by scope: the key itself, then the key as a prefix, then each restore key as a whole and
-    /// as a prefix; of several matches the newest (GitHub, "Cache key matching"). Entries created at the
-    /// same instant are told apart by key, so that every reader chooses the same one.
+    /// Scopes are searched in order. Within a scope the key is tried as an exact match, then as a prefix, then each
+    /// restore key likewise; the newest of several matches wins (GitHub, "Cache key matching"). Ties in creation
+    /// time are broken by key, so that every reader chooses the same entry.
     pub fn choose<'a>(&self, entries: &'a [Entry]) -> Option<&'a Entry> {
         self.scopes.iter().find_map(|scope| {
             let candidates =

@@ -1,13 +1,13 @@
-//! What is said while a command works: events, and meters that workers turn and a reporter reads.
+//! Progress and messages of a running command: events, and meters that workers increment and a reporter reads.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is being done to a cache.
+/// A phase of work on a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Removing what killed processes left behind.
+    /// Finishing or undoing what killed processes left.
     Recover,
     /// Reading the tree: links, keys, sizes.
     Scan,
@@ -40,12 +40,12 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Counts work done; shared by the threads that do it and the reporter that shows it.
+/// A progress counter, shared by the threads that work and the reporter that shows it.
 #[derive(Debug)]
 pub struct Meter {
-    /// The cache worked on.
+    /// The name of the cache.
     pub cache: String,
-    /// What is done to it.
+    /// The phase that is measured.
     pub phase: Phase,
     total: AtomicU64,
     bytes: AtomicU64,
@@ -53,7 +53,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter at zero with no total known.
+    /// A meter at zero with an unknown total.
     pub fn new(cache: &str, phase: Phase) -> Arc<Self> {
         Arc::new(Meter {
             cache: cache.to_owned(),
@@ -64,69 +64,69 @@ impl Meter {
         })
     }
 
-    /// Adds bytes worked through.
+    /// Adds processed bytes.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Adds files or objects worked through.
+    /// Adds processed files or objects.
     pub fn add_items(&self, items: u64) {
         self.items.fetch_add(items, Ordering::Relaxed);
     }
 
-    /// Says how many bytes there will be; 0 is unknown.
+    /// Sets the expected number of bytes; 0 stands for unknown.
     pub fn set_total(&self, bytes: u64) {
         self.total.store(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes worked through.
+    /// Bytes processed so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Files or objects worked through.
+    /// Files or objects processed so far.
     pub fn items(&self) -> u64 {
         self.items.load(Ordering::Relaxed)
     }
 
-    /// Bytes that there will be, where known.
+    /// The expected number of bytes, if known.
     pub fn total(&self) -> Option<u64> {
         Some(self.total.load(Ordering::Relaxed)).filter(|total| *total > 0)
     }
 }
 
-/// How much a message matters.
+/// The severity of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Only for those who ask for detail.
+    /// Detail that is shown with `--verbose`.
     Debug,
-    /// What was done.
+    /// A result.
     Info,
-    /// Something went wrong and the build goes on.
+    /// A failure that does not fail the command.
     Warning,
-    /// Something went wrong and the command fails.
+    /// A failure that fails the command.
     Error,
 }
 
-/// Something to be told.
+/// Progress or a message.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Long work begins; the meter is read until [`Event::Finished`] with the same one.
+    /// A phase begins; its meter is read until [`Event::Finished`] with the same meter.
     Started(Arc<Meter>),
-    /// That work ended, well or not.
+    /// The phase ended, successfully or not.
     Finished(Arc<Meter>),
-    /// A message, with what can be done about it.
+    /// A message with an optional hint.
     Message {
-        /// How much it matters.
+        /// Its severity.
         level: Level,
-        /// The cache it is about.
+        /// The cache that it concerns; `None` for the command as a whole.
         cache: Option<String>,
-        /// What happened, in one line.
+        /// One line.
         text: String,
-        /// What to do about it.
+        /// What the user can do about it.
         hint: Option<String>,
     },
-    /// A command of the platform's, made by the platform's own room: printed as it is, whatever is told else.
+    /// A command to the CI runner, formatted by the platform; printed verbatim at every verbosity.
     Command(String),
     /// A group of messages begins (a foldable section where the platform has them).
     GroupStarted(String),
@@ -134,21 +134,21 @@ pub enum Event {
     GroupFinished,
 }
 
-/// Where events go. Rooms that work emit; only the `report` room prints.
+/// Receives events. Everything emits them; only the `report` room prints.
 pub trait Observer: Send + Sync {
-    /// Takes an event.
+    /// Handles one event; called from any thread.
     fn observe(&self, event: Event);
 }
 
-/// Ends its meter's work when dropped, so that no error path leaves a bar standing.
+/// A running phase: emits [`Event::Finished`] when dropped, so that no error path leaves a progress bar behind.
 pub struct Running<'a> {
     observer: &'a dyn Observer,
-    /// The meter to turn.
+    /// The meter of this phase.
     pub meter: Arc<Meter>,
 }
 
 impl<'a> Running<'a> {
-    /// Announces work on a cache.
+    /// Emits [`Event::Started`].
     pub fn start(observer: &'a dyn Observer, cache: &str, phase: Phase) -> Self {
         let meter = Meter::new(cache, phase);
         observer.observe(Event::Started(Arc::clone(&meter)));

@@ -1,43 +1,43 @@
-//! The gate: the set of wanted objects against the set of proven ones.
+//! The gate: compares the wanted objects with the objects in a cache.
 
 use super::content_link::WantedObjects;
 use super::digest::ObjectId;
 use super::inventory::{Inventory, Presence};
 
-/// An object that some link wants and the cache does not prove.
+/// An object that a link names and that the cache does not hold verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
     /// The object.
     pub object: ObjectId,
-    /// The links that want it, in order.
+    /// The links that name it, sorted.
     pub links: Vec<String>,
-    /// For an object that is there but not proven: why not.
+    /// Why it does not count, for an object that exists but is corrupt or cannot be checked.
     pub why: Option<String>,
 }
 
-/// What the gate found.
+/// The result of the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateReport {
-    /// How many objects are wanted.
+    /// Number of wanted objects.
     pub wanted: usize,
-    /// How many links want them.
+    /// Number of content links that name them.
     pub links: usize,
-    /// How many wanted objects are proven.
+    /// Number of wanted objects that are verified or allowed.
     pub present: usize,
-    /// Wanted objects that nothing proves, counted as present because the configuration allows them by name.
+    /// Of the present ones, those that cannot be verified and that `allow-unverified` lists.
     pub allowed: usize,
-    /// Proven objects that no link wants.
+    /// Usable objects that no link names.
     pub unwanted: usize,
-    /// Files that are no objects.
+    /// Files that are not objects.
     pub strangers: u64,
-    /// Wanted objects that are absent, in order.
+    /// Wanted objects that do not exist in the cache, sorted.
     pub missing: Vec<Lack>,
-    /// Wanted objects that are there but do not hash to their name, or cannot be checked, in order.
+    /// Wanted objects that exist but are corrupt or cannot be checked, sorted.
     pub unproven: Vec<Lack>,
 }
 
 impl GateReport {
-    /// Compares sets; counts never make up for each other.
+    /// Compares by name: a surplus object never makes up for a missing one.
     pub fn compare(wanted: &WantedObjects, inventory: &Inventory) -> Self {
         let mut report = GateReport {
             wanted: wanted.len(),
@@ -66,12 +66,12 @@ impl GateReport {
         report
     }
 
-    /// Whether every wanted object is proven.
+    /// Whether every wanted object is present.
     pub fn is_complete(&self) -> bool {
         self.present == self.wanted
     }
 
-    /// Objects wanted and not proven: missing and unproven ones.
+    /// Number of wanted objects that are missing or unproven.
     pub fn lacking(&self) -> usize {
         self.wanted - self.present
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_and_unwanted_objects_never_make_up_for_a_missing_one() {
+    fn unknown_files_and_unwanted_objects_never_make_up_for_a_missing_one() {
         let mut wanted = WantedObjects::default();
         wanted.insert(object('a'), "a.md5");
         wanted.insert(object('b'), "b.md5");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrupt_object_is_not_there() {
+    fn a_corrupt_object_does_not_count_as_present() {
         let mut wanted = WantedObjects::default();
         wanted.insert(object('a'), "a.md5");
         let mut inventory = Inventory::default();

@@ -1,8 +1,8 @@
-//! Hints: what a person can do about an error, kept apart from the error's message.
+//! Hints: what a user can do about an error, kept apart from the error's message.
 
-/// Something that may know its own cure.
+/// An error that may suggest how to fix it.
 pub trait Hint {
-    /// One sentence that says what to do, without repeating what went wrong.
+    /// One imperative sentence that does not repeat the message; rendered after it as `hint: …`.
     fn hint(&self) -> Option<String> {
         None
     }

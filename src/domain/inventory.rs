@@ -1,4 +1,4 @@
-//! What a content-addressed cache holds, object by object, as it was found and verified.
+//! The inventory of a content-addressed cache: each object found in it, with its verification result.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use super::content_link::object_set_digest;
 use super::digest::{ObjectId, Sha256Digest};
 use super::unit::ByteSize;
 
-/// What was found where an object should lie.
+/// The verification result of an object that exists in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// Its bytes hash to its name.
+    /// The bytes match the name.
     Verified {
-        /// Bytes of the file.
+        /// Size of the file in bytes.
         size: u64,
     },
-    /// There is no way to check its bytes against its name, and the configuration allows it by name.
+    /// The bytes cannot be checked against the name, and `allow-unverified` lists the object.
     Allowed {
-        /// Bytes of the file.
+        /// Size of the file in bytes.
         size: u64,
     },
-    /// Its bytes hash to something else, or it is no regular file.
+    /// The bytes do not match the name, or it is not a regular file.
     Corrupt {
-        /// What is wrong with it.
+        /// The mismatch, for messages.
         why: String,
     },
-    /// There is no way to check its bytes against its name, so nothing is claimed.
+    /// The bytes cannot be checked against the name.
     Unverifiable {
-        /// Why not.
+        /// Why they cannot be checked, for messages.
         why: String,
     },
 }
 
 impl Presence {
-    /// Bytes of an object that may be used: one that is proven, or allowed without proof.
+    /// Size in bytes if the object may be used: verified, or allowed without verification.
     pub fn size(&self) -> Option<u64> {
         match self {
             Presence::Verified { size } | Presence::Allowed { size } => Some(*size),
@@ -41,43 +41,43 @@ impl Presence {
     }
 }
 
-/// Objects under their final names, and how many files are no objects.
+/// The objects of a cache, and the number of files that are not objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// What was found for each name.
+    /// The verification result of each object.
     pub objects: BTreeMap<ObjectId, Presence>,
-    /// Files that carry no object's name: partial downloads, notes, other tools' temporary files.
+    /// Files whose names are not those of objects: partial downloads, notes, other tools' temporary files.
     pub strangers: u64,
 }
 
 impl Inventory {
-    /// Whether the object is there, and proven or allowed without proof.
+    /// Whether the object exists and may be used: verified, or allowed without verification.
     pub fn has(&self, object: &ObjectId) -> bool {
         self.objects.get(object).is_some_and(|presence| presence.size().is_some())
     }
 
-    /// The objects that are there but not what their names say, in order.
+    /// The corrupt objects, in order.
     pub fn corrupt(&self) -> impl Iterator<Item = &ObjectId> {
         let is_corrupt = |presence: &Presence| matches!(presence, Presence::Corrupt { .. });
         self.objects.iter().filter(move |(_, presence)| is_corrupt(presence)).map(|(object, _)| object)
     }
 
-    /// The proven and allowed objects in order, with their sizes in bytes.
+    /// The verified and allowed objects in order, with their sizes in bytes.
     pub fn verified(&self) -> impl Iterator<Item = (&ObjectId, u64)> {
         self.objects.iter().filter_map(|(object, presence)| Some((object, presence.size()?)))
     }
 
-    /// How many objects are proven.
+    /// The number of verified and allowed objects.
     pub fn count(&self) -> u64 {
         self.verified().count() as u64
     }
 
-    /// Bytes of the proven objects.
+    /// The total size of the verified and allowed objects.
     pub fn bytes(&self) -> ByteSize {
         ByteSize(self.verified().map(|(_, size)| size).sum())
     }
 
-    /// Digest of the set of proven objects, comparable to a [`super::sentinel::Sentinel`]'s.
+    /// Digest of the set of verified and allowed objects, comparable to that of a [`super::sentinel::Sentinel`].
     pub fn digest(&self) -> Sha256Digest {
         object_set_digest(self.verified().map(|(object, _)| object))
     }

@@ -1,38 +1,38 @@
-//! Keys of entries and the prefixes that restore them.
+//! Keys of entries, and restore keys, which are prefixes of them.
 
 use std::fmt;
 
-/// The most characters a key may have (actions/cache, `ValidationError`).
+/// Maximum length of a key in characters (actions/cache, `ValidationError`).
 pub const MAX_KEY_LENGTH: usize = 512;
 
-/// The most keys one lookup may name, the primary one included (actions/cache).
+/// Maximum number of keys in one lookup, including the primary key (actions/cache).
 pub const MAX_KEYS: usize = 10;
 
 /// The key of an entry, or a prefix of one: 1 to 512 characters, no comma, no control character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
-/// Why a text is no key.
+/// Why a text is not a valid key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Nothing in it.
+    /// The text is empty.
     #[error("the key is empty")]
     Empty,
     /// More than [`MAX_KEY_LENGTH`] characters.
-    #[error("the key has {0} characters; {MAX_KEY_LENGTH} is the most")]
+    #[error("the key has {0} characters; the limit is {MAX_KEY_LENGTH}")]
     TooLong(usize),
-    /// A comma, a control character, or space at an end.
-    #[error("the key `{key}` has {what}, which no cache service takes")]
+    /// A comma, a control character, or leading or trailing whitespace.
+    #[error("the key `{key}` has {what}, which no cache service accepts")]
     Forbidden {
         /// The key, escaped.
         key: String,
-        /// What is wrong with it.
+        /// The forbidden part, for the message.
         what: &'static str,
     },
 }
 
 impl Key {
-    /// Checks a text against the rules of keys.
+    /// Validates a key: 1 to [`MAX_KEY_LENGTH`] characters, no comma, no control character, no surrounding whitespace.
     pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
         let text = text.into();
         let length = text.chars().count();
@@ -46,7 +46,7 @@ impl Key {
         } else if text.chars().any(char::is_control) {
             Err(forbidden("a control character"))
         } else if text.trim() != text {
-            Err(forbidden("space at its start or end"))
+            Err(forbidden("leading or trailing whitespace"))
         } else {
             Ok(Key(text))
         }
@@ -57,7 +57,7 @@ impl Key {
         &self.0
     }
 
-    /// Whether this key restores an entry of key `other`: it is a prefix of it.
+    /// Whether this key, used as a restore key, matches an entry with the key `other`.
     pub fn is_prefix_of(&self, other: &Key) -> bool {
         other.0.starts_with(&self.0)
     }

@@ -1,8 +1,8 @@
-//! The words of caching and the rules between them: pure values, no I/O, no clock, no environment.
+//! The domain: pure values and the rules between them. No I/O, no clock, no environment.
 //!
 //! Read [`spec`] for what a configuration means, [`key`] to [`entry`] for how an entry is named and
-//! found, [`content_link`] to [`sentinel`] for content-addressed caches, [`outcome`] for what can come of
-//! a command, and [`event`] for what is said while it runs.
+//! found, [`content_link`] to [`sentinel`] for content-addressed caches, [`outcome`] for the results of a
+//! command, and [`event`] for progress and messages while it runs.
 
 pub mod unit;
 

@@ -1,4 +1,4 @@
-//! What can come of restoring, seeding and saving a cache.
+//! Outcomes of restoring, seeding and saving a cache.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use super::key::Key;
 use super::scope::Scope;
 use super::unit::ByteSize;
 
-/// How well a lookup was answered.
+/// Which kind of match a restore found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hit {
-    /// An entry of the very key.
+    /// An entry with exactly this key.
     Exact,
-    /// An entry found by a prefix.
+    /// An entry that a prefix matched.
     Partial,
     /// Nothing restored.
     None,
@@ -29,63 +29,63 @@ impl fmt::Display for Hit {
     }
 }
 
-/// An entry that was restored, or would be.
+/// The entry that was restored, or would be with `--lookup-only`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matched {
     /// Its key.
     pub key: Key,
     /// Its scope.
     pub scope: Scope,
-    /// Bytes of its archive.
+    /// Size of its archive.
     pub size: ByteSize,
 }
 
-/// What came of a restore.
+/// The outcome of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreOutcome {
-    /// The cache.
+    /// The name of the cache.
     pub cache: String,
-    /// The key looked for.
+    /// The key that was looked up.
     pub key: Key,
-    /// How well the lookup was answered, after the archive proved good.
+    /// The kind of match; a corrupt archive counts as [`Hit::None`].
     pub hit: Hit,
     /// The entry that was restored.
     pub matched: Option<Matched>,
-    /// Files that were restored.
+    /// Number of restored files.
     pub files: u64,
     /// Their bytes.
     pub unpacked: ByteSize,
-    /// Why nothing was restored, where that has another reason than that no entry matches.
+    /// Why nothing was restored, if the reason is not simply that no entry matches.
     pub miss: Option<String>,
-    /// How long it took.
+    /// Elapsed time.
     pub elapsed: Duration,
 }
 
-/// What a save came to.
+/// The result of a save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SaveResult {
-    /// A new entry.
+    /// A new entry was created.
     Saved,
-    /// An entry of this key exists already, perhaps made a moment ago by another job.
+    /// An entry with this key already exists, possibly created by a concurrent job.
     Exists,
-    /// The cache holds what was restored: there is nothing to save.
+    /// The cache has not changed since it was restored.
     Unchanged,
-    /// The gate refused: objects are missing or unproven.
+    /// The gate failed: objects are missing or unproven.
     Incomplete,
-    /// This job may not or should not write: its role, its token or the cache mode.
+    /// This job may not write: because of its role, its token or the cache mode.
     DeniedMode,
-    /// The budget is spent and the store is read-only.
+    /// The store is over its budget and has become read-only.
     DeniedBudget,
-    /// The store asked to wait longer than the deadline allows.
+    /// The store asked to wait past the deadline.
     RateLimited,
-    /// A volume has too little room.
+    /// A volume has too little free space.
     NoSpace,
-    /// Something else went wrong.
+    /// Any other error.
     Failed,
 }
 
 impl SaveResult {
-    /// Every result, in the order of the reference.
+    /// Every result, in the order of `docs/reference.md`.
     pub const ALL: [SaveResult; 9] = [
         SaveResult::Saved,
         SaveResult::Exists,
@@ -98,7 +98,7 @@ impl SaveResult {
         SaveResult::Failed,
     ];
 
-    /// Whether the store now holds an entry that serves this key.
+    /// Whether the store now holds an entry for this key.
     pub fn is_served(self) -> bool {
         matches!(self, SaveResult::Saved | SaveResult::Exists | SaveResult::Unchanged)
     }
@@ -120,84 +120,84 @@ impl fmt::Display for SaveResult {
     }
 }
 
-/// What came of a save.
+/// The outcome of a save.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaveOutcome {
-    /// The cache.
+    /// The name of the cache.
     pub cache: String,
-    /// The key saved under.
+    /// The key of the entry.
     pub key: Key,
-    /// What it came to.
+    /// The result.
     pub result: SaveResult,
-    /// Why, for every result but `saved`.
+    /// The reason for every result except `saved`.
     pub reason: Option<String>,
-    /// What to do about it.
+    /// What the user can do about it.
     pub hint: Option<String>,
-    /// Files in the archive.
+    /// Number of files in the archive.
     pub files: u64,
     /// Their bytes.
     pub unpacked: ByteSize,
-    /// Bytes of the archive.
+    /// Size of the archive.
     pub archive: ByteSize,
-    /// How long it took.
+    /// Elapsed time.
     pub elapsed: Duration,
 }
 
-/// What came of seeding a cache.
+/// The outcome of seeding a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedOutcome {
-    /// The cache.
+    /// The name of the cache.
     pub cache: String,
-    /// What was done.
+    /// The result.
     pub result: SeedResult,
-    /// Where the seed came from, where one was fetched.
+    /// The source of the archive, if one was used.
     pub source: Option<String>,
-    /// Objects or files that a seed added.
+    /// Number of objects or files that the archive added.
     pub added: u64,
     /// Their bytes.
     pub added_bytes: ByteSize,
-    /// Objects that mirrors gave.
+    /// Number of objects fetched from mirrors.
     pub fetched: u64,
     /// Their bytes.
     pub fetched_bytes: ByteSize,
-    /// Objects that links want and nobody gave, after mirrors were asked.
+    /// Wanted objects that are still missing or unproven after mirrors were asked.
     pub lacking: Vec<Lack>,
-    /// What the mirrors did, where they were asked, in the order of the configuration.
+    /// Statistics of the mirrors that were asked, in the order of the configuration.
     pub mirrors: Vec<MirrorUse>,
-    /// Why the seed failed, or why none was needed.
+    /// Why seeding failed, or why it was not needed.
     pub reason: Option<String>,
-    /// How long it took.
+    /// Elapsed time.
     pub elapsed: Duration,
 }
 
-/// What a mirror did.
+/// Statistics of a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorUse {
-    /// The mirror, without secrets.
+    /// The URL of the mirror, without secrets.
     pub mirror: String,
-    /// Requests to it.
+    /// Number of requests.
     pub requests: u64,
-    /// Objects from it that were taken.
+    /// Number of objects that were accepted from it.
     pub delivered: u64,
-    /// Whether it was given up: dead, or wrong too often.
+    /// Whether it was abandoned: unreachable, or too many wrong answers.
     pub given_up: bool,
 }
 
-/// What seeding came to.
+/// The result of seeding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeedResult {
-    /// A seed was merged, or mirrors gave all that was missing.
+    /// An archive was merged, or mirrors supplied everything that was missing.
     Seeded,
-    /// The sentinel is valid or nothing is missing.
+    /// The sentinel is valid, or nothing is missing.
     NotNeeded,
-    /// Mirrors were asked, and some objects nobody gave. What came was kept.
+    /// No mirror supplied some of the objects. The fetched ones are kept.
     Incomplete,
-    /// No source could be used.
+    /// No source was usable.
     Failed,
 }
 
 impl SeedResult {
-    /// Whether somebody who required it got less.
+    /// Whether it fails a caller that requires the seed.
     pub fn is_short(self) -> bool {
         matches!(self, SeedResult::Incomplete | SeedResult::Failed)
     }

@@ -1,4 +1,4 @@
-//! Scopes: the git refs that entries belong to, and who may read and write them.
+//! Scopes: the git refs that entries belong to, and which of them a job reads and writes.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Scope(String);
 
 impl Scope {
-    /// A scope by its full ref; a bare name is taken as a branch.
+    /// Creates a scope from a full ref or a branch name; `None` if it is blank.
     pub fn new(name: &str) -> Option<Self> {
         match name.trim() {
             "" => None,
@@ -16,20 +16,20 @@ impl Scope {
         }
     }
 
-    /// Whether it is a pull request's: no other ref reads what is saved there.
+    /// Whether it belongs to a pull request: no other ref reads entries of this scope.
     pub fn is_pull_request(&self) -> bool {
         self.0.starts_with("refs/pull/")
     }
 
-    /// The scope of an entry of which is only known that it is one of these: some services say where they
-    /// searched and not where they found. Refs hold no spaces, so it equals the scope of no entry that is
-    /// known. `None` without any.
+    /// A placeholder scope for an entry that was found in one of `candidates`, when the service does not report
+    /// which one. It reads `a or b`; refs contain no spaces, so it never equals a real scope. `None` without
+    /// candidates.
     pub fn one_of(candidates: &[Scope]) -> Option<Self> {
         let names: Vec<&str> = candidates.iter().map(Scope::as_str).collect();
         (!names.is_empty()).then(|| Scope(names.join(" or ")))
     }
 
-    /// Whether it is one ref, and not [`Scope::one_of`] several.
+    /// Whether it is a single ref, as opposed to [`Scope::one_of`] several.
     pub fn is_certain(&self) -> bool {
         !self.0.contains(' ')
     }
@@ -46,18 +46,18 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What a job may read and write.
+/// The scopes that a job reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// Its own scope, the only one it writes.
+    /// The job's own scope, the only one that it writes.
     pub own: Scope,
-    /// The scopes it reads, in lookup order, without repeats; its own is first.
+    /// The scopes that it reads, in lookup order, without duplicates; its own scope comes first.
     pub readable: Vec<Scope>,
 }
 
 impl Access {
-    /// The access of a job on `own`: it reads its own scope, then the base of its pull request, then the
-    /// default branch (GitHub, "Restrictions for accessing a cache").
+    /// The access of a job on the ref `own`: it reads its own scope, then the base of its pull request, then
+    /// the default branch (GitHub, "Restrictions for accessing a cache").
     pub fn new(own: Scope, base: Option<Scope>, default: Option<Scope>) -> Self {
         let mut readable = vec![own.clone()];
         for scope in [base, default].into_iter().flatten() {
@@ -68,8 +68,8 @@ impl Access {
         Access { own, readable }
     }
 
-    /// The same job where it writes only to these scopes, whatever its ref is: its own scope is the first of them,
-    /// unless it is one of them already. Nothing changes where there are none: then it writes nowhere.
+    /// Restricts the job to the scopes that its token can write: unless its own scope is among them, the first one
+    /// becomes its own. An empty list changes nothing, since the job then writes nowhere.
     #[must_use]
     pub fn writing_to(self, writable: &[Scope]) -> Self {
         match writable.first() {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_scopes_is_none_of_them() {
+    fn one_of_several_scopes_equals_neither() {
         let either = Scope::one_of(&[scope("topic"), scope("main")]).expect("candidates");
         assert_eq!(either.as_str(), "refs/heads/topic or refs/heads/main");
         assert!(!either.is_certain() && scope("main").is_certain());

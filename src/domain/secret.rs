@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// A token, a signed URL, a password: it has no way into a log but [`Secret::expose`].
+/// A token, a signed URL or a password: only [`Secret::expose`] reveals it, so logs and `Debug` output cannot.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a secret.
+    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(text.into())
     }
 
-    /// The secret itself, for the one place that sends it.
+    /// The secret itself, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }

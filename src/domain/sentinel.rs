@@ -1,7 +1,7 @@
-//! The sentinel: a small manifest inside a cache that proves what it holds.
+//! The sentinel: a small file inside a cache that records which objects the cache holds.
 //!
-//! It is written last, replaced atomically, archived and restored last; and it is believed only as far as
-//! it agrees with what the cache is found to hold.
+//! It is written last, replaced atomically, and archived and restored last. It counts only as far as it agrees
+//! with the objects found in the cache.
 
 use std::fmt;
 
@@ -17,17 +17,17 @@ const HEADER: &str = "cachekeep sentinel 1";
 /// What a cache held when the sentinel was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentinel {
-    /// The version of the seed that filled it, where one did.
+    /// The version of the seed that filled the cache, if any.
     pub seed: Option<String>,
     /// The digest of the set of objects.
     pub objects_digest: Sha256Digest,
-    /// How many objects.
+    /// Number of objects.
     pub objects: u64,
-    /// Bytes of the objects.
+    /// Total size of the objects.
     pub bytes: ByteSize,
 }
 
-/// Why a sentinel proves nothing.
+/// Why a sentinel is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SentinelError {
     /// The file is not a sentinel of this format.
@@ -35,21 +35,21 @@ pub enum SentinelError {
     Malformed {
         /// Line, from 1.
         line: usize,
-        /// What belongs there.
+        /// The expected content.
         expected: &'static str,
     },
-    /// The cache holds something else than the sentinel says.
-    #[error("the sentinel says {claimed}, the cache holds {found}")]
+    /// The cache holds other objects than the sentinel records.
+    #[error("the sentinel records {claimed}, the cache holds {found}")]
     Differs {
-        /// What the sentinel says.
+        /// The summary in the sentinel.
         claimed: String,
-        /// What was found.
+        /// The summary of the cache.
         found: String,
     },
 }
 
 impl Sentinel {
-    /// The sentinel of a cache that holds this.
+    /// The sentinel of a cache with this inventory.
     pub fn of(seed: Option<String>, inventory: &Inventory) -> Self {
         Sentinel {
             seed,
@@ -59,7 +59,7 @@ impl Sentinel {
         }
     }
 
-    /// Checks the claim against what the cache is found to hold.
+    /// Compares the sentinel with an inventory of the cache.
     pub fn check(&self, inventory: &Inventory) -> Result<(), SentinelError> {
         let found = Sentinel::of(self.seed.clone(), inventory);
         if *self == found {
@@ -71,7 +71,7 @@ impl Sentinel {
         Err(SentinelError::Differs { claimed: words(self), found: words(&found) })
     }
 
-    /// Reads the text of a sentinel.
+    /// Parses the contents of a sentinel's file.
     pub fn parse(text: &str) -> Result<Self, SentinelError> {
         let mut lines = text.lines();
         let mut field = |line: usize, name: &'static str| {
@@ -97,7 +97,7 @@ impl Sentinel {
 }
 
 impl fmt::Display for Sentinel {
-    /// The text of the sentinel's file.
+    /// The contents of the sentinel's file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{HEADER}")?;
         writeln!(f, "seed {}", self.seed.as_deref().unwrap_or("-"))?;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_sentinel_is_none() {
+    fn a_truncated_sentinel_is_rejected() {
         let text = Sentinel::of(None, &inventory("a")).to_string();
         for end in 0..text.len() - 2 {
             assert!(Sentinel::parse(&text[..end]).is_err(), "{end}");

@@ -1,4 +1,4 @@
-//! What a repository declares: its caches and where their entries live.
+//! What a configuration declares: caches, their store, and what is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,21 +9,21 @@ use super::template::Template;
 use super::trim::TrimPolicy;
 use super::unit::SizeOrShare;
 
-/// A whole `cachekeep.toml`.
+/// A parsed and checked `cachekeep.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
     /// Where entries live.
     pub store: StoreLocation,
-    /// The caches, in the order of their names.
+    /// The caches, sorted by name.
     pub caches: Vec<CacheSpec>,
-    /// What is kept free on every volume.
+    /// Free space to keep on every volume.
     pub disk: DiskPolicy,
-    /// Which entries of the store go.
+    /// Which entries `clean` deletes from the store.
     pub clean: Policy,
 }
 
 impl Spec {
-    /// The cache of this name.
+    /// The cache with this name.
     pub fn cache(&self, name: &str) -> Option<&CacheSpec> {
         self.caches.iter().find(|cache| cache.name == name)
     }
@@ -32,9 +32,9 @@ impl Spec {
 /// Where entries live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// Whatever fits the platform; a directory in the user's cache folder where nothing else does.
+    /// Chosen by platform; a directory in the user's cache directory if the platform has no store of its own.
     Auto,
-    /// GitHub's cache service, spoken to by the job itself.
+    /// GitHub's cache service, accessed directly by the job.
     GitHub,
     /// A directory (`file:///srv/ci-cache`).
     Directory(PathBuf),
@@ -43,38 +43,38 @@ pub enum StoreLocation {
 /// One declared cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheSpec {
-    /// Its name: letters, digits, `-`, `_` and `.`; also its folder in archives.
+    /// Its name: letters, digits, `-`, `_` and `.`; also its directory in archives.
     pub name: String,
-    /// Its roots and what of them is kept, in the order written.
+    /// Its roots, globs and exclusions, in the order of the configuration.
     pub paths: Vec<PathPattern>,
     /// The key of its entries.
     pub key: Template,
-    /// Prefixes that restore it when no entry has the key.
+    /// Prefixes that match when no entry has the key, in order.
     pub restore_keys: Vec<Template>,
-    /// Who saves it.
+    /// Whether this job saves it.
     pub role: Role,
-    /// When it is saved.
+    /// When `cachekeep run` saves it.
     pub save: SavePolicy,
-    /// Variables that tell the build where it is.
+    /// Environment variables set for the build.
     pub export: BTreeMap<String, Template>,
-    /// For a content-addressed cache: its links and objects.
+    /// The content links and objects of a content-addressed cache.
     pub links: Option<LinksSpec>,
-    /// What fills it when it is cold.
+    /// The release archive that fills it when it is empty.
     pub seed: Option<SeedSpec>,
-    /// How its folder is kept small before a save.
+    /// How its directory is trimmed before a save.
     pub trim: Option<TrimPolicy>,
 }
 
 /// A root, a glob below a root, or an exclusion from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
-    /// Whether it takes away what patterns before it added (`!` in the configuration).
+    /// Whether it excludes paths that earlier patterns matched (`!` in the configuration).
     pub exclude: bool,
     /// The pattern, without its `!`.
     pub pattern: Template,
 }
 
-/// Who saves a cache.
+/// Whether a job saves a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
     /// Restores and saves.
@@ -90,70 +90,70 @@ pub enum SavePolicy {
     /// When the command succeeded.
     #[default]
     Success,
-    /// Whatever the command returned, but not after an interruption.
+    /// Whatever the command's exit status was, but not after an interruption.
     Always,
     /// Never.
     Never,
 }
 
-/// The content links that a cache serves.
+/// The content links of a cache, and how their objects are stored and fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinksSpec {
     /// Globs below the workspace; `!` excludes.
     pub files: Vec<String>,
-    /// Where an object lies below the cache's root, with `{ALGO}`, `{algo}` and `{hash}`.
+    /// Path of an object below the cache's root, with `{ALGO}`, `{algo}` and `{hash}`.
     pub object: Template,
-    /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`.
+    /// URLs that single objects are fetched from, in order, with `{hash}`, `{ALGO}` and `{algo}`.
     pub mirrors: Vec<Template>,
-    /// Objects that are taken although nothing proves that their bytes are theirs.
+    /// Objects that are accepted although their bytes cannot be checked against their names.
     pub allow_unverified: BTreeSet<ObjectId>,
-    /// What becomes of objects that no link wants, before a save.
+    /// What a save does with objects that no link names.
     pub unwanted: Unwanted,
-    /// Directories in the same layout in which a build leaves what it fetched by itself.
+    /// Directories in the same layout where a build stores objects that it downloaded itself.
     pub harvest: Vec<Template>,
-    /// How thoroughly what was restored is verified.
+    /// How thoroughly restored objects are verified.
     pub verify: Thoroughness,
 }
 
-/// What becomes of objects that no link wants any more.
+/// What a save does with objects that no link names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unwanted {
-    /// They stay: other branches may want them.
+    /// Keep them: links on other branches may name them.
     #[default]
     Keep,
-    /// A writer removes them before it saves a complete cache.
+    /// Remove them from the cache before a complete cache is saved.
     Prune,
 }
 
-/// How thoroughly objects are verified where nothing but this machine has touched them since they were proven.
+/// How thoroughly objects are verified if only this machine has had access to them since they were verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Thoroughness {
     /// Every object is hashed.
     #[default]
     Full,
-    /// Names and sizes must be those of the sentinel, and a random sample is hashed.
+    /// Names and sizes must match the sentinel, and a random sample is hashed.
     Sample,
-    /// Names and sizes must be those of the sentinel.
+    /// Names and sizes must match the sentinel.
     Sentinel,
 }
 
-/// What fills a cold cache.
+/// The release archive that fills an empty cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedSpec {
-    /// Named in the sentinel: a cache seeded by this version is not seeded again.
+    /// Recorded in the sentinel: a cache seeded with this version is not seeded again.
     pub version: String,
     /// Archives to try in order: `file:`, `http:`, `https:`, or a path below the workspace.
     pub from: Vec<Template>,
-    /// The digest of the archive: algorithm and lower-case hexadecimal.
+    /// Expected digest of the archive: algorithm and lower-case hexadecimal.
     pub checksum: Option<(Algorithm, String)>,
-    /// The folder in the archive that becomes the cache's root.
+    /// The directory in the archive that becomes the cache's root.
     pub subdir: Option<String>,
 }
 
-/// What is kept free on every volume involved.
+/// Free space to keep on every volume that is written to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiskPolicy {
-    /// Bytes, or a share of the volume.
+    /// In bytes, or as a share of the volume.
     pub reserve: SizeOrShare,
 }
 

@@ -1,8 +1,8 @@
-//! Templates: text with placeholders, as keys, paths and mirrors are written.
+//! Templates: texts with placeholders, used for keys, paths and mirrors.
 
 use std::fmt;
 
-/// What a template asks for.
+/// A placeholder in a template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Placeholder {
     /// `{os}`: `linux`, `macos` or `windows`.
@@ -13,15 +13,15 @@ pub enum Placeholder {
     Ref,
     /// `{sha}`: the commit of the job.
     Sha,
-    /// `{run-id}`: the platform's number of this run.
+    /// `{run-id}`: the platform's identifier of this run.
     RunId,
-    /// `{run-attempt}`: which attempt at that run this is.
+    /// `{run-attempt}`: the number of the attempt at that run, from 1.
     RunAttempt,
-    /// `{temp}`: the platform's folder for temporary files.
+    /// `{temp}`: the platform's directory for temporary files.
     Temp,
     /// `{workspace}`: the checkout.
     Workspace,
-    /// `{home}`: the user's home folder.
+    /// `{home}`: the user's home directory.
     Home,
     /// `{path}`: the cache's first root.
     Path,
@@ -45,7 +45,7 @@ pub enum Placeholder {
     AlgorithmLower,
 }
 
-/// The placeholders that are plain words.
+/// The placeholders without an argument.
 const WORDS: &[(&str, Placeholder)] = &[
     ("os", Placeholder::Os),
     ("arch", Placeholder::Arch),
@@ -82,7 +82,7 @@ impl Placeholder {
             .or_else(|| globs("hash-files:").map(Placeholder::HashFiles))
     }
 
-    /// Every placeholder as it is written, for messages; names and globs stand for themselves.
+    /// Every placeholder as it is written, for messages; arguments are shown as `NAME` or `GLOBS`.
     pub fn known() -> Vec<String> {
         let words = WORDS.iter().map(|(name, _)| format!("{{{name}}}"));
         let open = ["{env.NAME}", "{var.NAME}", "{git:GLOBS}", "{files:GLOBS}", "{hash-files:GLOBS}"];
@@ -113,9 +113,9 @@ impl fmt::Display for Placeholder {
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Piece {
-    /// Text that stands for itself, its braces already single.
+    /// Literal text, with doubled braces already unescaped.
     Literal(String),
-    /// What is filled in.
+    /// A placeholder to be expanded.
     Placeholder(Placeholder),
 }
 
@@ -126,36 +126,36 @@ pub struct Template {
     pieces: Vec<Piece>,
 }
 
-/// Why a text is no template.
+/// Why a text is not a valid template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// A brace without its other half.
+    /// An unmatched brace.
     #[error(
-        "a `{brace}` at character {at} has no other half; write `{brace}{brace}` for the character itself"
+        "unmatched `{brace}` at character {at}; write `{brace}{brace}` for a literal `{brace}`"
     )]
     Unbalanced {
         /// The brace.
         brace: char,
-        /// Its position, from 1.
+        /// Its position in characters, from 1.
         at: usize,
     },
-    /// Braces around something that is no placeholder.
+    /// Braces around something that is not a placeholder.
     #[error("`{{{0}}}` is not a placeholder")]
     Unknown(String),
 }
 
-/// Why a template does not expand.
+/// Why a template could not be expanded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError<E> {
-    /// A placeholder stands for nothing here, which would make keys meet that must not.
+    /// A placeholder expanded to the empty string, which would make distinct keys collide.
     #[error("{0} expands to nothing")]
     Empty(Placeholder),
-    /// The value could not be found.
+    /// The value of a placeholder could not be determined.
     #[error("{placeholder} cannot be expanded: {source}")]
     Failed {
-        /// What was asked for.
+        /// The placeholder.
         placeholder: Placeholder,
-        /// Why there is no value.
+        /// The cause.
         source: E,
     },
 }
@@ -165,12 +165,12 @@ pub enum ExpandError<E> {
 pub struct Expanded {
     /// The whole text.
     pub text: String,
-    /// What each placeholder became, in order.
+    /// The value of each placeholder, in order.
     pub parts: Vec<(Placeholder, String)>,
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -201,12 +201,12 @@ impl Template {
         Ok(Template { source: source.to_owned(), pieces })
     }
 
-    /// The text as it was written.
+    /// The text as written.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Its parts in order; no two literals follow each other.
+    /// Its pieces in order; literals are never adjacent.
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
@@ -227,7 +227,7 @@ impl Template {
         }
     }
 
-    /// Fills in the placeholders. A value that is empty is an error, never an empty key.
+    /// Expands the placeholders. An empty value is an error, so that keys never lose a part silently.
     pub fn expand<E>(
         &self,
         mut value_of: impl FnMut(&Placeholder) -> Result<String, E>,
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn invalid_templates_are_rejected() {
         for text in
             ["{", "a}", "{os", "{nope}", "{}", "{env.}", "{env.A B}", "{git:}", "{git:a,,b}", "{ os }"]
         {

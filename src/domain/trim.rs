@@ -1,4 +1,4 @@
-//! Trimming: how a local folder is kept small.
+//! Trimming: making a local directory smaller by policy.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use chrono::{DateTime, Utc};
 
 use super::unit::{ByteSize, Span};
 
-/// When files of a cache may be removed from its folder before it is saved.
+/// When files of a cache are removed from its directory before it is saved.
 ///
-/// At least one of the limits is set; with both, whatever is unused goes first.
+/// At least one of the limits is set; with both, unused files are removed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrimPolicy {
-    /// What is removed as one.
+    /// The unit of removal.
     pub units: TrimUnits,
-    /// The most bytes that may stay; the least recently used units go.
+    /// Upper bound for what remains; the least recently used units are removed.
     pub max_size: Option<ByteSize>,
-    /// Units that were not used for so long go.
+    /// Units that were not used for this long are removed.
     pub unused_for: Option<Span>,
 }
 
-/// What trimming removes as one.
+/// The unit of removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TrimUnits {
     /// Single files.
@@ -27,47 +27,47 @@ pub enum TrimUnits {
     Files,
 }
 
-/// Once a folder is beyond its size, removal goes on to this share of it, in percent: the next job shall not begin
-/// at the mark.
+/// Once a directory exceeds its maximum size, trimming continues down to this percentage of it, so that the next job
+/// does not start at the limit.
 pub const LOW_MARK: u64 = 95;
 
 /// A file that may be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrimUnit {
-    /// Where it is, below the folder.
+    /// Path relative to the directory.
     pub path: PathBuf,
-    /// Bytes that its removal frees: none for one of several names of a file.
+    /// Bytes that removal frees; 0 for a file with further hard links.
     pub frees: u64,
-    /// When it was last read or written, as far as the file system knows.
+    /// When it was last read or written, as far as the file system records that.
     pub used_at: DateTime<Utc>,
 }
 
 /// Why a file is to be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrimReason {
-    /// Nobody used it for longer than the policy allows.
+    /// It was not used for longer than the policy allows.
     Unused,
-    /// The folder is beyond its size, and this is among the least recently used.
+    /// The directory exceeds its maximum size, and this file is among the least recently used.
     OverSize,
 }
 
-/// What would be removed and why; applying consumes it.
+/// The files to remove and why; applying the plan consumes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrimPlan {
-    /// What goes, least recently used first.
+    /// The files to remove, least recently used first.
     pub remove: Vec<(TrimUnit, TrimReason)>,
-    /// Bytes in the folder before.
+    /// Size of the directory before.
     pub before: ByteSize,
-    /// Bytes that remain if everything is removed as planned.
+    /// Size of the directory once the plan is applied.
     pub after: ByteSize,
-    /// Why the folder stays beyond its size even so.
+    /// Why the directory still exceeds its maximum size afterward, if it does.
     pub blocked: Option<String>,
 }
 
 impl TrimPolicy {
-    /// Decides over every unit; `total` is what the folder holds, shared files counted once.
+    /// Decides about every unit. `total` is the size of the directory, with hard links counted once.
     pub fn plan(&self, mut units: Vec<TrimUnit>, total: ByteSize, now: DateTime<Utc>) -> TrimPlan {
-        // Ties are broken by path, so that one folder always gives one plan.
+        // Ties are broken by path, so that the plan is deterministic.
         units.sort_by(|a, b| (a.used_at, &a.path).cmp(&(b.used_at, &b.path)));
         let mut plan = TrimPlan { before: total, after: total, ..TrimPlan::default() };
         let is_unused = |unit: &TrimUnit| {
@@ -83,7 +83,7 @@ impl TrimPolicy {
             } else {
                 continue;
             };
-            // Removing what frees nothing would only lose it.
+            // A file with further hard links frees nothing, so removing it would be a pure loss.
             if unit.frees == 0 && reason == TrimReason::OverSize {
                 passed_over += 1;
                 continue;
@@ -131,27 +131,27 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_go_until_the_low_mark() {
+    fn the_least_recently_used_are_removed_down_to_the_low_mark() {
         let units = [unit("new", 400, 1), unit("old", 400, 9), unit("middle", 400, 5)];
         assert_eq!(planned(&policy(Some(1000), None), &units), (vec!["old".into()], 800, false));
         assert_eq!(planned(&policy(Some(1200), None), &units), (vec![], 1200, false));
     }
 
     #[test]
-    fn the_unused_go_even_where_there_is_room() {
+    fn unused_files_are_removed_even_below_the_maximum_size() {
         let units = [unit("a", 10, 3), unit("b", 10, 5), unit("c", 10, 7)];
         assert_eq!(planned(&policy(None, Some(5)), &units), (vec!["c".into(), "b".into()], 10, false));
     }
 
     #[test]
-    fn what_frees_nothing_stays_and_is_named_as_the_reason() {
+    fn files_with_further_links_are_kept_and_named_as_the_reason() {
         let units = [unit("a", 0, 9), unit("b", 0, 8), unit("c", 100, 1)];
         let (removed, after, blocked) = planned(&policy(Some(10), None), &units);
         assert_eq!((removed, after, blocked), (vec!["c".into()], 20, true));
     }
 
     #[test]
-    fn a_file_of_the_future_was_just_used() {
+    fn a_time_in_the_future_counts_as_just_used() {
         assert_eq!(planned(&policy(None, Some(1)), &[unit("a", 10, -3)]).0, Vec::<String>::new());
     }
 }

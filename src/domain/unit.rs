@@ -1,4 +1,4 @@
-//! Sizes and spans of time as people write them: `1.5G`, `2GiB`, `5%`, `90s`, `3d`.
+//! Sizes and spans of time as written in a configuration: `1.5G`, `2GiB`, `5%`, `90s`, `3d`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(pub u64);
 
-/// Either so many bytes or a share of a volume.
+/// A number of bytes, or a share of a volume.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SizeOrShare {
     /// An absolute number of bytes.
@@ -35,9 +35,9 @@ pub enum UnitError {
     UnknownUnit {
         /// The whole text.
         text: String,
-        /// Its unit.
+        /// The unit that was not recognized.
         unit: String,
-        /// The units there are.
+        /// The accepted units, for the message.
         known: &'static str,
     },
     /// The number is negative, not finite or too large.
@@ -80,7 +80,7 @@ fn split(text: &str) -> Result<(f64, &str), UnitError> {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "checked to lie within 0..=2^63 just before; a fraction of a byte or second means nothing"
+    reason = "checked to lie within 0..=2^63 just before; fractions of a byte or second are irrelevant"
 )]
 fn scaled(text: &str, number: f64, factor: u64) -> Result<u64, UnitError> {
     let product = number * factor as f64;
@@ -124,7 +124,7 @@ impl FromStr for SizeOrShare {
 }
 
 impl SizeOrShare {
-    /// The number of bytes that this is of `whole`.
+    /// The number of bytes, taking a share as a percentage of `whole`.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_parse_with_decimal_and_binary_units() {
         let check = |text: &str, bytes: u64| assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         check("0", 0);
         check("1500", 1500);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused() {
+    fn invalid_sizes_are_rejected() {
         for text in ["", "GB", "-1", "1.2.3", "5 parsecs", "1e9", "99999999T", "."] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }

@@ -1,18 +1,18 @@
-//! The version of an entry: which layout and compression it was saved with.
+//! The version of an entry: a hash of the layout and compression that it was saved with.
 
 use std::fmt;
 
 use super::digest::Sha256Digest;
 
-/// The folder in which archives hold their caches, on every OS.
+/// The directory in an archive below which caches lie, on every OS.
 pub const LAYOUT_ROOT: &str = ".cachekeep";
 
-/// How an archive is compressed, in the words of actions/cache.
+/// How an archive is compressed, as far as actions/cache distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// By a `zstd` program.
+    /// With a `zstd` program.
     Zstd,
-    /// By `gzip`, where there is no `zstd`.
+    /// With `gzip`, where `zstd` is not installed.
     Gzip,
 }
 
@@ -25,16 +25,16 @@ impl Compression {
     }
 }
 
-/// What actions/cache adds on Windows where `enableCrossOsArchive` is not set.
+/// The component that actions/cache adds on Windows unless `enableCrossOsArchive` is set.
 const WINDOWS_ONLY: &str = "windows-only";
 
 /// The salt of actions/cache's version hash, raised when its archive format changes.
 const SALT: &str = "1.0";
 
-/// 64 hexadecimal digits that two entries share when one can be restored as the other.
+/// 64 hexadecimal digits; entries with equal versions can be restored into the same cache.
 ///
-/// The same hash that actions/cache computes for the portable paths with `enableCrossOsArchive`, so that
-/// entries of the native and of the wrapped transport are found by each other.
+/// This is the hash that actions/cache computes for the portable paths with `enableCrossOsArchive`, so that the
+/// direct and the wrapped transport find each other's entries.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(String);
 
@@ -44,8 +44,8 @@ impl Version {
         Version::of_paths(roots, Compression::Zstd, false)
     }
 
-    /// The version that actions/cache gives to these paths, as written in a workflow; `windows_only` on Windows
-    /// without `enableCrossOsArchive`.
+    /// The version that actions/cache computes for these paths, as written in a workflow. `windows_only` stands for
+    /// Windows without `enableCrossOsArchive`.
     pub fn of_paths<'a>(
         paths: impl IntoIterator<Item = &'a str>,
         compression: Compression,
@@ -58,7 +58,7 @@ impl Version {
         Version(Sha256Digest::of(components.join("|").as_bytes()).to_string())
     }
 
-    /// Takes a version that a store returned: 64 lower-case hexadecimal digits.
+    /// Parses a version that a store returned; `None` unless it is 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let valid = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         valid.then(|| Version(text.to_owned()))

@@ -1,8 +1,8 @@
-//! Why a lookup misses, or hits: what was asked for against what there is, and the one field that differs.
+//! Why a lookup hits or misses: compares the request with the entries of the store and names the field that differs.
 //!
-//! [`Question`] is the lookup, [`Stock`] what is known of the store; [`Question::answer`] compares them and touches
-//! nothing. Of several entries that almost answer, the nearest one counts: the same key before a key that a prefix
-//! matches, fewer differing fields before more, then the newest.
+//! [`Question`] is the lookup, [`Stock`] what is known about the store; [`Question::answer`] compares them and has no
+//! effects. Of several near matches the nearest counts: the same key before a key that a prefix matches, fewer
+//! differing fields before more, then the newest.
 
 pub mod origin;
 pub mod shape;
@@ -22,24 +22,24 @@ use super::scope::Scope;
 use super::version::Version;
 use shape::{KeyShape, PartDifference};
 
-/// What is looked for.
+/// The lookup to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The primary key.
     pub key: Key,
-    /// What its parts are.
+    /// The parts of the primary key.
     pub shape: KeyShape,
     /// Prefixes to fall back to, in order.
     pub restore_keys: Vec<Key>,
-    /// The version that a match must have; without one every version matches.
+    /// The version that a match must have; `None` matches every version.
     pub version: Option<Version>,
     /// The scopes that the job reads, in order.
     pub scopes: Vec<Scope>,
-    /// Entries that this machine remembers, the newest first.
+    /// Entries that this machine recorded when it saved or restored them, newest first.
     pub remembered: Vec<Remembered>,
 }
 
-/// An entry that was saved or restored here before.
+/// The record of an entry that this machine saved or restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     /// Its key.
@@ -48,34 +48,34 @@ pub struct Remembered {
     pub version: Version,
     /// Its scope.
     pub scope: Scope,
-    /// When.
+    /// When it was saved or restored.
     pub at: DateTime<Utc>,
-    /// Whether it was saved then; else restored.
+    /// Whether it was saved, as opposed to restored.
     pub saved: bool,
 }
 
-/// What is known of the store.
+/// What is known about the store.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stock<'a> {
-    /// Every entry, and the states of their refs.
+    /// All entries and the states of their refs.
     Listed(&'a Facts),
-    /// Only what lookups find.
+    /// Only the results of lookups.
     LookedUp {
-        /// What answers the question.
+        /// The entry that the lookup finds.
         found: Option<Box<Entry>>,
-        /// The newest entry with the longest part of the key, where nothing answers.
+        /// If it finds none, the newest entry that shares the longest prefix with the key.
         nearest: Option<Box<Entry>>,
-        /// Why there is no list.
+        /// Why the entries cannot be listed.
         why: String,
     },
-    /// The job may not read it.
+    /// The job may not read the store.
     Denied {
-        /// Who says so.
+        /// The refusal.
         why: String,
     },
 }
 
-/// What a lookup comes to.
+/// The result of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lookup {
     /// The key itself is found.
@@ -89,31 +89,31 @@ pub enum Lookup {
 /// Why the key itself is not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
-    /// Entries are there, with another layout or compression.
+    /// Entries exist with another layout or compression.
     Version,
-    /// Entries are there, in scopes that the job does not read.
+    /// Entries exist in scopes that the job does not read.
     Scope,
-    /// The key differs in these parts from the nearest one.
+    /// The key differs in these parts from the nearest entry's.
     KeyPart(Vec<PartDifference>),
-    /// The key differs in letter case or space only.
+    /// The key differs only in letter case or whitespace.
     Spelling,
-    /// It was there and is no more.
+    /// An entry existed and no longer does.
     Evicted {
-        /// What is remembered of it.
+        /// The record of it.
         remembered: Remembered,
-        /// What can have removed it, with its facts.
+        /// What may have deleted it, with the facts that suggest so.
         why: String,
     },
     /// The job may not read the store.
     Denied(String),
-    /// Nothing like it is there.
+    /// No similar entry exists.
     NothingSaved,
-    /// The store does not tell enough.
+    /// The store does not reveal enough to tell.
     Untold(String),
 }
 
 impl Cause {
-    /// Its name in documents: the field that differs.
+    /// Its name in JSON documents: the field that differs.
     pub fn name(&self) -> &'static str {
         match self {
             Cause::Version => "version",
@@ -128,66 +128,66 @@ impl Cause {
     }
 }
 
-/// Which fields of an entry differ from what is asked for.
+/// The fields of an entry that differ from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Differing {
-    /// Its key, more than a prefix allows.
+    /// Its key, and no prefix matches it.
     pub key: bool,
     /// Its layout and compression.
     pub version: bool,
-    /// Its scope is none that the job reads.
+    /// Its scope, which the job does not read.
     pub scope: bool,
 }
 
 impl Differing {
-    /// The fields in words, in the order in which they are told.
+    /// The names of the differing fields, in display order.
     pub fn names(self) -> Vec<&'static str> {
         let fields = [(self.version, "version"), (self.scope, "scope"), (self.key, "key")];
         fields.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name).collect()
     }
 }
 
-/// How near the key of an entry is to what is asked for.
+/// How similar the key of an entry is to the requested one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Nearness {
     /// The same key.
     Same,
-    /// The same but for letter case and space.
+    /// The same except for letter case and whitespace.
     Spelling,
     /// The key or a restore key is a prefix of it.
     Prefix,
-    /// Of the same shape, or with a long common beginning.
+    /// It has the same shape or a long common prefix.
     Similar,
 }
 
-/// An entry that answers or almost does.
+/// An entry that matches or almost does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The entry.
     pub entry: Entry,
-    /// How near its key is.
+    /// How similar its key is.
     pub nearness: Nearness,
-    /// What else differs.
+    /// Which fields differ.
     pub differing: Differing,
 }
 
-/// The answer.
+/// The explanation of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What a lookup comes to.
+    /// The result of a lookup.
     pub result: Lookup,
-    /// What it finds.
+    /// The entry that the lookup finds.
     pub found: Option<Entry>,
-    /// Why the key itself is not found; absent where it is.
+    /// Why the primary key is not found; `None` if it is.
     pub cause: Option<Cause>,
-    /// The entry that shows the cause.
+    /// The entry that demonstrates the cause.
     pub witness: Option<Entry>,
-    /// The entries that were compared, the nearest first.
+    /// The compared entries, nearest first.
     pub candidates: Vec<Candidate>,
 }
 
 impl Question {
-    /// Compares what is asked for with what there is.
+    /// Explains the lookup from what is known about the store.
     pub fn answer(&self, stock: &Stock<'_>) -> Answer {
         match stock {
             Stock::Denied { why } => Answer::miss(Cause::Denied(why.clone())),
@@ -198,12 +198,12 @@ impl Question {
         }
     }
 
-    /// Whether a lookup with a prefix finds this key.
+    /// Whether the key or a restore key is a prefix of this key.
     fn is_prefix_of(&self, key: &Key) -> bool {
         std::iter::once(&self.key).chain(&self.restore_keys).any(|wanted| wanted.is_prefix_of(key))
     }
 
-    /// What a lookup finds among these entries.
+    /// The entry that the lookup finds among these.
     fn lookup<'a>(&self, entries: &'a [Entry]) -> Option<&'a Entry> {
         let of_version = |version: &Version| {
             let (key, restore_keys) = (self.key.clone(), self.restore_keys.clone());

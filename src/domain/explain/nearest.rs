@@ -1,4 +1,4 @@
-//! Which entries almost answer, and what the nearest of them shows.
+//! Near matches of a lookup, and the cause that the nearest of them demonstrates.
 
 use std::cmp::Reverse;
 
@@ -10,11 +10,11 @@ use crate::domain::key::Key;
 use crate::domain::retention::{Elapsed, Facts};
 use crate::domain::unit::ByteSize;
 
-/// After this long without use GitHub evicts an entry.
+/// GitHub evicts entries that were not used for this long.
 const UNUSED: TimeDelta = TimeDelta::days(7);
 
 impl Question {
-    /// The entries that answer or almost do, the nearest first.
+    /// The entries that match or almost do, nearest first.
     pub(super) fn candidates(&self, entries: &[Entry]) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> =
             entries.iter().filter_map(|entry| self.candidate(entry)).collect();
@@ -48,7 +48,7 @@ impl Question {
         Some(Candidate { entry: entry.clone(), nearness, differing })
     }
 
-    /// Why the key itself is not found, and the entry that shows it.
+    /// Why the primary key is not found, and the entry that demonstrates it.
     pub(super) fn cause<'a>(
         &self,
         facts: &Facts,
@@ -74,7 +74,7 @@ impl Question {
         if let Some(found) = found {
             return by_key(found);
         }
-        // Nothing by any prefix: what has the right prefix fails by another field.
+        // The lookup found nothing, so an entry that a prefix matches must differ in another field.
         if let Some(prefixed) = first(Nearness::Prefix) {
             return by_field(prefixed);
         }
@@ -95,7 +95,7 @@ impl Question {
     }
 }
 
-/// Whether two keys differ in letter case and space only.
+/// Whether two keys differ only in letter case and whitespace.
 fn spelled_alike(one: &Key, other: &Key) -> bool {
     let plain = |key: &Key| -> String {
         key.as_str().chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
@@ -103,13 +103,13 @@ fn spelled_alike(one: &Key, other: &Key) -> bool {
     plain(one) == plain(other)
 }
 
-/// An entry that is remembered and not there, with what can have removed it.
+/// The cause for an entry that was recorded and no longer exists.
 fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
     let idle = Elapsed::between(remembered.at, facts.now);
     let held = ByteSize(facts.entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add));
     let why = match facts.limit {
         Some(_) if facts.now - remembered.at > UNUSED => {
-            format!("GitHub evicts what nobody restores for 7 d, and the last use known here was {idle} ago")
+            format!("GitHub evicts entries that are not used for 7 d, and the last use known here was {idle} ago")
         }
         // Eviction stops just below the limit, so a store that was over it still looks full.
         Some(limit) if u128::from(held.0) * 100 >= u128::from(limit.0) * 90 => format!(
@@ -119,7 +119,7 @@ fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
             "it was deleted: the last use known here was {idle} ago, within 7 d, and the store holds {held} of {limit}"
         ),
         None => {
-            "it was deleted, by `cachekeep clean` or by hand; this store evicts nothing itself".to_owned()
+            "it was deleted, by `cachekeep clean` or manually; this store evicts nothing itself".to_owned()
         }
     };
     Cause::Evicted { remembered: remembered.clone(), why }

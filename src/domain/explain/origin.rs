@@ -1,22 +1,22 @@
-//! Where an entry of another version comes from, as far as its hash tells.
+//! The origin of an entry with another version, found by comparing hashes of likely layouts.
 
 use crate::domain::version::{Compression, Version, portable_roots};
 
-/// More roots than these are not tried.
+/// Upper bound for the numbers of roots that are tried.
 const MOST_ROOTS: usize = 8;
 
-/// What the hash of an entry's version is known to stand for.
+/// The layout that an entry's version was recognized as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// This cache, compressed with gzip: the machine that saved it had no zstd.
     Gzip,
     /// This cache, saved on Windows without cross-OS archives.
     WindowsOnly,
-    /// This cache, when it had so many roots.
+    /// This cache with this number of roots.
     Roots(usize),
     /// Another declared cache.
     Cache(String),
-    /// actions/cache itself, under these paths as they stand in the workflow.
+    /// Saved by actions/cache itself, with these paths as written in the workflow.
     Paths {
         /// The paths.
         paths: Vec<String>,
@@ -27,19 +27,19 @@ pub enum Origin {
     },
 }
 
-/// What the cache is, to recognize its relatives.
+/// Layouts that an entry's version is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Family {
-    /// Its name and how many roots it has; none for a key that nothing declares.
+    /// Name and number of roots of the cache; `None` for a key that no cache declares.
     pub cache: Option<(String, usize)>,
-    /// The other declared caches.
+    /// Names and numbers of roots of the other declared caches.
     pub others: Vec<(String, usize)>,
-    /// Its paths, as another tool would be given them: as written, and as they are here.
+    /// Lists of paths that may have been given to actions/cache: as written, and as expanded here.
     pub spellings: Vec<Vec<String>>,
 }
 
 impl Family {
-    /// What a version stands for, if it is one of the family's.
+    /// The layout that has this version, if it is one of those.
     pub fn origin(&self, version: &Version) -> Option<Origin> {
         let kinds = [
             (Compression::Zstd, false),
@@ -81,7 +81,7 @@ mod tests {
     use Compression::{Gzip, Zstd};
 
     #[test]
-    fn relatives_are_recognized_by_their_hash() {
+    fn layouts_are_recognized_by_their_hash() {
         let literal = vec!["~/.npm".to_owned(), "node_modules".to_owned()];
         let family = Family {
             cache: Some(("npm".to_owned(), 2)),

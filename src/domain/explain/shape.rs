@@ -1,40 +1,40 @@
-//! The parts of a key, and which of them differ in another key.
+//! The parts of a key, and which of them differ from another key.
 
 use std::collections::HashSet;
 
 use crate::domain::key::Key;
 use crate::domain::template::{Piece, Template};
 
-/// A key as the sequence of its parts.
+/// A key split into literals and the values of placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyShape(Vec<Part>);
 
-/// A stretch of a key.
+/// A literal or the value of a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
-    /// The placeholder that it came from, as written; none for text that stands for itself.
+    /// The placeholder that it came from, as written; `None` for literal text.
     placeholder: Option<String>,
     text: String,
 }
 
-/// A part that has another value in another key.
+/// A part whose value differs between two keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartDifference {
-    /// The placeholder as written, or where in the key it stands.
+    /// The placeholder as written, or a description of the position.
     pub part: String,
-    /// Its value in the key that is asked for; empty where there is no such part.
+    /// Its value in the requested key; empty if the part is absent.
     pub here: String,
-    /// Its value in the other key; empty where there is no such part.
+    /// Its value in the other key; empty if the part is absent.
     pub there: String,
 }
 
-/// What separates the segments of a key that no template explains.
+/// Separators that split a key without a known template into segments.
 fn is_separator(c: char) -> bool {
     matches!(c, '-' | '_' | '.' | ':' | '/' | '|' | '+' | ' ')
 }
 
 impl KeyShape {
-    /// The shape that a template gives; `values` are those of its placeholders, in order.
+    /// The shape of an expanded template; `values` are those of its placeholders, in order.
     pub fn of_template<'a>(template: &Template, values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut values = values.into_iter();
         let part = |piece: &Piece| match piece {
@@ -47,7 +47,7 @@ impl KeyShape {
         KeyShape(template.pieces().iter().map(part).collect())
     }
 
-    /// The shape of a key of which nothing else is known.
+    /// The shape of a key without a known template.
     pub fn of_key(key: &Key) -> Self {
         KeyShape(vec![Part { placeholder: None, text: key.as_str().to_owned() }])
     }
@@ -56,8 +56,8 @@ impl KeyShape {
         self.0.iter().map(|part| part.text.as_str()).collect()
     }
 
-    /// Whether another key looks like another generation of the same thing: the same template gives it, or at least
-    /// a third of it, up to the end of a segment, is the same.
+    /// Whether another key looks like a generation of the same thing: it fits the template, or the common prefix of
+    /// whole segments makes up at least a third of the shorter key.
     pub fn resembles(&self, other: &Key) -> bool {
         let has_fixed_text = self.0.iter().any(|part| part.placeholder.is_none());
         if has_fixed_text && self.0.len() > 1 && self.align(other.as_str()).is_some() {
@@ -74,7 +74,7 @@ impl KeyShape {
         end * 3 >= own.len().min(other.as_str().len()) && end > 0
     }
 
-    /// The parts that differ; by placeholder where the other key is of this shape, else by position.
+    /// The parts that differ: by placeholder if the other key fits this shape, otherwise by position.
     pub fn difference(&self, other: &Key) -> Vec<PartDifference> {
         if let Some(values) = self.align(other.as_str()) {
             let placeholders = self.0.iter().filter(|part| part.placeholder.is_some());
@@ -90,7 +90,7 @@ impl KeyShape {
         by_position(&self.text(), other.as_str())
     }
 
-    /// The values that the placeholders have in another key, if it is of this shape.
+    /// The values of the placeholders in another key, if it fits this shape.
     fn align<'a>(&self, other: &'a str) -> Option<Vec<&'a str>> {
         if self.0.iter().all(|part| part.placeholder.is_none()) {
             return None;
@@ -100,8 +100,8 @@ impl KeyShape {
     }
 }
 
-/// Lays parts over `text[at..]`: a placeholder keeps its value where it can, and is as short as possible elsewhere.
-/// `dead` holds what has failed before, so that the work stays polynomial for any key.
+/// Matches parts against `text[at..]` by backtracking. A placeholder is tried with its own value first, then with the
+/// shortest. `dead` records failed states, which keeps the work polynomial for any key.
 fn align<'a>(
     parts: &[Part],
     text: &'a str,
@@ -133,7 +133,7 @@ fn align<'a>(
     found
 }
 
-/// The segments in which two keys differ: what they begin and end with in common is left out.
+/// The segments in which two keys differ, without common leading and trailing segments.
 fn by_position(own: &str, other: &str) -> Vec<PartDifference> {
     let segments = |text: &str| -> Vec<String> { text.split(is_separator).map(str::to_owned).collect() };
     let (own, other) = (segments(own), segments(other));
@@ -183,7 +183,7 @@ mod tests {
             difference(&shape, "c-macos-debug-bbbb"),
             [row("{os}", "linux", "macos"), row("{sha}", "aaaa", "bbbb")]
         );
-        // A value that holds separators itself: the parts before it keep theirs.
+        // A value with separators in it does not shift the parts before it.
         assert_eq!(difference(&shape, "c-linux-debug-x-y"), [row("{sha}", "aaaa", "x-y")]);
     }
 

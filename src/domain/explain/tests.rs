@@ -1,4 +1,4 @@
-//! What an answer names for each way in which a lookup misses.
+//! The cause that is found for each way in which a lookup misses.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -99,7 +99,7 @@ fn without_a_version_every_version_hits() {
 }
 
 #[test]
-fn what_is_remembered_and_gone_was_evicted_and_the_facts_are_cited() {
+fn a_recorded_entry_that_no_longer_exists_was_evicted_and_the_facts_are_cited() {
     let check = |days: i64, limit: Option<u64>, expect: &str| {
         let at = now() - TimeDelta::days(days);
         let remembered =
@@ -120,7 +120,7 @@ fn what_is_remembered_and_gone_was_evicted_and_the_facts_are_cited() {
 }
 
 #[test]
-fn lookups_alone_tell_hits_and_key_parts_and_say_what_they_do_not() {
+fn lookups_alone_explain_hits_and_key_parts_and_nothing_else() {
     let name = |found: Option<Entry>, nearest: Option<Entry>| {
         let stock = Stock::LookedUp {
             found: found.map(Box::new),

@@ -1,4 +1,4 @@
-//! The budget: least recently used first, until the rest fits and the next save has room.
+//! The budget: entries are deleted, least recently used first, until the store fits and the next save has room.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use crate::domain::unit::ByteSize;
 /// How a plan meets its budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetOutcome {
-    /// Bytes to which the store is to shrink: the budget, less if the next save needs the room.
+    /// Target size of the store: the budget, or less if the next save needs the room.
     pub target: ByteSize,
     /// Room left for the next save below the store's limit.
     pub headroom: ByteSize,
-    /// Bytes that the other rules leave.
+    /// Size of the entries that the other rules keep.
     pub before: ByteSize,
-    /// Bytes that stay in the end.
+    /// Size of the entries that are kept.
     pub after: ByteSize,
-    /// Where `after` is above `target`: what may not be deleted, by the reason.
+    /// If `after` exceeds `target`: the entries that may not be deleted, by reason.
     pub blocked: BTreeMap<Rule, Amount>,
 }
 
@@ -31,9 +31,9 @@ impl BudgetOutcome {
 impl fmt::Display for BudgetOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_met() {
-            return write!(f, "{} stay, within {}", self.after, self.target);
+            return write!(f, "{} kept, within {}", self.after, self.target);
         }
-        write!(f, "{} stay, over {}; what may not be deleted: ", self.after, self.target)?;
+        write!(f, "{} kept, over {}; may not be deleted: ", self.after, self.target)?;
         for (index, (rule, amount)) in self.blocked.iter().enumerate() {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{amount} ({rule})")?;
@@ -42,8 +42,8 @@ impl fmt::Display for BudgetOutcome {
     }
 }
 
-/// Bytes to which a store is to shrink. Headroom is left below the store's limit; without one, below the
-/// budget itself.
+/// The target size of a store. Headroom is left below the store's limit, or below the budget if the limit is not
+/// known.
 pub(super) fn target(budget: ByteSize, limit: Option<ByteSize>, headroom: ByteSize) -> ByteSize {
     let roof = limit.unwrap_or(budget).0.saturating_sub(headroom.0);
     ByteSize(budget.0.min(roof))

@@ -1,9 +1,9 @@
-//! The engine: what keeps an entry whatever else, what deletes it, and what is left to say.
+//! The engine: collects for each entry what holds it, what would delete it, and further notes, and decides.
 //!
-//! The order matters twice. Generations are counted only among entries that no rule before deletes, so that
-//! an entry is never superseded by one that goes as well; and the budget comes last, since it is the only
-//! rule that knows when to stop. Planning again after the plan was carried out deletes nothing more: what
-//! keeps an entry never depends on an entry that goes (`docs/design/retention.md`).
+//! The order of the rules matters twice. Generations are counted only among entries that no earlier rule deletes,
+//! so that an entry is never superseded by one that is deleted as well. The budget comes last, since it stops as
+//! soon as the store fits. Planning is idempotent: after a plan was applied, a new one deletes nothing more,
+//! because what keeps an entry never depends on an entry that is deleted (`docs/design/retention.md`).
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -22,21 +22,21 @@ use crate::domain::entry::{Entry, EntryId};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 
-/// Stores note the saving itself as the first use, some a moment later.
+/// A use within this time after creation is the save itself, which some stores record slightly later.
 const SAVING_TAKES: TimeDelta = TimeDelta::minutes(1);
 
-/// An entry on its way to a decision.
+/// An entry with what was collected about it so far.
 pub(super) struct Candidate<'a> {
     pub(super) entry: &'a Entry,
     pub(super) state: &'a ScopeState,
     pub(super) pattern: Pattern,
-    /// Not in the future.
+    /// The last use, clamped to the time of the plan.
     pub(super) last_use: DateTime<Utc>,
-    /// What keeps it whatever rules say, the weightiest first.
+    /// Reasons that keep it regardless of the rules, most important first.
     pub(super) holds: Vec<Reason>,
-    /// What would delete it.
+    /// Reasons to delete it.
     wants: Vec<Reason>,
-    /// What else there is to say for it.
+    /// Reasons to keep it that do not override a rule.
     notes: Vec<Reason>,
     superseded_by: Vec<EntryId>,
 }
@@ -48,7 +48,7 @@ impl Candidate<'_> {
 }
 
 impl Policy {
-    /// Decides about every entry.
+    /// Decides about every entry. Has no effects.
     pub fn plan(&self, facts: &Facts) -> Plan {
         let entries = distinct(&facts.entries);
         let states: BTreeMap<&Scope, ScopeState> =
@@ -84,7 +84,7 @@ impl Policy {
         Plan { now: facts.now, decisions: candidates.into_iter().map(decision).collect(), budget }
     }
 
-    /// What keeps an entry whatever rules say, the weightiest first.
+    /// Reasons that keep an entry regardless of the rules, most important first.
     fn holds(&self, facts: &Facts, candidate: &Candidate<'_>, standing: Standing) -> Vec<Reason> {
         let entry = candidate.entry;
         let mut holds = Vec::new();
@@ -95,7 +95,7 @@ impl Policy {
         if let Some(number) = self.only_pull_request
             && !matches!(candidate.state, ScopeState::PullRequest { number: own, .. } if *own == number)
         {
-            hold(Rule::OtherPullRequest, format!("{} is not of pull request {number}", entry.scope));
+            hold(Rule::OtherPullRequest, format!("{} does not belong to pull request {number}", entry.scope));
         }
         if let Some(why) = candidate.state.unknown() {
             hold(Rule::Unknown, format!("the state of {} is unknown: {why}", named(candidate)));
@@ -123,10 +123,10 @@ impl Policy {
         holds
     }
 
-    /// Whether the default branch or an open pull request has used an entry recently.
+    /// The reason to keep an entry that the default branch or an open pull request has used recently.
     ///
-    /// Of a generation that is superseded only a use that shows that it is still asked for counts: one after
-    /// it was superseded, or any use of a key that names contents.
+    /// For a superseded generation only a use counts that shows continued demand: one after it was superseded, or any
+    /// use of a key that names contents.
     fn recent_use(&self, facts: &Facts, candidate: &Candidate<'_>, standing: Standing) -> Option<Reason> {
         let ago = Elapsed::between(candidate.last_use, facts.now);
         if !candidate.state.keeps_used() || ago.0 > self.recent.0 {
@@ -145,11 +145,11 @@ impl Policy {
     fn guarded(&self, size: ByteSize, newer: ByteSize) -> String {
         let percent = self.guard.percent;
         format!(
-            "the newer generation of {newer} is under {percent} % of its {size}, perhaps of a broken build"
+            "the newer generation of {newer} is under {percent} % of its {size}, perhaps from a broken build"
         )
     }
 
-    /// Closed pull requests and deleted refs.
+    /// Applies the rules on closed pull requests and deleted refs.
     fn judge_scope(&self, facts: &Facts, candidate: &mut Candidate<'_>) {
         let scope = &candidate.entry.scope;
         let (rule, grace, since, event) = match candidate.state {
@@ -235,7 +235,7 @@ impl Policy {
         }
     }
 
-    /// Lets the least recently used go until the rest fits.
+    /// Marks the least recently used entries for deletion until the rest fits.
     fn judge_budget(
         &self,
         facts: &Facts,
@@ -262,13 +262,13 @@ impl Policy {
             }
             let candidate = &mut candidates[index];
             let size = candidate.entry.size;
-            // Nothing is gained by an empty entry.
+            // Deleting an empty entry frees nothing.
             if size.0 == 0 {
                 continue;
             }
             let idle = Elapsed::between(candidate.last_use, facts.now);
             let over = ByteSize(after);
-            let text = format!("least recently used ({idle} ago) while {over} were to fit in {target}");
+            let text = format!("least recently used ({idle} ago) while {over} had to fit in {target}");
             candidate.wants.push(Reason::new(Rule::Budget, text));
             if candidate.goes() {
                 after = after.saturating_sub(size.0);
@@ -286,7 +286,7 @@ impl Policy {
     }
 }
 
-/// The place of an entry in the order in which least recently used ones are evicted.
+/// The sort key of an entry for eviction, least recently used first.
 pub(super) fn eviction_place<'a>(
     facts: &Facts,
     entry: &'a Entry,
@@ -294,7 +294,7 @@ pub(super) fn eviction_place<'a>(
     (facts.last_use(entry), entry.created_at, &entry.id)
 }
 
-/// The scope in words.
+/// The scope for messages.
 fn named(candidate: &Candidate<'_>) -> String {
     match candidate.state {
         ScopeState::PullRequest { number, .. } => format!("pull request {number}"),
@@ -302,7 +302,8 @@ fn named(candidate: &Candidate<'_>) -> String {
     }
 }
 
-/// The entries by scope, key, version and id, each id once: of two listings of one entry the later use counts.
+/// The entries sorted by scope, key, version and id, without duplicates: if an entry is listed twice, the later use
+/// counts.
 pub(super) fn distinct(entries: &[Entry]) -> Vec<&Entry> {
     let place = |e: &Entry| (e.last_used_at, e.created_at, e.size);
     let mut by_id: BTreeMap<&EntryId, &Entry> = BTreeMap::new();

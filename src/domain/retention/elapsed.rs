@@ -1,16 +1,16 @@
-//! Time that has passed, measured without surprises and shown as people say it: `3 d 1 h`.
+//! Elapsed time: never negative, displayed as `3 d 1 h`.
 
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// A span that has passed, shown with its two largest units.
+/// An elapsed span of time, displayed with its two largest units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Elapsed(pub Duration);
 
 impl Elapsed {
-    /// The time from `then` to `now`; nothing where a clock that runs ahead puts `then` in the future.
+    /// The time from `then` to `now`; zero if clock skew puts `then` in the future.
     pub fn between(then: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Elapsed((now - then).to_std().unwrap_or(Duration::ZERO))
     }
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_future_is_now() {
+    fn a_time_in_the_future_counts_as_now() {
         let now = DateTime::from_timestamp(1_000, 0).expect("a time");
         let later = DateTime::from_timestamp(2_000, 0).expect("a time");
         assert_eq!(Elapsed::between(later, now), Elapsed(Duration::ZERO));

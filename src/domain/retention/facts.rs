@@ -1,4 +1,4 @@
-//! What is known about a store and its repository at one instant.
+//! Facts: what is known about a store and its repository at one instant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,72 +10,72 @@ use crate::domain::key::Key;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::unit::ByteSize;
 
-/// Everything a plan is made from, besides the policy.
+/// The input of a plan besides the policy.
 ///
-/// A pull request or ref that is missing from its map counts as unknown, and unknown means keep.
+/// A pull request or ref that is missing from its map is unknown, and entries of unknown scopes are kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// The entries of the store, in any order. One listed twice (a page that shifted) counts once.
+    /// The entries of the store, in any order. Duplicates, which occur when pages shift during listing, count once.
     pub entries: Vec<Entry>,
-    /// Whether `entries` is all there is. If not, nothing is deleted: "newest" would be a guess.
+    /// Whether `entries` is complete. If not, nothing is deleted, since the newest generation is not known.
     pub listing_complete: bool,
     /// States of pull requests by number.
     pub pull_requests: BTreeMap<u64, PullRequestState>,
-    /// The branches that pull requests are to be merged into, where that is known: their jobs read those, too.
+    /// The base branches of pull requests, as far as known; jobs of the pull requests read those as well.
     pub bases: BTreeMap<u64, Scope>,
     /// States of branches, tags and merge-queue refs.
     pub refs: BTreeMap<Scope, RefState>,
     /// The default branch; it exists by definition.
     pub default_branch: Scope,
-    /// Keys that somebody needs, each with the scopes in which its users look ([`Facts::use_key`]).
+    /// Keys in use, each with the scopes that its users read ([`Facts::use_key`]).
     pub keys_in_use: BTreeMap<Key, BTreeSet<Scope>>,
     /// Entries that a live process is reading.
     pub leases: BTreeSet<EntryId>,
-    /// Bytes at which the store itself starts to evict, where that is known.
+    /// Size at which the store itself starts to evict, if known.
     pub limit: Option<ByteSize>,
     /// The time of the plan.
     pub now: DateTime<Utc>,
 }
 
-/// What is known of a pull request.
+/// The state of a pull request, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullRequestState {
-    /// Open, or opened again.
+    /// Open or reopened.
     Open,
     /// Closed or merged.
     Closed {
-        /// When it was closed last.
+        /// When it was last closed.
         at: DateTime<Utc>,
     },
-    /// Asked for, without an answer to rely on: its entries are kept.
+    /// The query gave no reliable answer: its entries are kept.
     Unknown {
-        /// Why there is no answer.
+        /// The cause, for messages.
         why: String,
     },
-    /// There is no forge to ask: rules on pull requests do not apply, all others do.
+    /// There is no forge to query: rules on pull requests do not apply, all others do.
     Untracked,
 }
 
-/// What is known of a branch, tag or merge-queue ref.
+/// The state of a branch, tag or merge-queue ref, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefState {
     /// It exists.
     Exists,
-    /// It does not exist any more.
+    /// It does not exist.
     DeletedOrAbsent {
-        /// When it was deleted, where that is known.
+        /// When it was deleted, if known.
         since: Option<DateTime<Utc>>,
     },
-    /// Asked for, without an answer to rely on: its entries are kept.
+    /// The query gave no reliable answer: its entries are kept.
     Unknown {
-        /// Why there is no answer.
+        /// The cause, for messages.
         why: String,
     },
-    /// There is no forge to ask: rules on deleted refs do not apply, all others do.
+    /// There is no forge to query: rules on deleted refs do not apply, all others do.
     Untracked,
 }
 
-/// What is known of the scope of an entry.
+/// The state of an entry's scope, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopeState {
     /// It is the default branch.
@@ -108,12 +108,12 @@ impl Facts {
         }
     }
 
-    /// Notes that a job with this access needs this key: entries of it in any scope that the job reads are live.
+    /// Records that a job with this access needs this key: entries with it in any scope that the job reads are kept.
     pub fn use_key(&mut self, key: Key, access: &Access) {
         self.keys_in_use.entry(key).or_default().extend(access.readable.iter().cloned());
     }
 
-    /// What is known of a scope.
+    /// The state of a scope.
     pub fn scope_state(&self, scope: &Scope) -> ScopeState {
         if *scope == self.default_branch {
             return ScopeState::DefaultBranch;
@@ -127,13 +127,13 @@ impl Facts {
         ScopeState::Ref(state.unwrap_or_else(|| RefState::Unknown { why: NOT_ASKED.to_owned() }))
     }
 
-    /// When an entry was used last; being saved counts as a use, and the future as now.
+    /// When an entry was last used, clamped to `now`; saving it counts as a use.
     pub fn last_use(&self, entry: &Entry) -> DateTime<Utc> {
         entry.last_used_at.map_or(entry.created_at, |used| used.max(entry.created_at)).min(self.now)
     }
 }
 
-const NOT_ASKED: &str = "its state was not found out";
+const NOT_ASKED: &str = "its state was not queried";
 
 /// The number of the pull request whose merge or head ref this is.
 pub fn pull_request_of(scope: &Scope) -> Option<u64> {
@@ -147,7 +147,7 @@ pub fn is_merge_queue(scope: &Scope) -> bool {
 }
 
 impl ScopeState {
-    /// Why nothing can be said about the scope, if so.
+    /// Why the state is not known, if it is unknown.
     pub fn unknown(&self) -> Option<&str> {
         match self {
             ScopeState::PullRequest { state: PullRequestState::Unknown { why }, .. }
@@ -156,7 +156,7 @@ impl ScopeState {
         }
     }
 
-    /// Whether recent use in this scope makes an entry live: the default branch and open pull requests.
+    /// Whether recent use in this scope keeps an entry: true for the default branch and open pull requests.
     pub fn keeps_used(&self) -> bool {
         match self {
             ScopeState::DefaultBranch => true,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_map_is_unknown() {
+    fn a_scope_that_is_missing_from_the_maps_is_unknown() {
         let now = DateTime::from_timestamp(0, 0).expect("a time");
         let facts = Facts::new(Scope::new("main").expect("a scope"), now);
         let state = |name: &str| facts.scope_state(&Scope::new(name).expect(name));

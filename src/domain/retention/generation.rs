@@ -1,4 +1,4 @@
-//! Generations: entries of one ref, version and key pattern, newest first, and which of them replace which.
+//! Generations: entries of one ref, version and key pattern, and which of them supersede which.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 
-/// Indices of candidates that are generations of one thing, newest first, as a lookup prefers them.
+/// Indices of candidates with the same ref, version and pattern, newest first, in the order that a lookup prefers.
 pub(super) type Group = Vec<usize>;
 
 /// Groups candidates by ref, version and pattern.
@@ -35,25 +35,25 @@ pub(super) fn groups(candidates: &[Candidate<'_>]) -> Vec<Group> {
     groups
 }
 
-/// Where an entry stands among the generations that the facts list; independent of what rules delete.
+/// The position of an entry among all listed generations, independent of what rules delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Standing {
-    /// Whether it is among as many newest generations as are to be kept.
+    /// Whether it is among the newest generations that the policy keeps.
     pub(super) among_newest: bool,
-    /// When as many newer generations as are to be kept were there.
+    /// When the number of newer generations reached the number that the policy keeps.
     pub(super) superseded_at: Option<DateTime<Utc>>,
-    /// Whether the default branch restores it, or would if the newer one were not suspiciously small.
+    /// Whether the default branch restores it, or would if the newer ones were not suspiciously small.
     pub(super) current: Current,
 }
 
-/// Whether an entry is what the default branch restores.
+/// Whether an entry is the one that the default branch restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Current {
     #[default]
     No,
     /// The newest generation.
     Newest,
-    /// The newest of its size; newer ones have at most so many bytes.
+    /// The newest one of its size; the largest newer generation has this size.
     Guarded(ByteSize),
 }
 
@@ -90,27 +90,27 @@ pub(super) fn standings(
     standings
 }
 
-/// Whether an entry is spared because the newer one, of `newer` bytes, is too small to replace it.
+/// Whether an entry is kept because the newer one, of size `newer`, is too small to replace it.
 fn guards(guard: Guard, newer: ByteSize, candidate: &Candidate<'_>, now: DateTime<Utc>) -> bool {
     !guard.replaces(newer, candidate.entry.size)
         && Elapsed::between(candidate.last_use, now).0 < guard.lasts.0
 }
 
-/// What the rule of superseded generations says of an entry.
+/// The result of the rule on superseded generations for an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Succession {
-    /// It is generation so many of those to be kept, from 1.
+    /// It is kept, as the generation with this number, counted from 1.
     Kept(usize),
-    /// There are enough newer ones, but some are too small; the largest has so many bytes.
+    /// There are enough newer ones, but some are too small; the largest has this size.
     Guarded(ByteSize),
-    /// These newer ones, which neither this rule nor one before deletes, replace it.
+    /// It is superseded by these newer ones, which neither this rule nor an earlier one deletes.
     Superseded(Vec<usize>),
 }
 
-/// Goes through a group and tells which generations are superseded.
+/// Determines which generations of a group are superseded.
 ///
-/// `goes` are those that a rule before this one deletes: they replace nothing, and neither does what is
-/// superseded itself. So for each superseded entry there are `keep` newer ones that both rules leave.
+/// `goes` tells whether an earlier rule deletes a candidate. Those supersede nothing, and neither do superseded
+/// ones, so that each superseded entry has `keep` newer ones that are kept by both rules.
 pub(super) fn succession(
     candidates: &[Candidate<'_>],
     group: &Group,
@@ -121,8 +121,8 @@ pub(super) fn succession(
 ) -> Vec<(usize, Succession)> {
     let mut found = Vec::new();
     let mut kept: Vec<usize> = Vec::new();
-    // The largest of those kept, at most `keep`, smallest first: enough to know whether `keep` of them are
-    // large enough, without going through all of them for each entry.
+    // The largest kept generations, at most `keep`, smallest first: enough to decide whether `keep` of them are
+    // large enough without scanning all of them for each entry.
     let mut largest: Vec<(ByteSize, usize)> = Vec::new();
     for &index in group.iter().filter(|index| !goes(**index)) {
         let candidate = &candidates[index];

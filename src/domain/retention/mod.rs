@@ -1,8 +1,8 @@
-//! What to keep and what to delete: policy + facts → a [`Plan`] with a reason for every entry.
+//! What to keep and what to delete: policy + facts → a [`Plan`] with reasons for every entry.
 //!
-//! [`Policy::plan`] is the whole engine. It reads [`Facts`] that an adapter collected (entries, states of
-//! pull requests and refs, leases, the time) and decides; it touches nothing. A dry run shows the plan, a
-//! real run carries out the very same value. `docs/design/retention.md` tells the rules and their order.
+//! [`Policy::plan`] is the whole engine. It decides from [`Facts`] that an adapter collected (entries, states of
+//! pull requests and refs, leases, the time) and has no effects. A dry run shows the plan, a real run applies the
+//! same value. `docs/design/retention.md` explains the rules and their order.
 //!
 //! Read [`policy`] and [`facts`] for what goes in, [`plan`] and [`stale`] for what comes out, [`pattern`]
 //! for what counts as a generation of the same thing, and [`usage`] for reports without a policy.

@@ -1,4 +1,4 @@
-//! The plan: one decision with its reasons for every entry, ready to be shown, saved or carried out.
+//! The plan: a decision with its reasons for every entry, to be shown, saved or applied.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,47 +13,47 @@ use crate::domain::entry::{Entry, EntryId};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 
-/// What would be deleted and kept, and why. Equal facts and policy give equal plans, whatever the order of
-/// the entries.
+/// What is deleted and kept, and why. Equal facts and policies give equal plans, independent of the order of the
+/// entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The time for which it was made.
+    /// The time of the facts that it was made from.
     pub now: DateTime<Utc>,
-    /// One per entry, by scope, key, version and id.
+    /// One per entry, sorted by scope, key, version and id.
     pub decisions: Vec<Decision>,
-    /// How the budget was met, where there is one.
+    /// The outcome of the budget rule, if the policy has a budget.
     pub budget: Option<BudgetOutcome>,
 }
 
-/// What happens to an entry.
+/// The decision about an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The entry, as it was when the plan was made.
     pub entry: Entry,
     /// The state of its scope, as it was when the plan was made.
     pub scope_state: ScopeState,
-    /// What it is a generation of.
+    /// The key pattern that it is a generation of.
     pub pattern: Pattern,
-    /// Whether it stays.
+    /// Whether it is deleted or kept.
     pub verdict: Verdict,
-    /// Why; never empty. Of an entry that goes every rule that says so; of one that stays all that keeps it.
+    /// Why; never empty. For a deleted entry every rule that deletes it, for a kept one everything that keeps it.
     pub reasons: Vec<Reason>,
-    /// Of an entry that stays: the rules that would have deleted it.
+    /// For a kept entry, the rules that would have deleted it.
     pub despite: Vec<Reason>,
-    /// Of a superseded entry: the newer generations that must be there for it to go.
+    /// For a superseded entry, the newer generations that must exist when it is deleted.
     pub superseded_by: Vec<EntryId>,
 }
 
-/// Whether an entry stays.
+/// Whether an entry is deleted or kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
-    /// It goes.
+    /// It is deleted.
     Delete,
-    /// It stays.
+    /// It is kept.
     Keep,
 }
 
-/// One sentence that names the rule and the facts.
+/// One reason: the rule and a sentence with the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// The rule.
@@ -62,44 +62,44 @@ pub struct Reason {
     pub text: String,
 }
 
-/// Why an entry goes or stays.
+/// The rule behind a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// Goes: its pull request was closed.
+    /// Deleted: its pull request was closed.
     ClosedPullRequest,
-    /// Goes: its branch, tag or merge-queue ref was deleted.
+    /// Deleted: its branch, tag or merge-queue ref was deleted.
     DeletedRef,
-    /// Goes: there are enough newer generations.
+    /// Deleted: there are enough newer generations.
     Superseded,
-    /// Goes: nobody has used it for long.
+    /// Deleted: it has not been used for too long.
     Unused,
-    /// Goes: it was saved long ago.
+    /// Deleted: it was saved too long ago.
     Old,
-    /// Goes: least recently used while the store is over its budget.
+    /// Deleted: least recently used while the store is over its budget.
     Budget,
-    /// Stays: the listing is not complete, so nothing is deleted.
+    /// Kept: the listing is not complete, so nothing is deleted.
     IncompleteListing,
-    /// Stays: the plan is about one pull request, and it is not of that.
+    /// Kept: the plan covers a single pull request that the entry does not belong to.
     OtherPullRequest,
-    /// Stays: the state of its pull request or ref is not known.
+    /// Kept: the state of its pull request or ref is not known.
     Unknown,
-    /// Stays: a glob protects it.
+    /// Kept: a glob protects it.
     Protected,
-    /// Stays: a live process is reading it.
+    /// Kept: a live process is reading it.
     Leased,
-    /// Stays: somebody needs its key.
+    /// Kept: a reader needs its key.
     KeyInUse,
-    /// Stays: newest generation on the default branch.
+    /// Kept: newest generation on the default branch.
     Current,
-    /// Stays: the newer generation is too small to replace it.
+    /// Kept: the newer generation is too small to replace it.
     Guarded,
-    /// Stays: the default branch or an open pull request used it recently.
+    /// Kept: the default branch or an open pull request used it recently.
     RecentlyUsed,
-    /// Stays: its pull request was closed or its ref deleted, but not long enough ago.
+    /// Kept: its pull request was closed or its ref deleted, but the grace period has not passed.
     Grace,
-    /// Stays: among the newest generations that are to be kept.
+    /// Kept: among the newest generations that the policy keeps.
     Generation,
-    /// Stays: no rule asks for its deletion.
+    /// Kept: no rule deletes it.
     NoRule,
 }
 
@@ -125,7 +125,7 @@ const RULES: &[(Rule, &str)] = &[
 ];
 
 impl Rule {
-    /// Its name in documents, `closed-pull-request`.
+    /// Its name in JSON documents, such as `closed-pull-request`.
     pub fn name(self) -> &'static str {
         RULES.iter().find(|(rule, _)| *rule == self).expect("every rule has a row").1
     }
@@ -154,12 +154,12 @@ impl Reason {
     }
 }
 
-/// So many entries of so many bytes.
+/// A number of entries and their total size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amount {
-    /// Entries.
+    /// Number of entries.
     pub entries: usize,
-    /// Their bytes together.
+    /// Their total size.
     pub bytes: ByteSize,
 }
 
@@ -183,12 +183,12 @@ impl fmt::Display for Amount {
     }
 }
 
-/// What goes and what stays.
+/// Amounts that are deleted and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
-    /// What goes.
+    /// Deleted entries.
     pub freed: Amount,
-    /// What stays.
+    /// Kept entries.
     pub kept: Amount,
 }
 
@@ -215,7 +215,7 @@ pub struct Totals {
 }
 
 impl Plan {
-    /// The entries that go, in the order of the plan.
+    /// The deletions, in the order of the plan.
     pub fn deletions(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Delete)
     }
@@ -234,7 +234,7 @@ impl Plan {
         totals
     }
 
-    /// What a rule would delete and may not go, by the weightiest reason.
+    /// Kept entries that a rule would have deleted, by the most important reason that keeps them.
     pub fn blocked(&self) -> BTreeMap<Rule, Amount> {
         let mut blocked: BTreeMap<Rule, Amount> = BTreeMap::new();
         for decision in self.decisions.iter().filter(|decision| !decision.despite.is_empty()) {
@@ -245,7 +245,7 @@ impl Plan {
         blocked
     }
 
-    /// SHA-256 over everything that the plan says: two plans share it exactly when they are equal.
+    /// SHA-256 over all fields of the plan: equal exactly for equal plans.
     pub fn fingerprint(&self) -> Sha256Digest {
         let head = [format!("plan 1\t{}", instant(self.now)), format!("budget\t{:?}", self.budget)];
         Sha256Digest::of_lines(head.into_iter().chain(self.decisions.iter().map(Decision::canonical_line)))
@@ -253,7 +253,7 @@ impl Plan {
 }
 
 impl Decision {
-    /// Everything about the decision on one line. Texts are quoted, so that no field can pass for two.
+    /// All fields of the decision on one line. Texts are quoted, so that the encoding is unambiguous.
     fn canonical_line(&self) -> String {
         let Entry { id, scope, key, version, created_at, last_used_at, size } = &self.entry;
         let reasons = |reasons: &[Reason]| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! What a repository wants kept and deleted.
+//! The policy: what a repository wants to keep and delete.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -11,61 +11,61 @@ use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::unit::{ByteSize, Span};
 
-/// The rules of deletion. A rule that is `None` is off; all that are on work together.
+/// The deletion rules. A rule that is `None` is off; the others apply together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// Entries of pull requests that have been closed for at least this long go.
+    /// Deletes entries of pull requests that have been closed for at least this long.
     pub closed_pull_requests: Option<Span>,
-    /// Entries of branches, tags and merge-queue refs that have been deleted for at least this long go.
+    /// Deletes entries of branches, tags and merge-queue refs that were deleted at least this long ago.
     pub deleted_refs: Option<Span>,
-    /// Per ref, version and key pattern only so many newest generations stay.
+    /// Keeps this number of newest generations per ref, version and key pattern.
     pub superseded: Option<NonZeroUsize>,
-    /// Entries that nobody has used for this long go.
+    /// Deletes entries that have not been used for this long.
     pub unused_for: Option<Span>,
-    /// Entries that were saved at least this long ago go.
+    /// Deletes entries that were saved at least this long ago.
     pub older_than: Option<Span>,
-    /// The least recently used go until the rest is no larger than this.
+    /// Deletes the least recently used entries until the rest is no larger than this.
     pub budget: Option<ByteSize>,
     /// Room that the budget leaves for the next save.
     pub headroom: Headroom,
     /// Keys and refs that are never deleted.
     pub protect: Protect,
-    /// How long a use by the default branch or an open pull request keeps an entry live.
+    /// How long a use by the default branch or an open pull request keeps an entry.
     pub recent: Span,
     /// When the newest generation on the default branch has not been used for this long, its pattern counts as
-    /// abandoned (the cache was renamed) and is subject to the rules like any other; never if `None`.
+    /// abandoned (the cache was renamed, for example) and the rules apply to it as to any other. `None`: never.
     pub abandoned_after: Option<Span>,
     /// When a newer generation is too small to replace an older one.
     pub guard: Guard,
-    /// The keys of the configuration, which say better than a guess what a generation is.
+    /// The key templates of the configuration, which define generations more reliably than the shape of keys.
     pub patterns: Vec<DeclaredPattern>,
-    /// Only entries of this pull request may go, whatever else a rule says.
+    /// Restricts deletion to entries of this pull request.
     pub only_pull_request: Option<u64>,
 }
 
-/// Room that is left free for the next save, below the store's limit (or below the budget where no limit is known).
+/// Room to leave for the next save, below the store's limit, or below the budget if no limit is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Headroom {
-    /// As much as the largest entry of the default branch that the other rules leave: the next run saves such
-    /// a one again.
+    /// The size of the largest entry of the default branch that the other rules keep: the next run probably saves one
+    /// of that size.
     #[default]
     NextSave,
-    /// So many bytes.
+    /// A fixed size.
     Bytes(ByteSize),
 }
 
-/// When a newer generation is too small to replace an older one: a broken build saves little.
+/// When a newer generation is too small to replace an older one: a broken build saves a small cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// Percent of the older generation's size that the newer one must have.
+    /// Minimum size of the newer generation, in percent of the older one's.
     pub percent: u8,
-    /// How long after its last use an older generation is guarded; later the small size is taken as meant.
+    /// How long after its last use an older generation is guarded; later the small size is assumed to be intended.
     pub lasts: Span,
 }
 
 impl Default for Guard {
-    /// Half the size, for 7 days: caches grow and shrink by less than half between builds, and a week is what
-    /// GitHub grants to an entry without use.
+    /// Half the size, for 7 days: caches usually change by less than half between builds, and GitHub evicts entries
+    /// after a week without use.
     fn default() -> Self {
         Guard { percent: 50, lasts: days(7) }
     }
@@ -79,7 +79,7 @@ impl Guard {
 }
 
 impl Default for Policy {
-    /// Every rule off; use counts as recent for one day, the rhythm of a nightly sweep.
+    /// Every rule off; a use counts as recent for one day, the interval of nightly cleaning.
     fn default() -> Self {
         Policy {
             closed_pull_requests: None,
@@ -100,8 +100,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// What goes where nobody says: entries of pull requests and refs that have been gone for three days. No
-    /// job can restore them any more.
+    /// The policy for a store without configured rules: deletes entries of pull requests and refs that have been closed
+    /// or deleted for three days. No job can restore them.
     pub fn unreachable() -> Self {
         Policy { closed_pull_requests: Some(days(3)), deleted_refs: Some(days(3)), ..Policy::default() }
     }
@@ -118,18 +118,18 @@ pub struct Protect {
     set: GlobSet,
 }
 
-/// A glob that cannot be read.
+/// A glob that could not be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{glob}` is not a glob: {why}")]
 pub struct ProtectError {
     /// The glob.
     pub glob: String,
-    /// What is wrong with it.
+    /// The cause.
     pub why: String,
 }
 
 impl Protect {
-    /// Reads globs, in the order of their importance for messages.
+    /// Parses globs. If several match, messages name the first.
     pub fn new<G: AsRef<str>>(globs: impl IntoIterator<Item = G>) -> Result<Self, ProtectError> {
         let mut set = GlobSetBuilder::new();
         let mut sources = Vec::new();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_glob_is_refused() {
+    fn invalid_globs_are_rejected() {
         for glob in ["", "[", "{a"] {
             assert!(Protect::new([glob]).is_err(), "{glob}");
         }

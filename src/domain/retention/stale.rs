@@ -1,4 +1,4 @@
-//! Whether a plan still holds: between planning and applying, pull requests reopen and entries get used.
+//! Whether a plan is still valid: between planning and applying, pull requests are reopened and entries are used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::facts::{Facts, PullRequestState, RefState, ScopeState};
 use super::plan::{Decision, Plan, Rule};
 use crate::domain::entry::{Entry, EntryId};
 
-/// What has changed since a plan was made, so that it must be made again.
+/// A change that invalidates a plan or one of its deletions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stale {
     /// The facts do not list every entry.
@@ -20,8 +20,8 @@ pub enum Stale {
         /// When the plan was made.
         planned: DateTime<Utc>,
     },
-    /// The id now stands for something else.
-    #[error("entry {id} is not the one that was planned for")]
+    /// The id now identifies another entry.
+    #[error("entry {id} has been replaced since the plan was made")]
     Replaced {
         /// The entry.
         id: EntryId,
@@ -40,7 +40,7 @@ pub enum Stale {
         /// The entry.
         id: EntryId,
     },
-    /// Somebody needs its key.
+    /// A reader needs its key.
     #[error("entry {id} has a key that is in use now")]
     KeyInUse {
         /// The entry.
@@ -56,8 +56,8 @@ pub enum Stale {
         /// The state now.
         after: Box<ScopeState>,
     },
-    /// What supersedes it has vanished.
-    #[error("entry {id} was superseded by {by}, which is gone")]
+    /// A generation that supersedes it no longer exists.
+    #[error("entry {id} was superseded by {by}, which no longer exists")]
     NoLongerSuperseded {
         /// The entry.
         id: EntryId,
@@ -67,7 +67,7 @@ pub enum Stale {
 }
 
 impl Stale {
-    /// The entry that it is about; none where it is about the plan as a whole.
+    /// The entry that it concerns; `None` for the plan as a whole.
     pub fn id(&self) -> Option<&EntryId> {
         match self {
             Stale::IncompleteListing | Stale::FromTheFuture { .. } => None,
@@ -82,13 +82,13 @@ impl Stale {
 }
 
 impl Plan {
-    /// The first thing that makes this plan unfit for these facts. Entries that have vanished meanwhile, new
-    /// ones, and changes to what is kept do not.
+    /// The first change that invalidates this plan under these facts. Entries that have been deleted or added in the
+    /// meantime, and changes to entries that are kept, do not.
     pub fn is_stale(&self, facts: &Facts) -> Option<Stale> {
         self.stale_entries(facts).into_iter().next()
     }
 
-    /// Everything that makes this plan unfit for these facts, in the order of the plan.
+    /// All changes that invalidate deletions of this plan under these facts, in the order of the plan.
     pub fn stale_entries(&self, facts: &Facts) -> Vec<Stale> {
         if !facts.listing_complete {
             return vec![Stale::IncompleteListing];
@@ -98,7 +98,7 @@ impl Plan {
         }
         let mut present: BTreeMap<&EntryId, &Entry> = BTreeMap::new();
         for entry in &facts.entries {
-            // Listed twice: the later use counts.
+            // If an entry is listed twice, the later use counts.
             let known = present.entry(&entry.id).or_insert(entry);
             if known.last_used_at < entry.last_used_at {
                 *known = entry;
@@ -136,8 +136,8 @@ fn changed(
         let before = Box::new(decision.scope_state.clone());
         return Some(Stale::ScopeChanged { id: id(), before, after: Box::new(after) });
     }
-    // Where another rule deletes it as well, it goes with or without a newer generation; and a plan that was
-    // carried out by half, newer generations over budget included, can be carried on.
+    // If another rule deletes it as well, a newer generation is not needed. Newer generations that this plan deletes
+    // do not count as missing, so that a plan that was applied in part can be continued.
     if decision.reasons.iter().all(|reason| reason.rule == Rule::Superseded) {
         let gone = decision.superseded_by.iter().find(|by| !present.contains_key(by) && !going.contains(by));
         return gone.map(|by| Stale::NoLongerSuperseded { id: id(), by: by.clone() });
@@ -145,8 +145,8 @@ fn changed(
     None
 }
 
-/// Whether two states of a scope mean the same. When a ref was deleted may become known later; a pull
-/// request that was reopened and closed again starts its grace anew.
+/// Whether two states of a scope are equivalent. The deletion time of a ref may become known later; the grace period
+/// of a pull request that was reopened and closed again starts anew.
 fn same(before: &ScopeState, after: &ScopeState) -> bool {
     use {PullRequestState as P, RefState as R, ScopeState as S};
     match (before, after) {

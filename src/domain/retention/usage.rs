@@ -1,4 +1,4 @@
-//! Where the budget went: bytes by ref, pattern, age and reach; what is evicted next; when it runs out.
+//! Usage of a store: bytes by ref, pattern, age and reach; what is evicted next; when the limit is reached.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,18 +15,18 @@ use crate::domain::entry::Entry;
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 
-/// Bytes and entries of a store from several sides. Each list sums up to `total`.
+/// Bytes and entries of a store, broken down in several ways. Each list adds up to `total`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// Everything.
+    /// All entries.
     pub total: Amount,
-    /// By scope, the largest first.
+    /// By scope, largest first.
     pub by_ref: Vec<(Scope, Amount)>,
-    /// By key pattern, the largest first.
+    /// By key pattern, largest first.
     pub by_pattern: Vec<(String, Amount)>,
-    /// By time since the last use, the most recent first; every bucket is there.
+    /// By time since the last use, most recent first; includes empty buckets.
     pub by_age: Vec<(AgeBucket, Amount)>,
-    /// By who can still restore it, in the order of [`Reach`].
+    /// By which jobs can still restore them, in the order of [`Reach`].
     pub by_reach: Vec<(Reach, Amount)>,
 }
 
@@ -39,7 +39,7 @@ pub enum AgeBucket {
     Day,
     /// Up to three days.
     ThreeDays,
-    /// Up to a week, after which GitHub evicts.
+    /// Up to a week, after which GitHub evicts entries.
     Week,
     /// Up to thirty days.
     Month,
@@ -58,7 +58,7 @@ const BUCKETS: &[(AgeBucket, u64, &str)] = &[
 ];
 
 impl AgeBucket {
-    /// The bucket of this much time.
+    /// The bucket that a span falls into.
     pub fn of(elapsed: Elapsed) -> Self {
         let bucket = BUCKETS.iter().find(|(_, most, _)| elapsed.0 <= Duration::from_secs(*most));
         bucket.expect("the last bucket takes everything").0
@@ -71,7 +71,7 @@ impl fmt::Display for AgeBucket {
     }
 }
 
-/// Who can still restore an entry.
+/// Which jobs can still restore an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
     /// Every job: it is on the default branch.
@@ -80,14 +80,14 @@ pub enum Reach {
     Branch,
     /// Jobs of one open pull request.
     PullRequest,
-    /// Nobody: its pull request was closed or its ref deleted.
+    /// No job: its pull request was closed or its ref deleted.
     Nobody,
     /// The state of its scope is not known.
     Unknown,
 }
 
 impl Reach {
-    /// Who can still restore entries of a scope in this state.
+    /// Which jobs can still restore entries of a scope in this state.
     pub fn of(state: &ScopeState) -> Self {
         match state {
             ScopeState::DefaultBranch => Reach::Everyone,
@@ -111,14 +111,14 @@ impl fmt::Display for Reach {
             Reach::Everyone => "every job",
             Reach::Branch => "its branch and pull requests into it",
             Reach::PullRequest => "its open pull request",
-            Reach::Nobody => "nobody",
+            Reach::NoJob => "no job",
             Reach::Unknown => "unknown",
         })
     }
 }
 
 impl Usage {
-    /// Sums up the entries.
+    /// Computes the usage of the entries.
     pub fn of(facts: &Facts, declared: &[DeclaredPattern]) -> Self {
         let mut total = Amount::default();
         let mut by_ref: BTreeMap<Scope, Amount> = BTreeMap::new();
@@ -150,15 +150,15 @@ fn largest_first<N: Ord>(amounts: BTreeMap<N, Amount>) -> Vec<(N, Amount)> {
     rows
 }
 
-/// All entries in the order in which the store would evict them: least recently used first.
+/// All entries in the order in which the store evicts them: least recently used first.
 pub fn eviction_order(facts: &Facts) -> Vec<&Entry> {
     let mut entries = distinct(&facts.entries);
     entries.sort_by_key(|entry| eviction_place(facts, entry));
     entries
 }
 
-/// What the store would evict if `incoming` bytes were saved under `limit`: least recently used first, whether
-/// live or not, as GitHub does.
+/// The entries that the store would evict if `incoming` bytes were saved under `limit`: least recently used first,
+/// in use or not, as GitHub does.
 pub fn evicted_next(facts: &Facts, limit: ByteSize, incoming: ByteSize) -> Vec<&Entry> {
     let order = eviction_order(facts);
     let mut bytes = order.iter().map(|entry| entry.size.0).fold(incoming.0, u64::saturating_add);
@@ -172,19 +172,19 @@ pub fn evicted_next(facts: &Facts, limit: ByteSize, incoming: ByteSize) -> Vec<&
         .collect()
 }
 
-/// How fast a store fills.
+/// A forecast of when a store reaches its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
-    /// The time looked back on: a week, less if the oldest entry is younger, but at least a day.
+    /// The window that the rate is computed from: a week, less if the oldest entry is younger, but at least a day.
     pub window: Elapsed,
-    /// Bytes saved per day in that time. What was saved and deleted again meanwhile is not seen.
+    /// Bytes saved per day in the window. Entries that have been deleted since do not count.
     pub per_day: ByteSize,
-    /// When the limit is reached at this rate: `now` where it is already, `None` where nothing is saved.
+    /// When the limit is reached at this rate: `now` if it already is, `None` if nothing was saved.
     pub runs_out_at: Option<DateTime<Utc>>,
 }
 
 impl Forecast {
-    /// Looks back from `facts.now`.
+    /// Computes the forecast as of `facts.now`.
     pub fn of(facts: &Facts, limit: ByteSize) -> Self {
         const DAY: u64 = 24 * HOUR;
         let entries = distinct(&facts.entries);
@@ -200,7 +200,7 @@ impl Forecast {
         let runs_out_at = if left == 0 {
             Some(facts.now)
         } else {
-            // Beyond what a calendar can express it never runs out.
+            // A date that chrono cannot represent counts as never.
             let seconds = left.saturating_mul(u128::from(window)).checked_div(saved);
             seconds
                 .and_then(|seconds| i64::try_from(seconds).ok())
@@ -221,7 +221,7 @@ mod tests {
     use crate::domain::retention::tests::{entry, facts, scope};
 
     #[test]
-    fn every_side_sums_up_to_the_total() {
+    fn every_breakdown_adds_up_to_the_total() {
         let mut facts = facts();
         facts.pull_requests.insert(1, PullRequestState::Closed { at: facts.now });
         facts.pull_requests.insert(2, PullRequestState::Open);

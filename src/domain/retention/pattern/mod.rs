@@ -1,9 +1,9 @@
 //! Key patterns: which keys are generations of the same thing.
 //!
 //! `ccache-v4-linux-<commit>` of two commits are two generations; `ccache-v4-linux` and `ccache-v4-macos`
-//! are two things. A pattern is the key with its changing parts replaced by `*`. They are told by shape
-//! (`shape.rs`), or by the key templates that a configuration declares. In doubt a part is taken as fixed:
-//! one generation too many costs bytes, one too few costs a build.
+//! are different things. A pattern is the key with its changing parts replaced by `*`. The changing parts are
+//! recognized by the key templates of the configuration, or else by their shape (`shape.rs`). In doubt a part is
+//! taken as fixed: a generation too many costs bytes, one too few costs a build.
 
 mod shape;
 
@@ -23,7 +23,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern of a key: by the declared pattern with the most literal text that matches, else by shape.
+    /// The pattern of a key: from the matching declared pattern with the most literal text, otherwise from its shape.
     pub fn of(key: &Key, declared: &[DeclaredPattern]) -> Self {
         let text = key.as_str();
         let mut best: Option<(&DeclaredPattern, Vec<Part>)> = None;
@@ -39,7 +39,7 @@ impl Pattern {
         Pattern::replacing(text, &parts)
     }
 
-    /// A pattern that was saved as its two parts.
+    /// Restores a pattern from its saved fields.
     pub fn from_parts(text: String, comes_back: bool) -> Self {
         Pattern { text, comes_back }
     }
@@ -56,15 +56,15 @@ impl Pattern {
         Pattern { text, comes_back: parts.iter().all(|part| part.change == Change::WithContent) }
     }
 
-    /// The text, with `*` for what changes.
+    /// The key with `*` for its changing parts.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether the same key is asked for again: it names contents, and not a commit, a run or a date.
+    /// Whether the same key can be requested again: it names contents, not a commit, a run or a date.
     ///
-    /// A compiler cache of a commit is restored by prefix and saved under the next commit; nobody asks for
-    /// its key twice. A cache of a lock file's digest is asked for as long as the lock file stays.
+    /// A compiler cache keyed by commit is restored by prefix and saved under the next commit; its key is never
+    /// requested twice. A cache keyed by a lock file's digest is requested for as long as the lock file is unchanged.
     pub fn comes_back(&self) -> bool {
         self.comes_back
     }
@@ -76,7 +76,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A key template of the configuration, which says what of a key changes.
+/// A key template of the configuration, which defines the changing parts of its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredPattern {
     source: String,
@@ -86,14 +86,14 @@ pub struct DeclaredPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// Something of this alphabet; `None` is any text, which is then judged by its shape.
+    /// A changing part. `None` captures any text, whose changing parts are then recognized by shape.
     Capture(Option<Change>),
 }
 
 impl DeclaredPattern {
     /// The pattern of a cache's key.
     pub fn of_template(template: &Template) -> Self {
-        // No key has a control character, so this one marks where placeholders stood.
+        // Keys contain no control characters, so this one can mark the placeholders.
         const MARK: &str = "\0";
         let expanded = template.expand(|_| Ok::<_, Infallible>(MARK.to_owned()));
         let expanded = expanded.expect("every placeholder was given a value");
@@ -124,7 +124,7 @@ impl DeclaredPattern {
         self.segments.iter().map(literal).sum()
     }
 
-    /// The changing parts of a key, if the whole key is of this template.
+    /// The changing parts of a key, if the whole key fits this template.
     fn parts(&self, key: &str) -> Option<Vec<Part>> {
         let mut spans = Vec::new();
         spans_of(&self.segments, key, 0, &mut spans, &mut HashSet::new()).then_some(())?;
@@ -151,8 +151,8 @@ fn change_of(placeholder: &Placeholder) -> Option<Change> {
 
 type Span = (usize, usize, Option<Change>);
 
-/// Lays `segments` over `key[at..]`, captures as short as possible; `dead` holds what has failed before, so
-/// that the work stays polynomial for any key.
+/// Matches `segments` against `key[at..]` by backtracking, captures as short as possible. `dead` records failed states,
+/// which keeps the work polynomial for any key.
 fn spans_of(
     segments: &[Segment],
     key: &str,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn declared_templates_say_what_changes() {
+    fn declared_templates_define_the_changing_parts() {
         let check = |key: &str, templates: &[&str], expect: &str| {
             assert_eq!(pattern(key, templates).as_str(), expect, "{key} {templates:?}");
         };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_come_back_and_runs_do_not() {
+    fn keys_of_contents_recur_and_those_of_runs_do_not() {
         assert!(pattern("d-abc", &["d-{links}"]).comes_back());
         assert!(!pattern("d-abc-7", &["d-{links}-{run-id}"]).comes_back());
         assert!(pattern(&format!("d-{SHA}{}", &SHA[..24]), &[]).comes_back());

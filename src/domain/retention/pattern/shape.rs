@@ -1,15 +1,15 @@
-//! Changing parts of a key, told by their shape: digests, commits, run numbers, dates.
+//! Changing parts of a key, recognized by their shape: digests, commits, run numbers, dates.
 
-/// What a part changes with.
+/// When a part changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Change {
-    /// A commit, a run, a date: no two saves have the same.
+    /// With every run: a commit, a run number or a date.
     EveryRun,
-    /// A digest of contents: the same contents ask for it again.
+    /// With contents: a digest, which recurs for the same contents.
     WithContent,
 }
 
-/// A changing part: bytes `start..end` of a text.
+/// A changing part: the bytes `start..end` of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) start: usize,
@@ -18,25 +18,25 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The same part, of a text in which this one's text starts at `offset`.
+    /// The part shifted by `offset`, for a text that is embedded in another one.
     pub(super) fn at(self, offset: usize) -> Self {
         Part { start: self.start + offset, end: self.end + offset, change: self.change }
     }
 }
 
-/// Digits from which on a number is a run, a time or a date, and not a version (`cuda-12040`).
+/// Minimum digits of a number that is a run, a time or a date rather than a version (`cuda-12040`).
 const LONG_NUMBER: usize = 7;
-/// The same within a word (`run1234567890`), where versions are longer (`sdk1007000`).
+/// The same for numbers within a word (`run1234567890`), where versions are longer (`sdk1007000`).
 const LONG_NUMBER_IN_WORD: usize = 8;
-/// Hexadecimal digits from which on git abbreviates a commit.
+/// Minimum hexadecimal digits of an abbreviated commit.
 const SHORT_HASH: usize = 7;
 /// Hexadecimal digits of the shortest digest (MD5).
 const DIGEST: usize = 32;
 /// Hexadecimal digits of a commit.
 const COMMIT: usize = 40;
 
-/// The changing parts of a whole key; none where nothing else would be left to tell keys apart by, since
-/// keys that are a bare digest name objects, not generations.
+/// The changing parts of a whole key. Empty if the rest has no letters: keys that are a bare digest name objects, not
+/// generations.
 pub(super) fn parts_of_key(key: &str) -> Vec<Part> {
     let parts = parts(key);
     let mut from = 0;
@@ -71,7 +71,7 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// What a whole word changes with, if it does.
+/// When a whole word changes; `None` if it is fixed.
 fn whole(word: &str) -> Option<Change> {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     if digits == word.len() {
@@ -86,7 +86,7 @@ fn whole(word: &str) -> Option<Change> {
     match word.len() {
         COMMIT => Some(Change::EveryRun),
         DIGEST.. => Some(Change::WithContent),
-        // `deadbeef`, `facade1` and `cafe2024` are words with a number; a hash mixes the two.
+        // `deadbeef`, `facade1` and `cafe2024` are a word with a number; a hash mixes letters and digits.
         SHORT_HASH.. if digits >= 2 && !is_word_then_number(word) => Some(Change::WithContent),
         _ => None,
     }
@@ -131,7 +131,7 @@ struct Words<'a> {
     spans: Vec<(usize, usize)>,
 }
 
-/// How many words a part takes, where it ends, and what it changes with.
+/// The number of words in a part, where it ends, and when it changes.
 type Found = (usize, usize, Change);
 
 impl<'a> Words<'a> {
@@ -176,8 +176,8 @@ impl<'a> Words<'a> {
         fits.then(|| (5, self.spans[index + 4].1, Change::WithContent))
     }
 
-    /// `2026-11-21` with any one separator, with a time of day after a `T`; `2026-W47`; `20261121.3`, as
-    /// Azure Pipelines numbers builds.
+    /// A date: `2026-11-21` with any single-character separator, optionally with a time of day after a `T`; `2026-W47`;
+    /// `20261121.3`, the build number of Azure Pipelines.
     fn date(&self, index: usize) -> Option<Found> {
         let year = self.word(index);
         let separator = self.separator(index);
@@ -203,7 +203,7 @@ impl<'a> Words<'a> {
         }
         let mut count = 3;
         if time.len() == 2 && is_number(time) {
-            // `T10:33:22`: minutes and seconds are words of their own.
+            // In `T10:33:22`, minutes and seconds are separate words.
             while count < 5 && between(self.word(index + count).trim_end_matches(['Z', 'z']), 0, 59) {
                 count += 1;
             }
@@ -213,8 +213,8 @@ impl<'a> Words<'a> {
         Some((count, self.spans[index + count - 1].1, Change::EveryRun))
     }
 
-    /// Whether a digest names an object rather than a generation: `sha256:<digest>`, as image layers are
-    /// kept, or `a/b/c/abc…` and `ab/abc…`, as object stores spread their files.
+    /// Whether a digest names an object rather than a generation: `sha256:<digest>` (image layers), or `a/b/c/abc…` and
+    /// `ab/abc…` (object stores with directory fan-out).
     fn names_object(&self, index: usize) -> bool {
         const ALGORITHMS: [&str; 6] = ["md5", "sha1", "sha256", "sha384", "sha512", "blake3"];
         let Some(before) = index.checked_sub(1) else {
@@ -223,14 +223,14 @@ impl<'a> Words<'a> {
         if self.separator(before) == ":" && ALGORITHMS.contains(&self.word(before)) {
             return true;
         }
-        let mut folders = String::new();
-        for folder in (0..index).rev().take(4) {
-            let name = self.word(folder);
-            if self.separator(folder) != "/" || name.len() > 3 {
+        let mut directories = String::new();
+        for directory in (0..index).rev().take(4) {
+            let name = self.word(directory);
+            if self.separator(directory) != "/" || name.len() > 3 {
                 return false;
             }
-            folders.insert_str(0, name);
-            if self.word(index).starts_with(&folders) {
+            directories.insert_str(0, name);
+            if self.word(index).starts_with(&directories) {
                 return true;
             }
         }
@@ -242,7 +242,7 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether a word is a number of two digits within bounds.
+/// Whether a word is a two-digit number within bounds.
 fn between(word: &str, low: u8, high: u8) -> bool {
     word.len() == 2 && is_number(word) && word.parse().is_ok_and(|n: u8| (low..=high).contains(&n))
 }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_no_generations() {
+    fn objects_are_not_generations() {
         let sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         for key in [
             sha256.to_owned(),
@@ -338,6 +338,6 @@ mod tests {
         ] {
             check(&key, &key);
         }
-        check(&format!("folder/deps-{sha256}"), "folder/deps-*");
+        check(&format!("directory/deps-{sha256}"), "directory/deps-*");
     }
 }

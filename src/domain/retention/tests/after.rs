@@ -1,10 +1,10 @@
-//! What a plan is good for after it was made: it refuses changed facts, proves itself, and sums up.
+//! Plans after they were made: stale ones are refused, fingerprints identify them, totals add up.
 
 use super::*;
 use crate::domain::retention::PullRequestState;
 use crate::domain::scope::Access;
 
-/// Two entries of a pull request that goes, and two generations on the default branch.
+/// Two entries of a closed pull request, and two generations on the default branch.
 fn swept() -> Facts {
     let mut facts = facts();
     facts.pull_requests.insert(12, PullRequestState::Closed { at: days_ago(9.0) });

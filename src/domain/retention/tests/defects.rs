@@ -1,4 +1,4 @@
-//! One test per defect of the cleaners that exist.
+//! One test per defect of existing cleaners.
 
 use super::*;
 use crate::domain::retention::{DeclaredPattern, Protect, PullRequestState, RefState, Stale};
@@ -49,7 +49,7 @@ fn open_reopened_and_unknown_pull_requests_keep_their_entries() {
 }
 
 #[test]
-fn what_is_unknown_stays_whatever_the_rules_and_says_so() {
+fn entries_of_unknown_state_are_kept_under_every_rule_and_named() {
     let why = "502 Bad Gateway".to_owned();
     let mut facts = of_pull_request(PullRequestState::Unknown { why: why.clone() });
     facts.refs.insert(scope("topic"), RefState::Unknown { why });
@@ -117,7 +117,7 @@ fn digests_runs_and_dates_are_generations_of_one_thing() {
 }
 
 #[test]
-fn declared_keys_say_what_is_one_thing() {
+fn declared_keys_define_generations() {
     let mut facts = facts();
     facts.entries = vec![
         entry("main", "c-20260101-7", 3.0, 1),
@@ -166,13 +166,13 @@ fn a_series_of_shrinking_generations_replaces_by_what_stays() {
     facts.entries = (0..4_u8)
         .map(|n| entry("main", &format!("c-123456{n}"), 5.0 - f64::from(n), sizes[usize::from(n)]))
         .collect();
-    // 21 may replace 36 but not 60; 60, which stays, replaces 100.
+    // 21 may replace 36 but not 60; 60, which is kept, replaces 100.
     let expected = BTreeSet::from(["main c-1234560", "main c-1234562"]);
     assert_eq!(deleted(&superseded().plan(&facts)), expected);
 }
 
 #[test]
-fn after_a_week_without_use_a_small_generation_is_taken_as_meant() {
+fn after_a_week_without_use_a_small_generation_is_assumed_to_be_intended() {
     let mut facts = facts();
     facts.entries = vec![entry("main", "c-1234561", 8.0, 1_000), entry("main", "c-1234562", 7.5, 10)];
     assert_eq!(deleted(&superseded().plan(&facts)), BTreeSet::from(["main c-1234561"]));
@@ -273,12 +273,12 @@ fn an_older_generation_that_is_still_restored_stays() {
     let mut facts = facts();
     let lock = |n: u8| format!("deps-{SHA}{n}{}", &SHA[..24]);
     facts.entries = vec![
-        // Two lock files by turns: contents come back.
+        // Two lock files in turn: their keys recur.
         used(entry("main", &lock(1), 5.0, 10), 0.5),
         entry("main", &lock(2), 0.1, 10),
-        // A commit's cache that was restored by prefix before the next was saved.
+        // A cache keyed by commit, restored by prefix before the next one was saved.
         used(entry("main", "c-12345671", 0.6, 10), 0.3),
-        // One that somebody restored by name afterwards.
+        // An older one that was restored by its exact key afterward.
         used(entry("main", "c-12345672", 0.5, 10), 0.1),
         entry("main", "c-12345673", 0.2, 10),
     ];

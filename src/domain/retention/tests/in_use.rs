@@ -1,9 +1,9 @@
-//! What lies behind the entries that open pull requests use is live.
+//! Entries in the fallback scopes of open pull requests are kept.
 
 use super::*;
 use crate::domain::retention::{PullRequestState, RefState};
 
-/// Pull request 5 into `release`, with an entry used so many days ago; the same key behind it, unused for long.
+/// Pull request 5 into `release`, with a recently used entry; equal keys in its fallback scopes, unused for long.
 fn behind(state: PullRequestState, used_days_ago: f64) -> Facts {
     let mut facts = facts();
     facts.pull_requests.insert(5, state);
@@ -18,7 +18,7 @@ fn behind(state: PullRequestState, used_days_ago: f64) -> Facts {
     facts
 }
 
-/// Deletes what is unused for a day, also what is newest on the default branch.
+/// Deletes entries that were not used for a day, including the newest on the default branch.
 fn unused() -> Policy {
     Policy { unused_for: Some(days(1.0)), abandoned_after: Some(days(2.0)), ..Policy::default() }
 }
@@ -31,11 +31,11 @@ fn kept(facts: &Facts, policy: &Policy) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_entry_behind_one_that_an_open_pull_request_uses_stays_in_its_base_and_on_the_default_branch() {
+fn the_equal_entry_in_the_base_and_on_the_default_branch_of_an_open_pull_request_is_kept() {
     let facts = behind(PullRequestState::Open, 0.5);
     let expected = ["refs/pull/5/merge deps-v1", "main deps-v1", "release deps-v1"].map(str::to_owned);
     assert_eq!(kept(&facts, &unused()), expected.clone().into());
-    // In a store of our own nobody says that it is closed.
+    // A directory store does not know that it is closed.
     assert_eq!(kept(&behind(PullRequestState::Untracked, 0.5), &unused()), expected.into());
     let plan = unused().plan(&facts);
     let behind = plan.decisions.iter().find(|d| d.entry.id.0 == "release deps-v1").expect("it is decided");

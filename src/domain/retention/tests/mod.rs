@@ -1,4 +1,4 @@
-//! Behaviour of the policy engine: what each defect of other cleaners would have deleted stays.
+//! Behavior of the policy engine.
 
 mod after;
 mod defects;
@@ -48,7 +48,7 @@ pub(super) fn facts() -> Facts {
     Facts::new(scope("main"), now())
 }
 
-/// An entry saved so many days ago and not used since; its id is `scope key`.
+/// An entry saved `age` days ago and not used since; its id is `scope key`.
 pub(super) fn entry(scope_name: &str, key_text: &str, age: f64, size: u64) -> Entry {
     Entry {
         id: EntryId(format!("{scope_name} {key_text}")),
@@ -61,13 +61,13 @@ pub(super) fn entry(scope_name: &str, key_text: &str, age: f64, size: u64) -> En
     }
 }
 
-/// The same entry, last used so many days ago.
+/// The same entry with a last use, in days ago.
 pub(super) fn used(mut entry: Entry, age: f64) -> Entry {
     entry.last_used_at = Some(days_ago(age));
     entry
 }
 
-/// The rule that keeps so many generations; none is no rule.
+/// The value of `superseded` that keeps this number of generations; 0 turns the rule off.
 pub(super) fn keep(count: usize) -> Option<NonZeroUsize> {
     NonZeroUsize::new(count)
 }
@@ -77,7 +77,7 @@ pub(super) fn deleted(plan: &Plan) -> BTreeSet<&str> {
     plan.deletions().map(|decision| decision.entry.id.0.as_str()).collect()
 }
 
-/// The facts after a plan was carried out.
+/// The facts after a plan was applied.
 pub(super) fn carried_out(facts: &Facts, plan: &Plan) -> Facts {
     let gone: BTreeSet<&EntryId> = plan.deletions().map(|decision| &decision.entry.id).collect();
     let mut after = facts.clone();

@@ -1,4 +1,4 @@
-//! What holds for every policy and all facts.
+//! Properties that hold for every policy and all facts.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ prop_compose! {
     ) -> Facts {
         let mut facts = facts();
         facts.entries = entries;
-        // The third pull request and the fourth ref are not asked for.
+        // The third pull request and the fourth ref are not queried.
         facts.pull_requests = (1..).zip(states).collect();
         facts.refs = ["topic", "gone", SCOPES[4], "other"].into_iter().map(scope).zip(refs).collect();
         facts.bases.insert(1, scope("topic"));
@@ -125,8 +125,8 @@ prop_compose! {
     }
 }
 
-/// What may never go, told without the engine: protected, unknown, leased, in use, or newest of its kind on
-/// the default branch.
+/// Entries that must never be deleted, determined without the engine: protected, unknown, leased, in use, or the newest
+/// generation on the default branch.
 fn untouchable(facts: &Facts, policy: &Policy, entry: &Entry) -> bool {
     let kind = |key: &Key| key.as_str().trim_end_matches(|c: char| c != '-').to_owned();
     let known = match entry.scope.as_str() {
@@ -195,7 +195,7 @@ proptest! {
         facts in any_facts(),
         policy in any_policy(),
     ) {
-        // Without the budget, which may take any of them later.
+        // Without the budget, which may delete any of them later.
         let policy = Policy { budget: None, ..policy };
         let plan = policy.plan(&facts);
         let by_id: BTreeMap<_, _> = plan.decisions.iter().map(|d| (&d.entry.id, d)).collect();

@@ -1,5 +1,5 @@
-//! A whole nightly sweep: 1 200 entries over 300 pull requests, branches, tags and merge-queue refs, against
-//! an oracle that knows the rules but none of the engine's shortcuts.
+//! A nightly cleaning of 1 200 entries over 300 pull requests, branches, tags and merge-queue refs, checked against
+//! a naive implementation of the rules.
 
 use super::*;
 use crate::domain::retention::{Headroom, Protect, PullRequestState, RefState};
@@ -7,7 +7,7 @@ use crate::domain::retention::{Headroom, Protect, PullRequestState, RefState};
 /// One generated entry, with what the generator knows about it.
 struct Known {
     entry: Entry,
-    /// What it is a generation of; the generator made the key from it.
+    /// The pattern that its key was generated from.
     kind: String,
     /// Whether its key names contents.
     contents: bool,
