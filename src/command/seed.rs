@@ -12,7 +12,7 @@ use super::seed_error::SeedError;
 use super::sentinel;
 use super::session;
 use crate::domain::event::Level;
-use crate::domain::gate::{GateReport, Lack};
+use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{SeedOutcome, SeedResult};
 use crate::domain::spec::SeedSpec;
@@ -63,7 +63,7 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOut
         added_bytes: ByteSize(0),
         fetched: 0,
         fetched_bytes: ByteSize(0),
-        lacking: Vec::new(),
+        missing: Vec::new(),
         mirrors: Vec::new(),
         reason: None,
         elapsed: started.elapsed(),
@@ -151,7 +151,7 @@ fn from_mirrors(
     outcome: &mut SeedOutcome,
 ) -> Result<(), SeedError> {
     let ctx = cache.ctx;
-    let text = format!("fetching {} of {} objects from mirrors", report.lacking(), report.wanted);
+    let text = format!("fetching {} of {} objects from mirrors", report.missing_count(), report.wanted);
     ctx.say(Level::Info, cache.name(), text);
     let gained = fetch::missing(cache, report, deadline)?;
     outcome.fetched = gained.objects;
@@ -167,11 +167,11 @@ fn from_mirrors(
     if stopped.is_none() {
         sentinel::write(cache, sentinel::read(cache).and_then(|sentinel| sentinel.seed), &inventory)?;
     }
-    let with_reason = |lack: &Lack| Lack {
+    let with_reason = |lack: &MissingObject| MissingObject {
         why: gained.reasons.get(&lack.object).cloned().or_else(|| lack.why.clone()),
         ..lack.clone()
     };
-    outcome.lacking = report.missing.iter().chain(&report.unproven).map(with_reason).collect();
+    outcome.missing = report.missing.iter().chain(&report.unproven).map(with_reason).collect();
     outcome.reason = stopped;
     outcome.result = match &outcome.reason {
         Some(_) => SeedResult::Failed,
@@ -212,7 +212,7 @@ fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inv
     let claimed = sentinel::read(cache);
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
-    let lacking = format!("{} of {} objects are missing or unproven", report.lacking(), report.wanted);
+    let lacking = format!("{} of {} objects are missing or unproven", report.missing_count(), report.wanted);
     match claimed.map(|sentinel| sentinel.check(inventory)) {
         Some(Ok(())) if is_this_seed => {
             Need::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))

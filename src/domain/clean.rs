@@ -55,7 +55,7 @@ pub enum Fate {
     AlreadyGone,
     /// It is kept after all, for a reason that arose after the plan was made: it is being read, or its pull request
     /// was reopened.
-    Spared(String),
+    Kept(String),
     /// It could not be deleted.
     Failed(String),
     /// It was not attempted: earlier failures showed that it would fail, or the deadline had passed.
@@ -133,8 +133,8 @@ impl CleanOutcome {
     }
 
     /// Amount that was kept after all.
-    pub fn spared(&self) -> Amount {
-        self.amount(|fate| matches!(fate, Fate::Spared(_)))
+    pub fn kept(&self) -> Amount {
+        self.amount(|fate| matches!(fate, Fate::Kept(_)))
     }
 
     /// Amount that could not be deleted.

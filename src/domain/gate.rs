@@ -6,7 +6,7 @@ use super::inventory::{Inventory, Presence};
 
 /// An object that a link names and that the cache does not hold verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingObject {
     /// The object.
     pub object: ObjectId,
     /// The links that name it, sorted.
@@ -29,11 +29,11 @@ pub struct GateReport {
     /// Usable objects that no link names.
     pub unwanted: usize,
     /// Files that are not objects.
-    pub strangers: u64,
+    pub unknown_files: u64,
     /// Wanted objects that do not exist in the cache, sorted.
-    pub missing: Vec<Lack>,
+    pub missing: Vec<MissingObject>,
     /// Wanted objects that exist but are corrupt or cannot be checked, sorted.
-    pub unproven: Vec<Lack>,
+    pub unproven: Vec<MissingObject>,
 }
 
 impl GateReport {
@@ -45,21 +45,22 @@ impl GateReport {
             present: 0,
             allowed: 0,
             unwanted: inventory.verified().filter(|(object, _)| !wanted.contains(object)).count(),
-            strangers: inventory.strangers,
+            unknown_files: inventory.unknown_files,
             missing: Vec::new(),
             unproven: Vec::new(),
         };
         for (object, links) in wanted.iter() {
-            let lack = |why| Lack { object: object.clone(), links: links.iter().cloned().collect(), why };
+            let missing =
+                |why| MissingObject { object: object.clone(), links: links.iter().cloned().collect(), why };
             match inventory.objects.get(object) {
                 Some(Presence::Verified { .. }) => report.present += 1,
                 Some(Presence::Allowed { .. }) => {
                     report.present += 1;
                     report.allowed += 1;
                 }
-                None => report.missing.push(lack(None)),
+                None => report.missing.push(missing(None)),
                 Some(Presence::Corrupt { why } | Presence::Unverifiable { why }) => {
-                    report.unproven.push(lack(Some(why.clone())));
+                    report.unproven.push(missing(Some(why.clone())));
                 }
             }
         }
@@ -72,7 +73,7 @@ impl GateReport {
     }
 
     /// Number of wanted objects that are missing or unproven.
-    pub fn lacking(&self) -> usize {
+    pub fn missing_count(&self) -> usize {
         self.wanted - self.present
     }
 }
@@ -92,13 +93,13 @@ mod tests {
         wanted.insert(object('a'), "a.md5");
         wanted.insert(object('b'), "b.md5");
         wanted.insert(object('b'), "copy/b.md5");
-        let mut inventory = Inventory { strangers: 5, ..Inventory::default() };
+        let mut inventory = Inventory { unknown_files: 5, ..Inventory::default() };
         for digit in ['a', 'c', 'd'] {
             inventory.objects.insert(object(digit), Presence::Verified { size: 1 });
         }
         let report = GateReport::compare(&wanted, &inventory);
         assert!(!report.is_complete());
-        assert_eq!((report.present, report.unwanted, report.lacking()), (1, 2, 1));
+        assert_eq!((report.present, report.unwanted, report.missing_count()), (1, 2, 1));
         assert_eq!(report.missing[0].links, ["b.md5", "copy/b.md5"]);
     }
 

@@ -47,7 +47,7 @@ pub struct Inventory {
     /// The verification result of each object.
     pub objects: BTreeMap<ObjectId, Presence>,
     /// Files whose names are not those of objects: partial downloads, notes, other tools' temporary files.
-    pub strangers: u64,
+    pub unknown_files: u64,
 }
 
 impl Inventory {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::gate::Lack;
+use super::gate::MissingObject;
 use super::key::Key;
 use super::scope::Scope;
 use super::unit::ByteSize;
@@ -161,7 +161,7 @@ pub struct SeedOutcome {
     /// Their bytes.
     pub fetched_bytes: ByteSize,
     /// Wanted objects that are still missing or unproven after mirrors were asked.
-    pub lacking: Vec<Lack>,
+    pub missing: Vec<MissingObject>,
     /// Statistics of the mirrors that were asked, in the order of the configuration.
     pub mirrors: Vec<MirrorUse>,
     /// Why seeding failed, or why it was not needed.

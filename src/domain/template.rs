@@ -130,9 +130,7 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// An unmatched brace.
-    #[error(
-        "unmatched `{brace}` at character {at}; write `{brace}{brace}` for a literal `{brace}`"
-    )]
+    #[error("unmatched `{brace}` at character {at}; write `{brace}{brace}` for a literal `{brace}`")]
     Unbalanced {
         /// The brace.
         brace: char,

@@ -27,7 +27,7 @@ impl VerifiedFiles {
     /// `workers` threads. The meter gets the bytes of all objects as its total, and counts bytes and objects.
     ///
     /// Links and directories under an object's name are corrupt; what cannot be read is unverifiable; other
-    /// files count as strangers, but for the sentinel and temporary things of this program. A root that is not
+    /// files count as unknown_files, but for the sentinel and temporary things of this program. A root that is not
     /// there holds nothing.
     pub fn inventory(
         &self,
@@ -37,7 +37,7 @@ impl VerifiedFiles {
         cancel: &CancellationToken,
         meter: &Meter,
     ) -> Result<Inventory, ReadError> {
-        let (mut found, strangers) = find(root, layout, cancel)?;
+        let (mut found, unknown_files) = find(root, layout, cancel)?;
         meter.set_total(found.iter().map(|candidate| candidate.size).sum());
         // The largest first, so that no thread is left alone with one at the end.
         found.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
@@ -72,7 +72,7 @@ impl VerifiedFiles {
             result
         })?;
         let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Inventory { objects: verdicts.into_iter().collect(), strangers })
+        Ok(Inventory { objects: verdicts.into_iter().collect(), unknown_files })
     }
 }
 
@@ -95,18 +95,18 @@ pub struct Listing {
     /// Whether something under an object's name is no file.
     pub has_others: bool,
     /// Files that are no objects, counted as [`VerifiedFiles::inventory`] does.
-    pub strangers: u64,
+    pub unknown_files: u64,
 }
 
 /// Lists a store by names and sizes.
 pub fn list(root: &Path, layout: &ObjectLayout, cancel: &CancellationToken) -> Result<Listing, ReadError> {
-    let (found, strangers) = find(root, layout, cancel)?;
+    let (found, unknown_files) = find(root, layout, cancel)?;
     let has_others = found.iter().any(|candidate| !candidate.is_file);
     let files = found.into_iter().filter(|candidate| candidate.is_file);
     Ok(Listing {
         files: files.map(|candidate| (candidate.object, candidate.size)).collect(),
         has_others,
-        strangers,
+        unknown_files,
     })
 }
 
@@ -124,7 +124,7 @@ fn find(
     cancel: &CancellationToken,
 ) -> Result<(Vec<Candidate>, u64), ReadError> {
     let mut found = Vec::new();
-    let mut strangers = 0;
+    let mut unknown_files = 0;
     let mut walk = WalkDir::new(root).min_depth(1).into_iter();
     while let Some(entry) = walk.next() {
         cancel::check(cancel)?;
@@ -153,10 +153,10 @@ fn find(
                 }
             }
             None if is_directory => {}
-            None => strangers += 1,
+            None => unknown_files += 1,
         }
     }
-    Ok((found, strangers))
+    Ok((found, unknown_files))
 }
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
             assert!(matches!(presence, Presence::Corrupt { .. }), "{presence:?}");
         }
         assert_eq!(found.objects.len(), 5);
-        assert_eq!(found.strangers, 3, "the partial one, the one in lower case and the junk");
+        assert_eq!(found.unknown_files, 3, "the partial one, the one in lower case and the junk");
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl VerifiedFiles {
             let files = listed.files.into_iter();
             let objects: BTreeMap<_, _> =
                 files.map(|(object, size)| (object, Presence::Verified { size })).collect();
-            let inventory = Inventory { objects, strangers: listed.strangers };
+            let inventory = Inventory { objects, unknown_files: listed.unknown_files };
             let is_as_claimed = !listed.has_others && claimed.check(&inventory).is_ok();
             let is_believed = match belief.thoroughness {
                 Thoroughness::Sample => {

@@ -27,7 +27,7 @@ fn entries_are_listed_and_summed_up() {
     assert_eq!(usage["limit"], 20_000_000_000_u64);
     assert_eq!(usage["by-pattern"][0]["name"], "ccache-*");
     assert_eq!(usage["by-pattern"][0]["bytes"], 500_000_000);
-    assert_eq!(usage["by-reach"][1]["name"], "nobody");
+    assert_eq!(usage["by-reach"][1]["name"], "no job");
     assert_eq!(usage["next"][0]["key"], "other");
     let text = run(&api, &project, &["usage"]).success().stdout;
     assert!(text.starts_with("600.0 MB in 3 entries in GitHub's caches of octo/hello"), "{text}");

@@ -131,7 +131,7 @@ fn what_is_remembered_and_evicted_is_told_with_the_facts() {
         api.world().save(MAIN, "something-else", (9.0, 8.0), megabytes);
         check(&explain(), "miss", Some("evicted"), &["was saved here", words]);
     };
-    told(9, 10, "GitHub evicts what nobody restores for 7 d");
+    told(9, 10, "GitHub evicts entries that are not used for 7 d");
     told(1, 950, "the store holds 950.0 MB of 1.00 GB");
     told(1, 10, "it was deleted");
     // What was saved into one store is not missed in another.
@@ -181,15 +181,15 @@ fn the_cache_service_alone_tells_what_it_can() {
     let told = ["`{var.v}` is `2` here and `1` there"];
     check(&explain(&["data", "--var", "v=2"]).success(), "miss", Some("key-part"), &told);
     let told = ["cannot be told", "there is no token for GitHub's API", "GITHUB_TOKEN"];
-    check(&explain(&["data", "--key", "unlike"]).success(), "miss", Some("untold"), &told);
-    check(&explain(&["--key", "unlike"]).success(), "miss", Some("untold"), &["one version at a time"]);
+    check(&explain(&["data", "--key", "unlike"]).success(), "miss", Some("unavailable"), &told);
+    check(&explain(&["--key", "unlike"]).success(), "miss", Some("unavailable"), &["one version at a time"]);
     // A token for the API that may not list is as good as none.
     let api = GitHubApi::start(now());
     api.world().may_read = false;
     let arguments = ["explain", "--json", "--key", "x", "data", "--var", "v=1"];
     let mut command = job_at_service(&service, &project, 3, &arguments);
     command.env("GITHUB_API_URL", api.url()).env("GITHUB_TOKEN", TOKEN);
-    check(&Ran::of(&mut command).success(), "miss", Some("untold"), &["`actions=read`"]);
+    check(&Ran::of(&mut command).success(), "miss", Some("unavailable"), &["`actions=read`"]);
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl Application<'_> {
 
     fn spare(&self, name: &str, why: String) -> Fate {
         self.cleaner.ctx.say_about_job(Level::Info, format!("{name} is kept after all: {why}"));
-        Fate::Spared(why)
+        Fate::Kept(why)
     }
 
     /// Asks everything again and notes what of the plan does not hold any more.

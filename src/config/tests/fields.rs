@@ -56,8 +56,8 @@ fn keys() {
 3:10 error: `{hashFiles:*.lock}` is not a placeholder | did you mean `{hash-files:*.lock}`?
 3:10 error: `{git:}` is not a placeholder | write globs between commas, such as `{git:**/*.lock,!vendor/**}`
 3:10 error: `{nothing-like-it}` is not a placeholder | there are {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; for a brace itself, write `{{` or `}}`
-3:7 error: a `{` at character 3 has no other half; write `{{` for the character itself | (none)
-3:7 error: a `}` at character 5 has no other half; write `}}` for the character itself | (none)
+3:7 error: unmatched `{` at character 3; write `{{` for a literal `{` | (none)
+3:7 error: unmatched `}` at character 5; write `}}` for a literal `}` | (none)
 3:10 error: `${{ runner.os }}` is an expression of GitHub, and stands for itself here | use a placeholder such as `{os}` or `{temp}`, or hand the value over as `{var.NAME}`
 3:7 error: the glob `../*.lock` is not one below the workspace | write it relative to the workspace, without `.` and `..`
 3:7 error: the glob `/etc/*` is not one below the workspace | write it relative to the workspace, without `.` and `..`

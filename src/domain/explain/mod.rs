@@ -109,7 +109,7 @@ pub enum Cause {
     /// No similar entry exists.
     NothingSaved,
     /// The store does not reveal enough to tell.
-    Untold(String),
+    Unavailable(String),
 }
 
 impl Cause {
@@ -123,7 +123,7 @@ impl Cause {
             Cause::Evicted { .. } => "evicted",
             Cause::Denied(_) => "denied",
             Cause::NothingSaved => "nothing-saved",
-            Cause::Untold(_) => "untold",
+            Cause::Unavailable(_) => "unavailable",
         }
     }
 }
@@ -230,7 +230,7 @@ impl Question {
         let cause = match (result, witness) {
             (Lookup::Hit, _) => None,
             (_, Some(witness)) => Some(Cause::KeyPart(self.shape.difference(&witness.key))),
-            (_, None) => Some(Cause::Untold(why.to_owned())),
+            (_, None) => Some(Cause::Unavailable(why.to_owned())),
         };
         Answer {
             result,

@@ -109,7 +109,9 @@ fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
     let held = ByteSize(facts.entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add));
     let why = match facts.limit {
         Some(_) if facts.now - remembered.at > UNUSED => {
-            format!("GitHub evicts entries that are not used for 7 d, and the last use known here was {idle} ago")
+            format!(
+                "GitHub evicts entries that are not used for 7 d, and the last use known here was {idle} ago"
+            )
         }
         // Eviction stops just below the limit, so a store that was over it still looks full.
         Some(limit) if u128::from(held.0) * 100 >= u128::from(limit.0) * 90 => format!(

@@ -133,5 +133,5 @@ fn lookups_alone_explain_hits_and_key_parts_and_nothing_else() {
     assert_eq!(name(Some(entry("main", "c-2", "x", 1)), None), (Lookup::Hit, None));
     assert_eq!(name(Some(entry("main", "c-1", "x", 1)), None), (Lookup::Partial, Some("key-part")));
     assert_eq!(name(None, Some(entry("main", "cc", "x", 1))), (Lookup::Miss, Some("key-part")));
-    assert_eq!(name(None, None), (Lookup::Miss, Some("untold")));
+    assert_eq!(name(None, None), (Lookup::Miss, Some("unavailable")));
 }

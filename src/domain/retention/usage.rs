@@ -81,7 +81,7 @@ pub enum Reach {
     /// Jobs of one open pull request.
     PullRequest,
     /// No job: its pull request was closed or its ref deleted.
-    Nobody,
+    NoJob,
     /// The state of its scope is not known.
     Unknown,
 }
@@ -93,12 +93,12 @@ impl Reach {
             ScopeState::DefaultBranch => Reach::Everyone,
             ScopeState::PullRequest { state, .. } => match state {
                 PullRequestState::Open => Reach::PullRequest,
-                PullRequestState::Closed { .. } => Reach::Nobody,
+                PullRequestState::Closed { .. } => Reach::NoJob,
                 PullRequestState::Unknown { .. } | PullRequestState::Untracked => Reach::Unknown,
             },
             ScopeState::Ref(state) => match state {
                 RefState::Exists => Reach::Branch,
-                RefState::DeletedOrAbsent { .. } => Reach::Nobody,
+                RefState::DeletedOrAbsent { .. } => Reach::NoJob,
                 RefState::Unknown { .. } | RefState::Untracked => Reach::Unknown,
             },
         }
@@ -248,7 +248,7 @@ mod tests {
             (Reach::Everyone, 12),
             (Reach::Branch, 3),
             (Reach::PullRequest, 2),
-            (Reach::Nobody, 1),
+            (Reach::NoJob, 1),
             (Reach::Unknown, 4),
         ];
         assert_eq!(reach, expected);

@@ -103,7 +103,7 @@ fn check_offers(place: &Place) {
         }
     }
     let found = place.inventory();
-    assert_eq!((found.count(), found.objects.len(), found.strangers), (2, 2, 0));
+    assert_eq!((found.count(), found.objects.len(), found.unknown_files), (2, 2, 0));
 }
 
 #[test]

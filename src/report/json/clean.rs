@@ -115,7 +115,7 @@ impl From<&Round> for RoundDocument {
             match &attempt.fate {
                 Fate::Deleted => document.deleted.push(id),
                 Fate::AlreadyGone => document.already_gone.push(id),
-                Fate::Spared(why) => document.spared.push(Failure { id, why: why.clone() }),
+                Fate::Kept(why) => document.spared.push(Failure { id, why: why.clone() }),
                 Fate::Failed(why) => document.failed.push(Failure { id, why: why.clone() }),
                 Fate::NotTried => document.not_tried.push(id),
             }
@@ -139,7 +139,7 @@ impl From<&CleanOutcome> for CleanDocument {
             end,
             reason,
             freed: outcome.freed().into(),
-            spared: outcome.spared().into(),
+            spared: outcome.kept().into(),
             failed: outcome.failed().into(),
             not_tried: outcome.not_tried().into(),
             rounds: outcome.rounds.iter().map(RoundDocument::from).collect(),

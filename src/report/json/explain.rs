@@ -38,7 +38,7 @@ pub struct CacheExplained {
     /// `hit`, `partial` or `miss`.
     pub result: &'static str,
     /// Why the key itself is not found: `version`, `scope`, `key-part`, `spelling`, `evicted`, `denied`,
-    /// `nothing-saved` or `untold`; absent where it is.
+    /// `nothing-saved` or `unavailable`; absent where it is.
     pub differs: Option<&'static str>,
     /// The verdict, for people.
     pub verdict: String,

@@ -9,7 +9,7 @@ pub mod usage;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::gate::{GateReport, Lack};
+use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::outcome::{MirrorUse, RestoreOutcome, SaveOutcome, SeedOutcome};
 
 /// What came of a command, cache by cache.
@@ -214,7 +214,7 @@ impl From<&SeedOutcome> for Seed {
             added_bytes: outcome.added_bytes.0,
             fetched: outcome.fetched,
             fetched_bytes: outcome.fetched_bytes.0,
-            lacking: outcome.lacking.iter().map(Object::from).collect(),
+            lacking: outcome.missing.iter().map(Object::from).collect(),
             mirrors: outcome.mirrors.iter().map(Mirror::from).collect(),
             reason: outcome.reason.clone(),
             seconds: outcome.elapsed.as_secs_f64(),
@@ -240,18 +240,18 @@ impl From<&GateReport> for Gate {
             wanted: report.wanted,
             links: report.links,
             present: report.present,
-            missing_count: report.lacking(),
+            missing_count: report.missing_count(),
             allowed: report.allowed,
             unwanted: report.unwanted,
-            strangers: report.strangers,
+            strangers: report.unknown_files,
             missing: report.missing.iter().map(Object::from).collect(),
             unproven: report.unproven.iter().map(Object::from).collect(),
         }
     }
 }
 
-impl From<&Lack> for Object {
-    fn from(lack: &Lack) -> Self {
+impl From<&MissingObject> for Object {
+    fn from(lack: &MissingObject) -> Self {
         Object {
             algorithm: lack.object.algorithm().to_string(),
             hash: lack.object.hash().to_owned(),

@@ -79,7 +79,7 @@ fn headline(outcome: &CleanOutcome) -> String {
         }
         end => {
             let mut text = format!("{} deleted from {location}; {} stay", outcome.freed(), planned.kept);
-            let (spared, failed, not_tried) = (outcome.spared(), outcome.failed(), outcome.not_tried());
+            let (spared, failed, not_tried) = (outcome.kept(), outcome.failed(), outcome.not_tried());
             if spared.entries > 0 {
                 let _ = write!(text, "; {spared} spared, since they came into use");
             }
@@ -137,7 +137,7 @@ fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(S
         match attempt.fate {
             Fate::Deleted => row.freed.add(attempt.entry.size),
             Fate::AlreadyGone => {}
-            Fate::Spared(_) => row.kept.add(attempt.entry.size),
+            Fate::Kept(_) => row.kept.add(attempt.entry.size),
             Fate::Failed(_) | Fate::NotTried => row.left.add(attempt.entry.size),
         }
     }

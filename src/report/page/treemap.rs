@@ -24,7 +24,7 @@ fn class(leaf: &Leaf) -> &'static str {
         Reach::Everyone => "everyone",
         Reach::Branch => "branch",
         Reach::PullRequest => "pull",
-        Reach::Nobody => "nobody",
+        Reach::NoJob => "nobody",
         Reach::Unknown => "unknown",
     }
 }
@@ -43,12 +43,12 @@ const CLASSES: &[(&str, &str)] = &[
 fn ref_name(leaf: &Leaf) -> String {
     let Some(scope) = &leaf.scope else {
         let (one, many) = match (leaf.kind, leaf.reach) {
-            (RefKind::PullRequest, Reach::Nobody) => ("closed pull request", "closed pull requests"),
+            (RefKind::PullRequest, Reach::NoJob) => ("closed pull request", "closed pull requests"),
             (RefKind::PullRequest, _) => ("pull request", "pull requests"),
             (RefKind::MergeQueue, _) => ("merge queue ref", "merge queue refs"),
-            (RefKind::Tag, Reach::Nobody) => ("deleted tag", "deleted tags"),
+            (RefKind::Tag, Reach::NoJob) => ("deleted tag", "deleted tags"),
             (RefKind::Tag, _) => ("tag", "tags"),
-            (RefKind::Branch, Reach::Nobody) => ("deleted branch", "deleted branches"),
+            (RefKind::Branch, Reach::NoJob) => ("deleted branch", "deleted branches"),
             (RefKind::Branch, _) => ("branch", "branches"),
         };
         return count(leaf.refs, one, many);

@@ -115,7 +115,7 @@ impl Explained<'_> {
                 remembered.at.format("%Y-%m-%d %H:%M UTC"),
             ),
             (Cause::Denied(why), _) => format!("this job may not read the store: {why}"),
-            (Cause::Untold(why), _) => format!(
+            (Cause::Unavailable(why), _) => format!(
                 "the store finds no entry that this job may read; whether other scopes, versions or keys have one \
                  cannot be told: {why}"
             ),
@@ -141,7 +141,7 @@ impl Explained<'_> {
             _ => String::new(),
         };
         let readers = match state.as_ref().map(Reach::of) {
-            Some(Reach::Nobody) => "no job reads any more".to_owned(),
+            Some(Reach::NoJob) => "no job reads any more".to_owned(),
             _ if entry.scope.is_pull_request() => "only jobs of that pull request read".to_owned(),
             _ => "only jobs of that ref and of pull requests into it read".to_owned(),
         };
@@ -222,7 +222,7 @@ impl Explained<'_> {
             Cause::NothingSaved => {
                 format!("let a job with `role = \"writer\"` save it, best on {default}: every job reads that")
             }
-            Cause::Untold(_) => self.untold.unwrap_or("give the step a token that may list caches").to_owned(),
+            Cause::Unavailable(_) => self.untold.unwrap_or("give the step a token that may list caches").to_owned(),
         })
     }
 

@@ -4,7 +4,7 @@ pub mod explain;
 
 use std::fmt::Write as _;
 
-use crate::domain::gate::{GateReport, Lack};
+use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::outcome::{
     Hit, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
 };
@@ -61,13 +61,13 @@ pub fn seeded(outcome: &SeedOutcome) -> String {
         SeedResult::NotNeeded => format!("no seed needed: {reason}"),
         SeedResult::Failed => format!("not seeded: {reason}"),
         SeedResult::Incomplete => {
-            let lacking = outcome.lacking.len();
+            let lacking = outcome.missing.len();
             format!(
                 "incomplete: {gains} in {seconds:.1} s; {lacking} objects that links want are still lacking"
             )
         }
     };
-    list_lacking(&mut text, &outcome.lacking);
+    list_lacking(&mut text, &outcome.missing);
     for dead in outcome.mirrors.iter().filter(|mirror| mirror.given_up) {
         let MirrorUse { mirror, requests, delivered, .. } = dead;
         let _ = write!(text, "\n  given up: {mirror}, after {requests} requests and {delivered} objects");
@@ -76,7 +76,7 @@ pub fn seeded(outcome: &SeedOutcome) -> String {
 }
 
 /// Lists objects with the links that want them, as far as a person reads.
-fn list_lacking<'a>(text: &mut String, lacks: impl IntoIterator<Item = &'a Lack>) {
+fn list_lacking<'a>(text: &mut String, lacks: impl IntoIterator<Item = &'a MissingObject>) {
     let mut rest = 0;
     for (index, lack) in lacks.into_iter().enumerate() {
         if index < LISTED {
@@ -130,7 +130,7 @@ pub fn gated(report: &GateReport) -> String {
     text
 }
 
-fn lacking(lack: &Lack) -> String {
+fn lacking(lack: &MissingObject) -> String {
     let first = lack.links.first().map_or("", String::as_str);
     let more = match lack.links.len() {
         0 | 1 => String::new(),

@@ -60,11 +60,11 @@ fn a_plan_is_refused_once_the_facts_have_changed() {
     );
     check(
         &|f| drop(f.entries.remove(3)),
-        Some("entry main c-1234561 was superseded by main c-1234562, which is gone"),
+        Some("entry main c-1234561 was superseded by main c-1234562, which no longer exists"),
     );
     check(
         &|f| f.entries[2].size = ByteSize(2),
-        Some("entry main c-1234561 is not the one that was planned for"),
+        Some("entry main c-1234561 has been replaced since the plan was made"),
     );
     check(
         &|f| f.use_key(key("c-1234561"), &Access::new(scope("main"), None, None)),

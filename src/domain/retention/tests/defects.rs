@@ -60,11 +60,11 @@ fn entries_of_unknown_state_are_kept_under_every_rule_and_named() {
     assert_eq!(plan.deletions().count(), 0);
     let text = "the state of pull request 12 is unknown: 502 Bad Gateway";
     assert_eq!(reasons(&plan, "refs/pull/12/merge c")[0], text);
-    let text = "the state of refs/heads/never-asked is unknown: its state was not found out";
+    let text = "the state of refs/heads/never-asked is unknown: its state was not queried";
     assert_eq!(reasons(&plan, "never-asked c")[0], text);
     let budget = plan.budget.expect("a budget");
     assert!(!budget.is_met());
-    let text = "3.00 MB stay, over 9.00 kB; what may not be deleted: 3.00 MB in 5 entries (unknown)";
+    let text = "3.00 MB kept, over 9.00 kB; may not be deleted: 3.00 MB in 5 entries (unknown)";
     assert_eq!(budget.to_string(), text);
 }
 
@@ -152,7 +152,7 @@ fn a_tiny_newest_generation_replaces_nothing() {
         ];
         let plan = superseded().plan(&facts);
         assert_eq!(deleted(&plan), BTreeSet::from([format!("{branch} c-1234561").as_str()]), "{branch}");
-        let text = "the newer generation of 499 B is under 50 % of its 1.00 kB, perhaps of a broken build";
+        let text = "the newer generation of 499 B is under 50 % of its 1.00 kB, perhaps from a broken build";
         assert!(reasons(&plan, &format!("{branch} c-1234562")).contains(&text.to_owned()));
         facts.entries[2].size = ByteSize(500);
         assert_eq!(superseded().plan(&facts).deletions().count(), 2, "{branch}");
@@ -302,7 +302,7 @@ fn the_budget_takes_the_least_recently_used_and_leaves_room_for_the_next_save() 
     assert_eq!(deleted(&plan), BTreeSet::from(["topic c"]));
     let budget = plan.budget.clone().expect("a budget");
     assert_eq!((budget.target, budget.headroom, budget.after), (ByteSize(80), ByteSize(20), ByteSize(80)));
-    assert_eq!(reasons(&plan, "topic c"), ["least recently used (4 d ago) while 100 B were to fit in 80 B"]);
+    assert_eq!(reasons(&plan, "topic c"), ["least recently used (4 d ago) while 100 B had to fit in 80 B"]);
     facts.limit = None;
     assert_eq!(deleted(&policy.plan(&facts)), BTreeSet::from(["topic a", "topic c"]));
 }

@@ -40,7 +40,7 @@ fn the_equal_entry_in_the_base_and_on_the_default_branch_of_an_open_pull_request
     let plan = unused().plan(&facts);
     let behind = plan.decisions.iter().find(|d| d.entry.id.0 == "release deps-v1").expect("it is decided");
     assert_eq!(behind.reasons[0].rule, Rule::KeyInUse);
-    let text = "pull request 5 uses its key, and looks in refs/heads/release as well";
+    let text = "pull request 5 uses its key, and also reads refs/heads/release";
     assert_eq!(behind.reasons[0].text, text);
     assert_eq!(behind.despite[0].rule, Rule::Unused);
 }
