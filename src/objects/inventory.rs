@@ -27,7 +27,7 @@ impl VerifiedFiles {
     /// `workers` threads. The meter gets the bytes of all objects as its total, and counts bytes and objects.
     ///
     /// Links and directories under an object's name are corrupt; what cannot be read is unverifiable; other
-    /// files count as unknown_files, but for the sentinel and temporary things of this program. A root that is not
+    /// files count as unknown, but for the sentinel and temporary things of this program. A root that is not
     /// there holds nothing.
     pub fn inventory(
         &self,
