@@ -299,19 +299,7 @@ fn publish_by(
     let Some(records) = stagings.first().map(|staging| staging.records.clone()) else {
         return Ok(Vec::new());
     };
-    let way = match journal::write(&records, &temps, &changes) {
-        Ok(()) => way,
-        Err(error) => {
-            // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
-            journal::erase(&records, &temps)?;
-            // One rename needs no journal: a kill leaves the old target or the new one.
-            let is_one_step = matches!(error, StagingError::Record(_)) && changes.len() == 1;
-            if !is_one_step {
-                return Err(error);
-            }
-            Way::ExchangeOnly
-        }
-    };
+    let way = begin(&records, &temps, &changes, way)?;
     if let Err(publishing) = changes.iter().try_for_each(|change| change.make(way)) {
         if let Err(undoing) = changes.iter().rev().try_for_each(Change::undo) {
             let kept = stagings[0].temp.path().to_owned();
@@ -340,6 +328,16 @@ fn publish_by(
         Published { target, kept, leftover }
     };
     Ok(stagings.into_iter().zip(kept).map(close).collect())
+}
+
+/// Writes the journal. Says how the changes are to be made: by a single rename where there is no place for its record.
+fn begin(records: &Records, temps: &[&Path], changes: &[Change], way: Way) -> Result<Way, StagingError> {
+    let Err(error) = journal::write(records, temps, changes) else { return Ok(way) };
+    // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
+    journal::erase(records, temps)?;
+    // One rename needs no journal: a kill leaves the old target or the new one.
+    let is_one_step = matches!(error, StagingError::Record(_)) && changes.len() == 1;
+    if is_one_step { Ok(Way::ExchangeOnly) } else { Err(error) }
 }
 
 fn refuse_overlap(stagings: &[Staging]) -> Result<(), StagingError> {
