@@ -1,4 +1,4 @@
-//! The table `[clean]`: what a store need not keep; as it is written, and as the domain understands it.
+//! The table `[clean]`: raw structs, and their conversion to the domain's policy.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -13,71 +13,72 @@ use crate::domain::retention::{DeclaredPattern, Guard, Headroom, Policy, Protect
 use crate::domain::spec::CacheSpec;
 use crate::domain::unit::{ByteSize, Span, UnitError};
 
-/// Which entries `cachekeep clean` deletes. Rules that are not named are off; without this table, entries of
-/// pull requests and refs that have been gone for three days go.
+/// Which entries `cachekeep clean` deletes. Rules that are not given are off. Without this table, entries of pull
+/// requests that were closed and refs that were deleted at least three days ago are deleted.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Clean {
-    /// Entries of closed pull requests go.
+    /// Deletes entries of closed pull requests.
     #[serde(default)]
     #[schemars(with = "Grace")]
     pub closed_pull_requests: Option<Grace>,
-    /// Entries of deleted branches, tags and merge-queue refs go.
+    /// Deletes entries of deleted branches, tags and merge-queue refs.
     #[serde(default)]
     #[schemars(with = "Grace")]
     pub deleted_refs: Option<Grace>,
-    /// Entries go that newer ones of the same ref, version and key pattern replace.
+    /// Deletes entries that newer ones of the same ref, version and key pattern supersede.
     #[serde(default)]
     #[schemars(with = "Superseded")]
     pub superseded: Option<Superseded>,
-    /// Entries go that nobody used for so long.
+    /// Deletes entries that were not used for this long.
     #[serde(default)]
     #[schemars(with = "Duration")]
     pub unused_for: Option<Text>,
-    /// Entries go that were saved so long ago.
+    /// Deletes entries that were saved at least this long ago.
     #[serde(default)]
     #[schemars(with = "Duration")]
     pub older_than: Option<Text>,
-    /// The least recently used go until the rest is no larger than this.
+    /// Deletes the least recently used entries until the rest is no larger than this.
     #[serde(default)]
     #[schemars(with = "Size")]
     pub budget: Option<Text>,
-    /// Room that stays below the store's limit for the next save; the size of its largest entry if it is not given.
+    /// Room to leave below the store's limit for the next save; by default the size of the largest entry of the default
+    /// branch.
     #[serde(default)]
     #[schemars(with = "Size")]
     pub headroom: Option<Text>,
-    /// Globs of keys, and of refs where they start with `refs/`, that are never deleted.
+    /// Globs of keys, or of refs if they start with `refs/`, that are never deleted.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub protect: Vec<Text>,
-    /// For so long a use by the default branch or an open pull request keeps an entry.
+    /// How long a use by the default branch or an open pull request keeps an entry.
     #[serde(default)]
     #[schemars(with = "Duration", extend("default" = "1d"))]
     pub recent: Option<Text>,
-    /// After so long without use the newest entry on the default branch is no longer kept as such.
+    /// The newest entry of a key pattern on the default branch is kept unless it was not used for this long.
     #[serde(default)]
     #[schemars(with = "Duration")]
     pub abandoned_after: Option<Text>,
-    /// When a newer entry is too small to replace an older one, as that of a broken build is.
+    /// When a newer entry is too small to replace an older one, as after a broken build.
     #[serde(default)]
     #[schemars(with = "SizeGuard")]
     pub guard: Option<SizeGuard>,
 }
 
-/// How long entries stay after the end of what they belong to.
+/// How long entries are kept after their pull request was closed or their ref deleted.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Grace {
-    /// How long they stay.
+    /// How long they are kept.
     #[schemars(with = "Duration")]
     pub grace: Text,
 }
 
-/// How many generations stay.
+/// How many generations are kept.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Superseded {
-    /// So many of the newest stay.
+    /// Number of newest entries to keep.
     #[schemars(with = "u32", range(min = 1))]
     pub keep: Spanned<i64>,
 }
@@ -86,17 +87,17 @@ pub(super) struct Superseded {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SizeGuard {
-    /// Percent of the older entry's size that the newer one must have.
+    /// Minimum size of the newer entry, in percent of the older one's.
     #[serde(default)]
     #[schemars(with = "u32", range(max = 100), extend("default" = 50))]
     pub percent: Option<Spanned<i64>>,
-    /// For so long after its last use the older entry is guarded.
+    /// How long after its last use the older entry is guarded.
     #[serde(default)]
     #[schemars(with = "Duration", extend("default" = "7d"))]
     pub lasts: Option<Text>,
 }
 
-/// The policy of a configuration. What its keys declare to change tells generations of one thing.
+/// The policy of a configuration. The key templates of its caches define the key patterns.
 pub(super) fn policy(
     raw: Option<Spanned<Clean>>,
     caches: &[CacheSpec],
@@ -136,17 +137,17 @@ fn written(raw: Spanned<Clean>, caches: &[CacheSpec], findings: &mut Findings<'_
     };
     if guarded && policy.superseded.is_none() {
         findings
-            .warning(&place, "`guard` is about superseded entries, and none are deleted")
-            .cure("add `superseded = { keep = 1 }`");
+            .warning(&place, "`guard` has no effect without `superseded`")
+            .with_hint("add `superseded = { keep = 1 }`");
     }
     if let (Some(budget), Some(text)) = (budget, &raw.budget) {
-        lanes(caches, budget, text, findings);
+        check_budget(caches, budget, text, findings);
     }
     policy
 }
 
-/// What the caches may grow to, each on one platform alone, against the budget of them all.
-fn lanes(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &mut Findings<'_>) {
+/// Warns if the `max-size` of all caches, counted for a single platform each, exceeds the budget.
+fn check_budget(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &mut Findings<'_>) {
     let caps = caches.iter().filter_map(|cache| cache.trim?.max_size);
     let sum = ByteSize(caps.fold(0, |sum, cap| sum.saturating_add(cap.0)));
     if sum > budget {
@@ -155,7 +156,7 @@ fn lanes(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &mut Fin
                 &text.span(),
                 format!("the caches may grow to {sum}, which is more than the budget of {budget}"),
             )
-            .cure("lower `max-size` of their `trim`, or raise the budget");
+            .with_hint("lower `max-size` in `trim`, or raise `budget`");
     }
 }
 
@@ -169,14 +170,14 @@ fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -
     }
 }
 
-/// A span that is not nothing: a rule that deletes everything at once is a mistake.
+/// A span that is not zero: a rule that deletes everything at once is a mistake.
 fn positive_span(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<Span> {
     let text = text?;
     let span: Span = unit(text, findings)?;
     if span.0.is_zero() {
         findings
-            .error(&text.span(), "a span of nothing would delete every entry")
-            .cure("write how long an entry may stay, such as `\"7d\"`");
+            .error(&text.span(), "a span of zero would delete every entry")
+            .with_hint("write how long entries are kept, such as `\"7d\"`");
         return None;
     }
     Some(span)
@@ -187,8 +188,8 @@ fn positive_size(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<Byt
     let size: ByteSize = unit(text, findings)?;
     if size.0 == 0 {
         findings
-            .error(&text.span(), "a budget of nothing would delete every entry")
-            .cure("write what may be stored, such as `\"9GB\"`");
+            .error(&text.span(), "a budget of zero would delete every entry")
+            .with_hint("write a size such as `\"9GB\"`");
         return None;
     }
     Some(size)
@@ -199,13 +200,13 @@ fn headroom(text: &Text, budget: Option<ByteSize>, findings: &mut Findings<'_>) 
     match budget {
         None => {
             findings
-                .warning(&text.span(), "`headroom` is left below a budget, and there is none")
-                .cure("add `budget = \"9GB\"`");
+                .warning(&text.span(), "`headroom` has no effect without a `budget`")
+                .with_hint("add `budget = \"9GB\"`");
         }
         Some(budget) if size >= budget => {
             findings
-                .error(&text.span(), format!("a headroom of {size} leaves nothing of the budget of {budget}"))
-                .cure("write the size of one entry, or leave it out");
+                .error(&text.span(), format!("a headroom of {size} uses up the budget of {budget}"))
+                .with_hint("write the size of one entry, or omit it");
         }
         Some(_) => {}
     }
@@ -217,7 +218,7 @@ fn keep(number: &Spanned<i64>, findings: &mut Findings<'_>) -> Option<NonZeroUsi
     if kept.is_none() {
         findings
             .error(&number.span(), format!("`keep` cannot be {}", number.get_ref()))
-            .cure("keep at least 1, or restores by prefix find nothing");
+            .with_hint("write at least 1; with 0, restore keys would find nothing");
     }
     kept
 }
@@ -228,8 +229,8 @@ fn guard(raw: &SizeGuard, findings: &mut Findings<'_>) -> Guard {
         let share = u8::try_from(*percent.get_ref()).ok().filter(|share| *share <= 100);
         if share.is_none() {
             findings
-                .error(&percent.span(), "`percent` is a share from 0 to 100")
-                .cure("write `percent = 50`");
+                .error(&percent.span(), "`percent` must be from 0 to 100")
+                .with_hint("write `percent = 50`");
         }
         share
     });
@@ -239,15 +240,15 @@ fn guard(raw: &SizeGuard, findings: &mut Findings<'_>) -> Guard {
     }
 }
 
-/// The globs that can be read; each that cannot has an error of its own.
+/// The valid globs; reports an error for each invalid one.
 fn protect(globs: &[Text], findings: &mut Findings<'_>) -> Protect {
     let mut sound = Vec::new();
     for text in globs {
         match Protect::new([text.get_ref()]) {
             Ok(_) => sound.push(text.get_ref()),
-            Err(error) => findings
-                .error(&text.span(), error.to_string())
-                .cure("write a glob of keys such as `externaldata-*`, or of refs such as `refs/tags/*`"),
+            Err(error) => findings.error(&text.span(), error.to_string()).with_hint(
+                "write a glob for keys such as `externaldata-*`, or for refs such as `refs/tags/*`",
+            ),
         }
     }
     Protect::new(sound).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! From raw structs to the domain. Parts that are wrong are reported and left out.
+//! Converts raw structs to domain types. Invalid parts are reported and left out.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,16 +21,16 @@ use crate::domain::template::Template;
 use crate::domain::trim::{TrimPolicy, TrimUnits};
 use crate::domain::unit::UnitError;
 
-/// Where objects lie if the configuration does not say: where `ExternalData` of `CMake` looks for them.
+/// The default layout of objects, which is that of `CMake`'s `ExternalData`.
 pub(super) const OBJECT: &str = "{ALGO}/{hash}";
 
-/// A value with its place.
+/// A value with its byte range in the file.
 pub(super) struct Placed<T> {
     pub(super) value: T,
     pub(super) place: Range<usize>,
 }
 
-/// A cache whose parts still know their places, for the rules between caches.
+/// A converted cache with the places of its parts, for the rules across caches.
 pub(super) struct Draft {
     pub(super) spec: CacheSpec,
     pub(super) name: Range<usize>,
@@ -38,7 +38,7 @@ pub(super) struct Draft {
     pub(super) export: Vec<Placed<String>>,
 }
 
-/// Converts a whole file; with an error among the findings, the result is incomplete.
+/// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
     let disk = file.disk.reserve.and_then(|text| unit(&text, findings));
@@ -57,14 +57,14 @@ pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
 fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
     match parse_store(text.get_ref()) {
         Ok(store) => store,
-        Err((message, cure)) => {
-            findings.error(&text.span(), message).cure(cure);
+        Err((message, hint)) => {
+            findings.error(&text.span(), message).with_hint(hint);
             StoreLocation::Auto
         }
     }
 }
 
-/// Reads where entries live; else what is wrong with the text, and its cure.
+/// Parses a store location; the error is a message and a hint.
 pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
     const FORMS: &str = "write `auto`, `github`, or `file:///` and an absolute path";
     let no = |message: String| Err((message, FORMS.to_owned()));
@@ -81,7 +81,7 @@ pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)>
             }
             _ if text.starts_with('/') => Err((
                 format!("`{text}` is not a store"),
-                format!("write `file://{text}`; a folder is given as a URL"),
+                format!("write `file://{text}`; directories are given as URLs"),
             )),
             _ => no(format!("`{text}` is not a store")),
         };
@@ -90,27 +90,27 @@ pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)>
         Some(absolute) if absolute.starts_with('/') => absolute,
         Some(named) if named.starts_with("localhost/") => &named["localhost".len()..],
         Some(_) => {
-            return no(format!("`{text}` has no absolute path: what follows `//` would be a machine"));
+            return no(format!("`{text}` has no absolute path: the part after `//` is a host name"));
         }
         None if rest.starts_with('/') => rest,
         None => {
             let path = rest.trim_start_matches("./");
             return Err((
-                format!("`{text}` is relative, and jobs start in different folders"),
+                format!("`{text}` is relative, and jobs start in different directories"),
                 format!("write `file:///` and an absolute path that ends in `{path}`"),
             ));
         }
     };
     if path.contains(['{', '}']) {
-        return no(format!("`{text}` has a placeholder, and stores take none"));
+        return no(format!("`{text}` contains a placeholder, which is not allowed in a store"));
     }
     let Some(path) = percent_decoded(path) else {
         return no(format!("`{text}` has a `%` that is not followed by two hexadecimal digits of UTF-8"));
     };
     if path.trim_matches('/').is_empty() || path.split('/').any(|part| part == "..") || path.contains('\0') {
-        return no(format!("`{text}` names no folder for a store"));
+        return no(format!("`{text}` is not a usable directory for a store"));
     }
-    // `file:///C:/cache` is `C:/cache` on Windows, and an odd but legal folder elsewhere.
+    // `file:///C:/cache` is `C:/cache` on Windows, and an unusual but valid path elsewhere.
     let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
     Ok(StoreLocation::Directory(PathBuf::from(if drive { &path[1..] } else { &path[..] })))
 }
@@ -139,7 +139,7 @@ fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -
     }
 }
 
-/// Converts one cache; `None` where its name or key is wrong, so that nothing builds on it.
+/// Converts one cache; `None` if its name or key is invalid, to avoid follow-up errors.
 pub(super) fn cache(name: &Text, raw: file::Cache, findings: &mut Findings<'_>) -> Option<Draft> {
     let named = lint::names::cache(name, findings);
     let field = Field::Key { links: raw.links.is_some() };
@@ -190,21 +190,23 @@ fn paths(
     let texts = match (one, several) {
         (Some(one), None) => vec![one],
         (None, Some(several)) if several.get_ref().is_empty() => {
-            findings.error(&several.span(), "`paths` is empty").cure("name at least one folder or glob");
+            findings
+                .error(&several.span(), "`paths` is empty")
+                .with_hint("add at least one directory or glob");
             return Vec::new();
         }
         (None, Some(several)) => several.into_inner(),
         (Some(one), Some(_)) => {
             findings
                 .error(&one.span(), format!("the cache `{}` has both `path` and `paths`", cache.get_ref()))
-                .cure("move `path` into the list of `paths`");
+                .with_hint("move `path` into the list of `paths`");
             return Vec::new();
         }
-        // A file without either is stopped by its shape; this is for inputs.
+        // The shape check reports this for files, so this case occurs for inputs only.
         (None, None) => {
             findings
                 .error(&cache.span(), "`path` is empty")
-                .cure("name at least one folder or glob, each on a line of its own");
+                .with_hint("add at least one directory or glob, one per line");
             return Vec::new();
         }
     };
@@ -219,7 +221,8 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
         raw.mirrors.iter().filter_map(|mirror| lint::sources::mirror(mirror, findings)).collect();
     let allowed = raw.allow_unverified.iter().filter_map(|name| lint::sources::unverified(name, findings));
     let allow_unverified = allowed.collect();
-    let harvest = raw.harvest.iter().filter_map(|folder| lint::sources::harvest(folder, findings)).collect();
+    let harvest =
+        raw.harvest.iter().filter_map(|directory| lint::sources::harvest(directory, findings)).collect();
     let unwanted = match raw.unwanted {
         file::Unwanted::Keep => Unwanted::Keep,
         file::Unwanted::Prune => Unwanted::Prune,
@@ -249,19 +252,19 @@ fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {
     let checksum = given.next();
     for (algorithm, digest) in given {
         findings
-            .error(&digest.span(), format!("the seed has a second checksum, `{algorithm}`"))
-            .cure("keep the strongest one");
+            .error(&digest.span(), format!("the seed has more than one checksum: `{algorithm}`"))
+            .with_hint("keep the strongest one");
     }
     let verified = checksum.is_some() || links;
     let checksum = checksum.and_then(|(algorithm, digest)| self::checksum(algorithm, &digest, findings));
     let version = raw.version.get_ref().trim();
     if version.is_empty() || version.chars().any(char::is_control) {
         findings
-            .error(&raw.version.span(), "the version of a seed must be a line of text")
-            .cure("name what the archive holds, such as its release `5.4.5`");
+            .error(&raw.version.span(), "the version of a seed must be one line of text")
+            .with_hint("write a name for its contents, such as the release `5.4.5`");
     }
     if raw.from.get_ref().is_empty() {
-        findings.error(&raw.from.span(), "`from` is empty").cure("name at least one archive");
+        findings.error(&raw.from.span(), "`from` is empty").with_hint("add at least one archive");
     }
     let sources = raw.from.get_ref().iter();
     let from = sources.filter_map(|source| lint::sources::seed(source, verified, findings)).collect();
@@ -276,7 +279,7 @@ fn checksum(algorithm: Algorithm, digest: &Text, findings: &mut Findings<'_>) ->
         Err(error) => {
             findings
                 .error(&digest.span(), format!("not a checksum: {error}"))
-                .cure(format!("write what `{algorithm}sum` or the release's list of checksums says"));
+                .with_hint(format!("copy it from the release's list of checksums or from `{algorithm}sum`"));
             None
         }
     }
@@ -287,7 +290,7 @@ fn trim(raw: &Spanned<file::Trim>, findings: &mut Findings<'_>) -> Option<TrimPo
     if max_size.is_none() && unused_for.is_none() {
         findings
             .error(&raw.span(), "`trim` sets no limit")
-            .cure("add `max-size = \"5GB\"`, `unused-for = \"5d\"` or both");
+            .with_hint("add `max-size = \"5GB\"`, `unused-for = \"5d\"` or both");
         return None;
     }
     Some(TrimPolicy {

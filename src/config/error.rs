@@ -1,16 +1,16 @@
-//! What is wrong with a configuration, and where.
+//! Findings: problems in a configuration, with location and hint.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::domain::hint::Hint;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// It can be used, but hardly does what was meant.
+    /// The configuration can be used, but probably does not do what was intended.
     Warning,
 }
 
@@ -26,47 +26,47 @@ impl fmt::Display for Severity {
 /// A place in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The file, as it was named by the caller.
+    /// The file name, as given by the caller.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The character in the line, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// The line itself; of a long one, the part around the place. Control characters are blanks.
+    /// The line, or an excerpt of a long one. Control characters are replaced by blanks.
     pub snippet: String,
-    /// How many characters of the snippet come before the place.
+    /// Offset of the place in the snippet, in characters.
     pub offset: usize,
-    /// How many characters the place is wide, at least 1.
+    /// Width of the place in characters, at least 1.
     pub width: usize,
 }
 
-/// One thing that is wrong, with its place and its cure.
+/// A problem in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What is wrong, in one lower-case sentence.
+    /// The problem, as one lower-case sentence.
     pub message: String,
-    /// What to do about it.
-    pub cure: Option<String>,
-    /// Where it is; `None` for what was not read from a file.
+    /// How to fix it.
+    pub hint: Option<String>,
+    /// Its location; `None` if the configuration was not read from a file.
     pub location: Option<Location>,
 }
 
 impl Finding {
-    /// The rendered text without the word for its severity, for a log that has its own.
+    /// The rendered text without the severity, for logs that add their own.
     pub fn body(&self) -> String {
         let text = self.to_string();
         text.strip_prefix(&format!("{}: ", self.severity)).map_or(text.clone(), str::to_owned)
     }
 
-    /// Sets the cure.
-    pub(super) fn cure(&mut self, cure: impl Into<String>) {
-        self.cure = Some(cure.into());
+    /// Sets the hint.
+    pub(super) fn with_hint(&mut self, hint: impl Into<String>) {
+        self.hint = Some(hint.into());
     }
 }
 
-/// Several lines of plain text in the manner of `rustc`, without a final line feed.
+/// Several lines of plain text in the style of `rustc`, without a trailing newline.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.severity, self.message)?;
@@ -78,8 +78,8 @@ impl fmt::Display for Finding {
             write!(f, "\n{margin} |\n{line} | {}", place.snippet)?;
             write!(f, "\n{margin} | {}{}", " ".repeat(place.offset), "^".repeat(place.width))?;
         }
-        match &self.cure {
-            Some(cure) => write!(f, "\n{margin} = help: {cure}"),
+        match &self.hint {
+            Some(hint) => write!(f, "\n{margin} = hint: {hint}"),
             None => Ok(()),
         }
     }
@@ -87,17 +87,17 @@ impl fmt::Display for Finding {
 
 impl Hint for Finding {
     fn hint(&self) -> Option<String> {
-        self.cure.clone()
+        self.hint.clone()
     }
 }
 
-/// A configuration that cannot be used. Its text ends with all findings, rendered.
+/// A configuration with errors. Displays a summary and all findings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.rendered())]
 pub struct ConfigError {
-    /// What was read: the file as the caller named it, or words for what was given instead of one.
+    /// The file name as given by the caller, or a description of the inputs that replace a file.
     pub name: String,
-    /// All that was found, warnings included, in the order of the file; at least one error.
+    /// All findings, including warnings, in the order of the file; at least one is an error.
     pub findings: Vec<Finding>,
 }
 
@@ -107,7 +107,7 @@ impl ConfigError {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error)
     }
 
-    /// One line without the findings: `cachekeep.toml has 2 errors`.
+    /// One line without the findings, such as `cachekeep.toml has 2 errors`.
     pub fn summary(&self) -> String {
         match self.errors().count() {
             1 => format!("{} has an error", self.name),
@@ -125,5 +125,5 @@ impl ConfigError {
     }
 }
 
-/// Each finding carries its own cure.
+/// Each finding has its own hint.
 impl Hint for ConfigError {}

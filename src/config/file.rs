@@ -1,7 +1,7 @@
-//! The file as it is written: raw structs for serde and for the JSON schema.
+//! The file format: raw structs for serde and for the JSON schema.
 //!
-//! The doc comments here are the descriptions in the schema, and cures of missing fields: they speak to
-//! whoever writes a `cachekeep.toml`.
+//! The doc comments here are the descriptions in the schema and the hints for missing fields, so they address
+//! authors of a `cachekeep.toml`.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::clean::Clean;
 use super::findings::Text;
 use super::schema::{AbsoluteOrPercent, Duration, HexDigest, Size};
 
-/// The caches of a repository and how they are kept.
+/// The caches of a repository, their store and the cleaning policy.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "cachekeep.toml", extend("$id" = "https://github.com/cachekeep/cachekeep/raw/main/cachekeep.schema.json"))]
 pub(super) struct File {
-    /// Where entries live: `auto` (what fits the platform), `github` or `file:///absolute/path`.
+    /// Where entries live: `auto` (chosen by platform), `github` or `file:///absolute/path`.
     #[serde(default)]
     #[schemars(with = "String", regex(pattern = r"^(auto|github|file:(//(localhost)?)?/[^/].*)$"), extend("default" = "auto"))]
     pub store: Option<Text>,
@@ -26,7 +26,7 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Cache>")]
     pub cache: BTreeMap<Spanned<String>, Cache>,
-    /// What is kept free on disks.
+    /// Free space to keep on disks.
     #[serde(default)]
     pub disk: Disk,
     /// Which entries of the store `cachekeep clean` deletes.
@@ -40,18 +40,18 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["paths"] }]))]
 pub(super) struct Cache {
-    /// The folder that is kept, absolute or below the workspace; globs are allowed.
+    /// The directory to cache, absolute or relative to the workspace; globs are allowed.
     #[serde(default)]
     #[schemars(with = "String")]
     pub path: Option<Text>,
-    /// Several folders or globs instead of `path`; a leading `!` excludes.
+    /// Several directories or globs instead of `path`; a leading `!` excludes.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub paths: Option<Spanned<Vec<Text>>>,
     /// The key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`.
     #[schemars(with = "String")]
     pub key: Text,
-    /// Prefixes of keys that restore it when no entry has the key, in order.
+    /// Prefixes of keys that match when no entry has the key, in order.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub restore_keys: Vec<Text>,
@@ -59,23 +59,23 @@ pub(super) struct Cache {
     #[serde(default)]
     #[schemars(extend("default" = "writer"))]
     pub role: Role,
-    /// After which results of a command it is saved.
+    /// When it is saved after the command of `cachekeep run`.
     #[serde(default)]
     #[schemars(extend("default" = "success"))]
     pub save: Save,
-    /// Variables that tell the build where the cache is, such as `CCACHE_DIR = "{path}"`.
+    /// Environment variables for the build, such as `CCACHE_DIR = "{path}"`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub export: BTreeMap<Spanned<String>, Text>,
-    /// The content links that the cache serves.
+    /// The content links whose objects the cache holds.
     #[serde(default)]
     #[schemars(with = "Links")]
     pub links: Option<Links>,
-    /// What fills the cache when it is cold.
+    /// The release archive that fills the cache when it is empty.
     #[serde(default)]
     #[schemars(with = "Seed")]
     pub seed: Option<Seed>,
-    /// How its folder is kept small before a save.
+    /// How its directory is trimmed before a save.
     #[serde(default)]
     #[schemars(with = "Trim")]
     pub trim: Option<Spanned<Trim>>,
@@ -97,44 +97,44 @@ pub(super) enum Save {
     /// When the command succeeded.
     #[default]
     Success,
-    /// Whatever the command returned, but not after an interruption.
+    /// Whatever the command's exit status was, but not after an interruption.
     Always,
     /// Never.
     Never,
 }
 
-/// Content links: small files in the tree that name objects by their hash.
+/// Content links: small files in the source tree that name objects by their hash.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Links {
-    /// Globs below the workspace that find the links, such as `**/*.sha512`; a leading `!` excludes.
+    /// Globs relative to the workspace that match the links, such as `**/*.sha512`; a leading `!` excludes.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub files: Spanned<Vec<Text>>,
-    /// Where an object lies below the cache's folder.
+    /// Path of an object below the cache's directory.
     #[serde(default)]
     #[schemars(with = "String", extend("default" = super::convert::OBJECT))]
     pub object: Option<Text>,
-    /// Where single objects are fetched from, in order: URLs with `{hash}`, `{ALGO}` and `{algo}`. Credentials come
+    /// URLs that single objects are fetched from, in order, with `{hash}`, `{ALGO}` and `{algo}`. Credentials come
     /// from the environment: `https://{env.USER}:{env.TOKEN}@data.example.org/{hash}`; they are sent as basic
-    /// authentication and never shown. A mirror whose variables are not set is left out.
+    /// authentication and never shown. A mirror whose variables are not set is skipped.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub mirrors: Vec<Text>,
-    /// Objects that are taken although nothing proves them: CIDs of trees that no known profile and no gateway
-    /// accounts for, such as `cid:bafybei…`.
+    /// Objects that are accepted without verification: CIDs of trees that neither a known profile nor a gateway can
+    /// verify, such as `cid:bafybei…`.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub allow_unverified: Vec<Text>,
-    /// What becomes of objects that no link wants, once the cache is complete and before it is saved.
+    /// What to do with objects that no link names, once the cache is complete and before it is saved.
     #[serde(default)]
     #[schemars(extend("default" = "keep"))]
     pub unwanted: Unwanted,
-    /// Folders in the same layout in which a build leaves what it fetched by itself: what links want of it is
+    /// Directories in the same layout where a build stores objects that it downloads itself: those that links name are
     /// verified and merged before a save.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub harvest: Vec<Text>,
-    /// How thoroughly what was restored is verified, and what a gate reads. Before a save, everything is hashed.
+    /// How thoroughly objects are verified after a restore and in a gate. Before a save, everything is hashed.
     #[serde(default)]
     #[schemars(extend("default" = "full"))]
     pub verify: Verify,
@@ -143,10 +143,10 @@ pub(super) struct Links {
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Unwanted {
-    /// They stay.
+    /// Keep them.
     #[default]
     Keep,
-    /// A writer removes them.
+    /// Remove them from the cache of a writer.
     Prune,
 }
 
@@ -156,23 +156,23 @@ pub(super) enum Verify {
     /// Every object is hashed.
     #[default]
     Full,
-    /// Names and sizes must be those of the sentinel, and one object of twenty is hashed.
+    /// Names and sizes must match the sentinel, and one object in twenty is hashed.
     Sample,
-    /// Names and sizes must be those of the sentinel.
+    /// Names and sizes must match the sentinel.
     Sentinel,
 }
 
-/// What fills a cold cache.
+/// The release archive that fills an empty cache.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Seed {
-    /// A name for what the archive holds, such as its release; a new one seeds again.
+    /// A name for the contents of the archive, such as its release; a new name seeds again.
     #[schemars(with = "String", length(min = 1))]
     pub version: Text,
-    /// Archives to try in order: `https://…`, `file:///…`, or a path below the workspace.
+    /// Archives to try in order: `https://…`, `file:///…`, or a path relative to the workspace.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub from: Spanned<Vec<Text>>,
-    /// The folder in the archive that becomes the cache's folder.
+    /// The directory in the archive that becomes the cache's directory.
     #[serde(default)]
     #[schemars(with = "String")]
     pub subdir: Option<Text>,
@@ -218,20 +218,20 @@ pub(super) struct Seed {
     pub sha3_512: Option<Text>,
 }
 
-/// How a cache's folder is kept small.
+/// How a cache's directory is trimmed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(extend("minProperties" = 1))]
 pub(super) struct Trim {
-    /// What is removed as one.
+    /// The unit of removal.
     #[serde(default)]
     #[schemars(extend("default" = "files"))]
     pub units: Units,
-    /// The most bytes that may stay; the least recently used go.
+    /// Maximum size; the least recently used are removed first.
     #[serde(default)]
     #[schemars(with = "Size")]
     pub max_size: Option<Text>,
-    /// What was not used for so long goes.
+    /// Removes what was not used for this long.
     #[serde(default)]
     #[schemars(with = "Duration")]
     pub unused_for: Option<Text>,
@@ -245,11 +245,11 @@ pub(super) enum Units {
     Files,
 }
 
-/// What is kept free on disks.
+/// Free space to keep on disks.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Disk {
-    /// So much stays free on every volume that is written to: a size, or a share of the volume.
+    /// Free space to keep on every volume that is written to: a size, or a share of the volume.
     #[serde(default)]
     #[schemars(with = "AbsoluteOrPercent", extend("default" = "5%"))]
     pub reserve: Option<Text>,

@@ -1,4 +1,4 @@
-//! Collecting findings, and where in a text they lie.
+//! The collector of findings, and their locations in the text.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,40 +9,41 @@ use super::Loaded;
 use super::error::{ConfigError, Finding, Location, Severity};
 use crate::domain::spec::Spec;
 
-/// A string of the configuration with its place. What was not read from a file has no meaningful place.
+/// A string of the configuration with its byte range, which is not meaningful unless it was read from a file.
 pub(super) type Text = Spanned<String>;
 
-/// A text without a place.
+/// A text that was not read from a file.
 pub(super) fn placeless(text: impl Into<String>) -> Text {
     Spanned::new(0..0, text.into())
 }
 
-/// Snippets show at most so many characters of a line.
+/// Maximum characters of a line in a snippet.
 const SNIPPET: usize = 120;
 
-/// So many characters before a place are shown of a line that is too long.
+/// Characters shown before the place in a line that is too long.
 const LEAD: usize = 40;
 
-/// What was found so far.
+/// The findings so far.
 pub(super) struct Findings<'a> {
     name: String,
-    /// The text that the places lie in; `None` for what came from the command line.
+    /// File name and text; `None` for inputs.
     source: Option<(&'a Path, &'a str)>,
     found: Vec<(usize, Finding)>,
 }
 
 impl<'a> Findings<'a> {
-    /// For the text of a file.
+    /// A collector for the text of a file.
     pub(super) fn of_file(name: &'a Path, text: &'a str) -> Self {
         Findings { name: name.display().to_string(), source: Some((name, text)), found: Vec::new() }
     }
 
-    /// For what came from the command line or a step's inputs.
+    /// A collector for arguments of the command line or inputs of a step.
     pub(super) fn of_inputs(name: &str) -> Self {
         Findings { name: name.to_owned(), source: None, found: Vec::new() }
     }
 
-    /// Whether no file is read: then a person wrote for actions/cache, and gets its leniency.
+    /// Whether the configuration comes from inputs. These are written for actions/cache, so what it accepts is at
+    /// most a warning.
     pub(super) fn lenient(&self) -> bool {
         self.source.is_none()
     }
@@ -59,12 +60,12 @@ impl<'a> Findings<'a> {
 
     fn add(&mut self, severity: Severity, place: &Range<usize>, message: String) -> &mut Finding {
         let location = self.source.map(|(file, text)| locate(file, text, place));
-        self.found.push((place.start, Finding { severity, message, cure: None, location }));
+        self.found.push((place.start, Finding { severity, message, hint: None, location }));
         let (_, finding) = self.found.last_mut().expect("pushed just now");
         finding
     }
 
-    /// The place of `part` in a string, or that of the whole string where escapes hide it.
+    /// The place of `part` in a string, or the whole string if it is not found because of escapes.
     pub(super) fn place_of(&self, whole: &Range<usize>, part: &str) -> Range<usize> {
         self.source
             .and_then(|(_, text)| text.get(whole.clone()))
@@ -88,7 +89,7 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// Line, column and snippet of a range of bytes; a range outside of the text lies at its end.
+/// Line, column and snippet of a range of bytes; a range outside of the text is moved to its end.
 fn locate(file: &Path, text: &str, place: &Range<usize>) -> Location {
     let start = (0..=place.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let (before, after) = text.split_at(start);

@@ -1,4 +1,4 @@
-//! A configuration without a file: one cache from the command line or from a step's inputs.
+//! A configuration without a file: one cache from the command line or from the inputs of a step.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use toml::Spanned;
 
 use super::error::ConfigError;
 use super::findings::{Findings, Text, placeless};
-use super::placeholders::meant;
+use super::placeholders::suggestion;
 use super::{Loaded, clean, convert, file, lint};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::spec::{CacheSpec, DiskPolicy, Spec, StoreLocation};
 use crate::domain::template::{Template, TemplateError};
 
-/// The name where the paths give none.
+/// The name of the cache if its paths yield none.
 const NAME: &str = "default";
 
-/// Longer names are cut and told apart by a digest.
+/// Maximum length of a name; longer ones are truncated and get a digest.
 const MAX_NAME: usize = 60;
 
-/// The cache that the inputs of actions/cache declare: `path` and `restore_keys` hold one item a line.
+/// The cache declared by inputs as of actions/cache: `path` and `restore_keys` hold one item per line.
 ///
-/// Its name, and so its place in archives, is made of the last folders of its paths: the same on every OS, and
-/// another one for other paths, so that a short restore key does not fetch some other cache.
+/// Its name, and so its directory in archives, is made of the last components of its paths. It is the same on every OS
+/// and differs for different paths, so that a short restore key does not match another cache.
 ///
-/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders work; a text without
-/// one stands for itself, with a warning if braces in it look like a misspelled placeholder.
-/// What only looks odd is a warning here, since these inputs are written for actions/cache.
+/// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders are expanded; a text without one is
+/// literal, with a warning if its braces look like a misspelled placeholder. What actions/cache accepts is at most a
+/// warning here, since the inputs were probably written for it.
 pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
     let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
     let kept = lines(path).filter(|line| !line.starts_with('#'));
     let paths: Vec<Text> = kept.map(|line| text(line, ["[{{]", "[}}]"], &mut findings)).collect();
     let raw = file::Cache {
         path: None,
-        // An empty list would speak of `paths`, which is no input.
+        // The error for an empty list names `paths`, which is not an input.
         paths: (!paths.is_empty()).then(|| Spanned::new(0..0, paths)),
         key: text(key.trim(), BRACES, &mut findings),
         restore_keys: lines(restore_keys).map(|line| text(line, BRACES, &mut findings)).collect(),
@@ -59,7 +59,7 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
 /// A name for a cache of these paths: `~/.cargo/registry` is `registry`.
 fn name_of(path: &str) -> String {
     let included = lines(path).filter(|line| !line.starts_with(['#', '!']));
-    let names: Vec<String> = included.filter_map(last_folder).collect();
+    let names: Vec<String> = included.filter_map(last_component).collect();
     let name = names.join("-");
     match name.len() {
         0 => NAME.to_owned(),
@@ -68,8 +68,8 @@ fn name_of(path: &str) -> String {
     }
 }
 
-/// The last part of a path that is no wildcard and no placeholder, in characters that a name may have.
-fn last_folder(path: &str) -> Option<String> {
+/// The last component of a path without wildcards and placeholders, with characters that a name may have.
+fn last_component(path: &str) -> Option<String> {
     let is_literal =
         |part: &&str| !part.contains(['*', '?', '[', '{']) && !matches!(*part, "" | "." | ".." | "~");
     let part = path.split(['/', '\\']).rfind(is_literal)?;
@@ -83,19 +83,19 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// Braces that stand for themselves in a template. In a path, where they would be alternatives once the
-/// template is expanded, they need brackets as well.
+/// Literal braces in a template. In a path they need brackets as well, since they would be glob alternatives once the
+/// template is expanded.
 const BRACES: [&str; 2] = ["{{", "}}"];
 
-/// The text itself if it is a template with placeholders, else one in which its braces stand for themselves.
+/// The text itself if it is a template with placeholders, otherwise with its braces escaped.
 fn text(line: &str, [open, close]: [&str; 2], findings: &mut Findings<'_>) -> Text {
     let parsed = Template::parse(line);
     if parsed.as_ref().is_ok_and(|template| template.placeholders().next().is_some()) {
         return placeless(line);
     }
     if let Err(TemplateError::Unknown(name)) = parsed {
-        let message = format!("`{{{name}}}` is not a placeholder: `{line}` is taken as it is");
-        findings.warning(&(0..0), message).cure(meant(&name));
+        let message = format!("`{{{name}}}` is not a placeholder: `{line}` is used literally");
+        findings.warning(&(0..0), message).with_hint(suggestion(&name));
     }
     let escape = |c| match c {
         '{' => open.to_owned(),
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cache_without_a_name_is_called_by_its_folders() {
+    fn a_cache_without_a_name_is_named_after_its_directories() {
         let check = |path: &str, name: &str| assert_eq!(name_of(path), name, "{path}");
         check("~/.cargo/registry", "registry");
         check("/home/runner/work/_temp/ExternalData", "ExternalData");
@@ -119,6 +119,6 @@ mod tests {
         check("~/.npm\n# a remark\nnode_modules\n!node_modules/.cache", "npm-node_modules");
         check("{temp}", "default");
         check("über/größe", "gr--e");
-        assert_eq!(name_of(&"a/long-folder-name\n".repeat(9)).len(), MAX_NAME + 9);
+        assert_eq!(name_of(&"a/long-directory-name\n".repeat(9)).len(), MAX_NAME + 9);
     }
 }

@@ -1,9 +1,9 @@
-//! `cachekeep.toml`: read, converted to the domain, and checked.
+//! `cachekeep.toml`: parsed, validated and converted to domain types.
 //!
-//! A text becomes a TOML table with positions, [`shape`] holds it against the generated [`mod@schema`] and
-//! takes out what does not belong, serde reads the rest into the raw structs of [`mod@file`], and
-//! [`convert`] and [`lint`] make the domain's [`Spec`] of them. No step stops at its first error: a
-//! person sees all that is wrong with a file at once. Only a syntax error hides what comes after it.
+//! The text is parsed into a TOML table with positions. [`shape`] validates it against the generated
+//! [`mod@schema`] and removes invalid parts, serde deserializes the rest into the raw structs of [`mod@file`],
+//! and [`convert`] and [`lint`] turn them into the domain's [`Spec`]. No step stops at its first error, so that
+//! a run reports all problems of a file. Only a syntax error hides what comes after it.
 
 mod clean;
 mod convert;
@@ -29,22 +29,22 @@ pub use self::schema::schema;
 use self::findings::Findings;
 use crate::domain::spec::{Spec, StoreLocation};
 
-/// The name under which a repository's root holds its configuration.
+/// File name of the configuration at the root of a repository.
 pub const DISCOVERY: &str = "cachekeep.toml";
 
 /// A configuration without errors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// What it declares.
+    /// The declared caches, store and policies.
     pub spec: Spec,
-    /// What is allowed but hardly meant, in the order of the file.
+    /// Findings that are allowed but probably unintended, in the order of the file.
     pub warnings: Vec<Finding>,
 }
 
-/// Reads the text of a configuration; `name` stands for it in messages.
+/// Parses and validates a configuration; `name` is the file name in messages.
 ///
 /// # Errors
-/// Holds everything that is wrong with the text, warnings included, in the order of the file.
+/// All findings, including warnings, in the order of the file.
 pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
     let mut findings = Findings::of_file(name, text);
     let table = match DeTable::parse(text) {
@@ -63,7 +63,7 @@ pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
             let spec = convert::convert(file, &mut findings);
             findings.into_result(spec)
         }
-        // The schema is made from the same structs, so whatever it lets through can be read.
+        // Not expected: the schema is generated from the same structs, so what it accepts can be deserialized.
         Err(error) => {
             findings.error(&error.span().unwrap_or(0..0), error.message());
             Err(findings.into_error())
@@ -71,12 +71,12 @@ pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
     }
 }
 
-/// Reads where entries live, as the command line and the environment give it.
+/// Parses a store location from the command line or the environment.
 ///
 /// # Errors
-/// One sentence: what is wrong with the text, and what to write instead.
+/// One sentence with the problem and its fix.
 pub fn store_location(text: &str) -> Result<StoreLocation, String> {
-    convert::parse_store(text).map_err(|(message, cure)| format!("{message}; {cure}"))
+    convert::parse_store(text).map_err(|(message, hint)| format!("{message}; {hint}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which placeholders may stand in which field, and what was meant by one that does not exist.
+//! Which placeholders are allowed in which field, and suggestions for unknown ones.
 
 use super::findings::{Findings, Text};
 use super::lint::globs;
@@ -8,7 +8,7 @@ use crate::domain::template::{Placeholder, Template, TemplateError};
 /// A field that holds a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
-    /// `key`, and each of `restore-keys`; with whether the cache has links.
+    /// `key`, and each of `restore-keys`; `links` tells whether the cache declares content links.
     Key { links: bool },
     /// `path`, and each of `paths`.
     Path,
@@ -32,22 +32,22 @@ impl Field {
             Field::Export => "an exported variable",
             Field::Object => "`object`",
             Field::Mirror => "a mirror",
-            Field::Harvest => "a folder of `harvest`",
+            Field::Harvest => "a directory of `harvest`",
             Field::Seed => "the source of a seed",
         }
     }
 
-    /// Why the placeholder may not stand here: the rest of the message, and the cure.
+    /// Why the placeholder is not allowed here: the predicate of the message, and the hint.
     fn refuse(self, placeholder: &Placeholder) -> Option<(&'static str, &'static str)> {
         use Placeholder as P;
         let in_key = matches!(self, Field::Key { .. });
         match placeholder {
             P::Temp | P::Workspace | P::Home | P::Path if in_key => Some((
-                "differs from machine to machine, so that no other would ever find the entry",
-                "leave it out: entries are found wherever the folders of a cache lie",
+                "differs between machines, so other machines would never find the entry",
+                "remove it: an entry can be restored to any directory",
             )),
             P::Links if self == (Field::Key { links: false }) => Some((
-                "needs content links, and the cache has none",
+                "needs content links, which the cache does not declare",
                 "add a `links` table with `files = [\"**/*.sha512\"]`, or use `{files:GLOBS}`",
             )),
             P::Hash | P::AlgorithmUpper | P::AlgorithmLower
@@ -60,21 +60,21 @@ impl Field {
             }
             P::Hash | P::AlgorithmUpper | P::AlgorithmLower => None,
             _ if self == Field::Object => Some((
-                "would make the store look different from job to job",
-                "use `{hash}`, `{ALGO}` and `{algo}` only",
+                "would make the layout differ between jobs",
+                "use only `{hash}`, `{ALGO}` and `{algo}`",
             )),
             P::Links | P::Git(_) | P::Files(_) | P::HashFiles(_) if !in_key => {
                 Some(("stands for a digest of files", "use it in `key` and `restore-keys`"))
             }
             P::Path if self != Field::Export => {
-                Some(("stands for the cache's folder", "use it in the values of `export`"))
+                Some(("stands for the cache's directory", "use it in the values of `export`"))
             }
             _ => None,
         }
     }
 }
 
-/// Reads a template and checks its placeholders; all that is wrong is reported.
+/// Parses a template and checks its placeholders. Reports every problem; returns `None` if there is one.
 pub(super) fn template(text: &Text, field: Field, findings: &mut Findings<'_>) -> Option<Template> {
     if let Some(at) = text.get_ref().find("${{").filter(|_| !findings.lenient()) {
         let rest = &text.get_ref()[at..];
@@ -83,9 +83,9 @@ pub(super) fn template(text: &Text, field: Field, findings: &mut Findings<'_>) -
         findings
             .error(
                 &place,
-                format!("`{}` is an expression of GitHub, and stands for itself here", &rest[..end]),
+                format!("`{}` is a GitHub Actions expression, which is not evaluated here", &rest[..end]),
             )
-            .cure("use a placeholder such as `{os}` or `{temp}`, or hand the value over as `{var.NAME}`");
+            .with_hint("use a placeholder such as `{os}` or `{temp}`, or pass the value with `--var` and use `{var.NAME}`");
         return None;
     }
     let template = match Template::parse(text.get_ref()) {
@@ -97,14 +97,14 @@ pub(super) fn template(text: &Text, field: Field, findings: &mut Findings<'_>) -
     };
     let mut valid = true;
     for placeholder in template.placeholders() {
-        if let Some((why, cure)) = field.refuse(placeholder) {
+        if let Some((why, hint)) = field.refuse(placeholder) {
             let place = findings.place_of(&text.span(), &placeholder.to_string());
-            findings.error(&place, format!("`{placeholder}` in {} {why}", field.name())).cure(cure);
+            findings.error(&place, format!("`{placeholder}` in {} {why}", field.name())).with_hint(hint);
             valid = false;
         } else if let Placeholder::Git(list) | Placeholder::Files(list) = placeholder
-            && let Some((message, cure)) = globs::in_key(list)
+            && let Some((message, hint)) = globs::in_key(list)
         {
-            findings.error(&text.span(), message).cure(cure);
+            findings.error(&text.span(), message).with_hint(hint);
             valid = false;
         }
     }
@@ -116,19 +116,19 @@ fn report(text: &Text, error: &TemplateError, findings: &mut Findings<'_>) {
         TemplateError::Unbalanced { brace, .. } => brace.to_string(),
         TemplateError::Unknown(name) => format!("{{{name}}}"),
     };
-    // The first brace in the text need not be the one without its other half.
+    // The first brace in the text need not be the unmatched one.
     let place = match error {
         TemplateError::Unbalanced { .. } => text.span(),
         TemplateError::Unknown(_) => findings.place_of(&text.span(), &part),
     };
     let finding = findings.error(&place, error.to_string());
     if let TemplateError::Unknown(name) = error {
-        finding.cure(meant(name));
+        finding.with_hint(suggestion(name));
     }
 }
 
-/// What to write instead of an unknown placeholder.
-pub(super) fn meant(name: &str) -> String {
+/// The hint for an unknown placeholder.
+pub(super) fn suggestion(name: &str) -> String {
     const VALUES: [&str; 2] = ["env", "var"];
     const GLOBS: [&str; 3] = ["git", "files", "hash-files"];
     let trimmed = name.trim();
@@ -140,10 +140,12 @@ pub(super) fn meant(name: &str) -> String {
                 .map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' })
                 .collect();
             let name = if kept.is_empty() { "NAME" } else { &kept };
-            return format!("did you mean `{{{head}.{name}}}`? a name has letters, digits, `_` and `-`");
+            return format!(
+                "did you mean `{{{head}.{name}}}`? names consist of letters, digits, `_` and `-`"
+            );
         }
         if GLOBS.contains(&head) && trimmed.contains(':') {
-            return format!("write globs between commas, such as `{{{head}:**/*.lock,!vendor/**}}`");
+            return format!("write globs separated by commas, such as `{{{head}:**/*.lock,!vendor/**}}`");
         }
         let known = VALUES.map(|v| (v, '.')).into_iter().chain(GLOBS.map(|g| (g, ':')));
         for (known, separator) in known {
@@ -156,8 +158,10 @@ pub(super) fn meant(name: &str) -> String {
     let words = known.iter().map(|word| word.trim_matches(['{', '}']));
     match words.clone().find(|word| *word == trimmed).or_else(|| closest(trimmed, words)) {
         Some(word) => {
-            format!("did you mean `{{{word}}}`? for the braces themselves, write `{{{{` and `}}}}`")
+            format!("did you mean `{{{word}}}`? write `{{{{` and `}}}}` for literal braces")
         }
-        None => format!("there are {}; for a brace itself, write `{{{{` or `}}}}`", known.join(" ")),
+        None => {
+            format!("known placeholders: {}; write `{{{{` or `}}}}` for a literal brace", known.join(" "))
+        }
     }
 }

@@ -14,7 +14,7 @@ pub fn schema() -> serde_json::Value {
     settings.with_transform(WithoutNull).into_generator().into_root_schema_for::<File>().to_value()
 }
 
-/// TOML has no null: a field that may be left out has no default of that kind.
+/// Removes `null` defaults of optional fields, since TOML has no null.
 #[derive(Debug, Clone)]
 struct WithoutNull;
 
@@ -27,7 +27,7 @@ impl Transform for WithoutNull {
     }
 }
 
-/// Marks a string with a pattern; such types only exist for the schema.
+/// Defines a type for the schema only: a string with a pattern.
 macro_rules! pattern {
     ($(#[$doc:meta])* $name:ident, $pattern:expr, $examples:expr) => {
         $(#[$doc])*
@@ -68,7 +68,7 @@ pattern!(
     ["90s", "3d", "2w"]
 );
 
-/// A hexadecimal digest of so many digits.
+/// A hexadecimal digest with a fixed number of digits.
 pub(super) struct HexDigest<const DIGITS: usize>;
 
 impl<const DIGITS: usize> JsonSchema for HexDigest<DIGITS> {

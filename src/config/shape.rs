@@ -1,8 +1,8 @@
-//! A TOML table held against the JSON schema: unknown and missing fields, wrong types, wrong words.
+//! Validates a TOML table against the JSON schema: unknown and missing fields, wrong types, unknown enum values.
 //!
-//! Serde would stop at the first of these. What does not belong is reported and taken out, so that the
-//! rest can be read and checked too. Understands what [`schema`](fn@super::schema) generates: `type`,
-//! `properties`, `additionalProperties`, `required`, `items`, and words in `enum` or `oneOf`.
+//! Serde would stop at the first of these. Invalid parts are reported and removed, so that the rest can be
+//! deserialized and checked as well. Supports what [`schema`](fn@super::schema) generates: `type`, `properties`,
+//! `additionalProperties`, `required`, `items`, and constants in `enum` or `oneOf`.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use toml::de::{DeTable, DeValue};
 use super::findings::Findings;
 use super::similar::{closest, list};
 
-/// Reports what in the table is not as the schema wants it, and takes it out.
+/// Reports parts of the table that do not match the schema, and removes them.
 pub(super) fn check(table: &mut DeTable<'_>, schema: &Value, findings: &mut Findings<'_>) {
     check_table(table, &(0..0), schema, "", findings);
 }
 
-/// Whether the table can be used once what does not belong has been taken out.
+/// Returns whether the table can be used after invalid parts were removed.
 fn check_table(
     table: &mut DeTable<'_>,
     place: &Range<usize>,
@@ -48,7 +48,7 @@ fn check_table(
             table.remove(name.as_str());
         }
     }
-    // What stands beside a broken table may lean on it, as `{links}` does, and must not be called wrong.
+    // Fields next to an invalid table may depend on it, as `{links}` does, and must not be reported because of it.
     let broken =
         |name: &str| wanted_type(&schema["properties"][name]) == "object" && !table.contains_key(name);
     let mut usable = !names.iter().map(|(name, _)| name.as_str()).chain(meant.iter().copied()).any(broken);
@@ -57,18 +57,17 @@ fn check_table(
             continue;
         }
         usable = false;
-        // A field that was there but wrong, or whose name was misspelled, has its error already.
+        // A field that was present but invalid, or whose name was misspelled, has been reported already.
         let seen = |name: &&str| names.iter().any(|(n, _)| n == name) || meant.contains(name);
         if !choice.iter().any(seen) {
             let name = choice[0];
-            findings.error(place, format!("`[{path}]` has no `{name}`")).cure(what_to_add(name, schema));
+            findings.error(place, format!("`[{path}]` has no `{name}`")).with_hint(what_to_add(name, schema));
         }
     }
     usable
 }
 
-/// The fields that must be there, each with those that may stand in for it: members of a `oneOf` that
-/// require one field each.
+/// The required fields, each with its alternatives: members of a `oneOf` that require one field each.
 fn required(schema: &Value) -> Vec<Vec<&str>> {
     let each = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let alternatives = schema["oneOf"].as_array().into_iter().flatten();
@@ -77,14 +76,14 @@ fn required(schema: &Value) -> Vec<Vec<&str>> {
     choices.filter(|choice| !choice.is_empty()).collect()
 }
 
-/// The cure for a field that is missing: its description as half a sentence.
+/// The hint for a missing field, which includes its description.
 fn what_to_add(name: &str, schema: &Value) -> String {
     let description = schema["properties"][name]["description"].as_str().unwrap_or_default();
     let (first, rest) = description.split_at_checked(1).unwrap_or_default();
     format!("add `{name}`: {}{}", first.to_lowercase(), rest.trim_end_matches('.'))
 }
 
-/// Returns the known field that was probably meant.
+/// Reports an unknown field. Returns the known field that was probably meant.
 fn report_unknown<'k>(
     name: &str,
     place: &Range<usize>,
@@ -97,9 +96,9 @@ fn report_unknown<'k>(
         path => format!("unknown field `{name}` in `[{path}]`"),
     };
     let meant = closest(name, known.iter().copied());
-    findings.error(place, message).cure(match meant {
+    findings.error(place, message).with_hint(match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("known here: {}", list(known.iter().copied())),
+        None => format!("known fields: {}", list(known.iter().copied())),
     });
     meant
 }
@@ -128,18 +127,18 @@ fn check_value(
             if words.is_empty() || words.contains(&text.as_ref()) {
                 return true;
             }
-            let cure = match closest(text, words.iter().copied()) {
+            let hint = match closest(text, words.iter().copied()) {
                 Some(meant) => format!("did you mean `\"{meant}\"`?"),
                 None => format!("write one of {}", list(words)),
             };
-            findings.error(&place, format!("`{path}` cannot be `{text}`")).cure(cure);
+            findings.error(&place, format!("`{path}` cannot be `{text}`")).with_hint(hint);
             false
         }
         (wanted, found) => {
-            // The place of a table is its header or all of its lines; its name says enough.
+            // The place of a table would be its header or all of its lines, so point to its name.
             let place = if found.is_table() { name_place.clone() } else { place };
             let field = path.rsplit('.').next().unwrap_or(path);
-            let cure = match (wanted, &*found) {
+            let hint = match (wanted, &*found) {
                 ("array", DeValue::String(text)) => Some(format!("write `{field} = [{:?}]`", text.as_ref())),
                 ("string", DeValue::Array(_)) if field == "path" => Some("write `paths = […]`".to_owned()),
                 ("object", DeValue::String(text)) if required(schema) == [["grace"]] => {
@@ -151,8 +150,8 @@ fn check_value(
             };
             let message = format!("`{path}` must be {}, not {}", article(wanted), kind_of(found));
             let finding = findings.error(&place, message);
-            if let Some(cure) = cure {
-                finding.cure(cure);
+            if let Some(hint) = hint {
+                finding.with_hint(hint);
             }
             false
         }
@@ -163,7 +162,7 @@ fn wanted_type(schema: &Value) -> &str {
     schema["type"].as_str().unwrap_or("string")
 }
 
-/// The words that a string may be; none if it is free.
+/// The allowed values of a string; empty if it is free.
 fn words_of(schema: &Value) -> Vec<&str> {
     let alternatives = schema["oneOf"].as_array().into_iter().flatten();
     let constants = alternatives.clone().filter_map(|one| one["const"].as_str());
@@ -188,7 +187,7 @@ fn kind_of(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "a truth value",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

@@ -1,6 +1,6 @@
-//! "Did you mean": the known name that is closest to an unknown one.
+//! "Did you mean …": the known name that is closest to an unknown one.
 
-/// The closest of `known`, if it is close enough to be what was meant.
+/// The closest of `known`, if its edit distance is small enough for a typo.
 pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = name.to_lowercase().replace('_', "-");
     let limit = (plain.chars().count() / 3).clamp(1, 3);
@@ -12,7 +12,7 @@ pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Names in backticks, for a cure.
+/// Names in backticks, for a hint.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognized_and_other_words_are_not() {
+    fn typos_are_recognized_and_other_words_are_not() {
         let known = ["path", "paths", "key", "restore-keys", "role", "save"];
         let check = |name, expected: Option<&str>| assert_eq!(closest(name, known), expected, "{name}");
         check("restore_keys", Some("restore-keys"));

@@ -47,7 +47,7 @@ fn an_unknown_field_has_a_suggestion() {
       |
     4 | restore-key = ["out-"]
       | ^^^^^^^^^^^
-      = help: did you mean `restore-keys`?
+      = hint: did you mean `restore-keys`?
     "#);
 }
 

@@ -1,4 +1,4 @@
-//! Keys and the prefixes that restore them.
+//! Keys and restore keys.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use crate::config::placeholders::{Field, template};
 use crate::domain::key::{MAX_KEY_LENGTH, MAX_KEYS};
 use crate::domain::template::{Piece, Template};
 
-/// What separates the parts of keys. A key that ends so had a part that was empty.
+/// Separators between the parts of keys. A key that ends with one probably lacks its last part.
 const SEPARATORS: [char; 6] = ['-', '_', '.', '/', '|', ':'];
 
-/// Reads and checks a primary key.
+/// Parses and checks a primary key.
 pub(in crate::config) fn key(text: &Text, field: Field, findings: &mut Findings<'_>) -> Option<Template> {
     let key = template(text, field, findings)?;
     if !literals(&key, "key", text, findings) {
@@ -21,17 +21,18 @@ pub(in crate::config) fn key(text: &Text, field: Field, findings: &mut Findings<
         _ => None,
     };
     let Some(end) = end else { return Some(key) };
-    let message = format!("the key `{}` ends in `{end}`, as if a part of it were missing", text.get_ref());
-    let cure = "add what is missing, or take the separator away; restore keys may end so";
+    let message =
+        format!("the key `{}` ends in `{end}`, so its last part seems to be missing", text.get_ref());
+    let hint = "add the last part or remove the separator; only restore keys may end in one";
     if findings.lenient() {
-        findings.warning(&text.span(), message).cure(cure);
+        findings.warning(&text.span(), message).with_hint(hint);
         return Some(key);
     }
-    findings.error(&text.span(), message).cure(cure);
+    findings.error(&text.span(), message).with_hint(hint);
     None
 }
 
-/// Reads and checks the restore keys of a cache.
+/// Parses and checks the restore keys of a cache.
 pub(in crate::config) fn restore_keys(
     texts: &[Text],
     field: Field,
@@ -39,10 +40,10 @@ pub(in crate::config) fn restore_keys(
     findings: &mut Findings<'_>,
 ) -> Vec<Template> {
     if let Some(first) = texts.get(MAX_KEYS - 1) {
-        let message = format!("{} restore keys and the key are more than {MAX_KEYS} keys", texts.len());
+        let message = format!("{} restore keys and the key exceed the limit of {MAX_KEYS} keys", texts.len());
         findings
             .error(&first.span(), message)
-            .cure(format!("keep {} restore keys: no cache service takes more", MAX_KEYS - 1));
+            .with_hint(format!("keep {} restore keys: no cache service accepts more", MAX_KEYS - 1));
     }
     let mut prefixes: Vec<Template> = Vec::new();
     for text in texts {
@@ -54,20 +55,20 @@ pub(in crate::config) fn restore_keys(
             findings
                 .warning(
                     &text.span(),
-                    format!("the restore key `{prefix}` never matches entries of this cache"),
+                    format!("the restore key `{prefix}` never matches an entry of this cache"),
                 )
-                .cure("start it as the key starts: it is compared with the beginning of keys");
+                .with_hint("start it like the key: it must be a prefix of keys");
         } else if prefixes.contains(&prefix) {
             findings
-                .warning(&text.span(), format!("the restore key `{prefix}` is there twice"))
-                .cure("take one away");
+                .warning(&text.span(), format!("the restore key `{prefix}` is listed twice"))
+                .with_hint("remove one");
         }
         prefixes.push(prefix);
     }
     prefixes
 }
 
-/// Whether the literal parts keep the rules for keys.
+/// Checks the literal parts against the rules for keys.
 fn literals(key: &Template, what: &str, text: &Text, findings: &mut Findings<'_>) -> bool {
     let place: Range<usize> = text.span();
     let literals =
@@ -77,31 +78,37 @@ fn literals(key: &Template, what: &str, text: &Text, findings: &mut Findings<'_>
         matches!(key.pieces().first(), Some(Piece::Literal(l)) if l.starts_with(char::is_whitespace));
     let ends_blank =
         matches!(key.pieces().last(), Some(Piece::Literal(l)) if l.ends_with(char::is_whitespace));
-    let (message, cure) = if key.pieces().is_empty() {
+    let (message, hint) = if key.pieces().is_empty() {
         (format!("the {what} is empty"), "write text and placeholders, such as `deps-v1-{os}`")
     } else if literals().any(|literal| literal.contains(',')) {
-        (format!("the {what} `{key}` has a comma, which no cache service takes"), "use `-` between its parts")
+        (
+            format!("the {what} `{key}` has a comma, which no cache service accepts"),
+            "use `-` between its parts",
+        )
     } else if literals().any(|literal| literal.chars().any(char::is_control)) {
-        (format!("the {what} has a control character, which no cache service takes"), "write it in one line")
+        (
+            format!("the {what} has a control character, which no cache service accepts"),
+            "write it on one line",
+        )
     } else if starts_blank || ends_blank {
-        (format!("the {what} `{key}` starts or ends with a blank"), "take the blank away")
+        (format!("the {what} `{key}` has leading or trailing whitespace"), "remove the whitespace")
     } else if length > MAX_KEY_LENGTH {
-        let message = format!("the {what} has {length} characters; {MAX_KEY_LENGTH} is the most");
-        (message, "shorten it, or let a digest such as `{files:GLOBS}` stand for the long part")
+        let message = format!("the {what} has {length} characters; the limit is {MAX_KEY_LENGTH}");
+        (message, "shorten it, or replace the long part with a digest such as `{files:GLOBS}`")
     } else {
         return true;
     };
-    findings.error(&place, message).cure(cure);
+    findings.error(&place, message).with_hint(hint);
     false
 }
 
 /// Whether no expansion of the key can start with an expansion of the prefix.
 ///
-/// Literals are compared with literals, and a placeholder equals itself; as soon as one stands against
-/// anything else, it may well match.
+/// Literals are compared with literals, and a placeholder equals itself. A placeholder against anything else may
+/// match, so the answer is `false`.
 fn never_prefix(prefix: &Template, key: &Template) -> bool {
     let mut key_pieces = key.pieces().iter();
-    // What is left of the literal of the key that is being compared.
+    // The rest of the key's current literal.
     let mut left = "";
     for piece in prefix.pieces() {
         match piece {
@@ -124,7 +131,7 @@ fn never_prefix(prefix: &Template, key: &Template) -> bool {
             }
             Piece::Placeholder(placeholder) => match (left, key_pieces.next()) {
                 ("", Some(Piece::Placeholder(other))) if placeholder == other => {}
-                // No placeholder expands to nothing, so this prefix is longer than the key.
+                // Placeholders never expand to nothing, so this prefix is longer than the key.
                 ("", None) => return true,
                 _ => return false,
             },
@@ -133,7 +140,7 @@ fn never_prefix(prefix: &Template, key: &Template) -> bool {
     false
 }
 
-/// How many bytes two texts have in common at their start, cut at a character.
+/// Length of the common prefix of two texts, in bytes.
 fn shared_length(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum()
 }
@@ -144,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_prefix_is_held_against_what_the_key_can_become() {
+    fn a_prefix_is_compared_with_the_possible_expansions_of_the_key() {
         let check = |prefix: &str, key: &str, never: bool| {
             let parse = |text| Template::parse(text).expect("a template");
             assert_eq!(never_prefix(&parse(prefix), &parse(key)), never, "{prefix} {key}");

@@ -1,4 +1,4 @@
-//! The rules that a configuration must keep beyond its shape: between caches here, of single fields below.
+//! Rules of a configuration beyond its shape: across caches here, for single fields in the modules below.
 
 pub(super) mod globs;
 pub(super) mod keys;
@@ -13,7 +13,7 @@ use super::error::{Finding, Severity};
 use super::findings::Findings;
 use crate::domain::spec::{Role, SavePolicy, Spec};
 
-/// The rules between caches.
+/// The rules across caches.
 pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
     let mut ordered: Vec<&Draft> = drafts.iter().collect();
     ordered.sort_by_key(|draft| draft.name.start);
@@ -23,22 +23,22 @@ pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
         let name = draft.spec.name.as_str();
         if let Some(other) = names.insert(name.to_lowercase(), name) {
             findings
-                .error(&draft.name, format!("the caches `{other}` and `{name}` differ in case only"))
-                .cure("rename one: on macOS and Windows they would share a folder");
+                .error(&draft.name, format!("the caches `{other}` and `{name}` differ only in case"))
+                .with_hint("rename one: on macOS and Windows they would share a directory");
         }
         for variable in &draft.export {
             if let Some(other) = variables.insert(variable.value.to_lowercase(), name) {
                 findings
-                    .error(&variable.place, format!("`{}` is exported by `{other}` already", variable.value))
-                    .cure("export it by one cache only");
+                    .error(&variable.place, format!("`{}` is already exported by `{other}`", variable.value))
+                    .with_hint("export it from one cache only");
             }
         }
     }
     paths::overlaps(&ordered, findings);
 }
 
-/// What is unwise in this run: a cache that would be written by a job on an untrusted event, such as a
-/// pull request from a fork.
+/// Warnings about the configuration in this run: caches that would be written by a job for an untrusted event, such as
+/// a pull request from a fork.
 pub fn at_run(spec: &Spec, trusted: bool) -> Vec<Finding> {
     let written = |role, save| role == Role::Writer && save != SavePolicy::Never;
     spec.caches
@@ -46,12 +46,9 @@ pub fn at_run(spec: &Spec, trusted: bool) -> Vec<Finding> {
         .filter(|cache| !trusted && written(cache.role, cache.save))
         .map(|cache| Finding {
             severity: Severity::Warning,
-            message: format!(
-                "the cache `{}` is written by a job that runs for an untrusted event",
-                cache.name
-            ),
-            cure: Some(
-                "set `role = \"consumer\"` and pass `--role writer` in the job that fills it".to_owned(),
+            message: format!("the cache `{}` is written by a job for an untrusted event", cache.name),
+            hint: Some(
+                "set `role = \"consumer\"` and pass `--role writer` in the job that saves it".to_owned(),
             ),
             location: None,
         })

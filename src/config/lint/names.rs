@@ -2,13 +2,13 @@
 
 use crate::config::findings::{Findings, Text};
 
-/// The most characters of a cache's name: it is a folder in archives, below other folders.
+/// Maximum characters of a cache's name, which becomes a directory in archives.
 const MAX_NAME: usize = 100;
 
-/// File names that Windows keeps for devices, with any extension.
+/// File names that Windows reserves for devices, with any extension.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
-/// Whether a cache may have this name.
+/// Checks the name of a cache.
 pub(in crate::config) fn cache(name: &Text, findings: &mut Findings<'_>) -> bool {
     let text = name.get_ref().as_str();
     let refused = if text.is_empty() {
@@ -18,18 +18,18 @@ pub(in crate::config) fn cache(name: &Text, findings: &mut Findings<'_>) -> bool
     } else if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         Some("does not start with a letter or digit")
     } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-        Some("has a character that is no letter, digit, `-`, `_` or `.`")
+        Some("contains a character other than letters, digits, `-`, `_` and `.`")
     } else if text.ends_with('.') {
-        Some("ends in a `.`, which Windows drops")
+        Some("ends with `.`, which Windows removes")
     } else if is_device(text) {
-        Some("is the name of a device on Windows")
+        Some("is a device name on Windows")
     } else {
         None
     };
     if let Some(why) = refused {
         findings
             .error(&name.span(), format!("the name of the cache `{}` {why}", text.escape_debug()))
-            .cure("the name is a folder in archives: choose letters, digits, `-`, `_` and `.`");
+            .with_hint("use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives");
     }
     refused.is_none()
 }
@@ -42,7 +42,7 @@ fn is_device(name: &str) -> bool {
     DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt")
 }
 
-/// Variables by which a cache could take over the job, and those that belong to the platform.
+/// Variables that could run code in later steps of the job, or that belong to the platform.
 const DANGEROUS: [&str; 11] = [
     "PATH",
     "PATHEXT",
@@ -61,7 +61,7 @@ const DANGEROUS: [&str; 11] = [
 const DANGEROUS_PREFIXES: [&str; 7] =
     ["LD_", "DYLD_", "GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "CACHEKEEP_"];
 
-/// Whether a variable of this name may be exported.
+/// Checks the name of an exported variable.
 pub(in crate::config) fn export(name: &Text, findings: &mut Findings<'_>) -> bool {
     let text = name.get_ref().as_str();
     let upper = text.to_ascii_uppercase();
@@ -69,8 +69,8 @@ pub(in crate::config) fn export(name: &Text, findings: &mut Findings<'_>) -> boo
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if !valid {
         findings
-            .error(&name.span(), format!("`{}` is no name of a variable", text.escape_debug()))
-            .cure("use letters, digits and `_`, and no digit first");
+            .error(&name.span(), format!("`{}` is not a valid variable name", text.escape_debug()))
+            .with_hint("use letters, digits and `_`, and do not start with a digit");
         return false;
     }
     let dangerous = DANGEROUS.contains(&upper.as_str())
@@ -79,9 +79,11 @@ pub(in crate::config) fn export(name: &Text, findings: &mut Findings<'_>) -> boo
         findings
             .error(
                 &name.span(),
-                format!("`{text}` is not exported: it steers the shell, the loader or the platform"),
+                format!(
+                    "`{text}` is not exported: it controls the shell, the dynamic loader or the platform"
+                ),
             )
-            .cure("export a variable of the build's own, and set this one in the job");
+            .with_hint("export a variable that only the build reads, or set this one in the job");
     }
     !dangerous
 }

@@ -1,4 +1,4 @@
-//! Paths of caches: what they are, and that no two caches keep the same files.
+//! Paths of caches: their patterns, and overlaps between caches.
 
 use super::globs;
 use crate::config::convert::{Draft, Placed};
@@ -7,7 +7,7 @@ use crate::config::placeholders::{Field, template};
 use crate::domain::spec::PathPattern;
 use crate::domain::template::{Piece, Placeholder, Template};
 
-/// Reads the patterns of one cache; those that are wrong are reported and left out.
+/// Parses the patterns of one cache; invalid ones are reported and left out.
 pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -> Vec<Placed<PathPattern>> {
     let mut patterns = Vec::new();
     for text in texts {
@@ -17,7 +17,7 @@ pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -
         if body.is_empty() {
             findings
                 .error(&text.span(), "a path is empty")
-                .cure("name a folder, such as `{temp}/ccache` or `build/deps`");
+                .with_hint("write a directory, such as `{temp}/ccache` or `build/deps`");
             continue;
         }
         let body = match body.strip_prefix('~') {
@@ -27,21 +27,21 @@ pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -
         let Some(pattern) = template(&toml::Spanned::new(text.span(), body), Field::Path, findings) else {
             continue;
         };
-        if let Some((message, cure)) = refused(&pattern, exclude) {
-            findings.error(&text.span(), message).cure(cure);
+        if let Some((message, hint)) = refused(&pattern, exclude) {
+            findings.error(&text.span(), message).with_hint(hint);
             continue;
         }
         patterns.push(Placed { value: PathPattern { exclude, pattern }, place: text.span() });
     }
     if let (Some(first), true) = (patterns.first(), patterns.iter().all(|pattern| pattern.value.exclude)) {
         findings
-            .error(&first.place, "the paths only exclude")
-            .cure("name a folder first; `!` takes away from what stands before it");
+            .error(&first.place, "the paths contain only exclusions")
+            .with_hint("add a directory first; `!` excludes from the preceding paths");
     }
     patterns
 }
 
-/// Why a pattern cannot be used, and the cure.
+/// Why a pattern is invalid, with its hint.
 fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> {
     let glob: String = pattern
         .pieces()
@@ -54,21 +54,21 @@ fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> 
     let root = Root::of(pattern);
     let behind = glob.split('/').skip_while(|part| plain(part).is_some()).any(|part| part == "..");
     let volume = root.components.len() == 1 && !root.components[0].contains('\0');
-    if let Some(why) = globs::wrong(&glob) {
+    if let Some(why) = globs::invalid(&glob) {
         Some((
             format!("`{pattern}` is not a glob: {why}"),
-            "put a special character in brackets: `[*]`, `[[]`",
+            "escape special characters with brackets: `[*]`, `[[]`",
         ))
     } else if behind {
-        Some((format!("`{pattern}` has `..` behind a wildcard"), "write the path without `..`"))
+        Some((format!("`{pattern}` has `..` after a wildcard"), "write the path without `..`"))
     } else if volume && !exclude {
-        Some((format!("`{pattern}` takes a whole volume"), "name a folder in it"))
+        Some((format!("`{pattern}` covers a whole volume"), "write a directory in it"))
     } else {
         None
     }
 }
 
-/// The name that a component without wildcards stands for; `[*]` stands for `*`.
+/// The literal name of a component without wildcards, with escapes such as `[*]` resolved.
 fn plain(component: &str) -> Option<String> {
     let mut name = String::new();
     let mut rest = component.chars();
@@ -85,12 +85,12 @@ fn plain(component: &str) -> Option<String> {
     Some(name)
 }
 
-/// Where a pattern begins, compared as text: two placeholders are the same folder if they are written
-/// the same.
+/// The leading directory of a pattern, compared as text: placeholders are the same directory if they are written the
+/// same.
 #[derive(Debug, PartialEq, Eq)]
 struct Root {
     components: Vec<String>,
-    /// Whether the pattern takes some of what is below the root, not all.
+    /// Whether the pattern matches only a part of what lies below the root.
     partial: bool,
 }
 
@@ -101,18 +101,18 @@ impl Root {
             .iter()
             .map(|piece| match piece {
                 Piece::Literal(text) => text.replace('\\', "/"),
-                Piece::Placeholder(placeholder) => marked(placeholder),
+                Piece::Placeholder(placeholder) => placeholder_component(placeholder),
             })
             .collect();
         let mut parts: Vec<&str> = text.split('/').collect();
-        // `a/**`, `a/**/*` and `a/*` take all of `a`.
+        // `a/**`, `a/**/*` and `a/*` match all of `a`.
         while parts.len() > 1 && matches!(parts.last(), Some(&("" | "*" | "**"))) {
             parts.pop();
         }
         let names: Vec<String> = parts.iter().map_while(|part| plain(part)).collect();
         let mut components = match absolute_start(&text) {
             Some(start) => vec![start],
-            None => vec![marked(&Placeholder::Workspace)],
+            None => vec![placeholder_component(&Placeholder::Workspace)],
         };
         let skip = usize::from(absolute_start(&text).is_some());
         for name in names.iter().skip(skip) {
@@ -132,25 +132,26 @@ impl Root {
     }
 }
 
-/// A mark that no path has keeps `{temp}` apart from a folder of that name.
-fn marked(placeholder: &Placeholder) -> String {
+/// A component for a placeholder; the NUL characters distinguish `{temp}` from a directory called `temp`.
+fn placeholder_component(placeholder: &Placeholder) -> String {
     format!("\0{}\0", placeholder.to_string().trim_matches(['{', '}']))
 }
 
-/// The first component of an absolute path: empty for `/`, a drive, or a placeholder for a folder.
+/// The first component of an absolute path: empty for `/`, a drive, or a placeholder for a directory.
 fn absolute_start(text: &str) -> Option<String> {
     let first = text.split('/').next().unwrap_or(text);
     let drive = first.len() == 2 && first.ends_with(':');
-    let folders = [Placeholder::Temp, Placeholder::Workspace, Placeholder::Home];
-    let folder = folders.iter().any(|folder| first == marked(folder)) || first.starts_with("\0env.");
+    let directories = [Placeholder::Temp, Placeholder::Workspace, Placeholder::Home];
+    let directory = directories.iter().any(|directory| first == placeholder_component(directory))
+        || first.starts_with("\0env.");
     if drive {
         Some(first.to_ascii_uppercase())
     } else {
-        (first.is_empty() || folder).then(|| first.to_owned())
+        (first.is_empty() || directory).then(|| first.to_owned())
     }
 }
 
-/// Reports caches that keep the same files, and folders that one cache names twice.
+/// Reports caches with the same files, and directories that one cache lists twice.
 pub(super) fn overlaps(drafts: &[&Draft], findings: &mut Findings<'_>) {
     for (index, later) in drafts.iter().enumerate() {
         for earlier in &drafts[..index] {
@@ -164,10 +165,9 @@ fn included(draft: &Draft) -> impl Iterator<Item = &Placed<PathPattern>> {
     draft.paths.iter().filter(|path| !path.value.exclude)
 }
 
-/// Whether the cache excludes all that the root holds. A relative exclusion counts from every root of
-/// the cache.
+/// Whether the cache excludes everything below the root. A relative exclusion applies to every root of the cache.
 fn excludes(draft: &Draft, root: &Root) -> bool {
-    let workspace = marked(&Placeholder::Workspace);
+    let workspace = placeholder_component(&Placeholder::Workspace);
     draft.paths.iter().filter(|path| path.value.exclude).any(|path| {
         let excluded = Root::of(&path.value.pattern);
         let below_a_root = || {
@@ -196,26 +196,26 @@ fn overlap(earlier: &Draft, later: &Draft, findings: &mut Findings<'_>) {
             }
             let (path, cache) = (&one.value.pattern, &earlier.spec.name);
             let mine = &other.value.pattern;
-            // A glob may well pass the other's files by.
+            // A partial glob need not match files of the other cache.
             if outer_root.partial && one.value.pattern != other.value.pattern {
                 findings
                     .warning(
                         &other.place,
-                        format!("`{mine}` may take files that `{path}` of the cache `{cache}` keeps"),
+                        format!("`{mine}` may match files of `{path}` in the cache `{cache}`"),
                     )
-                    .cure("keep the caches in folders of their own, or exclude with `!`");
+                    .with_hint("use separate directories, or exclude with `!`");
                 continue;
             }
             let message = if first.components == second.components {
-                format!("`{mine}` is kept by the cache `{cache}` already")
+                format!("`{mine}` is already part of the cache `{cache}`")
             } else if outer_is_first {
-                format!("`{mine}` lies inside of `{path}`, which the cache `{cache}` keeps")
+                format!("`{mine}` lies inside `{path}` of the cache `{cache}`")
             } else {
-                format!("`{mine}` holds `{path}`, which the cache `{cache}` keeps")
+                format!("`{mine}` contains `{path}` of the cache `{cache}`")
             };
             findings
                 .error(&other.place, message)
-                .cure("keep the caches in folders of their own, or exclude the inner one with `!`");
+                .with_hint("use separate directories, or exclude the inner one with `!`");
         }
     }
 }
@@ -228,8 +228,8 @@ fn repeats(draft: &Draft, findings: &mut Findings<'_>) {
             *other != index && first && !holder.partial && holder.holds(root) && !excludes(draft, root)
         });
         if let Some((_, (holder, _))) = holder {
-            let message = format!("`{}` is part of `{}` already", path.value.pattern, holder.value.pattern);
-            findings.warning(&path.place, message).cure("take it away");
+            let message = format!("`{}` is already part of `{}`", path.value.pattern, holder.value.pattern);
+            findings.warning(&path.place, message).with_hint("remove it");
         }
     }
 }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_for_all_is_no_partial_one() {
+    fn a_glob_for_everything_is_not_partial() {
         let partial = |text: &str| Root::of(&Template::parse(text).expect("a template")).partial;
         for (text, expected) in
             [("a", false), ("a/**", false), ("a/**/*", false), ("a/*.o", true), ("*", true)]

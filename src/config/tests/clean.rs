@@ -1,4 +1,4 @@
-//! The table `[clean]`: what it means, and what is said about it.
+//! The table `[clean]`: its meaning and its findings.
 
 use super::{found, load};
 use crate::domain::retention::{Guard, Headroom, Policy};
@@ -56,7 +56,7 @@ guard = { percent = 30, lasts = "2d" }
 }
 
 #[test]
-fn rules_that_are_not_named_are_off_and_without_the_table_only_the_unreachable_goes() {
+fn rules_that_are_not_given_are_off_and_without_the_table_unreachable_entries_are_deleted() {
     assert_eq!(
         policy("[clean]\nunused-for = '7d'"),
         Policy { unused_for: Some(days(7)), ..Policy::default() }
@@ -89,31 +89,31 @@ fn mistakes() {
     let texts: Vec<String> = each.iter().map(|text| format!("[clean]\n{text}")).collect();
     insta::assert_snapshot!(found(&texts.iter().map(String::as_str).collect::<Vec<_>>()), @r#"
 2:24 error: `clean.closed-pull-requests` must be a table, not a string | write `closed-pull-requests = { grace = "3d" }`
-2:1 error: `[clean.closed-pull-requests]` has no `grace` | add `grace`: how long they stay
+2:1 error: `[clean.closed-pull-requests]` has no `grace` | add `grace`: how long they are kept
 2:26 error: `days` in `3 days` is not a unit; write one of s, m, h, d, w | (none)
-2:23 error: `keep` cannot be 0 | keep at least 1, or restores by prefix find nothing
-2:23 error: `keep` cannot be -1 | keep at least 1, or restores by prefix find nothing
+2:23 error: `keep` cannot be 0 | write at least 1; with 0, restore keys would find nothing
+2:23 error: `keep` cannot be -1 | write at least 1; with 0, restore keys would find nothing
 2:23 error: `clean.superseded.keep` must be a whole number, not a string | (none)
 2:14 error: `clean.superseded` must be a table, not a whole number | (none)
-2:14 error: a span of nothing would delete every entry | write how long an entry may stay, such as `"7d"`
-2:10 error: a budget of nothing would delete every entry | write what may be stored, such as `"9GB"`
+2:14 error: a span of zero would delete every entry | write how long entries are kept, such as `"7d"`
+2:10 error: a budget of zero would delete every entry | write a size such as `"9GB"`
 2:10 error: `%` in `90%` is not a unit; write one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB | (none)
-3:12 error: a headroom of 9.00 GB leaves nothing of the budget of 9.00 GB | write the size of one entry, or leave it out
-2:12 warning: `headroom` is left below a budget, and there is none | add `budget = "9GB"`
+3:12 error: a headroom of 9.00 GB uses up the budget of 9.00 GB | write the size of one entry, or omit it
+2:12 warning: `headroom` has no effect without a `budget` | add `budget = "9GB"`
 2:11 error: `clean.protect` must be a list of strings, not a string | write `protect = ["a-*"]`
-2:12 error: `[` is not a glob: unclosed character class; missing ']' | write a glob of keys such as `externaldata-*`, or of refs such as `refs/tags/*`
-2:17 error: `` is not a glob: it is empty | write a glob of keys such as `externaldata-*`, or of refs such as `refs/tags/*`
-1:1 warning: `guard` is about superseded entries, and none are deleted | add `superseded = { keep = 1 }`
-3:21 error: `percent` is a share from 0 to 100 | write `percent = 50`
+2:12 error: `[` is not a glob: unclosed character class; missing ']' | write a glob for keys such as `externaldata-*`, or for refs such as `refs/tags/*`
+2:17 error: `` is not a glob: it is empty | write a glob for keys such as `externaldata-*`, or for refs such as `refs/tags/*`
+1:1 warning: `guard` has no effect without `superseded` | add `superseded = { keep = 1 }`
+3:21 error: `percent` must be from 0 to 100 | write `percent = 50`
 2:1 error: unknown field `unused-after` in `[clean]` | did you mean `unused-for`?
 "#);
 }
 
 #[test]
-fn caches_that_may_outgrow_the_budget_are_told() {
+fn caches_that_may_exceed_the_budget_are_a_warning() {
     let lane = |name: &str| {
         format!("[cache.{name}]\npath = '{name}'\nkey = '{name}'\ntrim = {{ max-size = '5GB' }}\n")
     };
     let text = format!("{}{}[clean]\nbudget = '9GB'", lane("a"), lane("b"));
-    insta::assert_snapshot!(found(&[&text]), @r#"10:10 warning: the caches may grow to 10.0 GB, which is more than the budget of 9.00 GB | lower `max-size` of their `trim`, or raise the budget"#);
+    insta::assert_snapshot!(found(&[&text]), @r#"10:10 warning: the caches may grow to 10.0 GB, which is more than the budget of 9.00 GB | lower `max-size` in `trim`, or raise `budget`"#);
 }

@@ -1,4 +1,4 @@
-//! What is said about single fields, and about caches that get into each other's way.
+//! Findings about single fields and about overlapping caches.
 
 use super::{found, found_in_cache};
 
@@ -35,49 +35,49 @@ fn keys() {
         "restore-keys = ['k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k']",
     ]), @r#"
 3:7 error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
-3:7 error: the key `deps-` ends in `-`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
-3:7 error: the key `{os}:` ends in `:`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
-3:7 error: the key `a,b` has a comma, which no cache service takes | use `-` between its parts
-3:7 error: the key has a control character, which no cache service takes | write it in one line
-3:7 error: the key ` a` starts or ends with a blank | take the blank away
-3:7 error: the key `a-{os} ` starts or ends with a blank | take the blank away
-3:7 error: the key has 513 characters; 512 is the most | shorten it, or let a digest such as `{files:GLOBS}` stand for the long part
-3:10 error: `{temp}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
-3:10 error: `{path}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
-3:17 error: `{home}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
-3:24 error: `{workspace}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
-3:10 error: `{links}` in a key needs content links, and the cache has none | add a `links` table with `files = ["**/*.sha512"]`, or use `{files:GLOBS}`
+3:7 error: the key `deps-` ends in `-`, so its last part seems to be missing | add the last part or remove the separator; only restore keys may end in one
+3:7 error: the key `{os}:` ends in `:`, so its last part seems to be missing | add the last part or remove the separator; only restore keys may end in one
+3:7 error: the key `a,b` has a comma, which no cache service accepts | use `-` between its parts
+3:7 error: the key has a control character, which no cache service accepts | write it on one line
+3:7 error: the key ` a` has leading or trailing whitespace | remove the whitespace
+3:7 error: the key `a-{os} ` has leading or trailing whitespace | remove the whitespace
+3:7 error: the key has 513 characters; the limit is 512 | shorten it, or replace the long part with a digest such as `{files:GLOBS}`
+3:10 error: `{temp}` in a key differs between machines, so other machines would never find the entry | remove it: an entry can be restored to any directory
+3:10 error: `{path}` in a key differs between machines, so other machines would never find the entry | remove it: an entry can be restored to any directory
+3:17 error: `{home}` in a key differs between machines, so other machines would never find the entry | remove it: an entry can be restored to any directory
+3:24 error: `{workspace}` in a key differs between machines, so other machines would never find the entry | remove it: an entry can be restored to any directory
+3:10 error: `{links}` in a key needs content links, which the cache does not declare | add a `links` table with `files = ["**/*.sha512"]`, or use `{files:GLOBS}`
 3:10 error: `{hash}` in a key stands for a part of an object's name | use it in `links.object` and `links.mirrors`
 3:17 error: `{algo}` in a key stands for a part of an object's name | use it in `links.object` and `links.mirrors`
-3:10 error: `{oss}` is not a placeholder | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
-3:10 error: `{OS}` is not a placeholder | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
-3:10 error: `{env:CC}` is not a placeholder | did you mean `{env.CC}`? a name has letters, digits, `_` and `-`
-3:10 error: `{env.A B}` is not a placeholder | did you mean `{env.A_B}`? a name has letters, digits, `_` and `-`
+3:10 error: `{oss}` is not a placeholder | did you mean `{os}`? write `{{` and `}}` for literal braces
+3:10 error: `{OS}` is not a placeholder | did you mean `{os}`? write `{{` and `}}` for literal braces
+3:10 error: `{env:CC}` is not a placeholder | did you mean `{env.CC}`? names consist of letters, digits, `_` and `-`
+3:10 error: `{env.A B}` is not a placeholder | did you mean `{env.A_B}`? names consist of letters, digits, `_` and `-`
 3:10 error: `{hashFiles:*.lock}` is not a placeholder | did you mean `{hash-files:*.lock}`?
-3:10 error: `{git:}` is not a placeholder | write globs between commas, such as `{git:**/*.lock,!vendor/**}`
-3:10 error: `{nothing-like-it}` is not a placeholder | there are {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; for a brace itself, write `{{` or `}}`
+3:10 error: `{git:}` is not a placeholder | write globs separated by commas, such as `{git:**/*.lock,!vendor/**}`
+3:10 error: `{nothing-like-it}` is not a placeholder | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; write `{{` or `}}` for a literal brace
 3:7 error: unmatched `{` at character 3; write `{{` for a literal `{` | (none)
 3:7 error: unmatched `}` at character 5; write `}}` for a literal `}` | (none)
-3:10 error: `${{ runner.os }}` is an expression of GitHub, and stands for itself here | use a placeholder such as `{os}` or `{temp}`, or hand the value over as `{var.NAME}`
-3:7 error: the glob `../*.lock` is not one below the workspace | write it relative to the workspace, without `.` and `..`
-3:7 error: the glob `/etc/*` is not one below the workspace | write it relative to the workspace, without `.` and `..`
-3:7 error: `!*.md` only excludes | name files first; `!` takes away from what stands before it
-3:7 error: `a[` is not a glob: unclosed character class; missing ']' | put a special character in brackets: `[*]`, `[[]`
+3:10 error: `${{ runner.os }}` is a GitHub Actions expression, which is not evaluated here | use a placeholder such as `{os}` or `{temp}`, or pass the value with `--var` and use `{var.NAME}`
+3:7 error: the glob `../*.lock` is not relative to the workspace | write a relative path without `.` and `..`
+3:7 error: the glob `/etc/*` is not relative to the workspace | write a relative path without `.` and `..`
+3:7 error: `!*.md` contains only exclusions | add a glob first; `!` excludes from the preceding ones
+3:7 error: `a[` is not a glob: unclosed character class; missing ']' | escape special characters with brackets: `[*]`, `[[]`
 4:17 error: the restore key is empty | write text and placeholders, such as `deps-v1-{os}`
-4:27 warning: the restore key `k-` is there twice | take one away
-4:33 warning: the restore key `j-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
-4:39 warning: the restore key `k-{os}-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
-4:50 error: the restore key `k,` has a comma, which no cache service takes | use `-` between its parts
-4:22 warning: the restore key `k` is there twice | take one away
-4:27 warning: the restore key `k` is there twice | take one away
-4:32 warning: the restore key `k` is there twice | take one away
-4:37 warning: the restore key `k` is there twice | take one away
-4:42 warning: the restore key `k` is there twice | take one away
-4:47 warning: the restore key `k` is there twice | take one away
-4:52 warning: the restore key `k` is there twice | take one away
-4:57 warning: the restore key `k` is there twice | take one away
-4:62 error: 10 restore keys and the key are more than 10 keys | keep 9 restore keys: no cache service takes more
-4:62 warning: the restore key `k` is there twice | take one away
+4:27 warning: the restore key `k-` is listed twice | remove one
+4:33 warning: the restore key `j-` never matches an entry of this cache | start it like the key: it must be a prefix of keys
+4:39 warning: the restore key `k-{os}-` never matches an entry of this cache | start it like the key: it must be a prefix of keys
+4:50 error: the restore key `k,` has a comma, which no cache service accepts | use `-` between its parts
+4:22 warning: the restore key `k` is listed twice | remove one
+4:27 warning: the restore key `k` is listed twice | remove one
+4:32 warning: the restore key `k` is listed twice | remove one
+4:37 warning: the restore key `k` is listed twice | remove one
+4:42 warning: the restore key `k` is listed twice | remove one
+4:47 warning: the restore key `k` is listed twice | remove one
+4:52 warning: the restore key `k` is listed twice | remove one
+4:57 warning: the restore key `k` is listed twice | remove one
+4:62 error: 10 restore keys and the key exceed the limit of 10 keys | keep 9 restore keys: no cache service accepts more
+4:62 warning: the restore key `k` is listed twice | remove one
 "#);
 }
 
@@ -100,18 +100,18 @@ fn paths() {
         "path = '**/node_modules'",
         "path = 'C:/cache'",
     ]), @"
-3:8 error: a path is empty | name a folder, such as `{temp}/ccache` or `build/deps`
-3:8 error: a path is empty | name a folder, such as `{temp}/ccache` or `build/deps`
-3:8 error: the paths only exclude | name a folder first; `!` takes away from what stands before it
-3:9 error: `paths` is empty | name at least one folder or glob
-3:15 error: a path is empty | name a folder, such as `{temp}/ccache` or `build/deps`
-3:8 error: `a[b` is not a glob: unclosed character class; missing ']' | put a special character in brackets: `[*]`, `[[]`
-3:8 error: `/` takes a whole volume | name a folder in it
-3:8 error: `/*` takes a whole volume | name a folder in it
-3:8 error: `*/../a` has `..` behind a wildcard | write the path without `..`
-3:9 error: `{path}` in a path stands for the cache's folder | use it in the values of `export`
+3:8 error: a path is empty | write a directory, such as `{temp}/ccache` or `build/deps`
+3:8 error: a path is empty | write a directory, such as `{temp}/ccache` or `build/deps`
+3:8 error: the paths contain only exclusions | add a directory first; `!` excludes from the preceding paths
+3:9 error: `paths` is empty | add at least one directory or glob
+3:15 error: a path is empty | write a directory, such as `{temp}/ccache` or `build/deps`
+3:8 error: `a[b` is not a glob: unclosed character class; missing ']' | escape special characters with brackets: `[*]`, `[[]`
+3:8 error: `/` covers a whole volume | write a directory in it
+3:8 error: `/*` covers a whole volume | write a directory in it
+3:8 error: `*/../a` has `..` after a wildcard | write the path without `..`
+3:9 error: `{path}` in a path stands for the cache's directory | use it in the values of `export`
 3:9 error: `{links}` in a path stands for a digest of files | use it in `key` and `restore-keys`
-3:15 warning: `a/b` is part of `a` already | take it away
+3:15 warning: `a/b` is already part of `a` | remove it
 fine: [cache.c]
 key = 'k-{os}'
 paths = ['a/*.o', 'a/*.a']
@@ -145,12 +145,12 @@ fn overlaps() {
         check("{home}/.cargo !registry", "{home}/.cargo/registry"),
     ]
     .join("\n"), @"
-6:10 error: `{temp}/a` is kept by the cache `one` already | keep the caches in folders of their own, or exclude the inner one with `!`
-6:22 error: `{temp}/a/b` lies inside of `{temp}/a`, which the cache `one` keeps | keep the caches in folders of their own, or exclude the inner one with `!`
-6:10 error: `{workspace}/build` holds `build/a/b`, which the cache `one` keeps | keep the caches in folders of their own, or exclude the inner one with `!`
-6:10 error: `a/x` lies inside of `a/**`, which the cache `one` keeps | keep the caches in folders of their own, or exclude the inner one with `!`
-6:10 warning: `build` may take files that `**/node_modules` of the cache `one` keeps | keep the caches in folders of their own, or exclude with `!`
-6:10 error: `a/*.o` is kept by the cache `one` already | keep the caches in folders of their own, or exclude the inner one with `!`
+6:10 error: `{temp}/a` is already part of the cache `one` | use separate directories, or exclude the inner one with `!`
+6:22 error: `{temp}/a/b` lies inside `{temp}/a` of the cache `one` | use separate directories, or exclude the inner one with `!`
+6:10 error: `{workspace}/build` contains `build/a/b` of the cache `one` | use separate directories, or exclude the inner one with `!`
+6:10 error: `a/x` lies inside `a/**` of the cache `one` | use separate directories, or exclude the inner one with `!`
+6:10 warning: `build` may match files of `**/node_modules` in the cache `one` | use separate directories, or exclude with `!`
+6:10 error: `a/*.o` is already part of the cache `one` | use separate directories, or exclude the inner one with `!`
 fine: [cache.one]
 key = 'k'
 paths = ['a', '!a/b']
@@ -185,24 +185,24 @@ fn links_and_seeds() {
         "links = { files = ['*.md5'], mirrors = ['ftp://example.org/{hash}'] }",
         "links = { files = ['*.md5'], mirrors = ['https://example.org/{files:a}/{hash}'] }",
     ]), @"
-4:19 error: `files` names no content links | add a glob such as `**/*.sha512`
-4:19 error: `files` names no content links | add a glob such as `**/*.sha512`
-4:29 error: a glob is empty | write one such as `**/*.sha512`
-4:20 error: the glob `/data/*.md5` is not one below the workspace | write it relative to the workspace, without `.` and `..`
-4:35 error: the glob `../*.md5` is not one below the workspace | write it relative to the workspace, without `.` and `..`
-4:47 error: `a[.md5` is not a glob: unclosed character class; missing ']' | put a special character in brackets: `[*]`, `[[]`
-4:20 warning: files in `.sha3_256` are no content links | the extension of a link names its algorithm: cid, md5, sha1, sha224, sha256, sha384, sha512, sha3-224, sha3-256, sha3-384, sha3-512
-4:39 error: `{ALGO}` puts all objects in one place | add `{hash}`: it names the object
-4:39 error: `../{hash}` does not lie below the cache's folder | write a relative path with `/`, without `..`, such as `{ALGO}/{hash}`
-4:39 error: `/{ALGO}/{hash}` does not lie below the cache's folder | write a relative path with `/`, without `..`, such as `{ALGO}/{hash}`
-4:40 error: `{os}` in `object` would make the store look different from job to job | use `{hash}`, `{ALGO}` and `{algo}` only
-4:41 error: `http://example.org/{hash}` is not encrypted, so anyone on the way could change it | use `https://`; `http://` is for this machine only
+4:19 error: `files` matches no content links | add a glob such as `**/*.sha512`
+4:19 error: `files` matches no content links | add a glob such as `**/*.sha512`
+4:29 error: empty glob | write a glob such as `**/*.sha512`
+4:20 error: the glob `/data/*.md5` is not relative to the workspace | write a relative path without `.` and `..`
+4:35 error: the glob `../*.md5` is not relative to the workspace | write a relative path without `.` and `..`
+4:47 error: `a[.md5` is not a glob: unclosed character class; missing ']' | escape special characters with brackets: `[*]`, `[[]`
+4:20 warning: files in `.sha3_256` are not content links | the extension of a content link is its algorithm: cid, md5, sha1, sha224, sha256, sha384, sha512, sha3-224, sha3-256, sha3-384, sha3-512
+4:39 error: `{ALGO}` puts all objects at the same path | add `{hash}`, the hash of the object
+4:39 error: `../{hash}` does not lie below the cache's directory | write a relative path with `/`, without `..`, such as `{ALGO}/{hash}`
+4:39 error: `/{ALGO}/{hash}` does not lie below the cache's directory | write a relative path with `/`, without `..`, such as `{ALGO}/{hash}`
+4:40 error: `{os}` in `object` would make the layout differ between jobs | use only `{hash}`, `{ALGO}` and `{algo}`
+4:41 error: `http://example.org/{hash}` is not encrypted, so it can be modified in transit | use `https://`; `http://` is allowed only for this machine
 fine: [cache.c]
 path = 'a'
 key = 'k-{os}'
 links = { files = ['*.md5'], mirrors = ['http://127.0.0.1:8080/{hash}'] }
-4:41 error: the mirror `data.example.org/{hash}` is no URL | start it with `https://`
-4:41 error: the mirror `https://example.org/` gives the same file for every object | add `{hash}`
+4:41 error: the mirror `data.example.org/{hash}` is not a URL | start it with `https://`
+4:41 error: the mirror `https://example.org/` has the same URL for every object | add `{hash}`
 4:41 error: `ftp://` is not supported | use `https://` or `file:///`
 4:62 error: `{files:a}` in a mirror stands for a digest of files | use it in `key` and `restore-keys`
 ");
@@ -219,24 +219,24 @@ links = { files = ['*.md5'], mirrors = ['http://127.0.0.1:8080/{hash}'] }
         "seed = { version = '1', from = ['a.tar'], subdir = '../x' }",
         "seed = { version = '1', from = ['a.tar'], subdir = '/x' }",
     ]), @r#"
-4:32 error: `from` is empty | name at least one archive
-4:20 error: the version of a seed must be a line of text | name what the archive holds, such as its release `5.4.5`
-4:33 error: nothing proves what `https://example.org/a.tar` sends | add a checksum such as `sha256 = "…"` to the seed, or content links to the cache
-4:33 error: `http://example.org/a.tar` is not encrypted, so anyone on the way could change it | use `https://`; `http://` is for this machine only
+4:32 error: `from` is empty | add at least one archive
+4:20 error: the version of a seed must be one line of text | write a name for its contents, such as the release `5.4.5`
+4:33 error: the contents of `https://example.org/a.tar` cannot be verified | add a checksum such as `sha256 = "…"` to the seed, or content links to the cache
+4:33 error: `http://example.org/a.tar` is not encrypted, so it can be modified in transit | use `https://`; `http://` is allowed only for this machine
 4:33 error: the source of a seed is empty | write `https://…`, `file:///…` or a path
 4:37 error: `file:a.tar` is not absolute | write `file:///` and an absolute path, or a path below the workspace without `file:`
-4:51 error: `/a.tar` is absolute, and looks like a path below the workspace | put `file://` before it
-4:61 error: `../a.tar` leaves the workspace | write a path below the workspace, or `file:///…`
+4:51 error: `/a.tar` is an absolute path, which is ambiguous here | prefix it with `file://`
+4:61 error: `../a.tar` lies outside the workspace | write a path below the workspace, or `file:///…`
 4:73 error: `git+ssh://` is not supported | use `https://` or `file:///`
 fine: [cache.c]
 path = 'a'
 key = 'k-{os}'
 seed = { version = '1', from = ['a.tar', 'file://{workspace}/a.tar', '{temp}/a.tar'] }
-4:52 error: not a checksum: sha256 needs 64 hexadecimal digits, found 2 characters | write what `sha256sum` or the release's list of checksums says
-4:52 error: not a checksum: `…` is not a lower-case hexadecimal digit | write what `sha256sum` or the release's list of checksums says
-4:92 error: the seed has a second checksum, `sha1` | keep the strongest one
-4:52 error: `../x` is no folder in the archive | write a relative path with `/`, without `..`; leave `subdir` out for the archive's top
-4:52 error: `/x` is no folder in the archive | write a relative path with `/`, without `..`; leave `subdir` out for the archive's top
+4:52 error: not a checksum: sha256 needs 64 hexadecimal digits, found 2 characters | copy it from the release's list of checksums or from `sha256sum`
+4:52 error: not a checksum: `…` is not a lower-case hexadecimal digit | copy it from the release's list of checksums or from `sha256sum`
+4:92 error: the seed has more than one checksum: `sha1` | keep the strongest one
+4:52 error: `../x` is not a directory in the archive | write a relative path with `/`, without `..`; omit `subdir` for the top of the archive
+4:52 error: `/x` is not a directory in the archive | write a relative path with `/`, without `..`; omit `subdir` for the top of the archive
 "#);
 }
 
@@ -246,14 +246,14 @@ fn names() {
     let caches = ["", "a b", ".a", "a.", "con", "Lpt1.x", &long, "ä", "a-1_b.c"];
     let texts = caches.map(|name| format!("[cache.'{name}']\npath = 'a'\nkey = 'k'"));
     insta::assert_snapshot!(found(&texts.each_ref().map(String::as_str)), @"
-1:8 error: the name of the cache `` is empty | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `a b` has a character that is no letter, digit, `-`, `_` or `.` | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `.a` does not start with a letter or digit | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `a.` ends in a `.`, which Windows drops | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `con` is the name of a device on Windows | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `Lpt1.x` is the name of a device on Windows | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` has more than 100 characters | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
-1:8 error: the name of the cache `ä` does not start with a letter or digit | the name is a folder in archives: choose letters, digits, `-`, `_` and `.`
+1:8 error: the name of the cache `` is empty | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `a b` contains a character other than letters, digits, `-`, `_` and `.` | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `.a` does not start with a letter or digit | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `a.` ends with `.`, which Windows removes | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `con` is a device name on Windows | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `Lpt1.x` is a device name on Windows | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` has more than 100 characters | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
+1:8 error: the name of the cache `ä` does not start with a letter or digit | use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives
 fine: [cache.'a-1_b.c']
 path = 'a'
 key = 'k'
@@ -265,14 +265,14 @@ key = 'k'
         "export = { A = '{hash}', B = '{git:a}' }",
         "export = { a = 'x', A = 'y' }",
     ]), @"
-4:12 error: `Path` is not exported: it steers the shell, the loader or the platform | export a variable of the build's own, and set this one in the job
-4:12 error: `LD_PRELOAD` is not exported: it steers the shell, the loader or the platform | export a variable of the build's own, and set this one in the job
-4:30 error: `GITHUB_TOKEN` is not exported: it steers the shell, the loader or the platform | export a variable of the build's own, and set this one in the job
-4:12 error: `1a` is no name of a variable | use letters, digits and `_`, and no digit first
-4:24 error: `a b` is no name of a variable | use letters, digits and `_`, and no digit first
+4:12 error: `Path` is not exported: it controls the shell, the dynamic loader or the platform | export a variable that only the build reads, or set this one in the job
+4:12 error: `LD_PRELOAD` is not exported: it controls the shell, the dynamic loader or the platform | export a variable that only the build reads, or set this one in the job
+4:30 error: `GITHUB_TOKEN` is not exported: it controls the shell, the dynamic loader or the platform | export a variable that only the build reads, or set this one in the job
+4:12 error: `1a` is not a valid variable name | use letters, digits and `_`, and do not start with a digit
+4:24 error: `a b` is not a valid variable name | use letters, digits and `_`, and do not start with a digit
 4:17 error: `{hash}` in an exported variable stands for a part of an object's name | use it in `links.object` and `links.mirrors`
 4:31 error: `{git:a}` in an exported variable stands for a digest of files | use it in `key` and `restore-keys`
-4:12 error: `a` is exported by `c` already | export it by one cache only
+4:12 error: `a` is already exported by `c` | export it from one cache only
 ");
-    insta::assert_snapshot!(found(&["[cache.a]\npath = 'a'\nkey = 'k'\n[cache.A]\npath = 'b'\nkey = 'k'"]), @"4:8 error: the caches `a` and `A` differ in case only | rename one: on macOS and Windows they would share a folder");
+    insta::assert_snapshot!(found(&["[cache.a]\npath = 'a'\nkey = 'k'\n[cache.A]\npath = 'b'\nkey = 'k'"]), @"4:8 error: the caches `a` and `A` differ only in case | rename one: on macOS and Windows they would share a directory");
 }

@@ -36,20 +36,20 @@ fn inputs_of_actions_cache_need_no_file() {
     ]
     .join("\n"), @r#"
 cargo-target ["<{home}>/.cargo", "target", "!target/tmp"] deps-<{os}> ["deps-", "d-<{os}>-"]
-- warning: the restore key `d-{os}-` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
+- warning: the restore key `d-{os}-` never matches an entry of this cache | start it like the key: it must be a prefix of keys
 default ["a[{]b", "x[{]y[}]z"] k-{ ["k-}"]
-- warning: `{y}` is not a placeholder: `x{y}z` is taken as it is | there are {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; for a brace itself, write `{{` or `}}`
-- warning: the restore key `k-}}` never matches entries of this cache | start it as the key starts: it is compared with the beginning of keys
+- warning: `{y}` is not a placeholder: `x{y}z` is used literally | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; write `{{` or `}}` for a literal brace
+- warning: the restore key `k-}}` never matches an entry of this cache | start it like the key: it must be a prefix of keys
 a ["a"] k-{oss} []
-- warning: `{oss}` is not a placeholder: `k-{oss}` is taken as it is | did you mean `{os}`? for the braces themselves, write `{{` and `}}`
+- warning: `{oss}` is not a placeholder: `k-{oss}` is used literally | did you mean `{os}`? write `{{` and `}}` for literal braces
 a ["a"] deps- []
-- warning: the key `deps-` ends in `-`, as if a part of it were missing | add what is missing, or take the separator away; restore keys may end so
+- warning: the key `deps-` ends in `-`, so its last part seems to be missing | add the last part or remove the separator; only restore keys may end in one
 a ["a"] k-${{ x }} []
 the configuration in `path`, `key` and `restore-keys` has 2 errors
 - error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
-- error: `path` is empty | name at least one folder or glob, each on a line of its own
+- error: `path` is empty | add at least one directory or glob, one per line
 the configuration in `path`, `key` and `restore-keys` has an error
-- error: `{temp}` in a key differs from machine to machine, so that no other would ever find the entry | leave it out: entries are found wherever the folders of a cache lie
+- error: `{temp}` in a key differs between machines, so other machines would never find the entry | remove it: an entry can be restored to any directory
 "#);
 }
 

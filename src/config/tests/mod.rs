@@ -1,4 +1,4 @@
-//! What people see: every message with its place and cure, and what a sound file means.
+//! Every message with its place and hint, and the meaning of a valid file.
 
 mod clean;
 mod fields;
@@ -50,18 +50,18 @@ fn load(text: &str) -> Result<Loaded, ConfigError> {
     parse(text, Path::new("cachekeep.toml"))
 }
 
-/// One line for each finding: place, severity, message, cure.
+/// One line for each finding: place, severity, message, hint.
 fn lines(findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
         let place =
             finding.location.as_ref().map_or(String::from("-"), |p| format!("{}:{}", p.line, p.column));
-        let cure = finding.cure.as_deref().unwrap_or("(none)");
-        format!("{place} {}: {} | {cure}", finding.severity, finding.message)
+        let hint = finding.hint.as_deref().unwrap_or("(none)");
+        format!("{place} {}: {} | {hint}", finding.severity, finding.message)
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// What is found in each of several texts.
+/// The findings of several texts.
 fn found(texts: &[&str]) -> String {
     let of = |text: &&str| match load(text) {
         Ok(loaded) if loaded.warnings.is_empty() => format!("fine: {text}"),
@@ -83,7 +83,7 @@ fn found_in_cache(bodies: &[&str]) -> String {
 }
 
 #[test]
-fn a_sound_file_is_read_without_a_word() {
+fn a_valid_file_is_loaded_without_findings() {
     let Loaded { spec, warnings } = load(FULL).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(warnings, []);
     assert_eq!(spec.store, StoreLocation::Directory("/srv/ci-cache".into()));
@@ -108,7 +108,7 @@ fn a_sound_file_is_read_without_a_word() {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn omitted_fields_have_their_defaults() {
     let Loaded { spec, warnings } =
         load("[cache.c]\npath = 'a'\nkey = 'k'\nlinks.files = ['*.md5']").expect("sound");
     assert_eq!((warnings, spec.store), (vec![], StoreLocation::Auto));
@@ -131,7 +131,7 @@ error: unknown field `kye` in `[cache.a]`
   |
 3 |  kye  = "deps"
   |  ^^^
-  = help: did you mean `key`?
+  = hint: did you mean `key`?
 
 error: `parsecs` in `5 parsecs` is not a unit; write one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB
  --> cachekeep.toml:6:11
@@ -168,12 +168,12 @@ fn shapes() {
     ]), @r#"
 1:1 error: unknown field `stores` | did you mean `store`?
 1:2 error: unknown field `cleaner` | did you mean `clean`?
-2:1 error: unknown field `free` in `[disk]` | known here: `reserve`
+2:1 error: unknown field `free` in `[disk]` | known fields: `reserve`
 2:5 error: `cache.c` must be a table, not a string | (none)
 1:9 error: `cache` must be a table, not a whole number | (none)
 1:1 error: `cache` must be a table, not a list | (none)
 1:8 error: `[cache.c]` has no `key` | add `key`: the key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`
-1:8 error: `[cache.c]` has no `path` | add `path`: the folder that is kept, absolute or below the workspace; globs are allowed
+1:8 error: `[cache.c]` has no `path` | add `path`: the directory to cache, absolute or relative to the workspace; globs are allowed
 2:1 error: unknown field `pth` in `[cache.c]` | did you mean `path`?
 3:1 error: unknown field `kye` in `[cache.c]` | did you mean `key`?
 2:8 error: `cache.c.path` must be a string, not a list | write `paths = […]`
@@ -201,11 +201,11 @@ fn shapes() {
 4:1 error: unknown field `restore_keys` in `[cache.c]` | did you mean `restore-keys`?
 4:16 error: `cache.c.restore-keys` must be a list of strings, not a string | write `restore-keys = ["k-"]`
 4:22 error: `cache.c.restore-keys[1]` must be a string, not a number | write `"1.5"`
-4:27 error: `cache.c.restore-keys[2]` must be a string, not a truth value | (none)
+4:27 error: `cache.c.restore-keys[2]` must be a string, not a boolean | (none)
 4:33 error: `cache.c.restore-keys[3]` must be a string, not a date | (none)
 4:8 error: `cache.c.role` cannot be `writr` | did you mean `"writer"`?
 4:8 error: `cache.c.role` cannot be `reader` | write one of `writer`, `consumer`
-4:8 error: `cache.c.save` must be a string, not a truth value | (none)
+4:8 error: `cache.c.save` must be a string, not a boolean | (none)
 4:8 error: `cache.c.trim` must be a table, not a string | (none)
 4:8 error: `trim` sets no limit | add `max-size = "5GB"`, `unused-for = "5d"` or both
 4:21 error: `XB` in `5XB` is not a unit; write one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB | (none)
@@ -213,7 +213,7 @@ fn shapes() {
 4:23 error: `99999999999999999999w` is out of range | (none)
 4:18 error: `cache.c.trim.units` cannot be `ccache` | write one of `files`
 4:11 error: unknown field `file` in `[cache.c.links]` | did you mean `files`?
-4:1 error: `[cache.c.links]` has no `files` | add `files`: globs below the workspace that find the links, such as `**/*.sha512`; a leading `!` excludes
+4:1 error: `[cache.c.links]` has no `files` | add `files`: globs relative to the workspace that match the links, such as `**/*.sha512`; a leading `!` excludes
 4:19 error: `cache.c.links.files` must be a list of strings, not a whole number | (none)
 4:1 error: unknown field `link` in `[cache.c]` | did you mean `links`?
 4:20 error: `cache.c.seed.version` must be a string, not a number | write `"5.4"`
@@ -245,18 +245,18 @@ fine: store = 'auto'
 fine: store = 'file:///srv/my%20cache'
 fine: store = 'file://localhost/srv'
 fine: store = 'file:/srv'
-1:9 error: `file:cache` is relative, and jobs start in different folders | write `file:///` and an absolute path that ends in `cache`
-1:9 error: `file://./cache` has no absolute path: what follows `//` would be a machine | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file://host/share` has no absolute path: what follows `//` would be a machine | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `/srv/cache` is not a store | write `file:///srv/cache`; a folder is given as a URL
+1:9 error: `file:cache` is relative, and jobs start in different directories | write `file:///` and an absolute path that ends in `cache`
+1:9 error: `file://./cache` has no absolute path: the part after `//` is a host name | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file://host/share` has no absolute path: the part after `//` is a host name | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `/srv/cache` is not a store | write `file:///srv/cache`; directories are given as URLs
 1:9 error: a store at `s3:` is not supported by this version | write `auto`, `github`, or `file:///` and an absolute path
 fine: store = 'github'
 1:9 error: `` is not a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///` names no folder for a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///srv/../x` names no folder for a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///{temp}/x` has a placeholder, and stores take none | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///` is not a usable directory for a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///srv/../x` is not a usable directory for a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///{temp}/x` contains a placeholder, which is not allowed in a store | write `auto`, `github`, or `file:///` and an absolute path
 1:9 error: `file:///srv/%zz` has a `%` that is not followed by two hexadecimal digits of UTF-8 | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///srv/%00` names no folder for a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file:///srv/%00` is not a usable directory for a store | write `auto`, `github`, or `file:///` and an absolute path
 ");
 }
 
@@ -268,10 +268,10 @@ fn deep_nesting_is_an_error() {
 }
 
 #[test]
-fn a_writer_on_an_untrusted_event_is_warned_of() {
+fn a_writer_on_an_untrusted_event_is_a_warning() {
     let spec = load(FULL).expect("sound").spec;
     assert_eq!(lint::at_run(&spec, true), []);
-    insta::assert_snapshot!(lines(&lint::at_run(&spec, false)), @r#"- warning: the cache `ccache` is written by a job that runs for an untrusted event | set `role = "consumer"` and pass `--role writer` in the job that fills it"#);
+    insta::assert_snapshot!(lines(&lint::at_run(&spec, false)), @r#"- warning: the cache `ccache` is written by a job for an untrusted event | set `role = "consumer"` and pass `--role writer` in the job that saves it"#);
 }
 
 #[test]
