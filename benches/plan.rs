@@ -41,8 +41,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let place = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let store: Arc<dyn Store> =
-        Arc::new(runtime.block_on(ObjectStore::in_directory(place.path(), Utc::now))?);
+    let store: Arc<dyn Store> = Arc::new(ObjectStore::in_directory(place.path(), Utc::now));
     runtime.block_on(fill(store.as_ref(), place.path()))?;
 
     let started = Instant::now();

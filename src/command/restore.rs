@@ -96,7 +96,9 @@ pub struct Options {
 /// Restores every selected cache.
 pub fn run(ctx: &Context<'_>, options: Options) -> Result<Finished, session::Error> {
     let mut finished = Finished::new("restore");
-    session::recover(ctx);
+    if !options.lookup_only {
+        session::recover(ctx);
+    }
     for opened in session::open_all(ctx)? {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
         let Opened::Ready { cache, keys } = opened else {

@@ -35,7 +35,7 @@ pub async fn open(
         (StoreLocation::Auto, Err(_)) => surroundings.default_directory,
         (StoreLocation::Directory(directory), _) => directory,
     };
-    Ok(Arc::new(ObjectStore::in_directory(directory, clock).await?))
+    Ok(Arc::new(ObjectStore::in_directory(directory, clock)))
 }
 
 /// The store at a location, or one that says why it could not be opened: a job goes on without its caches.

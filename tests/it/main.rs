@@ -12,6 +12,7 @@ mod support;
 mod failures;
 mod gating;
 mod keys;
+mod looking;
 mod main_job;
 mod output;
 mod planted_journals;

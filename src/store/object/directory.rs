@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 
 use crate::fs::lease::LeasedDirectory;
@@ -32,21 +31,16 @@ const BUFFER: usize = 1 << 20;
 /// The file of an upload in its leased folder.
 const ARCHIVE: &str = "archive";
 
-/// Opens the store in a directory, which is made if it is not there.
-pub(super) async fn open(root: &Path, clock: Clock) -> Result<(LocalFileSystem, Directory), StoreError> {
-    let root = root.to_owned();
-    blocking(root.clone(), move || {
-        fs::create_dir_all(&root).map_err(|error| failure("create", &root, error))?;
-        let objects = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|error| super::store_error("open", &root.display().to_string(), Access::Read, error))?;
-        Ok((objects, Directory { root, clock }))
-    })
-    .await
-}
-
 pub(super) struct Directory {
     root: PathBuf,
     clock: Clock,
+}
+
+impl Directory {
+    /// Uploads below this directory, which is created with the first of them.
+    pub(super) fn new(root: PathBuf, clock: Clock) -> Self {
+        Directory { root, clock }
+    }
 }
 
 #[async_trait]

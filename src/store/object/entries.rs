@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -29,6 +30,9 @@ pub(super) struct Listed {
 /// The entries of a store.
 #[async_trait]
 pub(super) trait Entries: Send + Sync {
+    /// The marker of the store's layout; none where nothing was ever saved.
+    async fn marker(&self) -> Result<Option<Bytes>, StoreError>;
+
     /// The objects below a folder, in any order, all of them.
     async fn list(&self, folder: &Path) -> Result<Vec<Listed>, StoreError>;
 
@@ -69,6 +73,15 @@ impl Remote {
 
 #[async_trait]
 impl Entries for Remote {
+    async fn marker(&self) -> Result<Option<Bytes>, StoreError> {
+        let path = Path::from(layout::MARKER);
+        let failed = |error| self.error("read", &path, Access::Read, error);
+        match self.objects.get(&path).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            found => found.map_err(failed)?.bytes().await.map(Some).map_err(failed),
+        }
+    }
+
     async fn list(&self, folder: &Path) -> Result<Vec<Listed>, StoreError> {
         // A stream may end at its first error: going on would take a part for the whole.
         let objects: Vec<ObjectMeta> = self

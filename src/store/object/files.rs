@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::DateTime;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
 use crate::domain::entry::EntryId;
+use crate::fs::read::read_regular;
 use crate::store::contract::{Clock, Deletion};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
@@ -62,8 +64,24 @@ impl Files {
     }
 }
 
+/// No marker is longer: it holds one line.
+const MAX_MARKER: u64 = 4096;
+
 #[async_trait]
 impl Entries for Files {
+    async fn marker(&self) -> Result<Option<Bytes>, StoreError> {
+        let read = |root: &Path| match fs::metadata(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) => match read_regular(&root.join(layout::MARKER), MAX_MARKER) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                read => read.map(|bytes| Some(Bytes::from(bytes))),
+            },
+        };
+        self.work("open", Access::Read, self.root.clone(), read).await
+    }
+
     async fn list(&self, folder: &ObjectPath) -> Result<Vec<Listed>, StoreError> {
         let (root, below) = (self.root.clone(), folder.to_string());
         let strays = Arc::clone(&self.strays);

@@ -28,7 +28,7 @@ async fn large(store: &ObjectStore, key: &str) -> Entry {
 #[tokio::test]
 async fn an_entry_that_is_being_read_is_not_deleted_and_is_read_to_its_end() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let (entry, idle) = (large(&store, "k").await, created(&store, "idle", b"x").await);
     let ids = [entry.id.clone(), idle.id];
     let mut stream = store.read(&entry).await.expect("a stream");
@@ -47,7 +47,7 @@ async fn an_entry_that_is_being_read_is_not_deleted_and_is_read_to_its_end() {
 #[tokio::test]
 async fn a_lease_of_another_process_counts_until_it_ends_or_dies() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let entry = large(&store, "k").await;
     for is_killed in [false, true] {
         let mut peer = Peer::start("read k", root.path());
@@ -73,7 +73,7 @@ async fn a_lease_of_another_process_counts_until_it_ends_or_dies() {
 #[tokio::test]
 async fn a_use_is_a_marker_beside_the_entry_that_goes_with_it() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let long = "k".repeat(300);
     for key in ["Big.1", long.as_str()] {
         let entry = created(&store, key, b"x").await;
@@ -96,7 +96,7 @@ async fn a_use_is_a_marker_beside_the_entry_that_goes_with_it() {
 #[tokio::test]
 async fn markers_whose_entry_was_removed_by_hand_are_swept_and_others_stay() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let (gone, kept) = (created(&store, "gone", b"x").await, created(&store, "kept", b"x").await);
     for entry in [&gone, &kept] {
         store.note_use(entry).await;
@@ -113,7 +113,7 @@ async fn a_marker_of_another_user_is_replaced_and_a_store_that_cannot_be_written
     use std::os::unix::fs::PermissionsExt as _;
 
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let entry = created(&store, "k", b"bytes").await;
     store.note_use(&entry).await;
     let folder = marker(root.path(), "k").parent().expect("a folder").to_owned();
@@ -132,8 +132,8 @@ async fn a_marker_of_another_user_is_replaced_and_a_store_that_cannot_be_written
 #[tokio::test]
 async fn links_in_a_store_are_not_followed() {
     let (root, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let store = in_directory(root.path()).await;
-    let other = in_directory(elsewhere.path()).await;
+    let store = in_directory(root.path());
+    let other = in_directory(elsewhere.path());
     created(&other, "k", b"x").await;
     fs::create_dir_all(root.path().join("entries")).expect("folders");
     let scope = layout::folder(&named("k").scope, None);

@@ -32,8 +32,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use object_store::ObjectStore as Objects;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore as Objects, ObjectStoreExt};
 use tokio::sync::OnceCell;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
@@ -41,16 +41,15 @@ use crate::domain::entry::{Entry, EntryId, LookupRequest};
 use super::contract::{
     Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store,
 };
-use super::error::{Access, StoreError, StoreErrorKind};
+use super::error::{StoreError, StoreErrorKind};
+use directory::Directory;
 use entries::{Entries, Remote};
-use failure::store_error;
 use files::Files;
 use upload::{Upload, Uploads};
 
 /// A store whose entries are objects; see `layout` for where they lie.
 pub struct ObjectStore {
     location: String,
-    objects: Arc<dyn Objects>,
     uploads: Box<dyn Uploads>,
     entries: Arc<dyn Entries>,
     /// Set once the marker was found to be absent or one that we know.
@@ -58,47 +57,31 @@ pub struct ObjectStore {
 }
 
 impl ObjectStore {
-    /// A store in a directory, which is made if it is not there. Several processes may share it, and
-    /// several machines if the file system has locks that they share.
-    pub async fn in_directory(root: &Path, clock: Clock) -> Result<Self, StoreError> {
-        let (objects, uploads) = directory::open(root, clock).await?;
+    /// A store in a directory, which is created with its first entry. Several processes may share it, and
+    /// several machines if the file system has locks that they share. Nothing is touched yet.
+    pub fn in_directory(root: &Path, clock: Clock) -> Self {
+        let uploads = Directory::new(root.to_owned(), clock);
         let files = Files::new(root.to_owned(), clock);
-        let location = root.display().to_string();
-        Ok(Self::with(location, Arc::new(objects), Box::new(uploads), Arc::new(files)))
+        Self::with(root.display().to_string(), Box::new(uploads), Arc::new(files))
     }
 
     /// A store in a service that has conditional copies; `location` is shown to people.
     pub fn in_service(objects: Arc<dyn Objects>, location: impl Into<String>, clock: Clock) -> Self {
         let location = location.into();
         let uploads = multipart::Multipart::new(Arc::clone(&objects), location.clone(), clock);
-        let entries = Remote::new(Arc::clone(&objects), location.clone());
-        Self::with(location, objects, Box::new(uploads), Arc::new(entries))
+        let entries = Remote::new(objects, location.clone());
+        Self::with(location, Box::new(uploads), Arc::new(entries))
     }
 
-    fn with(
-        location: String,
-        objects: Arc<dyn Objects>,
-        uploads: Box<dyn Uploads>,
-        entries: Arc<dyn Entries>,
-    ) -> Self {
-        ObjectStore { location, objects, uploads, entries, layout_is_known: OnceCell::new() }
+    fn with(location: String, uploads: Box<dyn Uploads>, entries: Arc<dyn Entries>) -> Self {
+        ObjectStore { location, uploads, entries, layout_is_known: OnceCell::new() }
     }
 
     /// Refuses a store whose layout is another; one without a marker is new.
     async fn check_layout(&self) -> Result<(), StoreError> {
-        let check = async || {
-            let path = ObjectPath::from(layout::MARKER);
-            match self.objects.get(&path).await {
-                Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(self.error("read", &path, Access::Read, error)),
-                Ok(found) => {
-                    let marker = found
-                        .bytes()
-                        .await
-                        .map_err(|error| self.error("read", &path, Access::Read, error))?;
-                    layout::check_marker(&self.location, &marker)
-                }
-            }
+        let check = async || match self.entries.marker().await? {
+            None => Ok(()),
+            Some(marker) => layout::check_marker(&self.location, &marker),
         };
         self.layout_is_known.get_or_try_init(check).await.copied()
     }
@@ -111,16 +94,6 @@ impl ObjectStore {
 
     fn place(&self, path: &ObjectPath) -> String {
         format!("{}/{path}", self.location)
-    }
-
-    fn error(
-        &self,
-        action: &str,
-        path: &ObjectPath,
-        access: Access,
-        error: object_store::Error,
-    ) -> StoreError {
-        store_error(action, &self.place(path), access, error)
     }
 
     fn vanished(&self, action: &str, path: &ObjectPath) -> StoreError {

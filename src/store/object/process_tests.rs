@@ -87,7 +87,7 @@ async fn upload(store: &ObjectStore, key: &str, fill: u8) -> Box<dyn EntryWriter
 #[ignore = "started by the other tests of this file"]
 async fn child() {
     let (Ok(task), Ok(root)) = (env::var(TASK), env::var(ROOT)) else { return };
-    let store = in_directory(Path::new(&root)).await;
+    let store = in_directory(Path::new(&root));
     let (task, argument) = task.split_once(' ').expect("a task and its argument");
     match task {
         // Saves one key when told.
@@ -157,7 +157,7 @@ async fn every_entry_is_whole(store: &ObjectStore) -> usize {
 #[tokio::test]
 async fn of_eight_processes_one_creates_and_seven_learn_that_it_exists() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let mut peers: Vec<Peer> =
         (10..18).map(|fill| Peer::start(&format!("save {fill}"), root.path())).collect();
     for peer in &mut peers {
@@ -183,7 +183,7 @@ async fn of_eight_processes_one_creates_and_seven_learn_that_it_exists() {
 /// Kills children at random moments of their uploads.
 async fn kills(rounds: u32) {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let mut held = Peer::start("hold held", root.path());
     assert_eq!(held.heard(), "ready");
     let own = upload(&store, "own", 3).await;

@@ -9,12 +9,15 @@ use futures::TryStreamExt as _;
 use object_store::PutPayload;
 use object_store::memory::InMemory;
 
+use super::failure::store_error;
 use super::*;
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
 use crate::store::contract::StoreExt;
+use crate::store::error::Access;
 use crate::store::{ReadOnly, conformance};
+use object_store::ObjectStoreExt as _;
 
 fn clock() -> DateTime<Utc> {
     Utc::now()
@@ -32,8 +35,8 @@ pub(super) fn named(key: &str) -> NewEntry {
     }
 }
 
-pub(super) async fn in_directory(root: &Path) -> ObjectStore {
-    ObjectStore::in_directory(root, clock).await.expect("a store")
+pub(super) fn in_directory(root: &Path) -> ObjectStore {
+    ObjectStore::in_directory(root, clock)
 }
 
 pub(super) async fn created(store: &ObjectStore, key: &str, bytes: &'static [u8]) -> Entry {
@@ -61,7 +64,7 @@ async fn a_store_in_a_directory_conforms() {
     let count = AtomicUsize::new(0);
     conformance::run(async || {
         let root = place.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
-        in_directory(&root).await
+        in_directory(&root)
     })
     .await;
 }
@@ -77,7 +80,7 @@ async fn a_read_only_view_of_a_directory_conforms() {
     let count = AtomicUsize::new(0);
     conformance::run_read_only(async || {
         let root = place.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
-        (in_directory(&root).await, ReadOnly::new(in_directory(&root).await))
+        (in_directory(&root), ReadOnly::new(in_directory(&root)))
     })
     .await;
 }
@@ -85,7 +88,7 @@ async fn a_read_only_view_of_a_directory_conforms() {
 #[tokio::test]
 async fn a_directory_holds_the_archives_and_the_marker_and_nothing_else() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     created(&store, "a-1", b"one").await;
     let entry = created(&store, "Big", b"two").await;
     let folder = format!("entries/refs=2fheads=2fmain/{}", entry.version);
@@ -101,7 +104,7 @@ async fn a_directory_holds_the_archives_and_the_marker_and_nothing_else() {
 async fn odd_roots_are_served() {
     let place = tempfile::tempdir().expect("a folder");
     for name in ["with space", "per%20cent", "h#sh", "qu?stion", "\u{e4}\u{1f980}", "a+b&c=d;e", "uploads"] {
-        let store = in_directory(&place.path().join(name)).await;
+        let store = in_directory(&place.path().join(name));
         let entry = created(&store, "k", b"x").await;
         assert_eq!(
             store.list(&ListFilter::default()).await.expect("a list"),
@@ -116,7 +119,7 @@ async fn odd_roots_are_served() {
 #[tokio::test]
 async fn foreign_files_are_neither_entries_nor_in_the_way() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let entry = created(&store, "k", b"x").await;
     let folder = root.path().join(layout::folder(&entry.scope, Some(&entry.version)).as_ref());
     for name in ["README", "K.tar.zst", "k.tar.zst#1", "k.tar.zst.part", "new\nline.tar.zst", ".tar.zst"] {
@@ -142,7 +145,7 @@ async fn foreign_files_are_neither_entries_nor_in_the_way() {
 #[tokio::test]
 async fn deleting_the_last_entry_leaves_no_empty_folders() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let long = created(&store, &"k".repeat(500), b"x").await;
     let other = created(&store, "other", b"x").await;
     store.delete(&long.id).await.expect("a deletion");
@@ -155,7 +158,7 @@ async fn deleting_the_last_entry_leaves_no_empty_folders() {
 async fn a_newer_layout_is_refused_by_every_operation_and_left_alone() {
     let root = tempfile::tempdir().expect("a folder");
     fs::write(root.path().join("cachekeep-store"), "cachekeep store, layout 2\n").expect("a marker");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let refused = |kind: Option<StoreErrorKind>| assert_eq!(kind, Some(StoreErrorKind::Unsupported));
     refused(store.list(&ListFilter::default()).await.err().map(|error| error.kind()));
     refused(store.create(named("k")).await.err().map(|error| error.kind()));
@@ -182,7 +185,7 @@ async fn uploads_to_a_service_are_given_up_after_a_day() {
 #[tokio::test]
 async fn an_entry_that_was_cut_is_an_error_and_not_a_short_entry() {
     let root = tempfile::tempdir().expect("a folder");
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let entry = created(&store, "k", b"0123456789").await;
     let path = root.path().join(layout::entry_path(&named("k")).as_ref());
     // Cut while it is being read: the stream was promised ten bytes.
@@ -211,20 +214,35 @@ fn failures_of_the_file_system_are_found_below_those_of_the_crate() {
 }
 
 #[tokio::test]
-async fn a_root_that_cannot_be_made_is_named() {
+async fn a_root_that_cannot_be_made_is_named_by_whoever_uses_it() {
     let place = tempfile::tempdir().expect("a folder");
     let file: PathBuf = place.path().join("file");
     fs::write(&file, "").expect("a file");
     let root = file.join("store");
-    let error = ObjectStore::in_directory(&root, clock).await.err().expect("it cannot be made");
-    assert!(error.to_string().starts_with(&format!("cannot create {}", root.display())), "{error}");
+    let store = in_directory(&root);
+    let error = store.put(named("k"), Bytes::from_static(b"k")).await.expect_err("it cannot be made");
+    assert!(error.to_string().starts_with(&format!("cannot open {}", root.display())), "{error}");
+    let error = in_directory(&file).list(&ListFilter::default()).await.expect_err("it is a file");
+    assert!(error.to_string().starts_with(&format!("cannot open {}", file.display())), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_only_looked_at_is_not_created() {
+    let place = tempfile::tempdir().expect("a folder");
+    let root = place.path().join("a/store");
+    let store = in_directory(&root);
+    assert!(store.list(&ListFilter::default()).await.expect("listed").is_empty());
+    store.recover().await.expect("nothing to recover");
+    assert_eq!(fs::read_dir(place.path()).expect("read").count(), 0);
+    created(&store, "k", b"k").await;
+    assert!(root.is_dir());
 }
 
 #[tokio::test]
 async fn a_full_volume_is_no_space_and_nothing_is_left() {
     let root = tempfile::tempdir().expect("a folder");
     let Some(_mount) = crate::fs::testing::Mount::tmpfs(root.path(), "1m") else { return };
-    let store = in_directory(root.path()).await;
+    let store = in_directory(root.path());
     let kept = created(&store, "kept", b"kept").await;
     let error = store.put(named("k"), Bytes::from(vec![1; 4 << 20])).await.expect_err("it is too much");
     assert_eq!(error.kind(), StoreErrorKind::NoSpace);
