@@ -17,7 +17,7 @@ use super::publish;
 use super::settings::{Place, Settings, SettingsError, log_options};
 use super::signals;
 use super::stages;
-use super::store_choice::{self, Relay};
+use super::store_choice;
 use crate::command::context::Context;
 use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
@@ -26,6 +26,7 @@ use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
+use crate::domain::scope::Scope;
 use crate::domain::spec::StoreLocation;
 use crate::github::Credentials;
 use crate::github::credentials::{self, Unusable};
@@ -55,7 +56,8 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
             Ok(args) => (args, Some(stage)),
             Err(error) => {
                 let platform = platform::detect(env, &env.current_dir);
-                let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
+                let options = log_options(&args.common, env, platform.facts());
+                let log = Log::new(platform, options);
                 say(&log, Level::Error, error.to_string(), None);
                 return exit::USAGE;
             }
@@ -70,7 +72,8 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     };
     let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
     let platform = platform::detect(env, workspace);
-    let log = Log::new(platform.as_ref(), log_options(&args.common, env, platform.facts()));
+    let options = log_options(&args.common, env, platform.facts());
+    let log = Arc::new(Log::new(Arc::clone(&platform), options));
     let settings = place.and_then(|place| {
         let mut settings = Settings::new(&args.common, env, place, platform.facts())?;
         match &args.command {
@@ -89,7 +92,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     match settings {
         Ok(settings) => {
             let platform = platform.as_ref();
-            Job { args, asked, stage, env, clock, platform, log: &log, settings }.run()
+            Job { args, asked, stage, env, clock, platform, log: Arc::clone(&log), settings }.run()
         }
         Err(error) => refuse_settings(&log, &error),
     }
@@ -97,14 +100,14 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
 
 /// Has the runner hide the job's tokens, whatever prints them later. Only in the action's own steps: their log
 /// goes to the runner and nowhere else, while a command's may be piped into a file.
-fn mask_tokens(platform: &dyn Platform, log: &Log<'_>, env: &Env) {
+fn mask_tokens(platform: &dyn Platform, log: &Log, env: &Env) {
     for secret in credentials::tokens(env) {
         platform.mask(&secret).into_iter().for_each(|line| log.observe(Event::Command(line)));
     }
 }
 
 /// Bad usage: nothing was touched.
-fn refuse_settings(log: &Log<'_>, error: &SettingsError) -> Exit {
+fn refuse_settings(log: &Log, error: &SettingsError) -> Exit {
     match error {
         // A finding is drawn over several lines; each is an error of its own.
         SettingsError::Config(error) => {
@@ -121,7 +124,7 @@ fn refuse_settings(log: &Log<'_>, error: &SettingsError) -> Exit {
     exit::USAGE
 }
 
-fn say(log: &Log<'_>, level: Level, text: String, hint: Option<String>) {
+fn say(log: &Log, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
 }
 
@@ -139,25 +142,24 @@ struct Job<'a> {
     env: &'a Env,
     clock: Clock,
     platform: &'a dyn Platform,
-    log: &'a Log<'a>,
+    log: Arc<Log>,
     settings: Settings,
 }
 
 impl Job<'_> {
     fn run(self) -> Exit {
         for warning in &self.settings.warnings {
-            say(self.log, Level::Warning, warning.body(), None);
+            say(&self.log, Level::Warning, warning.body(), None);
         }
         let interrupt = Arc::new(Interrupt::default());
         let runtime = match start_runtime(&interrupt) {
             Ok(runtime) => runtime,
             Err(error) => {
-                say(self.log, Level::Error, format!("cannot start: {error}"), None);
+                say(&self.log, Level::Error, format!("cannot start: {error}"), None);
                 return exit::FAILED;
             }
         };
-        let relay = Arc::new(Relay::default());
-        let store = self.open_store(&runtime, &interrupt, &relay);
+        let store = self.open_store(&runtime, &interrupt);
         let now = (self.clock)();
         let access = store_choice::access_of(&self.settings, self.env, self.platform.facts(), now);
         let ctx = Context {
@@ -171,7 +173,7 @@ impl Job<'_> {
             git_ref: self.settings.git_ref.as_deref(),
             access: &access,
             store,
-            observer: self.log,
+            observer: Arc::clone(&self.log) as Arc<dyn Observer>,
             interrupt: &interrupt,
             runtime: runtime.handle().clone(),
             now,
@@ -179,11 +181,13 @@ impl Job<'_> {
             timeout: self.settings.timeout,
             stdout_is_json: self.args.common.json,
         };
+        let read: Vec<&str> = access.readable.iter().map(Scope::as_str).collect();
+        let scopes = format!("scopes: reads {}; writes {}", read.join(", then "), access.own);
+        say(&self.log, Level::Debug, scopes, None);
         let exit = self.execute(&ctx).unwrap_or_else(|error| {
-            say(self.log, Level::Error, failure::chain(&error), error.hint());
+            say(&self.log, Level::Error, failure::chain(&error), error.hint());
             error.exit()
         });
-        relay.flush(self.log);
         match interrupt.signal() {
             // What the command of `run` made of the signal counts, if it ran.
             Some(signal) if exit == exit::OK => Exit::by_signal(signal),
@@ -192,12 +196,7 @@ impl Job<'_> {
     }
 
     /// Opens what the configuration names, or what is reachable from here; says so where entries will not last.
-    fn open_store(
-        &self,
-        runtime: &Runtime,
-        interrupt: &Interrupt,
-        relay: &Arc<Relay>,
-    ) -> Arc<dyn store::Store> {
+    fn open_store(&self, runtime: &Runtime, interrupt: &Interrupt) -> Arc<dyn store::Store> {
         let now = (self.clock)();
         let facts = self.platform.facts();
         let location = &self.settings.spec.store;
@@ -216,9 +215,11 @@ impl Job<'_> {
                 Some(Err(why)) => why.hint(),
                 _ => Some(VOLATILE_CURE.to_owned()),
             };
-            say(self.log, Level::Warning, text, hint);
+            say(&self.log, Level::Warning, text, hint);
         }
-        let options = || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, relay);
+        let observer = || Arc::clone(&self.log) as Arc<dyn Observer>;
+        let options =
+            || store_choice::options(self.settings.timeout, interrupt.cancel.clone(), now, Some(observer()));
         // A store that does not last would only pretend to be one.
         let location = if self.is_wrapped(found.as_ref()) { &StoreLocation::GitHub } else { location };
         let surroundings = store::Surroundings {

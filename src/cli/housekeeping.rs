@@ -12,7 +12,7 @@ use crate::domain::spec::StoreLocation;
 use crate::github::rest::{Endpoint, EndpointError, Options, Pace, Repository, Rest};
 use crate::platform::Env;
 use crate::store::housekeeping::{GitHubCaches, Housekeeping, OwnStore};
-use crate::transport::http::client::{Client, ClientError, Timeouts};
+use crate::transport::http::client::ClientError;
 use crate::transport::http::retry::RetryPolicy;
 
 /// What a timeout beyond the clock's reach means.
@@ -83,7 +83,7 @@ pub(super) fn open(
         retry: RetryPolicy::default(),
         deadline: Instant::now().checked_add(ctx.timeout).unwrap_or_else(|| Instant::now() + FOREVER),
     };
-    let client = Client::new(Timeouts::default())?;
+    let client = ctx.client()?;
     // The client's worker lives on the runtime.
     let _runtime = ctx.runtime.enter();
     Ok(Box::new(GitHubCaches::new(Rest::new(client, endpoint, options))))

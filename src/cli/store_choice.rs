@@ -1,13 +1,13 @@
 //! Which store a job works with: what the configuration says, and what is reachable from here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::entry::LookupRequest;
-use crate::domain::event::{Event, Observer};
+use crate::domain::event::Observer;
 use crate::domain::key::Key;
 use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
@@ -23,26 +23,6 @@ use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::ranges::RangeOptions;
 
 use super::settings::Settings;
-
-/// Keeps what a store has to say until someone can be told.
-#[derive(Default)]
-pub(super) struct Relay(Mutex<Vec<Event>>);
-
-impl Observer for Relay {
-    fn observe(&self, event: Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
-    }
-}
-
-impl Relay {
-    /// Tells what was said so far.
-    pub(super) fn flush(&self, observer: &dyn Observer) {
-        let events = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for event in events {
-            observer.observe(event);
-        }
-    }
-}
 
 /// Whether this is a job of GitHub Actions, the only place that has GitHub's cache service.
 pub(super) fn is_github(env: &Env) -> bool {
@@ -80,7 +60,7 @@ pub(super) fn options(
     timeout: Duration,
     cancel: CancellationToken,
     now: DateTime<Utc>,
-    relay: &Arc<Relay>,
+    observer: Option<Arc<dyn Observer>>,
 ) -> GitHubOptions {
     GitHubOptions {
         timeouts: Timeouts::default(),
@@ -96,7 +76,7 @@ pub(super) fn options(
         time_limit: Some(timeout),
         blocks: BlockOptions::default(),
         ranges: RangeOptions::default(),
-        observer: Some(Arc::clone(relay) as Arc<dyn Observer>),
+        observer,
     }
 }
 
@@ -116,8 +96,7 @@ pub(super) fn access(
 /// What the service says to a lookup of nothing.
 pub(super) fn ask(credentials: &Credentials, now: DateTime<Utc>) -> Result<String, String> {
     const PATIENCE: Duration = Duration::from_secs(20);
-    let relay = Arc::new(Relay::default());
-    let options = options(PATIENCE, CancellationToken::new(), now, &relay);
+    let options = options(PATIENCE, CancellationToken::new(), now, None);
     let started = std::time::Instant::now();
     let request = LookupRequest {
         key: Key::new("cachekeep-doctor").expect("a fixed key"),

@@ -10,13 +10,14 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
-use crate::domain::event::{Event, Level, Observer, Phase, Running};
+use crate::domain::event::{Details, Event, Level, Observer, Phase, Running};
 use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
 use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::transport::http::client::{Client, ClientError, Timeouts};
 
 /// Housekeeping that takes longer waits for the next time.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
@@ -44,7 +45,7 @@ pub struct Context<'a> {
     /// Where entries live.
     pub store: Arc<dyn Store>,
     /// Who listens.
-    pub observer: &'a dyn Observer,
+    pub observer: Arc<dyn Observer>,
     /// Whether someone wants this to end.
     pub interrupt: &'a Interrupt,
     /// What drives the network and the store.
@@ -86,6 +87,12 @@ impl Context<'_> {
         self.observer.observe(Event::Command(line));
     }
 
+    /// A client that tells its requests and retries to the log.
+    pub fn client(&self) -> Result<Client, ClientError> {
+        let details = Details::to(Arc::clone(&self.observer));
+        Client::new(Timeouts::default()).map(|client| client.with_details(details))
+    }
+
     /// Waits for the store, until the deadline.
     pub fn wait<T>(
         &self,
@@ -94,10 +101,21 @@ impl Context<'_> {
     ) -> Result<T, StoreError> {
         self.runtime.block_on(async {
             tokio::select! {
+                // A time that is over starts nothing new.
+                biased;
+                () = deadline.cancel.cancelled() => Err(self.stopped(deadline)),
                 result = work => result,
-                () = deadline.cancel.cancelled() => Err(StoreError::new(StoreErrorKind::Unavailable, "given up")),
             }
         })
+    }
+
+    /// Why a wait ended before its work did.
+    fn stopped(&self, deadline: &Deadline) -> StoreError {
+        let kind = match self.interrupt.signal() {
+            Some(_) => StoreErrorKind::Interrupted,
+            None => StoreErrorKind::TimedOut,
+        };
+        StoreError::new(kind, deadline.reason(self.interrupt).unwrap_or_else(|| "cancelled".to_owned()))
     }
 
     /// Waits for housekeeping of the store, for a short while.
@@ -106,20 +124,23 @@ impl Context<'_> {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.runtime.block_on(async {
-            let given_up = |_| Err(StoreError::new(StoreErrorKind::Unavailable, "given up"));
+            let given_up = |_| {
+                let message = format!("given up after {} s", HOUSEKEEPING.as_secs());
+                Err(StoreError::new(StoreErrorKind::TimedOut, message))
+            };
             tokio::time::timeout(HOUSEKEEPING, work).await.unwrap_or_else(given_up)
         })
     }
 
     /// Announces long work on a cache; it ends when the returned value is dropped.
     pub fn start(&self, cache: &str, phase: Phase) -> Running<'_> {
-        Running::start(self.observer, cache, phase)
+        Running::start(&*self.observer, cache, phase)
     }
 
     /// Groups what is said until the returned value is dropped.
     pub fn group(&self, title: &str) -> Group<'_> {
         self.observer.observe(Event::GroupStarted(title.to_owned()));
-        Group(self.observer)
+        Group(&*self.observer)
     }
 
     /// Where publications are recorded.
@@ -137,6 +158,9 @@ impl Context<'_> {
     pub fn deadline(&self) -> Deadline {
         let cancel = self.interrupt.cancel.child_token();
         let (token, timeout) = (cancel.clone(), self.timeout);
+        if timeout.is_zero() {
+            cancel.cancel();
+        }
         let watch = self.runtime.spawn(async move {
             tokio::time::sleep(timeout).await;
             token.cancel();

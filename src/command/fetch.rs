@@ -21,7 +21,6 @@ use crate::domain::outcome::MirrorUse;
 use crate::fs::read;
 use crate::objects::merge::{MergeError, Merger, Take};
 use crate::report::failure;
-use crate::transport::http::client::{Client, Timeouts};
 use crate::transport::http::retry::Clock;
 use crate::transport::mirror::{MirrorFetch, MirrorReport, MirrorSettings, Refusal};
 
@@ -70,7 +69,7 @@ pub(super) fn missing(
     let ctx = cache.ctx;
     let layout = cache.layout().expect("asked for only with a layout");
     let mirrors = mirrors::open(cache);
-    let client = Client::new(Timeouts::default())?;
+    let client = ctx.client()?;
     let temp = leased_in(cache, "fetching for")?;
     let clock = Clock::starting_at(ctx.now);
     let settings = MirrorSettings::default();

@@ -218,7 +218,23 @@ pub fn lookup(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Opt
         version: cache.version(),
         scopes: ctx.access.readable.clone(),
     };
-    ctx.wait(deadline, ctx.store.lookup(&request))
+    let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
+    let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
+    ctx.say(
+        Level::Debug,
+        cache.name(),
+        format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store.location(), request.version),
+    );
+    let started = Instant::now();
+    let found = ctx.wait(deadline, ctx.store.lookup(&request));
+    if let Ok(found) = &found {
+        let found = found.as_ref().map_or("nothing".to_owned(), |entry| {
+            format!("`{}` of {}, {}", entry.key, entry.scope, entry.size)
+        });
+        let text = format!("found {found} in {:.3} s", started.elapsed().as_secs_f64());
+        ctx.say(Level::Debug, cache.name(), text);
+    }
+    found
 }
 
 /// Unpacks an entry beside its targets and publishes them.
@@ -269,7 +285,10 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
         // An object that is there and right is not replaced by its copy.
         stagings[0].yield_equal(&deadline.cancel)?;
     }
+    let publishing = Instant::now();
     let published = staging::publish_all(stagings, &deadline.cancel)?;
+    let text = format!("published in {:.3} s", publishing.elapsed().as_secs_f64());
+    ctx.say(Level::Debug, cache.name(), text);
     cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
         ctx.say(Level::Warning, cache.name(), format!("restored, but {}", failure::chain(leftover)));

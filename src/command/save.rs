@@ -126,6 +126,8 @@ fn attempt(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried,
         let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
         return Ok(Tried::Refused(Refusal::new(SaveResult::Exists, reason)));
     }
+    let text = format!("no entry `{}` in {} that this job can read", keys.key, cache.ctx.store.location());
+    cache.ctx.say(Level::Debug, cache.name(), text);
     match refused_by_content(cache, receipt, deadline)? {
         Some(refusal) => Ok(Tried::Refused(refusal)),
         None => store(cache, keys, deadline),
@@ -353,6 +355,9 @@ fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<()
     let stream = ctx.wait(deadline, ctx.store.read(entry))?;
     let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
     let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
+    let started = Instant::now();
     archive::verify(input, ctx.workers, limits, &deadline.cancel, &running.meter)?;
+    let text = format!("read back {} in {:.3} s", entry.size, started.elapsed().as_secs_f64());
+    ctx.say(Level::Debug, cache.name(), text);
     Ok(())
 }

@@ -21,7 +21,6 @@ use crate::fs::write;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::report::failure;
 use crate::transport::download::FetchOptions;
-use crate::transport::http::client::{Client, Timeouts};
 use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::source::Source;
 
@@ -96,7 +95,7 @@ fn extract(
         digest_is_checked: checksum.is_some() || cache.layout().is_some(),
         cancel: deadline.cancel.clone(),
     };
-    let reader = source.open(&Client::new(Timeouts::default())?, fetch, &ctx.runtime)?;
+    let reader = source.open(&ctx.client()?, fetch, &ctx.runtime)?;
     if let Some(length) = reader.length() {
         running.meter.set_total(length);
     }

@@ -140,6 +140,35 @@ pub trait Observer: Send + Sync {
     fn observe(&self, event: Event);
 }
 
+/// Where work in the background tells its details: requests, retries and their causes, waits. `--verbose` shows them.
+#[derive(Clone, Default)]
+pub struct Details(Option<Arc<dyn Observer>>);
+
+impl Details {
+    /// Details for this observer.
+    pub fn to(observer: Arc<dyn Observer>) -> Self {
+        Details(Some(observer))
+    }
+
+    /// Details that nobody asked for.
+    pub fn none() -> Self {
+        Details(None)
+    }
+
+    /// Tells one detail, which is made only where there is an observer.
+    pub fn tell(&self, text: impl FnOnce() -> String) {
+        if let Some(observer) = &self.0 {
+            observer.observe(Event::Message { level: Level::Debug, cache: None, text: text(), hint: None });
+        }
+    }
+}
+
+impl fmt::Debug for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Details(told)" } else { "Details(none)" })
+    }
+}
+
 /// A running phase: emits [`Event::Finished`] when dropped, so that no error path leaves a progress bar behind.
 pub struct Running<'a> {
     observer: &'a dyn Observer,

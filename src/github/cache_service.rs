@@ -222,7 +222,7 @@ impl CacheService {
         let url = self.url_of(method).map_err(|cause| self.failed(method, of_transport(cause)))?;
         let body = serde_json::to_vec(request)
             .map_err(|error| self.failed(method, ServiceErrorKind::Malformed(error.to_string())))?;
-        let mut attempts = Attempts::new(&self.options);
+        let mut attempts = Attempts::new(&self.options, self.client.details());
         let mut lost_before = false;
         loop {
             match self.call_once(&url, &body).await {

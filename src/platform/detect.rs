@@ -1,6 +1,7 @@
 //! Which platform this is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::azure_pipelines::AzurePipelines;
 use super::facts::{Facts, arch, os};
@@ -10,13 +11,13 @@ use super::plain::Plain;
 use super::{Env, Platform};
 
 /// Finds out where this runs. Refs come from `workspace`'s git where the platform does not tell them.
-pub fn detect(env: &Env, workspace: &Path) -> Box<dyn Platform> {
+pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
     if env.flag("GITHUB_ACTIONS") {
-        Box::new(GitHubActions::new(env))
+        Arc::new(GitHubActions::new(env))
     } else if env.flag("TF_BUILD") {
-        Box::new(AzurePipelines::new(env))
+        Arc::new(AzurePipelines::new(env))
     } else {
-        Box::new(Plain::new(local_facts(env, workspace)))
+        Arc::new(Plain::new(local_facts(env, workspace)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The log: takes events and prints them to standard error in the platform's dialect.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::with_hint;
 use super::progress::Progress;
@@ -33,15 +33,15 @@ pub struct LogOptions {
 }
 
 /// Prints events to standard error.
-pub struct Log<'a> {
-    platform: &'a dyn Platform,
+pub struct Log {
+    platform: Arc<dyn Platform>,
     options: LogOptions,
     progress: Mutex<Progress>,
 }
 
-impl<'a> Log<'a> {
+impl Log {
     /// A log in this platform's dialect.
-    pub fn new(platform: &'a dyn Platform, options: LogOptions) -> Self {
+    pub fn new(platform: Arc<dyn Platform>, options: LogOptions) -> Self {
         let progress = if options.verbosity == Verbosity::Quiet {
             Progress::silent()
         } else if options.bars {
@@ -93,7 +93,7 @@ fn paint(color: bool, level: Level, text: &str) -> String {
     }
 }
 
-impl Observer for Log<'_> {
+impl Observer for Log {
     fn observe(&self, event: Event) {
         match event {
             Event::Started(meter) => self.with_progress(|progress| progress.start(meter)),

@@ -46,6 +46,10 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The store speaks a layout or protocol that this version does not know.
     Unsupported,
+    /// The time for it was over.
+    TimedOut,
+    /// The user interrupted it.
+    Interrupted,
     /// Anything else.
     Other,
 }
@@ -128,7 +132,11 @@ impl fmt::Display for StoreError {
             }
             StoreErrorKind::NoSpace => f.write_str(": no space is left"),
             StoreErrorKind::Unavailable => f.write_str(": it cannot be reached for now"),
-            StoreErrorKind::Corrupt | StoreErrorKind::Unsupported | StoreErrorKind::Other => Ok(()),
+            StoreErrorKind::Corrupt
+            | StoreErrorKind::Unsupported
+            | StoreErrorKind::TimedOut
+            | StoreErrorKind::Interrupted
+            | StoreErrorKind::Other => Ok(()),
         }
     }
 }
@@ -152,7 +160,11 @@ impl Hint for StoreError {
             StoreErrorKind::Unavailable => "check the network or the mount and run it again",
             StoreErrorKind::Corrupt => "delete the damaged entry; the next save creates it anew",
             StoreErrorKind::Unsupported => "use a newer version of cachekeep, or another `store`",
-            StoreErrorKind::NotFound | StoreErrorKind::Exists | StoreErrorKind::Other => return None,
+            StoreErrorKind::TimedOut => "give it more time with `--timeout`",
+            StoreErrorKind::NotFound
+            | StoreErrorKind::Exists
+            | StoreErrorKind::Interrupted
+            | StoreErrorKind::Other => return None,
         };
         Some(text.to_owned())
     }

@@ -20,6 +20,7 @@ use super::http::attempts::Attempts;
 use super::http::client::{Client, ClientError, Timeouts};
 use super::http::error::{Cause, FetchError};
 use super::ranges::last_modified;
+use crate::domain::event::Details;
 
 /// The version of the blob service's interface that is spoken (its first with blocks of 4 000 MiB).
 const SERVICE_VERSION: &str = "2019-12-12";
@@ -102,9 +103,9 @@ pub struct BlobClient {
 
 impl BlobClient {
     /// A client with these timeouts; idle is here a connection that takes no bytes and gives no answer.
-    pub fn new(timeouts: Timeouts) -> Result<Self, ClientError> {
+    pub fn new(timeouts: Timeouts, details: Details) -> Result<Self, ClientError> {
         // The HTTP client counts the time of sending as waiting for an answer.
-        let client = Client::new(Timeouts { idle: LONGEST_REQUEST, ..timeouts })?;
+        let client = Client::new(Timeouts { idle: LONGEST_REQUEST, ..timeouts })?.with_details(details);
         Ok(BlobClient { client, idle: timeouts.idle })
     }
 }
@@ -227,7 +228,7 @@ impl Target {
             None => query.to_owned(),
         }));
         let digest = BASE64.encode(&Md5::digest(body));
-        let mut attempts = Attempts::new(&self.options);
+        let mut attempts = Attempts::new(&self.options, self.blobs.client.details());
         loop {
             match self.put_once(&url, kind, body, &digest).await {
                 Ok(response) => return Ok(response),

@@ -9,6 +9,7 @@ use reqwest::header::{
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio_util::sync::CancellationToken;
 
+use super::http::attempts::retry_in;
 use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
 use super::http::retry::{Clock, RetryPolicy, parse_retry_after};
@@ -220,7 +221,7 @@ impl Download {
         let Some(wait) = wait else {
             return Err(cause);
         };
-        tracing::debug!("{}: {cause}; again in {wait:?}", super::http::address::shown(&self.url));
+        self.client.details().tell(|| retry_in(wait, &cause, &self.url));
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
             () = self.options.cancel.cancelled() => Err(Cause::Cancelled),

@@ -59,7 +59,7 @@ const RENEWALS: u32 = 2;
 
 /// Asks what a blob is.
 pub async fn facts(client: &Client, url: &Url, options: &FetchOptions) -> Result<BlobFacts, FetchError> {
-    let mut attempts = Attempts::new(options);
+    let mut attempts = Attempts::new(options, client.details());
     loop {
         match facts_once(client, url, options).await {
             Ok(facts) => return Ok(facts),
@@ -179,7 +179,7 @@ impl Drop for InOrder {
 async fn fetch_range(shared: Arc<Shared>, first: u64, end: u64) -> Result<Bytes, FetchError> {
     // A range is some megabytes; on a machine where that is no `usize`, nothing is allocated ahead.
     let mut whole = BytesMut::with_capacity(usize::try_from(end - first).unwrap_or(0));
-    let mut attempts = Attempts::new(&shared.options);
+    let mut attempts = Attempts::new(&shared.options, shared.client.details());
     let (mut renewals, mut counted_from) = (0, 0);
     loop {
         let (generation, url) = shared.url.lock().await.clone();
@@ -210,10 +210,12 @@ impl Shared {
     async fn renew(&self, generation: u32) -> Result<(), Cause> {
         let mut url = self.url.lock().await;
         if url.0 == generation {
-            tracing::debug!(
-                "{}: the signed URL has expired and is resolved again",
-                super::http::address::shown(&url.1)
-            );
+            self.client.details().tell(|| {
+                format!(
+                    "the signed URL of {} has expired and is resolved again",
+                    super::http::address::shown(&url.1)
+                )
+            });
             let renewed = (self.resolve)().await?;
             *url = (generation + 1, renewed);
         }

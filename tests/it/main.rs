@@ -19,3 +19,4 @@ mod planted_journals;
 mod running;
 mod saving;
 mod trimming;
+mod verbose;

@@ -21,6 +21,7 @@ use super::limits::{self, Limited};
 use super::pace::{DELETE_POINTS, Gate, READ_POINTS};
 use super::{Options, join};
 use crate::domain::clean::ApiCalls;
+use crate::transport::http::address;
 use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
 use crate::transport::http::retry::{Verdict, is_transient};
@@ -105,22 +106,27 @@ impl Inner {
         let mut failures = 0;
         loop {
             self.enter(&parts.method, &url).await?;
-            let wait = match self.attempt(&parts.method, &url, &parts.headers, body).await {
+            let (wait, why) = match self.attempt(&parts.method, &url, &parts.headers, body).await {
                 Attempt::Answered(response) => return Ok(response),
                 Attempt::Limited(Limited { wait, is_primary }) => {
                     if wait >= self.remaining() {
                         return Err(ApiErrorKind::RateLimited { wait, is_primary });
                     }
                     self.state().calls.waited += wait;
-                    wait
+                    (wait, "the rate limit is reached".to_owned())
                 }
                 Attempt::Failed(kind, verdict) => {
                     failures += 1;
                     let jitter = rand::rng().random_range(0.0..1.0);
                     let wait = self.options.retry.wait(failures, verdict, jitter, Some(self.remaining()));
-                    wait.ok_or(kind)?
+                    let why = kind.to_string();
+                    (wait.ok_or(kind)?, why)
                 }
             };
+            self.client.details().tell(|| {
+                let address = address::shown(&url);
+                format!("retry in {:.1} s: {} {address}: {why}", wait.as_secs_f64(), parts.method)
+            });
             tokio::time::sleep(wait).await;
             self.state().calls.repeated += 1;
         }

@@ -20,7 +20,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use reqwest::Url;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
-use crate::domain::event::{Event, Level, Observer};
+use crate::domain::event::{Details, Event, Level, Observer};
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
@@ -94,8 +94,9 @@ struct Shared {
 impl GitHubStore {
     /// The service that these credentials open. Nothing is asked yet.
     pub fn new(credentials: Credentials, options: GitHubOptions) -> Result<Self, ClientError> {
-        let client = Client::new(options.timeouts)?;
-        let blobs = BlobClient::new(options.timeouts)?;
+        let details = options.observer.clone().map_or_else(Details::none, Details::to);
+        let client = Client::new(options.timeouts)?.with_details(details.clone());
+        let blobs = BlobClient::new(options.timeouts, details)?;
         let service = CacheService::new(
             client.clone(),
             credentials.service.clone(),
@@ -125,7 +126,6 @@ impl Shared {
     }
 
     fn warn(&self, text: String, hint: Option<&str>) {
-        tracing::warn!("{text}");
         if let Some(observer) = &self.options.observer {
             let hint = hint.map(str::to_owned);
             observer.observe(Event::Message { level: Level::Warning, cache: None, text, hint });

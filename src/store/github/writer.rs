@@ -104,7 +104,7 @@ impl GitHubWriter {
 
     /// A name can be taken without an entry that anybody can restore; that must not pass for a cache.
     async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
-        tracing::debug!("{}: the name is taken: {said}", self.action);
+        self.shared.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
         if self.shared.credentials.refusal(Right::Read).is_some() {
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl GitHubWriter {
         let service = self.shared.service.until(self.bounds.deadline);
         match service.finalize(key, version, written.size).await {
             Ok(number) => {
-                tracing::debug!("{}: entry {number}", self.action);
+                self.shared.client.details().tell(|| format!("{}: finalized as entry {number}", self.action));
                 Ok(entry)
             }
             Err(_) if self.is_served(&facts).await => Ok(entry),

@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
 use super::address::{self, AddressError};
+use crate::domain::event::Details;
 
 /// How long each step of a request may take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +45,7 @@ pub struct Client {
     outward: reqwest::Client,
     loopback: reqwest::Client,
     timeouts: Timeouts,
+    details: Details,
 }
 
 impl Client {
@@ -54,7 +56,18 @@ impl Client {
         install_crypto_provider();
         let outward = builder(timeouts).build().map_err(ClientError)?;
         let loopback = builder(timeouts).no_proxy().build().map_err(ClientError)?;
-        Ok(Client { outward, loopback, timeouts })
+        Ok(Client { outward, loopback, timeouts, details: Details::none() })
+    }
+
+    /// The same client, telling its requests and what is retried.
+    #[must_use]
+    pub fn with_details(self, details: Details) -> Self {
+        Client { details, ..self }
+    }
+
+    /// Where details of the work with this client are told.
+    pub fn details(&self) -> &Details {
+        &self.details
     }
 
     /// The timeouts that this client was made with.
@@ -65,6 +78,7 @@ impl Client {
     /// A request, refused where the URL is ([`address::check`]). The total deadline is the caller's.
     pub fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, AddressError> {
         address::check(url)?;
+        self.details.tell(|| format!("request: {method} {}", address::shown(url)));
         let client = if address::is_loopback(url) { &self.loopback } else { &self.outward };
         Ok(client.request(method, url.clone()))
     }

@@ -314,7 +314,14 @@ impl Crew<'_> {
                 (self.note_failure(&cause, trace), reason)
             }
         };
-        tracing::debug!("{object} from {}: {reason}", self.job.mirrors[mirror]);
+        self.job.client.details().tell(|| {
+            let next = match trace.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
+                _ if trace.exhausted => String::new(),
+                Some(wait) if !wait.is_zero() => format!("; retry in {:.1} s", wait.as_secs_f64()),
+                _ => "; retry when the mirror may be asked again".to_owned(),
+            };
+            format!("{object} from {}: {reason}{next}", self.job.mirrors[mirror])
+        });
         trace.reason = Some(reason);
         request.ending = Some(ending);
         Ok(None)
