@@ -1,6 +1,6 @@
 //! Azure Pipelines: logging commands and predefined variables (learn.microsoft.com, "Logging commands").
 
-#![expect(clippy::disallowed_methods, reason = "the agent reads a step's summary from a file")]
+#![expect(clippy::disallowed_methods, reason = "the agent reads the summary of a step from a file")]
 
 use std::io;
 
@@ -61,7 +61,7 @@ fn escape_property(text: &str) -> String {
     escape_data(text).replace(';', "%3B").replace(']', "%5D")
 }
 
-/// Keeps lines of foreign text from being read as commands: the agent looks for `##` anywhere in a line.
+/// Escapes commands in untrusted text; the agent recognizes them anywhere in a line.
 fn guard(text: &str) -> String {
     text.replace("##vso[", "## vso[").replace("##[", "## [")
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_forges_no_command() {
+    fn untrusted_text_cannot_inject_commands() {
         let job = AzurePipelines::new(&Env::of([]));
         assert_eq!(job.mask(&Secret::new("hush")).as_deref(), Some("##vso[task.setsecret]hush"));
         assert_eq!(job.message(Level::Info, "x ##vso[task.complete]"), "x ## vso[task.complete]");

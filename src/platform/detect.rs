@@ -1,4 +1,4 @@
-//! Which platform this is.
+//! Detects the platform.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::github_actions::GitHubActions;
 use super::plain::Plain;
 use super::{Env, Platform};
 
-/// Finds out where this runs. Refs come from `workspace`'s git where the platform does not tell them.
+/// Detects the platform. Refs are read from the git repository at `workspace` if the platform does not provide them.
 pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
     if env.flag("GITHUB_ACTIONS") {
         Arc::new(GitHubActions::new(env))
@@ -21,8 +21,8 @@ pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
     }
 }
 
-/// Facts of a laptop, or of a CI that we do not know: GitLab's variables are read as an example of the
-/// latter, `--ref` and its kin serve the rest.
+/// Facts about a laptop or an unknown CI. Of the latter, GitLab's variables are recognized; elsewhere `--ref` and
+/// related options supply the facts.
 fn local_facts(env: &Env, workspace: &Path) -> Facts {
     let checkout = Checkout::read(workspace);
     let owned = |name| env.var(name).map(str::to_owned);
@@ -51,7 +51,7 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
     }
 }
 
-/// The user's folder for caches: XDG on Linux, the native one on macOS and Windows.
+/// The user's cache directory: XDG on Linux, the native one on macOS and Windows.
 fn cache_home(env: &Env) -> PathBuf {
     let home = |below: &str| env.path("HOME").map(|home| home.join(below));
     let native = match std::env::consts::OS {
@@ -62,10 +62,10 @@ fn cache_home(env: &Env) -> PathBuf {
     native.unwrap_or_else(|| env.temp_dir.clone()).join("cachekeep")
 }
 
-/// Where records of publications lie, in order of preference.
+/// Candidate directories for records of publications, in order of preference.
 ///
-/// Temporary folders are emptied between jobs, so records there may not outlive a kill; they serve only where the user
-/// has no home or cannot write it.
+/// Temporary directories are emptied between jobs, so records there may not survive a killed job. They are used only if
+/// the user's home is missing or not writable.
 pub(super) fn record_dirs(env: &Env, state_dir: &Path) -> Vec<PathBuf> {
     let home = |below: &str| env.path("HOME").map(|home| home.join(below));
     let native = match std::env::consts::OS {
@@ -74,7 +74,7 @@ pub(super) fn record_dirs(env: &Env, state_dir: &Path) -> Vec<PathBuf> {
         _ => env.path("XDG_STATE_HOME").or_else(|| home(".local/state")),
     };
     let of_user = native.map(|state| state.join("cachekeep"));
-    // A name of this user alone: `/tmp` is shared.
+    // Unique to the user, because `/tmp` is shared.
     #[cfg(unix)]
     let name = format!("cachekeep-{}", rustix::process::geteuid().as_raw());
     #[cfg(not(unix))]
@@ -96,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn each_platform_is_known_by_its_own_variable() {
+    fn each_platform_is_detected_by_its_variable() {
         assert_eq!(facts(&[("GITHUB_ACTIONS", "true")]).platform, "GitHub Actions");
         assert_eq!(facts(&[("TF_BUILD", "True")]).platform, "Azure Pipelines");
         assert_eq!(facts(&[]).platform, "this machine");
     }
 
     #[test]
-    fn a_folder_without_git_is_a_scope_of_its_own() {
+    fn a_directory_without_git_has_its_own_scope() {
         let access = facts(&[]).access();
         assert_eq!(access.own.as_str(), "refs/local/workspace");
         assert_eq!(access.readable.len(), 1);

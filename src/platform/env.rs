@@ -7,23 +7,23 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// A snapshot of what the process was started with.
+/// A snapshot of the environment of the process.
 #[derive(Debug, Clone, Default)]
 pub struct Env {
     variables: BTreeMap<String, OsString>,
     /// The working directory.
     pub current_dir: PathBuf,
-    /// The operating system's folder for temporary files.
+    /// The operating system's directory for temporary files.
     pub temp_dir: PathBuf,
     /// Whether standard error is a terminal.
     pub is_terminal: bool,
 }
 
 impl Env {
-    /// Reads the environment of this process.
+    /// Captures the environment of this process.
     ///
     /// # Errors
-    /// The working directory was removed or may not be read.
+    /// The working directory was removed or is not accessible.
     pub fn capture() -> std::io::Result<Self> {
         Ok(Env {
             variables: std::env::vars_os()
@@ -35,7 +35,7 @@ impl Env {
         })
     }
 
-    /// An environment made by hand, for tests and embedding.
+    /// An environment with the given variables, for tests and embedding.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Env {
             variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
@@ -43,17 +43,17 @@ impl Env {
         }
     }
 
-    /// A variable that is set, not empty, and text.
+    /// The value of a variable; `None` if it is not set, empty or not Unicode.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables.get(name)?.to_str().filter(|value| !value.is_empty())
     }
 
-    /// A variable that is set and not empty, as a path.
+    /// The value of a variable as a path; `None` if it is not set or empty.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// Whether a variable is `true` or `1`.
+    /// Whether a variable is `true` (in common spellings) or `1`.
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.var(name), Some("true" | "True" | "TRUE" | "1"))
     }

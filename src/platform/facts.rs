@@ -1,54 +1,54 @@
-//! What is known of the job that runs.
+//! Facts about the current job.
 
 use std::path::PathBuf;
 
 use crate::domain::scope::{Access, Scope};
 
-/// Facts of the job; what the platform does not tell is absent, never made up.
+/// Facts about the job. What the platform does not provide is `None`, never guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The platform's name, for people.
+    /// Human-readable name of the platform.
     pub platform: &'static str,
-    /// Whether nobody watches a terminal.
+    /// Whether this is a CI job, as opposed to an interactive run.
     pub is_ci: bool,
     /// `linux`, `macos` or `windows`.
     pub os: String,
     /// `x64`, `arm64`, `x86`, `arm`.
     pub arch: String,
-    /// The folder for temporary files of the job.
+    /// The directory for temporary files of the job.
     pub temp: PathBuf,
-    /// The user's home.
+    /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// The checkout, where the platform names it.
+    /// The directory of the checkout, if the platform provides it.
     pub workspace: Option<PathBuf>,
-    /// Where the embedded store lies by default.
+    /// Default location of a directory store.
     pub store_dir: PathBuf,
-    /// Where a job's restore leaves notes for its save.
+    /// Where receipts of restores lie, which later steps of the job read.
     pub state_dir: PathBuf,
-    /// Where records of publications lie, which outlive jobs: in the user's folder for state, or else
-    /// in `state_dir` or the system's temporary folder.
+    /// Candidate directories for records of publications, in order of preference. They should outlive the job: first the
+    /// user's state directory, then `state_dir` and the system's temporary directory.
     pub record_dirs: Vec<PathBuf>,
     /// The git ref of the job.
     pub git_ref: Option<String>,
-    /// The branch that a pull request is to be merged into.
+    /// The base branch of a pull request.
     pub base_ref: Option<String>,
     /// The repository's default branch.
     pub default_ref: Option<String>,
-    /// The commit.
+    /// The commit hash.
     pub sha: Option<String>,
-    /// The platform's number of this run.
+    /// The platform's identifier of this run.
     pub run_id: Option<String>,
-    /// Which attempt at it this is, from 1.
+    /// The number of the attempt at that run, from 1.
     pub run_attempt: Option<String>,
-    /// Whether the code that runs comes from someone who may write to the repository.
+    /// Whether the code of this job comes from someone with write access to the repository.
     pub is_trusted: bool,
 }
 
-/// The scope of work that belongs to no git ref.
+/// The scope of a workspace without a git ref.
 const NO_REF: &str = "refs/local/workspace";
 
 impl Facts {
-    /// Who may read and write what, from these refs.
+    /// The scopes that the job reads and writes, derived from its refs.
     pub fn access(&self) -> Access {
         let scope = |name: &Option<String>| name.as_deref().and_then(Scope::new);
         let own = scope(&self.git_ref).unwrap_or_else(|| Scope::new(NO_REF).expect("it is not empty"));
@@ -56,12 +56,12 @@ impl Facts {
     }
 }
 
-/// The operating system this was compiled for, in our words.
+/// The target operating system: `linux`, `macos` or `windows`.
 pub fn os() -> String {
     std::env::consts::OS.to_owned()
 }
 
-/// The processor this was compiled for, in the words of GitHub's runners, lower case.
+/// The target architecture, in lower case, as GitHub's runners name it.
 pub fn arch() -> String {
     match std::env::consts::ARCH {
         "x86_64" => "x64",

@@ -1,22 +1,22 @@
-//! What git knows of a checkout, for machines without a platform that tells.
+//! Facts from git about a checkout, for platforms that do not provide them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The refs and the commit of a checkout; absent where git does not know.
+/// The refs and the commit of a checkout; `None` where git reports nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkout {
-    /// The branch that is checked out, as a full ref.
+    /// The current branch, as a full ref.
     pub branch: Option<String>,
-    /// The default branch of `origin`, as a full ref; `refs/heads/main` where `origin` does not tell.
+    /// The default branch of `origin`, as a full ref; `refs/heads/main` if `origin/HEAD` is not set.
     pub default_branch: Option<String>,
-    /// The commit.
+    /// The commit hash.
     pub sha: Option<String>,
 }
 
 impl Checkout {
-    #[expect(clippy::disallowed_methods, reason = "git is asked for what the platform does not tell")]
-    /// Asks git. A folder that is no checkout, or a machine without git, knows nothing.
+    #[expect(clippy::disallowed_methods, reason = "runs git for facts that the platform does not provide")]
+    /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
     pub fn read(workspace: &Path) -> Self {
         let ask = |arguments: &[&str]| {
             let output = Command::new("git")

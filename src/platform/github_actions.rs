@@ -1,6 +1,6 @@
 //! GitHub Actions: workflow commands and runner files (docs.github.com, "Workflow commands").
 
-#![expect(clippy::disallowed_methods, reason = "the runner's event file tells the default branch")]
+#![expect(clippy::disallowed_methods, reason = "reads the event file and writes runner files")]
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -57,7 +57,7 @@ impl GitHubActions {
     }
 }
 
-/// What the event's payload says.
+/// Facts from the payload of the event.
 #[derive(Default)]
 struct Event {
     default_branch: Option<String>,
@@ -76,7 +76,7 @@ impl Event {
         let own = repository("/repository/full_name");
         Event {
             default_branch: repository("/repository/default_branch").map(str::to_owned),
-            // A deleted fork leaves `head.repo` null: the code is still foreign.
+            // A deleted fork leaves `head.repo` null, but its code is still untrusted.
             is_from_fork: (payload.pointer("/pull_request").is_some() && head.is_none())
                 || head.is_some_and(|head| Some(head) != own),
         }
@@ -93,12 +93,12 @@ fn append(file: &PathBuf, name: &str, value: &str) -> io::Result<()> {
     let invalid =
         |what| io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` {what}", name.escape_debug()));
     if name.is_empty() || name.contains(['\r', '\n', '=', '<']) {
-        return Err(invalid("is not a variable's name"));
+        return Err(invalid("is not a valid variable name"));
     }
-    // A value that knew the delimiter could set any variable it likes.
+    // A value that contains the delimiter could set arbitrary variables.
     let delimiter = format!("cachekeep_{:032x}", rand::rng().random::<u128>());
     if value.contains(&delimiter) {
-        return Err(invalid("has a value that cannot be written"));
+        return Err(invalid("has a value that contains the delimiter"));
     }
     let mut file = OpenOptions::new().append(true).create(true).open(file)?;
     file.write_all(format!("{name}<<{delimiter}\n{value}\n{delimiter}\n").as_bytes())
@@ -122,7 +122,7 @@ impl Platform for GitHubActions {
             Level::Debug => format!("::debug::{}", escape_data(text)),
             Level::Warning => format!("::warning title=cachekeep::{}", escape_data(text)),
             Level::Error => format!("::error title=cachekeep::{}", escape_data(text)),
-            // The runner looks for commands at the start of every line, so foreign text must not begin one.
+            // The runner recognizes commands at the start of a line, so untrusted lines are prefixed.
             Level::Info => {
                 let lines: Vec<String> = text.lines().map(|line| format!("{}{line}", guard(line))).collect();
                 lines.join("\n")
@@ -150,7 +150,7 @@ impl Platform for GitHubActions {
     }
 }
 
-/// What keeps a line from being read as a command (`::name::` or `##[name]`).
+/// The prefix that keeps a line from being parsed as a command (`::name::` or `##[name]`).
 fn guard(line: &str) -> &'static str {
     let start = line.trim_start();
     if start.starts_with("::") || start.starts_with("##[") { "| " } else { "" }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_forges_no_command() {
+    fn untrusted_text_cannot_inject_commands() {
         let job = job(&[]);
         assert_eq!(
             job.message(Level::Warning, "a\n::set-env name=X::y 100%"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_written_with_a_delimiter_that_no_value_knows() {
+    fn variables_are_written_with_a_random_delimiter() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let file = dir.path().join("env");
         let job = job(&[("GITHUB_ENV", file.to_str().expect("text"))]);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_added_to_what_the_step_wrote_before() {
+    fn a_summary_is_appended_to_what_the_step_wrote_before() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let file = dir.path().join("summary");
         let job = job(&[("GITHUB_STEP_SUMMARY", file.to_str().expect("text"))]);

@@ -1,7 +1,7 @@
-//! Where this runs: environment, facts of the job, and the dialect its log speaks.
+//! The platform that the job runs on: environment, facts of the job, and the syntax of its log.
 //!
-//! [`mod@env`] is the only place that reads the environment; [`mod@detect`] turns it into a [`Platform`], which
-//! is all that the rooms to the right know of GitHub Actions, Azure Pipelines or a laptop.
+//! [`mod@env`] is the only place that reads the environment; [`mod@detect`] turns it into a [`Platform`], which hides
+//! the differences between GitHub Actions, Azure Pipelines and a laptop from everything else.
 
 pub mod azure_pipelines;
 pub mod detect;
@@ -21,36 +21,36 @@ pub use detect::detect;
 pub use env::Env;
 pub use facts::Facts;
 
-/// A place that runs jobs: what it knows of this one, and how to speak to it.
+/// A CI platform, or a plain machine: facts about the job, and how to write to its log and its runner.
 pub trait Platform: Send + Sync {
-    /// What is known of the job.
+    /// Facts about the job.
     fn facts(&self) -> &Facts;
 
-    /// The line that opens a foldable group of the log; none where the log has no groups.
+    /// The line that starts a collapsible group of the log; `None` if the log has no groups.
     fn group_start(&self, title: &str) -> Option<String>;
 
-    /// The line that closes it.
+    /// The line that ends it.
     fn group_end(&self) -> Option<String>;
 
-    /// A message as the log wants it: annotations where the platform has them. The text may be foreign:
-    /// it never forges a command.
+    /// Formats a message for the log, as an annotation if the platform has them. The text is untrusted and is escaped so
+    /// that it cannot inject a command.
     fn message(&self, level: Level, text: &str) -> String;
 
-    /// Sets a variable for the steps that follow. Returns a line to print, where that is how it is done.
+    /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
 
-    /// The line that keeps a secret out of the rest of the job's log; none where the log cannot. One secret is one
-    /// line of text.
+    /// The line that masks a secret in the rest of the job's log; `None` if the platform cannot mask. The secret is a
+    /// single line of text.
     fn mask(&self, secret: &Secret) -> Option<String>;
 
-    /// Sets an output of this step. Returns a line to print, where that is how it is done.
+    /// Sets an output of this step. Returns the line to print if the platform reads it from the log.
     fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;
 
-    /// Adds Markdown to the summary of this step. Returns a line to print, where that is how it is done.
+    /// Appends Markdown to the summary of this step. Returns the line to print if the platform reads it from the log.
     fn summary(&self, markdown: &str) -> io::Result<Option<String>>;
 }
 
-/// The word before a message on a plain log; color never carries this meaning alone.
+/// The prefix of a message in a plain log. The severity is never conveyed by color alone.
 pub fn level_word(level: Level) -> &'static str {
     match level {
         Level::Debug => "debug: ",

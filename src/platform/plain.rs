@@ -1,4 +1,4 @@
-//! A laptop, or a CI without a dialect of its own: plain lines.
+//! A laptop, or a CI without special log syntax: plain lines.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use super::{Facts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
-/// A place whose log is plain text.
+/// A platform with a plain text log.
 pub struct Plain {
     facts: Facts,
 }
 
 impl Plain {
-    /// Takes what is known.
+    /// A plain platform with these facts.
     pub fn new(facts: Facts) -> Self {
         Plain { facts }
     }

@@ -1,24 +1,24 @@
-//! Programs that other people's tools will look for.
+//! Finding programs on `PATH`, as other tools will.
 
 use std::path::PathBuf;
 
 use super::Env;
 
-#[expect(clippy::disallowed_methods, reason = "folders of programs are looked into")]
-/// The first program of this name on `PATH`.
+#[expect(clippy::disallowed_methods, reason = "searches the directories on `PATH`")]
+/// The path of the first program with this name on `PATH`.
 pub fn find(env: &Env, name: &str) -> Option<PathBuf> {
     let path = env.path("PATH").or_else(|| env.path("Path"))?;
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|candidate| candidate.is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(&name)).find(|candidate| candidate.is_file())
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the test makes a folder of programs")]
+#[expect(clippy::disallowed_methods, reason = "the test creates a directory of programs")]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_first_folder_that_has_it_counts() {
+    fn the_first_directory_with_the_program_counts() {
         let place = tempfile::tempdir().expect("a place");
         let name = format!("zstd{}", std::env::consts::EXE_SUFFIX);
         std::fs::create_dir(place.path().join("b")).expect("made");
