@@ -1,5 +1,4 @@
-//! The second version of GitHub's cache service: three Twirp methods, JSON over POST
-//! (actions/toolkit, `cache.proto`).
+//! A client of GitHub's cache service v2: three Twirp methods, JSON over POST (actions/toolkit, `cache.proto`).
 
 use std::time::Instant;
 
@@ -24,10 +23,10 @@ use super::redaction::redacted;
 
 const PATH: &str = "/twirp/github.actions.results.api.v1.CacheService/";
 
-/// The most bytes of an answer that are read: keys and signed URLs are short.
-const LONGEST_ANSWER: usize = 256 << 10;
+/// Maximum size of a response in bytes: keys and signed URLs are short.
+const MAX_RESPONSE: usize = 256 << 10;
 
-/// The cache service, as one job sees it. Cheap to clone.
+/// A client of the cache service with the token of a job. Cheap to clone.
 #[derive(Clone)]
 pub struct CacheService {
     client: Client,
@@ -36,75 +35,75 @@ pub struct CacheService {
     options: FetchOptions,
 }
 
-/// What came of reserving a name.
+/// The result of reserving a key and version.
 #[derive(Debug)]
 pub enum Reservation {
-    /// The name is this job's until it is finalized; its archive goes to this URL.
+    /// The key is reserved for this job; the archive is uploaded to this URL.
     Reserved(SignedUrl),
-    /// The name is taken.
+    /// An entry or another reservation exists.
     Exists {
-        /// What the service said.
+        /// The message of the service.
         said: String,
-        /// Whether an answer to the same request was lost before: then it may be taken by this very job.
+        /// Whether a response to the same request was lost before, so that the reservation may be this job's own.
         perhaps_our_own: bool,
     },
 }
 
-/// An entry to download.
+/// The download of an entry.
 #[derive(Debug)]
 pub struct Download {
     /// Its key.
     pub key: Key,
-    /// Where its archive is.
+    /// The URL of its archive.
     pub url: SignedUrl,
 }
 
-/// A URL with a signature that opens one blob for a while.
+/// A signed URL that grants temporary access to one blob.
 #[derive(Debug, Clone)]
 pub struct SignedUrl(Secret);
 
 impl SignedUrl {
-    /// The URL, for the one place that sends it.
+    /// The URL with its signature, for the code that sends requests to it.
     pub fn expose(&self) -> Result<Url, ServiceErrorKind> {
         let malformed =
-            |why: String| ServiceErrorKind::Malformed(format!("a signed URL that is none: {why}"));
+            |why: String| ServiceErrorKind::Malformed(format!("the signed URL is not valid: {why}"));
         let url = Url::parse(self.0.expose()).map_err(|error| malformed(error.to_string()))?;
         address::check(&url).map_err(|refusal| malformed(refusal.to_string()))?;
         Ok(url)
     }
 }
 
-/// A request that was answered, and whether an answer to it was lost before.
+/// The response to a request, and whether an earlier response to it was lost.
 struct Answered<T> {
     answer: Result<T, Refused>,
     lost_before: bool,
 }
 
-/// A status other than success that is no fault of the line.
+/// An HTTP error status that is not retried.
 struct Refused {
     status: StatusCode,
     refusal: Refusal,
 }
 
 impl CacheService {
-    /// The service at this URL, whose path does not matter.
+    /// A client of the service at this URL, whose path is ignored.
     pub fn new(client: Client, service: Url, token: Secret, options: FetchOptions) -> Self {
         CacheService { client, service, token, options }
     }
 
-    /// The same service with another deadline for all that is asked of it.
+    /// The same client with another deadline for its requests.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
         CacheService { options: FetchOptions { deadline, ..self.options.clone() }, ..self.clone() }
     }
 
-    /// The service's address, without secrets.
+    /// The URL of the service, without secrets.
     pub fn address(&self) -> String {
         address::shown(&self.service)
     }
 
-    /// Reserves a key and version in the scope that the token writes. A reservation that is never finalized
-    /// keeps the name from everyone.
+    /// Reserves a key and version in the scope that the token writes. A reservation that is never finalized blocks the
+    /// key for every job.
     pub async fn reserve(&self, key: &Key, version: &Version) -> Result<Reservation, ServiceError> {
         const METHOD: &str = "CreateCacheEntry";
         let request = CreateRequest { key: key.as_str(), version: version.as_str() };
@@ -114,9 +113,9 @@ impl CacheService {
             Ok(response) if response.ok && !response.signed_upload_url.is_empty() => {
                 Ok(Reservation::Reserved(SignedUrl(Secret::new(response.signed_upload_url))))
             }
-            Ok(response) if response.ok => Err(self.failed(METHOD, malformed("it has no upload URL"))),
+            Ok(response) if response.ok => Err(self.failed(METHOD, malformed("no upload URL"))),
             Ok(response) if means_exists(&response.message) => Ok(exists(self.shown(&response.message))),
-            // Without a word, the service means that somebody else has the name.
+            // The service reports a conflict with an empty message.
             Ok(response) if response.message.trim().is_empty() => Ok(exists(String::new())),
             Ok(response) => Err(self.failed(METHOD, self.denial(&response.message, Right::Write, None))),
             Err(refused)
@@ -128,7 +127,7 @@ impl CacheService {
         }
     }
 
-    /// Makes a reserved entry of this many bytes visible; returns the service's name for it.
+    /// Makes a reserved entry visible after `size` bytes were uploaded. Returns its identifier.
     pub async fn finalize(&self, key: &Key, version: &Version, size: u64) -> Result<String, ServiceError> {
         const METHOD: &str = "FinalizeCacheEntryUpload";
         let request =
@@ -141,7 +140,7 @@ impl CacheService {
         }
     }
 
-    /// The entry that the service finds in the scopes that the token reads, or none.
+    /// Looks up an entry in the scopes that the token reads.
     pub async fn look_up(
         &self,
         key: &Key,
@@ -158,9 +157,9 @@ impl CacheService {
             Ok(response) if !response.ok => Ok(None),
             Ok(response) => {
                 let matched = Key::new(response.matched_key)
-                    .map_err(|error| self.failed(METHOD, malformed(&format!("the matched key: {error}"))))?;
+                    .map_err(|error| self.failed(METHOD, malformed(&format!("matched key: {error}"))))?;
                 if response.signed_download_url.is_empty() {
-                    return Err(self.failed(METHOD, malformed("it has no download URL")));
+                    return Err(self.failed(METHOD, malformed("no download URL")));
                 }
                 Ok(Some(Download { key: matched, url: SignedUrl(Secret::new(response.signed_download_url)) }))
             }
@@ -184,7 +183,7 @@ impl CacheService {
         self.denial(&said, right, Some(refused.status))
     }
 
-    /// What a refusal means; the service tells its reasons in words.
+    /// The kind of error that a refusal stands for; the service distinguishes reasons only by their text.
     fn denial(&self, said: &str, right: Right, status: Option<StatusCode>) -> ServiceErrorKind {
         let lower = said.to_lowercase();
         let says = |text: &str| lower.contains(text);
@@ -209,7 +208,7 @@ impl CacheService {
         self.service.join(&path).map_err(|error| Cause::Protocol(error.to_string()))
     }
 
-    /// Calls a method, again as the policy says.
+    /// Calls a method, with retries according to the policy.
     async fn call<Q: Serialize + Sync, A: for<'de> Deserialize<'de>>(
         &self,
         method: &str,
@@ -228,7 +227,7 @@ impl CacheService {
             match self.call_once(&url, &body).await {
                 Ok((status, bytes)) if status.is_success() => match serde_json::from_slice(&bytes) {
                     Ok(answer) => return Ok(Answered { answer: Ok(answer), lost_before }),
-                    // Half an answer is a lost one; it is asked for again, and named if it stays so.
+                    // A truncated response counts as lost and is retried; the parse error is reported if it persists.
                     Err(error) => {
                         lost_before = true;
                         let cause =
@@ -243,7 +242,7 @@ impl CacheService {
                     return Ok(Answered { answer: Err(Refused { status, refusal }), lost_before });
                 }
                 Err(cause) => {
-                    // Only a request that was turned away for sure has changed nothing.
+                    // After any other failure the service may have processed the request.
                     lost_before |=
                         !matches!(cause, Cause::RateLimited(_) | Cause::Connect(_) | Cause::Address(_));
                     attempts
@@ -257,8 +256,9 @@ impl CacheService {
 
     async fn call_once(&self, url: &Url, body: &[u8]) -> Result<(StatusCode, Vec<u8>), Cause> {
         let timeouts = self.client.timeouts();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.expose()))
-            .map_err(|_| Cause::Protocol("the job's token is no header".to_owned()))?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.expose())).map_err(|_| {
+            Cause::Protocol("the job's token contains characters that are not allowed in a header".to_owned())
+        })?;
         bearer.set_sensitive(true);
         let request = self
             .client
@@ -277,8 +277,8 @@ impl CacheService {
         let mut bytes = Vec::new();
         while let Some(piece) = self.receive(&mut response, bytes.len()).await? {
             bytes.extend_from_slice(&piece);
-            if bytes.len() > LONGEST_ANSWER {
-                return Err(Cause::Protocol(format!("an answer of more than {LONGEST_ANSWER} bytes")));
+            if bytes.len() > MAX_RESPONSE {
+                return Err(Cause::Protocol(format!("a response of more than {MAX_RESPONSE} bytes")));
             }
         }
         Ok((status, bytes))
@@ -291,7 +291,7 @@ impl CacheService {
     }
 }
 
-/// Whether a refusal's body says why: not for what passes by itself.
+/// Whether the body of an error response has the reason, as opposed to a transient error.
 fn is_an_answer(response: &Response) -> bool {
     let status = response.status();
     status.is_client_error() && !matches!(status.as_u16(), 407 | 408 | 425 | 429)

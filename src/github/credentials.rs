@@ -1,9 +1,9 @@
-//! Where the cache service is and what opens it, from the environment of a job.
+//! Credentials for the cache service, from the environment of a job.
 //!
-//! The runner gives `ACTIONS_RUNTIME_TOKEN` and `ACTIONS_RESULTS_URL` to actions in JavaScript and in
-//! containers only. A `run:` step gets `ACTIONS_ID_TOKEN_REQUEST_TOKEN` where the job has `id-token: write`,
-//! which today is the same token (actions/runner, `ScriptHandler.cs`). That is no promise, so it is used
-//! only where its claims say that it opens the service.
+//! The runner passes `ACTIONS_RUNTIME_TOKEN` and `ACTIONS_RESULTS_URL` only to JavaScript and container actions. A
+//! `run:` step gets `ACTIONS_ID_TOKEN_REQUEST_TOKEN` if the job has `id-token: write`, which currently is the same
+//! token (actions/runner, `ScriptHandler.cs`). That is not documented, so it is used only if its claims grant access
+//! to the cache service.
 
 use std::fmt;
 
@@ -25,14 +25,14 @@ const RESULTS_URL: &str = "ACTIONS_RESULTS_URL";
 const SERVER_URL: &str = "GITHUB_SERVER_URL";
 const CACHE_MODE: &str = "ACTIONS_CACHE_MODE";
 
-/// The service of github.com.
+/// The cache service of github.com.
 const PUBLIC_SERVICE: &str = "https://results-receiver.actions.githubusercontent.com/";
 const PUBLIC_SERVER: &str = "https://github.com";
 
-/// How wrong this machine's clock may be before a token counts as expired.
+/// Clock skew that is tolerated before a token counts as expired.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// Which variable the token came from.
+/// The environment variable that the token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenSource {
     /// `ACTIONS_RUNTIME_TOKEN`.
@@ -50,10 +50,10 @@ impl fmt::Display for TokenSource {
     }
 }
 
-/// What `ACTIONS_CACHE_MODE` says: how the workflow wants its caches used.
+/// The value of `ACTIONS_CACHE_MODE`: how the workflow allows caches to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheMode {
-    /// Not at all.
+    /// Neither restored nor saved.
     None,
     /// Restored only.
     Read,
@@ -64,7 +64,7 @@ pub enum CacheMode {
 }
 
 impl CacheMode {
-    /// Reads the mode; what is not known is no mode, as for actions/cache.
+    /// Parses the mode; unknown values are ignored, as in actions/cache.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text.trim().to_ascii_lowercase().as_str() {
             "none" => CacheMode::None,
@@ -75,7 +75,7 @@ impl CacheMode {
         })
     }
 
-    /// Whether the mode wants this.
+    /// Whether the mode allows this.
     pub fn allows(self, right: Right) -> bool {
         match right {
             Right::Read => matches!(self, CacheMode::Read | CacheMode::Write),
@@ -95,7 +95,7 @@ impl fmt::Display for CacheMode {
     }
 }
 
-/// Why this job cannot speak to the service itself.
+/// Why this job has no direct access to the cache service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// No variable holds a token.
@@ -103,27 +103,27 @@ pub enum Unusable {
         "this step has no token for the cache service: neither {RUNTIME_TOKEN} nor {REQUEST_TOKEN} is set"
     )]
     NoToken,
-    /// The token for ID tokens is not, or no longer, the job's own.
-    #[error("{REQUEST_TOKEN} does not open the cache service: {0}")]
+    /// The token for ID tokens does not grant access to the cache service.
+    #[error("{REQUEST_TOKEN} does not grant access to the cache service: {0}")]
     NotTheJobs(&'static str),
-    /// The token is too old.
+    /// The token has expired.
     #[error("the token in {source_name} expired at {at}")]
     Expired {
-        /// Which variable.
+        /// The variable with the token.
         source_name: TokenSource,
-        /// When.
+        /// When it expired.
         at: DateTime<Utc>,
     },
-    /// Not github.com, and no variable tells where the service is.
+    /// The server is not github.com, and no variable contains the URL of the service.
     #[error("the cache service of {server} is not known: {RESULTS_URL} is not set")]
     NoService {
-        /// The server, or what stands for it.
+        /// The server, or a description of its absence.
         server: String,
     },
-    /// The service's address is none.
+    /// The URL of the service is malformed.
     #[error("{RESULTS_URL} is not a URL: {0}")]
     NotAUrl(String),
-    /// The service's address would carry the token over an open line.
+    /// The token would be sent to the service without encryption.
     #[error("{RESULTS_URL} is refused: {0}")]
     Address(#[from] AddressError),
 }
@@ -132,39 +132,39 @@ impl Hint for Unusable {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Unusable::NoToken => {
-                "give the job `permissions: id-token: write`; pull requests from forks cannot have it and use \
-                 actions/cache underneath"
+                "give the job `permissions: id-token: write`; pull requests from forks cannot have it and fall back to \
+                actions/cache"
             }
             Unusable::NotTheJobs(_) | Unusable::NoService { .. } => {
-                "actions/cache is used underneath; to avoid that, export ACTIONS_RUNTIME_TOKEN and \
-                 ACTIONS_RESULTS_URL from an action in JavaScript"
+                "actions/cache is used instead; to avoid that, export ACTIONS_RUNTIME_TOKEN and \
+                ACTIONS_RESULTS_URL from a JavaScript action"
             }
-            Unusable::Expired { .. } => "check this machine's clock; a token lives as long as its job",
+            Unusable::Expired { .. } => "the token expires with its job; check the machine's clock",
             Unusable::NotAUrl(_) | Unusable::Address(_) => "set it to an https URL, or unset it",
         }
         .to_owned())
     }
 }
 
-/// A job's way to the cache service.
+/// Credentials of a job for the cache service.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The token.
     pub token: Secret,
     /// Which variable it came from.
     pub source: TokenSource,
-    /// The service; its path does not matter.
+    /// The URL of the service; its path is ignored.
     pub service: Url,
-    /// The scopes that the token opens, in lookup order, where it says so.
+    /// The scopes that the token grants access to, in lookup order; `None` if it does not list them.
     pub scopes: Option<Vec<ScopeRights>>,
-    /// What the workflow wants.
+    /// The cache mode of the workflow, if set.
     pub mode: Option<CacheMode>,
     /// When the token expires.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Credentials {
-    /// Finds the token and the service.
+    /// Finds the token and the service in the environment.
     pub fn from_env(env: &Env, now: DateTime<Utc>) -> Result<Self, Unusable> {
         let (source, token, claims) = find_token(env)?;
         let expires_at = claims.as_ref().and_then(|claims| claims.expires_at);
@@ -183,7 +183,7 @@ impl Credentials {
         })
     }
 
-    /// The scopes in which the token has a right, in lookup order; `None` where it does not say.
+    /// The scopes for which the token has a permission, in lookup order; `None` if it does not list them.
     pub fn scopes_with(&self, right: Right) -> Option<Vec<Scope>> {
         let scopes = self.scopes.as_ref()?.iter();
         let having = scopes.filter(|rights| match right {
@@ -193,21 +193,21 @@ impl Credentials {
         Some(having.map(|rights| rights.scope.clone()).collect())
     }
 
-    /// Why the job should not, or cannot, do this, where that is known before asking the service.
+    /// Why the job may not do this, if that is known without a request.
     pub fn refusal(&self, right: Right) -> Option<String> {
         let verb = match right {
             Right::Read => "restored",
             Right::Write => "saved",
         };
         if let Some(mode) = self.mode.filter(|mode| !mode.allows(right)) {
-            return Some(format!("{CACHE_MODE} is `{mode}`: no cache is {verb} in this job"));
+            return Some(format!("{CACHE_MODE} is `{mode}`: caches are not {verb} in this job"));
         }
         let none = self.scopes_with(right).is_some_and(|scopes| scopes.is_empty());
-        none.then(|| format!("the job's token lets no cache be {verb} in any scope"))
+        none.then(|| format!("the job's token does not allow caches to be {verb} in any scope"))
     }
 }
 
-/// The tokens that a job's environment holds, whether they open anything or not: what no log may show.
+/// All tokens in the environment of the job, usable or not, for masking.
 pub fn tokens(env: &Env) -> Vec<Secret> {
     [RUNTIME_TOKEN, REQUEST_TOKEN].into_iter().filter_map(|name| env.var(name)).map(Secret::new).collect()
 }
@@ -218,12 +218,12 @@ fn find_token(env: &Env) -> Result<(TokenSource, Secret, Option<Claims>), Unusab
         return Ok((TokenSource::Runtime, token, claims));
     }
     let token = env.var(REQUEST_TOKEN).map(Secret::new).ok_or(Unusable::NoToken)?;
-    let claims = Claims::of(&token).ok_or(Unusable::NotTheJobs("it is no JSON web token"))?;
+    let claims = Claims::of(&token).ok_or(Unusable::NotTheJobs("it is not a JSON web token"))?;
     if claims.scopes.is_none() {
-        return Err(Unusable::NotTheJobs("it names no scopes of a cache (claim `ac`)"));
+        return Err(Unusable::NotTheJobs("it has no cache scopes (claim `ac`)"));
     }
     if !claims.is_for_results {
-        return Err(Unusable::NotTheJobs("it is not for `Actions.Results` (claim `scp`)"));
+        return Err(Unusable::NotTheJobs("it is not valid for `Actions.Results` (claim `scp`)"));
     }
     Ok((TokenSource::IdTokenRequest, token, Some(claims)))
 }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_with_an_id_token_right_uses_the_jobs_own_token() {
+    fn a_step_with_id_token_permission_uses_the_token_of_the_job() {
         let credentials = from(&[(REQUEST_TOKEN, job_token().expose()), (SERVER_URL, "https://github.com")])
             .expect("usable");
         assert_eq!(credentials.source, TokenSource::IdTokenRequest);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_token_goes_first_and_need_not_tell_its_scopes() {
+    fn the_runtime_token_has_precedence_and_need_not_list_its_scopes() {
         let credentials = from(&[
             (RUNTIME_TOKEN, "opaque"),
             (REQUEST_TOKEN, job_token().expose()),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_opens_something_else_is_not_used() {
+    fn a_token_for_another_audience_is_not_used() {
         let check = |payload, expect: &str| {
             let token = testing_token(&payload);
             let error = from(&[(REQUEST_TOKEN, token.expose()), (SERVER_URL, "https://github.com")]).err();
@@ -305,7 +305,7 @@ mod tests {
         check(expired, "expired at 2023-11-14 19:26:40 UTC");
         assert_eq!(
             from(&[(REQUEST_TOKEN, "opaque")]).err(),
-            Some(Unusable::NotTheJobs("it is no JSON web token"))
+            Some(Unusable::NotTheJobs("it is not a JSON web token"))
         );
     }
 

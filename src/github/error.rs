@@ -1,14 +1,14 @@
-//! What can go wrong with the cache service.
+//! Errors of the cache service.
 //!
-//! A [`ServiceError`] names the service without secrets; its [`ServiceErrorKind`] is what callers decide by.
-//! What the service itself said is kept, redacted.
+//! A [`ServiceError`] names the URL without secrets; callers match on its [`ServiceErrorKind`]. Messages of the
+//! service are kept, redacted.
 
 use std::time::Duration;
 
 use crate::domain::hint::Hint;
 use crate::transport::http::error::Cause;
 
-/// What a job wants to do.
+/// A permission that a token grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// Look up and download.
@@ -21,44 +21,44 @@ pub enum Right {
 #[derive(Debug, thiserror::Error)]
 #[error("{address}: {kind}")]
 pub struct ServiceError {
-    /// The method's URL.
+    /// The URL of the method.
     pub address: String,
-    /// What went wrong.
+    /// The kind of the error.
     pub kind: ServiceErrorKind,
 }
 
 /// Why a request to the cache service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceErrorKind {
-    /// The token has no right to do this.
-    #[error("the service denies it: {said}")]
+    /// The token does not grant the permission.
+    #[error("the service denies the request: {said}")]
     Denied {
-        /// What was wanted.
+        /// The missing permission.
         right: Right,
-        /// What the service said.
+        /// The message of the service.
         said: String,
     },
     /// The token is not, or no longer, accepted (401).
     #[error("the service does not accept the job's token: {said}")]
     Unauthorized {
-        /// What was wanted.
+        /// The missing permission.
         right: Right,
-        /// What the service said.
+        /// The message of the service.
         said: String,
     },
-    /// The repository's cache has no room or no money left.
-    #[error("the service takes no new caches: {0}")]
+    /// The repository has used up its cache budget.
+    #[error("the service accepts no new caches: {0}")]
     BudgetExceeded(String),
-    /// Too many requests, for longer than it makes sense to wait.
+    /// Too many requests; the wait would exceed the deadline.
     #[error("too many requests{}", .0.map(|wait| format!(", the next is allowed in {} s", wait.as_secs())).unwrap_or_default())]
     RateLimited(Option<Duration>),
-    /// The service said no and gave another reason.
-    #[error("the service refuses it: {0}")]
+    /// The service refused the request for another reason.
+    #[error("the service refuses the request: {0}")]
     Refused(String),
-    /// The answer is not what the service documents.
-    #[error("the service's answer is not understood: {0}")]
+    /// The response does not match the protocol.
+    #[error("the service sent an invalid response: {0}")]
     Malformed(String),
-    /// The service cannot be reached or is out of order.
+    /// The service could not be reached or failed.
     #[error(transparent)]
     Transport(Cause),
 }
@@ -68,16 +68,20 @@ impl Hint for ServiceError {
         Some(
             match &self.kind {
                 ServiceErrorKind::Denied { right: Right::Write, .. } => {
-                    "this event's token cannot write caches; save in a job of the branch itself"
+                    "this event's token cannot write caches; save in a job on the branch itself"
                 }
                 ServiceErrorKind::Denied { right: Right::Read, .. } => "check the workflow's `cache-mode`",
-                ServiceErrorKind::Unauthorized { .. } => "a token lives as long as its job; check the clock",
+                ServiceErrorKind::Unauthorized { .. } => {
+                    "the token expires with its job; check the machine's clock"
+                }
                 ServiceErrorKind::BudgetExceeded(_) => {
-                    "delete caches that nobody needs (`cachekeep clean`), or raise the limit in the repository's \
+                    "delete unneeded caches with `cachekeep clean`, or raise the limit in the repository's \
                      settings"
                 }
-                ServiceErrorKind::RateLimited(_) => "wait, and let fewer jobs save at once",
-                ServiceErrorKind::Transport(_) => "check https://www.githubstatus.com and the runner's network",
+                ServiceErrorKind::RateLimited(_) => "retry later, or let fewer jobs save at the same time",
+                ServiceErrorKind::Transport(_) => {
+                    "check https://www.githubstatus.com and the runner's network"
+                }
                 ServiceErrorKind::Refused(_) | ServiceErrorKind::Malformed(_) => return None,
             }
             .to_owned(),

@@ -1,5 +1,5 @@
-//! What goes over the wire to the cache service and back: Protobuf's JSON, with fields in snake case and 64-bit
-//! numbers as strings.
+//! Requests and responses of the cache service: Protobuf's JSON encoding, with fields in snake case and 64-bit
+//! integers as strings.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub(super) struct FinalizeResponse {
     pub(super) message: String,
 }
 
-/// A 64-bit number: a string by the rules of Protobuf's JSON, a number where a server is lax.
+/// A 64-bit integer: a string in Protobuf's JSON encoding, but a number is accepted as well.
 #[derive(Default)]
 pub(super) struct Number(pub(super) String);
 
@@ -46,12 +46,12 @@ impl<'de> Deserialize<'de> for Number {
             serde_json::Value::String(text) => Ok(Number(text)),
             serde_json::Value::Number(number) => Ok(Number(number.to_string())),
             serde_json::Value::Null => Ok(Number::default()),
-            other => Err(serde::de::Error::custom(format!("{other} is no number"))),
+            other => Err(serde::de::Error::custom(format!("{other} is not a number"))),
         }
     }
 }
 
-/// In Protobuf's JSON, null is the same as nothing.
+/// In Protobuf's JSON encoding, null stands for the default value.
 fn or_default<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -75,7 +75,7 @@ pub(super) struct LookupResponse {
     pub(super) matched_key: String,
 }
 
-/// An error of Twirp.
+/// A Twirp error.
 #[derive(Deserialize, Default)]
 pub(super) struct Refusal {
     #[serde(default)]
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_as_protobuf_allows_them() {
+    fn responses_are_decoded_as_protobuf_allows_them() {
         let check = |text: &str, expect: (bool, &str, &str)| {
             let answer: FinalizeResponse = serde_json::from_str(text).expect(text);
             assert_eq!((answer.ok, answer.entry_id.0.as_str(), answer.message.as_str()), expect, "{text}");

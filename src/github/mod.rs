@@ -1,8 +1,8 @@
-//! GitHub: what a job may do there, its cache service, and its API.
+//! GitHub: the credentials of a job, the cache service, and the REST and GraphQL API.
 //!
-//! [`credentials`] finds the token and the service in the environment, [`token`] reads what a token says of
-//! itself, [`cache_service`] speaks the service's second version, [`rest`] asks the API of a repository,
-//! [`redaction`] keeps signatures out of what they say, and [`error`] is what can go wrong.
+//! [`credentials`] finds the token and the service in the environment, [`token`] decodes the claims of a token,
+//! [`cache_service`] is a client of the cache service v2, [`rest`] of the API of a repository, [`redaction`] removes
+//! secrets from their answers, and [`error`] has the errors of the cache service.
 
 pub mod credentials;
 pub mod error;

@@ -1,14 +1,14 @@
-//! Keeps what a service says fit to be shown: short, on one line, without signatures and tokens.
+//! Redaction of messages of a service: short, on one line, without signatures and tokens.
 
 use crate::domain::secret::Secret;
 
-/// The most characters of foreign text that are shown.
-const LONGEST: usize = 300;
+/// Maximum length of a redacted text in characters.
+const MAX_LENGTH: usize = 300;
 
-/// Parameters of a signed URL whose value is a secret.
+/// Query parameters of signed URLs whose values are secret.
 const SIGNATURES: [&str; 2] = ["sig=", "signature="];
 
-/// Foreign text without control characters, signatures and this token.
+/// The text without control characters, signatures and this token, truncated.
 pub fn redacted(text: &str, token: &Secret) -> String {
     let mut shown = text.to_owned();
     if !token.expose().is_empty() {
@@ -18,15 +18,15 @@ pub fn redacted(text: &str, token: &Secret) -> String {
         shown = without_values_of(&shown, name);
     }
     let mut line: String =
-        shown.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
-    if shown.chars().count() > LONGEST {
+        shown.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_LENGTH).collect();
+    if shown.chars().count() > MAX_LENGTH {
         line.push('…');
     }
     line.trim().to_owned()
 }
 
 fn without_values_of(text: &str, name: &str) -> String {
-    // The lengths are the same: only ASCII letters change.
+    // Offsets are preserved, since only ASCII letters change.
     let lower = text.to_ascii_lowercase();
     let mut shown = String::with_capacity(text.len());
     let mut position = 0;

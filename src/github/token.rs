@@ -1,5 +1,5 @@
-//! What a job's token says of itself. Its signature is the service's business: nothing here grants anything,
-//! it only foretells what the service will say.
+//! The claims of a job's token. The signature is not verified: the claims only predict what the service will
+//! allow, and grant nothing.
 
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64URL_NOPAD;
@@ -8,32 +8,32 @@ use serde::Deserialize;
 use crate::domain::scope::Scope;
 use crate::domain::secret::Secret;
 
-/// The scope of a token's `scp` claim that opens the services for results, of which the cache is one.
+/// Prefix of the `scp` claim's scope for the results services, which include the cache.
 const RESULTS: &str = "Actions.Results:";
 
 /// Bits of `Permission` in the `ac` claim.
 const READ: u64 = 1;
 const WRITE: u64 = 2;
 
-/// The claims of a job's token that matter to caches.
+/// The claims of a job's token that concern caches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// The scopes of the cache that it opens, in the order of lookups; `None` where it does not say.
+    /// The cache scopes that it grants access to, in lookup order; `None` without a valid `ac` claim.
     pub scopes: Option<Vec<ScopeRights>>,
-    /// Whether it is meant for the services for results.
+    /// Whether it is valid for the results services.
     pub is_for_results: bool,
     /// When it expires.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What a token may do in one scope.
+/// The permissions of a token in one scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeRights {
-    /// The ref.
+    /// The scope.
     pub scope: Scope,
-    /// Whether it reads entries there.
+    /// Whether it may read entries.
     pub read: bool,
-    /// Whether it creates entries there.
+    /// Whether it may create entries.
     pub write: bool,
 }
 
@@ -56,7 +56,7 @@ struct AccessControl {
 }
 
 impl Claims {
-    /// Reads the claims of a JSON web token; `None` where it is none.
+    /// Decodes the claims of a JSON web token; `None` if it is not one.
     pub fn of(token: &Secret) -> Option<Self> {
         let mut parts = token.expose().split('.');
         let (Some(_header), Some(payload), Some(_signature), None) =
@@ -76,7 +76,7 @@ impl Claims {
     }
 }
 
-/// The scopes of an `ac` claim; `None` where it is not understood, or names a scope that is no ref.
+/// The scopes of an `ac` claim; `None` if it is malformed or contains an invalid ref.
 fn scopes(claim: &str) -> Option<Vec<ScopeRights>> {
     let controls: Vec<AccessControl> = serde_json::from_str(claim).ok()?;
     let rights = |control: AccessControl| {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_tells_its_scopes_and_rights() {
+    fn a_token_lists_its_scopes_and_permissions() {
         let token = testing_token(&json!({
             "ac": r#"[{"Scope":"refs/pull/7/merge","Permission":3},{"Scope":"refs/heads/main","Permission":1}]"#,
             "scp": "Actions.GenericRead:x Actions.Results:run:job",
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_token_does_not_say_is_unknown() {
+    fn missing_claims_are_unknown() {
         let claims = |payload| Claims::of(&testing_token(&payload)).expect("a token");
         assert_eq!(claims(json!({})), Claims { scopes: None, is_for_results: false, expires_at: None });
         assert_eq!(claims(json!({"ac": "[]"})).scopes, Some(Vec::new()));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_tokens() {
+    fn other_texts_are_not_tokens() {
         for text in ["", "ghs_abcdef", "a.b", "a.b.c", "a.e30", "a.e30.b.c", "e30.bm8.e30"] {
             assert_eq!(Claims::of(&Secret::new(text)), None, "{text}");
         }

@@ -47,7 +47,7 @@ fn a_listing_that_never_agrees_deletes_nothing() {
     }));
     let ran = clean(&api, &project, &[]).success();
     assert!(planned(&ran.json()).is_empty());
-    assert!(ran.stderr.contains("caches came and went while they were listed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("caches were added or deleted while they were listed"), "{}", ran.stderr);
     assert_eq!(api.world().count(&Method::DELETE), 0);
 }
 

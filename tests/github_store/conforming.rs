@@ -141,7 +141,7 @@ async fn what_the_token_does_not_allow_is_refused_before_any_request() {
     let reader = store(&service, &[(MAIN, 1)], impatient());
     let error = reader.create(named("a")).await.map(drop).expect_err("refused");
     assert_eq!(error.kind(), StoreErrorKind::Denied(Access::Write));
-    assert!(whole(&error).contains("lets no cache be saved in any scope"), "{}", whole(&error));
+    assert!(whole(&error).contains("does not allow caches to be saved in any scope"), "{}", whole(&error));
 
     let elsewhere = store(&service, &[("refs/heads/topic", 3), (MAIN, 1)], impatient());
     let error = elsewhere.create(named("a")).await.map(drop).expect_err("refused");

@@ -56,16 +56,16 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         ),
         ("403", Point::Create, Always(denied(403, "no")), "Denied(Write)"),
         ("401", Point::Create, Always(denied(401, "who?")), "does not accept the job's token: who?"),
-        ("no, for another reason", Point::Create, Always(not_ok("on Sundays")), "refuses it: on Sundays"),
-        ("404", Point::Create, Always(denied(404, "no route")), "refuses it: no route"),
+        ("no, for another reason", Point::Create, Always(not_ok("on Sundays")), "refuses the request: on Sundays"),
+        ("404", Point::Create, Always(denied(404, "no route")), "refuses the request: no route"),
         ("malformed JSON once", Point::Create, Once(answer(200, "<html>")), "saved"),
-        ("malformed JSON", Point::Create, Always(answer(200, "<html>")), "is not understood"),
+        ("malformed JSON", Point::Create, Always(answer(200, "<html>")), "sent an invalid response"),
         ("no URL", Point::Create, Always(answer(200, "{\"ok\":true}")), "no upload URL"),
         (
-            "a URL that is none",
+            "an invalid upload URL",
             Point::Create,
             Always(answer(200, "{\"ok\":true,\"signed_upload_url\":\"http://example.org/?sig=abc\"}")),
-            "a signed URL that is none",
+            "the signed URL is not valid",
         ),
         (
             "a lost reservation",
@@ -98,7 +98,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         ("a lost finalization", Point::Finalize, Once(Fault::LoseAnswer), "saved"),
         ("a finalization that fails once", Point::Finalize, Once(answer(502, "")), "saved"),
         ("a finalization that fails", Point::Finalize, Always(answer(502, "")), "Unavailable"),
-        ("another size", Point::Finalize, Always(not_ok("size mismatch")), "refuses it: size mismatch"),
+        ("another size", Point::Finalize, Always(not_ok("size mismatch")), "refuses the request: size mismatch"),
     ];
     let mut rows = Vec::new();
     for (what, point, often, expect) in cases {
@@ -121,9 +121,9 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
             assert!(found.is_some_and(|found| found == bytes), "{what}: the bytes differ");
         } else {
             assert!(found.is_none(), "{what}: half an entry is served");
-            // A URL that is none came with a reservation, as far as a client can tell.
+            // From the point of view of a client, an invalid upload URL came with a reservation.
             let burned = (service.reservations() == 1 && !came_to.contains("reservation was lost"))
-                || what == "a URL that is none";
+                || what == "an invalid upload URL";
             assert_eq!(told.all().contains("stays reserved"), burned, "{what}: {:?}", told.all());
         }
     }
@@ -144,9 +144,9 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
             Always(denied(403, "cache read denied: token has no readable scopes")),
             "Denied(Read)",
         ),
-        ("malformed JSON", Point::Lookup, Always(answer(200, "{\"ok\":tru")), "is not understood"),
+        ("malformed JSON", Point::Lookup, Always(answer(200, "{\"ok\":tru")), "sent an invalid response"),
         (
-            "a key that is none",
+            "an invalid key",
             Point::Lookup,
             Always(answer(200, "{\"ok\":true,\"matched_key\":\"a,b\",\"signed_download_url\":\"x\"}")),
             "the matched key",

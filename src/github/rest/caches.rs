@@ -1,4 +1,4 @@
-//! The caches of a repository: listed completely, deleted one by one by their id.
+//! The caches of a repository: complete listings, deletion by id, usage and limits.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +16,29 @@ use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 
-/// The most caches on a page (GitHub).
+/// Maximum number of caches per page (GitHub).
 const PER_PAGE: u8 = 100;
 
-/// So often a listing is repeated until two of them agree.
+/// Maximum number of listings until two consecutive ones agree.
 const LISTINGS: usize = 6;
 
-/// What a repository gets for nothing (GitHub, "Usage limits and eviction policy").
+/// The storage limit of every repository unless configured (GitHub, "Usage limits and eviction policy").
 const FREE: ByteSize = ByteSize(10_000_000_000);
 
-/// The caches of a repository.
+/// A listing of the caches of a repository.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listing {
     /// The caches.
     pub entries: Vec<Entry>,
-    /// Why these may not be all, if so.
+    /// Why the listing may be incomplete, if it may.
     pub incomplete: Option<String>,
-    /// Caches that cannot be understood: their id and why.
+    /// Caches with invalid fields: id and reason.
     pub odd: Vec<(i64, String)>,
-    /// The server's time when it was made.
+    /// The time of the server when the listing was made.
     pub at: Option<DateTime<Utc>>,
 }
 
-/// One pass over the pages.
+/// One pass over all pages.
 struct Pass {
     items: BTreeMap<i64, ActionsCacheItem>,
     total: i64,
@@ -55,10 +55,10 @@ struct RepositoryFacts {
 }
 
 impl Rest {
-    /// All caches, or those of some refs.
+    /// Lists all caches, or those of some refs.
     ///
-    /// Whatever is deleted while pages are read moves later caches to earlier pages, where they are missed. So
-    /// the caches are listed until two listings agree with each other and with the number that GitHub states.
+    /// A deletion while pages are read moves later caches to earlier pages, where they are missed. So the caches are
+    /// listed until two consecutive listings agree with each other and with the total that GitHub states.
     pub async fn list(&self, refs: &[Scope]) -> Result<Listing, ApiError> {
         let mut previous: Option<Pass> = None;
         let mut why = String::new();
@@ -71,7 +71,7 @@ impl Rest {
                 return Ok(self.listing(pass, None));
             }
             why = if stated {
-                "caches came and went while they were listed".to_owned()
+                "caches were added or deleted while they were listed".to_owned()
             } else {
                 format!("GitHub states {} caches and lists {}", pass.total, pass.items.len())
             };
@@ -81,11 +81,11 @@ impl Rest {
         Ok(self.listing(last, Some(why)))
     }
 
-    /// Deletes a cache by its id. Returns whether it was still there.
+    /// Deletes a cache by its id. Returns whether it still existed.
     pub async fn delete(&self, id: &EntryId) -> Result<bool, ApiError> {
         let route = self.route(&format!("actions/caches/{}", id.0));
         let Ok(number) = id.0.parse() else {
-            let kind = ApiErrorKind::Malformed(format!("`{id}` is no id of a cache"));
+            let kind = ApiErrorKind::Malformed(format!("`{id}` is not the id of a cache"));
             return Err(ApiError { address: super::join(&self.endpoint.api, &route).to_string(), kind });
         };
         let repository = &self.endpoint.repository;
@@ -98,7 +98,7 @@ impl Rest {
         }
     }
 
-    /// What GitHub says is stored, refreshed by it every few minutes.
+    /// The usage that GitHub reports, which it updates every few minutes.
     pub async fn usage(&self) -> Result<Amount, ApiError> {
         let repository = &self.endpoint.repository;
         let usage = self.octocrab.actions().get_repo_cache_usage(&repository.owner, &repository.name).await;
@@ -110,14 +110,14 @@ impl Rest {
         })
     }
 
-    /// Bytes beyond which GitHub evicts: what it says, else what every repository gets.
+    /// The size at which GitHub starts to evict: the configured limit, or else the default of every repository.
     pub async fn storage_limit(&self) -> Result<ByteSize, ApiError> {
         let route = self.route("actions/cache/storage-limit");
         let limit = self.octocrab.get::<StorageLimit, _, ()>(&route, None).await;
         match limit.map_err(|error| self.failed(&route, error)) {
             Ok(limit) => Ok(ByteSize(limit.max_cache_size_gb.saturating_mul(1_000_000_000))),
             Err(error) => match error.kind {
-                // 402 and 404 are what servers without this setting answer; a missing right must not stop a sweep.
+                // Servers without this setting answer 402 or 404; a missing permission must not prevent cleaning.
                 ApiErrorKind::NotFound
                 | ApiErrorKind::Denied { .. }
                 | ApiErrorKind::Refused { status: 402, .. }
@@ -155,7 +155,7 @@ impl Rest {
                 total = list.total_count;
                 found += count;
                 whole.items.extend(list.actions_caches.into_iter().map(|item| (item.id, item)));
-                // A page may be shorter than was asked for; only an empty one, or enough of them, is the end.
+                // A page may be shorter than requested, so only an empty page or the total marks the end.
                 if count == 0 || i64::try_from(found).is_ok_and(|found| found >= total) {
                     break;
                 }
@@ -169,7 +169,7 @@ impl Rest {
         let repository = &self.endpoint.repository;
         let actions = self.octocrab.actions();
         let list = actions.list_repo_caches(&repository.owner, &repository.name);
-        // The oldest first: what is saved meanwhile comes last and moves nothing.
+        // Oldest first, so that caches saved in the meantime are appended and do not shift pages.
         let list = list.sort("created_at").direction("asc").per_page(PER_PAGE).page(page);
         let list = match filter {
             Some(scope) => list.r#ref(scope.as_str()),
@@ -192,9 +192,8 @@ impl Rest {
 
 fn entry(item: ActionsCacheItem) -> Result<Entry, String> {
     let key = Key::new(item.key).map_err(|error| line(&error.to_string()))?;
-    let scope =
-        item.r#ref.as_deref().and_then(Scope::new).ok_or_else(|| format!("`{key}` belongs to no ref"))?;
-    // Other clients may have versions that are no SHA-256; what counts is whether two are equal.
+    let scope = item.r#ref.as_deref().and_then(Scope::new).ok_or_else(|| format!("`{key}` has no ref"))?;
+    // Versions of other clients need not be SHA-256. They are only compared for equality, so hash them.
     let version = Version::parse(&item.version)
         .or_else(|| Version::parse(&Sha256Digest::of(item.version.as_bytes()).to_string()))
         .expect("a SHA-256 has 64 digits");

@@ -1,4 +1,4 @@
-//! Where the API is, and which repository is meant.
+//! The endpoint: URLs of the API, and the repository.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::transport::http::address::{self, AddressError};
 /// The API of github.com.
 const PUBLIC: &str = "https://api.github.com";
 
-/// A repository's owner and name.
+/// The owner and name of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
     /// A user or an organization.
@@ -18,38 +18,38 @@ pub struct Repository {
     pub name: String,
 }
 
-/// Where the API is, and for which repository it is asked.
+/// URLs of the API, and the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The root of the REST API.
+    /// The base URL of the REST API.
     pub api: Url,
-    /// The GraphQL API.
+    /// The URL of the GraphQL API.
     pub graphql: Url,
     /// The repository.
     pub repository: Repository,
 }
 
-/// Why an endpoint cannot be used.
+/// Why an endpoint is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// It is not `owner/name`.
     #[error("`{0}` is not a repository: write `owner/name`")]
     Repository(String),
-    /// It is no URL.
+    /// It is not a URL.
     #[error("`{0}` is not a URL")]
     Url(String),
-    /// A token must not be sent there.
+    /// A token must not be sent to this URL.
     #[error("`{url}`: {why}")]
     Address {
         /// The URL.
         url: String,
-        /// Why not.
+        /// The reason.
         why: AddressError,
     },
 }
 
 impl Repository {
-    /// Reads `owner/name`.
+    /// Parses `owner/name`.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let fits = |part: &str| {
             let characters =
@@ -72,8 +72,8 @@ impl fmt::Display for Repository {
 }
 
 impl Endpoint {
-    /// The API at `api` (`GITHUB_API_URL`) and `graphql` (`GITHUB_GRAPHQL_URL`); github.com's if there is none.
-    /// Where only the first is given, the second is found beside it, as GitHub Enterprise Server has it.
+    /// The endpoint at `api` (`GITHUB_API_URL`) and `graphql` (`GITHUB_GRAPHQL_URL`), by default that of github.com. If
+    /// only `api` is given, the GraphQL URL is derived from it as on GitHub Enterprise Server.
     pub fn new(
         api: Option<&str>,
         graphql: Option<&str>,
@@ -91,7 +91,7 @@ impl Endpoint {
         Ok(Endpoint { api, graphql, repository })
     }
 
-    /// The repository, with its server where that is not github.com.
+    /// Human-readable location, with the server unless it is github.com.
     pub fn shown(&self) -> String {
         match self.api.host_str() {
             Some("api.github.com") | None => format!("GitHub's caches of {}", self.repository),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_sent_where_anybody_could_read_it() {
+    fn a_token_is_not_sent_without_encryption() {
         let repository = || Repository::parse("o/r").expect("a repository");
         assert!(Endpoint::new(Some("http://ghe.example.org/api/v3"), None, repository()).is_err());
         assert!(Endpoint::new(None, Some("ftp://x"), repository()).is_err());

@@ -1,7 +1,7 @@
-//! What can go wrong with the API.
+//! Errors of the API.
 //!
-//! An [`ApiError`] names what was asked for; its [`ApiErrorKind`] is what callers decide by. What GitHub said is
-//! kept, on one line and without secrets.
+//! An [`ApiError`] names the URL; callers match on its [`ApiErrorKind`]. Messages of GitHub are kept, on one line and
+//! without secrets.
 
 use std::time::Duration;
 
@@ -20,53 +20,53 @@ use crate::transport::http::error::Cause;
 pub struct ApiError {
     /// The URL, without its query.
     pub address: String,
-    /// What went wrong.
+    /// The kind of the error.
     pub kind: ApiErrorKind,
 }
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiErrorKind {
-    /// The token has no right to do this (403).
+    /// The token lacks a permission (403).
     #[error("not permitted{}: GitHub says \"{said}\"", wanted.as_deref().map(|w| format!(", it takes `{w}`")).unwrap_or_default())]
     Denied {
-        /// The permissions that would do, as GitHub names them: `actions=write`.
+        /// The required permissions, as GitHub names them: `actions=write`.
         wanted: Option<String>,
-        /// What GitHub said.
+        /// The message of GitHub.
         said: String,
     },
     /// The token is not accepted (401).
     #[error("the token is not accepted: GitHub says \"{0}\"")]
     Unauthorized(String),
-    /// It is not there, or the token may not see it (404).
-    #[error("not found, or the token may not see it")]
+    /// It does not exist, or the token may not read it (404).
+    #[error("not found, or the token may not read it")]
     NotFound,
-    /// The limit is not lifted before the deadline.
+    /// The rate limit is not lifted before the deadline.
     #[error("{} and the next is allowed in {} s, after the deadline", if *is_primary { "all requests of this hour are used up" } else { "requests come too fast" }, wait.as_secs())]
     RateLimited {
-        /// When it is.
+        /// Time until it is lifted.
         wait: Duration,
-        /// Whether the requests of an hour are used up.
+        /// Whether it is the primary limit of requests per hour.
         is_primary: bool,
     },
     /// Any other refusal.
     #[error("GitHub answered HTTP {status}: \"{said}\"")]
     Refused {
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// What GitHub said.
+        /// The message of GitHub.
         said: String,
     },
-    /// The answer is not what GitHub documents.
-    #[error("the answer is not understood: {0}")]
+    /// The response does not match GitHub's documentation.
+    #[error("invalid response: {0}")]
     Malformed(String),
-    /// GitHub cannot be reached, or the deadline passed.
+    /// GitHub could not be reached, or the deadline passed.
     #[error(transparent)]
     Transport(Cause),
 }
 
 impl ApiError {
-    /// What a failure of octocrab's means.
+    /// Converts an error of octocrab.
     pub(super) fn of(url: &Url, error: octocrab::Error) -> Self {
         let kind = match error {
             octocrab::Error::GitHub { source, .. } => of_answer(&source),
@@ -81,7 +81,7 @@ impl ApiError {
         ApiError { address: address::shown(url), kind }
     }
 
-    /// Whether a right is missing: every such request will fail.
+    /// Whether a permission is missing, so that every request of this kind will fail.
     pub fn is_denied(&self) -> bool {
         matches!(
             self.kind,
@@ -89,7 +89,7 @@ impl ApiError {
         )
     }
 
-    /// Whether nothing more can be done before the deadline.
+    /// Whether further requests are pointless before the deadline.
     pub fn ends_the_run(&self) -> bool {
         self.is_denied()
             || matches!(
@@ -114,7 +114,7 @@ fn of_answer(answer: &octocrab::GitHubError) -> ApiErrorKind {
     }
 }
 
-/// Foreign text on one line. No answer repeats the token.
+/// Untrusted text on one line. There is no token to redact, since responses never repeat it.
 pub(super) fn line(text: &str) -> String {
     redacted(text, &Secret::new(""))
 }
@@ -125,7 +125,7 @@ impl Hint for ApiError {
             ApiErrorKind::Denied { wanted: Some(wanted), .. } => {
                 return Some(format!(
                     "give the job `permissions: {{ {} }}`; jobs of pull requests from forks and of Dependabot never \
-                     get it: use `pull_request_target` without a checkout, or a schedule",
+                    get them: use `pull_request_target` without a checkout, or a schedule",
                     as_workflow(wanted)
                 ));
             }
@@ -135,7 +135,7 @@ impl Hint for ApiError {
             ApiErrorKind::Unauthorized(_) => "set GITHUB_TOKEN to `${{ github.token }}` in the step's `env`",
             ApiErrorKind::NotFound => "check the repository's name, and that the token may read its actions",
             ApiErrorKind::RateLimited { .. } => {
-                "run it again later, or with a longer `--timeout`; what was deleted stays deleted"
+                "run it again later, or with a longer `--timeout`; deletions so far are kept"
             }
             ApiErrorKind::Transport(_) => "check https://www.githubstatus.com and the runner's network",
             ApiErrorKind::Refused { .. } | ApiErrorKind::Malformed(_) => return None,
@@ -144,7 +144,7 @@ impl Hint for ApiError {
     }
 }
 
-/// `actions=write,contents=read` as a workflow writes it. Of alternatives, which `;` parts, the first.
+/// `actions=write,contents=read` in workflow syntax. Of several alternatives, separated by `;`, the first.
 fn as_workflow(wanted: &str) -> String {
     let first = wanted.split(';').next().unwrap_or(wanted);
     let each: Vec<String> =
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_missing_permission_is_told_as_a_workflow_writes_it() {
+    fn the_missing_permission_is_shown_in_workflow_syntax() {
         let check = |wanted: &str, expect: &str| assert_eq!(as_workflow(wanted), expect);
         check("actions=write", "actions: write");
         check("pull_requests=read,contents=read", "pull-requests: read, contents: read");

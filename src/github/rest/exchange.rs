@@ -1,5 +1,5 @@
-//! The service below octocrab: sends a request through our own HTTP client, paced, counted, and repeated
-//! where a failure or a limit passes by itself before the deadline.
+//! The HTTP layer below octocrab: sends requests through this crate's HTTP client, paced and counted, and retries
+//! transient failures and rate limits until the deadline.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -26,13 +26,13 @@ use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
 use crate::transport::http::retry::{Verdict, is_transient};
 
-/// No answer of the API is larger.
-const MAX_ANSWER: usize = 64 << 20;
+/// Maximum size of a response in bytes.
+const MAX_RESPONSE: usize = 64 << 20;
 
-/// The version of the API that this is written for.
+/// The version of the API that this client uses.
 const API_VERSION: &str = "2022-11-28";
 
-/// Sends requests; clones share their counters and their pace.
+/// Sends requests. Clones share counters and pace.
 #[derive(Clone)]
 pub(super) struct Exchange(Arc<Inner>);
 
@@ -60,7 +60,7 @@ impl Exchange {
         self.0.state().calls
     }
 
-    /// The server's time at its last answer.
+    /// The time of the server at its last response.
     pub(super) fn server_time(&self) -> Option<DateTime<Utc>> {
         self.0.state().server_time
     }
@@ -85,7 +85,7 @@ impl Service<Request<OctoBody>> for Exchange {
     }
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 enum Attempt {
     Answered(Response<Full<Bytes>>),
     Limited(Limited),
@@ -132,7 +132,7 @@ impl Inner {
         }
     }
 
-    /// The request's URL; octocrab gives a path, or a whole URL for `GraphQL`.
+    /// The URL of a request; octocrab passes a path, or a full URL for `GraphQL`.
     fn url(&self, parts: &http::request::Parts) -> Result<Url, ApiErrorKind> {
         let text = parts.uri.to_string();
         match parts.uri.authority() {
@@ -141,7 +141,7 @@ impl Inner {
         }
     }
 
-    /// Waits for the request's turn and counts it.
+    /// Waits for the slot of a request and counts it.
     async fn enter(&self, method: &Method, url: &Url) -> Result<(), ApiErrorKind> {
         let is_deletion = method == Method::DELETE;
         let points = if is_deletion { DELETE_POINTS } else { READ_POINTS };
@@ -209,8 +209,9 @@ impl Inner {
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
         let authorization = HeaderValue::from_str(&format!("Bearer {}", self.options.token.expose()));
-        let mut authorization = authorization
-            .map_err(|_| Cause::Protocol("the token is no token: it has odd characters".to_owned()))?;
+        let mut authorization = authorization.map_err(|_| {
+            Cause::Protocol("the token contains characters that are not allowed in a header".to_owned())
+        })?;
         authorization.set_sensitive(true);
         headers.insert(AUTHORIZATION, authorization);
         let request = self.client.request(method.clone(), url)?.headers(headers).body(body.clone());
@@ -219,8 +220,8 @@ impl Inner {
         loop {
             let chunk = response.chunk().await;
             match chunk.map_err(|error| Cause::of_request(error, whole.len() as u64, idle))? {
-                Some(chunk) if whole.len() + chunk.len() > MAX_ANSWER => {
-                    return Err(Cause::Protocol(format!("more than {MAX_ANSWER} bytes")));
+                Some(chunk) if whole.len() + chunk.len() > MAX_RESPONSE => {
+                    return Err(Cause::Protocol(format!("more than {MAX_RESPONSE} bytes")));
                 }
                 Some(chunk) => whole.extend_from_slice(&chunk),
                 None => break,

@@ -1,4 +1,4 @@
-//! What an answer says about limits: a pure reading of its status, headers and text.
+//! Rate limits, recognized from the status, headers and text of a response. Pure.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use http::{HeaderMap, StatusCode};
 
 use crate::transport::http::retry::parse_retry_after;
 
-/// How long is waited after a secondary limit that names no time (GitHub, "Best practices": a minute at least).
+/// The wait after a secondary limit without a given time (GitHub, "Best practices": at least a minute).
 const UNNAMED: Duration = Duration::from_mins(1);
 
-/// A limit that was met.
+/// A rate limit that was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limited {
-    /// How long nothing must be asked.
+    /// How long to wait before the next request.
     pub wait: Duration,
-    /// Whether it is the number of requests in an hour; else requests came too fast.
+    /// Whether it is the primary limit of requests per hour, as opposed to a secondary one.
     pub is_primary: bool,
 }
 
-/// The limit that an answer speaks of, if it does. Times that the server names are compared with the server's
-/// own clock, `Date`, so that a clock that is wrong here does no harm; `now` serves where there is none.
+/// The exceeded limit, if the response reports one. Times are relative to the server's clock from the `Date` header,
+/// so that a wrong local clock has no effect; `now` is used if the header is missing.
 pub fn limited(status: StatusCode, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Option<Limited> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_refusal = matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
-    // GraphQL refuses with a success.
+    // GraphQL reports a rate limit with a successful status.
     let is_refused_query = status.is_success() && body.contains("\"RATE_LIMITED\"");
     if !is_refusal && !is_refused_query {
         return None;
@@ -37,7 +37,7 @@ pub fn limited(status: StatusCode, headers: &HeaderMap, body: &str, now: DateTim
         let reset = text("x-ratelimit-reset").and_then(|value| value.parse().ok());
         let reset = reset.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let wait = reset.map_or(UNNAMED, |reset| (reset - now).to_std().unwrap_or_default());
-        // The second in which it is reset belongs to the old hour.
+        // The reset takes effect after the given second.
         return Some(Limited { wait: wait + Duration::from_secs(1), is_primary: true });
     }
     let is_secondary = status == StatusCode::TOO_MANY_REQUESTS
@@ -46,7 +46,7 @@ pub fn limited(status: StatusCode, headers: &HeaderMap, body: &str, now: DateTim
     is_secondary.then_some(Limited { wait: UNNAMED, is_primary: false })
 }
 
-/// The server's time.
+/// The time of the server, from the `Date` header.
 pub fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let text = headers.get("date")?.to_str().ok()?;
     DateTime::parse_from_rfc2822(text).ok().map(|date| date.with_timezone(&Utc))
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_no_limit() {
+    fn a_missing_permission_is_not_a_limit() {
         let body = "Resource not accessible by integration";
         assert_eq!(read(403, &[("x-ratelimit-remaining", "999")], body), None);
         assert_eq!(read(200, &[("x-ratelimit-remaining", "0")], "{}"), None);

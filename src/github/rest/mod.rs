@@ -1,8 +1,7 @@
-//! GitHub's API, as far as cleaning needs it: caches, pull requests, refs and limits of one repository.
+//! A client of GitHub's API, as far as cleaning needs it: caches, pull requests, refs and limits of one repository.
 //!
-//! [`endpoint`] says where the API is and for whom, [`pace`] and [`limits`] keep within its limits,
-//! [`exchange`] sends requests below octocrab, [`caches`] and [`states`] are the questions, and [`error`] is
-//! what can go wrong.
+//! [`endpoint`] has the URLs and the repository, [`pace`] and [`limits`] stay within the rate limits, [`exchange`]
+//! is the HTTP layer below octocrab, [`caches`] and [`states`] are the queries, and [`error`] has the errors.
 
 pub mod endpoint;
 pub mod error;
@@ -31,20 +30,20 @@ use crate::transport::http::client::Client;
 use crate::transport::http::retry::RetryPolicy;
 use exchange::Exchange;
 
-/// What a client of the API needs besides its endpoint.
+/// Options of a client.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Who asks: `GITHUB_TOKEN` or a personal one.
+    /// The token: `GITHUB_TOKEN` or a personal access token.
     pub token: Secret,
-    /// How fast requests follow each other.
+    /// The rate of requests.
     pub pace: Pace,
-    /// How failures that pass by themselves are met.
+    /// Retries of transient failures.
     pub retry: RetryPolicy,
-    /// Nothing is waited for beyond this.
+    /// No request and no wait extends beyond this time.
     pub deadline: Instant,
 }
 
-/// The API of one repository. One request is under way at a time.
+/// A client of the API for one repository. Sends one request at a time.
 pub struct Rest {
     octocrab: Octocrab,
     exchange: Exchange,
@@ -52,7 +51,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// A client of the API; to be called within a runtime.
+    /// Creates a client. Must be called within a Tokio runtime.
     pub fn new(client: Client, endpoint: Endpoint, options: Options) -> Self {
         let exchange = Exchange::new(client, endpoint.api.clone(), options);
         let builder = OctocrabBuilder::new_empty().with_service(exchange.clone()).with_auth(AuthState::None);
@@ -63,28 +62,28 @@ impl Rest {
         Rest { octocrab, exchange, endpoint }
     }
 
-    /// The repository, for people.
+    /// Human-readable name of the repository.
     pub fn location(&self) -> String {
         self.endpoint.shown()
     }
 
-    /// Requests so far, attempts that were repeated included.
+    /// The requests so far, including retries.
     pub fn calls(&self) -> ApiCalls {
         self.exchange.calls()
     }
 
-    /// The server's time, as of its last answer.
+    /// The time of the server at its last response.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.exchange.server_time()
     }
 
-    /// A failure of a request below the API's address.
+    /// The error of a failed request to a path of the API.
     fn failed(&self, path: &str, error: octocrab::Error) -> ApiError {
         ApiError::of(&join(&self.endpoint.api, path), error)
     }
 }
 
-/// A URL below another one, whether or not that ends in a slash.
+/// Appends a path and query to a URL, whether or not it ends with a slash.
 fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));

@@ -1,42 +1,42 @@
-//! The pace: requests are spread evenly, so that GitHub's secondary limit is not met.
+//! The pace: requests are spread evenly, to stay below GitHub's secondary rate limit.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How fast requests follow each other, in points: reading costs 1, deleting 5 (GitHub, "Rate limits for the
-/// REST API", secondary limits).
+/// The rate of requests in points: reading costs 1, deleting 5 (GitHub, "Rate limits for the REST API", secondary
+/// limits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Points in a minute.
+    /// Points per minute.
     pub points_per_minute: u32,
 }
 
-/// What deleting costs.
+/// Points of a deletion.
 pub const DELETE_POINTS: u32 = 5;
 
-/// What everything else costs here.
+/// Points of any other request.
 pub const READ_POINTS: u32 = 1;
 
 impl Default for Pace {
-    /// 900 points a minute, which is what GitHub allows: 180 deletions.
+    /// 900 points per minute, which GitHub allows: 180 deletions.
     fn default() -> Self {
         Pace { points_per_minute: 900 }
     }
 }
 
 impl Pace {
-    /// A pace of so many deletions a minute.
+    /// A pace that allows this number of deletions per minute.
     pub fn of_deletions(per_minute: u32) -> Self {
         Pace { points_per_minute: per_minute.saturating_mul(DELETE_POINTS) }
     }
 
-    /// How long after a request of so many points the next one may follow.
+    /// The time between a request that costs `points` and the next one.
     pub fn spacing(self, points: u32) -> Duration {
         Duration::from_mins(1) * points / self.points_per_minute.max(1)
     }
 }
 
-/// Hands out the times at which requests may start.
+/// Schedules the start times of requests.
 #[derive(Debug)]
 pub(super) struct Gate {
     pace: Pace,
@@ -48,7 +48,7 @@ impl Gate {
         Gate { pace, next: Mutex::new(None) }
     }
 
-    /// How long a request of so many points has to wait from `now`; its place is taken.
+    /// Reserves the next slot for a request that costs `points`; returns how long it has to wait from `now`.
     pub(super) fn enter(&self, points: u32, now: Instant) -> Duration {
         let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let start = next.map_or(now, |next| next.max(now));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_not_saved_up() {
+    fn idle_time_does_not_accumulate() {
         let gate = Gate::new(Pace::of_deletions(60));
         let now = Instant::now();
         let second = Duration::from_secs(1);

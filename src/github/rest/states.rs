@@ -1,7 +1,7 @@
-//! States of pull requests and refs, asked for in batches of one GraphQL query each.
+//! States of pull requests and refs, queried in batches with GraphQL.
 //!
-//! Only an answer counts: an error at one of them, or of the whole query, makes it unknown, and unknown is kept.
-//! The default branch is asked for in every query: where even that is not seen, no ref counts as deleted.
+//! An error for an item or for a whole query makes the state unknown, and entries of unknown state are kept. Every
+//! query includes the default branch: if even that is not visible, no ref counts as deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,16 +15,16 @@ use super::error::{ApiError, ApiErrorKind, line};
 use crate::domain::retention::{PullRequestState, RefState};
 use crate::domain::scope::Scope;
 
-/// Questions in one query.
+/// Number of items in a query.
 const BATCH: usize = 50;
 
-/// What may be asked for as a ref.
+/// Prefixes of refs that GraphQL can query.
 const REFS: [&str; 2] = ["refs/heads/", "refs/tags/"];
 
-/// States of pull requests, and the branches that they are to be merged into where GitHub tells them.
+/// States of pull requests, and their base branches as far as GitHub reports them.
 pub type PullRequests = (BTreeMap<u64, PullRequestState>, BTreeMap<u64, Scope>);
 
-/// The answer to a query: parts of it may be missing, each with an error.
+/// The response to a query. Parts of it may be missing, each with an error.
 #[derive(Deserialize)]
 struct Answer {
     data: Option<Value>,
@@ -41,7 +41,7 @@ struct QueryError {
 }
 
 impl Rest {
-    /// States and bases of pull requests by number. Fails only where asking on makes no sense.
+    /// States and bases of pull requests by number. Fails only if further queries are pointless.
     pub async fn pull_requests(&self, numbers: &BTreeSet<u64>) -> Result<PullRequests, ApiError> {
         let (mut states, mut bases) = PullRequests::default();
         let numbers: Vec<u64> = numbers.iter().copied().collect();
@@ -75,7 +75,7 @@ impl Rest {
         let (askable, others): (Vec<&Scope>, Vec<&Scope>) =
             scopes.iter().partition(|scope| REFS.iter().any(|prefix| scope.as_str().starts_with(prefix)));
         for scope in others {
-            let why = "GitHub tells nothing of refs of this kind".to_owned();
+            let why = "GitHub cannot be queried for refs of this kind".to_owned();
             states.insert(scope.clone(), RefState::Unknown { why });
         }
         for batch in askable.chunks(BATCH - 1) {
@@ -89,7 +89,7 @@ impl Rest {
             }
             let answer = self.ask(&declared, &fields, variables).await?;
             let sees_refs = match answer.field("d") {
-                Ok(Value::Null) => Err("not even the default branch is seen with this token".to_owned()),
+                Ok(Value::Null) => Err("the token cannot read the default branch".to_owned()),
                 other => other.map(|_| ()),
             };
             for (index, scope) in batch.iter().enumerate() {
@@ -105,8 +105,8 @@ impl Rest {
         Ok(states)
     }
 
-    /// Asks for fields of the repository. An error of this one query is part of the answer; one that every
-    /// other query would meet too is returned.
+    /// Queries fields of the repository. An error that concerns this query only becomes part of the response; one that
+    /// every query would hit is returned.
     async fn ask(
         &self,
         declared: &str,
@@ -137,7 +137,7 @@ impl Rest {
 }
 
 impl Answer {
-    /// What was answered to one question: a value, also null; or why there is none.
+    /// The value of a field, possibly null, or why it is missing.
     fn field(&self, alias: &str) -> Result<&Value, String> {
         let concerns = |error: &&QueryError| {
             error.path.get(1).is_none_or(|segment| segment.as_str().is_none_or(|segment| segment == alias))
@@ -148,7 +148,7 @@ impl Answer {
         let repository = self.data.as_ref().and_then(|data| data.get("repository"));
         repository
             .and_then(|repository| repository.get(alias))
-            .ok_or_else(|| "GitHub gave no answer".to_owned())
+            .ok_or_else(|| "the response lacks the field".to_owned())
     }
 }
 
@@ -159,14 +159,13 @@ fn base(pull: &Value) -> Option<Scope> {
 
 fn pull_request(value: &Value) -> Result<PullRequestState, String> {
     let closed_at = || {
-        let text = value["closedAt"].as_str().ok_or("GitHub does not say when it was closed")?;
-        let at =
-            DateTime::parse_from_rfc3339(text).map_err(|_| "GitHub's time of closing is not understood")?;
+        let text = value["closedAt"].as_str().ok_or("GitHub does not report when it was closed")?;
+        let at = DateTime::parse_from_rfc3339(text).map_err(|_| "GitHub reports an invalid closing time")?;
         Ok::<DateTime<Utc>, &str>(at.with_timezone(&Utc))
     };
     match value["state"].as_str() {
         Some("OPEN") => Ok(PullRequestState::Open),
         Some("CLOSED" | "MERGED") => Ok(PullRequestState::Closed { at: closed_at()? }),
-        _ => Err("GitHub does not know its state".to_owned()),
+        _ => Err("GitHub does not report its state".to_owned()),
     }
 }
