@@ -29,7 +29,7 @@ use crate::domain::hint::Hint;
 use crate::domain::scope::Scope;
 use crate::domain::spec::StoreLocation;
 use crate::github::Credentials;
-use crate::github::credentials::{self, Unusable};
+use crate::github::credentials::{self, NoCredentials};
 use crate::platform::{self, Env, Platform};
 use crate::report::json::clean::CleanDocument;
 use crate::report::log::print_result;
@@ -230,7 +230,7 @@ impl Job<'_> {
     }
 
     /// Whether actions/cache moves the archives of this step.
-    fn is_wrapped(&self, found: Option<&Result<Credentials, Unusable>>) -> bool {
+    fn is_wrapped(&self, found: Option<&Result<Credentials, NoCredentials>>) -> bool {
         self.stage.is_some() && store_choice::is_github(self.env) && matches!(found, Some(Err(_)))
     }
 

@@ -142,7 +142,7 @@ fn finish(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> 
 }
 
 /// Says why actions/cache moves the archives.
-pub(super) fn announce(ctx: &Context<'_>, why: &crate::github::credentials::Unusable) {
+pub(super) fn announce(ctx: &Context<'_>, why: &crate::github::credentials::NoCredentials) {
     let text = format!("actions/cache moves the archives: {why}");
     ctx.say_about_job(Level::Info, text);
     if let Some(hint) = why.hint() {

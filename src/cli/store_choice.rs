@@ -12,7 +12,7 @@ use crate::domain::key::Key;
 use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
 use crate::domain::version::Version;
-use crate::github::{Credentials, Right, credentials::Unusable};
+use crate::github::{Credentials, Right, credentials::NoCredentials};
 use crate::platform::{Env, Facts};
 use crate::report::failure;
 use crate::store::{self, GitHubAccess, GitHubOptions, GitHubStore, Store as _, StoreError, StoreErrorKind};
@@ -34,7 +34,7 @@ pub(super) fn credentials(
     location: &StoreLocation,
     env: &Env,
     now: DateTime<Utc>,
-) -> Option<Result<Credentials, Unusable>> {
+) -> Option<Result<Credentials, NoCredentials>> {
     match location {
         StoreLocation::GitHub => Some(Credentials::from_env(env, now)),
         StoreLocation::Auto if is_github(env) => Some(Credentials::from_env(env, now)),
@@ -82,7 +82,7 @@ pub(super) fn options(
 
 /// Credentials as stores take them.
 pub(super) fn access(
-    found: Option<Result<Credentials, Unusable>>,
+    found: Option<Result<Credentials, NoCredentials>>,
     options: impl FnOnce() -> GitHubOptions,
 ) -> GitHubAccess {
     let refused = |message| StoreError::new(StoreErrorKind::Denied(store::Access::Read), message);

@@ -97,7 +97,7 @@ impl fmt::Display for CacheMode {
 
 /// Why this job has no direct access to the cache service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum NoCredentials {
     /// No variable holds a token.
     #[error(
         "this step has no token for the cache service: neither {RUNTIME_TOKEN} nor {REQUEST_TOKEN} is set"
@@ -105,7 +105,7 @@ pub enum Unusable {
     NoToken,
     /// The token for ID tokens does not grant access to the cache service.
     #[error("{REQUEST_TOKEN} does not grant access to the cache service: {0}")]
-    NotTheJobs(&'static str),
+    WrongAudience(&'static str),
     /// The token has expired.
     #[error("the token in {source_name} expired at {at}")]
     Expired {
@@ -128,19 +128,19 @@ pub enum Unusable {
     Address(#[from] AddressError),
 }
 
-impl Hint for Unusable {
+impl Hint for NoCredentials {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Unusable::NoToken => {
+            NoCredentials::NoToken => {
                 "give the job `permissions: id-token: write`; pull requests from forks cannot have it and fall back to \
                 actions/cache"
             }
-            Unusable::NotTheJobs(_) | Unusable::NoService { .. } => {
+            NoCredentials::WrongAudience(_) | NoCredentials::NoService { .. } => {
                 "actions/cache is used instead; to avoid that, export ACTIONS_RUNTIME_TOKEN and \
                 ACTIONS_RESULTS_URL from a JavaScript action"
             }
-            Unusable::Expired { .. } => "the token expires with its job; check the machine's clock",
-            Unusable::NotAUrl(_) | Unusable::Address(_) => "set it to an https URL, or unset it",
+            NoCredentials::Expired { .. } => "the token expires with its job; check the machine's clock",
+            NoCredentials::NotAUrl(_) | NoCredentials::Address(_) => "set it to an https URL, or unset it",
         }
         .to_owned())
     }
@@ -165,13 +165,13 @@ pub struct Credentials {
 
 impl Credentials {
     /// Finds the token and the service in the environment.
-    pub fn from_env(env: &Env, now: DateTime<Utc>) -> Result<Self, Unusable> {
+    pub fn from_env(env: &Env, now: DateTime<Utc>) -> Result<Self, NoCredentials> {
         let (source, token, claims) = find_token(env)?;
         let expires_at = claims.as_ref().and_then(|claims| claims.expires_at);
         if let Some(at) = expires_at
             && at + CLOCK_TOLERANCE < now
         {
-            return Err(Unusable::Expired { source_name: source, at });
+            return Err(NoCredentials::Expired { source_name: source, at });
         }
         Ok(Credentials {
             token,
@@ -212,23 +212,23 @@ pub fn tokens(env: &Env) -> Vec<Secret> {
     [RUNTIME_TOKEN, REQUEST_TOKEN].into_iter().filter_map(|name| env.var(name)).map(Secret::new).collect()
 }
 
-fn find_token(env: &Env) -> Result<(TokenSource, Secret, Option<Claims>), Unusable> {
+fn find_token(env: &Env) -> Result<(TokenSource, Secret, Option<Claims>), NoCredentials> {
     if let Some(token) = env.var(RUNTIME_TOKEN).map(Secret::new) {
         let claims = Claims::of(&token);
         return Ok((TokenSource::Runtime, token, claims));
     }
-    let token = env.var(REQUEST_TOKEN).map(Secret::new).ok_or(Unusable::NoToken)?;
-    let claims = Claims::of(&token).ok_or(Unusable::NotTheJobs("it is not a JSON web token"))?;
+    let token = env.var(REQUEST_TOKEN).map(Secret::new).ok_or(NoCredentials::NoToken)?;
+    let claims = Claims::of(&token).ok_or(NoCredentials::WrongAudience("it is not a JSON web token"))?;
     if claims.scopes.is_none() {
-        return Err(Unusable::NotTheJobs("it has no cache scopes (claim `ac`)"));
+        return Err(NoCredentials::WrongAudience("it has no cache scopes (claim `ac`)"));
     }
     if !claims.is_for_results {
-        return Err(Unusable::NotTheJobs("it is not valid for `Actions.Results` (claim `scp`)"));
+        return Err(NoCredentials::WrongAudience("it is not valid for `Actions.Results` (claim `scp`)"));
     }
     Ok((TokenSource::IdTokenRequest, token, Some(claims)))
 }
 
-fn find_service(env: &Env) -> Result<Url, Unusable> {
+fn find_service(env: &Env) -> Result<Url, NoCredentials> {
     let text = match env.var(RESULTS_URL) {
         Some(text) => text,
         None => match env.var(SERVER_URL) {
@@ -237,11 +237,11 @@ fn find_service(env: &Env) -> Result<Url, Unusable> {
             }
             server => {
                 let server = server.unwrap_or("this machine (no GITHUB_SERVER_URL)").to_owned();
-                return Err(Unusable::NoService { server });
+                return Err(NoCredentials::NoService { server });
             }
         },
     };
-    let url = Url::parse(text).map_err(|error| Unusable::NotAUrl(error.to_string()))?;
+    let url = Url::parse(text).map_err(|error| NoCredentials::NotAUrl(error.to_string()))?;
     address::check(&url)?;
     Ok(url)
 }
@@ -263,7 +263,7 @@ mod tests {
         testing_token(&json!({"ac": MAIN, "scp": "Actions.Results:r:j", "exp": 1_700_003_600}))
     }
 
-    fn from(variables: &[(&str, &str)]) -> Result<Credentials, Unusable> {
+    fn from(variables: &[(&str, &str)]) -> Result<Credentials, NoCredentials> {
         Credentials::from_env(&Env::of(variables.iter().copied()), now())
     }
 
@@ -305,13 +305,13 @@ mod tests {
         check(expired, "expired at 2023-11-14 19:26:40 UTC");
         assert_eq!(
             from(&[(REQUEST_TOKEN, "opaque")]).err(),
-            Some(Unusable::NotTheJobs("it is not a JSON web token"))
+            Some(NoCredentials::WrongAudience("it is not a JSON web token"))
         );
     }
 
     #[test]
     fn a_job_without_token_or_service_says_why() {
-        assert_eq!(from(&[]).err(), Some(Unusable::NoToken));
+        assert_eq!(from(&[]).err(), Some(NoCredentials::NoToken));
         let token = job_token();
         let check = |variables: &[(&str, &str)], expect: &str| {
             let mut all = vec![(RUNTIME_TOKEN, token.expose())];

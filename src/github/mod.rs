@@ -14,6 +14,6 @@ mod messages;
 pub mod rest;
 
 pub use cache_service::{CacheService, Download, Reservation, SignedUrl};
-pub use credentials::{CacheMode, Credentials, TokenSource, Unusable};
+pub use credentials::{CacheMode, Credentials, NoCredentials, TokenSource};
 pub use error::{Right, ServiceError, ServiceErrorKind};
 pub use token::{Claims, ScopeRights};

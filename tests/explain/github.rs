@@ -197,5 +197,10 @@ fn a_token_or_mode_without_the_right_to_read_is_denied() {
     let service = GitHubService::start();
     let project = Project::new(CONFIG);
     let ran = at_service(&service, &project, 2, &["explain", "--json", "data", "--var", "v=1"]).success();
-    check(&ran, "miss", Some("denied"), &["the job's token does not allow caches to be restored", "cache-mode"]);
+    check(
+        &ran,
+        "miss",
+        Some("denied"),
+        &["the job's token does not allow caches to be restored", "cache-mode"],
+    );
 }

@@ -12,7 +12,7 @@ use crate::domain::scope::Access;
 use crate::domain::spec::{Spec, StoreLocation};
 use crate::fs::read;
 use crate::fs::volume::volume_of;
-use crate::github::credentials::Unusable;
+use crate::github::credentials::NoCredentials;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, Facts, programs};
 use crate::report::failure;
@@ -101,7 +101,7 @@ pub struct Patient<'a> {
     /// Whether this is a job of GitHub Actions.
     pub is_github: bool,
     /// The way to GitHub's cache service.
-    pub credentials: Result<Credentials, Unusable>,
+    pub credentials: Result<Credentials, NoCredentials>,
     /// What the service says to a lookup; absent where nobody asked it.
     pub answer: Option<Result<String, String>>,
     /// The time.
