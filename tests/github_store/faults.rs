@@ -159,7 +159,7 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
             "an invalid key",
             Point::Lookup,
             Always(answer(200, "{\"ok\":true,\"matched_key\":\"a,b\",\"signed_download_url\":\"x\"}")),
-            "the matched key",
+            "matched key",
         ),
         ("a stalled answer", Point::Lookup, Always(Fault::StallAt(5)), "Unavailable"),
         ("an answer cut short", Point::Lookup, Once(Fault::CloseAt(5)), "restored"),
