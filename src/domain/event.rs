@@ -140,22 +140,22 @@ pub trait Observer: Send + Sync {
     fn observe(&self, event: Event);
 }
 
-/// Where work in the background tells its details: requests, retries and their causes, waits. `--verbose` shows them.
+/// Receives details of background work, such as requests, retries and waits, which `--verbose` shows.
 #[derive(Clone, Default)]
 pub struct Details(Option<Arc<dyn Observer>>);
 
 impl Details {
-    /// Details for this observer.
+    /// Sends details to this observer.
     pub fn to(observer: Arc<dyn Observer>) -> Self {
         Details(Some(observer))
     }
 
-    /// Details that nobody asked for.
+    /// Discards details.
     pub fn none() -> Self {
         Details(None)
     }
 
-    /// Tells one detail, which is made only where there is an observer.
+    /// Emits one detail; `text` is called only if there is an observer.
     pub fn tell(&self, text: impl FnOnce() -> String) {
         if let Some(observer) = &self.0 {
             observer.observe(Event::Message { level: Level::Debug, cache: None, text: text(), hint: None });
