@@ -14,6 +14,8 @@
 
 #[path = "../../tests/support/actions_cache.rs"]
 mod actions_cache;
+#[path = "../../tests/support/capture.rs"]
+mod capture;
 #[path = "../../tests/support/github_service/mod.rs"]
 mod github_service;
 #[path = "../../tests/support/tree.rs"]

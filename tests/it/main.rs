@@ -1,9 +1,13 @@
-//! What a user sees: the binary, run on projects in temporary directories.
+//! What a user sees, and what other programs make of it: the binary and the library's public face, on projects in
+//! temporary directories, beside fakes of services and real peers. `cargo test --test it clean::` runs one subject.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "tests make trees and read their environment"
+    clippy::pedantic,
+    unreachable_pub,
+    dead_code,
+    reason = "tests make trees, start programs and read their environment"
 )]
 
 #[path = "../support/mod.rs"]
@@ -20,3 +24,14 @@ mod running;
 mod saving;
 mod trimming;
 mod verbose;
+
+mod action;
+#[cfg(unix)]
+mod archive;
+mod clean;
+mod explain;
+mod github_store;
+#[cfg(unix)]
+mod hash_files_peer;
+mod populate;
+mod unixfs_vectors;

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::forest;
-use crate::github_service::GitHubService;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
 use crate::scale::{pick, tell};
+use crate::support::github_service::GitHubService;
 use crate::support::project::Ran;
 use crate::support::skip;
 use crate::support::tree::contents;

@@ -4,9 +4,6 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "these tests make trees, and look at what the binary left")]
 
-#[path = "../support/github_service/mod.rs"]
-#[allow(unreachable_pub, dead_code, reason = "several test binaries share it, each its own part")]
-mod github_service;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -16,6 +13,8 @@ mod process;
 mod scale;
 mod volume;
 
+#[cfg(target_os = "linux")]
+mod archive_memory;
 mod footprint;
 mod full_disk;
 mod hostile;

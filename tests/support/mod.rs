@@ -9,9 +9,12 @@
     reason = "every test binary uses its own part of this"
 )]
 
-// The fakes bring it along for themselves.
-#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
+pub mod actions_cache;
+#[cfg(unix)]
+pub mod archive;
 pub mod capture;
+pub mod github_api;
+pub mod github_service;
 pub mod mirror_server;
 pub mod project;
 pub mod skip;

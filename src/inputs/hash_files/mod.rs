@@ -2,7 +2,7 @@
 //!
 //! Semantics are those of npm's `@actions/glob` 0.7.0, called as GitHub calls it: patterns in order, each a
 //! pre-order depth-first walk with the names of a directory sorted by bytes; links to files are hashed, linked
-//! directories skipped, a broken link that matches is an error. `tests/hash_files_peer.rs` compares the two.
+//! directories skipped, a broken link that matches is an error. `tests/it/hash_files_peer.rs` compares the two.
 //! What GitHub calls its option, `--follow-symbolic-links` as the first pattern, is understood too.
 
 mod pattern;

@@ -1,11 +1,6 @@
 //! A faithful fake of GitHub's API for caches, pull requests and refs, on this machine: pages, permissions,
 //! limits, and faults. Its clock stands still, so that equal questions get equal answers.
 
-#![allow(unreachable_pub, reason = "every test binary has it as a module of its own")]
-
-#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
-#[path = "../capture.rs"]
-mod capture;
 mod graphql;
 mod rest;
 
@@ -20,6 +15,8 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+
+use super::capture;
 
 /// What the token must be.
 pub const TOKEN: &str = "ghs_fake_token";

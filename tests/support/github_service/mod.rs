@@ -4,9 +4,6 @@
 
 pub mod azurite;
 pub mod blobs;
-#[allow(clippy::duplicate_mod, reason = "every fake and every project has it below itself")]
-#[path = "../capture.rs"]
-pub mod capture;
 pub mod http;
 mod methods;
 pub mod signing;
@@ -16,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::TimeDelta;
 
+pub(crate) use super::capture;
 use azurite::Azurite;
 use blobs::{Blobs, Facts};
 pub use http::Fault;

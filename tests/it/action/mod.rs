@@ -1,0 +1,13 @@
+//! The GitHub action: its definition against the sources, its installer, hostile inputs, and whole workflows
+//! run by act (github.com/nektos/act).
+
+mod act;
+mod cleaning;
+mod definition;
+mod hostile;
+mod hostile_inputs;
+mod installer;
+mod linters;
+mod steps;
+mod workflows;
+mod wrapped;

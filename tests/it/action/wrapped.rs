@@ -1,0 +1,164 @@
+//! Around actions/cache, step by step: what is put between the transports is taken from there whole, and what a
+//! killed job left there is swept.
+
+use std::fs;
+
+use crate::action::steps::{Done, Job};
+
+const INPUTS: [(&str, &str); 3] = [("path", "out"), ("key", "k-1"), ("restore-keys", "k-")];
+
+fn with_mode(mode: &'static str) -> Vec<(&'static str, &'static str)> {
+    INPUTS.into_iter().chain([("mode", mode)]).collect()
+}
+
+fn output<'a>(done: &'a Done, name: &str) -> &'a str {
+    done.outputs.get(name).unwrap_or_else(|| panic!("no {name}: {}", done.log))
+}
+
+/// Where actions/cache works, as the first step tells it.
+fn place(started: &Done) -> String {
+    assert_eq!(output(started, "transport"), "wrapped");
+    format!("workspace/{}", output(started, "path-0"))
+}
+
+#[test]
+fn what_was_unpacked_becomes_the_cache_and_nothing_stays_between() {
+    let mut job = Job::new();
+    job.write("workspace/out/mine", "mine");
+    let started = job.step("start", &with_mode("restore"));
+    assert_eq!([output(&started, "key-0"), output(&started, "restore-keys-0")], ["k-1", "k-"]);
+    job.write(&format!("{}/f", place(&started)), "text");
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    job.set("CACHEKEEP_MATCHED_0", "k-0");
+    let done = job.step("finish", &with_mode("restore"));
+    assert_eq!(
+        [output(&done, "hit"), output(&done, "cache-matched-key")],
+        ["partial", "k-0"],
+        "{}",
+        done.log
+    );
+    assert_eq!(fs::read_to_string(job.path("workspace/out/f")).expect("restored"), "text");
+    assert_eq!(fs::read_to_string(job.path("workspace/out/mine")).expect("kept"), "mine");
+    assert!(!job.path("workspace/.cachekeep").exists());
+}
+
+#[test]
+fn a_save_shows_the_cache_and_leaves_it_where_it_is() {
+    let mut job = Job::new();
+    job.write("workspace/out/d/f", "text");
+    let started = job.step("start", &with_mode("save"));
+    assert_eq!(output(&started, "lookup-only"), "true");
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    let staged = job.step("stage", &with_mode("save"));
+    assert_eq!(output(&staged, "save-0"), "true");
+    let shown = format!("{}/d/f", place(&started));
+    assert_eq!(fs::read_to_string(job.path(&shown)).expect("shown"), "text");
+    job.set("CACHEKEEP_STAGED_0", output(&staged, "staged-0"));
+    for (kept, expect) in [("true", "saved"), ("", "failed")] {
+        job.set("CACHEKEEP_KEPT_0", kept);
+        let done = job.step("finish", &with_mode("save"));
+        assert_eq!(output(&done, "save-result"), expect, "{}", done.log);
+    }
+    assert_eq!(fs::read_to_string(job.path("workspace/out/d/f")).expect("there"), "text");
+    assert!(!job.path("workspace/.cachekeep").exists());
+}
+
+#[test]
+fn a_key_that_is_there_is_not_saved_again() {
+    let mut job = Job::new();
+    job.write("workspace/out/f", "text");
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    job.set("CACHEKEEP_MATCHED_0", "k-1");
+    let staged = job.step("stage", &with_mode("save"));
+    assert!(!staged.outputs.contains_key("save-0") && output(&staged, "staged-0").contains("exists"));
+    assert!(!job.path("workspace/.cachekeep").exists());
+}
+
+#[test]
+fn what_a_killed_job_left_is_swept_and_never_restored() {
+    let job = Job::new();
+    job.write("workspace/out/f", "mine");
+    let place = place(&job.step("start", &with_mode("restore")));
+    // Killed while actions/cache unpacked, and while a save was shown.
+    job.write(&format!("{place}/half"), "ha");
+    let done = job.step("start", &with_mode("restore"));
+    assert!(!job.path("workspace/.cachekeep").exists(), "{}", done.log);
+    // actions/cache failed half-way and names no key.
+    job.write(&format!("{place}/half"), "ha");
+    let mut job = job;
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    let done = job.step("finish", &with_mode("restore"));
+    assert_eq!(output(&done, "hit"), "none");
+    assert!(!job.path("workspace/.cachekeep").exists() && !job.path("workspace/out/half").exists());
+    assert_eq!(fs::read_to_string(job.path("workspace/out/f")).expect("kept"), "mine");
+}
+
+#[test]
+#[cfg(unix)]
+fn links_between_the_transports_lead_nowhere() {
+    let mut job = Job::new();
+    job.write("elsewhere/precious", "precious");
+    let place = place(&job.step("start", &with_mode("restore")));
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    job.set("CACHEKEEP_MATCHED_0", "k-1");
+    // The cache itself is a link, then what holds all caches is one.
+    fs::create_dir_all(job.path("workspace/.cachekeep")).expect("made");
+    std::os::unix::fs::symlink(job.path("elsewhere"), job.path(&place)).expect("linked");
+    let done = job.step("finish", &with_mode("restore"));
+    assert_eq!(output(&done, "hit"), "none", "{}", done.log);
+    let _ = fs::remove_dir_all(job.path("workspace/.cachekeep"));
+    fs::create_dir_all(job.path("trap").join(place.rsplit('/').next().expect("a name"))).expect("made");
+    std::os::unix::fs::symlink(job.path("trap"), job.path("workspace/.cachekeep")).expect("linked");
+    for (stage, mode) in [("finish", "restore"), ("start", "restore"), ("start", "save")] {
+        let done = job.step(stage, &with_mode(mode));
+        assert!(done.log.contains("is no directory of its own"), "{stage} {mode}: {}", done.log);
+    }
+    assert!(job.path("elsewhere/precious").exists());
+    assert_eq!(fs::read_dir(job.path("trap")).expect("there").count(), 1, "nothing is swept through a link");
+}
+
+#[test]
+fn more_caches_than_nested_steps_are_refused_with_a_cure() {
+    let job = Job::new();
+    let cache = |n: u8| format!("[cache.c{n}]\npath = \"c{n}\"\nkey = \"k{n}-{{os}}\"\n");
+    let caches: Vec<String> = (0..5).map(cache).collect();
+    job.write("workspace/cachekeep.toml", &caches.concat());
+    let done = job.step("start", &[]);
+    assert_eq!(done.code, 2, "{}", done.log);
+    assert!(done.log.contains("5 caches in one step") && done.log.contains("once more"), "{}", done.log);
+    let done = job.step("start", &[("cache", "c0 c1 c2 c3")]);
+    assert_eq!((done.code, output(&done, "key-3")), (0, "k3-linux"), "{}", done.log);
+}
+
+#[test]
+fn a_miss_fails_the_step_where_that_is_asked_for() {
+    let mut job = Job::new();
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    let mut inputs = with_mode("restore");
+    inputs.push(("fail-on-cache-miss", "true"));
+    assert_eq!(job.step("start", &inputs).code, 0);
+    assert_eq!(job.step("finish", &inputs).code, 4);
+}
+
+#[test]
+fn what_is_not_proven_is_not_taken_over() {
+    let mut job = Job::new();
+    // The digest of `text`, and of something else that the archive claims to be `text` too.
+    let good = crate::action::definition::sha256(b"text");
+    let bad = crate::action::definition::sha256(b"other");
+    let config =
+        "[cache.o]\npath = \"objects\"\nkey = \"o-{links}\"\n[cache.o.links]\nfiles = [\"*.sha256\"]\n";
+    job.write("workspace/cachekeep.toml", config);
+    job.write("workspace/a.sha256", &good);
+    job.write("workspace/b.sha256", &bad);
+    let place = place(&job.step("start", &[]));
+    for name in [&good, &bad] {
+        job.write(&format!("{place}/SHA256/{name}"), "text");
+    }
+    job.set("CACHEKEEP_KEY_0", "o-1");
+    job.set("CACHEKEEP_MATCHED_0", "o-1");
+    let done = job.step("finish", &[]);
+    assert_eq!([output(&done, "complete"), output(&done, "missing-count")], ["false", "1"], "{}", done.log);
+    assert!(job.path(&format!("workspace/objects/SHA256/{good}")).exists());
+    assert!(!job.path(&format!("workspace/objects/SHA256/{bad}")).exists(), "{}", done.log);
+}

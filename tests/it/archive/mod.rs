@@ -1,0 +1,5 @@
+//! Archives through the public face: the same tree comes back, and what is damaged or hostile is refused.
+
+mod cases;
+mod hostile;
+mod round_trip;

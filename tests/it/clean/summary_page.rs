@@ -1,0 +1,65 @@
+//! The Markdown that cleaning leaves for a summary, as the documents show it.
+//!
+//! `CACHEKEEP_BLESS=1 cargo test --test it clean::summary_page` makes it anew.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cachekeep::domain::clean::{CleanOutcome, End};
+use cachekeep::domain::secret::Secret;
+use cachekeep::github::rest::{Endpoint, Options, Pace, Repository, Rest};
+use cachekeep::report::markdown::clean;
+use cachekeep::store::housekeeping::{GitHubCaches, Housekeeping as _};
+use cachekeep::transport::http::client::{Client, Timeouts};
+use cachekeep::transport::http::retry::RetryPolicy;
+
+use super::{NIGHTLY, now, setup, sweep};
+use crate::support::github_api::{REPOSITORY, TOKEN};
+
+/// What `cachekeep clean --dry-run` finds out and writes.
+fn dry_run() -> String {
+    let (api, _project) = setup(NIGHTLY);
+    sweep::populate(&mut api.world());
+    let policy =
+        cachekeep::config::parse(NIGHTLY, Path::new("cachekeep.toml")).expect("a configuration").spec.clean;
+    let repository = Repository::parse(REPOSITORY).expect("a repository");
+    let endpoint = Endpoint::new(Some(&api.url()), None, repository).expect("an address");
+    let options = Options {
+        token: Secret::new(TOKEN),
+        pace: Pace::of_deletions(180),
+        retry: RetryPolicy::default(),
+        deadline: Instant::now() + Duration::from_mins(10),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let target =
+        GitHubCaches::new(Rest::new(Client::new(Timeouts::default()).expect("a client"), endpoint, options));
+    let survey = runtime.block_on(target.survey(now(), None)).expect("a survey");
+    let outcome = CleanOutcome {
+        // As it would be on github.com.
+        location: target.location().replace(" at 127.0.0.1", ""),
+        plan: policy.plan(&survey.facts),
+        rounds: Vec::new(),
+        end: End::DryRun,
+        calls: target.calls(),
+        notes: survey.notes,
+        swept: None,
+    };
+    clean::markdown(&outcome)
+}
+
+#[test]
+fn the_summary_in_the_documents_is_what_cleaning_writes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/clean-summary.md");
+    let made = dry_run();
+    if std::env::var_os("CACHEKEEP_BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, &made).expect("written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == made,
+        "docs/examples/clean-summary.md is not current: CACHEKEEP_BLESS=1 cargo test --test it clean::summary_page"
+    );
+}

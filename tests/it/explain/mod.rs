@@ -1,0 +1,22 @@
+//! `explain`: every verdict, by the binary, over a directory store, GitHub's API and GitHub's cache service.
+
+mod directory;
+mod github;
+
+use serde_json::Value;
+
+use crate::support::project::Ran;
+
+/// Checks what the first lookup came to, and that the verdict and the hint say this.
+#[track_caller]
+fn check(ran: &Ran, result: &str, differs: Option<&str>, told: &[&str]) -> Value {
+    let one = ran.json()["caches"][0].clone();
+    assert_eq!(one["result"], result, "{one:#}");
+    assert_eq!(one["differs"].as_str(), differs, "{one:#}");
+    let said =
+        format!("{} {}", one["verdict"].as_str().expect("a verdict"), one["hint"].as_str().unwrap_or(""));
+    for words in told {
+        assert!(said.contains(words), "`{words}` is not in `{said}`");
+    }
+    one
+}

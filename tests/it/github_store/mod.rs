@@ -1,0 +1,11 @@
+//! The GitHub store against a fake of its service: the suite of all stores, every fault, and the client
+//! that GitHub's own actions use.
+
+mod command;
+mod conforming;
+mod fault_table;
+mod faults;
+mod interoperation;
+mod job;
+mod secrets;
+mod streaming;

@@ -1,0 +1,301 @@
+//! The house in order: what reviewers would otherwise say again and again.
+
+#![expect(clippy::disallowed_methods, reason = "this test reads the sources")]
+
+mod generated;
+mod schema;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longer functions want splitting. The length of files is advice alone: no type is cut in pieces for it.
+const MAX_LINES: usize = 60;
+
+/// Functions that are too long, and are to be shortened; nothing is added here.
+const LONG: &[&str] = &[
+    "src/archive/release/tar_items.rs: `extract`",
+    "src/command/fetch.rs: `missing`",
+    "src/command/restore.rs: `attempt`",
+    "src/config/tests/fields.rs: `keys`",
+    "src/config/tests/mod.rs: `shapes`",
+    "src/domain/retention/tests/sweep.rs: `generated`",
+    "src/objects/unixfs/car/mod.rs: `unpack`",
+    "src/report/page/pictures.rs: `timeline`",
+    "tests/it/github_store/faults.rs: `saving_survives_what_passes_and_names_what_does_not`",
+    "tests/it/github_store/faults.rs: `restoring_survives_what_passes_and_names_what_does_not`",
+    "tests/proof/round_trip.rs: `odd`",
+];
+
+/// Rooms from left to right; a room uses only rooms on its left. Rooms on one level do not use each other.
+const ROOMS: &[&[&str]] = &[
+    &["domain"],
+    &["config", "fs", "platform", "transport"],
+    &["inputs"],
+    &["objects"],
+    &["tree"],
+    &["archive", "github", "report"],
+    &["store"],
+    &["command"],
+    &["cli"],
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(below: &str, extension: &str) -> Vec<PathBuf> {
+    fn walk(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
+                walk(&path, extension, found);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(below), extension, &mut found);
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} file below {below}");
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).to_string_lossy().replace('\\', "/")
+}
+
+fn rust_files() -> Vec<(String, String)> {
+    let read = |path: &PathBuf| (shown(path), fs::read_to_string(path).expect("source is text"));
+    ["benches", "examples", "src", "tests"]
+        .iter()
+        .flat_map(|below| files(below, "rs"))
+        .map(|path| read(&path))
+        .collect()
+}
+
+fn assert_none(what: &str, offenders: &[String]) {
+    assert!(offenders.is_empty(), "{what}:\n  {}", offenders.join("\n  "));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let offenders: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| path)
+        .collect();
+    assert_none("these files have no module documentation on their first line", &offenders);
+}
+
+/// The functions of a source that are too long, as `name: lines`. A function ends at the closing brace that is indented
+/// as its first line, which rustfmt sees to.
+fn long_functions(text: &str) -> Vec<String> {
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let mut found = Vec::new();
+    let mut open: Option<(String, usize, usize)> = None;
+    for (number, line) in text.lines().enumerate() {
+        if let Some(name) = function_name(line) {
+            open = Some((name.to_owned(), number, indentation(line)));
+        }
+        let ends = line.trim() == "}" || line.trim_end().ends_with(" }");
+        if let Some((name, _, _)) = open
+            .take_if(|(_, start, depth)| ends && *depth == indentation(line) && number - *start >= MAX_LINES)
+        {
+            found.push(name);
+        } else {
+            open.take_if(|(_, _, depth)| ends && *depth == indentation(line));
+        }
+    }
+    found
+}
+
+/// The name of the function that begins on this line.
+fn function_name(line: &str) -> Option<&str> {
+    let mut rest = line.trim_start();
+    for word in ["pub ", "pub(crate) ", "pub(super) ", "const ", "async "] {
+        rest = rest.strip_prefix(word).unwrap_or(rest);
+    }
+    rest.strip_prefix("fn ")?.split(['(', '<']).next()
+}
+
+#[test]
+fn functions_are_short() {
+    let offenders: Vec<String> = rust_files()
+        .into_iter()
+        .flat_map(|(path, text)| {
+            long_functions(&text).into_iter().map(move |name| format!("{path}: `{name}`"))
+        })
+        .filter(|offender| !LONG.contains(&offender.as_str()))
+        .collect();
+    assert_none("these functions are longer than 60 lines", &offenders);
+}
+
+#[test]
+fn a_long_function_is_found_and_a_short_one_is_not() {
+    let function = |lines: usize| {
+        let body = "        step();\n".repeat(lines - 2);
+        format!(
+            "impl X {{\n    pub fn walk<T>(\n        &self,\n    ) {{\n{body}    }}\n\n    fn next() {{ }}\n}}\n"
+        )
+    };
+    assert_eq!(long_functions(&function(MAX_LINES + 1)), ["walk"]);
+    assert_eq!(long_functions(&function(MAX_LINES - 2)), Vec::<String>::new());
+}
+
+/// Modules with children are `name/mod.rs`, and none lies elsewhere than its name says.
+fn misplaced_modules(files: &[(String, String)]) -> Vec<String> {
+    let paths: BTreeSet<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let mut found = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| path.starts_with("src/")) {
+        let folder = format!("{}/", path.trim_end_matches(".rs"));
+        if paths.iter().any(|other| other.starts_with(&folder)) {
+            found.push(format!("{path}: beside `{folder}`"));
+        }
+        // What the tests share with the integration tests is the one exception.
+        let strange = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("#[path") && !line.contains("tests/support"));
+        found.extend(strange.map(|line| format!("{path}: {}", line.trim())));
+    }
+    found
+}
+
+#[test]
+fn modules_have_one_style() {
+    assert_none("these modules are not where their names say", &misplaced_modules(&rust_files()));
+    let made_up = [
+        ("src/a.rs", "//! A.\n"),
+        ("src/a/b.rs", "//! B.\n#[path = \"c_tests.rs\"]\nmod tests;\n"),
+        ("src/d/mod.rs", "//! D.\n"),
+    ];
+    let made_up = made_up.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    assert_eq!(misplaced_modules(&made_up).len(), 2);
+}
+
+#[test]
+fn there_are_no_grab_bags() {
+    let offenders: Vec<String> = rust_files()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| {
+            let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            ["utils", "util", "helpers", "helper", "common", "misc"].contains(&stem.as_str())
+        })
+        .collect();
+    assert_none("these files say nothing about what is in them", &offenders);
+}
+
+#[test]
+fn rooms_use_only_rooms_on_their_left() {
+    let level = |room: &str| ROOMS.iter().position(|rooms| rooms.contains(&room));
+    let mut offenders = Vec::new();
+    for (path, text) in rust_files() {
+        let Some(room) = path.strip_prefix("src/").and_then(|rest| rest.split(['/', '.']).next()) else {
+            continue;
+        };
+        let Some(own) = level(room) else { continue };
+        // What stands below the tests' heading may use what it likes.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate() {
+            let used =
+                line.split("crate::").skip(1).filter_map(|rest| rest.split([':', ';', ' ', '{', '}']).next());
+            for used in used {
+                if used != room
+                    && level(used).is_some_and(|other| other >= own)
+                    && !line.trim_start().starts_with("//")
+                {
+                    offenders.push(format!("{path}:{}: `{room}` uses `{used}`", number + 1));
+                }
+            }
+        }
+    }
+    assert_none("these uses go from right to left", &offenders);
+}
+
+#[test]
+fn the_domain_cannot_fail_on_the_world() {
+    let forbidden =
+        ["std::fs", "std::env", "std::io", "serde", "clap", "tokio", "Utc::now", "Instant", "SystemTime"];
+    let mut offenders = Vec::new();
+    for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with("src/domain/")) {
+        for (number, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            if let Some(word) = forbidden.iter().find(|word| line.contains(*word)) {
+                offenders.push(format!("{path}:{}: {word}", number + 1));
+            }
+        }
+    }
+    assert_none("the domain has no I/O, no clock, no environment, no serde, no clap", &offenders);
+}
+
+/// Rooms that touch files lift the ban of `clippy.toml` as a whole: this holds them to files.
+#[test]
+fn rooms_that_touch_files_read_neither_environment_nor_clock() {
+    let rooms = ["src/fs/", "src/inputs/", "src/objects/", "src/tree/", "src/archive/", "src/store/object/"];
+    let forbidden = ["env::var", "env::temp_dir", "env::current_dir", "Utc::now", "SystemTime::now", "exit("];
+    let is_test = |path: &str| path.contains("test");
+    let mut offenders = Vec::new();
+    for (path, text) in rust_files() {
+        if is_test(&path) || !rooms.iter().any(|room| path.starts_with(room)) {
+            continue;
+        }
+        let code = text.split("\nmod tests {").next().unwrap_or_default();
+        for (number, line) in
+            code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            if let Some(word) = forbidden.iter().find(|word| line.contains(*word)) {
+                offenders.push(format!("{path}:{}: {word}", number + 1));
+            }
+        }
+    }
+    assert_none("these lines read the environment or the clock, or end the process", &offenders);
+}
+
+#[test]
+fn paths_named_in_documents_exist() {
+    let top: BTreeSet<String> =
+        ["src", "tests", "docs", "example", "benches", "fuzz", "azure-task", ".github", ".ci"]
+            .iter()
+            .map(|name| format!("{name}/"))
+            .collect();
+    let mut offenders = Vec::new();
+    let documents = [root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("CHANGELOG.md")];
+    let below_docs = if root().join("docs").exists() { files("docs", "md") } else { Vec::new() };
+    for document in documents.into_iter().chain(below_docs) {
+        let text = fs::read_to_string(&document).expect("a document");
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_path = top.iter().any(|top| word.starts_with(top.as_str()))
+                && !word.contains(['*', ' ', '<', '{', '$']);
+            if is_path && !root().join(word).exists() {
+                offenders.push(format!("{}: `{word}`", shown(&document)));
+            }
+        }
+    }
+    assert_none("these documents name paths that do not exist", &offenders);
+}
+
+#[test]
+fn the_repository_speaks_of_the_project_alone() {
+    let mut offenders = Vec::new();
+    let sources = rust_files().into_iter().chain(
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.toml", ".ci/run"]
+            .iter()
+            .map(|name| ((*name).to_owned(), fs::read_to_string(root().join(name)).expect(name))),
+    );
+    // Written in two halves, or this file would be its own offender.
+    let machine_paths = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/home/us", "er/")];
+    for (path, text) in sources {
+        for (number, line) in text.lines().enumerate() {
+            let begins = |word: &str| {
+                line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric()))
+            };
+            if machine_paths.iter().any(|word| begins(word)) {
+                offenders.push(format!("{path}:{}", number + 1));
+            }
+        }
+    }
+    assert_none("these lines name paths of one machine", &offenders);
+}
