@@ -1,15 +1,15 @@
-//! Names with a meaning of their own, each recognized in one place.
+//! Reserved file names, each recognized in one place.
 
-/// How the names of our temporary directories begin.
+/// Prefix of the names of temporary directories.
 pub const TEMPORARY_PREFIX: &str = ".cachekeep-";
 
-/// How they end.
+/// Suffix of the names of temporary directories.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// Whether a file name is reserved for temporary directories of this program: `.cachekeep-<token>.tmp`.
 ///
-/// Such names are never part of a cache, and archives and trees of others may not bring them: the next start would
-/// take them for something that a killed process left. Case does not count, because some volumes ignore it.
+/// Such names are never part of a cache and are refused in archives and foreign trees, since the next start would take
+/// them for leftovers of a killed process. The comparison ignores case, because some volumes do.
 pub fn is_temporary(name: &[u8]) -> bool {
     let (prefix, suffix) = (TEMPORARY_PREFIX.as_bytes(), TEMPORARY_SUFFIX.as_bytes());
     name.len() > prefix.len() + suffix.len()
