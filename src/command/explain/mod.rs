@@ -13,7 +13,7 @@ use super::context::Context;
 use super::key::{self, InputChanges, Part};
 use super::remembered::{self, Record};
 use super::session;
-use crate::domain::explain::origin::Family;
+use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
 use crate::domain::explain::{Answer, Cause, Question};
 use crate::domain::key::Key;
@@ -74,7 +74,7 @@ pub enum Reach {
 struct Case {
     cache: Option<String>,
     question: Question,
-    family: Family,
+    known_layouts: KnownLayouts,
     /// What the key is made of.
     parts: Vec<Part>,
     records: Vec<Record>,
@@ -110,7 +110,7 @@ pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String
             answer,
             store: &view.location,
             facts: view.facts(),
-            family: &case.family,
+            known_layouts: &case.known_layouts,
             inputs: inputs(case, answer, before.as_ref()),
             untold: view.hint.as_deref(),
         })
@@ -148,7 +148,7 @@ fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, ExplainError
                 Ok(Case {
                     cache: Some(spec.name.clone()),
                     question,
-                    family: family(ctx, Some(&cache)),
+                    known_layouts: known_layouts(ctx, Some(&cache)),
                     parts,
                     records,
                 })
@@ -169,23 +169,23 @@ fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, ExplainError
                 scopes: scopes(),
                 remembered: records.iter().filter_map(Record::entry).collect(),
             };
-            let family = family(ctx, opened.as_ref());
-            Ok(vec![Case { cache: cache.clone(), question, family, parts: Vec::new(), records }])
+            let known_layouts = known_layouts(ctx, opened.as_ref());
+            Ok(vec![Case { cache: cache.clone(), question, known_layouts, parts: Vec::new(), records }])
         }
     }
 }
 
 /// What entries of other versions can be recognized by.
-fn family(ctx: &Context<'_>, cache: Option<&Cache<'_>>) -> Family {
-    let mut family = Family::default();
+fn known_layouts(ctx: &Context<'_>, cache: Option<&Cache<'_>>) -> KnownLayouts {
+    let mut known_layouts = KnownLayouts::default();
     for spec in ctx.caches {
         let Ok(other) = Cache::open(ctx, spec) else { continue };
         if cache.is_none_or(|cache| cache.name() != other.name()) {
-            family.others.push((spec.name.clone(), other.selections.len()));
+            known_layouts.others.push((spec.name.clone(), other.selections.len()));
         }
     }
-    let Some(cache) = cache else { return family };
-    family.cache = Some((cache.name().to_owned(), cache.selections.len()));
+    let Some(cache) = cache else { return known_layouts };
+    known_layouts.cache = Some((cache.name().to_owned(), cache.selections.len()));
     let sign = |exclude: bool| if exclude { "!" } else { "" };
     let written =
         cache.spec.paths.iter().map(|rule| format!("{}{}", sign(rule.exclude), rule.pattern.source()));
@@ -200,11 +200,11 @@ fn family(ctx: &Context<'_>, cache: Option<&Cache<'_>>) -> Family {
             };
         absolute.iter().map(shortened).collect()
     };
-    family.spellings.push(written.collect());
-    family.spellings.push(from(&ctx.workspace.display().to_string(), ""));
-    family.spellings.extend(home.map(|home| from(&home, "~/")));
-    family.spellings.push(absolute);
-    family
+    known_layouts.spellings.push(written.collect());
+    known_layouts.spellings.push(from(&ctx.workspace.display().to_string(), ""));
+    known_layouts.spellings.extend(home.map(|home| from(&home, "~/")));
+    known_layouts.spellings.push(absolute);
+    known_layouts
 }
 
 /// What went into the parts that differ, where both sides are known.

@@ -4,7 +4,7 @@ use super::{ExplainError, Options, Reach};
 use crate::command::context::Context;
 use crate::command::usage::{self, UsageError};
 use crate::domain::entry::{Entry, LookupRequest};
-use crate::domain::explain::{Question, Stock};
+use crate::domain::explain::{Question, StoreView};
 use crate::domain::hint::Hint as _;
 use crate::domain::key::{Key, MAX_KEYS};
 use crate::domain::retention::Facts;
@@ -72,14 +72,18 @@ impl View {
         }
     }
 
-    pub(super) fn stock(&self, ctx: &Context<'_>, question: &Question) -> Result<Stock<'_>, ExplainError> {
+    pub(super) fn stock(
+        &self,
+        ctx: &Context<'_>,
+        question: &Question,
+    ) -> Result<StoreView<'_>, ExplainError> {
         Ok(match &self.seen {
-            Seen::Listed(facts) => Stock::Listed(facts),
-            Seen::Denied(why) => Stock::Denied { why: why.clone() },
+            Seen::Listed(facts) => StoreView::Listed(facts),
+            Seen::Denied(why) => StoreView::Denied { why: why.clone() },
             Seen::Lookups(why) => {
                 let Some(version) = &question.version else {
                     let why = format!("{why}; and the service looks up one version at a time");
-                    return Ok(Stock::LookedUp { found: None, nearest: None, why });
+                    return Ok(StoreView::LookedUp { found: None, nearest: None, why });
                 };
                 let found = lookup(ctx, question, version, &question.key, &question.restore_keys)?;
                 let nearest = match (&found, beginnings(&question.key).split_first()) {
@@ -87,7 +91,7 @@ impl View {
                     _ => None,
                 };
                 let (found, nearest) = (found.map(Box::new), nearest.map(Box::new));
-                Stock::LookedUp { found, nearest, why: why.clone() }
+                StoreView::LookedUp { found, nearest, why: why.clone() }
             }
         })
     }

@@ -1,6 +1,6 @@
 //! Why a lookup hits or misses: compares the request with the entries of the store and names the field that differs.
 //!
-//! [`Question`] is the lookup, [`Stock`] what is known about the store; [`Question::answer`] compares them and has no
+//! [`Question`] is the lookup, [`StoreView`] what is known about the store; [`Question::answer`] compares them and has no
 //! effects. Of several near matches the nearest counts: the same key before a key that a prefix matches, fewer
 //! differing fields before more, then the newest.
 
@@ -56,7 +56,7 @@ pub struct Remembered {
 
 /// What is known about the store.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Stock<'a> {
+pub enum StoreView<'a> {
     /// All entries and the states of their refs.
     Listed(&'a Facts),
     /// Only the results of lookups.
@@ -188,13 +188,13 @@ pub struct Answer {
 
 impl Question {
     /// Explains the lookup from what is known about the store.
-    pub fn answer(&self, stock: &Stock<'_>) -> Answer {
-        match stock {
-            Stock::Denied { why } => Answer::miss(Cause::Denied(why.clone())),
-            Stock::LookedUp { found, nearest, why } => {
+    pub fn answer(&self, view: &StoreView<'_>) -> Answer {
+        match view {
+            StoreView::Denied { why } => Answer::miss(Cause::Denied(why.clone())),
+            StoreView::LookedUp { found, nearest, why } => {
                 self.answer_looked_up(found.as_deref(), nearest.as_deref(), why)
             }
-            Stock::Listed(facts) => self.answer_listed(facts),
+            StoreView::Listed(facts) => self.answer_listed(facts),
         }
     }
 

@@ -29,7 +29,7 @@ pub enum Origin {
 
 /// Layouts that an entry's version is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Family {
+pub struct KnownLayouts {
     /// Name and number of roots of the cache; `None` for a key that no cache declares.
     pub cache: Option<(String, usize)>,
     /// Names and numbers of roots of the other declared caches.
@@ -38,7 +38,7 @@ pub struct Family {
     pub spellings: Vec<Vec<String>>,
 }
 
-impl Family {
+impl KnownLayouts {
     /// The layout that has this version, if it is one of those.
     pub fn origin(&self, version: &Version) -> Option<Origin> {
         let kinds = [
@@ -83,14 +83,14 @@ mod tests {
     #[test]
     fn layouts_are_recognized_by_their_hash() {
         let literal = vec!["~/.npm".to_owned(), "node_modules".to_owned()];
-        let family = Family {
+        let layouts = KnownLayouts {
             cache: Some(("npm".to_owned(), 2)),
             others: vec![("data".to_owned(), 1)],
             spellings: vec![literal.clone()],
         };
         let check = |roots: &[String], compression, windows, expect: Option<Origin>| {
             let version = Version::of_paths(roots.iter().map(String::as_str), compression, windows);
-            assert_eq!(family.origin(&version), expect);
+            assert_eq!(layouts.origin(&version), expect);
         };
         check(&portable_roots("npm", 2), Gzip, false, Some(Origin::Gzip));
         check(&portable_roots("npm", 2), Zstd, true, Some(Origin::WindowsOnly));

@@ -48,7 +48,7 @@ fn question() -> Question {
 fn answer(question: &Question, entries: Vec<Entry>) -> (Lookup, Option<&'static str>, Option<String>) {
     let mut facts = Facts::new(scope("main"), now());
     facts.entries = entries;
-    let answer = question.answer(&Stock::Listed(&facts));
+    let answer = question.answer(&StoreView::Listed(&facts));
     (answer.result, answer.cause.map(|cause| cause.name()), answer.witness.map(|entry| entry.id.0))
 }
 
@@ -108,7 +108,7 @@ fn a_recorded_entry_that_no_longer_exists_was_evicted_and_the_facts_are_cited() 
         let mut facts = Facts::new(scope("main"), now());
         facts.entries = vec![entry("main", "c-1", "x", 1)];
         facts.limit = limit.map(ByteSize);
-        let answer = question.answer(&Stock::Listed(&facts));
+        let answer = question.answer(&StoreView::Listed(&facts));
         assert_eq!(answer.result, Lookup::Partial);
         let Some(Cause::Evicted { why, .. }) = answer.cause else { panic!("{:?}", answer.cause) };
         assert!(why.contains(expect), "{why}");
@@ -122,12 +122,12 @@ fn a_recorded_entry_that_no_longer_exists_was_evicted_and_the_facts_are_cited() 
 #[test]
 fn lookups_alone_explain_hits_and_key_parts_and_nothing_else() {
     let name = |found: Option<Entry>, nearest: Option<Entry>| {
-        let stock = Stock::LookedUp {
+        let view = StoreView::LookedUp {
             found: found.map(Box::new),
             nearest: nearest.map(Box::new),
             why: "no list".to_owned(),
         };
-        let answer = question().answer(&stock);
+        let answer = question().answer(&view);
         (answer.result, answer.cause.map(|cause| cause.name()))
     };
     assert_eq!(name(Some(entry("main", "c-2", "x", 1)), None), (Lookup::Hit, None));

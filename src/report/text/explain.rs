@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::domain::entry::Entry;
-use crate::domain::explain::origin::{Family, Origin};
+use crate::domain::explain::origin::{KnownLayouts, Origin};
 use crate::domain::explain::shape::PartDifference;
 use crate::domain::explain::{Answer, Candidate, Cause, Lookup, Question};
 use crate::domain::key::Key;
@@ -43,7 +43,7 @@ pub struct Explained<'a> {
     /// What the store holds, where it can be listed.
     pub facts: Option<&'a Facts>,
     /// What entries of other versions can be recognized by.
-    pub family: &'a Family,
+    pub known_layouts: &'a KnownLayouts,
     /// What went into the parts that differ, where it is known.
     pub inputs: Inputs,
     /// What would let more be told.
@@ -149,7 +149,7 @@ impl Explained<'_> {
     }
 
     fn origin(&self, entry: &Entry) -> Option<String> {
-        Some(match self.family.origin(&entry.version)? {
+        Some(match self.known_layouts.origin(&entry.version)? {
             Origin::Gzip => "compressed with gzip: the machine that saved it has no zstd".to_owned(),
             Origin::WindowsOnly => "saved on Windows without cross-OS archives".to_owned(),
             Origin::Roots(count) => format!("saved when the cache had {count} root(s)"),
@@ -174,7 +174,7 @@ impl Explained<'_> {
     pub fn hint(&self) -> Option<String> {
         let default = self.facts.map_or("the default branch", |facts| facts.default_branch.as_str());
         Some(match self.answer.cause.as_ref()? {
-            Cause::Version => match self.answer.witness.as_ref().and_then(|w| self.family.origin(&w.version)) {
+            Cause::Version => match self.answer.witness.as_ref().and_then(|w| self.known_layouts.origin(&w.version)) {
                 Some(Origin::Gzip) => "install zstd on the machine that saves".to_owned(),
                 Some(Origin::WindowsOnly) => "set `enableCrossOsArchive: true` where it is saved".to_owned(),
                 Some(Origin::Cache(_)) => "begin the key of each cache with a word of its own".to_owned(),
