@@ -19,13 +19,13 @@ use super::signals;
 use super::stages;
 use super::store_choice;
 use crate::command::context::Context;
-use crate::command::finished::{Child, Finished};
 use crate::command::interrupt::Interrupt;
 use crate::command::{clean, fetch, gate, key, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint;
+use crate::domain::outcome::{Child, JobOutcome};
 use crate::domain::scope::Scope;
 use crate::domain::spec::StoreLocation;
 use crate::github::Credentials;
@@ -234,7 +234,7 @@ impl Job<'_> {
         self.stage.is_some() && store_choice::is_github(self.env) && matches!(found, Some(Err(_)))
     }
 
-    fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<Finished, CommandError> {
+    fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<JobOutcome, CommandError> {
         let found = store_choice::credentials(&self.settings.spec.store, self.env, ctx.now);
         let wrapped = self.is_wrapped(found.as_ref());
         if let (Some(Err(why)), Stage::Start) = (&found, stage) {
@@ -245,7 +245,7 @@ impl Job<'_> {
 
     fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
         let before = publish::measure(ctx);
-        let finished = match &self.args.command {
+        let outcome = match &self.args.command {
             Command::Clean { .. } => return self.clean(ctx),
             _ if let Some(stage) = self.stage => self.execute_stage(ctx, stage)?,
             Command::Run { command, .. } => run::run(ctx, command)?,
@@ -278,9 +278,13 @@ impl Job<'_> {
                 unreachable!("done before there were settings")
             }
         };
-        publish::publish(ctx, &finished, &before);
-        let printed = if self.args.common.json { print(&json::render(&finished.document)) } else { exit::OK };
-        Ok(exit_of(&self.args.command, &finished).or(printed))
+        publish::publish(ctx, &outcome, &before);
+        let printed = if self.args.common.json {
+            print(&json::render(&json::Document::from(&outcome)))
+        } else {
+            exit::OK
+        };
+        Ok(exit_of(&self.args.command, &outcome).or(printed))
     }
 
     fn clean(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
@@ -325,10 +329,10 @@ impl Job<'_> {
 }
 
 /// What the process returns: soft where nobody asked for more.
-fn exit_of(command: &Command, finished: &Finished) -> Exit {
-    let failed = if finished.failed { exit::FAILED } else { exit::OK };
+fn exit_of(command: &Command, outcome: &JobOutcome) -> Exit {
+    let failed = if outcome.failed() { exit::FAILED } else { exit::OK };
     match command {
-        Command::Run { .. } => match finished.child {
+        Command::Run { .. } => match outcome.child {
             Some(Child::Returned(code)) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
             Some(Child::Signaled(signal)) => Exit::by_signal(signal),
             Some(Child::NotFound) => exit::NOT_FOUND,
@@ -336,15 +340,18 @@ fn exit_of(command: &Command, finished: &Finished) -> Exit {
             None => exit::OK,
         },
         Command::Restore { fail_on_miss, required, .. } => {
-            let missed = if *fail_on_miss && finished.missed { exit::MISS } else { exit::OK };
+            let missed = if *fail_on_miss && outcome.missed() { exit::MISS } else { exit::OK };
             missed.or(if *required { failed } else { exit::OK })
         }
-        Command::Seed { required, .. } | Command::Fetch { required, .. } | Command::Save { required, .. }
-            if *required =>
+        Command::Seed { required: true, .. } | Command::Fetch { required: true, .. }
+            if outcome.is_short() =>
         {
-            failed
+            exit::FAILED
         }
-        Command::Gate { .. } if finished.incomplete => exit::INCOMPLETE,
+        Command::Seed { required: true, .. }
+        | Command::Fetch { required: true, .. }
+        | Command::Save { required: true, .. } => failed,
+        Command::Gate { .. } if outcome.incomplete() => exit::INCOMPLETE,
         _ => exit::OK,
     }
 }

@@ -3,10 +3,10 @@
 use std::io;
 
 use crate::command::context::Context;
-use crate::command::finished::Finished;
 use crate::domain::event::Level;
+use crate::domain::outcome::JobOutcome;
 use crate::fs::volume::{Volume, volume_of};
-use crate::report::markdown::outcome::{self, DiskChange};
+use crate::report::markdown::{self, outcome::DiskChange};
 use crate::report::outputs::outputs;
 
 /// The volumes that a job works on, each once.
@@ -22,8 +22,8 @@ pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
 }
 
 /// Writes outputs and summary where the platform has them. Neither is worth a failed job.
-pub(super) fn publish(ctx: &Context<'_>, finished: &Finished, before: &[Volume]) {
-    for (name, value) in outputs(&finished.document) {
+pub(super) fn publish(ctx: &Context<'_>, outcome: &JobOutcome, before: &[Volume]) {
+    for (name, value) in outputs(outcome) {
         told(ctx, "set an output", ctx.platform.output(name, &value));
     }
     let changes = |before: &Volume| {
@@ -36,7 +36,7 @@ pub(super) fn publish(ctx: &Context<'_>, finished: &Finished, before: &[Volume])
         })
     };
     let disks: Vec<DiskChange> = before.iter().filter_map(changes).collect();
-    if let Some(markdown) = outcome::markdown(&finished.document, &ctx.store.location(), &disks) {
+    if let Some(markdown) = markdown::outcome::markdown(outcome, &ctx.store.location(), &disks) {
         summarize(ctx, &markdown);
     }
 }

@@ -7,14 +7,15 @@ use super::args::{Command, Stage};
 use super::inputs::{self, InputError};
 use super::publish::told;
 use crate::command::context::Context;
-use crate::command::finished::Finished;
 use crate::command::prepare;
 use crate::command::restore::Options;
 use crate::command::wrapped::{self, Found, NESTED, WrappedError};
 use crate::command::{gate, save, seed, session};
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
+use crate::domain::outcome::{JobOutcome, SaveResult};
 use crate::platform::Env;
+use crate::report::json::Save;
 
 /// Why a step did not come to an outcome.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,7 @@ pub(super) fn run(
     command: &Command,
     stage: Stage,
     wrapped: bool,
-) -> Result<Finished, StageError> {
+) -> Result<JobOutcome, StageError> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
     match stage {
         Stage::Start if wrapped && moves => plan(ctx, command),
@@ -75,7 +76,7 @@ fn options(command: &Command) -> Options {
     Options { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
 }
 
-fn whole(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
+fn whole(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError> {
     Ok(match command {
         Command::Seed { .. } => seed::run(ctx)?,
         Command::Gate { .. } => gate::run(ctx)?,
@@ -85,7 +86,7 @@ fn whole(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
 }
 
 /// Tells the nested steps what to look for.
-fn plan(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
+fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError> {
     let slots = wrapped::plan(ctx)?;
     output(ctx, "transport", "wrapped");
     let is_save = matches!(command, Command::Save { .. });
@@ -99,7 +100,7 @@ fn plan(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
             output(ctx, &format!("restore-keys-{index}"), &slot.restore_keys);
         }
     }
-    Ok(Finished::new(command.name()))
+    Ok(JobOutcome::new(command.name()))
 }
 
 /// What the steps before left for each cache.
@@ -114,31 +115,33 @@ fn found(env: &Env) -> Vec<Found> {
 }
 
 /// Shows actions/cache what is to be saved.
-fn show(ctx: &Context<'_>) -> Result<Finished, StageError> {
+fn show(ctx: &Context<'_>) -> Result<JobOutcome, StageError> {
     let staged = wrapped::stage(ctx, &found(ctx.env))?;
     for (index, outcome) in staged.iter().enumerate() {
         let Some(outcome) = outcome else { continue };
-        let json = serde_json::to_string(outcome).expect("only strings and numbers");
+        let json = serde_json::to_string(&Save::from(outcome)).expect("only strings and numbers");
         output(ctx, &format!("staged-{index}"), &json);
-        if outcome.save_result == "saved" {
+        if outcome.result == SaveResult::Saved {
             output(ctx, &format!("save-{index}"), "true");
         }
     }
-    Ok(Finished::new("save"))
+    Ok(JobOutcome::new("save"))
 }
 
-fn finish(ctx: &Context<'_>, command: &Command) -> Result<Finished, StageError> {
+fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError> {
     if matches!(command, Command::Save { .. }) {
-        let staged = each(ctx.env, "STAGED", |json| serde_json::from_str(json).ok());
+        let staged = each(ctx.env, "STAGED", |json| serde_json::from_str::<Save>(json).ok());
+        let staged = staged.into_iter().zip(ctx.caches);
+        let staged = staged.map(|(save, spec)| save?.into_outcome(&spec.name)).collect();
         let kept = each(ctx.env, "KEPT", |hit| hit == "true");
         return Ok(wrapped::saved(ctx, staged, &kept)?);
     }
     let options = options(command);
-    let mut finished = wrapped::restored(ctx, &found(ctx.env), options)?;
+    let mut job = wrapped::restored(ctx, &found(ctx.env), options)?;
     if !options.lookup_only {
-        prepare::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut finished);
+        prepare::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut job);
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Says why actions/cache moves the archives.

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::{Context, Deadline};
-use super::finished::Finished;
 use super::mirrors;
 use super::prover::{Means, Prover, Verdict};
 use super::quarantine::leased_in;
@@ -17,7 +16,7 @@ use super::session;
 use crate::domain::digest::{CidCodec, ObjectId};
 use crate::domain::event::{Level, Phase};
 use crate::domain::gate::GateReport;
-use crate::domain::outcome::MirrorUse;
+use crate::domain::outcome::{JobOutcome, MirrorUse};
 use crate::fs::read;
 use crate::objects::merge::{MergeError, Merger, Take};
 use crate::report::failure;
@@ -25,8 +24,8 @@ use crate::transport::http::retry::Clock;
 use crate::transport::mirror::{MirrorFetch, MirrorReport, MirrorSettings, Refusal};
 
 /// Fetches for every selected cache that declares mirrors.
-pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("fetch");
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("fetch");
     session::recover(ctx);
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Fetch {}", spec.name));
@@ -36,13 +35,12 @@ pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
         };
         match seed::fill(&cache, None) {
             Some(outcome) => {
-                finished.failed |= outcome.result.is_short();
-                finished.report(cache.name()).seed = Some((&outcome).into());
+                job.cache(cache.name()).seed = Some(outcome);
             }
             None => ctx.say(Level::Info, cache.name(), "declares no mirrors"),
         }
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// What came of asking the mirrors.

@@ -2,16 +2,16 @@
 
 use super::cache::{Cache, CacheError};
 use super::context::Context;
-use super::finished::Finished;
 use super::session;
 use crate::domain::event::Level;
 use crate::domain::gate::GateReport;
 use crate::domain::hint::Hint;
+use crate::domain::outcome::JobOutcome;
 use crate::report::{failure, text};
 
 /// Gates every selected cache that has content links.
-pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("gate");
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("gate");
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Gate {}", spec.name));
         let opened = Cache::open(ctx, spec).and_then(|cache| {
@@ -20,8 +20,7 @@ pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
         });
         match opened {
             Ok((cache, Some(report))) => {
-                finished.incomplete |= !report.is_complete();
-                finished.report(cache.name()).gate = Some((&report).into());
+                job.cache(cache.name()).gate = Some(report);
             }
             Ok((cache, None)) => {
                 ctx.say(Level::Info, cache.name(), "has no content links: nothing to gate");
@@ -32,11 +31,11 @@ pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
             // Whoever asks the gate wants an answer: no answer is not a pass.
             Err(source) => {
                 ctx.say_with_hint(Level::Error, &spec.name, failure::chain(&source), source.hint());
-                finished.incomplete = true;
+                job.broken.push(spec.name.clone());
             }
         }
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Gates one cache and says what was found; nothing for a cache without content links.
@@ -60,11 +59,10 @@ pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError>
 }
 
 /// Puts what a gate found into the outcome of a command that goes on in any case; a gate that failed is a warning.
-pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, CacheError>, finished: &mut Finished) {
+pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, CacheError>, job: &mut JobOutcome) {
     match gated {
         Ok(Some(report)) => {
-            finished.incomplete |= !report.is_complete();
-            finished.report(cache.name()).gate = Some((&report).into());
+            job.cache(cache.name()).gate = Some(report);
         }
         Ok(None) => {}
         Err(error) => {

@@ -1,12 +1,11 @@
 //! One verb, one file: what each command does, whatever platform and store it runs on.
 //!
 //! [`context`] is what a job works with, [`cache`] a declared cache opened for it, [`session`] what commands on
-//! several caches share. A command returns [`finished::Finished`]; what became of each cache has been said by then.
+//! several caches share. A command returns [`JobOutcome`](crate::domain::outcome::JobOutcome); what became of each cache has been said by then.
 
 pub mod cache;
 pub mod context;
 pub mod expand;
-pub mod finished;
 pub mod interrupt;
 pub mod session;
 

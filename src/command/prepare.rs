@@ -3,24 +3,23 @@
 
 use super::cache::Cache;
 use super::context::Context;
-use super::finished::Finished;
 use super::gate;
 use super::restore::{self, Options};
 use super::seed;
 use super::session;
-use crate::domain::outcome::SeedResult;
+use crate::domain::outcome::JobOutcome;
 
 /// Restores every selected cache, and seeds and gates those that have something to be seeded or gated with.
-pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<Finished, session::Error> {
-    let mut finished = restore::run(ctx, options)?;
+pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcome, session::Error> {
+    let mut job = restore::run(ctx, options)?;
     if !options.lookup_only {
-        complete(ctx, seeds, &mut finished);
+        complete(ctx, seeds, &mut job);
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Seeds and gates what was restored.
-pub fn complete(ctx: &Context<'_>, seeds: bool, finished: &mut Finished) {
+pub fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
     for spec in ctx.caches.iter().filter(|spec| spec.links.is_some() || spec.seed.is_some()) {
         if ctx.interrupt.signal().is_some() {
             return;
@@ -29,9 +28,8 @@ pub fn complete(ctx: &Context<'_>, seeds: bool, finished: &mut Finished) {
         // What is wrong with the declaration was said when it was restored.
         let Ok(cache) = Cache::open(ctx, spec) else { continue };
         if seeds && let Some(seeded) = seed::seed(&cache) {
-            finished.failed |= seeded.result == SeedResult::Failed;
-            finished.report(cache.name()).seed = Some((&seeded).into());
+            job.cache(cache.name()).seed = Some(seeded);
         }
-        gate::record(&cache, gate::gate(&cache), finished);
+        gate::record(&cache, gate::gate(&cache), job);
     }
 }

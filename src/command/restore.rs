@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::cache::{Cache, CacheError, Keys};
 use super::context::{Context, Deadline};
-use super::finished::Finished;
 use super::quarantine;
 use super::receipt::{self, Receipt};
 use super::remembered;
@@ -13,7 +12,7 @@ use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRe
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
-use crate::domain::outcome::{Hit, Matched, RestoreOutcome};
+use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
 use crate::domain::unit::ByteSize;
 use crate::fs::path_error::PathError;
 use crate::fs::preflight::{self, Need, PreflightError};
@@ -94,27 +93,27 @@ pub struct Options {
 }
 
 /// Restores every selected cache.
-pub fn run(ctx: &Context<'_>, options: Options) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("restore");
+pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
         session::recover(ctx);
     }
     for opened in session::open_all(ctx)? {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        let Opened::Ready { cache, keys } = opened else {
-            finished.failed = true;
-            finished.missed = true;
-            continue;
+        let (cache, keys) = match opened {
+            Opened::Ready { cache, keys } => (cache, keys),
+            Opened::Failed { name } => {
+                job.broken.push(name.to_owned());
+                continue;
+            }
         };
         let outcome = restore(&cache, &keys, options);
-        finished.failed |= outcome.miss.is_some();
-        finished.missed |= outcome.hit == Hit::None;
-        finished.report(cache.name()).restore = Some((&outcome).into());
+        job.cache(cache.name()).restore = Some(outcome);
         if !options.lookup_only {
             session::export(&cache);
         }
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Restores one cache and says what came of it. A failure is a miss with a reason; the target is as it was.
@@ -171,7 +170,8 @@ fn attempt(
         return Some(outcome);
     };
     let hit = if entry.key == keys.key { Hit::Exact } else { Hit::Partial };
-    let matched = Matched { key: entry.key.clone(), scope: entry.scope.clone(), size: entry.size };
+    let matched =
+        Matched { key: entry.key.clone(), scope: Some(entry.scope.clone()), size: Some(entry.size) };
     if options.lookup_only {
         outcome = RestoreOutcome { hit, matched: Some(matched), elapsed: started.elapsed(), ..outcome };
         ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));

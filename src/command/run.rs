@@ -5,7 +5,6 @@ use std::io;
 use std::process::{Command, ExitStatus};
 
 use super::context::Context;
-use super::finished::{Child, Finished};
 use super::gate;
 use super::restore::{self, Options};
 use super::save;
@@ -13,32 +12,33 @@ use super::seed;
 use super::session::{self, Opened};
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
-use crate::domain::outcome::Hit;
+use crate::domain::outcome::{Child, JobOutcome};
 use crate::domain::spec::SavePolicy;
 use crate::report::failure;
 
 /// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
 /// command runs in any case.
-pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("run");
+pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("run");
     session::recover(ctx);
     let opened = session::open_all(ctx)?;
     let mut variables = Vec::new();
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        let Opened::Ready { cache, keys } = opened else {
-            finished.failed = true;
-            continue;
+        let (cache, keys) = match opened {
+            Opened::Ready { cache, keys } => (cache, keys),
+            Opened::Failed { name } => {
+                job.broken.push((*name).to_owned());
+                continue;
+            }
         };
         let restored = restore::restore(cache, keys, Options::default());
-        finished.failed |= restored.miss.is_some();
-        finished.missed |= restored.hit == Hit::None;
-        finished.report(cache.name()).restore = Some((&restored).into());
+        job.cache(cache.name()).restore = Some(restored);
         if ctx.interrupt.signal().is_some() {
-            return Ok(finished);
+            return Ok(job);
         }
         if let Some(seeded) = seed::seed(cache) {
-            finished.report(cache.name()).seed = Some((&seeded).into());
+            job.cache(cache.name()).seed = Some(seeded);
         }
         // Before the command this only tells; what counts is what the command leaves.
         if let Err(error) = gate::gate(cache) {
@@ -47,14 +47,10 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session:
         variables.extend(session::export(cache));
     }
     if ctx.interrupt.signal().is_some() {
-        return Ok(finished);
+        return Ok(job);
     }
     let child = run_command(ctx, command, &variables);
-    finished.child = Some(child);
-    finished.document.exit_code = match child {
-        Child::Returned(code) => Some(code),
-        Child::Signaled(_) | Child::NotFound | Child::NotExecutable => None,
-    };
+    job.child = Some(child);
     for opened in &opened {
         let Opened::Ready { cache, keys } = opened else { continue };
         let _group = ctx.group(&format!("Save {}", cache.name()));
@@ -63,12 +59,11 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<Finished, session:
             continue;
         }
         let saved = save::save(cache, keys);
-        finished.failed |= !saved.result.is_served();
-        finished.report(cache.name()).save = Some((&saved).into());
+        job.cache(cache.name()).save = Some(saved);
         // After the save, which merges what the build fetched by itself.
-        gate::record(cache, gate::gate_quietly(cache), &mut finished);
+        gate::record(cache, gate::gate_quietly(cache), &mut job);
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Why a cache is not even tried to be saved.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
-use super::finished::Finished;
 use super::populate;
 use super::receipt::{self, Receipt};
 use super::remembered;
@@ -17,7 +16,7 @@ use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
-use crate::domain::outcome::{SaveOutcome, SaveResult};
+use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::{Role, SavePolicy};
 use crate::domain::unit::ByteSize;
@@ -30,20 +29,22 @@ use crate::tree::fingerprint;
 const LEASE_ENDS: Duration = Duration::from_secs(5);
 
 /// Saves every selected cache.
-pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("save");
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("save");
     session::recover(ctx);
     for opened in session::open_all(ctx)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));
-        let Opened::Ready { cache, keys } = opened else {
-            finished.failed = true;
-            continue;
+        let (cache, keys) = match opened {
+            Opened::Ready { cache, keys } => (cache, keys),
+            Opened::Failed { name } => {
+                job.broken.push(name.to_owned());
+                continue;
+            }
         };
         let outcome = save(&cache, &keys);
-        finished.failed |= !outcome.result.is_served();
-        finished.report(cache.name()).save = Some((&outcome).into());
+        job.cache(cache.name()).save = Some(outcome);
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Why a cache is not saved, though nothing failed.

@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::cache::Cache;
 use super::context::{Context, Deadline};
 use super::fetch;
-use super::finished::Finished;
 use super::quarantine;
 use super::seed_archive::from_sources;
 use super::seed_error::SeedError;
@@ -14,14 +13,14 @@ use super::session;
 use crate::domain::event::Level;
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::inventory::Inventory;
-use crate::domain::outcome::{SeedOutcome, SeedResult};
+use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::SeedSpec;
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 
 /// Seeds every selected cache that declares a seed or mirrors.
-pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("seed");
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("seed");
     session::recover(ctx);
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Seed {}", spec.name));
@@ -31,13 +30,12 @@ pub fn run(ctx: &Context<'_>) -> Result<Finished, session::Error> {
         };
         match seed(&cache) {
             Some(outcome) => {
-                finished.failed |= outcome.result.is_short();
-                finished.report(cache.name()).seed = Some((&outcome).into());
+                job.cache(cache.name()).seed = Some(outcome);
             }
             None => ctx.say(Level::Info, cache.name(), "declares neither a seed nor mirrors"),
         }
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Seeds one cache, unless its sentinel and its objects say that there is no need, and says what came of it.

@@ -2,20 +2,19 @@
 
 use super::cache::Cache;
 use super::context::Context;
-use super::finished::Finished;
 use super::session;
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
+use crate::domain::outcome::{JobOutcome, TrimOutcome};
 use crate::domain::trim::{TrimPlan, TrimReason};
 use crate::domain::unit::ByteSize;
 use crate::report::failure;
-use crate::report::json;
 use crate::tree::trim::{self, Trimmed};
 use crate::tree::walk::WalkError;
 
 /// Trims every selected cache that has a policy for it.
-pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<Finished, session::Error> {
-    let mut finished = Finished::new("trim");
+pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, session::Error> {
+    let mut job = JobOutcome::new("trim");
     for spec in ctx.caches {
         let cache =
             Cache::open(ctx, spec).map_err(|source| session::Error { cache: spec.name.clone(), source })?;
@@ -25,8 +24,7 @@ pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<Finished, session::Error>
         }
         match trim(&cache, dry_run) {
             Ok(report) => {
-                finished.failed |= report.failed > 0;
-                finished.report(cache.name()).trim = Some(report);
+                job.cache(cache.name()).trim = Some(report);
             }
             // What is not there yet needs no trimming.
             Err(WalkError::Missing(path)) => {
@@ -38,17 +36,17 @@ pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<Finished, session::Error>
             }
             Err(error) => {
                 ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
-                finished.failed = true;
+                job.broken.push(spec.name.clone());
             }
         }
     }
-    Ok(finished)
+    Ok(job)
 }
 
 /// Trims one cache, or says what would go. All roots together keep to the size.
-pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<json::Trim, WalkError> {
+pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<TrimOutcome, WalkError> {
     let ctx = cache.ctx;
-    let mut report = json::Trim { dry_run, ..json::Trim::default() };
+    let mut report = TrimOutcome { dry_run, ..TrimOutcome::default() };
     let Some(policy) = &cache.spec.trim else { return Ok(report) };
     if cache.layout().is_some() {
         ctx.say(Level::Warning, cache.name(), "is not trimmed: its gate says which objects it must hold");
@@ -59,8 +57,8 @@ pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<json::Trim, WalkError> {
         let (units, total) = trim::survey(selection)?;
         let plan = policy.plan(units, total, ctx.now);
         tell(cache, &plan, dry_run);
-        report.before_bytes += plan.before.0;
-        report.after_bytes += plan.after.0;
+        report.before = ByteSize(report.before.0 + plan.before.0);
+        report.after = ByteSize(report.after.0 + plan.after.0);
         report.files += plan.remove.len() as u64;
         if dry_run {
             continue;

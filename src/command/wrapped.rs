@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::{Context, Deadline};
-use super::finished::Finished;
 use super::quarantine;
 use super::receipt::{self, Receipt};
 use super::restore::{Options, RestoreError};
@@ -21,15 +20,15 @@ use super::session::{self, Opened};
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
-use crate::domain::outcome::{Hit, SaveResult};
+use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome, SaveOutcome, SaveResult};
 use crate::domain::scope::Scope;
+use crate::domain::unit::ByteSize;
 use crate::domain::version::LAYOUT_ROOT;
 use crate::fs::path_error::PathError;
 use crate::fs::remove::remove_tree;
 use crate::fs::staging::{self, Staging, StagingError};
 use crate::fs::write;
 use crate::report::failure;
-use crate::report::json::{Restore, Save};
 use crate::tree::fingerprint;
 use crate::tree::hard_links::{self, MappingError};
 
@@ -174,65 +173,71 @@ pub struct Found {
 }
 
 /// Makes the caches of what actions/cache unpacked.
-pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<Finished, WrappedError> {
+pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<JobOutcome, WrappedError> {
     let workspace = workspace(ctx)?;
-    let mut finished = Finished::new("restore");
+    let mut job = JobOutcome::new("restore");
     for (spec, found) in ctx.caches.iter().zip(found) {
         let _group = ctx.group(&format!("Restore {}", spec.name));
         let opened = Cache::open(ctx, spec);
         let cache = opened.map_err(|source| session::Error { cache: spec.name.clone(), source })?;
-        if found.key.is_empty() {
-            finished.failed = true;
-            finished.missed = true;
+        let Some((key, matched)) = found.keys() else {
+            job.broken.push(spec.name.clone());
             continue;
-        }
+        };
         let started = Instant::now();
-        let mut outcome = Restore {
-            key: found.key.clone(),
-            hit: hit(found).to_string(),
-            matched_key: (!found.matched.is_empty()).then(|| found.matched.clone()),
-            matched_ref: None,
-            archive_bytes: None,
+        let mut outcome = RestoreOutcome {
+            cache: spec.name.clone(),
+            hit: hit(&key, matched.as_ref()),
+            key,
+            matched: matched.map(|key| Matched { key, scope: None, size: None }),
             files: 0,
-            bytes: 0,
-            reason: None,
-            seconds: 0.0,
+            unpacked: ByteSize(0),
+            miss: None,
+            elapsed: started.elapsed(),
         };
         if !found.matched.is_empty() && !options.lookup_only {
             match adopt(&cache, workspace, &found.matched) {
-                Ok(quick) => (outcome.files, outcome.bytes) = (quick.files, quick.bytes),
+                Ok(quick) => {
+                    outcome.files = quick.files;
+                    outcome.unpacked = ByteSize(quick.bytes);
+                }
                 Err(error) => {
                     let reason = format!("`{}` was not restored: {}", found.matched, failure::chain(&error));
                     ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
-                    outcome.hit = Hit::None.to_string();
-                    outcome.matched_key = None;
-                    outcome.reason = Some(reason);
+                    outcome.hit = Hit::None;
+                    outcome.matched = None;
+                    outcome.miss = Some(reason);
                 }
             }
         }
-        outcome.seconds = started.elapsed().as_secs_f64();
-        let text = match &outcome.matched_key {
-            Some(key) => {
-                format!("{} hit: {} files from `{key}` by actions/cache", outcome.hit, outcome.files)
-            }
-            None => format!("miss: no entry for `{}`", outcome.key),
-        };
-        if outcome.reason.is_none() {
+        outcome.elapsed = started.elapsed();
+        if outcome.miss.is_none() {
+            let text = match &outcome.matched {
+                Some(Matched { key, .. }) => {
+                    format!("{} hit: {} files from `{key}` by actions/cache", outcome.hit, outcome.files)
+                }
+                None => format!("miss: no entry for `{}`", outcome.key),
+            };
             ctx.say(Level::Info, cache.name(), text);
         }
-        finished.failed |= outcome.reason.is_some();
-        finished.missed |= outcome.matched_key.is_none();
-        finished.report(cache.name()).restore = Some(outcome);
+        job.cache(cache.name()).restore = Some(outcome);
     }
     sweep(ctx, workspace);
-    Ok(finished)
+    Ok(job)
 }
 
-fn hit(found: &Found) -> Hit {
-    match found.matched.as_str() {
-        "" => Hit::None,
-        matched if matched == found.key => Hit::Exact,
-        _ => Hit::Partial,
+impl Found {
+    /// Both keys; `None` where nothing was planned for this cache.
+    fn keys(&self) -> Option<(Key, Option<Key>)> {
+        Some((Key::new(self.key.clone()).ok()?, Key::new(self.matched.clone()).ok()))
+    }
+}
+
+fn hit(key: &Key, matched: Option<&Key>) -> Hit {
+    match matched {
+        None => Hit::None,
+        Some(matched) if matched == key => Hit::Exact,
+        Some(_) => Hit::Partial,
     }
 }
 
@@ -270,19 +275,19 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
 
 /// Decides what is to be saved and shows it to actions/cache. The outcomes are final but for those that say
 /// `saved`: whether they were is known once actions/cache has run.
-pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<Save>>, WrappedError> {
+pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcome>>, WrappedError> {
     let workspace = workspace(ctx)?;
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
     for (spec, found) in ctx.caches.iter().zip(found) {
         let opened = Cache::open(ctx, spec);
         let cache = opened.map_err(|source| session::Error { cache: spec.name.clone(), source })?;
-        if found.key.is_empty() {
+        let Some((key, matched)) = found.keys() else {
             staged.push(None);
             continue;
-        }
-        let outcome = decide(&cache, found);
-        if outcome.save_result == SaveResult::Saved.to_string() {
+        };
+        let outcome = decide(&cache, key, matched.as_ref());
+        if outcome.result == SaveResult::Saved {
             wanted.push((staged.len(), cache));
         }
         staged.push(Some(outcome));
@@ -292,56 +297,64 @@ pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<Save>>, Wr
         let started = Instant::now();
         let Some(outcome) = staged[index].as_mut() else { continue };
         match show(&cache, workspace) {
-            Ok(linked) => (outcome.files, outcome.bytes) = (linked.files, linked.bytes),
+            Ok(linked) => {
+                outcome.files = linked.files;
+                outcome.unpacked = ByteSize(linked.bytes);
+            }
             Err(error) => refuse(&cache, outcome, SaveResult::Failed, failure::chain(&error), error.hint()),
         }
-        outcome.seconds += started.elapsed().as_secs_f64();
+        outcome.elapsed += started.elapsed();
     }
     Ok(staged)
 }
 
 /// What came of the saves, once actions/cache has run: `kept` says which keys the service now has.
-pub fn saved(ctx: &Context<'_>, staged: Vec<Option<Save>>, kept: &[bool]) -> Result<Finished, WrappedError> {
+pub fn saved(
+    ctx: &Context<'_>,
+    staged: Vec<Option<SaveOutcome>>,
+    kept: &[bool],
+) -> Result<JobOutcome, WrappedError> {
     let workspace = workspace(ctx)?;
     sweep(ctx, workspace);
-    let mut finished = Finished::new("save");
+    let mut job = JobOutcome::new("save");
     for ((spec, outcome), kept) in ctx.caches.iter().zip(staged).zip(kept) {
         let Some(mut outcome) = outcome else {
-            finished.failed = true;
+            job.broken.push(spec.name.clone());
             continue;
         };
-        if outcome.save_result == SaveResult::Saved.to_string() {
+        if outcome.result == SaveResult::Saved {
             if *kept {
                 let text = format!("saved: {} files as `{}` by actions/cache", outcome.files, outcome.key);
                 ctx.say(Level::Info, &spec.name, text);
             } else {
-                outcome.save_result = SaveResult::Failed.to_string();
+                outcome.result = SaveResult::Failed;
                 let reason = "actions/cache did not save it".to_owned();
                 let hint = "its step above says why".to_owned();
                 ctx.say_with_hint(Level::Warning, &spec.name, format!("not saved: {reason}"), Some(hint));
                 outcome.reason = Some(reason);
             }
         }
-        let served = SaveResult::ALL.iter().any(|r| r.is_served() && r.to_string() == outcome.save_result);
-        finished.failed |= !served;
-        finished.report(&spec.name).save = Some(outcome);
+        job.cache(&spec.name).save = Some(outcome);
     }
-    Ok(finished)
+    Ok(job)
 }
 
-fn decide(cache: &Cache<'_>, found: &Found) -> Save {
+fn decide(cache: &Cache<'_>, key: Key, matched: Option<&Key>) -> SaveOutcome {
     let started = Instant::now();
     let deadline = cache.ctx.deadline();
-    let mut outcome = Save {
-        key: found.key.clone(),
-        save_result: SaveResult::Saved.to_string(),
+    let refused = refusal(cache, &key, matched, &deadline);
+    let mut outcome = SaveOutcome {
+        cache: cache.name().to_owned(),
+        key,
+        result: SaveResult::Saved,
         reason: None,
+        hint: None,
         files: 0,
-        bytes: 0,
-        archive_bytes: 0,
-        seconds: 0.0,
+        unpacked: ByteSize(0),
+        archive: ByteSize(0),
+        elapsed: started.elapsed(),
     };
-    match refusal(cache, found, &deadline) {
+    match refused {
         Ok(None) => {}
         Ok(Some(why)) => refuse(cache, &mut outcome, why.result, why.reason, why.hint),
         Err(error) => {
@@ -349,30 +362,37 @@ fn decide(cache: &Cache<'_>, found: &Found) -> Save {
             refuse(cache, &mut outcome, error.result(), reason, error.hint());
         }
     }
-    outcome.seconds = started.elapsed().as_secs_f64();
+    outcome.elapsed = started.elapsed();
     outcome
 }
 
 fn refusal(
     cache: &Cache<'_>,
-    found: &Found,
+    key: &Key,
+    matched: Option<&Key>,
     deadline: &Deadline,
 ) -> Result<Option<save::Refusal>, SaveError> {
     if let Some(refusal) = save::refused_by_role(cache) {
         return Ok(Some(refusal));
     }
-    if hit(found) == Hit::Exact {
-        let reason = format!("`{}` is there already", found.key);
+    if hit(key, matched) == Hit::Exact {
+        let reason = format!("`{key}` is there already");
         return Ok(Some(save::Refusal { result: SaveResult::Exists, reason, hint: None }));
     }
     save::refused_by_content(cache, receipt::read(cache), deadline)
 }
 
-fn refuse(cache: &Cache<'_>, outcome: &mut Save, result: SaveResult, reason: String, hint: Option<String>) {
+fn refuse(
+    cache: &Cache<'_>,
+    outcome: &mut SaveOutcome,
+    result: SaveResult,
+    reason: String,
+    hint: Option<String>,
+) {
     let is_news = !result.is_served() && result != SaveResult::DeniedMode;
     let level = if is_news { Level::Warning } else { Level::Info };
     cache.ctx.say_with_hint(level, cache.name(), format!("not saved ({result}): {reason}"), hint);
-    outcome.save_result = result.to_string();
+    outcome.result = result;
     outcome.reason = Some(reason);
 }
 

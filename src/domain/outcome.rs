@@ -1,12 +1,119 @@
-//! Outcomes of restoring, seeding and saving a cache.
+//! Outcomes: of a command as a whole, and of restoring, seeding, gating, trimming and saving a cache.
+//!
+//! Text, JSON, outputs and summaries are rendered from these values, and exit codes are derived from them.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::gate::MissingObject;
+use super::gate::{GateReport, MissingObject};
 use super::key::Key;
 use super::scope::Scope;
 use super::unit::ByteSize;
+
+/// The outcome of a command on the selected caches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobOutcome {
+    /// The command, as it is typed.
+    pub command: &'static str,
+    /// What happened to each cache, in the order of the work.
+    pub caches: Vec<CacheOutcome>,
+    /// Caches that could not be opened or read at all; the reasons have been reported.
+    pub broken: Vec<String>,
+    /// How the command of `run` ended, if it was started.
+    pub child: Option<Child>,
+}
+
+impl JobOutcome {
+    /// The outcome of a command that has done nothing yet.
+    pub fn new(command: &'static str) -> Self {
+        JobOutcome { command, caches: Vec::new(), broken: Vec::new(), child: None }
+    }
+
+    /// The outcome of a cache, added when it is first asked for.
+    pub fn cache(&mut self, name: &str) -> &mut CacheOutcome {
+        let at = self.caches.iter().position(|cache| cache.name == name).unwrap_or_else(|| {
+            self.caches.push(CacheOutcome { name: name.to_owned(), ..CacheOutcome::default() });
+            self.caches.len() - 1
+        });
+        &mut self.caches[at]
+    }
+
+    /// Whether a cache could not be looked up, restored, seeded, trimmed or saved. A miss is not a failure.
+    pub fn failed(&self) -> bool {
+        !self.broken.is_empty() || self.caches.iter().any(CacheOutcome::failed)
+    }
+
+    /// Whether a seed left something missing.
+    pub fn is_short(&self) -> bool {
+        self.caches.iter().filter_map(|cache| cache.seed.as_ref()).any(|seed| seed.result.is_short())
+    }
+
+    /// Whether a cache was not restored, for any reason.
+    pub fn missed(&self) -> bool {
+        let mut restores = self.caches.iter().filter_map(|cache| cache.restore.as_ref());
+        !self.broken.is_empty() || restores.any(|restore| restore.hit == Hit::None)
+    }
+
+    /// Whether the gate found objects missing or unproven, or gave no answer.
+    pub fn incomplete(&self) -> bool {
+        let mut gates = self.caches.iter().filter_map(|cache| cache.gate.as_ref());
+        !self.broken.is_empty() || gates.any(|gate| !gate.is_complete())
+    }
+}
+
+/// The outcome of a cache: only what was done is present.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheOutcome {
+    /// The name of the cache.
+    pub name: String,
+    /// The outcome of restoring it.
+    pub restore: Option<RestoreOutcome>,
+    /// The outcome of seeding it.
+    pub seed: Option<SeedOutcome>,
+    /// What the gate found.
+    pub gate: Option<GateReport>,
+    /// The outcome of trimming it.
+    pub trim: Option<TrimOutcome>,
+    /// The outcome of saving it.
+    pub save: Option<SaveOutcome>,
+}
+
+impl CacheOutcome {
+    fn failed(&self) -> bool {
+        self.restore.as_ref().is_some_and(|restore| restore.miss.is_some())
+            || self.seed.as_ref().is_some_and(|seed| seed.result == SeedResult::Failed)
+            || self.trim.as_ref().is_some_and(|trim| trim.failed > 0)
+            || self.save.as_ref().is_some_and(|save| !save.result.is_served())
+    }
+}
+
+/// How the command of `run` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Child {
+    /// It returned this exit code.
+    Returned(i32),
+    /// This signal ended it.
+    Signaled(i32),
+    /// It was not found.
+    NotFound,
+    /// It cannot be executed.
+    NotExecutable,
+}
+
+/// The outcome of trimming, or what it would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrimOutcome {
+    /// Whether files were only listed, and none removed.
+    pub dry_run: bool,
+    /// Number of files removed.
+    pub files: u64,
+    /// Number of files that could not be removed.
+    pub failed: u64,
+    /// Size of the cache before.
+    pub before: ByteSize,
+    /// Size of the cache after.
+    pub after: ByteSize,
+}
 
 /// Which kind of match a restore found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +141,10 @@ impl fmt::Display for Hit {
 pub struct Matched {
     /// Its key.
     pub key: Key,
-    /// Its scope.
-    pub scope: Scope,
-    /// Size of its archive.
-    pub size: ByteSize,
+    /// Its scope, unless actions/cache restored it: that does not report it.
+    pub scope: Option<Scope>,
+    /// Size of its archive, unless actions/cache restored it.
+    pub size: Option<ByteSize>,
 }
 
 /// The outcome of a restore.
@@ -211,5 +318,111 @@ impl fmt::Display for SeedResult {
             SeedResult::Incomplete => "incomplete",
             SeedResult::Failed => "failed",
         })
+    }
+}
+
+/// Outcomes for the tests of those who render them.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::new(text).expect("a key")
+    }
+
+    /// A restore of this key, from the default branch if anything matched.
+    pub(crate) fn restored(primary: &str, hit: Hit, matched: Option<&str>) -> RestoreOutcome {
+        RestoreOutcome {
+            cache: "c".to_owned(),
+            key: key(primary),
+            hit,
+            matched: matched.map(|text| Matched {
+                key: key(text),
+                scope: Scope::new("refs/heads/main"),
+                size: Some(ByteSize(2_000_000)),
+            }),
+            files: 12,
+            unpacked: ByteSize(5_000_000),
+            miss: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// A save of nothing with this result.
+    pub(crate) fn saved(primary: &str, result: SaveResult) -> SaveOutcome {
+        SaveOutcome {
+            cache: "c".to_owned(),
+            key: key(primary),
+            result,
+            reason: None,
+            hint: None,
+            files: 0,
+            unpacked: ByteSize(0),
+            archive: ByteSize(0),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// A seed of nothing with this result.
+    pub(crate) fn seeded(result: SeedResult) -> SeedOutcome {
+        SeedOutcome {
+            cache: "c".to_owned(),
+            result,
+            source: None,
+            added: 1,
+            added_bytes: ByteSize(1),
+            fetched: 0,
+            fetched_bytes: ByteSize(0),
+            missing: Vec::new(),
+            mirrors: Vec::new(),
+            reason: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{restored, saved, seeded};
+    use super::*;
+
+    #[test]
+    fn a_miss_is_missed_and_fails_only_with_a_reason() {
+        let mut job = JobOutcome::new("restore");
+        job.cache("a").restore = Some(restored("k", Hit::Exact, Some("k")));
+        assert!(!job.failed() && !job.missed());
+        job.cache("b").restore = Some(restored("k", Hit::None, None));
+        assert!(!job.failed() && job.missed());
+        let miss = Some("the store does not answer".to_owned());
+        job.cache("b").restore = Some(RestoreOutcome { miss, ..restored("k", Hit::None, None) });
+        assert!(job.failed() && job.missed() && !job.incomplete());
+        assert_eq!(job.caches.len(), 2);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_opened_counts_for_everything() {
+        let mut job = JobOutcome::new("gate");
+        assert!(!job.failed() && !job.missed() && !job.incomplete());
+        job.broken.push("a".to_owned());
+        assert!(job.failed() && job.missed() && job.incomplete() && !job.is_short());
+    }
+
+    #[test]
+    fn every_result_of_a_seed_and_a_save_fails_as_documented() {
+        for (result, failed, short) in [
+            (SeedResult::Seeded, false, false),
+            (SeedResult::NotNeeded, false, false),
+            (SeedResult::Incomplete, false, true),
+            (SeedResult::Failed, true, true),
+        ] {
+            let mut job = JobOutcome::new("seed");
+            job.cache("a").seed = Some(seeded(result));
+            assert_eq!((job.failed(), job.is_short()), (failed, short), "{result}");
+        }
+        for result in SaveResult::ALL {
+            let mut job = JobOutcome::new("save");
+            job.cache("a").save = Some(saved("k", result));
+            assert_eq!(job.failed(), !result.is_served(), "{result}");
+        }
     }
 }

@@ -3,8 +3,9 @@
 //! With several caches a word speaks for all of them: the worst hit, the gravest result, the sum of what is
 //! missing; keys come one a line as `cache=key`, and `json` has everything.
 
-use super::json::{CacheReport, Document};
-use crate::domain::outcome::{Hit, SaveResult, SeedResult};
+use super::json::Document;
+use crate::domain::key::Key;
+use crate::domain::outcome::{CacheOutcome, Hit, JobOutcome, SaveResult, SeedResult};
 
 /// An output: its name and what it says, for `action.yml` and the reference.
 pub struct Output {
@@ -50,57 +51,51 @@ const GRAVEST_FIRST: [SaveResult; 9] = [
     SaveResult::Saved,
 ];
 
-/// What a document comes to, name by name; what a command says nothing of is left out.
-pub fn outputs(document: &Document) -> Vec<(&'static str, String)> {
-    let caches = &document.caches;
+/// The outputs of an outcome, name by name; what a command does not do is left out.
+pub fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
+    let caches = &outcome.caches;
     let mut found = Vec::new();
-    if let Some(hit) = worst(caches, &[Hit::None, Hit::Partial, Hit::Exact], |cache| {
-        cache.restore.as_ref().map(|restore| restore.hit.as_str())
-    }) {
-        found.push(("cache-hit", (hit == Hit::Exact.to_string()).to_string()));
-        found.push(("hit", hit));
+    let hits: Vec<Hit> =
+        caches.iter().filter_map(|cache| cache.restore.as_ref()).map(|restore| restore.hit).collect();
+    if let Some(hit) = [Hit::None, Hit::Partial, Hit::Exact].into_iter().find(|hit| hits.contains(hit)) {
+        found.push(("cache-hit", (hit == Hit::Exact).to_string()));
+        found.push(("hit", hit.to_string()));
     }
     let primary = keys(caches, |cache| {
-        let restored = cache.restore.as_ref().map(|restore| restore.key.as_str());
-        restored.or_else(|| cache.save.as_ref().map(|save| save.key.as_str()))
+        let restored = cache.restore.as_ref().map(|restore| &restore.key);
+        restored.or_else(|| cache.save.as_ref().map(|save| &save.key))
     });
     found.extend(primary.map(|keys| ("cache-primary-key", keys)));
-    let matched = keys(caches, |cache| cache.restore.as_ref()?.matched_key.as_deref());
+    let matched = keys(caches, |cache| Some(&cache.restore.as_ref()?.matched.as_ref()?.key));
     found.extend(matched.map(|keys| ("cache-matched-key", keys)));
     let seeds: Vec<_> = caches.iter().filter_map(|cache| cache.seed.as_ref()).collect();
     if !seeds.is_empty() {
-        let seeded = seeds.iter().any(|seed| seed.result == SeedResult::Seeded.to_string());
+        let seeded = seeds.iter().any(|seed| seed.result == SeedResult::Seeded);
         found.push(("seeded", seeded.to_string()));
     }
     let gates: Vec<_> = caches.iter().filter_map(|cache| cache.gate.as_ref()).collect();
     if !gates.is_empty() {
-        found.push(("complete", gates.iter().all(|gate| gate.complete).to_string()));
-        found.push(("missing-count", gates.iter().map(|gate| gate.missing_count).sum::<usize>().to_string()));
+        let missing: usize = gates.iter().map(|gate| gate.missing_count()).sum();
+        found.push(("complete", gates.iter().all(|gate| gate.is_complete()).to_string()));
+        found.push(("missing-count", missing.to_string()));
     }
-    let saved = worst(caches, &GRAVEST_FIRST, |cache| cache.save.as_ref().map(|s| s.save_result.as_str()));
-    found.extend(saved.map(|result| ("save-result", result)));
+    let saves: Vec<_> =
+        caches.iter().filter_map(|cache| cache.save.as_ref()).map(|save| save.result).collect();
+    let gravest = GRAVEST_FIRST.iter().find(|result| saves.contains(result));
+    found.extend(gravest.map(|result| ("save-result", result.to_string())));
     if !caches.is_empty() {
-        let json = serde_json::to_string(document).expect("only strings, numbers and lists");
-        found.push(("json", json));
+        let json = serde_json::to_string(&Document::from(outcome));
+        found.push(("json", json.expect("only strings, numbers and lists")));
     }
     found
 }
 
-fn worst<W: ToString>(
-    caches: &[CacheReport],
-    worst_first: &[W],
-    word: impl Fn(&CacheReport) -> Option<&str>,
-) -> Option<String> {
-    let words: Vec<&str> = caches.iter().filter_map(word).collect();
-    worst_first.iter().map(ToString::to_string).find(|candidate| words.contains(&candidate.as_str()))
-}
-
-fn keys(caches: &[CacheReport], key: impl Fn(&CacheReport) -> Option<&str>) -> Option<String> {
-    let named: Vec<(&str, &str)> =
-        caches.iter().filter_map(|cache| Some((cache.cache.as_str(), key(cache)?))).collect();
+fn keys<'a>(caches: &'a [CacheOutcome], key: impl Fn(&'a CacheOutcome) -> Option<&'a Key>) -> Option<String> {
+    let named: Vec<(&str, &Key)> =
+        caches.iter().filter_map(|cache| Some((cache.name.as_str(), key(cache)?))).collect();
     match (named.as_slice(), caches.len()) {
         ([], _) => None,
-        ([(_, key)], 1) => Some((*key).to_owned()),
+        ([(_, key)], 1) => Some(key.to_string()),
         (several, _) => {
             let lines: Vec<String> = several.iter().map(|(cache, key)| format!("{cache}={key}")).collect();
             Some(lines.join("\n"))
@@ -111,48 +106,29 @@ fn keys(caches: &[CacheReport], key: impl Fn(&CacheReport) -> Option<&str>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::json::{Gate, Restore, Save, Seed};
+    use crate::domain::gate::GateReport;
+    use crate::domain::outcome::RestoreOutcome;
+    use crate::domain::outcome::testing::{restored, saved, seeded};
 
-    fn restore(hit: &str, matched: Option<&str>) -> Restore {
-        Restore {
-            key: "k-1".to_owned(),
-            hit: hit.to_owned(),
-            matched_key: matched.map(str::to_owned),
-            matched_ref: None,
-            archive_bytes: None,
-            files: 0,
-            bytes: 0,
-            reason: None,
-            seconds: 0.0,
-        }
+    fn restore(hit: Hit, matched: Option<&str>) -> RestoreOutcome {
+        restored("k-1", hit, matched)
     }
 
-    fn cache(name: &str) -> CacheReport {
-        CacheReport { cache: name.to_owned(), ..CacheReport::default() }
+    fn cache(name: &str) -> CacheOutcome {
+        CacheOutcome { name: name.to_owned(), ..CacheOutcome::default() }
     }
 
-    fn told(caches: Vec<CacheReport>) -> Vec<(&'static str, String)> {
-        let mut found = outputs(&Document { command: "restore", caches, exit_code: None });
+    fn told(caches: Vec<CacheOutcome>) -> Vec<(&'static str, String)> {
+        let mut found = outputs(&JobOutcome { caches, ..JobOutcome::new("restore") });
         found.retain(|(name, _)| *name != "json");
         found
     }
 
     #[test]
     fn one_cache_speaks_for_itself() {
-        let seed = Seed {
-            result: "seeded".to_owned(),
-            source: None,
-            added: 1,
-            added_bytes: 1,
-            fetched: 0,
-            fetched_bytes: 0,
-            lacking: vec![],
-            mirrors: vec![],
-            reason: None,
-            seconds: 0.0,
-        };
-        let one =
-            CacheReport { restore: Some(restore("partial", Some("k-0"))), seed: Some(seed), ..cache("a") };
+        let seed = seeded(SeedResult::Seeded);
+        let restore = restore(Hit::Partial, Some("k-0"));
+        let one = CacheOutcome { restore: Some(restore), seed: Some(seed), ..cache("a") };
         let expect = [
             ("cache-hit", "false"),
             ("hit", "partial"),
@@ -165,31 +141,26 @@ mod tests {
 
     #[test]
     fn of_several_caches_the_worst_counts() {
-        let save = |result: &str| Save {
-            key: "k".to_owned(),
-            save_result: result.to_owned(),
-            reason: None,
-            files: 0,
-            bytes: 0,
-            archive_bytes: 0,
-            seconds: 0.0,
+        let gate = |unproven: usize| {
+            let object =
+                crate::domain::digest::ObjectId::new(crate::domain::digest::Algorithm::Md5, &"a".repeat(32));
+            let object = object.expect("a hash");
+            let missing = crate::domain::gate::MissingObject { object, links: vec![], why: None };
+            GateReport {
+                wanted: 9,
+                links: 9,
+                present: 9 - unproven,
+                allowed: 0,
+                unwanted: 0,
+                unknown_files: 0,
+                missing: vec![missing; unproven],
+                unproven: vec![],
+            }
         };
-        let gate = |missing| Gate {
-            complete: missing == 0,
-            wanted: 9,
-            links: 9,
-            present: 9 - missing,
-            missing_count: missing,
-            allowed: 0,
-            unwanted: 0,
-            strangers: 0,
-            missing: vec![],
-            unproven: vec![],
-        };
-        let a = CacheReport { restore: Some(restore("exact", Some("k-1"))), ..cache("a") };
-        let a = CacheReport { save: Some(save("saved")), gate: Some(gate(0)), ..a };
-        let b = CacheReport { restore: Some(restore("none", None)), ..cache("b") };
-        let b = CacheReport { save: Some(save("incomplete")), gate: Some(gate(2)), ..b };
+        let a = CacheOutcome { restore: Some(restore(Hit::Exact, Some("k-1"))), ..cache("a") };
+        let a = CacheOutcome { save: Some(saved("k", SaveResult::Saved)), gate: Some(gate(0)), ..a };
+        let b = CacheOutcome { restore: Some(restore(Hit::None, None)), ..cache("b") };
+        let b = CacheOutcome { save: Some(saved("k", SaveResult::Incomplete)), gate: Some(gate(2)), ..b };
         let expect = [
             ("cache-hit", "false"),
             ("hit", "none"),
@@ -206,7 +177,7 @@ mod tests {
     fn every_output_and_every_result_is_in_its_table() {
         assert!(SaveResult::ALL.iter().all(|result| GRAVEST_FIRST.contains(result)));
         let documented: Vec<&str> = OUTPUTS.iter().map(|output| output.name).collect();
-        let all = CacheReport { restore: Some(restore("exact", Some("k"))), ..cache("a") };
+        let all = CacheOutcome { restore: Some(restore(Hit::Exact, Some("k"))), ..cache("a") };
         assert!(told(vec![all]).iter().all(|(name, _)| documented.contains(name)));
     }
 }

@@ -21,9 +21,13 @@ fn stop_and_go(job: &Job, key: &str, arguments: &[&str], folder: &str, mut again
             continue;
         }
         let before = job.leftovers();
-        for other in
-            [&["restore", "--lookup-only"][..], &["seed"], &["save", "--role", "consumer"], &["clean"]]
-        {
+        for other in [
+            &["restore", "--lookup-only"][..],
+            &["restore"],
+            &["seed"],
+            &["save", "--role", "consumer"],
+            &["clean"],
+        ] {
             job.run("other", other).success();
             assert_eq!(job.leftovers(), before, "a live peer's things are spared");
         }

@@ -7,10 +7,17 @@ pub mod explain;
 pub mod plan;
 pub mod usage;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::{GateReport, MissingObject};
-use crate::domain::outcome::{MirrorUse, RestoreOutcome, SaveOutcome, SeedOutcome};
+use crate::domain::key::Key;
+use crate::domain::outcome::{
+    CacheOutcome, Child, JobOutcome, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome,
+    TrimOutcome,
+};
+use crate::domain::unit::ByteSize;
 
 /// What came of a command, cache by cache.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -188,6 +195,61 @@ pub struct Save {
     pub seconds: f64,
 }
 
+impl From<&JobOutcome> for Document {
+    fn from(outcome: &JobOutcome) -> Self {
+        Document {
+            command: outcome.command,
+            caches: outcome.caches.iter().map(CacheReport::from).collect(),
+            exit_code: match outcome.child {
+                Some(Child::Returned(code)) => Some(code),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl From<&CacheOutcome> for CacheReport {
+    fn from(outcome: &CacheOutcome) -> Self {
+        CacheReport {
+            cache: outcome.name.clone(),
+            restore: outcome.restore.as_ref().map(Restore::from),
+            seed: outcome.seed.as_ref().map(Seed::from),
+            gate: outcome.gate.as_ref().map(Gate::from),
+            trim: outcome.trim.as_ref().map(Trim::from),
+            save: outcome.save.as_ref().map(Save::from),
+        }
+    }
+}
+
+impl From<&TrimOutcome> for Trim {
+    fn from(outcome: &TrimOutcome) -> Self {
+        Trim {
+            dry_run: outcome.dry_run,
+            files: outcome.files,
+            failed: outcome.failed,
+            before_bytes: outcome.before.0,
+            after_bytes: outcome.after.0,
+        }
+    }
+}
+
+impl Save {
+    /// The outcome that an earlier step of the action handed over; `None` where it is not one.
+    pub fn into_outcome(self, cache: &str) -> Option<SaveOutcome> {
+        Some(SaveOutcome {
+            cache: cache.to_owned(),
+            key: Key::new(self.key).ok()?,
+            result: SaveResult::ALL.into_iter().find(|result| result.to_string() == self.save_result)?,
+            reason: self.reason,
+            hint: None,
+            files: self.files,
+            unpacked: ByteSize(self.bytes),
+            archive: ByteSize(self.archive_bytes),
+            elapsed: Duration::try_from_secs_f64(self.seconds).unwrap_or_default(),
+        })
+    }
+}
+
 impl From<&RestoreOutcome> for Restore {
     fn from(outcome: &RestoreOutcome) -> Self {
         let matched = outcome.matched.as_ref();
@@ -195,8 +257,8 @@ impl From<&RestoreOutcome> for Restore {
             key: outcome.key.to_string(),
             hit: outcome.hit.to_string(),
             matched_key: matched.map(|m| m.key.to_string()),
-            matched_ref: matched.map(|m| m.scope.to_string()),
-            archive_bytes: matched.map(|m| m.size.0),
+            matched_ref: matched.and_then(|m| Some(m.scope.as_ref()?.to_string())),
+            archive_bytes: matched.and_then(|m| Some(m.size?.0)),
             files: outcome.files,
             bytes: outcome.unpacked.0,
             reason: outcome.miss.clone(),

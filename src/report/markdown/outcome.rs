@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::domain::outcome::{CacheOutcome, JobOutcome};
 use crate::domain::unit::ByteSize;
-use crate::report::json::{CacheReport, Document};
 
 /// GitHub takes one mebibyte of summary from a step; what other programs write in the same step needs room too.
 const MAX_BYTES: usize = 768 << 10;
@@ -32,50 +33,52 @@ pub struct DiskChange {
 }
 
 /// The summary of a command; nothing where no cache was worked on.
-pub fn markdown(document: &Document, store: &str, disks: &[DiskChange]) -> Option<String> {
-    if document.caches.is_empty() {
+pub fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) -> Option<String> {
+    if outcome.caches.is_empty() {
         return None;
     }
-    let mut text = format!("### cachekeep {}\n\nStore: {}\n", document.command, code(store));
-    restores(&mut text, &document.caches);
-    seeds(&mut text, &document.caches);
-    saves(&mut text, &document.caches);
-    chart(&mut text, &document.caches);
+    let mut text = format!("### cachekeep {}\n\nStore: {}\n", outcome.command, code(store));
+    restores(&mut text, &outcome.caches);
+    seeds(&mut text, &outcome.caches);
+    saves(&mut text, &outcome.caches);
+    chart(&mut text, &outcome.caches);
     volumes(&mut text, disks);
     Some(bounded(text))
 }
 
-fn restores(text: &mut String, caches: &[CacheReport]) {
+fn restores(text: &mut String, caches: &[CacheOutcome]) {
     let rows: Vec<_> =
-        caches.iter().filter_map(|cache| Some((&cache.cache, cache.restore.as_ref()?))).collect();
+        caches.iter().filter_map(|cache| Some((&cache.name, cache.restore.as_ref()?))).collect();
     if rows.is_empty() {
         return;
     }
     text.push_str("\n| Restored | Hit | From key | Of ref | Files | Size | Archive | Seconds |\n");
     text.push_str("|---|---|---|---|--:|--:|--:|--:|\n");
     for (cache, restore) in rows {
-        let from = restore.matched_key.as_deref().map_or_else(
-            || match &restore.reason {
-                Some(reason) => cell(reason),
-                None => format!("nothing for {}", code(&restore.key)),
-            },
-            code,
-        );
+        let matched = restore.matched.as_ref();
+        let from = match (matched, &restore.miss) {
+            (Some(matched), _) => code(matched.key.as_str()),
+            (None, Some(reason)) => cell(reason),
+            (None, None) => format!("nothing for {}", code(restore.key.as_str())),
+        };
         let _ = writeln!(
             text,
             "| {} | {} | {from} | {} | {} | {} | {} | {:.1} |",
             code(cache),
             restore.hit,
-            restore.matched_ref.as_deref().map(code).unwrap_or_default(),
+            matched
+                .and_then(|matched| matched.scope.as_ref())
+                .map(|scope| code(scope.as_str()))
+                .unwrap_or_default(),
             restore.files,
-            ByteSize(restore.bytes),
-            restore.archive_bytes.map(|bytes| ByteSize(bytes).to_string()).unwrap_or_default(),
-            restore.seconds,
+            restore.unpacked,
+            matched.and_then(|matched| matched.size).map(|size| size.to_string()).unwrap_or_default(),
+            restore.elapsed.as_secs_f64(),
         );
     }
 }
 
-fn seeds(text: &mut String, caches: &[CacheReport]) {
+fn seeds(text: &mut String, caches: &[CacheOutcome]) {
     if caches.iter().all(|cache| cache.seed.is_none() && cache.gate.is_none()) {
         return;
     }
@@ -83,18 +86,18 @@ fn seeds(text: &mut String, caches: &[CacheReport]) {
     for cache in caches.iter().filter(|cache| cache.seed.is_some() || cache.gate.is_some()) {
         let (seed, added, size) = cache.seed.as_ref().map_or_else(Default::default, |seed| {
             let why = seed.reason.as_deref().or(seed.source.as_deref()).map(cell).unwrap_or_default();
-            (format!("{} {why}", seed.result), seed.added.to_string(), ByteSize(seed.added_bytes).to_string())
+            (format!("{} {why}", seed.result), seed.added.to_string(), seed.added_bytes.to_string())
         });
         let (present, missing) = cache.gate.as_ref().map_or_else(Default::default, |gate| {
-            (format!("{} of {}", gate.present, gate.wanted), gate.missing_count.to_string())
+            (format!("{} of {}", gate.present, gate.wanted), gate.missing_count().to_string())
         });
-        let name = code(&cache.cache);
+        let name = code(&cache.name);
         let _ = writeln!(text, "| {name} | {seed} | {added} | {size} | {present} | {missing} |");
     }
 }
 
-fn saves(text: &mut String, caches: &[CacheReport]) {
-    let rows: Vec<_> = caches.iter().filter_map(|cache| Some((&cache.cache, cache.save.as_ref()?))).collect();
+fn saves(text: &mut String, caches: &[CacheOutcome]) {
+    let rows: Vec<_> = caches.iter().filter_map(|cache| Some((&cache.name, cache.save.as_ref()?))).collect();
     if rows.is_empty() {
         return;
     }
@@ -105,25 +108,26 @@ fn saves(text: &mut String, caches: &[CacheReport]) {
             text,
             "| {} | {} | {} | {} | {} | {} | {:.1} | {} |",
             code(cache),
-            save.save_result,
-            code(&save.key),
+            save.result,
+            code(save.key.as_str()),
             save.files,
-            ByteSize(save.bytes),
-            ByteSize(save.archive_bytes),
-            save.seconds,
+            save.unpacked,
+            save.archive,
+            save.elapsed.as_secs_f64(),
             save.reason.as_deref().map(cell).unwrap_or_default(),
         );
     }
 }
 
 /// Seconds by cache, where there is something to compare.
-fn chart(text: &mut String, caches: &[CacheReport]) {
-    let seconds = |cache: &CacheReport| {
-        cache.restore.as_ref().map_or(0.0, |restore| restore.seconds)
-            + cache.seed.as_ref().map_or(0.0, |seed| seed.seconds)
-            + cache.save.as_ref().map_or(0.0, |save| save.seconds)
+fn chart(text: &mut String, caches: &[CacheOutcome]) {
+    let seconds = |cache: &CacheOutcome| {
+        let restore = cache.restore.as_ref().map(|restore| restore.elapsed);
+        let seed = cache.seed.as_ref().map(|seed| seed.elapsed);
+        let save = cache.save.as_ref().map(|save| save.elapsed);
+        [restore, seed, save].into_iter().flatten().sum::<Duration>().as_secs_f64()
     };
-    let bars: Vec<(&str, f64)> = caches.iter().map(|cache| (cache.cache.as_str(), seconds(cache))).collect();
+    let bars: Vec<(&str, f64)> = caches.iter().map(|cache| (cache.name.as_str(), seconds(cache))).collect();
     if bars.len() < 2 || bars.len() > CHARTED || bars.iter().all(|(_, seconds)| *seconds < 1.0) {
         return;
     }
@@ -205,46 +209,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::json::{Restore, Save};
+    use crate::domain::outcome::{Hit, RestoreOutcome, SaveOutcome, SaveResult, testing};
 
-    fn restored(name: &str, key: &str, seconds: f64) -> CacheReport {
-        let restore = Restore {
-            key: key.to_owned(),
-            hit: "exact".to_owned(),
-            matched_key: Some(key.to_owned()),
-            matched_ref: Some("refs/heads/main".to_owned()),
-            archive_bytes: Some(2_000_000),
-            files: 12,
-            bytes: 5_000_000,
-            reason: None,
-            seconds,
-        };
-        CacheReport { cache: name.to_owned(), restore: Some(restore), ..CacheReport::default() }
+    fn restored(name: &str, key: &str, seconds: u64) -> CacheOutcome {
+        let restore = testing::restored(key, Hit::Exact, Some(key));
+        let restore = RestoreOutcome { elapsed: Duration::from_secs(seconds), ..restore };
+        CacheOutcome { name: name.to_owned(), restore: Some(restore), ..CacheOutcome::default() }
     }
 
-    fn document(caches: Vec<CacheReport>) -> Document {
-        Document { command: "run", caches, exit_code: None }
+    fn job(caches: Vec<CacheOutcome>) -> JobOutcome {
+        JobOutcome { caches, ..JobOutcome::new("run") }
     }
 
     #[test]
     fn a_summary_tells_what_came_from_where_and_what_was_saved() {
-        let save = Save {
-            key: "ccache-2".to_owned(),
-            save_result: "denied-mode".to_owned(),
+        let save = SaveOutcome {
             reason: Some("this job is a consumer of the cache".to_owned()),
-            files: 0,
-            bytes: 0,
-            archive_bytes: 0,
-            seconds: 0.1,
+            elapsed: Duration::from_millis(100),
+            ..testing::saved("ccache-2", SaveResult::DeniedMode)
         };
-        let second = CacheReport { save: Some(save), ..restored("ccache", "ccache-1", 3.0) };
+        let second = CacheOutcome { save: Some(save), ..restored("ccache", "ccache-1", 3) };
         let disk = DiskChange {
             at: "/home".into(),
             total: ByteSize(10_000_000_000),
             before: ByteSize(5_000_000_000),
             after: ByteSize(4_000_000_000),
         };
-        let text = markdown(&document(vec![restored("data", "data-1", 61.0), second]), "a store", &[disk]);
+        let text = markdown(&job(vec![restored("data", "data-1", 61), second]), "a store", &[disk]);
         insta::assert_snapshot!(text.expect("a summary"), @r#"
 ### cachekeep run
 
@@ -274,13 +265,13 @@ xychart-beta horizontal
 
     #[test]
     fn nothing_done_is_nothing_said() {
-        assert_eq!(markdown(&document(vec![]), "a store", &[]), None);
+        assert_eq!(markdown(&job(vec![]), "a store", &[]), None);
     }
 
     #[test]
     fn a_summary_is_never_too_large() {
-        let caches = (0..9000).map(|index| restored(&format!("c{index}"), &"k".repeat(512), 1.0)).collect();
-        let text = markdown(&document(caches), "s", &[]).expect("a summary");
+        let caches = (0..9000).map(|index| restored(&format!("c{index}"), &"k".repeat(512), 1)).collect();
+        let text = markdown(&job(caches), "s", &[]).expect("a summary");
         assert!(text.len() <= MAX_BYTES && text.ends_with("in the log\n"));
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::outcome::{
-    Hit, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
+    Hit, Matched, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
 };
 
 /// How many missing objects are listed before the rest is only counted.
@@ -18,12 +18,11 @@ pub fn restored(outcome: &RestoreOutcome) -> String {
         (Some(matched), Hit::Exact | Hit::Partial) => {
             let how = if outcome.hit == Hit::Exact { "exact hit" } else { "partial hit" };
             format!(
-                "{how}: restored {} files, {} from `{}` of {} ({} archived) in {:.1} s",
+                "{how}: restored {} files, {} from {}{} in {:.1} s",
                 outcome.files,
                 outcome.unpacked,
-                matched.key,
-                matched.scope,
-                matched.size,
+                entry(matched),
+                matched.size.map(|size| format!(" ({size} archived)")).unwrap_or_default(),
                 outcome.elapsed.as_secs_f64(),
             )
         }
@@ -34,11 +33,20 @@ pub fn restored(outcome: &RestoreOutcome) -> String {
     }
 }
 
+/// An entry as people name it: its key, and its scope where that is known.
+fn entry(matched: &Matched) -> String {
+    match &matched.scope {
+        Some(scope) => format!("`{}` of {scope}", matched.key),
+        None => format!("`{}`", matched.key),
+    }
+}
+
 /// What came of a lookup that restores nothing.
 pub fn looked_up(outcome: &RestoreOutcome) -> String {
     match &outcome.matched {
         Some(matched) => {
-            format!("{} hit: `{}` of {} ({})", outcome.hit, matched.key, matched.scope, matched.size)
+            let size = matched.size.map(|size| format!(" ({size})")).unwrap_or_default();
+            format!("{} hit: {}{size}", outcome.hit, entry(matched))
         }
         None => restored(outcome),
     }
