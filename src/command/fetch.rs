@@ -14,14 +14,14 @@ use super::seed;
 use super::seed_error::SeedError;
 use super::session;
 use crate::domain::digest::{CidCodec, ObjectId};
-use crate::domain::event::{Level, Phase};
+use crate::domain::event::{Level, Meter, Phase};
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::{JobOutcome, MirrorUse};
 use crate::fs::read;
 use crate::objects::merge::{MergeError, Merger, Take};
 use crate::report::failure;
 use crate::transport::http::retry::Clock;
-use crate::transport::mirror::{MirrorFetch, MirrorReport, MirrorSettings, Refusal};
+use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorReport, MirrorSettings, Refusal};
 
 /// Fetches for every selected cache that declares mirrors.
 pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
@@ -56,6 +56,31 @@ pub(super) struct Gained {
     pub(super) reasons: BTreeMap<ObjectId, String>,
     /// What ended it early.
     pub(super) stopped: Option<String>,
+}
+
+impl Gained {
+    /// What came of a fetch, without the reasons for what did not come.
+    fn of(report: &FetchReport) -> Self {
+        Gained {
+            objects: report.fetched.len() as u64,
+            bytes: report.fetched.iter().map(|fetched| fetched.bytes).sum(),
+            mirrors: report.mirrors.iter().map(used).collect(),
+            reasons: BTreeMap::new(),
+            stopped: report.stopped.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Counts an object of so many bytes, or keeps the reason why nobody gave it.
+    fn note(&mut self, object: ObjectId, taken: Result<u64, String>, meter: &Meter) {
+        match taken {
+            Ok(bytes) => {
+                self.objects += 1;
+                self.bytes += bytes;
+                meter.add_items(1);
+            }
+            Err(reason) => drop(self.reasons.insert(object, reason)),
+        }
+    }
 }
 
 /// Fetches what the report says is lacking, and merges it. What came is kept, whatever ends it.
@@ -103,28 +128,17 @@ pub(super) fn missing(
         meter: &running.meter,
     };
     let fetched = ctx.runtime.block_on(job.run(wanted));
-    let mut gained = Gained {
-        objects: fetched.fetched.len() as u64,
-        bytes: fetched.fetched.iter().map(|fetched| fetched.bytes).sum(),
-        mirrors: fetched.mirrors.iter().map(used).collect(),
-        reasons: BTreeMap::new(),
-        stopped: fetched.stopped.map(|stop| stop.to_string()),
-    };
+    let mut gained = Gained::of(&fetched);
     for lacking in fetched.lacking {
         let why = with_mirrors(&gained.mirrors, &lacking.reasons);
         let is_tree = matches!(lacking.object.cid(), Some((CidCodec::DagPb, _)));
-        if !is_tree || gained.stopped.is_some() {
-            gained.reasons.insert(lacking.object, why);
-            continue;
-        }
-        match by_blocks(&merger, &prover, &lacking.object, settings.largest_object) {
-            Ok(bytes) => {
-                gained.objects += 1;
-                gained.bytes += bytes;
-                running.meter.add_items(1);
-            }
-            Err(reason) => drop(gained.reasons.insert(lacking.object, format!("{why}; as a CAR: {reason}"))),
-        }
+        let taken = if is_tree && gained.stopped.is_none() {
+            let taken = by_blocks(&merger, &prover, &lacking.object, settings.largest_object);
+            taken.map_err(|reason| format!("{why}; as a CAR: {reason}"))
+        } else {
+            Err(why)
+        };
+        gained.note(lacking.object, taken, &running.meter);
     }
     temp.close()?;
     Ok(gained)

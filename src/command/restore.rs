@@ -130,7 +130,7 @@ pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutco
     }
 }
 
-/// Looks up and restores; nothing if the entry vanished in between and this is not the last attempt.
+/// Looks up and restores; `None` if the entry vanished in between and this is not the last attempt.
 fn attempt(
     cache: &Cache<'_>,
     keys: &Keys,
@@ -140,73 +140,74 @@ fn attempt(
     is_last: bool,
 ) -> Option<RestoreOutcome> {
     let ctx = cache.ctx;
-    let mut outcome = RestoreOutcome {
+    let miss = |reason| RestoreOutcome {
         cache: cache.name().to_owned(),
         key: keys.key.clone(),
         hit: Hit::None,
         matched: None,
         files: 0,
         unpacked: ByteSize(0),
-        miss: None,
+        miss: reason,
         elapsed: started.elapsed(),
     };
-    let found = match lookup(cache, keys, deadline) {
-        Ok(found) => found,
-        Err(error) => {
-            // What a store says begins with what it cannot do.
-            let given_up = deadline.reason(ctx.interrupt).map(|reason| format!("cannot look up: {reason}"));
-            let miss = given_up.unwrap_or_else(|| failure::chain(&error));
-            ctx.say_with_hint(Level::Warning, cache.name(), &miss, error.hint());
-            outcome.miss = Some(miss);
-            outcome.elapsed = started.elapsed();
+    let entry = match lookup(cache, keys, deadline) {
+        Ok(Some(entry)) => entry,
+        Ok(None) => {
+            if !options.lookup_only {
+                receipt::forget(cache);
+            }
+            let outcome = miss(None);
+            ctx.say(Level::Info, cache.name(), text::restored(&outcome));
             return Some(outcome);
         }
-    };
-    let Some(entry) = found else {
-        if !options.lookup_only {
-            receipt::forget(cache);
-        }
-        ctx.say(Level::Info, cache.name(), text::restored(&outcome));
-        return Some(outcome);
+        Err(error) => return Some(miss(Some(lookup_failed(cache, deadline, &error)))),
     };
     let hit = if entry.key == keys.key { Hit::Exact } else { Hit::Partial };
     let matched =
         Matched { key: entry.key.clone(), scope: Some(entry.scope.clone()), size: Some(entry.size) };
     if options.lookup_only {
-        outcome = RestoreOutcome { hit, matched: Some(matched), elapsed: started.elapsed(), ..outcome };
+        let outcome = RestoreOutcome { hit, matched: Some(matched), ..miss(None) };
         ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));
         return Some(outcome);
     }
     receipt::forget(cache);
     match fetch(cache, &entry, deadline) {
         Ok(unpacked) => {
-            outcome.hit = hit;
-            outcome.files = unpacked.counts.files;
-            outcome.unpacked = ByteSize(unpacked.unpacked_bytes);
-            outcome.elapsed = started.elapsed();
-            outcome.matched = Some(matched);
+            let (files, unpacked) = (unpacked.counts.files, ByteSize(unpacked.unpacked_bytes));
+            let outcome = RestoreOutcome { hit, matched: Some(matched), files, unpacked, ..miss(None) };
             remembered::remember(cache, keys, &entry.key, &entry.scope, false);
             ctx.say(Level::Info, cache.name(), text::restored(&outcome));
+            Some(outcome)
         }
         Err(error) if error.is_vanished() && !is_last => {
             let text = format!("`{}` was deleted a moment ago; looking again", entry.key);
             ctx.say(Level::Debug, cache.name(), text);
-            return None;
+            None
         }
-        Err(error) => {
-            let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            let miss = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
-            let mut cure = error.hint();
-            if error.is_corrupt() {
-                leave_receipt(cache, &Receipt::of_corrupt(&entry));
-                cure = cure.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
-            }
-            ctx.say_with_hint(Level::Warning, cache.name(), &miss, cure);
-            outcome.miss = Some(miss);
-            outcome.elapsed = started.elapsed();
-        }
+        Err(error) => Some(miss(Some(not_restored(cache, &entry, deadline, &error)))),
     }
-    Some(outcome)
+}
+
+/// Reports that the lookup failed; returns the reason.
+fn lookup_failed(cache: &Cache<'_>, deadline: &Deadline, error: &StoreError) -> String {
+    // A store's message begins with what it cannot do.
+    let stopped = deadline.reason(cache.ctx.interrupt).map(|reason| format!("cannot look up: {reason}"));
+    let reason = stopped.unwrap_or_else(|| failure::chain(error));
+    cache.ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
+    reason
+}
+
+/// Reports that an entry was not restored, and leaves a note for the save where the entry is corrupt; returns the reason.
+fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &RestoreError) -> String {
+    let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(error));
+    let reason = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
+    let mut hint = error.hint();
+    if error.is_corrupt() {
+        leave_receipt(cache, &Receipt::of_corrupt(entry));
+        hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
+    }
+    cache.ctx.say_with_hint(Level::Warning, cache.name(), &reason, hint);
+    reason
 }
 
 /// The entry that answers for this cache.

@@ -44,6 +44,22 @@ fn odd(root: &Path) {
         let path = write(root.join(format!("times/{index}")), b"x");
         filetime::set_file_mtime(path, FileTime::from_unix_time(seconds, nanoseconds)).expect("a time");
     }
+    odd_names(root);
+    let deep = (0..40).fold(root.join("deep"), |path, level| path.join(format!("{level:030}")));
+    write(deep.join("bottom"), b"far down");
+    fs::create_dir_all(root.join("empty/inside/of/empty")).expect("directories");
+    write(root.join("empty.txt"), b"");
+    links(root);
+    // What may not be written to holds something, too, and its time is that from before.
+    write(root.join("closed/file"), b"x");
+    fs::set_permissions(root.join("closed"), Permissions::from_mode(0o555)).expect("a mode");
+    fs::create_dir(root.join("sticky")).expect("a directory");
+    fs::set_permissions(root.join("sticky"), Permissions::from_mode(0o1777)).expect("a mode");
+    filetime::set_file_mtime(root.join("empty"), FileTime::from_unix_time(42, 424_242_424)).expect("a time");
+    forest::sparse(&root.join(SPARSE), GIANT);
+}
+
+fn odd_names(root: &Path) {
     let names: &[&[u8]] = &[
         "ä e\u{301} 日本 🦀".as_bytes(),
         b"not \xff\xfe UTF-8",
@@ -60,10 +76,9 @@ fn odd(root: &Path) {
     for name in names {
         write(root.join("names").join(OsStr::from_bytes(name)), name);
     }
-    let deep = (0..40).fold(root.join("deep"), |path, level| path.join(format!("{level:030}")));
-    write(deep.join("bottom"), b"far down");
-    fs::create_dir_all(root.join("empty/inside/of/empty")).expect("directories");
-    write(root.join("empty.txt"), b"");
+}
+
+fn links(root: &Path) {
     let one = write(root.join("links/one"), b"three names");
     fs::hard_link(&one, root.join("links/two")).expect("a hard link");
     fs::hard_link(&one, root.join("empty/inside/three")).expect("a hard link");
@@ -79,13 +94,6 @@ fn odd(root: &Path) {
         FileTime::from_unix_time(1_000_000_000, 123_456_789),
     )
     .expect("a time");
-    // What may not be written to holds something, too, and its time is that from before.
-    write(root.join("closed/file"), b"x");
-    fs::set_permissions(root.join("closed"), Permissions::from_mode(0o555)).expect("a mode");
-    fs::create_dir(root.join("sticky")).expect("a directory");
-    fs::set_permissions(root.join("sticky"), Permissions::from_mode(0o1777)).expect("a mode");
-    filetime::set_file_mtime(root.join("empty"), FileTime::from_unix_time(42, 424_242_424)).expect("a time");
-    forest::sparse(&root.join(SPARSE), GIANT);
 }
 
 fn many(root: &Path, count: u64) {

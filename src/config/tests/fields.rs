@@ -2,38 +2,43 @@
 
 use super::{found, found_in_cache};
 
+/// Keys and restore keys that are wrong or suspicious.
+const KEYS: &[&str] = &[
+    "key = ''",
+    "key = 'deps-'",
+    "key = '{os}:'",
+    "key = 'a,b'",
+    "key = \"a\\nb\"",
+    "key = ' a'",
+    "key = 'a-{os} '",
+    "key = 'k-{temp}'",
+    "key = 'k-{path}-{home}-{workspace}'",
+    "key = 'k-{links}'",
+    "key = 'k-{hash}-{algo}'",
+    "key = 'k-{oss}'",
+    "key = 'k-{OS}'",
+    "key = 'k-{env:CC}'",
+    "key = 'k-{env.A B}'",
+    "key = 'k-{hashFiles:*.lock}'",
+    "key = 'k-{git:}'",
+    "key = 'k-{nothing-like-it}'",
+    "key = 'k-{os'",
+    "key = 'k-os}'",
+    "key = 'k-${{ runner.os }}'",
+    "key = 'k-{files:../*.lock}'",
+    "key = 'k-{git:/etc/*}'",
+    "key = 'k-{git:!*.md}'",
+    "key = 'k-{files:a[}'",
+    "restore-keys = ['', 'k-', 'k-', 'j-', 'k-{os}-', 'k,']",
+    "restore-keys = ['k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k']",
+];
+
 #[test]
 fn keys() {
-    insta::assert_snapshot!(found_in_cache(&[
-        "key = ''",
-        "key = 'deps-'",
-        "key = '{os}:'",
-        "key = 'a,b'",
-        "key = \"a\\nb\"",
-        "key = ' a'",
-        "key = 'a-{os} '",
-        &format!("key = '{}'", "k".repeat(513)),
-        "key = 'k-{temp}'",
-        "key = 'k-{path}-{home}-{workspace}'",
-        "key = 'k-{links}'",
-        "key = 'k-{hash}-{algo}'",
-        "key = 'k-{oss}'",
-        "key = 'k-{OS}'",
-        "key = 'k-{env:CC}'",
-        "key = 'k-{env.A B}'",
-        "key = 'k-{hashFiles:*.lock}'",
-        "key = 'k-{git:}'",
-        "key = 'k-{nothing-like-it}'",
-        "key = 'k-{os'",
-        "key = 'k-os}'",
-        "key = 'k-${{ runner.os }}'",
-        "key = 'k-{files:../*.lock}'",
-        "key = 'k-{git:/etc/*}'",
-        "key = 'k-{git:!*.md}'",
-        "key = 'k-{files:a[}'",
-        "restore-keys = ['', 'k-', 'k-', 'j-', 'k-{os}-', 'k,']",
-        "restore-keys = ['k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k', 'k']",
-    ]), @r#"
+    let long = format!("key = '{}'", "k".repeat(513));
+    let mut cases = KEYS.to_vec();
+    cases.insert(7, &long);
+    insta::assert_snapshot!(found_in_cache(&cases), @r#"
 3:7 error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
 3:7 error: the key `deps-` ends in `-`, so its last part seems to be missing | add the last part or remove the separator; only restore keys may end in one
 3:7 error: the key `{os}:` ends in `:`, so its last part seems to be missing | add the last part or remove the separator; only restore keys may end in one

@@ -152,6 +152,26 @@ fn syntax() {
 "#);
 }
 
+/// Fields of a cache that are not what they must be.
+const SHAPES: &[&str] = &[
+    "restore_keys = ['k']",
+    "restore-keys = 'k-'",
+    "restore-keys = ['k', 1.5, true, 1979-01-01]",
+    "role = 'writr'",
+    "role = 'reader'",
+    "save = true",
+    "trim = '5GB'",
+    "trim = {}",
+    "trim = { max-size = '5XB', unused-for = '3 days' }",
+    "trim = { unused-for = '99999999999999999999w' }",
+    "trim = { units = 'ccache', max-size = '5G' }",
+    "links = { file = ['*.md5'] }",
+    "links = {}",
+    "key = 'k-{links}'\nlinks = { files = 1 }",
+    "key = 'k-{links}'\nlink = { files = ['*.md5'] }",
+    "seed = { version = 5.4, from = 'x.tar' }",
+];
+
 #[test]
 fn shapes() {
     insta::assert_snapshot!(found(&[
@@ -180,24 +200,7 @@ fn shapes() {
 3:7 error: `cache.c.key` must be a string, not a whole number | write `"1"`
 2:8 error: the cache `c` has both `path` and `paths` | move `path` into the list of `paths`
 "#);
-    insta::assert_snapshot!(found_in_cache(&[
-        "restore_keys = ['k']",
-        "restore-keys = 'k-'",
-        "restore-keys = ['k', 1.5, true, 1979-01-01]",
-        "role = 'writr'",
-        "role = 'reader'",
-        "save = true",
-        "trim = '5GB'",
-        "trim = {}",
-        "trim = { max-size = '5XB', unused-for = '3 days' }",
-        "trim = { unused-for = '99999999999999999999w' }",
-        "trim = { units = 'ccache', max-size = '5G' }",
-        "links = { file = ['*.md5'] }",
-        "links = {}",
-        "key = 'k-{links}'\nlinks = { files = 1 }",
-        "key = 'k-{links}'\nlink = { files = ['*.md5'] }",
-        "seed = { version = 5.4, from = 'x.tar' }",
-    ]), @r#"
+    insta::assert_snapshot!(found_in_cache(SHAPES), @r#"
 4:1 error: unknown field `restore_keys` in `[cache.c]` | did you mean `restore-keys`?
 4:16 error: `cache.c.restore-keys` must be a list of strings, not a string | write `restore-keys = ["k-"]`
 4:22 error: `cache.c.restore-keys[1]` must be a string, not a number | write `"1.5"`

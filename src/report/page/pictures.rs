@@ -79,22 +79,7 @@ pub(super) fn timeline(html: &mut Html, page: &UsagePage<'_>) {
         html.raw(if index > 0 { "; " } else { "" }).text(text);
     }
     html.raw(".</desc>\n");
-    let mut x = 0.0;
-    for bucket in &buckets {
-        let (stays, goes) = (share(bucket.sides.stays.bytes.0, most), share(bucket.sides.goes.bytes.0, most));
-        let mut bar = |class: &'static str, y: f64, height: f64| {
-            html.raw("<rect class=\"")
-                .raw(class)
-                .raw("\" x=\"")
-                .number((x + 8.0) / 12.0)
-                .raw("%\" y=\"")
-                .number(y);
-            html.raw("%\" width=\"7%\" height=\"").number(height).raw("%\"/>");
-        };
-        bar("used", 100.0 - stays, stays);
-        bar("goes", 100.0 - stays - goes, goes);
-        x += 100.0;
-    }
+    bars(html, &buckets, most);
     for (at, _) in &horizons {
         html.raw("\n<line class=\"horizon\" y1=\"-20\" y2=\"100%\" x1=\"")
             .number(at * 100.0)
@@ -175,4 +160,24 @@ fn horizons(page: &UsagePage<'_>) -> Vec<(f64, String)> {
     }
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     found
+}
+
+/// The bars of the timeline: what stays, with what goes on top of it.
+fn bars(html: &mut Html, buckets: &[Bucket], most: u64) {
+    let mut x = 0.0;
+    for bucket in buckets {
+        let (stays, goes) = (share(bucket.sides.stays.bytes.0, most), share(bucket.sides.goes.bytes.0, most));
+        let mut bar = |class: &'static str, y: f64, height: f64| {
+            html.raw("<rect class=\"")
+                .raw(class)
+                .raw("\" x=\"")
+                .number((x + 8.0) / 12.0)
+                .raw("%\" y=\"")
+                .number(y);
+            html.raw("%\" width=\"7%\" height=\"").number(height).raw("%\"/>");
+        };
+        bar("used", 100.0 - stays, stays);
+        bar("goes", 100.0 - stays - goes, goes);
+        x += 100.0;
+    }
 }

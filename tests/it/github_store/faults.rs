@@ -31,11 +31,13 @@ fn times_for(often: &Often) -> GitHubOptions {
     }
 }
 
-#[tokio::test]
-async fn saving_survives_what_passes_and_names_what_does_not() {
+/// A fault, where it strikes and how often, and what comes of it.
+type Case = (&'static str, Point, Often, &'static str);
+
+/// Faults while an entry is reserved.
+fn reserving() -> Vec<Case> {
     let budget = "You have reached your configured budget, your cache is now read only";
-    let reset = || Fault::ResetRequestAt(1_000);
-    let cases: Vec<(&str, Point, Often, &str)> = vec![
+    vec![
         ("429 with a short wait", Point::Create, Once(wait(1)), "saved"),
         ("429 with a long wait", Point::Create, Always(wait(600)), "RateLimited { retry_after: Some(600s) }"),
         ("429 without a wait", Point::Create, Once(answer(429, "{}")), "saved"),
@@ -77,6 +79,13 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         ("a stalled answer once", Point::Create, Once(Fault::StallRequestAt(5)), "saved"),
         ("a stalled answer", Point::Create, Always(Fault::StallRequestAt(5)), "Unavailable"),
         ("an answer that trickles", Point::Create, Once(Fault::Trickle(Duration::from_millis(5))), "saved"),
+    ]
+}
+
+/// Faults while an archive is uploaded and finalized.
+fn uploading() -> Vec<Case> {
+    let reset = || Fault::ResetRequestAt(1_000);
+    vec![
         ("a block reset once", Point::PutBlock, Once(reset()), "saved"),
         ("blocks reset", Point::PutBlock, Always(reset()), "Unavailable: cannot save `k`"),
         ("a block stalled once", Point::PutBlock, Once(Fault::StallRequestAt(1_000)), "saved"),
@@ -99,7 +108,12 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         ("a finalization that fails once", Point::Finalize, Once(answer(502, "")), "saved"),
         ("a finalization that fails", Point::Finalize, Always(answer(502, "")), "Unavailable"),
         ("another size", Point::Finalize, Always(not_ok("wrong size")), "refuses the request: wrong size"),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn saving_survives_what_passes_and_names_what_does_not() {
+    let cases: Vec<Case> = reserving().into_iter().chain(uploading()).collect();
     let mut rows = Vec::new();
     for (what, point, often, expect) in cases {
         let service = GitHubService::start();
@@ -130,9 +144,9 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
     leave_table("saving", &rows);
 }
 
-#[tokio::test]
-async fn restoring_survives_what_passes_and_names_what_does_not() {
-    let cases: Vec<(&str, Point, Often, &str)> = vec![
+/// Faults while an entry is looked up.
+fn looking_up() -> Vec<Case> {
+    vec![
         ("429 with a short wait", Point::Lookup, Once(wait(1)), "restored"),
         ("429 with a long wait", Point::Lookup, Always(wait(600)), "RateLimited { retry_after: Some(600s) }"),
         ("500 once", Point::Lookup, Once(answer(500, "")), "restored"),
@@ -155,6 +169,12 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
         ("an answer cut short", Point::Lookup, Once(Fault::CloseAt(5)), "restored"),
         ("a storage that fails once", Point::Head, Once(answer(500, "")), "restored"),
         ("an entry evicted in this moment", Point::Head, Always(answer(404, "")), "miss"),
+    ]
+}
+
+/// Faults while an archive is downloaded.
+fn downloading() -> Vec<Case> {
+    vec![
         ("a range reset once", Point::Get, Once(Fault::ResetAt(1_000)), "restored"),
         ("ranges reset", Point::Get, Always(Fault::ResetAt(0)), "Unavailable"),
         // Every attempt comes some bytes further, and the fourth is the last.
@@ -192,7 +212,12 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
         ),
         ("an entry that has changed", Point::Get, Always(answer(412, "")), "NotFound"),
         ("an entry that has vanished", Point::Get, Always(answer(404, "")), "NotFound"),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn restoring_survives_what_passes_and_names_what_does_not() {
+    let cases: Vec<Case> = looking_up().into_iter().chain(downloading()).collect();
     let mut rows = Vec::new();
     for (what, point, often, expect) in cases {
         let service = GitHubService::start();

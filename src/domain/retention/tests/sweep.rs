@@ -72,17 +72,7 @@ fn generated() -> (Facts, Vec<Known>) {
             _ if numbers.below(3) == 0 => facts.default_branch.clone(),
             _ => scopes[usize::try_from(numbers.below(360)).expect("small")].clone(),
         };
-        let os = ["linux", "macos", "windows"][usize::try_from(numbers.below(3)).expect("small")];
-        let (kind, suffix, contents) = match numbers.below(5) {
-            0 => (format!("ccache-v4-{os}-"), numbers.hex(40), false),
-            1 => (format!("externaldata-{os}-"), numbers.hex(64), true),
-            2 => (format!("build-{os}-"), (10_000_000_000 + numbers.below(1_000_000_000)).to_string(), false),
-            3 => {
-                let (month, day) = (1 + numbers.below(12), 1 + numbers.below(28));
-                (format!("nightly-{os}-"), format!("2026-{month:02}-{day:02}"), false)
-            }
-            _ => (format!("tools-{os}-v{}", numbers.below(4)), String::new(), true),
-        };
+        let (kind, suffix, contents) = kind_and_suffix(&mut numbers);
         let age = numbers.days(14);
         let mut entry =
             entry(place.as_str(), &format!("{kind}{suffix}"), age, 1_000_000 + numbers.below(40_000_000));
@@ -100,6 +90,21 @@ fn generated() -> (Facts, Vec<Known>) {
     }
     facts.entries = known.iter().map(|k| k.entry.clone()).collect();
     (facts, known)
+}
+
+/// What a key begins with, what it ends in, and whether that end is made of contents.
+fn kind_and_suffix(numbers: &mut Numbers) -> (String, String, bool) {
+    let os = ["linux", "macos", "windows"][usize::try_from(numbers.below(3)).expect("small")];
+    match numbers.below(5) {
+        0 => (format!("ccache-v4-{os}-"), numbers.hex(40), false),
+        1 => (format!("externaldata-{os}-"), numbers.hex(64), true),
+        2 => (format!("build-{os}-"), (10_000_000_000 + numbers.below(1_000_000_000)).to_string(), false),
+        3 => {
+            let (month, day) = (1 + numbers.below(12), 1 + numbers.below(28));
+            (format!("nightly-{os}-"), format!("2026-{month:02}-{day:02}"), false)
+        }
+        _ => (format!("tools-{os}-v{}", numbers.below(4)), String::new(), true),
+    }
 }
 
 const HOUR: i64 = 3_600;
