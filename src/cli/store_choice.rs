@@ -99,6 +99,7 @@ pub(super) fn ask(credentials: &Credentials, now: DateTime<Utc>) -> Result<Strin
     let options = options(PATIENCE, CancellationToken::new(), now, None);
     let started = std::time::Instant::now();
     let request = LookupRequest {
+        exact: false,
         key: Key::new("cachekeep-doctor").expect("a fixed key"),
         restore_keys: Vec::new(),
         version: Version::of_roots(["cachekeep-doctor"]),

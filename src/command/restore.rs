@@ -214,6 +214,7 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &R
 pub fn lookup(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Option<Entry>, StoreError> {
     let ctx = cache.ctx;
     let request = LookupRequest {
+        exact: false,
         key: keys.key.clone(),
         restore_keys: keys.restore_keys.clone(),
         version: cache.version(),

@@ -172,26 +172,21 @@ pub(super) fn refused_by_role(cache: &Cache<'_>) -> Option<Refusal> {
     }
 }
 
-/// The entry of the very key that this job can read: saving would make no reader wiser.
+/// The entry with this key that this job can read: then every reader of this job's entries already finds it.
 fn existing(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Option<Entry>, SaveError> {
     let ctx = cache.ctx;
-    let version = cache.version();
-    for scope in &ctx.access.readable {
-        let request = LookupRequest {
-            key: key.clone(),
-            restore_keys: Vec::new(),
-            version: version.clone(),
-            scopes: vec![scope.clone()],
-        };
-        match ctx.wait(deadline, ctx.store.lookup(&request)) {
-            Ok(Some(entry)) if entry.key == *key => return Ok(Some(entry)),
-            Ok(_) => {}
-            // Whoever may only write learns from the store itself that a name is taken.
-            Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
+    let request = LookupRequest {
+        key: key.clone(),
+        restore_keys: Vec::new(),
+        version: cache.version(),
+        scopes: ctx.access.readable.clone(),
+        exact: true,
+    };
+    match ctx.wait(deadline, ctx.store.lookup(&request)) {
+        // A write-only job cannot look up; the store reports the conflict on create.
+        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => Ok(None),
+        found => Ok(found?),
     }
-    Ok(None)
 }
 
 /// Removes an entry of our own scope that this job found corrupt and that still is: an immutable key must not be

@@ -49,6 +49,8 @@ pub struct LookupRequest {
     pub version: Version,
     /// The scopes to search, in order.
     pub scopes: Vec<Scope>,
+    /// Whether only an entry with exactly this key counts, in whichever of the scopes.
+    pub exact: bool,
 }
 
 impl LookupRequest {
@@ -56,7 +58,7 @@ impl LookupRequest {
     ///
     /// Scopes are searched in order. Within a scope the key is tried as an exact match, then as a prefix, then each
     /// restore key likewise; the newest of several matches wins (GitHub, "Cache key matching"). Ties in creation
-    /// time are broken by key, so that every reader chooses the same entry.
+    /// time are broken by key, so that every reader chooses the same entry. An exact request skips the prefixes.
     pub fn choose<'a>(&self, entries: &'a [Entry]) -> Option<&'a Entry> {
         self.scopes.iter().find_map(|scope| {
             let candidates =
@@ -64,7 +66,7 @@ impl LookupRequest {
             std::iter::once(&self.key).chain(&self.restore_keys).find_map(|wanted| {
                 candidates().find(|e| e.key == *wanted).or_else(|| {
                     candidates()
-                        .filter(|e| wanted.is_prefix_of(&e.key))
+                        .filter(|e| !self.exact && wanted.is_prefix_of(&e.key))
                         .max_by_key(|e| (e.created_at, e.key.clone()))
                 })
             })
@@ -90,6 +92,7 @@ mod tests {
 
     fn chosen(entries: &[Entry], key: &str, restore_keys: &[&str], scopes: &[&str]) -> Option<String> {
         let request = LookupRequest {
+            exact: false,
             key: Key::new(key).expect(key),
             restore_keys: restore_keys.iter().map(|k| Key::new(*k).expect("a key")).collect(),
             version: Version::of_roots(["x"]),

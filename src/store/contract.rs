@@ -205,6 +205,7 @@ pub trait StoreExt: Store {
     /// The entry of exactly this scope, key and version.
     async fn find(&self, scope: &Scope, key: &Key, version: &Version) -> Result<Option<Entry>, StoreError> {
         let request = LookupRequest {
+            exact: false,
             key: key.clone(),
             restore_keys: Vec::new(),
             version: version.clone(),

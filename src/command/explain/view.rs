@@ -105,6 +105,7 @@ fn lookup(
     restore_keys: &[Key],
 ) -> Result<Option<Entry>, ExplainError> {
     let request = LookupRequest {
+        exact: false,
         key: key.clone(),
         restore_keys: restore_keys.to_vec(),
         version: version.clone(),

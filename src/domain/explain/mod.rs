@@ -207,7 +207,13 @@ impl Question {
     fn lookup<'a>(&self, entries: &'a [Entry]) -> Option<&'a Entry> {
         let of_version = |version: &Version| {
             let (key, restore_keys) = (self.key.clone(), self.restore_keys.clone());
-            LookupRequest { key, restore_keys, version: version.clone(), scopes: self.scopes.clone() }
+            LookupRequest {
+                exact: false,
+                key,
+                restore_keys,
+                version: version.clone(),
+                scopes: self.scopes.clone(),
+            }
         };
         if let Some(version) = &self.version {
             return of_version(version).choose(entries);

@@ -1,6 +1,6 @@
 //! Checks of lookups and lists.
 
-use crate::domain::entry::Entry;
+use crate::domain::entry::{Entry, LookupRequest};
 use crate::store::contract::{ListFilter, NewEntry, Store};
 
 use super::{created, created_in_turn, found, named, request, scope, version};
@@ -42,6 +42,14 @@ pub(super) async fn scopes_are_searched_in_order_and_no_other_is_read(store: &im
     // The beginning of a scope is another scope.
     assert_eq!(found(store, &request("a-9", &["a-"], &["refs/pull/7"])).await, None);
     assert_eq!(found(store, &request("a-9", &["a-"], &["refs/pull/7/merge/x"])).await, None);
+}
+
+pub(super) async fn an_exact_request_finds_its_key_in_any_scope_and_nothing_else(store: &impl Store) {
+    created_in_turn(store, &[("topic", "a-12"), ("main", "a-1")]).await;
+    let exact = |key_text, scopes| LookupRequest { exact: true, ..request(key_text, &["a-"], scopes) };
+    assert_eq!(found(store, &exact("a-12", &["topic", "main"])).await, Some(of("topic", "a-12")));
+    assert_eq!(found(store, &exact("a-", &["topic", "main"])).await, None);
+    assert_eq!(found(store, &exact("a-1", &["main"])).await, Some(of("main", "a-1")));
 }
 
 pub(super) async fn other_versions_are_never_found(store: &impl Store) {

@@ -31,6 +31,7 @@ pub async fn run<S: Store>(make: impl AsyncFn() -> S) {
     finding::the_newest_of_several_prefix_matches_wins(&make().await).await;
     finding::restore_keys_are_tried_in_order(&make().await).await;
     finding::scopes_are_searched_in_order_and_no_other_is_read(&make().await).await;
+    finding::an_exact_request_finds_its_key_in_any_scope_and_nothing_else(&make().await).await;
     finding::other_versions_are_never_found(&make().await).await;
     finding::names_that_look_alike_are_told_apart(&make().await).await;
     finding::lists_are_filtered_and_sorted(&make().await).await;
@@ -78,6 +79,7 @@ fn named(scope_name: &str, key_text: &str) -> NewEntry {
 /// A lookup of the version that most checks use.
 fn request(key_text: &str, restore_keys: &[&str], scopes: &[&str]) -> LookupRequest {
     LookupRequest {
+        exact: false,
         key: key(key_text),
         restore_keys: restore_keys.iter().map(|text| key(text)).collect(),
         version: version("a"),

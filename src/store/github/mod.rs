@@ -210,6 +210,10 @@ impl Store for GitHubStore {
         let Some(found) = answered.map_err(|error| of_service(&action, Access::Read, error))? else {
             return Ok(None);
         };
+        // The service always matches prefixes, too.
+        if request.exact && found.key != request.key {
+            return Ok(None);
+        }
         let url = found.url.expose().map_err(|kind| not_a_url(&action, &shared.location(), kind))?;
         let facts = match shared.facts(&url, &bounds).await {
             Ok(facts) => facts,

@@ -81,6 +81,21 @@ impl Job {
 }
 
 #[test]
+fn a_save_asks_once_whether_its_key_exists() {
+    let service = GitHubService::start();
+    let pull_request = "refs/pull/7/merge";
+    let job = Job::new(&service, &[(pull_request, 3), (MAIN, 1)]);
+    let env = [("GITHUB_REF", pull_request), ("GITHUB_BASE_REF", "main")];
+    let said = job.save("1", &env);
+    assert!(said.contains("out: saved"), "{said}");
+    // One request before the upload, and one to read back what was stored.
+    assert_eq!(service.count(Point::Lookup), 2, "{said}");
+    let said = job.save("1", &env);
+    assert!(said.contains("(exists)"), "{said}");
+    assert_eq!(service.count(Point::Lookup), 3, "{said}");
+}
+
+#[test]
 fn a_job_that_may_only_write_saves_and_reads_nothing_back() {
     for (permission, mode) in [(3, "write-only"), (2, "write")] {
         let service = GitHubService::start();

@@ -95,6 +95,7 @@ pub fn named(key: &str) -> NewEntry {
 
 pub fn request(key: &str, restore_keys: &[&str]) -> LookupRequest {
     LookupRequest {
+        exact: false,
         key: Key::new(key).expect("a key"),
         restore_keys: restore_keys.iter().map(|key| Key::new(*key).expect("a key")).collect(),
         version: version(),
