@@ -24,6 +24,7 @@ pub mod trim;
 pub mod usage;
 pub mod wrapped;
 
+mod materialize;
 mod mirrors;
 mod populate;
 mod prover;

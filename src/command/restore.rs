@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::cache::{Cache, CacheError, Keys};
 use super::context::{Context, Deadline};
-use super::quarantine;
+use super::materialize::materialize;
 use super::receipt::{self, Receipt};
 use super::remembered;
 use super::session::{self, Opened};
@@ -16,7 +16,7 @@ use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
 use crate::domain::unit::ByteSize;
 use crate::fs::path_error::PathError;
 use crate::fs::preflight::{self, Need, PreflightError};
-use crate::fs::staging::{self, Staging, StagingError};
+use crate::fs::staging::{Staging, StagingError};
 use crate::fs::volume::volume_of;
 use crate::report::{failure, text};
 use crate::store::{StoreError, StoreErrorKind};
@@ -281,21 +281,7 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
         (Err(error), None) => return Err(error.into()),
         (Ok(unpacked), None) => unpacked,
     };
-    let staged = stagings[0].tree().to_owned();
-    let refused = quarantine::before_publishing(cache, &stagings[0], deadline)?;
-    if cache.layout().is_some() {
-        // An object that is there and right is not replaced by its copy.
-        stagings[0].yield_equal(&deadline.cancel)?;
-    }
-    let publishing = Instant::now();
-    let published = staging::publish_all(stagings, &deadline.cancel)?;
-    let text = format!("published in {:.3} s", publishing.elapsed().as_secs_f64());
-    ctx.say(Level::Debug, cache.name(), text);
-    cache.verified().relocate(&staged, cache.root());
-    for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
-        ctx.say(Level::Warning, cache.name(), format!("restored, but {}", failure::chain(leftover)));
-    }
-    let alone = refused == 0 && published.iter().all(|published| published.kept == 0);
+    let alone = materialize(cache, stagings, "restored", deadline)?;
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
     leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
     Ok(unpacked)

@@ -7,7 +7,9 @@ use std::time::Instant;
 use super::cache::{Cache, expand_one};
 use super::context::Deadline;
 use super::expand::Sources;
+use super::materialize::materialize;
 use super::quarantine::leased_in;
+use super::restore::RestoreError;
 use super::seed_error::SeedError;
 use super::sentinel;
 use crate::archive::release::{self, Expected, ExtractOptions, Limits, ReleaseItem};
@@ -195,9 +197,9 @@ fn merge_tree(
         &mut sentinel.to_string().as_bytes(),
         &deadline.cancel,
     )?;
-    let published = staging.publish(&deadline.cancel)?;
-    if let Some(leftover) = &published.leftover {
-        cache.ctx.say(Level::Warning, cache.name(), format!("seeded, but {}", failure::chain(leftover)));
-    }
+    materialize(cache, vec![staging], "seeded", deadline).map_err(|error| match error {
+        RestoreError::Staging(error) => SeedError::Staging(error),
+        other => SeedError::Publish(Box::new(other)),
+    })?;
     Ok(added)
 }

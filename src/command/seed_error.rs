@@ -1,6 +1,7 @@
 //! Why a seed was not merged.
 
 use super::cache::CacheError;
+use super::restore::RestoreError;
 use crate::archive::release::ReleaseError;
 use crate::domain::digest::HashError;
 use crate::domain::hint::Hint;
@@ -56,6 +57,9 @@ pub enum SeedError {
     /// The tree could not be staged or published.
     #[error(transparent)]
     Staging(#[from] StagingError),
+    /// What was staged could not be verified.
+    #[error(transparent)]
+    Publish(Box<RestoreError>),
     /// A file could not be written.
     #[error(transparent)]
     Disk(#[from] PathError),
@@ -70,6 +74,7 @@ impl Hint for SeedError {
             SeedError::Merge(error) => error.hint(),
             SeedError::Staging(error) => error.hint(),
             SeedError::Disk(error) => error.hint(),
+            SeedError::Publish(error) => error.hint(),
             SeedError::Checksum { .. } => {
                 Some("check the digest in `[cache.….seed]` against the one its publisher gives".to_owned())
             }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::{Context, Deadline};
-use super::quarantine;
+use super::materialize::materialize;
 use super::receipt::{self, Receipt};
 use super::restore::{Options, RestoreError};
 use super::save;
@@ -26,7 +26,7 @@ use crate::domain::unit::ByteSize;
 use crate::domain::version::LAYOUT_ROOT;
 use crate::fs::path_error::PathError;
 use crate::fs::remove::remove_tree;
-use crate::fs::staging::{self, Staging, StagingError};
+use crate::fs::staging::{Staging, StagingError};
 use crate::fs::write;
 use crate::report::failure;
 use crate::tree::fingerprint;
@@ -256,13 +256,10 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
         }
         stagings.push(staging);
     }
-    let staged = stagings[0].tree().to_owned();
-    let refused = quarantine::before_publishing(cache, &stagings[0], &deadline)?;
-    let published = staging::publish_all(stagings, &deadline.cancel)?;
-    cache.verified().relocate(&staged, cache.root());
+    let alone = materialize(cache, stagings, "restored", &deadline)?;
     drop(running);
     let quick = fingerprint::quick(&cache.selections).map_err(SaveError::from)?;
-    if refused == 0 && published.iter().all(|published| published.kept == 0) {
+    if alone {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);
         let receipt = Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick);

@@ -1,0 +1,47 @@
+//! The one way in which staged trees become a cache: for restores, native and wrapped, and for seeds.
+//!
+//! Whatever unpacked them, the trees are verified first, what is not proven is taken out, and then all roots are
+//! published together: all of them, or none.
+
+use std::time::Instant;
+
+use super::cache::Cache;
+use super::context::Deadline;
+use super::quarantine;
+use super::restore::RestoreError;
+use crate::domain::event::Level;
+use crate::fs::staging::{self, Staging};
+use crate::report::failure;
+
+/// Publishes the trees that were staged for the roots of a cache, in the order of the roots. `done` is the past
+/// participle for messages: `restored`, `seeded`.
+///
+/// Returns whether the cache now holds what was staged and nothing else.
+///
+/// # Errors
+/// The trees cannot be verified or published; the cache is as it was.
+pub(super) fn materialize(
+    cache: &Cache<'_>,
+    stagings: Vec<Staging>,
+    done: &str,
+    deadline: &Deadline,
+) -> Result<bool, RestoreError> {
+    let ctx = cache.ctx;
+    let Some(first) = stagings.first() else { return Ok(true) };
+    let staged = first.tree().to_owned();
+    let refused = quarantine::before_publishing(cache, first, deadline)?;
+    if cache.layout().is_some() {
+        // An object that is present and right is not replaced by its copy.
+        first.yield_equal(&deadline.cancel)?;
+    }
+    let started = Instant::now();
+    let published = staging::publish_all(stagings, &deadline.cancel)?;
+    let text = format!("published in {:.3} s", started.elapsed().as_secs_f64());
+    ctx.say(Level::Debug, cache.name(), text);
+    // What was verified in the staged tree need not be read again in its place.
+    cache.verified().relocate(&staged, cache.root());
+    for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
+        ctx.say(Level::Warning, cache.name(), format!("{done}, but {}", failure::chain(leftover)));
+    }
+    Ok(refused == 0 && published.iter().all(|published| published.kept == 0))
+}
