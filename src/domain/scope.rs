@@ -16,9 +16,9 @@ impl Scope {
         }
     }
 
-    /// Whether it belongs to a pull request: no other ref reads entries of this scope.
+    /// Whether it belongs to a pull request, or to a merge request of GitLab: no other ref reads entries of this scope.
     pub fn is_pull_request(&self) -> bool {
-        self.0.starts_with("refs/pull/")
+        ["refs/pull/", "refs/merge-requests/"].iter().any(|requests| self.0.starts_with(requests))
     }
 
     /// A placeholder scope for an entry that was found in one of `candidates`, when the service does not report

@@ -7,6 +7,7 @@ use super::azure_pipelines::AzurePipelines;
 use super::facts::{Facts, arch, os};
 use super::git::Checkout;
 use super::github_actions::GitHubActions;
+use super::gitlab::GitLab;
 use super::plain::Plain;
 use super::{Env, Platform};
 
@@ -16,22 +17,19 @@ pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
         Arc::new(GitHubActions::new(env))
     } else if env.flag("TF_BUILD") {
         Arc::new(AzurePipelines::new(env))
+    } else if env.flag("GITLAB_CI") {
+        Arc::new(GitLab::new(env))
     } else {
         Arc::new(Plain::new(local_facts(env, workspace)))
     }
 }
 
-/// Facts about a laptop or an unknown CI. Of the latter, GitLab's variables are recognized; elsewhere `--ref` and
-/// related options supply the facts.
+/// Facts of a laptop, or of a CI that we do not know: `--ref` and its kin serve the latter.
 fn local_facts(env: &Env, workspace: &Path) -> Facts {
     let checkout = Checkout::read(workspace);
-    let owned = |name| env.var(name).map(str::to_owned);
-    let home = env.path("HOME").or_else(|| env.path("USERPROFILE"));
     let cache_home = cache_home(env);
-    let merge_request =
-        env.var("CI_MERGE_REQUEST_IID").map(|number| format!("refs/merge-requests/{number}/head"));
     Facts {
-        platform: if env.flag("GITLAB_CI") { "GitLab CI" } else { "this machine" },
+        platform: "this machine",
         is_ci: env.flag("CI"),
         os: os(),
         arch: arch(),
@@ -40,19 +38,19 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
         store_dir: cache_home.join("store"),
         record_dirs: record_dirs(env, &cache_home.join("state")),
         state_dir: cache_home.join("state"),
-        home,
-        git_ref: merge_request.or_else(|| owned("CI_COMMIT_REF_NAME")).or(checkout.branch),
-        base_ref: owned("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
-        default_ref: owned("CI_DEFAULT_BRANCH").or(checkout.default_branch),
-        sha: owned("CI_COMMIT_SHA").or(checkout.sha),
-        run_id: owned("CI_PIPELINE_ID"),
+        home: env.path("HOME").or_else(|| env.path("USERPROFILE")),
+        git_ref: checkout.branch,
+        base_ref: None,
+        default_ref: checkout.default_branch,
+        sha: checkout.sha,
+        run_id: None,
         run_attempt: None,
         is_trusted: true,
     }
 }
 
 /// The user's cache directory: XDG on Linux, the native one on macOS and Windows.
-fn cache_home(env: &Env) -> PathBuf {
+pub(super) fn cache_home(env: &Env) -> PathBuf {
     let home = |below: &str| env.path("HOME").map(|home| home.join(below));
     let native = match std::env::consts::OS {
         "windows" => env.path("LOCALAPPDATA"),
@@ -99,6 +97,7 @@ mod tests {
     fn each_platform_is_detected_by_its_variable() {
         assert_eq!(facts(&[("GITHUB_ACTIONS", "true")]).platform, "GitHub Actions");
         assert_eq!(facts(&[("TF_BUILD", "True")]).platform, "Azure Pipelines");
+        assert_eq!(facts(&[("GITLAB_CI", "true")]).platform, "GitLab CI");
         assert_eq!(facts(&[]).platform, "this machine");
     }
 

@@ -9,6 +9,7 @@ pub mod env;
 pub mod facts;
 pub mod git;
 pub mod github_actions;
+pub mod gitlab;
 pub mod plain;
 pub mod programs;
 
