@@ -153,6 +153,20 @@ pub struct Target {
     pub deletions_per_minute: u32,
 }
 
+/// How `env` writes variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum EnvFormat {
+    /// `export NAME='value'`, for POSIX shells.
+    Sh,
+    /// `$env:NAME = 'value'`, for PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+    /// `NAME=value`, one variable a line.
+    Dotenv,
+    /// One object of names and values.
+    Json,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -234,6 +248,16 @@ pub enum Command {
         /// Say what differs from keys that `cachekeep key --json` printed earlier or elsewhere.
         #[arg(long, value_name = "FILE")]
         diff: Option<PathBuf>,
+    },
+    /// Print the variables that caches export.
+    #[command(after_help = "Example: eval \"$(cachekeep env)\"")]
+    Env {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// How they are written; `--json` is short for `json`.
+        #[arg(long, value_enum, default_value_t = EnvFormat::Sh)]
+        format: EnvFormat,
     },
     /// Say what is reachable from here and what to do about it. Exits with 1 when something configured cannot work.
     Doctor {
@@ -328,6 +352,7 @@ impl Command {
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
             | Command::Key { selected, .. }
+            | Command::Env { selected, .. }
             | Command::Explain { selected, .. } => &selected.caches,
             Command::Clean { .. }
             | Command::Ls { .. }
@@ -350,6 +375,7 @@ impl Command {
             Command::Save { .. } => "save",
             Command::Trim { .. } => "trim",
             Command::Key { .. } => "key",
+            Command::Env { .. } => "env",
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
             Command::Clean { .. } => "clean",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 
-use super::args::{Args, Command, Stage};
+use super::args::{Args, Command, EnvFormat, Stage};
 use super::command_error::CommandError;
 use super::examination;
 use super::exit::{self, Exit};
@@ -20,7 +20,7 @@ use super::stages;
 use super::store_choice;
 use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
-use crate::command::{clean, fetch, gate, key, restore, run, save, seed, trim, usage};
+use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
@@ -258,6 +258,7 @@ impl Job<'_> {
             Command::Save { .. } => save::run(ctx)?,
             Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
             Command::Key { diff, .. } => return self.key(ctx, diff.as_deref()),
+            Command::Env { format, .. } => return Ok(print(&env::run(ctx, self.env_format(*format))?)),
             Command::Ls { target } => {
                 let target = housekeeping::open(target, self.env, &self.settings, ctx)?;
                 return Ok(print(&usage::list(ctx, target.as_ref())?));
@@ -316,6 +317,16 @@ impl Job<'_> {
             End::NotPermitted(_) => exit::NOT_PERMITTED,
         };
         Ok(exit.or(printed))
+    }
+
+    fn env_format(&self, format: EnvFormat) -> env::Format {
+        match format {
+            _ if self.args.common.json => env::Format::Json,
+            EnvFormat::Sh => env::Format::Sh,
+            EnvFormat::PowerShell => env::Format::PowerShell,
+            EnvFormat::Dotenv => env::Format::Dotenv,
+            EnvFormat::Json => env::Format::Json,
+        }
     }
 
     fn key(&self, ctx: &Context<'_>, diff: Option<&Path>) -> Result<Exit, CommandError> {

@@ -11,6 +11,7 @@ pub mod session;
 
 pub mod clean;
 pub mod doctor;
+pub mod env;
 pub mod explain;
 pub mod fetch;
 pub mod gate;

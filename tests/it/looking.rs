@@ -14,6 +14,7 @@ trim = { max-size = "1kB", unused-for = "1d" }
 const LOOKING: &[&[&str]] = &[
     &["key"],
     &["key", "--json"],
+    &["env"],
     &["explain"],
     &["explain", "--json"],
     &["ls"],

@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exports;
 mod failures;
 mod gating;
 mod keys;
