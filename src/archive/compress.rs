@@ -13,9 +13,26 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::error::ArchiveError;
-use super::pack::Levels;
 use super::plan::{PlannedFile, Segment};
 use crate::tree::walk::Modified;
+
+/// Between which zstd levels to choose, by whether compression or the output is slower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// While frames are awaited.
+    pub lowest: i32,
+    /// At first.
+    pub first: i32,
+    /// While the output is awaited.
+    pub highest: i32,
+}
+
+impl Default for Levels {
+    /// From 1 to 6: above that, memory grows by tens of mebibytes for each worker.
+    fn default() -> Self {
+        Levels { lowest: 1, first: 3, highest: 6 }
+    }
+}
 
 /// The level at which zstd does little more than copy.
 const CHEAPEST: i32 = -7;

@@ -50,7 +50,7 @@ pub enum ArchiveError {
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// The archive was made by a later format.
-    #[error("the archive has format {0}, this program reads format {format}", format = super::manifest::FORMAT)]
+    #[error("the archive has format {0}, this program reads format {format}", format = super::FORMAT)]
     Format(u32),
     /// The archive asks for something that must not be done.
     #[error("the archive is refused: `{name}` {reason}")]

@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 use super::error::ArchiveError;
 use super::manifest::{LARGEST_FRAME, Manifest};
 use super::seek_table::SeekTable;
+use super::skippable::{SEEK_TABLE_MAGIC, skippable};
 use crate::domain::digest::Sha256Digest;
 
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 const MANIFEST_MAGIC: u32 = 0x184D_2A50;
 const DIGEST_MAGIC: u32 = 0x184D_2A51;
-pub(super) const SEEK_TABLE_MAGIC: u32 = 0x184D_2A5E;
 
 const MANIFEST_TAG: &[u8] = b"cachekeep manifest\n";
 const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
@@ -24,16 +24,6 @@ const LARGEST_MANIFEST: usize = 1 << 20;
 
 /// The largest block of a zstd frame, compressed or not.
 const LARGEST_BLOCK: usize = 128 << 10;
-
-/// A skippable frame.
-pub(super) fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("skippable frames are far below 4 GiB");
-    let mut frame = Vec::with_capacity(payload.len() + 8);
-    frame.extend(magic.to_le_bytes());
-    frame.extend(length.to_le_bytes());
-    frame.extend(payload);
-    frame
-}
 
 /// The frame that begins an archive.
 pub(super) fn manifest_frame(manifest: &Manifest) -> Vec<u8> {

@@ -1,11 +1,9 @@
 //! The manifest at the head of an archive: what it holds, told before the first byte is unpacked.
 
+use super::FORMAT;
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
-
-/// The format that this program writes and the only one it reads.
-pub const FORMAT: u32 = 1;
 
 /// The largest frame, decompressed, that a manifest may announce.
 pub(super) const LARGEST_FRAME: u32 = 8 << 20;

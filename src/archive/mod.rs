@@ -16,6 +16,7 @@ pub mod manifest;
 mod buffer;
 mod frame;
 mod seek_table;
+mod skippable;
 mod tar_header;
 
 mod compress;
@@ -35,11 +36,15 @@ mod write_pool;
 
 pub mod release;
 
+pub use compress::Levels;
 pub use error::ArchiveError;
 pub use manifest::{Counts, Manifest, Root};
-pub use pack::{Levels, PackRequest, Packed, pack};
+pub use pack::{PackRequest, Packed, pack};
 pub use unpack::{Destination, Limits, UnpackRequest, Unpacked, unpack};
 pub use verify::{Verified, read_manifest, verify};
+
+/// The format that this program writes and the only one it reads.
+pub const FORMAT: u32 = 1;
 
 /// How many threads are worth having by default: one for each core, and no more than memory allows.
 pub fn default_workers() -> usize {

@@ -13,10 +13,11 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::compress::{Measured, Pace, Worker};
+use super::FORMAT;
+use super::compress::{Levels, Measured, Pace, Worker};
 use super::error::ArchiveError;
 use super::frame;
-use super::manifest::{FORMAT, Manifest, Root};
+use super::manifest::{Manifest, Root};
 use super::plan::{self, Count, Cutter, Segment, Totals, Tree};
 use super::seek_table::SeekTable;
 use crate::domain::digest::Sha256Digest;
@@ -45,24 +46,6 @@ pub struct PackRequest<'a> {
     pub levels: Levels,
     /// Who packs, for the manifest: program and version.
     pub producer: &'a str,
-}
-
-/// Between which zstd levels to choose, by whether compression or the output is slower.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Levels {
-    /// While frames are awaited.
-    pub lowest: i32,
-    /// At first.
-    pub first: i32,
-    /// While the output is awaited.
-    pub highest: i32,
-}
-
-impl Default for Levels {
-    /// From 1 to 6: above that, memory grows by tens of mebibytes for each worker.
-    fn default() -> Self {
-        Levels { lowest: 1, first: 3, highest: 6 }
-    }
 }
 
 /// What was packed.

@@ -3,7 +3,7 @@
 //! Source: `contrib/seekable_format/zstd_seekable_compression_format.md` in the zstd repository. Skippable
 //! frames have an entry too, with nothing decompressed, so that offsets add up from the file's first byte.
 
-use super::frame::{self, SEEK_TABLE_MAGIC};
+use super::skippable::{SEEK_TABLE_MAGIC, skippable};
 
 const FOOTER_MAGIC: u32 = 0x8F92_EAB1;
 
@@ -31,7 +31,7 @@ impl SeekTable {
         payload.extend(count.to_le_bytes());
         payload.push(0);
         payload.extend(FOOTER_MAGIC.to_le_bytes());
-        frame::skippable(SEEK_TABLE_MAGIC, &payload)
+        skippable(SEEK_TABLE_MAGIC, &payload)
     }
 }
 

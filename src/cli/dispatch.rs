@@ -13,7 +13,7 @@ use super::exit::{self, Exit};
 use super::explanation;
 use super::housekeeping;
 use super::inputs;
-use super::publish;
+use super::publish::{self, print};
 use super::settings::{Place, Settings, SettingsError, log_options};
 use super::signals;
 use super::stages;
@@ -32,7 +32,6 @@ use crate::github::Credentials;
 use crate::github::credentials::{self, NoCredentials};
 use crate::platform::{self, Env, Platform};
 use crate::report::json::clean::CleanDocument;
-use crate::report::log::print_result;
 use crate::report::markdown;
 use crate::report::{Log, failure, json};
 use crate::store::{self, Clock};
@@ -126,10 +125,6 @@ fn refuse_settings(log: &Log, error: &SettingsError) -> Exit {
 
 fn say(log: &Log, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
-}
-
-pub(super) fn print(text: &str) -> Exit {
-    if print_result(text).is_ok() { exit::OK } else { exit::FAILED }
 }
 
 /// A command, ready to run.

@@ -1,8 +1,8 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
 use super::args::Args;
-use super::dispatch::print;
 use super::exit::{self, Exit};
+use super::publish::print;
 use super::settings::{Settings, SettingsError};
 use super::store_choice;
 use crate::command::doctor;

@@ -2,9 +2,9 @@
 
 use super::args::{Args, Command};
 use super::command_error::CommandError;
-use super::dispatch::print;
 use super::exit::Exit;
 use super::housekeeping::{self, TargetError};
+use super::publish::print;
 use super::settings::Settings;
 use super::store_choice;
 use crate::command::context::Context;

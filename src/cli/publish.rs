@@ -2,10 +2,12 @@
 
 use std::io;
 
+use super::exit::{self, Exit};
 use crate::command::context::Context;
 use crate::domain::event::Level;
 use crate::domain::outcome::JobOutcome;
 use crate::fs::volume::{Volume, volume_of};
+use crate::report::log::print_result;
 use crate::report::markdown::{self, outcome::DiskChange};
 use crate::report::outputs::outputs;
 
@@ -52,4 +54,9 @@ pub(super) fn told(ctx: &Context<'_>, action: &str, result: io::Result<Option<St
         Ok(line) => line.into_iter().for_each(|line| ctx.command_line(line)),
         Err(error) => ctx.say_about_job(Level::Warning, format!("cannot {action}: {error}")),
     }
+}
+
+/// Prints the result that was asked for.
+pub(super) fn print(text: &str) -> Exit {
+    if print_result(text).is_ok() { exit::OK } else { exit::FAILED }
 }
