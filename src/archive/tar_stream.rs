@@ -247,7 +247,7 @@ fn entry(header: &Header, extensions: Extensions) -> Result<Entry, ArchiveError>
         }
     };
     if !matches!(kind, EntryKind::File { .. }) && size != 0 {
-        return Err(ArchiveError::refused(&name, "has content, but is no file"));
+        return Err(ArchiveError::refused(&name, "has content, but is not a file"));
     }
     if size > i64::MAX as u64 {
         return Err(ArchiveError::refused(&name, "has an absurd size"));

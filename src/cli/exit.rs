@@ -54,7 +54,7 @@ impl From<Exit> for ExitCode {
 
 /// The codes with their meanings, for help texts and the reference.
 pub const DOCUMENTED: &[(Exit, &str)] = &[
-    (OK, "done; or a cache failed and nobody asked for it"),
+    (OK, "done; or a cache failed without `--required`"),
     (FAILED, "a cache failed and `--required` was given, or the command could not work"),
     (USAGE, "bad usage or configuration; nothing was touched"),
     (INCOMPLETE, "the gate found objects missing or unproven"),

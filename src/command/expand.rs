@@ -15,7 +15,7 @@ use crate::inputs::hash_files::{self, HashFilesError};
 #[derive(Debug, thiserror::Error)]
 pub enum ValueError {
     /// The platform does not tell.
-    #[error("{} does not tell it", .0)]
+    #[error("{} does not provide it", .0)]
     Untold(&'static str),
     /// No such variable.
     #[error("the environment has no `{0}`")]
@@ -27,7 +27,7 @@ pub enum ValueError {
     #[error("`{0}` is not Unicode")]
     NotUnicode(String),
     /// It means nothing in this place.
-    #[error("it means nothing here")]
+    #[error("it has no effect here")]
     Misplaced,
     /// Nothing matches.
     #[error("no file matches")]

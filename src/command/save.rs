@@ -287,7 +287,11 @@ fn store(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Tried, S
         }
     };
     for skipped in &packed.skipped {
-        ctx.say(Level::Warning, cache.name(), format!("`{}` is no file and was left out", skipped.display()));
+        ctx.say(
+            Level::Warning,
+            cache.name(),
+            format!("`{}` is not a regular file and was left out", skipped.display()),
+        );
     }
     let committed = pipe.finish().map_err(SaveError::of_pipe)?.commit();
     let commit = ctx.wait(deadline, committed)?;

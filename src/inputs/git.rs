@@ -66,7 +66,7 @@ pub enum GitIndexError {
     #[error("the answer of `git ls-files` could not be read: {0}")]
     Answer(io::Error),
     /// Git's answer is not of the form that it documents.
-    #[error("`git ls-files` answered with `{0}`, which is no entry of an index")]
+    #[error("`git ls-files` printed `{0}`, which is not an index entry")]
     Entry(String),
     /// The work was cancelled.
     #[error(transparent)]

@@ -77,7 +77,7 @@ impl Hint for LinksError {
         match self {
             LinksError::List(error) => error.hint(),
             LinksError::Malformed(_) => Some(
-                "correct them, or exclude what is no content link with a `!` glob in `links.files`"
+                "correct them, or exclude files that are not content links with a `!` glob in `links.files`"
                     .to_owned(),
             ),
             LinksError::Cancelled(_) => None,

@@ -154,7 +154,7 @@ impl Hint for StoreError {
             StoreErrorKind::Denied(Access::Write) => {
                 "let this user write to the store, or give the cache `role = \"consumer\"`"
             }
-            StoreErrorKind::BudgetExceeded => "delete entries that nobody needs, or raise the budget",
+            StoreErrorKind::BudgetExceeded => "delete unused entries, or raise the budget",
             StoreErrorKind::NoSpace => "free space on the store's volume, or delete old entries",
             StoreErrorKind::RateLimited { .. } => "wait, and let fewer jobs save at once",
             StoreErrorKind::Unavailable => "check the network or the mount and run it again",

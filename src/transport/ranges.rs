@@ -112,8 +112,9 @@ pub fn stream(
     ranges: &RangeOptions,
     options: FetchOptions,
 ) -> Result<BoxStream<'static, Result<Bytes, FetchError>>, FetchError> {
-    let if_match = HeaderValue::from_str(&facts.etag)
-        .map_err(|_| Cause::Protocol("the version of the blob is no header".to_owned()).at(&url))?;
+    let if_match = HeaderValue::from_str(&facts.etag).map_err(|_| {
+        Cause::Protocol("the version of the blob is not a valid header value".to_owned()).at(&url)
+    })?;
     let shared = Arc::new(Shared {
         client: client.clone(),
         url: Mutex::new((0, url)),

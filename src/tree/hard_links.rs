@@ -28,7 +28,7 @@ pub enum MappingError {
     #[error(transparent)]
     Walk(#[from] WalkError),
     /// A link stands where a directory must be: whoever follows it ends up elsewhere.
-    #[error("`{}` is no directory of its own", .0.display())]
+    #[error("`{}` is not a plain directory", .0.display())]
     NotADirectory(PathBuf),
     /// The tree brings a name that is ours.
     #[error("`{}` has a name that is reserved for temporary directories of cachekeep", .0.display())]

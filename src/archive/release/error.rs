@@ -35,7 +35,7 @@ pub enum Problem {
     #[error("not an archive but {0}; known are tar, tar.gz, tar.zst, tar.xz and zip")]
     UnknownFormat(&'static str),
     /// Compressed, but what comes out is no tar.
-    #[error("unpacks to something that is no tar ({0})")]
+    #[error("unpacks to something that is not a tar archive ({0})")]
     NotTar(Format),
     /// Damaged or cut off.
     #[error("damaged {format}: {reason}")]

@@ -175,7 +175,7 @@ impl Change {
             }
             self.rename_away(&target).map_err(PathError::on("publish", &target))?;
         }
-        let source = io::Error::other("somebody else keeps changing it");
+        let source = io::Error::other("another process keeps changing it");
         Err(PathError { action: "publish", path: target, source }.into())
     }
 

@@ -102,7 +102,7 @@ fn parse_unixfs(bytes: &[u8]) -> Result<Unixfs<'_>, &'static str> {
     }
     let kind = kind.ok_or("no UnixFS type")?;
     if kind != u64::from(TYPE_FILE) && kind != u64::from(TYPE_RAW) {
-        return Err("a directory, a link or something else that is no file");
+        return Err("a directory, a link or something else that is not a file");
     }
     Ok(Unixfs { kind, data: data.unwrap_or_default(), file_size, block_sizes })
 }
@@ -205,8 +205,8 @@ mod tests {
         for (bytes, why) in [
             (vec![], "no UnixFS data"),
             (leaf(&[]), "no UnixFS type"),
-            (leaf(&[8, 1]), "a directory, a link or something else that is no file"),
-            (leaf(&[8, 5]), "a directory, a link or something else that is no file"),
+            (leaf(&[8, 1]), "a directory, a link or something else that is not a file"),
+            (leaf(&[8, 5]), "a directory, a link or something else that is not a file"),
             (leaf(&[8, 2, 8, 2]), "unknown or repeated field in its UnixFS data"),
             (leaf(&[8, 2, 0x28, 0]), "unknown or repeated field in its UnixFS data"),
             (leaf(&[8, 2, 0x18, 1]), "its parts do not add up to its size"),

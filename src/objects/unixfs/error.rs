@@ -63,7 +63,7 @@ pub enum DagError {
     #[error("block {0}: its bytes have another hash")]
     WrongHash(BlockId),
     /// A block does not hold a part of a file, or contradicts itself or its parent.
-    #[error("block {block} is no part of a file: {why}")]
+    #[error("block {block} is not part of a file: {why}")]
     Malformed {
         /// The block.
         block: BlockId,

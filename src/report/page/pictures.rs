@@ -63,7 +63,7 @@ pub(super) fn timeline(html: &mut Html, page: &UsagePage<'_>) {
     let most = buckets.iter().map(|bucket| bucket.sides.all().bytes.0).max().unwrap_or(0).max(1);
     let horizons = horizons(page);
     html.raw("<section aria-labelledby=\"line\">\n<h2 id=\"line\">When it was used last</h2>\n");
-    html.raw("<p>Bytes by the time since somebody saved or restored them, the most recent on the left. <a href=\"#ages\">The same as a table.</a></p>\n");
+    html.raw("<p>Bytes by the time since they were saved or restored, the most recent on the left. <a href=\"#ages\">The same as a table.</a></p>\n");
     html.raw("<ul class=\"legend\"><li><span class=\"key used\"></span>stays</li>");
     if page.plan.deletions().next().is_some() {
         html.raw("<li><span class=\"key goes\"></span>goes with the next cleaning</li>");

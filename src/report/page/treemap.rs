@@ -34,7 +34,7 @@ const CLASSES: &[(&str, &str)] = &[
     ("everyone", "stays; every job can restore it"),
     ("branch", "stays; jobs of its branch or tag can"),
     ("pull", "stays; jobs of its open pull request can"),
-    ("nobody", "stays for now; nobody can restore it"),
+    ("nobody", "stays for now; no job can restore it"),
     ("unknown", "stays; it is not known who can restore it"),
     ("goes", "goes with the next cleaning"),
 ];

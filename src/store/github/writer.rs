@@ -18,7 +18,7 @@ use super::Shared;
 use super::failure::{of_blob, of_service};
 
 const LEFT_BEHIND: &str =
-    "the name stays reserved: nobody can save this key and version until the service drops the reservation";
+    "the name stays reserved: no job can save this key and version until the service drops the reservation";
 
 pub(super) struct GitHubWriter {
     shared: Arc<Shared>,

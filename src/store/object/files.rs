@@ -115,7 +115,7 @@ impl Entries for Files {
                 Held::Contended => tokio::time::sleep(PAUSE).await,
             }
         }
-        let message = format!("cannot read {}: somebody is deleting it", self.file(path).display());
+        let message = format!("cannot read {}: another process is deleting it", self.file(path).display());
         Err(StoreError::new(StoreErrorKind::Other, message))
     }
 

@@ -149,7 +149,7 @@ fn what_no_cache_holds_is_refused() {
         check(&of_kind(kind), "is of a kind that no cache holds");
     }
     check(&of_kind(b'2'), "is a link to nothing");
-    check(&[entry(b'5', b".cachekeep/c/x", b"", 4, b"evil")], "has content, but is no file");
+    check(&[entry(b'5', b".cachekeep/c/x", b"", 4, b"evil")], "has content, but is not a file");
     let records = b"22 GNU.sparse.major=1\n";
     check(&[entry(b'x', b"p", b"", 22, records), file(b".cachekeep/c/x")], "sparse maps");
     let records = b"18 path=elsewhere\n";

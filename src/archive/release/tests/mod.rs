@@ -240,8 +240,8 @@ fn what_is_no_archive_is_named() {
     check(b"\n<!DOCTYPE html><html>", &format!("not an archive but a web page{known}"));
     check(b"BZh91AY&SY", &format!("not an archive but bzip2{known}"));
     check(&[7; 600], &format!("not an archive but something else{known}"));
-    check(&gzip(b"only text"), "unpacks to something that is no tar (tar.gz)");
-    check(&zstd(b""), "unpacks to something that is no tar (tar.zst)");
+    check(&gzip(b"only text"), "unpacks to something that is not a tar archive (tar.gz)");
+    check(&zstd(b""), "unpacks to something that is not a tar archive (tar.zst)");
     check(
         &[&gzip(&tar_of(RELEASE))[..], b"some junk behind it"].concat(),
         "damaged tar.gz: invalid gzip header",
