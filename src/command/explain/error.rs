@@ -35,7 +35,7 @@ pub enum ExplainError {
         source: crate::domain::key::KeyError,
     },
     /// What was typed is no version.
-    #[error("`{0}` is not a version: a version has 64 lower-case hexadecimal digits")]
+    #[error("`{0}` is not a version: a version has 64 hexadecimal digits in lower case")]
     Version(String),
     /// A version says nothing about a declared cache, which has its own.
     #[error("`--version` goes with `--key`: a declared cache has a version of its own")]
