@@ -101,8 +101,8 @@ mod tests {
         std::fs::write(at("file"), "12345").expect("written");
         symlink(at("file"), at("link")).expect("linked");
         symlink("/dev/zero", at("endless")).expect("linked");
-        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
-            .expect("a pipe");
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        assert!(made.is_ok_and(|status| status.success()), "a pipe");
         assert_eq!(read_regular(&at("file"), 5).expect("read"), b"12345");
         for name in ["link", "endless", "pipe", "missing", "."] {
             assert!(read_regular(&at(name), 5).is_err(), "{name}");
