@@ -254,6 +254,7 @@ fn facts(purpose: &str, now: DateTime<Utc>) -> String {
 
 /// Nobody else needs to look inside while things are half made.
 fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -34,7 +34,7 @@ fn on_topic(project: &Project, arguments: &[&str]) -> Ran {
 
 /// Saves an entry of 100 kB so many days ago.
 fn saved(project: &Project, key: &str, days: u32) -> PathBuf {
-    let noise: Vec<u8> = (0..100_000).map(|_| rand::random()).collect();
+    let noise: Vec<u8> = (0..100_000).map(|_| rand::random::<u8>()).collect();
     project.write("workspace/cache/file", noise);
     on_topic(project, &["save", "--required", "--var", &format!("k={key}")]).success();
     let path = entry(project, key).expect("it was just saved");
