@@ -45,7 +45,7 @@ impl Progress {
 
     /// Draws bars on a terminal.
     pub fn bars() -> Self {
-        Progress { kind: Kind::Bars(MultiProgress::new()), running: Vec::new() }
+        Progress { kind: Kind::Bars(MultiProgress::with_draw_target(stderr::bars())), running: Vec::new() }
     }
 
     /// Prints a line now and then.
