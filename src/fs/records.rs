@@ -17,6 +17,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::atomic::sync_directory;
 use super::path_error::PathError;
 use super::read::read_regular;
 
@@ -129,7 +130,10 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     };
     put().inspect_err(|_| {
         let _ = fs::remove_file(&half);
-    })
+    })?;
+    // The journal follows, perhaps on another volume: its record must not be lost to a power cut that it survives.
+    sync_directory(directory);
+    Ok(())
 }
 
 /// Makes a directory that only this user can use, or makes sure that it is one.
@@ -142,9 +146,13 @@ fn make_private(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_private(directory),
-        created => created,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return is_private(directory),
+        created => created?,
     }
+    if let Some(parent) = directory.parent() {
+        sync_directory(parent);
+    }
+    Ok(())
 }
 
 /// Fails unless this is a directory, not a link to one, that nobody but this user can write.
