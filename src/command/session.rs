@@ -82,15 +82,17 @@ pub fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Error> {
 /// never waits and never fails.
 pub fn recover(ctx: &Context<'_>) {
     let mut places: Vec<PathBuf> = vec![ctx.platform.facts().state_dir.join("receipts")];
+    let mut targets = Vec::new();
     for spec in ctx.caches {
         let Ok(cache) = Cache::open(ctx, spec) else { continue };
         for root in cache.roots() {
             places.extend(staging::place_of(&root));
+            targets.extend(staging::target_of(&root));
             places.push(root);
         }
     }
     let running = ctx.start("all caches", Phase::Recover);
-    let report = recover::recover(&places, &ctx.records(), ctx.now);
+    let report = recover::recover(&places, &targets, &ctx.records(), ctx.now);
     for path in &report.removed {
         ctx.say_about_job(
             Level::Info,

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::lease::{LeasedDirectory, Takeover, is_temp_name};
 use super::path_error::PathError;
 use super::records::Records;
-use super::staging::{Settled, StagingError, settle};
+use super::staging::{Scope, Settled, StagingError, settle};
 
 /// What recovery did.
 #[derive(Debug, Default)]
@@ -27,10 +27,17 @@ pub struct RecoverReport {
 
 /// Looks for temporary things directly in these directories and judges each by its lease.
 ///
-/// A journal is obeyed only where `records` has its counterpart; without one the directory stays and is reported.
+/// A journal is obeyed only where `records` has its counterpart and `targets` has all that it changes; otherwise the
+/// directory stays and is reported. See [`target_of`](super::staging::target_of) for how targets are named.
 /// A place that does not exist holds nothing. `now` tells the age of things that have no lease. See
 /// [`place_of`](super::staging::place_of) for the place of a target.
-pub fn recover(places: &[PathBuf], records: &Records, now: DateTime<Utc>) -> RecoverReport {
+pub fn recover(
+    places: &[PathBuf],
+    targets: &[PathBuf],
+    records: &Records,
+    now: DateTime<Utc>,
+) -> RecoverReport {
+    let scope = Scope { records, targets, is_ours: &is_ours, now };
     let mut report = RecoverReport::default();
     for place in places.iter().collect::<BTreeSet<_>>() {
         let entries = match fs::read_dir(place) {
@@ -45,7 +52,7 @@ pub fn recover(places: &[PathBuf], records: &Records, now: DateTime<Utc>) -> Rec
         };
         for entry in entries.flatten().filter(|entry| is_temp_name(&entry.file_name())) {
             let path = entry.path();
-            match recover_one(&path, records, now) {
+            match recover_one(&path, &scope) {
                 Ok(true) => report.removed.push(path),
                 Ok(false) => report.spared.push(path),
                 // Another recoverer removed it under our hands: as good as our own work.
@@ -59,16 +66,16 @@ pub fn recover(places: &[PathBuf], records: &Records, now: DateTime<Utc>) -> Rec
 }
 
 /// Whether it is gone now.
-fn recover_one(path: &Path, records: &Records, now: DateTime<Utc>) -> Result<bool, StagingError> {
+fn recover_one(path: &Path, scope: &Scope<'_>) -> Result<bool, StagingError> {
     if !is_ours(path) {
         return Ok(false);
     }
-    let leased = match LeasedDirectory::take_over(path, now)? {
+    let leased = match LeasedDirectory::take_over(path, scope.now)? {
         Takeover::Live => return Ok(false),
         Takeover::Gone => return Ok(true),
         Takeover::Ours(leased) => leased,
     };
-    match settle(records, path, &is_ours, now) {
+    match settle(scope, path) {
         Ok(Settled::Garbage) => leased.close().map(|()| true).map_err(StagingError::from),
         Ok(Settled::Busy) => {
             leased.leave();

@@ -113,6 +113,15 @@ impl Change {
         self.temp().with_file_name(&self.name)
     }
 
+    /// The target of the publication that this change belongs to: the volume's root where an entry of it changes.
+    pub(super) fn root(&self) -> PathBuf {
+        let target = self.target();
+        match target.parent() {
+            Some(place) if self.is_entry => place.to_owned(),
+            _ => target,
+        }
+    }
+
     fn state(&self) -> Result<State, PathError> {
         let (staged, old) = (self.staged(), self.old());
         let has_old = look(&old)?.is_some();

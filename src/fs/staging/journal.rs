@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -95,65 +95,61 @@ fn read(records: &Records, temp: &Path) -> Result<Option<Journal>, StagingError>
         .map_err(|error| StagingError::Journal { path: temp.to_owned(), reason: error.to_string() })
 }
 
+/// What a recoverer may touch.
+pub(in crate::fs) struct Scope<'a> {
+    /// The records of this user: a journal without one is not obeyed.
+    pub(in crate::fs) records: &'a Records,
+    /// The targets that recovery was called for: no other is changed.
+    pub(in crate::fs) targets: &'a [PathBuf],
+    /// Whether a leased directory was made by somebody we trust.
+    pub(in crate::fs) is_ours: &'a dyn Fn(&Path) -> bool,
+    /// The time, which tells the age of what has no lease.
+    pub(in crate::fs) now: DateTime<Utc>,
+}
+
 /// Completes what the dead owner of a leased directory had begun to publish; afterwards the directory is
-/// garbage. `is_ours` tells whether a leased directory was made by somebody we trust.
-pub(in crate::fs) fn settle(
-    records: &Records,
-    temp: &Path,
-    is_ours: &dyn Fn(&Path) -> bool,
-    now: DateTime<Utc>,
-) -> Result<Settled, StagingError> {
-    match read(records, temp)? {
+/// garbage.
+pub(in crate::fs) fn settle(scope: &Scope<'_>, temp: &Path) -> Result<Settled, StagingError> {
+    match read(scope.records, temp)? {
         None => {
-            records.forget(temp);
+            scope.records.forget(temp);
             Ok(Settled::Garbage)
         }
-        Some(Journal::Changes(changes)) => complete(records, temp, &changes, is_ours),
-        Some(Journal::At(first)) => settle_elsewhere(records, temp, Path::new(&first), is_ours, now),
+        Some(Journal::Changes(changes)) => complete(scope, temp, &changes),
+        Some(Journal::At(first)) => settle_elsewhere(scope, temp, Path::new(&first)),
     }
 }
 
-fn settle_elsewhere(
-    records: &Records,
-    temp: &Path,
-    first: &Path,
-    is_ours: &dyn Fn(&Path) -> bool,
-    now: DateTime<Utc>,
-) -> Result<Settled, StagingError> {
+fn settle_elsewhere(scope: &Scope<'_>, temp: &Path, first: &Path) -> Result<Settled, StagingError> {
     let is_sound = first.is_absolute() && first.file_name().is_some_and(is_temp_name);
-    if !is_sound || (first.exists() && !is_ours(first)) {
+    if !is_sound || (first.exists() && !(scope.is_ours)(first)) {
         return Err(distrust(temp));
     }
-    match LeasedDirectory::take_over(first, now)? {
+    match LeasedDirectory::take_over(first, scope.now)? {
         Takeover::Live => return Ok(Settled::Busy),
         Takeover::Gone => {}
         // Its lease is the right to change the targets; who has it may do so alone.
         Takeover::Ours(leased) => {
-            let settled = read(records, first).and_then(|journal| match journal {
-                Some(Journal::Changes(changes)) => complete(records, first, &changes, is_ours),
+            let settled = read(scope.records, first).and_then(|journal| match journal {
+                Some(Journal::Changes(changes)) => complete(scope, first, &changes),
                 _ => Ok(Settled::Garbage),
             });
             if let Err(error) = settled {
                 leased.leave();
                 return Err(error);
             }
-            records.forget(first);
+            scope.records.forget(first);
             leased.close()?;
         }
     }
-    erase_one(records, temp)?;
+    erase_one(scope.records, temp)?;
     Ok(Settled::Garbage)
 }
 
 /// Nothing begun: nothing to do. Else the rest is made; where that fails, all is taken back.
-fn complete(
-    records: &Records,
-    temp: &Path,
-    changes: &[Change],
-    is_ours: &dyn Fn(&Path) -> bool,
-) -> Result<Settled, StagingError> {
+fn complete(scope: &Scope<'_>, temp: &Path, changes: &[Change]) -> Result<Settled, StagingError> {
     for change in changes {
-        if !change.is_sound() || (change.temp().exists() && !is_ours(change.temp())) {
+        if !change.is_sound() || (change.temp().exists() && !(scope.is_ours)(change.temp())) {
             return Err(distrust(temp));
         }
     }
@@ -162,13 +158,24 @@ fn complete(
         has_begun |= !change.is_waiting()?;
     }
     if has_begun {
+        // All or none: one target that was not asked for keeps the others waiting.
+        let asked: Vec<Option<PathBuf>> = scope.targets.iter().map(|target| real(target)).collect();
+        let is_asked = |root: &Path| real(root).is_some_and(|root| asked.contains(&Some(root)));
+        if let Some(root) = changes.iter().map(Change::root).find(|root| !is_asked(root)) {
+            return Err(StagingError::NotAsked { path: temp.to_owned(), target: root });
+        }
         match changes.iter().try_for_each(|change| change.make(Way::Exchange)) {
             Ok(()) => changes.iter().try_for_each(Change::finish)?,
             Err(_) => changes.iter().rev().try_for_each(Change::undo)?,
         }
     }
-    erase_one(records, temp)?;
+    erase_one(scope.records, temp)?;
     Ok(Settled::Garbage)
+}
+
+/// One spelling for each target: links above it resolved. The target itself may be missing between two renames.
+fn real(target: &Path) -> Option<PathBuf> {
+    Some(fs::canonicalize(target.parent()?).ok()?.join(target.file_name()?))
 }
 
 fn distrust(temp: &Path) -> StagingError {

@@ -151,17 +151,17 @@ fn survive_kills(kind: &str) {
         let mut order = places.clone();
         order.rotate_left(usize::try_from(round).expect("small") % places.len());
         let report = std::thread::scope(|scope| {
-            let other = scope.spawn(|| recover(&order, &records(), now()));
-            let report = recover(&order, &records(), now());
+            let other = scope.spawn(|| recover(&order, &targets(kind, place), &records(), now()));
+            let report = recover(&order, &targets(kind, place), &records(), now());
             other.join().expect("recovered");
             report
         });
         with_work += u32::from(!report.removed.is_empty());
-        let last = recover(&places, &records(), now());
+        let last = recover(&places, &targets(kind, place), &records(), now());
         assert!(last.failed.is_empty(), "{kind}: {last:?}");
         assert_eq!(last.spared, [peer.path()], "{kind}: only the live peer is spared");
         assert!(
-            recover(&places, &records(), now()).removed.is_empty(),
+            recover(&places, &targets(kind, place), &records(), now()).removed.is_empty(),
             "{kind}: nothing is left for a third time"
         );
         seen.extend(only_generation(kind, place));
@@ -201,7 +201,7 @@ fn atomic_files_survive_kills() {
     let place = folder.path();
     for _ in 0..KILLS {
         kill_at_random(spawn("atomic", place), place);
-        let report = recover(&[place.to_owned()], &records(), now());
+        let report = recover(&[place.to_owned()], &[], &records(), now());
         assert!(report.failed.is_empty() && report.spared.is_empty(), "{report:?}");
         assert!(fs::read_dir(place).expect("a place").count() <= 1, "no temp byte");
         if let Ok(text) = fs::read_to_string(place.join("target")) {
@@ -262,7 +262,7 @@ fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> 
     if number.is_multiple_of(2) {
         places.reverse();
     }
-    let report = recover(&places, &records(), now());
+    let report = recover(&places, &targets(kind, place), &records(), now());
     assert!(report.failed.is_empty() && report.spared.is_empty(), "{at}: {report:?}");
     let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();
     assert_eq!(left, 0, "{at}: no temp byte");

@@ -35,7 +35,7 @@ mod mount;
 mod sweep;
 mod yielding;
 
-pub(super) use journal::{Settled, settle};
+pub(super) use journal::{Scope, Settled, settle};
 
 use change::{Change, Way};
 
@@ -93,6 +93,14 @@ pub enum StagingError {
     /// A journal that has no record of ours: it may be somebody else's, and is not obeyed.
     #[error("`{}` has a journal that this user did not write, and is left as it is", .0.display())]
     Unrecorded(PathBuf),
+    /// A publication of ours that was killed, into a target that recovery was not called for.
+    #[error("`{}` holds an unfinished publication into `{}`, which this command does not use", path.display(), target.display())]
+    NotAsked {
+        /// The leased directory.
+        path: PathBuf,
+        /// The target.
+        target: PathBuf,
+    },
     /// Without a record nothing can be published that a kill may not tear.
     #[error("cannot record what is published: {0}")]
     Record(#[source] PathError),
@@ -135,6 +143,12 @@ impl Hint for StagingError {
             StagingError::Overlap(..) => Some("give every cache a path outside the others".to_owned()),
             StagingError::Unrecorded(path) => Some(format!(
                 "an archive or a checkout may have brought `{}`; look for data of yours in it, then remove it",
+                path.display()
+            )),
+            StagingError::NotAsked { path, target } => Some(format!(
+                "a restore of the cache at `{}` completes it; if there is no such cache any more, look for data of \
+                 yours in `{}`, then remove it",
+                target.display(),
                 path.display()
             )),
             StagingError::Record(_) => {
@@ -261,6 +275,11 @@ impl Staging {
         }
         Ok((changes, kept))
     }
+}
+
+/// A target as its publications name it, links resolved: what `recover` is called for.
+pub fn target_of(target: &Path) -> Result<PathBuf, StagingError> {
+    resolve(target)
 }
 
 /// The directory in which a target's temporary things lie: where `recover` looks for them.

@@ -108,9 +108,9 @@ fn a_kill_between_targets_is_completed_from_either_place() {
                 }
                 let mut places = targets.clone().map(|target| target.parent().expect("a place").to_owned());
                 places.rotate_left(place_first);
-                let report = recover(&places[..1], &records(), now());
+                let report = recover(&places[..1], &targets, &records(), now());
                 assert!(report.failed.is_empty(), "{report:?}");
-                recover(&places, &records(), now());
+                recover(&places, &targets, &records(), now());
                 let new: &[(&str, &str)] =
                     if steps > 0 { &[("new", "2"), ("old", "1")] } else { &[("old", "1")] };
                 assert_eq!(contents(&targets[1]), expect(new), "{way:?} {steps} {place_first}");
@@ -143,7 +143,7 @@ fn between_two_renames_recovery_brings_the_new_tree_and_keeps_what_was_made_mean
             lay(&target, &[("new", "theirs"), ("other", "4")]);
         }
         staging.temp.leave();
-        let report = recover(&[place.path().to_owned()], &records(), now());
+        let report = recover(&[place.path().to_owned()], &[target], &records(), now());
         assert!(report.failed.is_empty() && report.removed.len() == 1, "{report:?}");
         let mut expected = expect(&[("target/", ""), ("target/new", "2"), ("target/old", "1")]);
         if meanwhile {
@@ -185,11 +185,86 @@ fn journals_that_name_what_is_not_theirs_are_refused_and_kept() {
         fs::write(leased.path().join("journal"), text).expect("written");
         records().keep(leased.path(), text.as_bytes()).expect("kept");
         leased.leave();
-        let report = recover(&[place.path().to_owned()], &records(), now());
+        let report = recover(&[place.path().to_owned()], &[], &records(), now());
         assert_eq!((report.removed.len(), report.failed.len()), (0, 1), "{text}");
         let (path, error) = &report.failed[0];
         assert!(matches!(error, StagingError::Journal { .. }), "{error}");
         fs::remove_file(path.join("journal")).expect("removed");
-        assert_eq!(recover(&[place.path().to_owned()], &records(), now()).removed.len(), 1);
+        assert_eq!(recover(&[place.path().to_owned()], &[], &records(), now()).removed.len(), 1);
     }
+}
+
+/// A publication that stands between its two renames, as a kill leaves it.
+fn torn(target: &Path) -> PathBuf {
+    lay(target, &[("old", "1")]);
+    let staging = Staging::beside(target, &records(), now()).expect("staged");
+    lay(staging.tree(), &[("new", "2")]);
+    let (changes, _) = staging.plan(&go()).expect("planned");
+    journal::write(&records(), &[staging.temp.path()], &changes).expect("written");
+    let old = staging.payload().join("old");
+    fs::create_dir(&old).expect("made");
+    fs::rename(target, old.join(target.file_name().expect("a name"))).expect("renamed");
+    let temp = staging.temp.path().to_owned();
+    staging.temp.leave();
+    temp
+}
+
+#[test]
+fn only_targets_that_recovery_was_called_for_are_changed() {
+    let place = tempfile::tempdir().expect("a place");
+    let (target, other) = (place.path().join("target"), place.path().join("other"));
+    let temp = torn(&target);
+    let before = contents(place.path());
+    for asked in [vec![], vec![other.clone()], vec![target.join("new"), temp.join("payload")]] {
+        let report = recover(&[place.path().to_owned()], &asked, &records(), now());
+        let [(path, error)] = &report.failed[..] else { panic!("{report:?}") };
+        assert!(matches!(error, StagingError::NotAsked { .. }) && *path == temp, "{error}");
+        assert_eq!(contents(place.path()), before, "{asked:?}");
+    }
+    // By another spelling, and with others: it is the same target.
+    let alias = place.path().join("alias");
+    std::os::unix::fs::symlink(place.path(), &alias).expect("linked");
+    let asked = [other, alias.join("target")];
+    let report = recover(&[alias], &asked, &records(), now());
+    assert_eq!((report.removed.len(), report.failed.len()), (1, 0), "{report:?}");
+    assert_eq!(contents(&target), expect(&[("new", "2"), ("old", "1")]));
+}
+
+#[test]
+fn a_publication_that_has_not_begun_is_removed_whatever_recovery_was_called_for() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("target");
+    lay(&target, &[("old", "1")]);
+    let staging = Staging::beside(&target, &records(), now()).expect("staged");
+    lay(staging.tree(), &[("new", "2")]);
+    let (changes, _) = staging.plan(&go()).expect("planned");
+    journal::write(&records(), &[staging.temp.path()], &changes).expect("written");
+    staging.temp.leave();
+    let report = recover(&[place.path().to_owned()], &[], &records(), now());
+    assert_eq!((report.removed.len(), report.failed.len()), (1, 0), "{report:?}");
+    assert_eq!(contents(place.path()), expect(&[("target/", ""), ("target/old", "1")]));
+}
+
+/// A leftover of ours that somebody carries to another place is not obeyed there; the genuine one still is.
+#[test]
+fn a_journal_of_ours_in_another_place_is_kept_and_not_obeyed() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("a/target");
+    let temp = torn(&target);
+    let elsewhere = place.path().join("b");
+    let copy = elsewhere.join(temp.file_name().expect("a name"));
+    fs::create_dir_all(copy.join("payload/tree")).expect("made");
+    fs::write(copy.join("payload/tree/planted"), "x").expect("written");
+    for name in ["lease", "journal"] {
+        fs::copy(temp.join(name), copy.join(name)).expect("copied");
+    }
+    let before = contents(place.path());
+    let targets = [target.clone(), elsewhere.join("target")];
+    let report = recover(&[elsewhere], &targets, &records(), now());
+    let [(path, error)] = &report.failed[..] else { panic!("{report:?}") };
+    assert!(matches!(error, StagingError::Unrecorded(_)) && *path == copy, "{error}");
+    assert_eq!(contents(place.path()), before);
+    let report = recover(&[place.path().join("a")], &targets, &records(), now());
+    assert_eq!(report.removed, [temp]);
+    assert_eq!(contents(&target), expect(&[("new", "2"), ("old", "1")]));
 }

@@ -21,7 +21,7 @@ pub(super) fn sweep(root: &Path, now: DateTime<Utc>) -> Result<Recovered, StoreE
     let uploads = root.join(layout::UPLOADS);
     // Sizes are gone with what they are of.
     let sizes = sizes_of_uploads(&uploads);
-    let report = recover(&[uploads], &Records::none(), now);
+    let report = recover(&[uploads], &[], &Records::none(), now);
     let removed_bytes = report.removed.iter().filter_map(|path| sizes.get(path)).sum();
     let mut recovered = Recovered {
         removed: report.removed.len() as u64,
