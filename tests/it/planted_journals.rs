@@ -1,7 +1,11 @@
 //! Journals of publications that never were, planted where others can write: the next start does not obey them.
 
 use std::fs;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha512};
 
 use crate::support::project::Project;
 
@@ -80,6 +84,89 @@ fn a_journal_in_a_store_that_others_write_is_not_obeyed() {
     project.run(&["restore"]).success();
     project.run(&["clean"]);
     assert_eq!(fs::read_dir(store.join("uploads/victim")).expect("there").count(), 0);
+}
+
+/// What a hostile archive brings below a directory: a leftover in an odd case, whose journal says that `file` is next.
+fn hostile(project: &Project) -> [(&'static str, String); 3] {
+    let temp = project.path("workspace/out/deep/.CacheKeep-e.Tmp");
+    let change = format!(
+        r#"{{"temp":{},"name":{},"is_entry":true,"stamp":1,"mode":511}}"#,
+        raw(&temp),
+        raw(Path::new("file"))
+    );
+    [
+        ("file", "contents".to_owned()),
+        ("deep/.CacheKeep-e.Tmp/lease", "cachekeep".to_owned()),
+        ("deep/.CacheKeep-e.Tmp/journal", format!(r#"{{"Changes":[{change}]}}"#)),
+    ]
+}
+
+fn tar_of(prefix: &str, files: &[(&str, String)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, contents) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(contents.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, format!("{prefix}{name}"), contents.as_bytes()).expect("in memory");
+    }
+    archive.into_inner().expect("in memory")
+}
+
+fn zip_of(files: &[(&str, String)]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, contents) in files {
+        archive.start_file(*name, zip::write::SimpleFileOptions::default()).expect("in memory");
+        archive.write_all(contents.as_bytes()).expect("in memory");
+    }
+    archive.finish().expect("in memory").into_inner()
+}
+
+/// The one entry in the project's store.
+fn entry(directory: &Path) -> Option<PathBuf> {
+    fs::read_dir(directory).expect("a directory").flatten().find_map(|found| match found.path() {
+        path if path.is_dir() => entry(&path),
+        path => path.to_str()?.ends_with(".tar.zst").then_some(path),
+    })
+}
+
+/// With the name it is refused for, and nothing of it arrives; the same without that name is taken.
+#[test]
+fn an_entry_with_a_journal_is_refused() {
+    let project = project();
+    let entry = entry(&project.path("home/.cache/cachekeep/store/entries")).expect("saved");
+    let files = hostile(&project);
+    for (files, is_fine) in [(&files[..], false), (&files[..1], true)] {
+        let bytes = zstd::encode_all(&tar_of(".cachekeep/out/", files)[..], 1).expect("in memory");
+        fs::write(&entry, bytes).expect("replaced");
+        fs::remove_dir_all(project.path("workspace/out")).ok();
+        let ran = project.run(&["restore"]).success();
+        let reason = "reserved for temporary directories of cachekeep";
+        assert_eq!(!ran.stderr.contains(reason), is_fine, "{}", ran.stderr);
+        assert_eq!(project.path("workspace/out/file").exists(), is_fine, "{}", ran.stderr);
+        assert!(project.temporary_things().is_empty());
+    }
+}
+
+#[test]
+fn a_seed_with_a_journal_is_refused_as_tar_and_as_zip() {
+    for name in ["seed.tar", "seed.zip"] {
+        let project = Project::new("");
+        let files = hostile(&project);
+        for (files, is_fine) in [(&files[..], false), (&files[..1], true)] {
+            let bytes = if name == "seed.zip" { zip_of(files) } else { tar_of("", files) };
+            let sum = HEXLOWER.encode(&Sha512::digest(&bytes));
+            project.write(&format!("workspace/{name}"), bytes);
+            let seed =
+                format!("[cache.out.seed]\nversion = \"1\"\nfrom = [\"{name}\"]\nsha512 = \"{sum}\"\n");
+            project.write("workspace/cachekeep.toml", format!("{CONFIG}{seed}"));
+            let ran = project.run(&["seed"]);
+            let refusal =
+                ".CacheKeep-e.Tmp/lease`: the name is reserved for temporary directories of cachekeep";
+            assert_eq!(!ran.stderr.contains(refusal), is_fine, "{name}: {}", ran.stderr);
+            assert_eq!(project.path("workspace/out/file").exists(), is_fine, "{name}: {}", ran.stderr);
+            assert!(project.temporary_things().is_empty());
+        }
+    }
 }
 
 #[test]
