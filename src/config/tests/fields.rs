@@ -171,25 +171,28 @@ paths = ['{home}/.cargo/registry']
 ");
 }
 
+/// Content links that are wrong or suspicious.
+const LINKS: &[&str] = &[
+    "links = { files = [] }",
+    "links = { files = ['!*.md5'] }",
+    "links = { files = ['*.md5', ''] }",
+    "links = { files = ['/data/*.md5', '../*.md5', 'a[.md5'] }",
+    "links = { files = ['**/*.sha3_256', '**/*.{cid,md5}', '**/*'] }",
+    "links = { files = ['*.md5'], object = '{ALGO}' }",
+    "links = { files = ['*.md5'], object = '../{hash}' }",
+    "links = { files = ['*.md5'], object = '/{ALGO}/{hash}' }",
+    "links = { files = ['*.md5'], object = '{os}/{hash}' }",
+    "links = { files = ['*.md5'], mirrors = ['http://example.org/{hash}'] }",
+    "links = { files = ['*.md5'], mirrors = ['http://127.0.0.1:8080/{hash}'] }",
+    "links = { files = ['*.md5'], mirrors = ['data.example.org/{hash}'] }",
+    "links = { files = ['*.md5'], mirrors = ['https://example.org/'] }",
+    "links = { files = ['*.md5'], mirrors = ['ftp://example.org/{hash}'] }",
+    "links = { files = ['*.md5'], mirrors = ['https://example.org/{files:a}/{hash}'] }",
+];
+
 #[test]
 fn links_and_seeds() {
-    insta::assert_snapshot!(found_in_cache(&[
-        "links = { files = [] }",
-        "links = { files = ['!*.md5'] }",
-        "links = { files = ['*.md5', ''] }",
-        "links = { files = ['/data/*.md5', '../*.md5', 'a[.md5'] }",
-        "links = { files = ['**/*.sha3_256', '**/*.{cid,md5}', '**/*'] }",
-        "links = { files = ['*.md5'], object = '{ALGO}' }",
-        "links = { files = ['*.md5'], object = '../{hash}' }",
-        "links = { files = ['*.md5'], object = '/{ALGO}/{hash}' }",
-        "links = { files = ['*.md5'], object = '{os}/{hash}' }",
-        "links = { files = ['*.md5'], mirrors = ['http://example.org/{hash}'] }",
-        "links = { files = ['*.md5'], mirrors = ['http://127.0.0.1:8080/{hash}'] }",
-        "links = { files = ['*.md5'], mirrors = ['data.example.org/{hash}'] }",
-        "links = { files = ['*.md5'], mirrors = ['https://example.org/'] }",
-        "links = { files = ['*.md5'], mirrors = ['ftp://example.org/{hash}'] }",
-        "links = { files = ['*.md5'], mirrors = ['https://example.org/{files:a}/{hash}'] }",
-    ]), @"
+    insta::assert_snapshot!(found_in_cache(LINKS), @"
 4:19 error: `files` matches no content links | add a glob such as `**/*.sha512`
 4:19 error: `files` matches no content links | add a glob such as `**/*.sha512`
 4:29 error: empty glob | write a glob such as `**/*.sha512`
