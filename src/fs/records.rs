@@ -5,11 +5,11 @@
 //! journal without a record is not obeyed.
 //!
 //! The record is durable before the journal appears and is removed after it: a kill in between leaves a record without
-//! a journal, which means nothing and is removed with its directory.
+//! a journal, which means nothing and is removed with its directory. Recovery looks for half-written records as well.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +17,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::atomic::sync_directory;
+use super::atomic::{self, sync_directory};
 use super::path_error::PathError;
 use super::read::read_regular;
 
@@ -56,15 +56,16 @@ impl Records {
     ///
     /// # Errors
     /// That of the preferred directory, where no directory takes the record.
-    pub fn keep(&self, temp: &Path, journal: &[u8]) -> Result<(), PathError> {
+    pub fn keep(&self, temp: &Path, journal: &[u8], now: DateTime<Utc>) -> Result<(), PathError> {
         let temp = fs::canonicalize(temp).map_err(PathError::on("resolve", temp))?;
         let record = Record { temp: temp.as_os_str().to_owned(), journal: digest(journal) };
         let bytes = serde_json::to_vec(&record).map_err(PathError::on("record", &temp))?;
         let mut first = None;
         for directory in &self.directories {
-            match write(directory, &name_of(&temp), &bytes) {
+            let private = make_private(directory).map_err(PathError::on("keep a record in", directory));
+            match private.and_then(|()| atomic::write(&directory.join(name_of(&temp)), &bytes, now)) {
                 Ok(()) => return Ok(()),
-                Err(error) => first = first.or(Some(PathError::on("keep a record in", directory)(error))),
+                Err(error) => first = first.or(Some(error)),
             }
         }
         Err(first.unwrap_or_else(|| {
@@ -102,6 +103,11 @@ impl Records {
         }
     }
 
+    /// Where records may lie, and what a killed process left of one.
+    pub(super) fn directories(&self) -> &[PathBuf] {
+        &self.directories
+    }
+
     fn trusted(&self) -> impl Iterator<Item = &Path> {
         self.directories.iter().map(PathBuf::as_path).filter(|directory| is_private(directory).is_ok())
     }
@@ -117,23 +123,6 @@ fn digest(bytes: &[u8]) -> String {
 
 fn read(path: &Path) -> Option<Record> {
     serde_json::from_slice(&read_regular(path, MAX_RECORD).ok()?).ok()
-}
-
-fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    make_private(directory)?;
-    let half = directory.join(format!("{name}.{:016x}", rand::random::<u64>()));
-    let put = || -> io::Result<()> {
-        let mut file = File::options().write(true).create_new(true).open(&half)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&half, directory.join(name))
-    };
-    put().inspect_err(|_| {
-        let _ = fs::remove_file(&half);
-    })?;
-    // The journal follows, perhaps on another volume: its record must not be lost to a power cut that it survives.
-    sync_directory(directory);
-    Ok(())
 }
 
 /// Makes a directory that only this user can use, or makes sure that it is one.
@@ -189,7 +178,7 @@ mod tests {
     fn a_journal_is_vouched_for_where_it_was_written_and_as_it_was_written() {
         let (place, records, temp) = place();
         assert!(!records.vouch_for(&temp, b"journal"));
-        records.keep(&temp, b"journal").expect("kept");
+        records.keep(&temp, b"journal", Utc::now()).expect("kept");
         assert!(records.vouch_for(&temp, b"journal"));
         assert!(!records.vouch_for(&temp, b"another journal"));
         let copy = place.path().join("copy");
@@ -205,11 +194,11 @@ mod tests {
         let file = place.path().join("file");
         fs::write(&file, "").expect("written");
         let records = Records::in_directories(vec![file.join("journals"), place.path().join("second")]);
-        records.keep(&temp, b"journal").expect("kept");
+        records.keep(&temp, b"journal", Utc::now()).expect("kept");
         assert!(records.vouch_for(&temp, b"journal"));
         let nowhere = Records::in_directories(vec![file.join("journals")]);
-        assert!(nowhere.keep(&temp, b"journal").is_err());
-        assert!(Records::none().keep(&temp, b"journal").is_err());
+        assert!(nowhere.keep(&temp, b"journal", Utc::now()).is_err());
+        assert!(Records::none().keep(&temp, b"journal", Utc::now()).is_err());
     }
 
     #[cfg(unix)]
@@ -217,11 +206,11 @@ mod tests {
     fn a_directory_that_others_can_write_proves_nothing() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let (place, records, temp) = place();
-        records.keep(&temp, b"journal").expect("kept");
+        records.keep(&temp, b"journal", Utc::now()).expect("kept");
         let directory = place.path().join("state/journals");
         fs::set_permissions(&directory, PermissionsExt::from_mode(0o770)).expect("changed");
         assert!(!records.vouch_for(&temp, b"journal"));
-        assert!(records.keep(&temp, b"journal").is_err());
+        assert!(records.keep(&temp, b"journal", Utc::now()).is_err());
         fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).expect("changed");
         assert!(records.vouch_for(&temp, b"journal"));
         let link = place.path().join("link");
@@ -232,7 +221,7 @@ mod tests {
     #[test]
     fn records_of_directories_that_went_long_ago_are_swept() {
         let (place, records, temp) = place();
-        records.keep(&temp, b"journal").expect("kept");
+        records.keep(&temp, b"journal", Utc::now()).expect("kept");
         let count = || fs::read_dir(place.path().join("state/journals")).expect("read").count();
         let later = Utc::now() + TimeDelta::days(31);
         records.sweep(later);

@@ -39,7 +39,7 @@ pub fn recover(
 ) -> RecoverReport {
     let scope = Scope { records, targets, is_ours: &is_ours, now };
     let mut report = RecoverReport::default();
-    for place in places.iter().collect::<BTreeSet<_>>() {
+    for place in places.iter().chain(records.directories()).collect::<BTreeSet<_>>() {
         let entries = match fs::read_dir(place) {
             Ok(entries) => entries,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

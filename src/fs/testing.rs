@@ -46,7 +46,16 @@ impl Drop for Mount {
     }
 }
 
-/// Records for the tests of this room, which kill and recover in several processes.
+thread_local! {
+    static RECORDS: tempfile::TempDir = tempfile::tempdir().expect("a place for records");
+}
+
+/// Records of this test alone, which go with its thread: recovery looks for what others left in them.
 pub(crate) fn records() -> super::records::Records {
-    super::records::Records::in_directories(vec![std::env::temp_dir().join("cachekeep-tests-records")])
+    RECORDS.with(|place| records_in(place.path()))
+}
+
+/// Records below a directory, where the processes of a test find the same ones.
+pub(crate) fn records_in(place: &Path) -> super::records::Records {
+    super::records::Records::in_directories(vec![place.join("state/journals")])
 }

@@ -40,20 +40,30 @@ pub(in crate::fs) enum Settled {
 }
 
 /// Writes the journal of some changes into the first directory, and pointers to it into the others.
-pub(super) fn write(records: &Records, temps: &[&Path], changes: &[Change]) -> Result<(), StagingError> {
+pub(super) fn write(
+    records: &Records,
+    temps: &[&Path],
+    changes: &[Change],
+    now: DateTime<Utc>,
+) -> Result<(), StagingError> {
     let Some((first, others)) = temps.split_first() else { return Ok(()) };
     for other in others {
-        write_one(records, other, &Journal::At(first.as_os_str().to_owned()))?;
+        write_one(records, other, &Journal::At(first.as_os_str().to_owned()), now)?;
     }
-    write_one(records, first, &Journal::Changes(changes.to_vec()))
+    write_one(records, first, &Journal::Changes(changes.to_vec()), now)
 }
 
-fn write_one(records: &Records, temp: &Path, journal: &Journal) -> Result<(), StagingError> {
+fn write_one(
+    records: &Records,
+    temp: &Path,
+    journal: &Journal,
+    now: DateTime<Utc>,
+) -> Result<(), StagingError> {
     let path = temp.join(JOURNAL);
     let half = temp.join("journal.new");
     let bytes = serde_json::to_vec(journal).map_err(PathError::on("write", &path))?;
     // Before the journal: without its record nobody obeys it.
-    records.keep(temp, &bytes).map_err(StagingError::Record)?;
+    records.keep(temp, &bytes, now).map_err(StagingError::Record)?;
     let put = || -> io::Result<()> {
         let mut file = File::create(&half)?;
         file.write_all(&bytes)?;

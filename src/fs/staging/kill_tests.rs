@@ -8,7 +8,7 @@ use super::tests::{contents, lay};
 use super::*;
 use crate::fs::atomic;
 use crate::fs::recover::recover;
-use crate::fs::testing::records;
+use crate::fs::testing::records_in;
 
 /// Tells the child where to work and how.
 const TASK: &str = "CACHEKEEP_KILL_TEST";
@@ -55,8 +55,8 @@ fn publish_generation(kind: &str, place: &Path, generation: &str) {
     let stagings = targets(kind, place).into_iter().map(|target| {
         // From inside, as a volume of its own is published: its entries go one by one.
         let staging = match kind {
-            "inside" => inside(&target),
-            _ => Staging::beside(&target, &records(), now()).expect("staged"),
+            "inside" => inside(&target, place),
+            _ => Staging::beside(&target, &records_in(place), now()).expect("staged"),
         };
         for number in 0..FILES {
             lay(staging.tree(), &[(&format!("d{}/f{number}", number % 3), generation)]);
@@ -66,7 +66,7 @@ fn publish_generation(kind: &str, place: &Path, generation: &str) {
     publish_by(stagings.collect(), &CancellationToken::new(), way).expect("published");
 }
 
-fn inside(target: &Path) -> Staging {
+fn inside(target: &Path, place: &Path) -> Staging {
     fs::create_dir_all(target).expect("made");
     let temp = LeasedDirectory::create_in(target, "test", now()).expect("leased");
     let tree = temp.payload().join(TREE);
@@ -75,7 +75,8 @@ fn inside(target: &Path) -> Staging {
         target: target.to_owned(),
         inside: true,
         tree,
-        records: records(),
+        records: records_in(place),
+        now: now(),
         temp,
         _parents: MadeParents::default(),
     }
@@ -151,17 +152,17 @@ fn survive_kills(kind: &str) {
         let mut order = places.clone();
         order.rotate_left(usize::try_from(round).expect("small") % places.len());
         let report = std::thread::scope(|scope| {
-            let other = scope.spawn(|| recover(&order, &targets(kind, place), &records(), now()));
-            let report = recover(&order, &targets(kind, place), &records(), now());
+            let other = scope.spawn(|| recover(&order, &targets(kind, place), &records_in(place), now()));
+            let report = recover(&order, &targets(kind, place), &records_in(place), now());
             other.join().expect("recovered");
             report
         });
         with_work += u32::from(!report.removed.is_empty());
-        let last = recover(&places, &targets(kind, place), &records(), now());
+        let last = recover(&places, &targets(kind, place), &records_in(place), now());
         assert!(last.failed.is_empty(), "{kind}: {last:?}");
         assert_eq!(last.spared, [peer.path()], "{kind}: only the live peer is spared");
         assert!(
-            recover(&places, &targets(kind, place), &records(), now()).removed.is_empty(),
+            recover(&places, &targets(kind, place), &records_in(place), now()).removed.is_empty(),
             "{kind}: nothing is left for a third time"
         );
         seen.extend(only_generation(kind, place));
@@ -201,7 +202,7 @@ fn atomic_files_survive_kills() {
     let place = folder.path();
     for _ in 0..KILLS {
         kill_at_random(spawn("atomic", place), place);
-        let report = recover(&[place.to_owned()], &[], &records(), now());
+        let report = recover(&[place.to_owned()], &[], &Records::none(), now());
         assert!(report.failed.is_empty() && report.spared.is_empty(), "{report:?}");
         assert!(fs::read_dir(place).expect("a place").count() <= 1, "no temp byte");
         if let Ok(text) = fs::read_to_string(place.join("target")) {
@@ -262,7 +263,7 @@ fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> 
     if number.is_multiple_of(2) {
         places.reverse();
     }
-    let report = recover(&places, &targets(kind, place), &records(), now());
+    let report = recover(&places, &targets(kind, place), &records_in(place), now());
     assert!(report.failed.is_empty() && report.spared.is_empty(), "{at}: {report:?}");
     let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();
     assert_eq!(left, 0, "{at}: no temp byte");

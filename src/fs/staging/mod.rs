@@ -168,6 +168,8 @@ pub struct Staging {
     tree: PathBuf,
     /// Where the journal has its counterpart.
     records: Records,
+    /// When it began, for people who find what it left.
+    now: DateTime<Utc>,
     temp: LeasedDirectory,
     /// Dropped last: these are empty again only without the leased directory.
     _parents: MadeParents,
@@ -203,6 +205,7 @@ impl Staging {
             target,
             tree,
             records: records.clone(),
+            now,
             temp,
             _parents: parents,
         })
@@ -223,14 +226,16 @@ impl Staging {
         self.temp.payload()
     }
 
-    /// Makes the tree the target, merged with what is there; where both have a file, the staged one wins.
-    pub fn publish(self, cancel: &CancellationToken) -> Result<Published, StagingError> {
+    /// As [`publish_all`], of this tree alone.
+    #[cfg(test)]
+    pub(crate) fn publish(self, cancel: &CancellationToken) -> Result<Published, StagingError> {
         let mut published = publish_all(vec![self], cancel)?;
         Ok(published.remove(0))
     }
 
-    /// Removes the tree and leaves the target as it is.
-    pub fn discard(self) -> Result<(), PathError> {
+    /// Removes the tree and leaves the target as it is, as dropping it does, and reports.
+    #[cfg(test)]
+    pub(crate) fn discard(self) -> Result<(), PathError> {
         self.temp.close()
     }
 
@@ -315,10 +320,10 @@ fn publish_by(
         return Err(StagingError::Cancelled(first.target.clone()));
     }
     let temps: Vec<&Path> = stagings.iter().map(|staging| staging.temp.path()).collect();
-    let Some(records) = stagings.first().map(|staging| staging.records.clone()) else {
+    let Some((records, now)) = stagings.first().map(|staging| (staging.records.clone(), staging.now)) else {
         return Ok(Vec::new());
     };
-    let way = begin(&records, &temps, &changes, way)?;
+    let way = begin(&records, &temps, &changes, way, now)?;
     if let Err(publishing) = changes.iter().try_for_each(|change| change.make(way)) {
         if let Err(undoing) = changes.iter().rev().try_for_each(Change::undo) {
             let kept = stagings[0].temp.path().to_owned();
@@ -350,8 +355,14 @@ fn publish_by(
 }
 
 /// Writes the journal. Says how the changes are to be made: by a single rename where there is no place for its record.
-fn begin(records: &Records, temps: &[&Path], changes: &[Change], way: Way) -> Result<Way, StagingError> {
-    let Err(error) = journal::write(records, temps, changes) else { return Ok(way) };
+fn begin(
+    records: &Records,
+    temps: &[&Path],
+    changes: &[Change],
+    way: Way,
+    now: DateTime<Utc>,
+) -> Result<Way, StagingError> {
+    let Err(error) = journal::write(records, temps, changes, now) else { return Ok(way) };
     // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
     journal::erase(records, temps)?;
     // One rename needs no journal: a kill leaves the old target or the new one.

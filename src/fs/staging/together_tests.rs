@@ -95,7 +95,7 @@ fn a_kill_between_targets_is_completed_from_either_place() {
                 let temps: Vec<PathBuf> =
                     stagings.iter().map(|staging| staging.temp.path().to_owned()).collect();
                 let temps: Vec<&Path> = temps.iter().map(PathBuf::as_path).collect();
-                journal::write(&records(), &temps, &changes).expect("written");
+                journal::write(&records(), &temps, &changes, now()).expect("written");
                 changes.iter().take(steps).try_for_each(|change| change.make(way)).expect("made");
                 if steps > 0 {
                     // Somebody who had the old directory in hands adds to it at the last moment.
@@ -136,7 +136,7 @@ fn between_two_renames_recovery_brings_the_new_tree_and_keeps_what_was_made_mean
         let staging = Staging::beside(&target, &records(), now()).expect("staged");
         lay(staging.tree(), &[("new", "2")]);
         let (changes, _) = staging.plan(&go()).expect("planned");
-        journal::write(&records(), &[staging.temp.path()], &changes).expect("written");
+        journal::write(&records(), &[staging.temp.path()], &changes, now()).expect("written");
         fs::create_dir(staging.payload().join("old")).expect("made");
         fs::rename(&target, staging.payload().join("old/target")).expect("renamed");
         if meanwhile {
@@ -183,7 +183,7 @@ fn journals_that_name_what_is_not_theirs_are_refused_and_kept() {
     ] {
         let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("leased");
         fs::write(leased.path().join("journal"), text).expect("written");
-        records().keep(leased.path(), text.as_bytes()).expect("kept");
+        records().keep(leased.path(), text.as_bytes(), now()).expect("kept");
         leased.leave();
         let report = recover(&[place.path().to_owned()], &[], &records(), now());
         assert_eq!((report.removed.len(), report.failed.len()), (0, 1), "{text}");
@@ -200,7 +200,7 @@ fn torn(target: &Path) -> PathBuf {
     let staging = Staging::beside(target, &records(), now()).expect("staged");
     lay(staging.tree(), &[("new", "2")]);
     let (changes, _) = staging.plan(&go()).expect("planned");
-    journal::write(&records(), &[staging.temp.path()], &changes).expect("written");
+    journal::write(&records(), &[staging.temp.path()], &changes, now()).expect("written");
     let old = staging.payload().join("old");
     fs::create_dir(&old).expect("made");
     fs::rename(target, old.join(target.file_name().expect("a name"))).expect("renamed");
@@ -238,7 +238,7 @@ fn a_publication_that_has_not_begun_is_removed_whatever_recovery_was_called_for(
     let staging = Staging::beside(&target, &records(), now()).expect("staged");
     lay(staging.tree(), &[("new", "2")]);
     let (changes, _) = staging.plan(&go()).expect("planned");
-    journal::write(&records(), &[staging.temp.path()], &changes).expect("written");
+    journal::write(&records(), &[staging.temp.path()], &changes, now()).expect("written");
     staging.temp.leave();
     let report = recover(&[place.path().to_owned()], &[], &records(), now());
     assert_eq!((report.removed.len(), report.failed.len()), (1, 0), "{report:?}");
