@@ -154,7 +154,7 @@ impl Job<'_> {
                 return exit::FAILED;
             }
         };
-        let store = self.open_store(&runtime, &interrupt);
+        let store = self.open_store(&interrupt);
         let now = (self.clock)();
         let access = store_choice::access_of(&self.settings, self.env, self.platform.facts(), now);
         let ctx = Context {
@@ -191,7 +191,7 @@ impl Job<'_> {
     }
 
     /// Opens what the configuration names, or what is reachable from here; says so where entries will not last.
-    fn open_store(&self, runtime: &Runtime, interrupt: &Interrupt) -> Arc<dyn store::Store> {
+    fn open_store(&self, interrupt: &Interrupt) -> Arc<dyn store::Store> {
         let now = (self.clock)();
         let facts = self.platform.facts();
         let location = &self.settings.spec.store;
@@ -221,7 +221,7 @@ impl Job<'_> {
             default_directory: &facts.store_dir,
             github: store_choice::access(found, options),
         };
-        runtime.block_on(store::open_or_unusable(location, surroundings, self.clock))
+        store::open_or_unusable(location, surroundings, self.clock)
     }
 
     /// Whether actions/cache moves the archives of this step.

@@ -7,7 +7,7 @@ use super::context::{Context, Deadline};
 use super::materialize::materialize;
 use super::receipt::{self, Receipt};
 use super::remembered;
-use super::session::{self, Opened};
+use super::session;
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
@@ -100,17 +100,11 @@ pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, session::E
     }
     for opened in session::open_all(ctx)? {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        let (cache, keys) = match opened {
-            Opened::Ready { cache, keys } => (cache, keys),
-            Opened::Failed { name } => {
-                job.broken.push(name.to_owned());
-                continue;
-            }
-        };
-        let outcome = restore(&cache, &keys, options);
+        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
+        let outcome = restore(cache, keys, options);
         job.cache(cache.name()).restore = Some(outcome);
         if !options.lookup_only {
-            session::export(&cache);
+            session::export(cache);
         }
     }
     Ok(job)

@@ -25,13 +25,7 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, sessio
     let mut variables = Vec::new();
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        let (cache, keys) = match opened {
-            Opened::Ready { cache, keys } => (cache, keys),
-            Opened::Failed { name } => {
-                job.broken.push((*name).to_owned());
-                continue;
-            }
-        };
+        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
         let restored = restore::restore(cache, keys, Options::default());
         job.cache(cache.name()).restore = Some(restored);
         if ctx.interrupt.signal().is_some() {

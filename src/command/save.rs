@@ -9,7 +9,7 @@ use super::receipt::{self, Receipt};
 use super::remembered;
 use super::save_error::SaveError;
 use super::sentinel;
-use super::session::{self, Opened};
+use super::session;
 use super::trim;
 use crate::archive::{self, Limits, PackRequest, Packed};
 use crate::domain::entry::{Entry, LookupRequest};
@@ -34,14 +34,8 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
     session::recover(ctx);
     for opened in session::open_all(ctx)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));
-        let (cache, keys) = match opened {
-            Opened::Ready { cache, keys } => (cache, keys),
-            Opened::Failed { name } => {
-                job.broken.push(name.to_owned());
-                continue;
-            }
-        };
-        let outcome = save(&cache, &keys);
+        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
+        let outcome = save(cache, keys);
         job.cache(cache.name()).save = Some(outcome);
     }
     Ok(job)

@@ -6,6 +6,7 @@ use super::cache::{Cache, CacheError, Keys};
 use super::context::Context;
 use crate::domain::event::{Level, Phase};
 use crate::domain::hint::Hint;
+use crate::domain::outcome::JobOutcome;
 use crate::domain::spec::CacheSpec;
 use crate::fs::recover;
 use crate::fs::staging;
@@ -49,6 +50,17 @@ impl<'a> Opened<'a> {
         match self {
             Opened::Ready { cache, .. } => cache.name(),
             Opened::Failed { name } => name,
+        }
+    }
+
+    /// The cache and its keys; one that could not be opened is noted in the outcome.
+    pub fn ready(&self, job: &mut JobOutcome) -> Option<(&Cache<'a>, &Keys)> {
+        match self {
+            Opened::Ready { cache, keys } => Some((cache, keys)),
+            Opened::Failed { name } => {
+                job.broken.push((*name).to_owned());
+                None
+            }
         }
     }
 

@@ -27,6 +27,16 @@ pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
 /// Facts of a laptop, or of a CI that we do not know: `--ref` and its kin serve the latter.
 fn local_facts(env: &Env, workspace: &Path) -> Facts {
     let checkout = Checkout::read(workspace);
+    Facts {
+        git_ref: checkout.branch,
+        default_ref: checkout.default_branch,
+        sha: checkout.sha,
+        ..facts_of_user(env)
+    }
+}
+
+/// What the user's environment tells, on platforms that have no folders of their own for us; nothing of the job.
+pub(super) fn facts_of_user(env: &Env) -> Facts {
     let cache_home = cache_home(env);
     Facts {
         platform: "this machine",
@@ -39,10 +49,10 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
         record_dirs: record_dirs(env, &cache_home.join("state")),
         state_dir: cache_home.join("state"),
         home: env.path("HOME").or_else(|| env.path("USERPROFILE")),
-        git_ref: checkout.branch,
+        git_ref: None,
         base_ref: None,
-        default_ref: checkout.default_branch,
-        sha: checkout.sha,
+        default_ref: None,
+        sha: None,
         run_id: None,
         run_attempt: None,
         is_trusted: true,
@@ -50,7 +60,7 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
 }
 
 /// The user's cache directory: XDG on Linux, the native one on macOS and Windows.
-pub(super) fn cache_home(env: &Env) -> PathBuf {
+fn cache_home(env: &Env) -> PathBuf {
     let home = |below: &str| env.path("HOME").map(|home| home.join(below));
     let native = match std::env::consts::OS {
         "windows" => env.path("LOCALAPPDATA"),

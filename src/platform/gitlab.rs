@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use super::detect::{cache_home, record_dirs};
-use super::facts::{arch, os};
+use super::detect::facts_of_user;
 use super::{Env, Facts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
@@ -48,27 +47,19 @@ impl GitLab {
             env.var("CI_MERGE_REQUEST_IID").map(|number| format!("refs/merge-requests/{number}/head"));
         let source = env.var("CI_MERGE_REQUEST_SOURCE_PROJECT_ID");
         let job_started = env.var("CI_JOB_STARTED_AT").and_then(|text| text.parse().ok());
-        let cache_home = cache_home(env);
         GitLab {
             facts: Facts {
                 platform: "GitLab CI",
                 is_ci: true,
-                os: os(),
-                arch: arch(),
-                temp: env.temp_dir.clone(),
                 workspace: env.path("CI_PROJECT_DIR"),
-                store_dir: cache_home.join("store"),
-                record_dirs: record_dirs(env, &cache_home.join("state")),
-                state_dir: cache_home.join("state"),
-                home: env.path("HOME").or_else(|| env.path("USERPROFILE")),
                 git_ref: merge_request.or(tag).or_else(|| owned("CI_COMMIT_REF_NAME")),
                 base_ref: owned("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
                 default_ref: owned("CI_DEFAULT_BRANCH"),
                 sha: owned("CI_COMMIT_SHA"),
                 run_id: owned("CI_PIPELINE_ID"),
-                run_attempt: None,
                 // A merge request whose source is another project comes from a fork.
                 is_trusted: source.is_none() || source == env.var("CI_MERGE_REQUEST_PROJECT_ID"),
+                ..facts_of_user(env)
             },
             dotenv: env.path(DOTENV).map(|path| env.current_dir.join(path)),
             sections: Mutex::new(Sections {

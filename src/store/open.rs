@@ -24,7 +24,7 @@ pub struct Surroundings<'a> {
 }
 
 /// Opens the store at a location.
-pub async fn open(
+pub fn open(
     location: &StoreLocation,
     surroundings: Surroundings<'_>,
     clock: Clock,
@@ -39,7 +39,7 @@ pub async fn open(
 }
 
 /// The store at a location, or one that says why it could not be opened: a job goes on without its caches.
-pub async fn open_or_unusable(
+pub fn open_or_unusable(
     location: &StoreLocation,
     surroundings: Surroundings<'_>,
     clock: Clock,
@@ -49,7 +49,7 @@ pub async fn open_or_unusable(
         StoreLocation::GitHub => "GitHub's cache service".to_owned(),
         StoreLocation::Directory(directory) => directory.display().to_string(),
     };
-    match open(location, surroundings, clock).await {
+    match open(location, surroundings, clock) {
         Ok(store) => store,
         Err(error) => Arc::new(Unusable::new(shown, &error)),
     }
