@@ -29,6 +29,7 @@ pub mod retention;
 pub mod explain;
 
 pub mod event;
+pub mod fault;
 pub mod hint;
 pub mod names;
 pub mod outcome;
