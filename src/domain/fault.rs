@@ -101,7 +101,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.transparent() {
-            Some(error) => error.fmt(f),
+            Some(error) => fmt::Display::fmt(error, f),
             None => f.write_str(&self.0.message),
         }
     }
