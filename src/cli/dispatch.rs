@@ -7,7 +7,6 @@ use clap::CommandFactory;
 use tokio::runtime::Runtime;
 
 use super::args::{Args, Command, EnvFormat, Stage};
-use super::command_error::CommandError;
 use super::examination;
 use super::exit::{self, Exit};
 use super::explanation;
@@ -24,7 +23,8 @@ use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, tri
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::event::{Event, Level, Observer};
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
+use crate::domain::hint::{Class, Hint};
 use crate::domain::outcome::{Child, JobOutcome};
 use crate::domain::scope::Scope;
 use crate::domain::spec::StoreLocation;
@@ -181,7 +181,7 @@ impl Job<'_> {
         say(&self.log, Level::Debug, scopes, None);
         let exit = self.execute(&ctx).unwrap_or_else(|error| {
             say(&self.log, Level::Error, failure::chain(&error), error.hint());
-            error.exit()
+            exit_of_fault(&error)
         });
         match interrupt.signal() {
             // What the command of `run` made of the signal counts, if it ran.
@@ -229,16 +229,16 @@ impl Job<'_> {
         self.stage.is_some() && store_choice::is_github(self.env) && matches!(found, Some(Err(_)))
     }
 
-    fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<JobOutcome, CommandError> {
+    fn execute_stage(&self, ctx: &Context<'_>, stage: Stage) -> Result<JobOutcome, Fault> {
         let found = store_choice::credentials(&self.settings.spec.store, self.env, ctx.now);
         let wrapped = self.is_wrapped(found.as_ref());
         if let (Some(Err(why)), Stage::Start) = (&found, stage) {
             stages::announce(ctx, why);
         }
-        Ok(stages::run(ctx, &self.args.command, stage, wrapped)?)
+        stages::run(ctx, &self.args.command, stage, wrapped)
     }
 
-    fn execute(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+    fn execute(&self, ctx: &Context<'_>) -> Result<Exit, Fault> {
         let before = publish::measure(ctx);
         let outcome = match &self.args.command {
             Command::Clean { .. } => return self.clean(ctx),
@@ -283,7 +283,7 @@ impl Job<'_> {
         Ok(exit_of(&self.args.command, &outcome).or(printed))
     }
 
-    fn clean(&self, ctx: &Context<'_>) -> Result<Exit, CommandError> {
+    fn clean(&self, ctx: &Context<'_>) -> Result<Exit, Fault> {
         let Command::Clean { target, pull_request, dry_run, plan_out, apply } = &self.args.command else {
             unreachable!("only called for it")
         };
@@ -324,13 +324,22 @@ impl Job<'_> {
         }
     }
 
-    fn key(&self, ctx: &Context<'_>, diff: Option<&Path>) -> Result<Exit, CommandError> {
+    fn key(&self, ctx: &Context<'_>, diff: Option<&Path>) -> Result<Exit, Fault> {
         let explanation = key::explain(ctx)?;
         Ok(match diff {
             Some(saved) => print(&key::diff(saved, &explanation)?),
             None if self.args.common.json => print(&json::render(&explanation)),
             None => print(&key::render(&explanation)),
         })
+    }
+}
+
+/// What the process returns when a command did not come to an outcome.
+fn exit_of_fault(fault: &Fault) -> Exit {
+    match fault.class() {
+        Class::Usage => exit::USAGE,
+        Class::Denied => exit::NOT_PERMITTED,
+        Class::Environment | Class::Cancelled => exit::FAILED,
     }
 }
 

@@ -1,15 +1,14 @@
 //! `explain`: which key it is about, and how far the store can be looked into from here.
 
 use super::args::{Args, Command};
-use super::command_error::CommandError;
 use super::exit::Exit;
-use super::housekeeping::{self, TargetError};
+use super::housekeeping;
 use super::publish::print;
 use super::settings::Settings;
 use super::store_choice;
 use crate::command::context::Context;
-use crate::command::explain::{self, ExplainError, Reach, Subject};
-use crate::domain::hint::Hint as _;
+use crate::command::explain::{self, Reach, Subject};
+use crate::domain::fault::Fault;
 use crate::domain::key::Key;
 use crate::domain::version::Version;
 use crate::github::Right;
@@ -37,7 +36,7 @@ pub(super) fn run(
     asked: Option<&Asked>,
     env: &Env,
     settings: &Settings,
-) -> Result<Exit, CommandError> {
+) -> Result<Exit, Fault> {
     let Command::Explain { selected, target, layout, diff } = &args.command else {
         unreachable!("only called for it")
     };
@@ -45,13 +44,14 @@ pub(super) fn run(
     let subject = subject(asked, &selected.caches, layout.as_deref())?;
     let reach = match credentials.as_ref().and_then(|found| found.refusal(Right::Read)) {
         Some(why) => Reach::Denied(why),
-        None => match housekeeping::open(target, env, settings, ctx) {
-            Ok(target) => Reach::Listing(target),
+        None => match housekeeping::find(target, env, settings, ctx)? {
+            Some(target) => Reach::Listing(target),
             // The service itself still answers lookups.
-            Err(error @ TargetError::NoToken) if credentials.is_some() => {
-                Reach::Lookups { why: error.to_string(), hint: error.hint() }
+            None if credentials.is_some() => {
+                let fault = housekeeping::no_token();
+                Reach::Lookups { why: fault.to_string(), hint: fault.hint() }
             }
-            Err(error) => return Err(error.into()),
+            None => return Err(housekeeping::no_token()),
         },
     };
     let options = explain::Options {
@@ -63,20 +63,29 @@ pub(super) fn run(
     Ok(print(&explain::run(ctx, &reach, &options)?))
 }
 
-fn subject(asked: Option<&Asked>, caches: &[String], version: Option<&str>) -> Result<Subject, ExplainError> {
+fn subject(asked: Option<&Asked>, caches: &[String], version: Option<&str>) -> Result<Subject, Fault> {
     let key = |text: &String| {
-        Key::new(text.clone()).map_err(|source| ExplainError::Key { text: text.clone(), source })
+        Key::new(text.clone()).map_err(|source| Fault::usage(format!("`{text}`")).caused_by(source))
     };
     let version = match version {
         None => None,
-        Some(text) if asked.is_some() => {
-            Some(Version::parse(text).ok_or_else(|| ExplainError::Version(text.to_owned()))?)
+        Some(text) if asked.is_some() => Some(Version::parse(text).ok_or_else(|| {
+            Fault::usage(format!(
+                "`{text}` is not a version: a version has 64 hexadecimal digits in lower case"
+            ))
+            .with_hint("`cachekeep ls --json` lists the versions there are".to_owned())
+        })?),
+        Some(_) => {
+            return Err(Fault::usage(
+                "`--version` goes with `--key`: a declared cache has a version of its own",
+            ));
         }
-        Some(_) => return Err(ExplainError::VersionWithoutKey),
     };
     match asked {
         None => Ok(Subject::Declared(caches.to_vec())),
-        Some(_) if caches.len() > 1 => Err(ExplainError::KeyOfSeveral),
+        Some(_) if caches.len() > 1 => {
+            Err(Fault::usage("`--key` is explained for one cache, not for several"))
+        }
         Some(asked) => Ok(Subject::Key {
             key: key(&asked.key)?,
             restore_keys: asked.restore_keys.iter().map(key).collect::<Result<_, _>>()?,

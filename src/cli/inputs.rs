@@ -10,6 +10,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
 use super::args::Args;
+use crate::domain::fault::Fault;
 use crate::platform::Env;
 
 /// An input of the action.
@@ -148,20 +149,6 @@ pub const INPUTS: &[Input] = &[
     },
 ];
 
-/// An input that is neither of the words it may be.
-#[derive(Debug, thiserror::Error)]
-pub enum InputError {
-    /// A mode that is none.
-    #[error("the input `mode` cannot be `{0}`; it is restore, seed, gate, save, clean or doctor")]
-    Mode(String),
-    /// A truth value that is none.
-    #[error("the input `{0}` cannot be `{1}`; it is true or false")]
-    Truth(&'static str, String),
-    /// What the command line says of a value.
-    #[error("an input cannot be used: {0}")]
-    Arguments(String),
-}
-
 /// The commands that the action knows.
 const MODES: [&str; 6] = ["restore", "seed", "gate", "save", "clean", "doctor"];
 
@@ -179,24 +166,31 @@ pub fn value<'a>(env: &'a Env, input: &Input) -> &'a str {
 }
 
 /// Whether an input that is a truth value says `true`.
-pub fn is_true(env: &Env, name: &str) -> Result<bool, InputError> {
+pub fn is_true(env: &Env, name: &str) -> Result<bool, Fault> {
     let input = INPUTS.iter().find(|input| input.name == name).expect("an input of the table");
     truth(input, value(env, input))
 }
 
-fn truth(input: &Input, value: &str) -> Result<bool, InputError> {
+fn truth(input: &Input, value: &str) -> Result<bool, Fault> {
     match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        other => Err(InputError::Truth(input.name, other.escape_debug().to_string())),
+        other => Err(Fault::usage(format!(
+            "the input `{}` cannot be `{}`; it is true or false",
+            input.name,
+            other.escape_debug()
+        ))),
     }
 }
 
 /// The arguments that the inputs in the environment stand for.
-pub fn arguments(env: &Env) -> Result<Args, InputError> {
+pub fn arguments(env: &Env) -> Result<Args, Fault> {
     let mode = value(env, &INPUTS[0]);
     if !MODES.contains(&mode) {
-        return Err(InputError::Mode(mode.escape_debug().to_string()));
+        return Err(Fault::usage(format!(
+            "the input `mode` cannot be `{}`; it is restore, seed, gate, save, clean or doctor",
+            mode.escape_debug()
+        )));
     }
     let mut arguments: Vec<OsString> = vec!["cachekeep".into(), mode.into()];
     let mut caches: Vec<OsString> = Vec::new();
@@ -230,7 +224,7 @@ pub fn arguments(env: &Env) -> Result<Args, InputError> {
             text = text.replacen(value.as_str(), &value.escape_debug().to_string(), 1);
         }
         let first = text.lines().next().unwrap_or_default();
-        InputError::Arguments(first.strip_prefix("error: ").unwrap_or(first).to_owned())
+        Fault::usage(format!("an input cannot be used: {}", first.strip_prefix("error: ").unwrap_or(first)))
     })
 }
 
@@ -264,7 +258,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Command;
 
-    fn parsed(inputs: &[(&str, &str)]) -> Result<Args, InputError> {
+    fn parsed(inputs: &[(&str, &str)]) -> Result<Args, Fault> {
         let named: Vec<(String, &str)> =
             inputs.iter().map(|(name, value)| (variable(name), *value)).collect();
         arguments(&Env::of(named.iter().map(|(name, value)| (name.as_str(), *value))))

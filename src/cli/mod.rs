@@ -8,7 +8,6 @@ pub mod exit;
 pub mod settings;
 pub mod signals;
 
-mod command_error;
 mod dispatch;
 mod examination;
 mod explanation;

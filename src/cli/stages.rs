@@ -4,50 +4,19 @@
 //! the nested steps of actions/cache, into the environment of the next.
 
 use super::args::{Command, Stage};
-use super::inputs::{self, InputError};
+use super::inputs;
 use super::publish::told;
 use crate::command::context::Context;
 use crate::command::prepare;
 use crate::command::restore::Options;
-use crate::command::wrapped::{self, Found, NESTED, WrappedError};
-use crate::command::{gate, save, seed, session};
+use crate::command::wrapped::{self, Found, NESTED};
+use crate::command::{gate, save, seed};
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{JobOutcome, SaveResult};
 use crate::platform::Env;
 use crate::report::json::Save;
-
-/// Why a step did not come to an outcome.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StageError {
-    #[error(transparent)]
-    Input(#[from] InputError),
-    #[error(transparent)]
-    Wrapped(#[from] WrappedError),
-    #[error(transparent)]
-    Session(#[from] session::Error),
-}
-
-impl StageError {
-    pub(super) fn is_usage(&self) -> bool {
-        match self {
-            StageError::Session(error) | StageError::Wrapped(WrappedError::Session(error)) => {
-                error.source.is_fault_of_configuration()
-            }
-            StageError::Wrapped(_) | StageError::Input(_) => true,
-        }
-    }
-}
-
-impl Hint for StageError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            StageError::Input(_) => None,
-            StageError::Wrapped(error) => error.hint(),
-            StageError::Session(error) => error.hint(),
-        }
-    }
-}
 
 /// Does a step; `wrapped` says whether actions/cache moves the archives.
 pub(super) fn run(
@@ -55,7 +24,7 @@ pub(super) fn run(
     command: &Command,
     stage: Stage,
     wrapped: bool,
-) -> Result<JobOutcome, StageError> {
+) -> Result<JobOutcome, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
     match stage {
         Stage::Start if wrapped && moves => plan(ctx, command),
@@ -76,7 +45,7 @@ fn options(command: &Command) -> Options {
     Options { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
 }
 
-fn whole(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError> {
+fn whole(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     Ok(match command {
         Command::Seed { .. } => seed::run(ctx)?,
         Command::Gate { .. } => gate::run(ctx)?,
@@ -86,7 +55,7 @@ fn whole(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError>
 }
 
 /// Tells the nested steps what to look for.
-fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError> {
+fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     let slots = wrapped::plan(ctx)?;
     output(ctx, "transport", "wrapped");
     let is_save = matches!(command, Command::Save { .. });
@@ -115,7 +84,7 @@ fn found(env: &Env) -> Vec<Found> {
 }
 
 /// Shows actions/cache what is to be saved.
-fn show(ctx: &Context<'_>) -> Result<JobOutcome, StageError> {
+fn show(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let staged = wrapped::stage(ctx, &found(ctx.env))?;
     for (index, outcome) in staged.iter().enumerate() {
         let Some(outcome) = outcome else { continue };
@@ -128,13 +97,13 @@ fn show(ctx: &Context<'_>) -> Result<JobOutcome, StageError> {
     Ok(JobOutcome::new("save"))
 }
 
-fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, StageError> {
+fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     if matches!(command, Command::Save { .. }) {
         let staged = each(ctx.env, "STAGED", |json| serde_json::from_str::<Save>(json).ok());
         let staged = staged.into_iter().zip(ctx.caches);
         let staged = staged.map(|(save, spec)| save?.into_outcome(&spec.name)).collect();
         let kept = each(ctx.env, "KEPT", |hit| hit == "true");
-        return Ok(wrapped::saved(ctx, staged, &kept)?);
+        return wrapped::saved(ctx, staged, &kept);
     }
     let options = options(command);
     let mut job = wrapped::restored(ctx, &found(ctx.env), options)?;

@@ -7,92 +7,23 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::expand::{self, Failure, Inputs, Sources};
+use super::expand::{self, Inputs, Sources};
 use super::sentinel;
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
+use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
-use crate::domain::hint::Hint;
 use crate::domain::inventory::Inventory;
-use crate::domain::key::{Key, KeyError};
+use crate::domain::key::Key;
 use crate::domain::spec::{CacheSpec, Thoroughness};
-use crate::domain::template::{ExpandError, Piece, Placeholder, Template};
+use crate::domain::template::{Piece, Placeholder, Template};
 use crate::domain::version::{Version, portable_roots};
-use crate::fs::read_error::ReadError;
-use crate::inputs::globs::{TreeGlob, TreeGlobError};
-use crate::inputs::links::{self, LinksError};
-use crate::objects::layout::{LayoutError, ObjectLayout};
+use crate::inputs::globs::TreeGlob;
+use crate::inputs::links;
+use crate::objects::layout::ObjectLayout;
 use crate::objects::sampling::Belief;
 use crate::objects::verified::VerifiedFiles;
-use crate::tree::selection::{PathRule, Selection, SelectionError, resolve};
-
-/// Why a cache cannot be opened or its key not be made. These are faults of the configuration or of the
-/// checkout, never of the store.
-#[derive(Debug, thiserror::Error)]
-pub enum CacheError {
-    /// A placeholder has no value.
-    #[error("`{template}`: {source}")]
-    Expand {
-        /// The template as written.
-        template: String,
-        /// Why not.
-        source: Box<Failure>,
-    },
-    /// The paths make no roots.
-    #[error(transparent)]
-    Selection(#[from] SelectionError),
-    /// What a key expands to is no key.
-    #[error("`{template}`: {source}")]
-    Key {
-        /// The template as written.
-        template: String,
-        /// Why not.
-        source: KeyError,
-    },
-    /// The globs of the content links make no sense.
-    #[error(transparent)]
-    Glob(#[from] TreeGlobError),
-    /// The content links cannot be read.
-    #[error(transparent)]
-    Links(#[from] LinksError),
-    /// Where objects lie makes no sense.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The objects cannot be read.
-    #[error(transparent)]
-    Objects(#[from] ReadError),
-}
-
-impl Hint for CacheError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            CacheError::Expand { source, .. } => source.hint(),
-            CacheError::Selection(error) => error.hint(),
-            CacheError::Key { .. } | CacheError::Layout(_) => None,
-            CacheError::Objects(error) => error.hint(),
-            CacheError::Glob(error) => error.hint(),
-            CacheError::Links(error) => error.hint(),
-        }
-    }
-}
-
-impl CacheError {
-    /// Whether `cachekeep.toml` or the command line is wrong, rather than the tree.
-    pub fn is_fault_of_configuration(&self) -> bool {
-        match self {
-            CacheError::Expand { source, .. } => match source.as_ref() {
-                ExpandError::Failed { source, .. } => !source.is_fault_of_tree(),
-                ExpandError::Empty(_) => true,
-            },
-            CacheError::Links(LinksError::List(_))
-            | CacheError::Selection(_)
-            | CacheError::Key { .. }
-            | CacheError::Glob(_)
-            | CacheError::Layout(_) => true,
-            CacheError::Links(_) | CacheError::Objects(_) => false,
-        }
-    }
-}
+use crate::tree::selection::{PathRule, Selection, resolve};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,14 +64,14 @@ pub struct Cache<'a> {
 
 impl<'a> Cache<'a> {
     /// Resolves the paths of a declared cache.
-    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, CacheError> {
+    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let rule = |pattern: &crate::domain::spec::PathPattern| {
             let expanded = expand_pattern(ctx, &pattern.pattern)?;
             // An exclusion may be relative and then counts from every root; an inclusion is from the workspace.
             let path = if pattern.exclude { expanded } else { below(ctx.workspace, &expanded) };
             Ok(PathRule { exclude: pattern.exclude, pattern: path })
         };
-        let rules = spec.paths.iter().map(rule).collect::<Result<Vec<_>, CacheError>>()?;
+        let rules = spec.paths.iter().map(rule).collect::<Result<Vec<_>, Fault>>()?;
         let selections = resolve(&rules)?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
@@ -191,7 +122,7 @@ impl<'a> Cache<'a> {
     }
 
     /// The objects that the content links want; empty for a cache without links.
-    pub fn wanted(&self) -> Result<&WantedObjects, CacheError> {
+    pub fn wanted(&self) -> Result<&WantedObjects, Fault> {
         if let Some(wanted) = self.wanted.get() {
             return Ok(wanted);
         }
@@ -208,7 +139,7 @@ impl<'a> Cache<'a> {
 
     /// What the cache holds, verified as thoroughly as it declares. Files that did not change since the last call
     /// are not read again.
-    pub fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, CacheError> {
+    pub fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, Fault> {
         self.inventory_by(self.spec.links.as_ref().map_or(Thoroughness::Full, |links| links.verify), cancel)
     }
 
@@ -217,7 +148,7 @@ impl<'a> Cache<'a> {
         &self,
         thoroughness: Thoroughness,
         cancel: &CancellationToken,
-    ) -> Result<Inventory, CacheError> {
+    ) -> Result<Inventory, Fault> {
         self.inventory_at(self.root(), thoroughness, cancel)
     }
 
@@ -227,7 +158,7 @@ impl<'a> Cache<'a> {
         root: &Path,
         thoroughness: Thoroughness,
         cancel: &CancellationToken,
-    ) -> Result<Inventory, CacheError> {
+    ) -> Result<Inventory, Fault> {
         let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
         let running = self.ctx.start(self.name(), Phase::Verify);
         let claimed = sentinel::read_at(root);
@@ -239,19 +170,19 @@ impl<'a> Cache<'a> {
     }
 
     /// Wanted against present, verified as thoroughly as the cache declares.
-    pub fn gate(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), CacheError> {
+    pub fn gate(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), Fault> {
         let inventory = self.inventory(cancel)?;
         Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
     }
 
     /// Wanted against present, every object hashed: what a save must know.
-    pub fn gate_fully(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), CacheError> {
+    pub fn gate_fully(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), Fault> {
         let inventory = self.inventory_by(Thoroughness::Full, cancel)?;
         Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
     }
 
     /// Expands the keys.
-    pub fn keys(&self) -> Result<Keys, CacheError> {
+    pub fn keys(&self) -> Result<Keys, Fault> {
         let needs_links = |template: &Template| template.placeholders().any(|p| *p == Placeholder::Links);
         let templates = || std::iter::once(&self.spec.key).chain(&self.spec.restore_keys);
         let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
@@ -262,11 +193,9 @@ impl<'a> Cache<'a> {
         let mut parts = Vec::new();
         for template in templates() {
             let hear = |placeholder: &Placeholder, inputs| all_inputs.push((placeholder.clone(), inputs));
-            let expanded = expand::expand(self.ctx, template, &sources, hear).map_err(|source| {
-                CacheError::Expand { template: template.source().to_owned(), source: Box::new(source) }
-            })?;
+            let expanded = expand::expand(self.ctx, template, &sources, hear)?;
             let key = Key::new(expanded.text)
-                .map_err(|source| CacheError::Key { template: template.source().to_owned(), source })?;
+                .map_err(|why| Fault::usage(format!("`{}`", template.source())).caused_by(why))?;
             if made.is_empty() {
                 parts = expanded.parts;
             }
@@ -283,7 +212,7 @@ impl<'a> Cache<'a> {
     }
 
     /// The variables that tell the build where the cache is.
-    pub fn exports(&self) -> Result<Vec<(String, String)>, CacheError> {
+    pub fn exports(&self) -> Result<Vec<(String, String)>, Fault> {
         let sources = Sources { path: Some(self.root()), ..Sources::default() };
         let export = |(name, template)| Ok((String::clone(name), expand_one(self.ctx, template, &sources)?));
         self.spec.export.iter().map(export).collect()
@@ -300,7 +229,7 @@ fn below(workspace: &Path, path: &str) -> String {
 }
 
 /// Fills in a path or glob: what placeholders stand for is literal, whatever characters are in it.
-fn expand_pattern(ctx: &Context<'_>, pattern: &Template) -> Result<String, CacheError> {
+fn expand_pattern(ctx: &Context<'_>, pattern: &Template) -> Result<String, Fault> {
     let mut text = String::new();
     for piece in pattern.pieces() {
         match piece {
@@ -327,12 +256,6 @@ fn escape(path: &str) -> String {
 }
 
 /// Fills in a template whose inputs nobody asks for.
-pub fn expand_one(
-    ctx: &Context<'_>,
-    template: &Template,
-    sources: &Sources<'_>,
-) -> Result<String, CacheError> {
-    expand::expand(ctx, template, sources, |_, _| {}).map(|expanded| expanded.text).map_err(|source| {
-        CacheError::Expand { template: template.source().to_owned(), source: Box::new(source) }
-    })
+pub fn expand_one(ctx: &Context<'_>, template: &Template, sources: &Sources<'_>) -> Result<String, Fault> {
+    Ok(expand::expand(ctx, template, sources, |_, _| {})?.text)
 }

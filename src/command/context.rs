@@ -94,16 +94,16 @@ impl Context<'_> {
     }
 
     /// Waits for the store, until the deadline.
-    pub fn wait<T>(
+    pub fn wait<T, E: From<StoreError>>(
         &self,
         deadline: &Deadline,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.runtime.block_on(async {
             tokio::select! {
                 // A time that is over starts nothing new.
                 biased;
-                () = deadline.cancel.cancelled() => Err(self.stopped(deadline)),
+                () = deadline.cancel.cancelled() => Err(self.stopped(deadline).into()),
                 result = work => result,
             }
         })

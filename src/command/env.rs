@@ -10,6 +10,7 @@ use super::cache::Cache;
 use super::context::Context;
 use super::session;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::report::json;
 
 /// How variables are written.
@@ -29,11 +30,11 @@ pub enum Format {
 ///
 /// # Errors
 /// The configuration of a cache is wrong, or a placeholder of its exports has no value.
-pub fn run(ctx: &Context<'_>, format: Format) -> Result<String, session::Error> {
+pub fn run(ctx: &Context<'_>, format: Format) -> Result<String, Fault> {
     let mut variables = BTreeMap::new();
     for spec in ctx.caches {
         let exports = Cache::open(ctx, spec).and_then(|cache| cache.exports());
-        variables.extend(exports.map_err(|source| session::Error { cache: spec.name.clone(), source })?);
+        variables.extend(exports.map_err(|source| session::of_cache(spec, source))?);
     }
     if format == Format::Json {
         return Ok(json::render(&variables));

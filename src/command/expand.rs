@@ -4,81 +4,43 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use crate::domain::content_link::WantedObjects;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::domain::template::{ExpandError, Expanded, Placeholder, Template};
-use crate::inputs::files::{self, FileDigestError};
-use crate::inputs::git::{self, GitIndexError};
-use crate::inputs::globs::{TreeGlob, TreeGlobError};
-use crate::inputs::hash_files::{self, HashFilesError};
+use crate::inputs::files;
+use crate::inputs::git;
+use crate::inputs::globs::TreeGlob;
+use crate::inputs::hash_files;
 
-/// Why a placeholder has no value here.
-#[derive(Debug, thiserror::Error)]
-pub enum ValueError {
-    /// The platform does not tell.
-    #[error("{} does not provide it", .0)]
-    Untold(&'static str),
-    /// No such variable.
-    #[error("the environment has no `{0}`")]
-    NoEnv(String),
-    /// No such variable was given.
-    #[error("no value was given for it")]
-    NoVar(String),
-    /// A path that is not Unicode cannot stand in a key or a variable.
-    #[error("`{0}` is not Unicode")]
-    NotUnicode(String),
-    /// It means nothing in this place.
-    #[error("it has no effect here")]
-    Misplaced,
-    /// Nothing matches.
-    #[error("no file matches")]
-    NoMatch,
-    /// A glob is none.
-    #[error(transparent)]
-    Glob(#[from] TreeGlobError),
-    /// The index was not read.
-    #[error(transparent)]
-    Git(#[from] GitIndexError),
-    /// Files were not read.
-    #[error(transparent)]
-    Files(#[from] FileDigestError),
-    /// Files were not read as GitHub reads them.
-    #[error(transparent)]
-    HashFiles(#[from] HashFilesError),
+/// A value that the platform does not provide.
+fn unavailable(platform: &str) -> Fault {
+    Fault::usage(format!("{platform} does not provide it"))
+        .with_hint("give it with `--ref`, or leave the placeholder out".to_owned())
 }
 
-impl ValueError {
-    /// Whether a file could not be read, rather than that the configuration asks for what cannot be.
-    pub fn is_fault_of_tree(&self) -> bool {
-        matches!(self, ValueError::Git(_) | ValueError::Files(_) | ValueError::HashFiles(_))
-    }
+fn no_variable(name: &str) -> Fault {
+    Fault::usage("no value was given for it").with_hint(format!("give it with `--var {name}=VALUE`"))
 }
 
-impl Hint for ValueError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            ValueError::Untold(_) => Some("give it with `--ref`, or leave the placeholder out".to_owned()),
-            ValueError::NoVar(name) => Some(format!("give it with `--var {name}=VALUE`")),
-            ValueError::Glob(error) => error.hint(),
-            ValueError::Git(error) => error.hint(),
-            ValueError::Files(error) => error.hint(),
-            ValueError::HashFiles(error) => error.hint(),
-            _ => None,
+fn misplaced() -> Fault {
+    Fault::usage("it has no effect here")
+}
+
+fn no_match() -> Fault {
+    Fault::usage("no file matches")
+}
+
+/// A failed expansion of a template, with the template as written.
+fn failed(template: &Template, error: ExpandError<Fault>) -> Fault {
+    let why = error.to_string();
+    let fault = match error {
+        ExpandError::Empty(_) => Fault::usage(why).with_hint(
+            "an empty part would make keys meet that must not; see what it should match".to_owned(),
+        ),
+        ExpandError::Failed { source, placeholder } => {
+            source.in_context(format!("{placeholder} cannot be expanded"))
         }
-    }
-}
-
-/// A failed expansion, with its hint.
-pub type Failure = ExpandError<ValueError>;
-
-impl Hint for Failure {
-    fn hint(&self) -> Option<String> {
-        match self {
-            ExpandError::Empty(_) => {
-                Some("an empty part would make keys meet that must not; see what it should match".to_owned())
-            }
-            ExpandError::Failed { source, .. } => source.hint(),
-        }
-    }
+    };
+    fault.in_context(format!("`{}`", template.source()))
 }
 
 /// What went into a placeholder: a name and a digest for each file or object, sorted by name.
@@ -101,8 +63,10 @@ pub fn expand(
     template: &Template,
     sources: &Sources<'_>,
     mut inputs: impl FnMut(&Placeholder, Inputs),
-) -> Result<Expanded, Failure> {
-    template.expand(|placeholder| value(ctx, placeholder, sources, &mut inputs))
+) -> Result<Expanded, Fault> {
+    template
+        .expand(|placeholder| value(ctx, placeholder, sources, &mut inputs))
+        .map_err(|error| failed(template, error))
 }
 
 fn value(
@@ -110,11 +74,13 @@ fn value(
     placeholder: &Placeholder,
     sources: &Sources<'_>,
     inputs: &mut impl FnMut(&Placeholder, Inputs),
-) -> Result<String, ValueError> {
+) -> Result<String, Fault> {
     let facts = ctx.platform.facts();
-    let told = |value: Option<&str>| value.map(str::to_owned).ok_or(ValueError::Untold(facts.platform));
+    let told = |value: Option<&str>| value.map(str::to_owned).ok_or_else(|| unavailable(facts.platform));
     let path = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| ValueError::NotUnicode(path.display().to_string()))
+        path.to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Fault::usage(format!("`{}` is not Unicode", path.display())))
     };
     match placeholder {
         Placeholder::Os => Ok(facts.os.clone()),
@@ -125,16 +91,15 @@ fn value(
         Placeholder::RunAttempt => told(facts.run_attempt.as_deref()),
         Placeholder::Temp => path(ctx.temp),
         Placeholder::Workspace => path(ctx.workspace),
-        Placeholder::Home => path(facts.home.as_deref().ok_or(ValueError::Untold(facts.platform))?),
-        Placeholder::Path => path(sources.path.ok_or(ValueError::Misplaced)?),
+        Placeholder::Home => path(facts.home.as_deref().ok_or_else(|| unavailable(facts.platform))?),
+        Placeholder::Path => path(sources.path.ok_or_else(misplaced)?),
         Placeholder::Env(name) => {
-            ctx.env.var(name).map(str::to_owned).ok_or_else(|| ValueError::NoEnv(name.clone()))
+            let missing = || Fault::usage(format!("the environment has no `{name}`"));
+            ctx.env.var(name).map(str::to_owned).ok_or_else(missing)
         }
-        Placeholder::Var(name) => {
-            ctx.variables.get(name).cloned().ok_or_else(|| ValueError::NoVar(name.clone()))
-        }
+        Placeholder::Var(name) => ctx.variables.get(name).cloned().ok_or_else(|| no_variable(name)),
         Placeholder::Links => {
-            let wanted = sources.wanted.filter(|wanted| !wanted.is_empty()).ok_or(ValueError::NoMatch)?;
+            let wanted = sources.wanted.filter(|wanted| !wanted.is_empty()).ok_or_else(no_match)?;
             inputs(
                 placeholder,
                 wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect(),
@@ -144,24 +109,22 @@ fn value(
         Placeholder::Git(globs) => {
             let found = git::git_digest(ctx.workspace, &TreeGlob::new(globs)?, &ctx.interrupt.cancel)?;
             inputs(placeholder, found.blobs);
-            found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
+            found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)
         }
         Placeholder::Files(globs) => {
             let globs = TreeGlob::new(globs)?;
             let found = files::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
-            found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
+            found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)
         }
         Placeholder::HashFiles(globs) => {
             let home = facts.home.as_deref();
             let found = hash_files::hash_files(ctx.workspace, globs, home, &ctx.interrupt.cancel)?;
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
-            found.digest.map(|digest| digest.to_string()).ok_or(ValueError::NoMatch)
+            found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)
         }
-        Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => {
-            Err(ValueError::Misplaced)
-        }
+        Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => Err(misplaced()),
     }
 }

@@ -11,10 +11,10 @@ use super::mirrors;
 use super::prover::{Means, Prover, Verdict};
 use super::quarantine::leased_in;
 use super::seed;
-use super::seed_error::SeedError;
 use super::session;
 use crate::domain::digest::{CidCodec, ObjectId};
 use crate::domain::event::{Level, Meter, Phase};
+use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::{JobOutcome, MirrorUse};
 use crate::fs::read;
@@ -24,14 +24,14 @@ use crate::transport::http::retry::Clock;
 use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorReport, MirrorSettings, Refusal};
 
 /// Fetches for every selected cache that declares mirrors.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("fetch");
     session::recover(ctx);
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Fetch {}", spec.name));
         let cache = match Cache::open(ctx, spec) {
             Ok(cache) => cache,
-            Err(source) => return Err(session::Error { cache: spec.name.clone(), source }),
+            Err(source) => return Err(session::of_cache(spec, source)),
         };
         match seed::fill(&cache, None) {
             Some(outcome) => {
@@ -84,11 +84,7 @@ impl Gained {
 }
 
 /// Fetches what the report says is lacking, and merges it. What came is kept, whatever ends it.
-pub(super) fn missing(
-    cache: &Cache<'_>,
-    report: &GateReport,
-    deadline: &Deadline,
-) -> Result<Gained, SeedError> {
+pub(super) fn missing(cache: &Cache<'_>, report: &GateReport, deadline: &Deadline) -> Result<Gained, Fault> {
     let ctx = cache.ctx;
     let layout = cache.layout().expect("asked for only with a layout");
     let mirrors = mirrors::open(cache);

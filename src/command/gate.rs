@@ -1,16 +1,16 @@
 //! `gate`: the objects that content links want against the objects that are there and proven.
 
-use super::cache::{Cache, CacheError};
+use super::cache::Cache;
 use super::context::Context;
 use super::session;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
-use crate::domain::hint::Hint;
 use crate::domain::outcome::JobOutcome;
 use crate::report::{failure, text};
 
 /// Gates every selected cache that has content links.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("gate");
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Gate {}", spec.name));
@@ -25,8 +25,8 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
             Ok((cache, None)) => {
                 ctx.say(Level::Info, cache.name(), "has no content links: nothing to gate");
             }
-            Err(source) if source.is_fault_of_configuration() => {
-                return Err(session::Error { cache: spec.name.clone(), source });
+            Err(source) if source.is_usage() => {
+                return Err(session::of_cache(spec, source));
             }
             // Whoever asks the gate wants an answer: no answer is not a pass.
             Err(source) => {
@@ -39,7 +39,7 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
 }
 
 /// Gates one cache and says what was found; nothing for a cache without content links.
-pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError> {
+pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
     let report = gate_quietly(cache)?;
     if let Some(report) = &report {
         let level = if report.is_complete() { Level::Info } else { Level::Warning };
@@ -49,7 +49,7 @@ pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError> {
 }
 
 /// Gates one cache for somebody who will say what was found.
-pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError> {
+pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
     if cache.layout().is_none() {
         return Ok(None);
     }
@@ -59,7 +59,7 @@ pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, CacheError>
 }
 
 /// Puts what a gate found into the outcome of a command that goes on in any case; a gate that failed is a warning.
-pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, CacheError>, job: &mut JobOutcome) {
+pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, Fault>, job: &mut JobOutcome) {
     match gated {
         Ok(Some(report)) => {
             job.cache(cache.name()).gate = Some(report);

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Cache, KeyPart, Keys};
 use super::context::Context;
 use super::session;
-use crate::domain::hint::Hint;
-use crate::fs::text::{self, TextError};
+use crate::domain::fault::Fault;
+use crate::domain::hint::Class;
+use crate::fs::text;
 
 /// A saved explanation of keys is never larger.
 const MAX_BYTES: u64 = 256 << 20;
@@ -79,39 +80,11 @@ impl From<KeyPart> for Part {
     }
 }
 
-/// Why keys cannot be told or compared.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// A cache cannot be opened or its key not be made.
-    #[error(transparent)]
-    Session(#[from] session::Error),
-    /// The saved keys cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] TextError),
-    /// The saved keys are something else.
-    #[error("`{path}` is not what `cachekeep key --json` prints: {source}")]
-    NotKeys {
-        /// The file.
-        path: String,
-        /// Why not.
-        source: serde_json::Error,
-    },
-}
-
-impl Hint for KeyError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            KeyError::Session(error) => error.hint(),
-            KeyError::Unreadable(_) | KeyError::NotKeys { .. } => None,
-        }
-    }
-}
-
 /// The keys of every selected cache in this job.
-pub fn explain(ctx: &Context<'_>) -> Result<Explanation, KeyError> {
+pub fn explain(ctx: &Context<'_>) -> Result<Explanation, Fault> {
     let mut caches = Vec::new();
     for spec in ctx.caches {
-        let failed = |source| session::Error { cache: spec.name.clone(), source };
+        let failed = |source| session::of_cache(spec, source);
         let cache = Cache::open(ctx, spec).map_err(failed)?;
         let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
         caches.push(CacheKeys {
@@ -147,14 +120,16 @@ pub fn render(explanation: &Explanation) -> String {
 }
 
 /// Keys that `key --json` printed.
-pub fn read(saved: &Path) -> Result<Explanation, KeyError> {
-    let text = text::read(saved, MAX_BYTES)?;
-    serde_json::from_str(&text)
-        .map_err(|source| KeyError::NotKeys { path: saved.display().to_string(), source })
+pub fn read(saved: &Path) -> Result<Explanation, Fault> {
+    let text = text::read(saved, MAX_BYTES).map_err(|why| Fault::from(why).with_class(Class::Usage))?;
+    serde_json::from_str(&text).map_err(|why| {
+        Fault::usage(format!("`{}` is not what `cachekeep key --json` prints", saved.display()))
+            .caused_by(why)
+    })
 }
 
 /// What differs between keys that were printed earlier and those of this job.
-pub fn diff(saved: &Path, now: &Explanation) -> Result<String, KeyError> {
+pub fn diff(saved: &Path, now: &Explanation) -> Result<String, Fault> {
     let before = read(saved)?;
     let mut text = String::new();
     for cache in &now.caches {

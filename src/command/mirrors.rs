@@ -4,9 +4,10 @@
 //! character in it can lead the request elsewhere, masked in the log of the platform, and sent as basic
 //! authentication. Messages show mirrors without it.
 
-use super::cache::{Cache, CacheError, expand_one};
+use super::cache::{Cache, expand_one};
 use super::expand::Sources;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::template::{Piece, Placeholder, Template};
 use crate::report::failure;
@@ -45,7 +46,7 @@ fn open_one(cache: &Cache<'_>, template: &Template) -> Option<Mirror> {
 }
 
 /// Fills in a mirror but for what stands for an object; gives the secrets in it.
-fn expand(cache: &Cache<'_>, template: &Template) -> Result<(String, Vec<Secret>), CacheError> {
+fn expand(cache: &Cache<'_>, template: &Template) -> Result<(String, Vec<Secret>), Fault> {
     let user = user_of(template);
     let mut text = String::new();
     let mut secrets = Vec::new();

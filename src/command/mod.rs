@@ -34,5 +34,4 @@ pub mod receipt;
 mod remembered;
 pub mod save_error;
 mod seed_archive;
-pub mod seed_error;
 pub mod sentinel;

@@ -7,6 +7,7 @@ use super::quarantine::leased_in;
 use super::save_error::SaveError;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
 use crate::domain::spec::Unwanted;
 use crate::objects::inventory;
@@ -14,8 +15,6 @@ use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::objects::proofs;
 use crate::objects::remove;
 use crate::report::failure;
-
-use super::cache::CacheError;
 
 /// Merges objects that links want, that the cache lacks, and that a build left in the folders that `harvest` names.
 /// Each is verified first; the build keeps its own.
@@ -30,7 +29,7 @@ pub(super) fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Save
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), cancel);
     for template in &links.harvest {
         let folder = cache.ctx.workspace.join(expand_one(cache.ctx, template, &Sources::default())?);
-        let found = inventory::list(&folder, layout, cancel).map_err(CacheError::from)?;
+        let found = inventory::list(&folder, layout, cancel).map_err(Fault::from)?;
         let (mut taken, mut refused) = (0_u64, 0_u64);
         for object in found.files.keys() {
             if present.has(object) || !cache.wanted()?.contains(object) {

@@ -6,11 +6,11 @@ use super::context::Context;
 use super::gate;
 use super::restore::{self, Options};
 use super::seed;
-use super::session;
+use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
 /// Restores every selected cache, and seeds and gates those that have something to be seeded or gated with.
-pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcome, Fault> {
     let mut job = restore::run(ctx, options)?;
     if !options.lookup_only {
         complete(ctx, seeds, &mut job);

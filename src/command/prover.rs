@@ -8,8 +8,8 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::seed_error::SeedError;
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
+use crate::domain::fault::Fault;
 use crate::fs::write;
 use crate::objects::proofs;
 use crate::objects::unixfs::proof::{Proof, prove};
@@ -126,7 +126,7 @@ impl Prover {
         Err(if reasons.is_empty() { "no gateway answers".to_owned() } else { reasons.join("; ") })
     }
 
-    fn unpack_from(&self, gateway: &Mirror, object: &ObjectId, largest: u64) -> Result<PathBuf, SeedError> {
+    fn unpack_from(&self, gateway: &Mirror, object: &ObjectId, largest: u64) -> Result<PathBuf, Fault> {
         let url = gateway.gateway_url(object, GatewayForm::Car).ok_or_else(|| no_url(gateway))?;
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         let (car, file) =
@@ -172,7 +172,7 @@ impl Prover {
         Err(io::Error::other(reason))
     }
 
-    fn block_from(&self, gateway: &Mirror, cid: &ObjectId) -> Result<Vec<u8>, SeedError> {
+    fn block_from(&self, gateway: &Mirror, cid: &ObjectId) -> Result<Vec<u8>, Fault> {
         let url = gateway.gateway_url(cid, GatewayForm::Block).ok_or_else(|| no_url(gateway))?;
         self.runtime.block_on(async {
             let mut download = Download::start(&self.client, &url, self.options(GatewayForm::Block)).await?;
@@ -180,7 +180,7 @@ impl Prover {
             while let Some(piece) = download.chunk().await? {
                 bytes.extend_from_slice(&piece);
                 if bytes.len() > MAX_BLOCK_BYTES {
-                    return Err(SeedError::Gateway(format!("{gateway} sent more than a block may have")));
+                    return Err(Fault::environment(format!("{gateway} sent more than a block may have")));
                 }
             }
             Ok(bytes)
@@ -199,6 +199,6 @@ impl Prover {
     }
 }
 
-fn no_url(gateway: &Mirror) -> SeedError {
-    SeedError::Gateway(format!("{gateway} has no URL"))
+fn no_url(gateway: &Mirror) -> Fault {
+    Fault::environment(format!("{gateway} has no URL"))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::cache::{Cache, CacheError, Keys};
+use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::materialize::materialize;
 use super::receipt::{self, Receipt};
@@ -11,6 +11,7 @@ use super::session;
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
 use crate::domain::unit::ByteSize;
@@ -47,7 +48,7 @@ pub enum RestoreError {
     Staging(#[from] StagingError),
     /// What was unpacked cannot be verified.
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Cache(#[from] Fault),
     /// A volume cannot be asked for its room.
     #[error(transparent)]
     Disk(#[from] PathError),
@@ -93,7 +94,7 @@ pub struct Options {
 }
 
 /// Restores every selected cache.
-pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
         session::recover(ctx);

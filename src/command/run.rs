@@ -11,14 +11,14 @@ use super::save;
 use super::seed;
 use super::session::{self, Opened};
 use crate::domain::event::Level;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::domain::outcome::{Child, JobOutcome};
 use crate::domain::spec::SavePolicy;
 use crate::report::failure;
 
 /// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
 /// command runs in any case.
-pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
     session::recover(ctx);
     let opened = session::open_all(ctx)?;

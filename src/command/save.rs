@@ -14,6 +14,7 @@ use super::trim;
 use crate::archive::{self, Limits, PackRequest, Packed};
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
@@ -29,7 +30,7 @@ use crate::tree::fingerprint;
 const LEASE_ENDS: Duration = Duration::from_secs(5);
 
 /// Saves every selected cache.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
     session::recover(ctx);
     for opened in session::open_all(ctx)? {

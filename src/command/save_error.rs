@@ -1,7 +1,7 @@
 //! Why a save failed, and which of the documented results that is.
 
-use super::cache::CacheError;
 use crate::archive::ArchiveError;
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::SaveResult;
 use crate::fs::path_error::PathError;
@@ -21,7 +21,7 @@ pub enum SaveError {
     Archive(#[from] ArchiveError),
     /// The cache's links or objects.
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Cache(#[from] Fault),
     /// The cache could not be walked.
     #[error(transparent)]
     Walk(#[from] WalkError),

@@ -7,10 +7,10 @@ use super::context::{Context, Deadline};
 use super::fetch;
 use super::quarantine;
 use super::seed_archive::from_sources;
-use super::seed_error::SeedError;
 use super::sentinel;
 use super::session;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
@@ -19,14 +19,14 @@ use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 
 /// Seeds every selected cache that declares a seed or mirrors.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("seed");
     session::recover(ctx);
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Seed {}", spec.name));
         let cache = match Cache::open(ctx, spec) {
             Ok(cache) => cache,
-            Err(source) => return Err(session::Error { cache: spec.name.clone(), source }),
+            Err(source) => return Err(session::of_cache(spec, source)),
         };
         match seed(&cache) {
             Some(outcome) => {
@@ -103,7 +103,7 @@ fn fill_objects(
     has_mirrors: bool,
     deadline: &Deadline,
     outcome: &mut SeedOutcome,
-) -> Result<(), SeedError> {
+) -> Result<(), Fault> {
     let cancel = &deadline.cancel;
     let (mut report, mut inventory) = cache.gate(cancel)?;
     if quarantine::of_cache(cache, &inventory)? {
@@ -147,7 +147,7 @@ fn from_mirrors(
     inventory: &Inventory,
     deadline: &Deadline,
     outcome: &mut SeedOutcome,
-) -> Result<(), SeedError> {
+) -> Result<(), Fault> {
     let ctx = cache.ctx;
     let text = format!("fetching {} of {} objects from mirrors", report.missing_count(), report.wanted);
     ctx.say(Level::Info, cache.name(), text);
@@ -159,7 +159,7 @@ fn from_mirrors(
     // What stopped the fetch must not keep the sentinel from saying what is there now, unless it is the user.
     let (report, inventory) = match cache.gate(&deadline.cancel) {
         Ok(gated) => gated,
-        Err(error) if stopped.is_none() => return Err(error.into()),
+        Err(error) if stopped.is_none() => return Err(error),
         Err(_) => (report.clone(), inventory.clone()),
     };
     if stopped.is_none() {

@@ -9,12 +9,10 @@ use super::context::Deadline;
 use super::expand::Sources;
 use super::materialize::materialize;
 use super::quarantine::leased_in;
-use super::restore::RestoreError;
-use super::seed_error::SeedError;
 use super::sentinel;
 use crate::archive::release::{self, Expected, ExtractOptions, Limits, ReleaseItem};
 use crate::domain::event::{Level, Phase, Running};
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::SeedSpec;
@@ -69,7 +67,7 @@ pub(super) fn from_sources(
     Err(format!("no source served: {}", reasons.join("; ")))
 }
 
-fn open(cache: &Cache<'_>, template: &crate::domain::template::Template) -> Result<Source, SeedError> {
+fn open(cache: &Cache<'_>, template: &crate::domain::template::Template) -> Result<Source, Fault> {
     let text = expand_one(cache.ctx, template, &Sources::default())?;
     Ok(Source::parse(&text, cache.ctx.workspace)?)
 }
@@ -82,8 +80,8 @@ fn extract(
     deadline: &Deadline,
     running: &Running<'_>,
     spool: &Path,
-    take: impl FnOnce(release::Input, &ExtractOptions<'_>) -> Result<(), SeedError>,
-) -> Result<(), SeedError> {
+    take: impl FnOnce(release::Input, &ExtractOptions<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let ctx = cache.ctx;
     let checksum = match &spec.checksum {
         Some((algorithm, hash)) => Some(Expected::new(*algorithm, hash)?),
@@ -114,6 +112,13 @@ fn extract(
     take(reader.into(), &options)
 }
 
+/// The archive is not the one that the configuration means. Objects that proved to be what their names say are kept.
+fn wrong_checksum(archive: &str, outcome: &release::ChecksumOutcome) -> Fault {
+    let (found, expected) = (&outcome.found, &outcome.expected);
+    Fault::environment(format!("{archive}: the checksum is {found}, not {expected}"))
+        .with_hint("check the digest in `[cache.….seed]` against the one its publisher gives".to_owned())
+}
+
 /// Merges what a content-addressed cache lacks, object by object; each is verified before it enters.
 fn merge_objects(
     cache: &Cache<'_>,
@@ -121,14 +126,14 @@ fn merge_objects(
     source: &Source,
     deadline: &Deadline,
     running: &Running<'_>,
-) -> Result<Added, SeedError> {
+) -> Result<Added, Fault> {
     let layout = cache.layout().expect("asked for only with a layout");
     let before = cache.inventory(&deadline.cancel)?;
     let temp = leased_in(cache, "seeding")?;
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), &deadline.cancel);
     let mut added = Added::default();
     let mut refused = 0_u64;
-    let mut put = |item: ReleaseItem<'_>| -> Result<ControlFlow<()>, SeedError> {
+    let mut put = |item: ReleaseItem<'_>| -> Result<ControlFlow<()>, Fault> {
         let release::ItemKind::File { size, reader } = item.kind else {
             return Ok(ControlFlow::Continue(()));
         };
@@ -155,11 +160,7 @@ fn merge_objects(
     extract(cache, spec, source, deadline, running, temp.payload(), |input, options| {
         let extracted = release::extract(input, options, &mut put)?;
         match extracted.checksum {
-            Some(outcome) if !outcome.ok() => Err(SeedError::Checksum {
-                source_name: options.archive.to_owned(),
-                expected: outcome.expected,
-                found: outcome.found,
-            }),
+            Some(outcome) if !outcome.ok() => Err(wrong_checksum(options.archive, &outcome)),
             _ => Ok(()),
         }
     })?;
@@ -182,7 +183,7 @@ fn merge_tree(
     source: &Source,
     deadline: &Deadline,
     running: &Running<'_>,
-) -> Result<Added, SeedError> {
+) -> Result<Added, Fault> {
     let staging = Staging::beside(cache.root(), &cache.ctx.records(), cache.ctx.now)?;
     let mut added = Added::default();
     extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
@@ -197,9 +198,6 @@ fn merge_tree(
         &mut sentinel.to_string().as_bytes(),
         &deadline.cancel,
     )?;
-    materialize(cache, vec![staging], "seeded", deadline).map_err(|error| match error {
-        RestoreError::Staging(error) => SeedError::Staging(error),
-        other => SeedError::Publish(Box::new(other)),
-    })?;
+    materialize(cache, vec![staging], "seeded", deadline).map_err(Fault::from)?;
     Ok(added)
 }

@@ -2,31 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::cache::{Cache, CacheError, Keys};
+use super::cache::{Cache, Keys};
 use super::context::Context;
 use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::JobOutcome;
 use crate::domain::spec::CacheSpec;
 use crate::fs::recover;
 use crate::fs::staging;
 use crate::report::failure;
-
-/// The configuration asks for something that cannot be: the command stops before it touches anything.
-#[derive(Debug, thiserror::Error)]
-#[error("cache `{cache}`: {source}")]
-pub struct Error {
-    /// The cache.
-    pub cache: String,
-    /// What is wrong.
-    pub source: CacheError,
-}
-
-impl Hint for Error {
-    fn hint(&self) -> Option<String> {
-        self.source.hint()
-    }
-}
 
 /// A cache, ready to be worked on or not.
 pub enum Opened<'a> {
@@ -66,27 +51,30 @@ impl<'a> Opened<'a> {
 
     /// Opens a cache and expands its keys. A fault of the configuration is an error; a fault of the tree is a
     /// warning, for a cache is never in the way.
-    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Error> {
+    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let opened = Cache::open(ctx, spec).and_then(|cache| {
             let keys = cache.keys()?;
             Ok(Opened::Ready { cache: Box::new(cache), keys })
         });
         match opened {
             Ok(opened) => Ok(opened),
-            Err(source) if source.is_fault_of_configuration() => {
-                Err(Error { cache: spec.name.clone(), source })
-            }
-            Err(source) => {
-                ctx.say_with_hint(Level::Warning, &spec.name, failure::chain(&source), source.hint());
+            Err(fault) if fault.is_usage() => Err(of_cache(spec, fault)),
+            Err(fault) => {
+                ctx.say_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
                 Ok(Opened::Failed { name: &spec.name })
             }
         }
     }
 }
 
+/// A fault with the name of its cache, for a command that it ends.
+pub fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
+    fault.in_context(format!("cache `{}`", spec.name))
+}
+
 /// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
 /// command first.
-pub fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Error> {
+pub fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Fault> {
     ctx.caches.iter().map(|spec| Opened::open(ctx, spec)).collect()
 }
 

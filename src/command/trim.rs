@@ -4,6 +4,7 @@ use super::cache::Cache;
 use super::context::Context;
 use super::session;
 use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{JobOutcome, TrimOutcome};
 use crate::domain::trim::{TrimPlan, TrimReason};
@@ -13,11 +14,10 @@ use crate::tree::trim::{self, Trimmed};
 use crate::tree::walk::WalkError;
 
 /// Trims every selected cache that has a policy for it.
-pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, session::Error> {
+pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("trim");
     for spec in ctx.caches {
-        let cache =
-            Cache::open(ctx, spec).map_err(|source| session::Error { cache: spec.name.clone(), source })?;
+        let cache = Cache::open(ctx, spec).map_err(|source| session::of_cache(spec, source))?;
         if spec.trim.is_none() {
             ctx.say(Level::Info, cache.name(), "has no `trim` policy");
             continue;

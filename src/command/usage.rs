@@ -5,58 +5,22 @@ use std::path::Path;
 
 use super::context::Context;
 use crate::domain::event::Level;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::usage::{Forecast, Usage, eviction_order};
 use crate::domain::retention::{Elapsed, Facts, Policy};
 use crate::fs::atomic;
-use crate::fs::path_error::PathError;
 use crate::report::json;
 use crate::report::json::usage::{EntryDocument, ListDocument, UsageDocument};
 use crate::report::page::{self, UsagePage};
 use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
-use crate::store::{StoreError, StoreErrorKind};
 
 /// Rows of a list for people before the rest is counted.
 const ROWS: usize = 15;
 
-/// Why nothing can be told about a store.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// The store cannot be surveyed.
-    #[error("cannot find out what is in {location}: {source}")]
-    Survey {
-        /// The store.
-        location: String,
-        /// Why not.
-        source: HousekeepingError,
-    },
-    /// The page cannot be written.
-    #[error(transparent)]
-    Page(PathError),
-}
-
-impl UsageError {
-    /// Whether a right is missing.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, UsageError::Survey { source, .. } if source.is_denied())
-    }
-}
-
-impl Hint for UsageError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            UsageError::Survey { source, .. } => source.hint(),
-            UsageError::Page(_) => {
-                Some("name a file in a folder that is there and may be written to".to_owned())
-            }
-        }
-    }
-}
-
 /// The entries of a store, the next to be evicted first; as text or as JSON.
-pub fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, UsageError> {
-    let facts = survey(ctx, target)?;
+pub fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, Fault> {
+    let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
     let entries = eviction_order(&facts);
     if ctx.stdout_is_json {
         return Ok(json::render(&ListDocument {
@@ -82,8 +46,8 @@ pub fn usage(
     target: &dyn Housekeeping,
     policy: &Policy,
     html: Option<&Path>,
-) -> Result<String, UsageError> {
-    let facts = survey(ctx, target)?;
+) -> Result<String, Fault> {
+    let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
     if let Some(path) = html {
         write_page(ctx, target, &facts, policy, path)?;
     }
@@ -130,12 +94,14 @@ fn write_page(
     facts: &Facts,
     policy: &Policy,
     path: &Path,
-) -> Result<(), UsageError> {
+) -> Result<(), Fault> {
     let plan = policy.plan(facts);
     let forecast = facts.limit.or(policy.budget).map(|limit| Forecast::of(facts, limit));
     let store = target.location();
     let html = page::render(&UsagePage { store: &store, facts, plan: &plan, policy, forecast });
-    atomic::write(path, html.as_bytes(), ctx.now).map_err(UsageError::Page)?;
+    atomic::write(path, html.as_bytes(), ctx.now).map_err(|why| {
+        Fault::from(why).with_hint("name a file in a directory that exists and is writable".to_owned())
+    })?;
     ctx.say_about_job(Level::Info, format!("wrote `{}`, a page for any browser", path.display()));
     Ok(())
 }
@@ -151,21 +117,14 @@ fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
     }
 }
 
+/// A survey that failed, as a fault of the command.
+pub fn not_surveyed(target: &dyn Housekeeping, why: HousekeepingError) -> Fault {
+    Fault::from(why).in_context(format!("cannot find out what is in {}", target.location()))
+}
+
 /// What is known of a store; what could not be told is said.
-pub fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, UsageError> {
-    let deadline = ctx.deadline();
-    let given_up = || {
-        let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| "given up".to_owned());
-        StoreError::new(StoreErrorKind::Other, reason).into()
-    };
-    let surveyed = ctx.runtime.block_on(async {
-        tokio::select! {
-            result = target.survey(ctx.now, None) => result,
-            () = deadline.cancel.cancelled() => Err(given_up()),
-        }
-    });
-    let Survey { facts, notes } =
-        surveyed.map_err(|source| UsageError::Survey { location: target.location(), source })?;
+pub fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, HousekeepingError> {
+    let Survey { facts, notes } = ctx.wait(&ctx.deadline(), target.survey(ctx.now, None))?;
     for note in notes {
         ctx.say_about_job(Level::Warning, note);
     }

@@ -6,92 +6,34 @@
 //! tree becomes the cache by a rename; for a save it is made of hard links, and the cache stays where it is. What a
 //! killed job leaves there is removed by the next.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::{Context, Deadline};
 use super::materialize::materialize;
 use super::receipt::{self, Receipt};
-use super::restore::{Options, RestoreError};
+use super::restore::Options;
 use super::save;
 use super::save_error::SaveError;
 use super::session::{self, Opened};
 use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome, SaveOutcome, SaveResult};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::LAYOUT_ROOT;
-use crate::fs::path_error::PathError;
 use crate::fs::remove::remove_tree;
-use crate::fs::staging::{Staging, StagingError};
+use crate::fs::staging::Staging;
 use crate::fs::write;
 use crate::report::failure;
 use crate::tree::fingerprint;
-use crate::tree::hard_links::{self, MappingError};
+use crate::tree::hard_links;
 
 /// How many caches one step can wrap: `action.yml` has so many nested steps of each kind.
 pub const NESTED: usize = 4;
-
-/// Why caches cannot be wrapped.
-#[derive(Debug, thiserror::Error)]
-pub enum WrappedError {
-    /// The steps are written down, so their number is.
-    #[error("{0} caches in one step, and without access to the cache service a step takes {NESTED}")]
-    TooMany(usize),
-    /// The platform did not say where the workspace is.
-    #[error("the workspace is not known: GITHUB_WORKSPACE is not set")]
-    NoWorkspace,
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Session(#[from] session::Error),
-}
-
-impl Hint for WrappedError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            WrappedError::TooMany(_) => Some(
-                "name at most four in `cache:` and use the action once more for the others, or give the job \
-                 `permissions: id-token: write`"
-                    .to_owned(),
-            ),
-            WrappedError::NoWorkspace => None,
-            WrappedError::Session(error) => error.hint(),
-        }
-    }
-}
-
-/// Why a tree was not mapped.
-#[derive(Debug, thiserror::Error)]
-enum MapError {
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
-    #[error(transparent)]
-    Staging(#[from] StagingError),
-    #[error(transparent)]
-    Save(#[from] SaveError),
-    #[error(transparent)]
-    Restore(#[from] RestoreError),
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error("`{}` is where actions/cache puts its archives", .0.display())]
-    Reserved(PathBuf),
-}
-
-impl Hint for MapError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            MapError::Mapping(error) => error.hint(),
-            MapError::Staging(error) => error.hint(),
-            MapError::Save(error) => error.hint(),
-            MapError::Restore(error) => error.hint(),
-            MapError::Path(error) => error.hint(),
-            MapError::Reserved(_) => Some(format!("give the cache a path outside of `{LAYOUT_ROOT}`")),
-        }
-    }
-}
 
 /// What a nested step is to look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,15 +47,27 @@ pub struct Slot {
 }
 
 /// The directory that nested steps work in; it is relative to this.
-fn workspace<'a>(ctx: &'a Context<'_>) -> Result<&'a Path, WrappedError> {
-    ctx.platform.facts().workspace.as_deref().ok_or(WrappedError::NoWorkspace)
+fn workspace<'a>(ctx: &'a Context<'_>) -> Result<&'a Path, Fault> {
+    ctx.platform
+        .facts()
+        .workspace
+        .as_deref()
+        .ok_or_else(|| Fault::usage("the workspace is not known: GITHUB_WORKSPACE is not set"))
 }
 
 /// What the nested steps are to look for, by the caches' order; nothing for a cache that cannot be opened.
 /// Sweeps what a killed job left in their place.
-pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, WrappedError> {
+pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
     if ctx.caches.len() > NESTED {
-        return Err(WrappedError::TooMany(ctx.caches.len()));
+        let text = format!(
+            "{} caches in one step, and without access to the cache service a step takes {NESTED}",
+            ctx.caches.len()
+        );
+        return Err(Fault::usage(text).with_hint(
+            "name at most four in `cache:` and use the action once more for the others, or give the job \
+             `permissions: id-token: write`"
+                .to_owned(),
+        ));
     }
     let workspace = workspace(ctx)?;
     session::recover(ctx);
@@ -155,10 +109,13 @@ fn sweep(ctx: &Context<'_>, workspace: &Path) {
     write::remove_if_empty(&workspace.join(LAYOUT_ROOT));
 }
 
-fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), MapError> {
+fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
     let reserved = workspace.join(LAYOUT_ROOT);
     match cache.roots().into_iter().find(|root| root.starts_with(&reserved) || reserved.starts_with(root)) {
-        Some(root) => Err(MapError::Reserved(root)),
+        Some(root) => {
+            Err(Fault::usage(format!("`{}` is where actions/cache puts its archives", root.display()))
+                .with_hint(format!("give the cache a path outside of `{LAYOUT_ROOT}`")))
+        }
         None => Ok(()),
     }
 }
@@ -173,13 +130,13 @@ pub struct Found {
 }
 
 /// Makes the caches of what actions/cache unpacked.
-pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<JobOutcome, WrappedError> {
+pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<JobOutcome, Fault> {
     let workspace = workspace(ctx)?;
     let mut job = JobOutcome::new("restore");
     for (spec, found) in ctx.caches.iter().zip(found) {
         let _group = ctx.group(&format!("Restore {}", spec.name));
         let opened = Cache::open(ctx, spec);
-        let cache = opened.map_err(|source| session::Error { cache: spec.name.clone(), source })?;
+        let cache = opened.map_err(|source| session::of_cache(spec, source))?;
         let Some((key, matched)) = found.keys() else {
             job.broken.push(spec.name.clone());
             continue;
@@ -242,7 +199,7 @@ fn hit(key: &Key, matched: Option<&Key>) -> Hit {
 }
 
 /// Publishes what was unpacked at the cache's own place.
-fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerprint::Quick, MapError> {
+fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerprint::Quick, Fault> {
     let ctx = cache.ctx;
     refuse_reserved(cache, workspace)?;
     let deadline = ctx.deadline();
@@ -272,13 +229,13 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
 
 /// Decides what is to be saved and shows it to actions/cache. The outcomes are final but for those that say
 /// `saved`: whether they were is known once actions/cache has run.
-pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcome>>, WrappedError> {
+pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcome>>, Fault> {
     let workspace = workspace(ctx)?;
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
     for (spec, found) in ctx.caches.iter().zip(found) {
         let opened = Cache::open(ctx, spec);
-        let cache = opened.map_err(|source| session::Error { cache: spec.name.clone(), source })?;
+        let cache = opened.map_err(|source| session::of_cache(spec, source))?;
         let Some((key, matched)) = found.keys() else {
             staged.push(None);
             continue;
@@ -310,7 +267,7 @@ pub fn saved(
     ctx: &Context<'_>,
     staged: Vec<Option<SaveOutcome>>,
     kept: &[bool],
-) -> Result<JobOutcome, WrappedError> {
+) -> Result<JobOutcome, Fault> {
     let workspace = workspace(ctx)?;
     sweep(ctx, workspace);
     let mut job = JobOutcome::new("save");
@@ -394,7 +351,7 @@ fn refuse(
 }
 
 /// Shows a cache under the path that actions/cache knows.
-fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, MapError> {
+fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, Fault> {
     refuse_reserved(cache, workspace)?;
     let layout = Path::new(LAYOUT_ROOT);
     hard_links::is_plain_directory(workspace, layout)?;

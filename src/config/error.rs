@@ -85,6 +85,8 @@ impl fmt::Display for Finding {
     }
 }
 
+impl std::error::Error for Finding {}
+
 impl Hint for Finding {
     fn hint(&self) -> Option<String> {
         self.hint.clone()

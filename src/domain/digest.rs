@@ -114,6 +114,8 @@ pub enum HashError {
     NotCid(String),
 }
 
+impl crate::domain::hint::Hint for HashError {}
+
 impl ObjectId {
     /// Parses a hash in canonical form.
     pub fn new(algorithm: Algorithm, hash: &str) -> Result<Self, HashError> {

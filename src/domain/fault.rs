@@ -6,20 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::hint::Hint;
-
-/// What is to blame for a fault; it decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// What was typed or configured; nothing was touched.
-    Usage,
-    /// A permission or a credential is missing.
-    Denied,
-    /// A file system, a program or a service failed, or data is not what it should be.
-    Environment,
-    /// Cancelled by a signal or by the deadline.
-    Cancelled,
-}
+use super::hint::{Class, Hint};
 
 /// A failure with its class, message, hint and source.
 #[derive(Debug)]
@@ -59,13 +46,6 @@ impl Fault {
         Fault::new(Class::Cancelled, "cancelled")
     }
 
-    /// A fault that reports another error in that error's own words, with its sources.
-    pub fn of(class: Class, error: impl Error + Send + Sync + 'static) -> Self {
-        let mut fault = Fault::new(class, String::new());
-        fault.0.source = Some(error.into());
-        fault
-    }
-
     /// The same fault with one imperative sentence on how to cure it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Option<String>>) -> Self {
@@ -87,12 +67,29 @@ impl Fault {
         Fault::new(class, message).with_hint(hint).caused_by(self)
     }
 
+    /// The same fault with another class, where the caller knows better what is to blame.
+    #[must_use]
+    pub fn with_class(mut self, class: Class) -> Self {
+        self.0.class = class;
+        self
+    }
+
     /// What is to blame.
     pub fn class(&self) -> Class {
         self.0.class
     }
 
-    /// The error that this fault reports in that error's own words; see [`Fault::of`].
+    /// Whether what was typed or configured is to blame.
+    pub fn is_usage(&self) -> bool {
+        self.0.class == Class::Usage
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        self.0.hint.clone()
+    }
+
+    /// The error that this fault reports in that error's own words.
     fn transparent(&self) -> Option<&(dyn Error + Send + Sync)> {
         self.0.source.as_deref().filter(|_| self.0.message.is_empty())
     }
@@ -116,17 +113,23 @@ impl Error for Fault {
     }
 }
 
-impl Hint for Fault {
-    fn hint(&self) -> Option<String> {
-        self.0.hint.clone()
+/// Reports an error in its own words, with its class, hint and sources. Not for [`Fault`] itself, which is no [`Hint`].
+impl<E: Hint + Send + Sync + 'static> From<E> for Fault {
+    fn from(error: E) -> Self {
+        let (class, hint) = (error.class(), error.hint());
+        Fault::new(class, String::new()).with_hint(hint).caused_by(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("disk on fire")]
+    struct OnFire;
+
+    impl Hint for OnFire {}
 
     #[test]
     fn context_keeps_class_and_hint() {
@@ -140,7 +143,7 @@ mod tests {
 
     #[test]
     fn another_error_is_reported_in_its_own_words_and_once() {
-        let fault = Fault::of(Class::Environment, io::Error::other("disk on fire"));
+        let fault = Fault::from(OnFire);
         assert_eq!(fault.to_string(), "disk on fire");
         assert!(fault.source().is_none());
     }

@@ -28,6 +28,8 @@ pub enum TextError {
     },
 }
 
+impl crate::domain::hint::Hint for TextError {}
+
 /// Reads a UTF-8 file of at most `limit` bytes; a byte order mark is dropped.
 pub fn read(path: &Path, limit: u64) -> Result<String, TextError> {
     let failed = |source: io::Error| match source.kind() {

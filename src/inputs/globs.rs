@@ -11,7 +11,7 @@ use globset::{Candidate, GlobBuilder, GlobSet};
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
 use crate::domain::names;
 use crate::fs::cancel;
 use crate::fs::read_error::ReadError;
@@ -54,6 +54,13 @@ impl Hint for TreeGlobError {
         matches!(self, TreeGlobError::Glob { .. }).then(|| {
             "globs are relative to the workspace: `**/*.cid`, `cmake/*.cmake`, `!build/**`".to_owned()
         })
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            TreeGlobError::Glob { .. } => Class::Usage,
+            TreeGlobError::Read(error) => error.class(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::globs::{TreeFile, TreeGlob, TreeGlobError};
 use crate::domain::content_link::{self, LinkError, MAX_LINK_BYTES, WantedObjects};
 use crate::domain::digest::{Algorithm, ObjectId};
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
 use crate::fs::cancel;
 use crate::fs::cancel::Cancelled;
 
@@ -81,6 +81,14 @@ impl Hint for LinksError {
                     .to_owned(),
             ),
             LinksError::Cancelled(_) => None,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            LinksError::List(error) => error.class(),
+            LinksError::Malformed(_) => Class::Environment,
+            LinksError::Cancelled(_) => Class::Cancelled,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::domain::digest::{Algorithm, ObjectId};
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
 use crate::domain::template::{ExpandError, Placeholder, Template};
 
 /// A template of paths, checked: it gives each object a path of its own below the root.
@@ -52,6 +52,10 @@ pub enum LayoutError {
 impl Hint for LayoutError {
     fn hint(&self) -> Option<String> {
         Some("write it like `{ALGO}/{hash}`, which is where CMake's ExternalData looks".to_owned())
+    }
+
+    fn class(&self) -> Class {
+        Class::Usage
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
 
 /// Which right was missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +167,14 @@ impl Hint for StoreError {
             | StoreErrorKind::Other => return None,
         };
         Some(text.to_owned())
+    }
+
+    fn class(&self) -> Class {
+        match self.kind {
+            StoreErrorKind::Denied(_) => Class::Denied,
+            StoreErrorKind::TimedOut | StoreErrorKind::Interrupted => Class::Cancelled,
+            _ => Class::Environment,
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub enum SourceError {
     },
 }
 
+impl crate::domain::hint::Hint for SourceError {}
+
 impl Source {
     /// Reads `file:///…`, `https://…`, `http://…` on this machine, or a path below the workspace.
     pub fn parse(text: &str, workspace: &Path) -> Result<Self, SourceError> {

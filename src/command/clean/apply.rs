@@ -97,7 +97,7 @@ impl Application<'_> {
         if let Some(why) = self.changed.remove(&entry.id) {
             return self.spare(&name, why);
         }
-        match self.cleaner.wait(self.cleaner.target.delete(&entry.id)) {
+        match self.cleaner.ctx.wait(self.cleaner.deadline, self.cleaner.target.delete(&entry.id)) {
             Ok(Deletion::InUse) => self.spare(&name, "it is being read".to_owned()),
             Ok(gone) => {
                 self.in_a_row = 0;

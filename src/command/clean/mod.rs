@@ -12,76 +12,26 @@ pub mod saved;
 use std::collections::BTreeSet;
 
 pub use options::{Options, Source};
-pub use saved::SavedError;
 
 use super::context::{Context, Deadline};
+use super::usage::not_surveyed;
 use crate::domain::clean::{CleanOutcome, End, Round, Swept};
 use crate::domain::entry::EntryId;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
-use crate::domain::retention::{Plan, Stale};
+use crate::domain::retention::Plan;
 use crate::report::failure;
 use crate::report::markdown::clean;
-use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
-use crate::store::{Recovered, StoreError, StoreErrorKind};
+use crate::store::Recovered;
+use crate::store::housekeeping::{Housekeeping, Survey};
 use apply::Known;
 
 /// So often a store is listed again: a job that saves without end must not keep the cleaner.
 const ROUNDS: usize = 5;
 
-/// Why nothing was cleaned.
-#[derive(Debug, thiserror::Error)]
-pub enum CleanError {
-    /// The store cannot be surveyed.
-    #[error("cannot find out what is in {location}: {source}")]
-    Survey {
-        /// The store.
-        location: String,
-        /// Why not.
-        source: HousekeepingError,
-    },
-    /// The saved plan is not fit for what is there now.
-    #[error("the plan is stale: {first}{}", more(*others))]
-    Stale {
-        /// The first thing that has changed.
-        first: Stale,
-        /// How many more there are.
-        others: usize,
-    },
-    /// A plan cannot be written or read.
-    #[error(transparent)]
-    Saved(#[from] SavedError),
-}
-
-fn more(others: usize) -> String {
-    if others == 0 { String::new() } else { format!("; and {others} more") }
-}
-
-impl CleanError {
-    /// Whether a right is missing.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, CleanError::Survey { source, .. } if source.is_denied())
-    }
-}
-
-impl Hint for CleanError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            CleanError::Survey { source, .. } => source.hint(),
-            CleanError::Stale { .. } => {
-                Some("make a new plan with `--plan-out` and look at it again".to_owned())
-            }
-            CleanError::Saved(error) => error.hint(),
-        }
-    }
-}
-
 /// Cleans a store. What came of it is said; an error means that nothing was deleted.
-pub fn run(
-    ctx: &Context<'_>,
-    target: &dyn Housekeeping,
-    options: &Options,
-) -> Result<CleanOutcome, CleanError> {
+pub fn run(ctx: &Context<'_>, target: &dyn Housekeeping, options: &Options) -> Result<CleanOutcome, Fault> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
     let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;
@@ -105,7 +55,7 @@ struct Cleaner<'a> {
 }
 
 impl Cleaner<'_> {
-    fn run(&self) -> Result<CleanOutcome, CleanError> {
+    fn run(&self) -> Result<CleanOutcome, Fault> {
         let survey = self.survey()?;
         let known = Known::just_now(&survey.facts);
         let plan = self.plan(&survey)?;
@@ -129,20 +79,25 @@ impl Cleaner<'_> {
         Ok(outcome)
     }
 
-    fn survey(&self) -> Result<Survey, CleanError> {
+    fn survey(&self) -> Result<Survey, Fault> {
         let about = self.options.policy.only_pull_request;
-        let surveyed = self.wait(self.target.survey(self.ctx.now, about));
-        surveyed.map_err(|source| CleanError::Survey { location: self.target.location(), source })
+        let surveyed = self.ctx.wait(self.deadline, self.target.survey(self.ctx.now, about));
+        surveyed.map_err(|why| not_surveyed(self.target, why))
     }
 
-    fn plan(&self, survey: &Survey) -> Result<Plan, CleanError> {
+    fn plan(&self, survey: &Survey) -> Result<Plan, Fault> {
         let Source::Saved(path) = &self.options.source else {
             return Ok(self.options.policy.plan(&survey.facts));
         };
         let plan = saved::read(path, &self.target.location())?;
         let mut stale = plan.stale_entries(&survey.facts).into_iter();
         match stale.next() {
-            Some(first) => Err(CleanError::Stale { first, others: stale.count() }),
+            Some(first) => {
+                let others = stale.count();
+                let more = if others == 0 { String::new() } else { format!("; and {others} more") };
+                Err(Fault::environment(format!("the plan is stale: {first}{more}"))
+                    .with_hint("make a new plan with `--plan-out` and look at it again".to_owned()))
+            }
             None => Ok(plan),
         }
     }
@@ -190,7 +145,7 @@ impl Cleaner<'_> {
 
     /// Removes what uploads of dead processes left. No upload is worth a failed cleaning.
     fn sweep_uploads(&self) -> Option<Swept> {
-        match self.wait(self.target.recover()) {
+        match self.ctx.wait(self.deadline, self.target.recover()) {
             Ok(Recovered { removed, removed_bytes, spared }) => {
                 Some(Swept { removed, bytes: removed_bytes, live: spared })
             }
@@ -200,23 +155,5 @@ impl Cleaner<'_> {
                 None
             }
         }
-    }
-
-    /// Waits for the store, until the deadline or an interruption.
-    fn wait<T>(
-        &self,
-        work: impl Future<Output = Result<T, HousekeepingError>>,
-    ) -> Result<T, HousekeepingError> {
-        self.ctx.runtime.block_on(async {
-            tokio::select! {
-                result = work => result,
-                () = self.deadline.cancel.cancelled() => Err(self.given_up().into()),
-            }
-        })
-    }
-
-    fn given_up(&self) -> StoreError {
-        let reason = self.deadline.reason(self.ctx.interrupt).unwrap_or_else(|| "given up".to_owned());
-        StoreError::new(StoreErrorKind::Other, reason)
     }
 }

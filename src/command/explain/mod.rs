@@ -1,12 +1,9 @@
 //! `explain`: why a cache misses, or hits. Looks, and changes nothing.
 
-mod error;
 mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-pub use error::ExplainError;
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
@@ -16,6 +13,7 @@ use super::session;
 use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
 use crate::domain::explain::{Answer, Cause, Question};
+use crate::domain::fault::Fault;
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::spec::CacheSpec;
@@ -81,7 +79,7 @@ struct Case {
 }
 
 /// Explains; the text, or the JSON document.
-pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, ExplainError> {
+pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, Fault> {
     let cases = cases(ctx, options)?;
     let before = options.diff.as_deref().map(key::read).transpose()?;
     let view = view::look(ctx, reach, options)?;
@@ -122,16 +120,22 @@ pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String
     })
 }
 
-fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, ExplainError> {
+fn nothing() -> Fault {
+    Fault::usage("there is nothing to explain: no cache is declared here and no key was given").with_hint(
+        "run it where `cachekeep.toml` is, or give `--key KEY`, with `--restore-key` if need be".to_owned(),
+    )
+}
+
+fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, Fault> {
     let scopes = || options.scopes.clone().unwrap_or_else(|| ctx.access.readable.clone());
-    let open = |spec: &'_ CacheSpec| -> Result<(), session::Error> {
-        Cache::open(ctx, spec).map(drop).map_err(|source| session::Error { cache: spec.name.clone(), source })
+    let open = |spec: &'_ CacheSpec| -> Result<(), Fault> {
+        Cache::open(ctx, spec).map(drop).map_err(|source| session::of_cache(spec, source))
     };
     match &options.subject {
         Subject::Declared(names) => {
             let wanted = ctx.caches.iter().filter(|spec| names.is_empty() || names.contains(&spec.name));
             let cases = wanted.map(|spec| {
-                let failed = |source| session::Error { cache: spec.name.clone(), source };
+                let failed = |source| session::of_cache(spec, source);
                 let cache = Cache::open(ctx, spec).map_err(failed)?;
                 let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
                 let values = parts.iter().map(|part| part.value.as_str());
@@ -153,8 +157,8 @@ fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, ExplainError
                     records,
                 })
             });
-            let cases = cases.collect::<Result<Vec<_>, ExplainError>>()?;
-            if cases.is_empty() { Err(ExplainError::Nothing) } else { Ok(cases) }
+            let cases = cases.collect::<Result<Vec<_>, Fault>>()?;
+            if cases.is_empty() { Err(nothing()) } else { Ok(cases) }
         }
         Subject::Key { key, restore_keys, version, cache } => {
             let spec = cache.as_ref().and_then(|name| ctx.caches.iter().find(|spec| spec.name == *name));

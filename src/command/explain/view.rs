@@ -1,10 +1,11 @@
 //! The store, as far as it can be looked into from here.
 
-use super::{ExplainError, Options, Reach};
+use super::{Options, Reach};
 use crate::command::context::Context;
-use crate::command::usage::{self, UsageError};
+use crate::command::usage;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::explain::{Question, StoreView};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint as _;
 use crate::domain::key::{Key, MAX_KEYS};
 use crate::domain::retention::Facts;
@@ -28,7 +29,7 @@ enum Seen {
 }
 
 /// Looks into the store, as far as the reach goes.
-pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<View, ExplainError> {
+pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<View, Fault> {
     let service = ctx.store.location();
     match reach {
         Reach::Denied(why) => Ok(View { location: service, seen: Seen::Denied(why.clone()), hint: None }),
@@ -40,10 +41,11 @@ pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Resul
                 Ok(View { location: target.location(), seen: Seen::Listed(Box::new(facts)), hint: None })
             }
             Err(error) => {
-                let why = failure::chain(&error);
                 let hint = error.hint();
-                let UsageError::Survey { source, .. } = &error else { return Err(error.into()) };
-                match source {
+                let fault = |error: HousekeepingError| usage::not_surveyed(target.as_ref(), error);
+                let why =
+                    format!("cannot find out what is in {}: {}", target.location(), failure::chain(&error));
+                match &error {
                     HousekeepingError::Store(denied)
                         if denied.kind() == StoreErrorKind::Denied(Access::Read) =>
                     {
@@ -57,7 +59,7 @@ pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Resul
                     {
                         Ok(View { location: service, seen: Seen::Lookups(why), hint })
                     }
-                    _ => Err(error.into()),
+                    _ => Err(fault(error)),
                 }
             }
         },
@@ -72,11 +74,7 @@ impl View {
         }
     }
 
-    pub(super) fn stock(
-        &self,
-        ctx: &Context<'_>,
-        question: &Question,
-    ) -> Result<StoreView<'_>, ExplainError> {
+    pub(super) fn stock(&self, ctx: &Context<'_>, question: &Question) -> Result<StoreView<'_>, Fault> {
         Ok(match &self.seen {
             Seen::Listed(facts) => StoreView::Listed(facts),
             Seen::Denied(why) => StoreView::Denied { why: why.clone() },
@@ -103,7 +101,7 @@ fn lookup(
     version: &Version,
     key: &Key,
     restore_keys: &[Key],
-) -> Result<Option<Entry>, ExplainError> {
+) -> Result<Option<Entry>, Fault> {
     let request = LookupRequest {
         exact: false,
         key: key.clone(),
@@ -112,8 +110,9 @@ fn lookup(
         scopes: question.scopes.clone(),
     };
     let deadline = ctx.deadline();
-    ctx.wait(&deadline, ctx.store.lookup(&request))
-        .map_err(|source| ExplainError::Lookup { location: ctx.store.location(), source })
+    ctx.wait(&deadline, ctx.store.lookup(&request)).map_err(|source| {
+        Fault::from(source).in_context(format!("cannot look up in {}", ctx.store.location()))
+    })
 }
 
 /// The key without its last segment, its last two, and so on: the longest first, as many as one lookup takes.

@@ -16,7 +16,7 @@ use super::contract::{Deletion, Recovered};
 use super::error::{Access, StoreError, StoreErrorKind};
 use crate::domain::clean::ApiCalls;
 use crate::domain::entry::EntryId;
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
 use crate::domain::retention::Facts;
 use crate::github::rest::ApiError;
 
@@ -72,6 +72,10 @@ impl Hint for HousekeepingError {
             ),
             HousekeepingError::Store(error) => error.hint(),
         }
+    }
+
+    fn class(&self) -> Class {
+        if self.is_denied() { Class::Denied } else { Class::Environment }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Client {
     details: Details,
 }
 
+impl crate::domain::hint::Hint for ClientError {}
+
 impl Client {
     /// A client with these timeouts. `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are honored, and
     /// the system's proxy settings on macOS and Windows; this machine is never asked through a proxy.

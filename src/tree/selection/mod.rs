@@ -60,6 +60,10 @@ impl crate::domain::hint::Hint for SelectionError {
             }
         })
     }
+
+    fn class(&self) -> crate::domain::hint::Class {
+        crate::domain::hint::Class::Usage
+    }
 }
 
 /// What is done with a path.
