@@ -10,19 +10,6 @@
 //! root, caches and temp folders lie on volumes in memory, whose use is seen exactly. `docs/benchmark.md` says more.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark makes trees and starts programs")]
-#![allow(unreachable_pub, dead_code, reason = "what is shared with the tests is used in part")]
-
-#[path = "../../tests/support/actions_cache.rs"]
-mod actions_cache;
-#[path = "../../tests/support/capture.rs"]
-mod capture;
-#[path = "../../tests/support/github_service/mod.rs"]
-mod github_service;
-#[path = "../../tests/support/tree.rs"]
-mod tree;
-#[cfg(target_os = "linux")]
-#[path = "../../tests/proof/volume.rs"]
-mod volume;
 
 mod options;
 #[cfg(target_os = "linux")]

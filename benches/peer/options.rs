@@ -4,18 +4,18 @@ use crate::shape::Shape;
 
 /// How to measure.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Trees of a size to try it with.
-    pub quick: bool,
+    pub(crate) quick: bool,
     /// Which trees.
-    pub shapes: Vec<Shape>,
+    pub(crate) shapes: Vec<Shape>,
     /// How often each is saved and restored by each side.
-    pub repeat: usize,
+    pub(crate) repeat: usize,
 }
 
 impl Options {
     /// Reads the arguments; none where `cargo test` started this, which has no use for figures.
-    pub fn of(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+    pub(crate) fn of(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut arguments = arguments.peekable();
         let (mut quick, mut shapes, mut repeat, mut asked) = (false, Vec::new(), None, false);
         while let Some(argument) = arguments.next() {

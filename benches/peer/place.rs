@@ -3,33 +3,33 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::volume::Volume;
+use cachekeep_test_support::volume::Volume;
 
 /// A workspace with the tree, and a temp folder.
-pub struct Place {
+pub(crate) struct Place {
     /// Holds `workspace`, `temp` and `home`.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The volumes of the workspace and of the temp folder; none without root.
-    pub volumes: Option<(Volume, Volume)>,
+    pub(crate) volumes: Option<(Volume, Volume)>,
     // Dropped last: what is mounted in it must go first.
     _directory: tempfile::TempDir,
 }
 
 /// Bytes in use.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Used {
+pub(crate) struct Used {
     workspace: u64,
     temp: u64,
 }
 
 impl Used {
     /// The larger of both, each for itself.
-    pub fn most(self, other: Used) -> Used {
+    pub(crate) fn most(self, other: Used) -> Used {
         Used { workspace: self.workspace.max(other.workspace), temp: self.temp.max(other.temp) }
     }
 
     /// What was used beyond the states before and after.
-    pub fn beyond(self, before: Used, after: Used) -> u64 {
+    pub(crate) fn beyond(self, before: Used, after: Used) -> u64 {
         let usual = before.most(after);
         self.workspace.saturating_sub(usual.workspace) + self.temp.saturating_sub(usual.temp)
     }
@@ -37,7 +37,7 @@ impl Used {
 
 impl Place {
     /// Fresh folders in the folder for temporary files.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temp dir");
         let root = directory.path().canonicalize().expect("it is there");
         for name in ["workspace", "temp", "home"] {
@@ -49,17 +49,17 @@ impl Place {
     }
 
     /// The checkout.
-    pub fn workspace(&self) -> PathBuf {
+    pub(crate) fn workspace(&self) -> PathBuf {
         self.root.join("workspace")
     }
 
     /// The tree that is saved and restored.
-    pub fn tree(&self) -> PathBuf {
+    pub(crate) fn tree(&self) -> PathBuf {
         self.root.join("workspace/tree")
     }
 
     /// What is in use now. Without volumes of their own, what lies in the temp folder.
-    pub fn used(&self) -> Used {
+    pub(crate) fn used(&self) -> Used {
         match &self.volumes {
             Some((workspace, temp)) => Used { workspace: workspace.used().bytes, temp: temp.used().bytes },
             None => Used { workspace: 0, temp: bytes_below(&self.root.join("temp")) },
@@ -67,7 +67,7 @@ impl Place {
     }
 
     /// Forgets what a run left for the next.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         for name in ["temp", "home"] {
             for entry in fs::read_dir(self.root.join(name)).expect("a folder").flatten() {
                 let path = entry.path();

@@ -2,18 +2,18 @@
 
 use std::fs;
 
-use crate::github_service::GitHubService;
 use crate::options::Options;
 use crate::place::Place;
 use crate::shape::Shape;
 use crate::side::{Job, Side, contents, key, node_is_here, peer_failed};
 use crate::table::{Figures, Row, Sample};
 use crate::tell;
-use crate::tree::Snapshot;
 use crate::watch;
+use cachekeep_test_support::github_service::GitHubService;
+use cachekeep_test_support::tree::Snapshot;
 
 /// Measures one tree.
-pub fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
+pub(crate) fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
     node_is_here()?;
     let place = Place::new();
     let service = GitHubService::start_with_azurite()

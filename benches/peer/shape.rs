@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 /// What a cache is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Many small files of text, as packages and object files are.
     Small,
     /// A few large files that do not compress.
@@ -23,10 +23,10 @@ pub enum Shape {
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Shape; 4] = [Shape::Small, Shape::Large, Shape::Objects, Shape::Verified];
+    pub(crate) const ALL: [Shape; 4] = [Shape::Small, Shape::Large, Shape::Objects, Shape::Verified];
 
     /// Its name, for the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Shape::Small => "small",
             Shape::Large => "large",
@@ -36,7 +36,7 @@ impl Shape {
     }
 
     /// What it is, for the table.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Shape::Small => "many small files",
             Shape::Large => "few large files that do not compress",
@@ -46,7 +46,7 @@ impl Shape {
     }
 
     /// Makes the tree in a directory that is not there, and its links below the workspace.
-    pub fn grow(self, directory: &Path, workspace: &Path, quick: bool) -> Grown {
+    pub(crate) fn grow(self, directory: &Path, workspace: &Path, quick: bool) -> Grown {
         let mut grower =
             Grower { random: StdRng::seed_from_u64(7), words: Vec::new(), grown: Grown::default() };
         grower.words = (0..2_000).map(|_| grower.word()).collect();
@@ -71,11 +71,11 @@ impl Shape {
 
 /// What was made.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Grown {
+pub(crate) struct Grown {
     /// Files.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Their bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 struct Grower {

@@ -6,17 +6,17 @@ use std::process::{Command, Stdio};
 
 use cachekeep::domain::sentinel::SENTINEL_FILE;
 
-use crate::actions_cache::Peer;
-use crate::github_service::GitHubService;
 use crate::place::Place;
 use crate::shape::Shape;
-use crate::tree::Snapshot;
+use cachekeep_test_support::actions_cache::Peer;
+use cachekeep_test_support::github_service::GitHubService;
+use cachekeep_test_support::tree::Snapshot;
 
 const SCOPE: &str = "refs/heads/main";
 
 /// One of the programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// Cachekeep as it is.
     Cachekeep,
     /// Cachekeep in a job that may only write, and so reads back nothing of what it saved.
@@ -27,11 +27,11 @@ pub enum Side {
 
 impl Side {
     /// All of them.
-    pub const ALL: [Side; 3] = [Side::Cachekeep, Side::Unread, Side::Peer];
+    pub(crate) const ALL: [Side; 3] = [Side::Cachekeep, Side::Unread, Side::Peer];
 }
 
 /// A job of both sides at one service.
-pub struct Job<'a> {
+pub(crate) struct Job<'a> {
     place: &'a Place,
     peer: Peer,
     url: String,
@@ -40,7 +40,7 @@ pub struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// A job in a place; an error says what is missing for the peer.
-    pub fn new(place: &'a Place, service: &GitHubService, shape: Shape) -> Result<Self, String> {
+    pub(crate) fn new(place: &'a Place, service: &GitHubService, shape: Shape) -> Result<Self, String> {
         let (url, token) = (service.url(), GitHubService::token(&[(SCOPE, 3)]));
         let peer = Peer::at(&place.root, &url, &token)?;
         fs::write(place.workspace().join("cachekeep.toml"), config(shape)).map_err(|e| e.to_string())?;
@@ -48,7 +48,7 @@ impl<'a> Job<'a> {
     }
 
     /// The command that saves the tree or restores it.
-    pub fn command(&self, side: Side, verb: &str, key: &str) -> Command {
+    pub(crate) fn command(&self, side: Side, verb: &str, key: &str) -> Command {
         match side {
             Side::Peer => self.peer.command(verb, &[key], &["tree"]),
             Side::Cachekeep => self.cachekeep(verb, key),
@@ -90,7 +90,7 @@ fn config(shape: Shape) -> String {
 }
 
 /// Whether Node is installed; an error says what it is wanted for.
-pub fn node_is_here() -> Result<(), String> {
+pub(crate) fn node_is_here() -> Result<(), String> {
     for program in ["node", "npm"] {
         let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
         found.map_err(|error| {
@@ -101,18 +101,18 @@ pub fn node_is_here() -> Result<(), String> {
 }
 
 /// What the peer said when it ran, in words that show a failure: it ends with success whatever comes of it.
-pub fn peer_failed(said: &str) -> bool {
+pub(crate) fn peer_failed(said: &str) -> bool {
     matches!(said.trim_end().lines().last(), None | Some("null" | "-1"))
 }
 
 /// The name of an entry, other ones for each round and side.
-pub fn key(shape: Shape, round: usize, side: Side) -> String {
+pub(crate) fn key(shape: Shape, round: usize, side: Side) -> String {
     format!("{}-{round}-{side:?}", shape.name()).to_lowercase()
 }
 
 /// What a tree holds, but for the note in which cachekeep says what a content-addressed cache holds.
-pub fn contents(tree: &Path) -> Snapshot {
-    let mut contents = crate::tree::contents(tree);
+pub(crate) fn contents(tree: &Path) -> Snapshot {
+    let mut contents = cachekeep_test_support::tree::contents(tree);
     contents.remove(SENTINEL_FILE);
     contents
 }

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 #[cfg(target_os = "linux")]
-pub use collected::{Figures, Sample};
+pub(crate) use collected::{Figures, Sample};
 
 use crate::options::Options;
 
 /// One line of the table: what was done, and the medians of cachekeep and of the peer.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     title: String,
     ours: [f64; FIGURES.len()],
     theirs: [f64; FIGURES.len()],
@@ -25,7 +25,7 @@ const FIGURES: [(&str, f64, usize); 5] = [
 ];
 
 /// The table in Markdown: medians as `cachekeep : peer (ratio)`.
-pub fn render(rows: &[Row], options: &Options) -> String {
+pub(crate) fn render(rows: &[Row], options: &Options) -> String {
     let mut text = format!(
         "Medians of {} as `cachekeep : @actions/cache (ratio)`{}; {} cores.\n\n| |",
         options.repeat,
@@ -72,33 +72,33 @@ mod collected {
 
     /// One run.
     #[derive(Debug, Clone, Copy)]
-    pub struct Sample {
+    pub(crate) struct Sample {
         /// What it took.
-        pub measured: Measured,
+        pub(crate) measured: Measured,
         /// Bytes of the entry.
-        pub archive: u64,
+        pub(crate) archive: u64,
     }
 
     /// All runs with one tree.
     #[derive(Debug, Default)]
-    pub struct Figures {
+    pub(crate) struct Figures {
         saved: Vec<(Side, Sample)>,
         restored: Vec<(Side, Sample)>,
     }
 
     impl Figures {
         /// Notes a save.
-        pub fn saved(&mut self, side: Side, sample: Sample) {
+        pub(crate) fn saved(&mut self, side: Side, sample: Sample) {
             self.saved.push((side, sample));
         }
 
         /// Notes a restore.
-        pub fn restored(&mut self, side: Side, sample: Sample) {
+        pub(crate) fn restored(&mut self, side: Side, sample: Sample) {
             self.restored.push((side, sample));
         }
 
         /// The rows: save, save without reading back, restore.
-        pub fn rows(&self, shape: Shape, grown: Grown) -> Vec<Row> {
+        pub(crate) fn rows(&self, shape: Shape, grown: Grown) -> Vec<Row> {
             let row = |verb: &str, samples: &[(Side, Sample)], ours: Side| Row {
                 title: verb.to_owned(),
                 ours: medians(samples, ours),

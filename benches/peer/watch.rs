@@ -18,15 +18,15 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What one run took.
 #[derive(Debug, Clone, Copy)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Seconds.
-    pub wall: f64,
+    pub(crate) wall: f64,
     /// Seconds of CPU, of user and system, children included.
-    pub cpu: f64,
+    pub(crate) cpu: f64,
     /// Most bytes of memory that the process and its children had together.
-    pub memory: f64,
+    pub(crate) memory: f64,
     /// Most bytes on the volumes of the cache and of temp beyond what was there before or is after.
-    pub extra_disk: f64,
+    pub(crate) extra_disk: f64,
 }
 
 /// The most of everything that was seen.
@@ -37,7 +37,7 @@ struct Peak {
 }
 
 /// Runs a command to its end; an error is what it said.
-pub fn run(mut command: Command, place: &Place) -> Result<(Measured, String), String> {
+pub(crate) fn run(mut command: Command, place: &Place) -> Result<(Measured, String), String> {
     let output = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
     let same = || output.reopen().map(Stdio::from).map_err(|error| error.to_string());
     let before = place.used();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use aho_corasick::AhoCorasick;
 
-/// What was kept, and the secrets that none of it may show. `tests/support/capture.rs` writes both.
+/// What was kept, and the secrets that none of it may show. `tests/support/src/capture.rs` writes both.
 #[derive(Default)]
 pub(crate) struct Captures {
     files: Vec<Capture>,

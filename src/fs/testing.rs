@@ -1,10 +1,9 @@
 //! What several tests of this room need: volumes of their own.
 
-#[path = "../../tests/support/skip.rs"]
-pub(crate) mod skip;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use cachekeep_test_support::skip;
 
 /// A small volume that is unmounted when dropped.
 pub(crate) struct Mount(PathBuf);
@@ -22,6 +21,7 @@ impl Mount {
     }
 
     /// Shows a directory at a second place; `None`, loudly, where we may not.
+    #[cfg(unix)]
     pub(crate) fn bind(source: &Path, over: &Path) -> Option<Mount> {
         let made = cfg!(target_os = "linux")
             && Command::new("mount")
@@ -34,7 +34,7 @@ impl Mount {
 
     fn made(made: bool, over: &Path) -> Option<Mount> {
         if !made {
-            skip::skip("a test of volumes", "it must be root on Linux, to mount something");
+            skip("a test of volumes", "it must be root on Linux, to mount something");
         }
         made.then(|| Mount(over.to_owned()))
     }

@@ -8,13 +8,13 @@ use chrono::DateTime;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::capture;
 use super::download::FetchOptions;
-use super::fault_server::{Fault, FaultServer, Resource};
 use super::http::client::{Client, Timeouts};
 use super::http::error::{Cause, FetchError};
 use super::http::retry::{Clock, RetryPolicy};
 use super::source::Source;
+use cachekeep_test_support::capture;
+use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 
 struct Bench {
     runtime: Runtime,

@@ -14,10 +14,4 @@ pub mod ranges;
 pub mod source;
 
 #[cfg(test)]
-#[path = "../../tests/support/capture.rs"]
-mod capture;
-#[cfg(test)]
-#[path = "../../tests/support/fault_server.rs"]
-pub(crate) mod fault_server;
-#[cfg(test)]
 mod fault_tests;

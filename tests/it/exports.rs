@@ -1,7 +1,7 @@
 //! `cachekeep env`: what caches export, for shells, dotenv readers and programs.
 
-use crate::support::project::Project;
-use crate::support::tree::snapshot;
+use cachekeep_test_support::project::Project;
+use cachekeep_test_support::tree::snapshot;
 
 const CONFIG: &str = r#"
 [cache.ccache]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran};
 
 const CONFIG: &str = r#"
 [cache.out]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::main_job::example;
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 /// What takes the place of an object, by name.
 type Stand<'a> = (&'a str, Box<dyn Fn() + 'a>);

@@ -104,7 +104,7 @@ fn install() -> Option<PathBuf> {
 }
 
 fn skipped(why: &str) -> Option<PathBuf> {
-    crate::support::skip("hash-files against its peer", why);
+    cachekeep_test_support::skip("hash-files against its peer", why);
     None
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 const CONFIG: &str = r#"
 [cache.data]

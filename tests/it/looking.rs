@@ -1,7 +1,7 @@
 //! Commands that only look: nothing changes on any disk.
 
-use crate::support::project::Project;
-use crate::support::tree::snapshot;
+use cachekeep_test_support::project::Project;
+use cachekeep_test_support::tree::snapshot;
 
 const CONFIG: &str = r#"
 [cache.out]

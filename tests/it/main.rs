@@ -6,12 +6,8 @@
     clippy::unwrap_used,
     clippy::pedantic,
     unreachable_pub,
-    dead_code,
     reason = "tests make trees, start programs and read their environment"
 )]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod exports;
 mod failures;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::project::{Project, Ran};
-use crate::support::tree::{Snapshot, contents};
+use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::tree::{Snapshot, contents};
 
 /// The example of the repository, copied into a project with a store of its own.
 pub(crate) fn example() -> Project {

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::project::{Project, scrub};
+use cachekeep_test_support::project::{Project, scrub};
 
 const CONFIG: &str = r#"
 [cache.out]

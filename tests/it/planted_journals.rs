@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha512};
 
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 const CONFIG: &str = r#"
 [cache.out]
@@ -189,7 +189,7 @@ fn restores_work_where_the_user_has_no_home() {
         let mut command = project.command();
         command.args(["--store", &store, "restore", "--required", "--fail-on-miss"]);
         command.env_remove("XDG_CACHE_HOME").env("HOME", home);
-        let ran = crate::support::project::Ran::of(&mut command);
+        let ran = cachekeep_test_support::project::Ran::of(&mut command);
         ran.success();
         assert_eq!(project.read("workspace/out/file"), "contents");
     }

@@ -1,6 +1,6 @@
 //! `cachekeep run`: what happens to the command.
 
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 const CONFIG: &str = r#"
 [cache.out]
@@ -14,7 +14,7 @@ fn project(save: &str) -> Project {
     Project::new(&CONFIG.replace("SAVE", save))
 }
 
-fn save_result(ran: &crate::support::project::Ran) -> String {
+fn save_result(ran: &cachekeep_test_support::project::Ran) -> String {
     ran.json()["caches"][0]["save"]["save-result"].as_str().unwrap_or("none").to_owned()
 }
 

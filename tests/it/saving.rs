@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::project::{Project, Ran};
-use crate::support::tree::snapshot;
+use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::tree::snapshot;
 
 const CONFIG: &str = r#"
 [cache.out]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 const CONFIG: &str = r#"
 [cache.out]

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 const CONFIG: &str = r#"
 [cache.out]

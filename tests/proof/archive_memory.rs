@@ -8,7 +8,7 @@ use cachekeep::archive;
 use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::archive::{meter, noise, pack_request, unpack};
+use crate::packing::{meter, noise, pack_request, unpack};
 
 /// The most memory that this process ever had, in bytes.
 fn peak() -> u64 {

@@ -9,11 +9,11 @@ use crate::forest;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
 use crate::scale::{pick, tell};
-use crate::support::github_service::GitHubService;
-use crate::support::project::Ran;
-use crate::support::skip;
-use crate::support::tree::contents;
-use crate::volume::Volume;
+use cachekeep_test_support::github_service::GitHubService;
+use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::skip;
+use cachekeep_test_support::tree::contents;
+use cachekeep_test_support::volume::Volume;
 
 /// What saving and restoring may take at most, in bytes.
 struct Bounds {

@@ -5,10 +5,10 @@ use std::fs;
 use crate::forest;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
-use crate::support::project::Ran;
-use crate::support::skip;
-use crate::support::tree::snapshot;
-use crate::volume::Volume;
+use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::skip;
+use cachekeep_test_support::tree::snapshot;
+use cachekeep_test_support::volume::Volume;
 
 const SIZE: usize = 24 << 20;
 
@@ -122,7 +122,7 @@ fn a_volume_that_fills_up_in_the_middle_leaves_the_target_as_it_was() {
             continue;
         }
         is_miss_for_room(ran, &["No space left"]);
-        let unchanged = |tree| crate::support::tree::Snapshot::into_keys(tree).collect::<Vec<_>>();
+        let unchanged = |tree| cachekeep_test_support::tree::Snapshot::into_keys(tree).collect::<Vec<_>>();
         assert_eq!(unchanged(snapshot(&out)), unchanged(before));
         assert_eq!(fs::read(out.join("small/1/1.txt")).expect("a file"), b"older");
         assert_eq!((job.leftovers(), volume.used()), (Vec::new(), used));

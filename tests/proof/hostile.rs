@@ -10,7 +10,7 @@ use tar::{EntryType, Header};
 use crate::forest;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::scale::{pick, tell};
-use crate::support::tree::{Snapshot, snapshot};
+use cachekeep_test_support::tree::{Snapshot, snapshot};
 
 /// A job with one entry, whose bytes are replaced by those of others.
 struct Victim {

@@ -9,8 +9,8 @@ use crate::forest;
 use crate::job::{Job, ONE_CACHE};
 use crate::process::Process;
 use crate::scale::{pick, tell};
-use crate::support::project::Ran;
-use crate::support::tree::snapshot;
+use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::tree::snapshot;
 
 /// What counts as prompt: a moment on a machine of its own, which the full size wants, and less than the minute that
 /// some of the commands would still take on one that is busy with other tests.

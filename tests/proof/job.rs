@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::scale;
-use crate::support::project::{Project, Ran};
-use crate::support::tree::{Snapshot, snapshot};
+use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::tree::{Snapshot, snapshot};
 
 /// One cache; the key is chosen for each command.
 pub(crate) const ONE_CACHE: &str = r#"

@@ -8,7 +8,7 @@ use crate::forest;
 use crate::job::{Job, ONE_CACHE};
 use crate::process::Killer;
 use crate::scale::{pick, tell};
-use crate::support::tree::{Snapshot, snapshot};
+use cachekeep_test_support::tree::{Snapshot, snapshot};
 
 /// Kills that hit, for each of save, restore and seed.
 fn strikes() -> u32 {

@@ -10,8 +10,8 @@ use crate::forest;
 use crate::job::{Job, field};
 use crate::process::Process;
 use crate::scale::{pick, tell};
-use crate::support::project::Ran;
-use crate::support::tree::{Snapshot, snapshot};
+use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::tree::{Snapshot, snapshot};
 
 /// Writers save ever new generations of these; only the newest stays, so that the cleaner always has something to do.
 const CONFIG: &str = r#"

@@ -4,14 +4,14 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "these tests make trees, and look at what the binary left")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod forest;
 mod job;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "the tests of archives use the rest")]
+#[path = "../it/archive/packing.rs"]
+mod packing;
 mod process;
 mod scale;
-mod volume;
 
 #[cfg(target_os = "linux")]
 mod archive_memory;

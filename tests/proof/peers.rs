@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::forest;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
-use crate::support::tree::snapshot;
+use cachekeep_test_support::tree::snapshot;
 
 /// Starts a command, stops it as soon as it is busy in a folder, lets others start meanwhile, and lets it go on.
 /// Tries until it was caught.

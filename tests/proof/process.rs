@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::capture::Source;
-use crate::support::project::Ran;
+use cachekeep_test_support::capture::Source;
+use cachekeep_test_support::project::Ran;
 
 /// Longer than anything here takes, even where others use the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);

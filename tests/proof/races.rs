@@ -6,8 +6,8 @@ use crate::forest;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
 use crate::scale::{pick, tell};
-use crate::support::project::Ran;
-use crate::support::tree::snapshot;
+use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::tree::snapshot;
 
 #[test]
 fn of_eight_that_save_one_key_one_saves_and_readers_see_it_whole_or_not_at_all() {

@@ -13,8 +13,8 @@ use filetime::FileTime;
 use crate::forest;
 use crate::job::{Job, ONE_CACHE, field};
 use crate::scale::{is_full, pick, tell};
-use crate::support::skip;
-use crate::support::tree::{Snapshot, snapshot};
+use cachekeep_test_support::skip;
+use cachekeep_test_support::tree::{Snapshot, snapshot};
 
 const SPARSE: &str = "sparse.img";
 const GIANT: u64 = 9 << 30;

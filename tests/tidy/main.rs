@@ -144,10 +144,7 @@ fn misplaced_modules(files: &[(String, String)]) -> Vec<String> {
         if paths.iter().any(|other| other.starts_with(&folder)) {
             found.push(format!("{path}: beside `{folder}`"));
         }
-        // What the tests share with the integration tests is the one exception.
-        let strange = text
-            .lines()
-            .filter(|line| line.trim_start().starts_with("#[path") && !line.contains("tests/support"));
+        let strange = text.lines().filter(|line| line.trim_start().starts_with("#[path"));
         found.extend(strange.map(|line| format!("{path}: {}", line.trim())));
     }
     found

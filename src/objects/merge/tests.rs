@@ -120,7 +120,7 @@ fn objects_enter_from_another_volume_as_well() {
             let left = fs::read_dir(place.base.path().join("temp")).expect("a directory").count();
             assert_eq!(left, 0, "copies are moved, not left");
         }
-        None => crate::fs::testing::skip::skip(
+        None => cachekeep_test_support::skip(
             "objects_enter_from_another_volume_as_well",
             "/dev/shm is no other volume",
         ),

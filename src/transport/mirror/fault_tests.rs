@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::{Meter, Phase};
-use crate::transport::capture;
-use crate::transport::fault_server::{Fault, FaultServer, Resource};
 use crate::transport::http::client::{Client, Timeouts};
 use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::mirror::health::BreakerPolicy;
+use cachekeep_test_support::capture;
+use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 
 struct Bench {
     runtime: Runtime,

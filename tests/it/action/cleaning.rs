@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::action::act::{Given, Ran, Sample};
-use crate::support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use crate::support::github_service::signing::now;
-use crate::support::skip::skip;
+use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::github_service::signing::now;
+use cachekeep_test_support::skip::skip;
 
 /// A title, a branch and a key of somebody who knows what workflows do wrong.
 const EVIL: &str =

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::action::steps::{Done, Job};
-use crate::support::github_service::{GitHubService, capture};
+use cachekeep_test_support::github_service::{GitHubService, capture};
 
 /// Where `EVIL` stands for a folder that nobody may make.
 pub const HOSTILE: [&str; 18] = [

@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use crate::action::hostile::{HOSTILE, assert_harmless};
 use crate::action::steps::{Done, Job};
-use crate::support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
 
 /// What becomes of hostile text in an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::action::definition::{root, sha256, text};
-use crate::support::github_service::capture;
+use cachekeep_test_support::github_service::capture;
 
 /// A checkout of the action with a list of checksums, and programs that stand for the network and for cargo.
 struct Installation {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::action::definition::root;
-use crate::support::skip::skip;
+use cachekeep_test_support::skip::skip;
 
 fn lint(test: &str, program: &str, arguments: &[&str]) {
     match Command::new(program).args(arguments).current_dir(root()).output() {

@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::action::definition::text;
-use crate::support::github_service::capture::Source;
+use cachekeep_test_support::github_service::capture::Source;
 
 /// A step that runs a script.
 pub struct Step {

@@ -2,8 +2,8 @@
 //! with our own transport, with actions/cache underneath, and with both in turn.
 
 use crate::action::act::{Event, Ran, Sample, Transport};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::skip::skip;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::skip::skip;
 
 fn sample(test: &str) -> Option<Sample> {
     match Sample::new() {

@@ -6,7 +6,7 @@ use std::fs;
 use cachekeep::archive::ArchiveError;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::archive::{Random, frame_ends, list, noise, pack, unpack, verify};
+use crate::archive::packing::{Random, frame_ends, list, noise, pack, unpack, verify};
 
 /// Of so many cases one is unpacked; the others are only read.
 const UNPACKED_ONE_IN: usize = 200;

@@ -7,7 +7,7 @@ use std::path::Path;
 use cachekeep::archive::ArchiveError;
 use tar::{EntryType, Header};
 
-use crate::support::archive::{
+use crate::archive::packing::{
     LIMITS, Random, assert_same_tree, frame_ends, list, noise, pack, plant, unpack, verify,
 };
 

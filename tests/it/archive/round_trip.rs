@@ -9,7 +9,7 @@ use cachekeep::archive::{self, ArchiveError, Destination, UnpackRequest};
 use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::archive::{
+use crate::archive::packing::{
     LIMITS, assert_same_tree, frame_ends, list, meter, noise, pack, pack_request, plant, try_pack, unpack,
     verify,
 };
@@ -86,7 +86,10 @@ fn have(programs: &[&str]) -> bool {
     };
     let missing: Vec<_> = programs.iter().filter(|program| !runs(program)).collect();
     if !missing.is_empty() {
-        crate::support::skip("compatibility with GNU tar and zstd", &format!("{missing:?} not found"));
+        cachekeep_test_support::skip(
+            "compatibility with GNU tar and zstd",
+            &format!("{missing:?} not found"),
+        );
     }
     missing.is_empty()
 }

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::{NIGHTLY, clean, ids, now, planned, reason, setup};
-use crate::support::github_api::Fault;
+use cachekeep_test_support::github_api::Fault;
 
 fn fault(method: Method, path: &str, times: usize, status: u16, body: &str) -> Fault {
     Fault { method, path: path.to_owned(), times, status, headers: Vec::new(), body: body.to_owned() }
@@ -208,11 +208,11 @@ fn a_missing_permission_is_named_and_ends_the_run() {
 #[test]
 fn a_wrong_token_is_told_and_never_shown() {
     let (api, project) = setup(NIGHTLY);
-    crate::support::capture::secret("api-token", "ghs_wrong_one");
+    cachekeep_test_support::capture::secret("api-token", "ghs_wrong_one");
     let mut command = project.command();
     command.args(["clean", "--repository", "octo/hello", "--verbose"]);
     command.env("GITHUB_API_URL", api.url()).env("GITHUB_TOKEN", "ghs_wrong_one");
-    let ran = crate::support::project::Ran::of(&mut command).code(5);
+    let ran = cachekeep_test_support::project::Ran::of(&mut command).code(5);
     assert!(ran.stderr.contains("the token is not accepted"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("ghs_wrong_one"), "{}", ran.stderr);
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::own_store::{keys, run};
-use crate::support::project::{Project, Ran};
-use crate::support::skip;
+use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::skip;
 
 /// One cache a key: `a`, `b` and so on, on a topic branch, where nothing is current.
 const CONFIG: &str = r#"

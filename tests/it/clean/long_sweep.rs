@@ -4,8 +4,8 @@ use axum::http::Method;
 use chrono::TimeDelta;
 
 use super::{NIGHTLY, clean, ids, setup};
-use crate::support::github_api::{GitHubApi, World};
-use crate::support::project::Project;
+use cachekeep_test_support::github_api::{GitHubApi, World};
+use cachekeep_test_support::project::Project;
 
 /// Pull requests that are closed, each with an entry; the entries.
 fn closed(api: &GitHubApi, count: u64) -> Vec<u64> {

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::project::{Project, Ran};
 
 /// A sweep as a repository declares it.
 const NIGHTLY: &str = r#"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran};
 
 pub(crate) const CONFIG: &str = r#"
 [cache.c]

@@ -10,9 +10,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{NIGHTLY, setup, sweep};
-use crate::support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use crate::support::project::{Project, Ran};
-use crate::support::skip;
+use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::skip;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

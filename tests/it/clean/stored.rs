@@ -1,8 +1,8 @@
 //! `ls` and `usage` of a repository's caches.
 
 use super::setup;
-use crate::support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::project::{Project, Ran};
 
 fn run(api: &GitHubApi, project: &Project, arguments: &[&str]) -> Ran {
     let mut command = project.command();

@@ -2,8 +2,8 @@
 
 use super::own_store::{CONFIG, run};
 use super::{NIGHTLY, setup};
-use crate::support::github_api::{REPOSITORY, TOKEN};
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::github_api::{REPOSITORY, TOKEN};
+use cachekeep_test_support::project::{Project, Ran};
 
 #[test]
 fn on_github_the_summary_says_what_was_freed_kept_and_failed_with_a_chart() {
@@ -12,7 +12,7 @@ fn on_github_the_summary_says_what_was_freed_kept_and_failed_with_a_chart() {
     api.world().save("refs/heads/main", "ccache-20261101", (2.0, 1.0), 400);
     api.world().save("refs/pull/7/merge", "ccache-20261102", (200.0, 150.0), 300);
     let stuck = api.world().save("refs/pull/7/head", "<b>x</b>|y", (200.0, 150.0), 20);
-    api.world().faults.push(crate::support::github_api::Fault {
+    api.world().faults.push(cachekeep_test_support::github_api::Fault {
         method: axum::http::Method::DELETE,
         path: format!("/caches/{stuck}"),
         times: 100,

@@ -15,7 +15,7 @@ use cachekeep::transport::http::client::{Client, Timeouts};
 use cachekeep::transport::http::retry::RetryPolicy;
 
 use super::{NIGHTLY, now, setup, sweep};
-use crate::support::github_api::{REPOSITORY, TOKEN};
+use cachekeep_test_support::github_api::{REPOSITORY, TOKEN};
 
 /// What `cachekeep clean --dry-run` finds out and writes.
 fn dry_run() -> String {

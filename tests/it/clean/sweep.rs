@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::http::Method;
 
 use super::{NIGHTLY, clean, ids, planned, setup};
-use crate::support::github_api::World;
+use cachekeep_test_support::github_api::World;
 
 /// An entry with what must become of it.
 struct Expected {

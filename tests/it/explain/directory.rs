@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::check;
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran};
 
 const CONFIG: &str = r#"
 [cache.data]

@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
 
 use super::check;
-use crate::support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use crate::support::github_service::GitHubService;
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::github_service::GitHubService;
+use cachekeep_test_support::project::{Project, Ran};
 
 const CONFIG: &str = r#"
 [cache.data]

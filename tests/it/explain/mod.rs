@@ -5,7 +5,7 @@ mod github;
 
 use serde_json::Value;
 
-use crate::support::project::Ran;
+use cachekeep_test_support::project::Ran;
 
 /// Checks what the first lookup came to, and that the verdict and the hint say this.
 #[track_caller]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::github_store::fault_table::Often::{self, Always};
 use crate::github_store::fault_table::{answer, arm, denied, not_ok, wait};
 use crate::github_store::job::{MAIN, payload};
-use crate::support::github_service::{Fault, GitHubService, Point};
-use crate::support::tree::snapshot;
+use cachekeep_test_support::github_service::{Fault, GitHubService, Point};
+use cachekeep_test_support::tree::snapshot;
 
 /// Longer than any run here may take, on a machine that others use as well.
 const BOUND: Duration = Duration::from_mins(1);

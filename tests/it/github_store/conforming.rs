@@ -21,8 +21,8 @@ use chrono::DateTime;
 use crate::github_store::job::{
     MAIN, credentials, impatient, named, payload, request, save, store, told, whole,
 };
-use crate::support::github_service::blobs::Facts;
-use crate::support::github_service::{GitHubService, Kept, Point};
+use cachekeep_test_support::github_service::blobs::Facts;
+use cachekeep_test_support::github_service::{GitHubService, Kept, Point};
 
 /// Jobs of every scope, and what the REST API knows.
 struct Repository {

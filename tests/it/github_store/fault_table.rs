@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cachekeep::store::StoreError;
 
 use crate::github_store::job::whole;
-use crate::support::github_service::{Fault, GitHubService, Point};
+use cachekeep_test_support::github_service::{Fault, GitHubService, Point};
 
 /// Longer than any retries and deadlines of a test, shorter than any patience.
 pub const BOUND: Duration = Duration::from_secs(50);

@@ -13,7 +13,7 @@ use crate::github_store::fault_table::{
 use crate::github_store::job::{
     MAIN, credentials, hasty, impatient, payload, request, restore, save, store, told, told_with, whole,
 };
-use crate::support::github_service::{Fault, GitHubService, Point};
+use cachekeep_test_support::github_service::{Fault, GitHubService, Point};
 
 /// Three blocks and a rest.
 const LENGTH: usize = 200_000;

@@ -12,10 +12,10 @@ use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
 use crate::github_store::job::{MAIN, impatient, restore, save, store};
-use crate::support::actions_cache::Peer;
-use crate::support::github_service::GitHubService;
-use crate::support::skip::skip;
-use crate::support::tree::snapshot;
+use cachekeep_test_support::actions_cache::Peer;
+use cachekeep_test_support::github_service::GitHubService;
+use cachekeep_test_support::skip::skip;
+use cachekeep_test_support::tree::snapshot;
 
 /// The path whose version [`crate::github_store::job::version`] is.
 const ROOT: &str = ".cachekeep/x";

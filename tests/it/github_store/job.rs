@@ -19,8 +19,8 @@ use cachekeep::transport::http::retry::{Clock, RetryPolicy};
 use cachekeep::transport::ranges::RangeOptions;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::github_service::signing::now;
-use crate::support::github_service::{GitHubService, capture};
+use cachekeep_test_support::github_service::signing::now;
+use cachekeep_test_support::github_service::{GitHubService, capture};
 
 pub const MAIN: &str = "refs/heads/main";
 

@@ -4,7 +4,7 @@ use cachekeep::github::{CacheService, Reservation};
 use cachekeep::transport::http::client::Client;
 
 use crate::github_store::job::{MAIN, credentials, impatient, named, payload, save, store, version, whole};
-use crate::support::github_service::{Fault, GitHubService, Point, capture};
+use cachekeep_test_support::github_service::{Fault, GitHubService, Point, capture};
 
 #[tokio::test]
 async fn what_the_service_says_is_shown_without_signatures_and_tokens() {

@@ -7,8 +7,8 @@ use cachekeep::transport::ranges::RangeOptions;
 use futures::TryStreamExt as _;
 
 use crate::github_store::job::{MAIN, impatient, named, payload, request, restore, save, store};
-use crate::support::github_service::{GitHubService, Point};
-use crate::support::skip::skip;
+use cachekeep_test_support::github_service::{GitHubService, Point};
+use cachekeep_test_support::skip::skip;
 
 #[tokio::test]
 async fn entries_of_every_size_around_a_block_come_back() {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::populate::objects::{Object, content, served};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::Project;
-use crate::support::{skip, tree};
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::Project;
+use cachekeep_test_support::{skip, tree};
 
 /// Such a volume over a directory; it goes with this.
 struct Volume(PathBuf);
@@ -59,10 +59,10 @@ impl Sample {
         Some(Sample { project, _volume: volume })
     }
 
-    fn run(&self, root: &str, generation: &str, arguments: &[&str]) -> crate::support::project::Ran {
+    fn run(&self, root: &str, generation: &str, arguments: &[&str]) -> cachekeep_test_support::project::Ran {
         let mut command = self.project.command();
         command.args(arguments).env("ROOT", self.project.path(root)).env("GENERATION", generation);
-        crate::support::project::Ran::of(&mut command)
+        cachekeep_test_support::project::Ran::of(&mut command)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Credentials of mirrors: from the environment, sent to the mirror, and shown to nobody.
 
 use crate::populate::objects::{assert_holds, config, served};
-use crate::support::capture::secret;
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::capture::secret;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::{Project, Ran};
 
 /// `ci:p@ss/wörd` in base 64.
 const BASIC: &str = "Basic Y2k6cEBzcy93w7ZyZA==";

@@ -7,10 +7,10 @@ use std::process::{Command, Output};
 use cachekeep::domain::digest::Algorithm;
 
 use crate::populate::objects::{Object, config, content};
-use crate::support::capture;
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::{Project, scrub};
-use crate::support::skip;
+use cachekeep_test_support::capture;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::{Project, scrub};
+use cachekeep_test_support::skip;
 
 /// What CMake's module knows of; it verifies none of it in a store.
 const KNOWN: [&str; 10] =

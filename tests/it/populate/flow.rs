@@ -5,9 +5,9 @@ use std::fs;
 use cachekeep::domain::digest::Algorithm;
 
 use crate::populate::objects::{Object, assert_holds, config, content, served};
-use crate::support::capture::Source;
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::capture::Source;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::{Project, Ran};
 
 struct Populate {
     project: Project,
@@ -224,7 +224,7 @@ fn two_populate_jobs_at_once_leave_one_complete_entry() {
         results.iter().all(|result| ["saved", "exists", "unchanged"].contains(&&result[..])),
         "{results:?}"
     );
-    let entries = crate::support::tree::snapshot(&populate.project.path("shared"));
+    let entries = cachekeep_test_support::tree::snapshot(&populate.project.path("shared"));
     assert_eq!(entries.keys().filter(|path| path.ends_with(".tar.zst")).count(), 1, "{entries:?}");
     let other = populate.project.path("temp/other");
     let mut restore = populate.project.command();

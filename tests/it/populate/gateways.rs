@@ -8,8 +8,8 @@ use cachekeep::objects::unixfs::{BlockId, car};
 use tokio_util::sync::CancellationToken;
 
 use crate::populate::objects::{Object, assert_holds, config};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::Project;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::Project;
 
 /// A tree that the JavaScript importer built in the trickle layout, with its blocks.
 const CAR: &[u8] = include_bytes!("../../fixtures/unixfs/trickle.car");

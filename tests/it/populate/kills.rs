@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::populate::objects::{Object, assert_holds, config, content, served};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::Project;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::Project;
 
 const KILLS: u64 = 100;
 

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use cachekeep::domain::digest::Algorithm;
 
 use crate::populate::objects::{Object, config, content, served};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::Project;
-use crate::support::skip;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::Project;
+use cachekeep_test_support::skip;
 
 /// Links and the objects they name, of a real tree.
 const LINKS: &str = include_str!("../../fixtures/content-links.tsv");

@@ -7,7 +7,7 @@ use cachekeep::domain::digest::{Algorithm, CidCodec};
 use cachekeep::objects::hash::ObjectHasher;
 use cachekeep::objects::unixfs::{BlockId, Builder, Profile};
 
-use crate::support::project::Project;
+use cachekeep_test_support::project::Project;
 
 /// An object: what it is named by and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

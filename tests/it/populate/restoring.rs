@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::populate::objects::{Object, assert_holds, config, served};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::{Project, Ran};
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::{Project, Ran};
 
 /// A project whose only entry holds one object with a flipped bit: saved by a job that declared no links.
 fn poisoned(verify: &str) -> (Project, Vec<Object>, MirrorServer) {

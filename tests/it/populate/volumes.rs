@@ -7,9 +7,9 @@ use std::process::Command;
 use cachekeep::domain::digest::Algorithm;
 
 use crate::populate::objects::{Object, assert_holds, config, content, served};
-use crate::support::mirror_server::{Manner, MirrorServer};
-use crate::support::project::Project;
-use crate::support::skip;
+use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
+use cachekeep_test_support::project::Project;
+use cachekeep_test_support::skip;
 
 /// A small volume over a directory; it goes with this.
 struct Volume(PathBuf);

@@ -1,4 +1,4 @@
-// Saves, restores and looks up as actions/cache does; tests/support/actions_cache.rs starts it.
+// Saves, restores and looks up as actions/cache does; tests/support/src/actions_cache.rs starts it.
 //
 //   node cache.mjs save KEY PATH…            the entry's number, or -1
 //   node cache.mjs restore KEYS PATH…        the matched key, or null; KEYS are one a line, the primary first

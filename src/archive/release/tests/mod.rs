@@ -303,10 +303,10 @@ fn zips_of_careless_tools_have_folders_too() {
 #[test]
 fn archives_come_through_broken_connections() {
     use crate::transport::download::FetchOptions;
-    use crate::transport::fault_server::{Fault, FaultServer, Resource};
     use crate::transport::http::client::{Client, Timeouts};
     use crate::transport::http::retry::{Clock, RetryPolicy};
     use crate::transport::source::Source;
+    use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let client = Client::new(Timeouts::default()).expect("a client");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What goes wrong with one request.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing.
     None,
     /// A status without the body, and headers such as `Retry-After`.
@@ -33,20 +33,20 @@ pub(crate) enum Fault {
 
 /// A file that is served.
 #[derive(Debug, Clone)]
-pub(crate) struct Resource {
+pub struct Resource {
     /// Its bytes.
-    pub(crate) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// Its `ETag`, with quotes.
-    pub(crate) etag: Option<String>,
+    pub etag: Option<String>,
     /// What happens to the first requests; then all is well.
-    pub(crate) faults: VecDeque<Fault>,
+    pub faults: VecDeque<Fault>,
     /// What happens to every request after those.
-    pub(crate) always: Fault,
+    pub always: Fault,
 }
 
 impl Resource {
     /// A file whose first requests fail like this.
-    pub(crate) fn new(bytes: impl Into<Vec<u8>>, faults: impl IntoIterator<Item = Fault>) -> Self {
+    pub fn new(bytes: impl Into<Vec<u8>>, faults: impl IntoIterator<Item = Fault>) -> Self {
         Resource {
             bytes: bytes.into(),
             etag: Some("\"1\"".to_owned()),
@@ -56,12 +56,12 @@ impl Resource {
     }
 
     /// A file whose every request fails like this.
-    pub(crate) fn always(bytes: impl Into<Vec<u8>>, fault: Fault) -> Self {
+    pub fn always(bytes: impl Into<Vec<u8>>, fault: Fault) -> Self {
         Resource { always: fault, ..Resource::new(bytes, []) }
     }
 
     /// The same without an `ETag`.
-    pub(crate) fn without_version(self) -> Self {
+    pub fn without_version(self) -> Self {
         Resource { etag: None, ..self }
     }
 }
@@ -75,7 +75,7 @@ struct State {
 
 /// A running server; it stops when dropped.
 #[derive(Debug)]
-pub(crate) struct FaultServer {
+pub struct FaultServer {
     port: u16,
     state: Arc<State>,
     listener: Option<JoinHandle<()>>,
@@ -83,7 +83,7 @@ pub(crate) struct FaultServer {
 
 impl FaultServer {
     /// Starts without files: everything is 404.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let port = listener.local_addr().expect("a bound listener").port();
         let state = Arc::new(State::default());
@@ -102,17 +102,17 @@ impl FaultServer {
     }
 
     /// Serves a file at a path that begins with `/`.
-    pub(crate) fn put(&self, path: &str, resource: Resource) {
+    pub fn put(&self, path: &str, resource: Resource) {
         lock(&self.state.resources).insert(path.to_owned(), resource);
     }
 
     /// The URL of a path that begins with `/`.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// Requests so far: path, and the range asked for.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         lock(&self.state.requests).clone()
     }
 }

@@ -5,8 +5,8 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::capture::secret;
 use super::http::parameter;
+use crate::capture::secret;
 
 /// The account that Azurite and every emulator before it has, and its key, which is public.
 pub const ACCOUNT: &str = "devstoreaccount1";

@@ -1,12 +1,9 @@
 //! Tests that cannot run here say so.
 
-#![allow(unreachable_pub, reason = "each test binary includes this in its own way")]
-
 use std::io::Write;
 
 /// Says loudly that a test is skipped and why. Where nothing may be skipped (`CACHEKEEP_TEST_SKIP=never`, as
 /// `.ci/run` sets it) that is a failure.
-#[expect(clippy::disallowed_methods, reason = "whether tests may be skipped is a setting of the environment")]
 pub fn skip(test: &str, reason: &str) {
     assert!(
         std::env::var("CACHEKEEP_TEST_SKIP").as_deref() != Ok("never"),

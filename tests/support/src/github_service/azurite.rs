@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::blobs::Facts;
-use super::capture::Source;
 use super::http::ask;
 use super::signing::{ACCOUNT, account_signature};
+use crate::capture::Source;
 
 /// A running Azurite with one container; it ends when dropped.
 pub struct Azurite {
@@ -78,7 +78,7 @@ impl Drop for Azurite {
 
 /// The folder of a package below `tests/peer`, with what its lock file names installed.
 pub fn installed(name: &str) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peer").join(name);
     // The lock keeps tests of several processes from installing at once.
     let lock = std::fs::File::create(std::env::temp_dir().join(format!("cachekeep-npm-{name}.lock")))
         .map_err(|error| error.to_string())?;

@@ -3,13 +3,6 @@
 //! Nothing is kept unless `CACHEKEEP_TEST_CAPTURE` names a folder. There each thing is a file of its own,
 //! `KIND.LOG.PART.SUFFIX`, and each secret that a test or a fake service hands out is one, `secret.CLASS.SUFFIX`.
 
-#![allow(
-    clippy::disallowed_methods,
-    dead_code,
-    unreachable_pub,
-    reason = "whether anything is kept is a setting of the environment; each test binary uses its own part of this"
-)]
-
 use std::io::Write as _;
 use std::process::{Command, Output};
 

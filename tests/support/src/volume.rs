@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A small volume in memory that is unmounted when dropped.
-pub(crate) struct Volume(PathBuf);
+pub struct Volume(PathBuf);
 
 impl Volume {
     /// Mounts an empty volume (`size=8m`, `size=8m,nr_inodes=100`) over a directory, which is made; `None` where
     /// this process may not.
-    pub(crate) fn mount(over: &Path, options: &str) -> Option<Self> {
+    pub fn mount(over: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(over).expect("a directory");
         let mounted = cfg!(target_os = "linux")
             && Command::new("mount")
@@ -21,12 +21,12 @@ impl Volume {
     }
 
     /// Bytes and inodes in use.
-    pub(crate) fn used(&self) -> Used {
+    pub fn used(&self) -> Used {
         used(&self.0)
     }
 
     /// Takes all the room there is; what it wrote is removed when dropped.
-    pub(crate) fn fill(&self) -> Filler {
+    pub fn fill(&self) -> Filler {
         let path = self.0.join("filler");
         let file = std::fs::File::create(&path).expect("a file");
         let step = 64 << 10;
@@ -45,7 +45,7 @@ impl Drop for Volume {
 }
 
 /// Room that is taken.
-pub(crate) struct Filler(PathBuf);
+pub struct Filler(PathBuf);
 
 impl Drop for Filler {
     fn drop(&mut self) {
@@ -55,15 +55,15 @@ impl Drop for Filler {
 
 /// What is in use on a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Used {
+pub struct Used {
     /// Bytes.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Inodes.
-    pub(crate) inodes: u64,
+    pub inodes: u64,
 }
 
 /// What is in use on the volume of a path.
-pub(crate) fn used(path: &Path) -> Used {
+pub fn used(path: &Path) -> Used {
     let found = rustix::fs::statvfs(path).expect("a volume");
     Used { bytes: (found.f_blocks - found.f_bfree) * found.f_frsize, inodes: found.f_files - found.f_ffree }
 }

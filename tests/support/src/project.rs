@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::capture::Source;
+use crate::capture::Source;
 
 /// A checkout, a store, a temp folder and a home, all thrown away at the end.
 pub struct Project {
@@ -59,7 +59,7 @@ impl Project {
 
     /// The binary, in the workspace, in an environment that holds nothing of this machine but the path.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cachekeep"));
+        let mut command = Command::new(binary());
         scrub(&mut command, self.directory.path());
         command.current_dir(self.path("workspace"));
         command
@@ -76,6 +76,19 @@ impl Project {
         find_temporary(self.directory.path(), &mut found);
         found
     }
+}
+
+/// The binary that Cargo built for these tests: it names the path to the programs that it starts, and a test program
+/// that something else starts lies in `deps` beside the binary.
+pub fn binary() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_cachekeep").map_or_else(
+        || {
+            let this = std::env::current_exe().expect("a program");
+            let target = this.ancestors().nth(2).expect("it lies in `deps`");
+            target.join("cachekeep").with_extension(std::env::consts::EXE_EXTENSION)
+        },
+        PathBuf::from,
+    )
 }
 
 /// Gives a command an environment of its own: no platform, no secrets, no locale.

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::github_service::azurite::installed;
-use super::github_service::capture::Source;
+use crate::github_service::azurite::installed;
+use crate::github_service::capture::Source;
 
 /// A job with a workspace, whose caches are saved and restored by the peer.
 pub struct Peer {

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::capture;
+use crate::capture;
 
 /// What the token must be.
 pub const TOKEN: &str = "ghs_fake_token";

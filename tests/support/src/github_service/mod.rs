@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::TimeDelta;
 
-pub(crate) use super::capture;
+pub use crate::capture;
 use azurite::Azurite;
 use blobs::{Blobs, Facts};
 pub use http::Fault;

@@ -1,0 +1,18 @@
+//! What the tests, the benchmarks and the unit tests of `cachekeep` share and what does not need `cachekeep` itself: a
+//! project in a temporary directory, the binary in a scrubbed environment, fakes of services, comparisons of trees.
+
+#![allow(clippy::disallowed_methods, reason = "tests make trees, start programs and read their environment")]
+
+pub mod actions_cache;
+pub mod capture;
+pub mod fault_server;
+pub mod github_api;
+pub mod github_service;
+pub mod mirror_server;
+pub mod project;
+pub mod skip;
+pub mod tree;
+#[cfg(target_os = "linux")]
+pub mod volume;
+
+pub use skip::skip;
