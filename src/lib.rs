@@ -1,4 +1,4 @@
-//! `cachekeep` keeps CI caches: it restores, seeds, gates and saves them, and cleans what nobody needs.
+//! `cachekeep` keeps CI caches: it restores, seeds, gates and saves them, and deletes entries that are no longer useful.
 //!
 //! The rooms, in reading order; each uses only rooms above it (`ARCHITECTURE.md` tells why):
 

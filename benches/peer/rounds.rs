@@ -28,7 +28,7 @@ pub(crate) fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
     let mut figures = Figures::default();
     for round in 0..options.repeat {
         let mut sides = Side::ALL;
-        // Nobody is always first.
+        // The sides take turns at being first.
         sides.rotate_left(round % Side::ALL.len());
         for side in sides {
             measure(&job, &place, &service, &tree, (shape, round, side), &mut figures)?;

@@ -112,7 +112,7 @@ fn copy(
     std::thread::spawn(move || {
         let mut buffer = [0; 8192];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            // Whoever reads may be gone; the file counts.
+            // The reader may be gone; the file counts.
             let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
             if file.write_all(&buffer[..count]).is_err() {
                 break;

@@ -1,4 +1,4 @@
-//! The search: known secrets in any form they travel in, and what looks like a secret though nobody named it.
+//! The search: known secrets in any form they travel in, and what looks like a secret without being listed as one.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -135,7 +135,7 @@ fn percent_encoded(secret: &[u8]) -> Vec<u8> {
     secret.iter().flat_map(encode).collect()
 }
 
-/// A token or a signature by its shape, whoever made it.
+/// A token or a signature by its shape.
 fn looks_like_a_secret(line: &[u8]) -> Option<&'static str> {
     let after = |start: &'static [u8]| {
         let found =

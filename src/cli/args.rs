@@ -23,7 +23,7 @@ const AFTER_HELP: &str = "\
 The caches are declared in `cachekeep.toml`, looked for in this folder and the ones above it. Without a \
 file, --path and --key declare one cache.
 
-Exit codes: 0 done, or a cache failed and nobody asked for it; 1 failed and --required; 2 bad usage or \
+Exit codes: 0 done, or a cache failed without --required; 1 failed and --required; 2 bad usage or \
 configuration; 3 the gate found something missing; 4 nothing restored and --fail-on-miss; 5 a permission is missing; 128+N ended by \
 signal N. `run` returns what its command returns.";
 

@@ -61,7 +61,7 @@ fn commands_that_only_look_change_no_store_and_no_cache() {
     }
 }
 
-/// A store that cannot be opened is in nobody's way who does not use it.
+/// A store that cannot be opened does not disturb commands that do not use it.
 #[test]
 fn keys_and_other_repositories_need_no_store() {
     let project = Project::new(CONFIG);

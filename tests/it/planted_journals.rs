@@ -129,7 +129,7 @@ fn entry(directory: &Path) -> Option<PathBuf> {
     })
 }
 
-/// With the name it is refused for, and nothing of it arrives; the same without that name is taken.
+/// With the reserved name the entry is refused and no file is restored; without that name it is restored.
 #[test]
 fn an_entry_with_a_journal_is_refused() {
     let project = project();

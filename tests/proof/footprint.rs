@@ -81,8 +81,8 @@ fn peak_memory(status: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
-/// Saves a tree of so many bytes and restores it, and looks at what that takes. `command` makes a process of a verb;
-/// `archive` tells the bytes of the entry.
+/// Saves a tree of `bytes` bytes, restores it, and measures both. `command` makes a process of a verb;
+/// `archive` returns the size of the entry in bytes.
 fn prove(
     what: &str,
     job: &Job,

@@ -24,7 +24,7 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// A plain tree of so many bytes: a few hundred small files and some large ones.
+/// A plain tree of `bytes` bytes: a few hundred small files and some large ones.
 pub(crate) fn plain(root: &Path, bytes: usize, seed: u64) {
     for index in 0..400_u64 {
         let directory = root.join(format!("small/{}", index % 20));
@@ -35,7 +35,7 @@ pub(crate) fn plain(root: &Path, bytes: usize, seed: u64) {
     large(root, bytes, seed);
 }
 
-/// Large files of so many bytes in all.
+/// Large files of `bytes` bytes in all.
 pub(crate) fn large(root: &Path, bytes: usize, seed: u64) {
     const PART: usize = 4 << 20;
     let directory = root.join("large");

@@ -1,4 +1,4 @@
-//! Entries that somebody else put into the store: refused with a reason, and nothing is touched.
+//! Entries that an attacker put into the store: refused with a reason, and nothing is touched.
 
 use std::cell::RefCell;
 use std::fs;
@@ -90,7 +90,7 @@ impl Victim {
     }
 }
 
-/// A tar stream of entries whose names nobody has looked at.
+/// A tar stream of entries whose names are not checked.
 #[derive(Default)]
 struct Crafted(Vec<u8>);
 

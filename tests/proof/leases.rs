@@ -93,7 +93,7 @@ fn write(job: &Job, places: &[PathBuf], done: &AtomicBool, seen: &Seen) {
     }
 }
 
-/// Cleans. Nothing fails; an entry that somebody reads is spared.
+/// Cleans. Nothing fails; an entry that a process reads is kept.
 fn clean(job: &Job, seen: &Seen) {
     let outcome = job.run("none", &["clean"]).success().json();
     assert_eq!(outcome["end"], "done", "{outcome}");
@@ -143,7 +143,7 @@ fn eight_readers_and_a_cleaner_get_along() {
         }
         done.store(true, Ordering::Release);
     });
-    // Nobody reads any more: one generation is left, and nothing else.
+    // The readers have ended: one generation is left, and nothing else.
     clean(&job, &seen);
     assert_eq!(job.entries().len(), 1);
     assert_eq!(job.leftovers(), Vec::<PathBuf>::new());

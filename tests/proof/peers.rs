@@ -60,7 +60,7 @@ fn a_stopped_save_and_a_stopped_restore_complete() {
 #[test]
 fn a_stopped_seed_completes() {
     let (job, names) = forest::seeded(200, 50_000);
-    // Nobody else may seed meanwhile, so the others here only look.
+    // No other process may seed meanwhile, so the others here only look.
     for _ in 0..50 {
         forest::clear(&job.out());
         let mut peer = Process::start(&mut job.command("1", &["seed", "--required"]));

@@ -38,7 +38,7 @@ impl Process {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process");
-        kill_process(pid, signal).expect("a child that nobody waited for");
+        kill_process(pid, signal).expect("a child that was not waited for");
     }
 
     /// Whether it has not ended.
@@ -98,7 +98,7 @@ impl Killer {
             .spawn()
             .expect("it starts");
         std::thread::sleep(self.life.mul_f64(rand::random_range(0.0..1.0)));
-        child.kill().expect("a child that nobody waited for");
+        child.kill().expect("a child that was not waited for");
         let killed = child.wait().expect("it ends").signal() == Some(9);
         // Too late: it is shorter than thought. In time: perhaps it is longer.
         self.life = self.life.mul_f64(if killed { 1.06 } else { 0.75 });

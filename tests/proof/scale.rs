@@ -13,7 +13,7 @@ pub(crate) fn pick<T>(quick: T, full: T) -> T {
     if is_full() { full } else { quick }
 }
 
-/// Tells a figure to whoever watches: the test harness swallows what the print macros write.
+/// Prints a figure on standard error: the test harness captures what the print macros write.
 pub(crate) fn tell(figure: &str) {
     let _ = writeln!(std::io::stderr(), "PROOF {figure}");
 }

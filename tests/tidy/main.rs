@@ -2,12 +2,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "this test reads the sources")]
 
+mod circles;
 mod generated;
+mod phrases;
 mod schema;
+mod sources;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::{files, root, rust_files, shown};
 
 /// Longer functions want splitting. The length of files is advice alone: no type is cut in pieces for it.
 const MAX_LINES: usize = 60;
@@ -28,41 +33,6 @@ const ROOMS: &[&[&str]] = &[
     &["command"],
     &["cli"],
 ];
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn files(below: &str, extension: &str) -> Vec<PathBuf> {
-    fn walk(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
-                walk(&path, extension, found);
-            } else if path.extension().is_some_and(|e| e == extension) {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&root().join(below), extension, &mut found);
-    found.sort();
-    assert!(!found.is_empty(), "no .{extension} file below {below}");
-    found
-}
-
-fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).to_string_lossy().replace('\\', "/")
-}
-
-fn rust_files() -> Vec<(String, String)> {
-    let read = |path: &PathBuf| (shown(path), fs::read_to_string(path).expect("source is text"));
-    ["benches", "examples", "src", "tests"]
-        .iter()
-        .flat_map(|below| files(below, "rs"))
-        .map(|path| read(&path))
-        .collect()
-}
 
 fn assert_none(what: &str, offenders: &[String]) {
     assert!(offenders.is_empty(), "{what}:\n  {}", offenders.join("\n  "));
@@ -129,7 +99,7 @@ fn a_long_function_is_found_and_a_short_one_is_not() {
     };
     assert_eq!(long_functions(&function(MAX_LINES + 1)), ["walk"]);
     assert_eq!(long_functions(&function(MAX_LINES - 2)), Vec::<String>::new());
-    // A line of a snapshot is no end, whatever it ends in.
+    // A line of a snapshot does not end a function, whatever it ends in.
     let snapshot =
         format!("fn shown() {{\n    check(r#\"\n{{ 1 }}\n{}\"#);\n}}\n", "line\n".repeat(MAX_LINES));
     assert_eq!(long_functions(&snapshot), ["shown"]);

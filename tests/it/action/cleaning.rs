@@ -9,11 +9,11 @@ use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
 use cachekeep_test_support::github_service::signing::now;
 use cachekeep_test_support::skip::skip;
 
-/// A title, a branch and a key of somebody who knows what workflows do wrong.
+/// A title, a branch and a key of an attacker who knows the mistakes that workflows make.
 const EVIL: &str =
     "$(touch PWNED)`touch PWNED`\"; touch PWNED; '\n::set-env name=PATH::/evil\n${{ github.token }}";
 
-/// A sample project and the API with entries of all kinds; the ids by what becomes of them.
+/// A sample project and the API with entries of all kinds; the ids by whether they are kept.
 struct Scene {
     sample: Sample,
     api: GitHubApi,

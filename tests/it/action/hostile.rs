@@ -6,7 +6,7 @@ use std::fs;
 use crate::action::steps::{Done, Job};
 use cachekeep_test_support::github_service::{GitHubService, capture};
 
-/// Where `EVIL` stands for a folder that nobody may make.
+/// `EVIL` stands for a directory that must not be created.
 pub const HOSTILE: [&str; 18] = [
     "$(touch PWNED)",
     "`touch PWNED`",

@@ -7,7 +7,7 @@ use crate::action::hostile::{HOSTILE, assert_harmless};
 use crate::action::steps::{Done, Job};
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
 
-/// What becomes of hostile text in an input.
+/// The result of hostile text in an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// The step fails before it does anything.

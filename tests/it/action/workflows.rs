@@ -145,7 +145,7 @@ fn a_fork_verifies_and_saves_nothing() {
         );
         assert_eq!(fork.said("save-result"), "denied-mode", "{}", fork.log);
     }
-    // The stranger asks for more: to write, both caches, and a link of his own to an object that nobody has.
+    // The fork asks for more: a writer's role, both caches, and a link of its own to an object that no mirror has.
     sample.rewrite("consume", "role: consumer", "role: writer");
     sample.rewrite("consume", "cache: frames\n          role", "cache: frames thumbnails\n          role");
     std::fs::write(sample.repository().join(LINK), "0".repeat(32)).expect("written");

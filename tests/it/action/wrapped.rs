@@ -15,7 +15,7 @@ fn output<'a>(done: &'a Done, name: &str) -> &'a str {
     done.outputs.get(name).unwrap_or_else(|| panic!("no {name}: {}", done.log))
 }
 
-/// Where actions/cache works, as the first step tells it.
+/// Where actions/cache works, as the first step prints it.
 fn place(started: &Done) -> String {
     assert_eq!(output(started, "transport"), "wrapped");
     format!("workspace/{}", output(started, "path-0"))

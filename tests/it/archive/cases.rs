@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::packing::{Random, frame_ends, list, noise, pack, unpack, verify};
 
-/// Of so many cases one is unpacked; the others are only read.
+/// One case in this many is unpacked; the others are only read.
 const UNPACKED_ONE_IN: usize = 200;
 
 fn cases() -> usize {

@@ -103,7 +103,7 @@ pub(crate) fn plant(root: &Path) {
     file(format!("exactly/{}", "x".repeat(100 - ".cachekeep/c/exactly/".len())).as_ref(), b"100");
     file("mode/suid".as_ref(), b"suid");
     file("mode/read-only".as_ref(), b"no");
-    file("mode/nobody".as_ref(), b"nothing");
+    file("mode/owner-only".as_ref(), b"nothing");
     fs::create_dir_all(root.join("empty-directory/inside")).expect("a directory");
     fs::create_dir_all(root.join("read-only-directory")).expect("a directory");
     file("read-only-directory/file".as_ref(), b"kept");
@@ -127,7 +127,7 @@ pub(crate) fn plant(root: &Path) {
     for (name, mode) in [
         ("mode/suid", 0o4755),
         ("mode/read-only", 0o444),
-        ("mode/nobody", 0o400),
+        ("mode/owner-only", 0o400),
         ("empty-directory", 0o1777),
         ("read-only-directory", 0o555),
         ("plain.txt", 0o640),

@@ -267,7 +267,7 @@ fn limits_are_waited_for() {
     api.world().reset_after = Some(std::time::Duration::ZERO);
     let done = clean(&api, &project, &[]).success().json();
     assert!(api.world().caches.is_empty());
-    // Whoever asks again too early is refused once more.
+    // A request that is repeated too early is refused once more.
     assert_eq!(api.world().refused, 3, "one limit of the hour, two of five deletions in a row");
     assert!(done["calls"]["waited"].as_f64().expect("seconds") >= 2.0);
 }

@@ -62,7 +62,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Reads an entry until the returned value is dropped, as a restore does.
 fn reader(entry: &Path) -> File {
     let file = File::open(entry).expect("an entry");
-    file.try_lock_shared().expect("nobody deletes it");
+    file.try_lock_shared().expect("no cleaner holds a lock on it");
     file
 }
 

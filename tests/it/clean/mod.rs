@@ -57,7 +57,7 @@ fn planned(document: &Value) -> BTreeSet<String> {
     going.map(|entry| entry["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// The first reason for what becomes of an entry.
+/// The first reason for keeping or deleting an entry.
 fn reason(document: &Value, id: u64) -> String {
     let entries = document["plan"]["entries"].as_array().expect("entries");
     let entry =

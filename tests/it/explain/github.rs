@@ -52,7 +52,7 @@ fn save(api: &GitHubApi, git_ref: &str, key: &str, version: &str) {
     version.clone_into(&mut cache.version);
 }
 
-/// Where an entry is, its key and version; the result, what differs, and what is told.
+/// Where an entry is, its key and version; the result, what differs, and the text.
 type Row<'a> = (&'a str, &'a str, String, &'a str, Option<&'a str>, &'a str);
 
 #[test]

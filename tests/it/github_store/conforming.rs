@@ -188,7 +188,7 @@ async fn a_name_is_reserved_with_the_first_full_block_and_a_reservation_left_beh
         told.all()
     );
 
-    // The next one learns it from the first block on, and is told that there is nothing to restore.
+    // The next save of the key reports the conflict.
     let error = save(&job, "large", &payload(200_000)).await.expect_err("the name is taken");
     assert_eq!(error.kind(), StoreErrorKind::Exists);
     assert!(told.all().contains("`large` is reserved and no entry of it is served"), "{}", told.all());

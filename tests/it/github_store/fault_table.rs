@@ -1,4 +1,4 @@
-//! Faults to give to the service, and the table of what comes of them.
+//! Faults to give to the service, and the table of their outcomes.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ pub fn outcome<T>(result: &Result<T, StoreError>, word: impl FnOnce(&T) -> &'sta
 
 /// A row of the table that the tests of faults leave in the target directory: fault, request, seconds, outcome.
 pub fn row(what: &str, request: &str, outcome: &str, begun: Instant) -> String {
-    // Ports differ from run to run, and long addresses hide what is said.
+    // Ports differ from run to run, and long addresses hide the message.
     let mut shown = String::new();
     let mut rest = outcome;
     while let Some((before, after)) = rest.split_once("127.0.0.1:") {

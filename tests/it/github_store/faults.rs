@@ -1,4 +1,4 @@
-//! Every fault of the service and of its storage: what it comes to, in bounded time, and what is said.
+//! Every fault of the service and of its storage: its outcome, in bounded time, and its message.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use cachekeep_test_support::github_service::{Fault, GitHubService, Point};
 /// Three blocks and a rest.
 const LENGTH: usize = 200_000;
 
-/// Times for silence and slowness: as short as a fault that stays allows, longer for one after which all is well, so
+/// Times for silence and slowness: as short as a fault that stays allows, longer for one that passes, so
 /// that a busy machine is not taken for another fault, and long where neither is the point.
 fn times_for(often: &Often) -> GitHubOptions {
     let (long, short) = (Duration::from_mins(1), Duration::from_millis(300));
@@ -31,7 +31,7 @@ fn times_for(often: &Often) -> GitHubOptions {
     }
 }
 
-/// A fault, where it strikes and how often, and what comes of it.
+/// A fault, where it strikes and how often, and its outcome.
 type Case = (&'static str, Point, Often, &'static str);
 
 /// Faults while an entry is reserved.

@@ -24,7 +24,7 @@ use cachekeep_test_support::github_service::{GitHubService, capture};
 
 pub const MAIN: &str = "refs/heads/main";
 
-/// What a job was told beside its errors.
+/// Messages that a job received beside its errors.
 #[derive(Default)]
 pub struct Told(Mutex<Vec<String>>);
 

@@ -93,7 +93,7 @@ fn names_that_the_volume_takes_for_one_are_a_miss_and_the_entry_stays_good() {
             before,
             "{generation}: the target is as it was"
         );
-        // The entry is good, and nobody who cannot hold it replaces it.
+        // The entry is good: a job whose volume cannot hold it does not replace it.
         let ran = sample.run("folding", generation, &["save", "--json"]).success();
         assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "exists", "{}", ran.stderr);
         let saved = tree::snapshot(&project.path(&root));
@@ -143,7 +143,7 @@ fn objects_are_fetched_verified_gated_and_saved_there() {
         let algorithm = object.algorithm.directory().to_ascii_lowercase();
         project.path("workspace/folding/store").join(algorithm).join(&object.hash)
     };
-    // Somebody's folder and object, in another case: the same to this volume.
+    // A directory and an object in another case: the same to this volume.
     project.write(
         &format!("workspace/folding/store/SHA512/{}", "0".repeat(128)),
         "nothing that anybody named so",

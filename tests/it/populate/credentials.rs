@@ -1,4 +1,4 @@
-//! Credentials of mirrors: from the environment, sent to the mirror, and shown to nobody.
+//! Credentials of mirrors: from the environment, sent to the mirror, and never shown.
 
 use crate::populate::objects::{assert_holds, config, served};
 use cachekeep_test_support::capture::secret;

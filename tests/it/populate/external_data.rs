@@ -110,7 +110,7 @@ fn one_flipped_bit_in_the_store_never_reaches_cmake() {
     let built = build(&project, &temp.join("store"));
     assert!(built.status.success());
     assert!(fs::read(project.path("build/data/5.bin")).expect("made") == bytes, "CMake verifies nothing");
-    // The gate stops the job; what fills the store mends it, or takes it out where nobody has it.
+    // The gate stops the job; `fetch` replaces the object, or removes it where no source has it.
     project.run(&in_temp(here, &["gate"])).code(3);
     project.run(&in_temp(here, &["fetch", "--required"])).success();
     assert!(fs::read(&victim).expect("mended") == objects[5].bytes);

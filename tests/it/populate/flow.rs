@@ -131,7 +131,7 @@ fn a_pull_request_fetches_what_it_needs_and_saves_nothing() {
 fn objects_that_no_link_wants_stay_unless_pruning_is_asked_for() {
     for (more, kept) in [("", true), ("unwanted = \"keep\"", true), ("unwanted = \"prune\"", false)] {
         let populate = populate(more);
-        let extra = Object::new(Algorithm::Sha1, b"nobody wants this".to_vec());
+        let extra = Object::new(Algorithm::Sha1, b"no link names this".to_vec());
         let put = || {
             let path = extra.path(&populate.project);
             fs::create_dir_all(path.parent().expect("a parent")).expect("made");
@@ -160,7 +160,7 @@ fn what_a_build_fetched_by_itself_is_verified_and_kept() {
         fs::rename(populate.objects[index].path(project), project.path("temp/gone")).expect("moved");
         populate.objects[index].serve_from(&build);
     }
-    // One of them is damaged, and one nobody wants.
+    // One of them is damaged, and no link names the other.
     fs::write(build.join(populate.objects[2].relative()), "damaged").expect("written");
     Object::new(Algorithm::Md5, b"of another branch".to_vec()).serve_from(&build);
     let ran = project.run(&["save", "--json"]).success();

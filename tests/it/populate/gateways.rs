@@ -91,7 +91,7 @@ fn gate_offline(project: &Project, gateway: MirrorServer) {
     drop(gateway);
     let ran = project.run(&["gate", "--json"]).success();
     assert_eq!(ran.json()["caches"][0]["gate"]["allowed"], 0);
-    assert_eq!(ran.json()["caches"][0]["gate"]["strangers"], 0, "the proof is no stranger");
+    assert_eq!(ran.json()["caches"][0]["gate"]["strangers"], 0, "proofs are not unknown files");
 }
 
 #[test]

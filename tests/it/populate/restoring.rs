@@ -1,4 +1,4 @@
-//! What is verified of a restored cache, and what becomes of objects that are not what their names say.
+//! What is verified of a restored cache, and how objects are treated whose bytes do not match their names.
 
 use std::fs;
 

@@ -115,7 +115,7 @@ impl Peer {
     }
 }
 
-/// What people see of a log: the runner takes the secrets that it is told and hides them in all that follows, as
+/// What people see of a log: the runner takes the secrets that it is given and hides them in all that follows, as
 /// they are and percent-encoded. The peer counts on that; ours does not.
 fn shown(log: &str) -> String {
     let mut masks: Vec<String> = Vec::new();

@@ -58,7 +58,7 @@ pub fn text(kind: &str, text: &str) {
     write(&format!("{kind}.plain.text."), text.as_bytes());
 }
 
-/// A secret that must be seen nowhere. Short words would be found where they are none.
+/// A secret that must not be shown. Short words would be found where they are not secret.
 pub fn secret(class: &str, secret: &str) {
     assert!(secret.len() >= 8, "{secret} is too short to be looked for");
     write(&format!("secret.{class}."), secret.as_bytes());

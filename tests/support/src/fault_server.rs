@@ -38,7 +38,7 @@ pub struct Resource {
     pub bytes: Vec<u8>,
     /// Its `ETag`, with quotes.
     pub etag: Option<String>,
-    /// What happens to the first requests; then all is well.
+    /// What happens to the first requests; `always` happens to the rest.
     pub faults: VecDeque<Fault>,
     /// What happens to every request after those.
     pub always: Fault,
@@ -122,7 +122,7 @@ impl Drop for FaultServer {
         self.state.stop.store(true, Ordering::Relaxed);
         // Wakes the listener, which then sees that it is to stop.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
-        // From here on nobody listens: who connects is refused, and not dropped in the middle.
+        // The port is closed once the thread has ended: clients are refused, and not dropped in the middle.
         let _ = self.listener.take().map(JoinHandle::join);
     }
 }
@@ -216,7 +216,7 @@ fn send_body(
 }
 
 fn respond(stream: &mut TcpStream, code: u16, headers: &[String], body: &[u8], head: &str) -> io::Result<()> {
-    write!(stream, "HTTP/1.1 {code} Told So\r\nContent-Length: {}\r\n", body.len())?;
+    write!(stream, "HTTP/1.1 {code} Injected\r\nContent-Length: {}\r\n", body.len())?;
     for header in headers {
         write!(stream, "{header}\r\n")?;
     }

@@ -76,7 +76,7 @@ impl MirrorServer {
         MirrorServer { port, state }
     }
 
-    /// A port that nobody listens at.
+    /// A port without a listener.
     pub fn dead_port() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         listener.local_addr().expect("a bound listener").port()

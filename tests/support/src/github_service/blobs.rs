@@ -48,7 +48,7 @@ impl Blobs {
         self.shelf.lock().expect("no panic").blobs.remove(path);
     }
 
-    /// Changes what a blob holds behind everybody's back.
+    /// Changes what a blob holds without a request.
     pub fn replace(&self, path: &str, bytes: &[u8]) {
         self.write(path, bytes.to_vec());
     }

@@ -215,7 +215,7 @@ fn send(
     }
     let length = answer.length.unwrap_or(body.len() as u64);
     let mut head = Vec::new();
-    write!(head, "HTTP/1.1 {} Told So\r\nContent-Length: {length}\r\n", answer.status)?;
+    write!(head, "HTTP/1.1 {} Injected\r\nContent-Length: {length}\r\n", answer.status)?;
     for (name, value) in &answer.headers {
         write!(head, "{name}: {value}\r\n")?;
     }
@@ -230,7 +230,7 @@ fn send(
             stream.write_all(until(*end))?;
             stream.flush()?;
             // What arrived whole leaves a connection that the client uses again: to close that one would be
-            // a fault that nobody asked for.
+            // a fault that the test did not ask for.
             if matches!(fault, Fault::CloseAt(_)) && *end >= body.len() {
                 return Ok(true);
             }
@@ -271,8 +271,8 @@ fn peek_head(stream: &TcpStream) -> io::Result<(usize, Request)> {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if !buffer[0].is_ascii_uppercase() {
-            // Somebody speaks TLS.
-            (&mut &*stream).write_all(b"HTTP/1.1 400 Told So\r\n\r\n")?;
+            // The client speaks TLS.
+            (&mut &*stream).write_all(b"HTTP/1.1 400 Injected\r\n\r\n")?;
             return Err(ErrorKind::InvalidData.into());
         }
         std::thread::sleep(Duration::from_millis(1));

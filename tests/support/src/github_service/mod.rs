@@ -137,7 +137,7 @@ impl GitHubService {
         self.shelf().all_faults.insert(point, fault);
     }
 
-    /// All is well from now on.
+    /// Removes all faults.
     pub fn heal(&self) {
         let mut held = self.shelf();
         held.next_faults.clear();
@@ -182,7 +182,7 @@ impl GitHubService {
         true
     }
 
-    /// Overwrites the blob of the only entry behind everybody's back.
+    /// Overwrites the blob of the only entry without a request.
     pub fn replace_blob(&self, bytes: &[u8]) {
         let (kept, _) = self.entries().pop().expect("an entry");
         match &self.state.storage {

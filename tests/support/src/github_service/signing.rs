@@ -15,7 +15,7 @@ const ACCOUNT_KEY: &str =
 const SERVICE_VERSION: &str = "2020-02-10";
 
 /// The key that signs tokens; what it is does not matter.
-const TOKEN_KEY: &[u8] = b"a service that is none";
+const TOKEN_KEY: &[u8] = b"the fake service's key";
 
 #[expect(clippy::disallowed_methods, reason = "signatures expire by the real clock")]
 pub fn now() -> DateTime<Utc> {
