@@ -190,7 +190,7 @@ impl Modules {
             return self.find(&module, &[import.as_slice(), &rest[1..]].concat(), depth + 1);
         }
         let globbed = holder.globs.iter().find_map(|glob| {
-            self.find(&module, &[glob.as_slice(), &[name.clone()]].concat(), depth + 1)
+            self.find(&module, &[glob.as_slice(), std::slice::from_ref(name)].concat(), depth + 1)
                 .filter(|found| self.0[found].defined.contains(name))
         });
         Some(globbed.unwrap_or(module))

@@ -212,27 +212,40 @@ fn rooms_that_touch_files_read_neither_environment_nor_clock() {
     assert_none("these lines read the environment or the clock, or end the process", &offenders);
 }
 
+/// The paths of the repository that a document names and that do not exist.
+fn missing_paths(text: &str) -> Vec<&str> {
+    let top = [
+        ".ci/",
+        ".github/",
+        "azure-task/",
+        "benches/",
+        "docs/",
+        "example/",
+        "examples/",
+        "fuzz/",
+        "scripts/",
+        "src/",
+        "tests/",
+    ];
+    let is_path = |word: &&str| {
+        top.iter().any(|top| word.starts_with(top)) && !word.contains(['*', ' ', '<', '{', '$'])
+    };
+    let named = text.split('`').skip(1).step_by(2).filter(is_path);
+    named.filter(|word| !root().join(word).exists()).collect()
+}
+
 #[test]
 fn paths_named_in_documents_exist() {
-    let top: BTreeSet<String> =
-        ["src", "tests", "docs", "example", "benches", "fuzz", "azure-task", ".github", ".ci"]
-            .iter()
-            .map(|name| format!("{name}/"))
-            .collect();
+    let documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|name| root().join(name));
     let mut offenders = Vec::new();
-    let documents = [root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("CHANGELOG.md")];
-    let below_docs = if root().join("docs").exists() { files("docs", "md") } else { Vec::new() };
-    for document in documents.into_iter().chain(below_docs) {
-        let text = fs::read_to_string(&document).expect("a document");
-        for word in text.split('`').skip(1).step_by(2) {
-            let is_path = top.iter().any(|top| word.starts_with(top.as_str()))
-                && !word.contains(['*', ' ', '<', '{', '$']);
-            if is_path && !root().join(word).exists() {
-                offenders.push(format!("{}: `{word}`", shown(&document)));
-            }
-        }
+    for document in documents.into_iter().chain(files("docs", "md")) {
+        let (name, text) = sources::read(&document);
+        offenders.extend(missing_paths(&text).into_iter().map(|path| format!("{name}: `{path}`")));
     }
     assert_none("these documents name paths that do not exist", &offenders);
+    let sample =
+        "`src/lib.rs`, `src/nothing.rs`, `src/*/mod.rs`, `docs/<name>.md`, `elsewhere/x`, `tests/nothing/`";
+    assert_eq!(missing_paths(sample), ["src/nothing.rs", "tests/nothing/"]);
 }
 
 #[test]
