@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use sources::{files, root, rust_files, shown};
+use sources::{files, root, rust_files};
 
 /// Longer functions want splitting. The length of files is advice alone: no type is cut in pieces for it.
 const MAX_LINES: usize = 60;

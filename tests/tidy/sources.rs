@@ -28,7 +28,7 @@ pub(crate) fn files(below: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 /// A path in the repository, with `/` on every system.
-pub(crate) fn shown(path: &Path) -> String {
+fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
