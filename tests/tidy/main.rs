@@ -4,6 +4,7 @@
 
 mod circles;
 mod generated;
+mod measures;
 mod phrases;
 mod schema;
 mod sources;
