@@ -332,15 +332,27 @@ pub enum Command {
     },
 }
 
-impl Command {
-    /// Whether it is about a store rather than about declared caches: it works without a configuration.
-    pub fn is_housekeeping(&self) -> bool {
-        matches!(
-            self,
-            Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. } | Command::Explain { .. }
-        )
-    }
+/// The key that `explain` is asked about.
+#[derive(Debug)]
+pub struct TypedKey {
+    /// The key.
+    pub key: String,
+    /// Prefixes to fall back to.
+    pub restore_keys: Vec<String>,
+}
 
+impl Args {
+    /// Takes the key that `explain` is asked about out of the options, where it would declare a cache without paths.
+    pub fn take_key(&mut self) -> Option<TypedKey> {
+        if !matches!(self.command, Command::Explain { .. }) || !self.common.paths.is_empty() {
+            return None;
+        }
+        let key = self.common.key.take()?;
+        Some(TypedKey { key, restore_keys: std::mem::take(&mut self.common.restore_keys) })
+    }
+}
+
+impl Command {
     /// The caches that were named; none means all.
     pub fn selected(&self) -> &[String] {
         match self {

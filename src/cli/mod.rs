@@ -8,14 +8,16 @@ pub mod exit;
 pub mod settings;
 pub mod signals;
 
+mod action;
+mod backend;
+mod catalog;
 mod dispatch;
-mod examination;
-mod explanation;
-mod housekeeping;
+mod doctor;
+mod explain;
 pub mod inputs;
 mod publish;
-mod stages;
-mod store_choice;
+mod site;
+mod table;
 
 use std::ffi::OsString;
 use std::io;

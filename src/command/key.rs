@@ -12,6 +12,7 @@ use super::session;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
 use crate::fs::text;
+use crate::report::json;
 
 /// A saved explanation of keys is never larger.
 const MAX_BYTES: u64 = 256 << 20;
@@ -80,8 +81,18 @@ impl From<KeyPart> for Part {
     }
 }
 
+/// The keys of every selected cache in this job, as text or as JSON; or what differs from keys that were saved.
+pub fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<String, Fault> {
+    let explanation = explain(ctx)?;
+    Ok(match diff_with {
+        Some(saved) => diff(saved, &explanation)?,
+        None if ctx.stdout_is_json => json::render(&explanation),
+        None => render(&explanation),
+    })
+}
+
 /// The keys of every selected cache in this job.
-pub fn explain(ctx: &Context<'_>) -> Result<Explanation, Fault> {
+fn explain(ctx: &Context<'_>) -> Result<Explanation, Fault> {
     let mut caches = Vec::new();
     for spec in ctx.caches {
         let failed = |source| session::of_cache(spec, source);
@@ -99,7 +110,7 @@ pub fn explain(ctx: &Context<'_>) -> Result<Explanation, Fault> {
 }
 
 /// The keys as text for people.
-pub fn render(explanation: &Explanation) -> String {
+fn render(explanation: &Explanation) -> String {
     let mut text = String::new();
     for cache in &explanation.caches {
         let _ = writeln!(text, "{}: {}", cache.cache, cache.key);
@@ -129,7 +140,7 @@ pub fn read(saved: &Path) -> Result<Explanation, Fault> {
 }
 
 /// What differs between keys that were printed earlier and those of this job.
-pub fn diff(saved: &Path, now: &Explanation) -> Result<String, Fault> {
+fn diff(saved: &Path, now: &Explanation) -> Result<String, Fault> {
     let before = read(saved)?;
     let mut text = String::new();
     for cache in &now.caches {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::args::Target;
-use super::settings::Settings;
+use super::site::Site;
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
 use crate::github::rest::{Endpoint, Options, Pace, Repository, Rest};
-use crate::platform::Env;
 use crate::store::housekeeping::{GitHubCaches, Housekeeping, OwnStore};
 use crate::transport::http::retry::RetryPolicy;
 
@@ -28,23 +27,22 @@ pub(super) fn no_token() -> Fault {
 /// Opens it. Who names a repository means GitHub; a job there does, too, unless its store is another.
 pub(super) fn open(
     target: &Target,
-    env: &Env,
-    settings: &Settings,
+    site: &Site<'_>,
     ctx: &Context<'_>,
 ) -> Result<Box<dyn Housekeeping>, Fault> {
-    find(target, env, settings, ctx)?.ok_or_else(no_token)
+    find(target, site, ctx)?.ok_or_else(no_token)
 }
 
 /// The same; `None` where only a token is missing.
 pub(super) fn find(
     target: &Target,
-    env: &Env,
-    settings: &Settings,
+    site: &Site<'_>,
     ctx: &Context<'_>,
 ) -> Result<Option<Box<dyn Housekeeping>>, Fault> {
+    let env = site.env;
     let job = || {
         let is_job = env.flag("GITHUB_ACTIONS")
-            && matches!(settings.spec.store, StoreLocation::Auto | StoreLocation::GitHub);
+            && matches!(site.settings.spec.store, StoreLocation::Auto | StoreLocation::GitHub);
         env.var("GITHUB_REPOSITORY").filter(|_| is_job).map(|name| ("GITHUB_REPOSITORY", name))
     };
     let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)

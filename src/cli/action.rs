@@ -4,8 +4,10 @@
 //! the nested steps of actions/cache, into the environment of the next.
 
 use super::args::{Command, Stage};
+use super::backend::Backend;
 use super::inputs;
 use super::publish::told;
+use super::site::Site;
 use crate::command::context::Context;
 use crate::command::prepare;
 use crate::command::restore::Options;
@@ -15,26 +17,32 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{JobOutcome, SaveResult};
+use crate::github::credentials::NoCredentials;
 use crate::platform::Env;
 use crate::report::json::Save;
 
-/// Does a step; `wrapped` says whether actions/cache moves the archives.
+/// Does a step of a command.
 pub(super) fn run(
+    site: &Site<'_>,
     ctx: &Context<'_>,
     command: &Command,
     stage: Stage,
-    wrapped: bool,
 ) -> Result<JobOutcome, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
-    match stage {
-        Stage::Start if wrapped && moves => plan(ctx, command),
-        Stage::Start => {
-            output(ctx, "transport", "direct");
-            whole(ctx, command)
+    match (stage, &site.backend) {
+        (Stage::Start, Backend::Wrapped(why)) => {
+            announce(ctx, why);
+            if moves { plan(ctx, command) } else { direct(ctx, command) }
         }
-        Stage::Stage => show(ctx),
-        Stage::Finish => finish(ctx, command),
+        (Stage::Start, _) => direct(ctx, command),
+        (Stage::Stage, _) => show(ctx),
+        (Stage::Finish, _) => finish(ctx, command),
     }
+}
+
+fn direct(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+    output(ctx, "transport", "direct");
+    whole(ctx, command)
 }
 
 fn output(ctx: &Context<'_>, name: &str, value: &str) {
@@ -114,7 +122,7 @@ fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
 }
 
 /// Says why actions/cache moves the archives.
-pub(super) fn announce(ctx: &Context<'_>, why: &crate::github::credentials::NoCredentials) {
+fn announce(ctx: &Context<'_>, why: &NoCredentials) {
     let text = format!("actions/cache moves the archives: {why}");
     ctx.say_about_job(Level::Info, text);
     if let Some(hint) = why.hint() {

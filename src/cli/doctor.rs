@@ -1,10 +1,10 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
 use super::args::Args;
+use super::backend::{self, Backend};
 use super::exit::{self, Exit};
 use super::publish::print;
 use super::settings::{Settings, SettingsError};
-use super::store_choice;
 use crate::command::doctor;
 use crate::config;
 use crate::domain::hint::Hint;
@@ -23,9 +23,12 @@ pub(super) fn run(
     online: bool,
 ) -> Exit {
     let now = clock();
+    let facts = platform.facts();
     let credentials = Credentials::from_env(env, now);
-    let access = settings.as_ref().ok();
-    let access = access.map(|settings| store_choice::access_of(settings, env, platform.facts(), now));
+    let access = settings
+        .as_ref()
+        .ok()
+        .map(|settings| Backend::find(&settings.spec.store, env, facts, false, now).access(settings, facts));
     let configuration = match settings {
         Ok(settings) => doctor::Configuration::Usable {
             spec: &settings.spec,
@@ -41,13 +44,13 @@ pub(super) fn run(
         Err(error) => doctor::Configuration::Wrong(vec![(true, failure::chain(error))]),
     };
     let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
-    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| store_choice::ask(found, now));
+    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| backend::ask(found, now));
     let diagnosis = doctor::examine(&doctor::Patient {
         env,
-        facts: platform.facts(),
+        facts,
         workspace,
         configuration,
-        is_github: store_choice::is_github(env),
+        is_github: backend::is_github(env),
         credentials,
         answer,
         now,

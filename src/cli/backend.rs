@@ -1,0 +1,159 @@
+//! Where the entries of a job live: what the configuration says, and what is reachable from here.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::settings::Settings;
+use crate::domain::entry::LookupRequest;
+use crate::domain::event::Observer;
+use crate::domain::key::Key;
+use crate::domain::scope::Access;
+use crate::domain::spec::StoreLocation;
+use crate::domain::version::Version;
+use crate::github::{Credentials, Right, credentials::NoCredentials};
+use crate::platform::{Env, Facts};
+use crate::report::failure;
+use crate::store::{self, GitHubAccess, GitHubOptions, GitHubStore, Store, StoreError, StoreErrorKind};
+use crate::transport::blocks::BlockOptions;
+use crate::transport::download::FetchOptions;
+use crate::transport::http::client::Timeouts;
+use crate::transport::http::retry::{Clock, RetryPolicy};
+use crate::transport::ranges::RangeOptions;
+
+/// Where the entries of a job live.
+pub(super) enum Backend {
+    /// In GitHub's cache service, which these credentials open.
+    Service(Credentials),
+    /// In GitHub's cache service; actions/cache moves the archives, since nothing opens it for this step.
+    Wrapped(NoCredentials),
+    /// In GitHub's cache service as configured, which nothing opens here.
+    Closed(NoCredentials),
+    /// In a directory.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not in GitHub's cache service, which the job would prefer.
+        instead_of: Option<NoCredentials>,
+    },
+}
+
+/// Whether this is a job of GitHub Actions, the only place that has GitHub's cache service.
+pub(super) fn is_github(env: &Env) -> bool {
+    env.flag("GITHUB_ACTIONS")
+}
+
+impl Backend {
+    /// What a configured location means in this job; `in_action` is whether this is a step of the GitHub action.
+    pub(super) fn find(
+        location: &StoreLocation,
+        env: &Env,
+        facts: &Facts,
+        in_action: bool,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let directory = |instead_of| Backend::Directory { path: facts.store_dir.clone(), instead_of };
+        match location {
+            StoreLocation::Directory(path) => Backend::Directory { path: path.clone(), instead_of: None },
+            StoreLocation::Auto if !is_github(env) => directory(None),
+            StoreLocation::Auto | StoreLocation::GitHub => match Credentials::from_env(env, now) {
+                Ok(credentials) => Backend::Service(credentials),
+                Err(why) if in_action && is_github(env) => Backend::Wrapped(why),
+                Err(why) if *location == StoreLocation::GitHub => Backend::Closed(why),
+                // A store that does not last would only pretend to be one; the job is warned of it.
+                Err(why) => directory(Some(why)),
+            },
+        }
+    }
+
+    /// What opens the service, where that is the store.
+    pub(super) fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Backend::Service(credentials) => Some(credentials),
+            _ => None,
+        }
+    }
+
+    /// Who may read and write what. GitHub's service takes entries only into scopes that the job's token names, and the
+    /// job's ref is not always one of them; a ref that somebody gave stays, so that the refusal can name it.
+    pub(super) fn access(&self, settings: &Settings, facts: &Facts) -> Access {
+        let access = settings.access.clone();
+        let is_given = settings.git_ref != facts.git_ref;
+        match self {
+            Backend::Service(credentials) if !is_given => {
+                access.writing_to(&credentials.scopes_with(Right::Write).unwrap_or_default())
+            }
+            _ => access,
+        }
+    }
+
+    /// Opens the store, or one that says why it could not be opened.
+    pub(super) fn open(
+        &self,
+        default_directory: &Path,
+        options: GitHubOptions,
+        clock: store::Clock,
+    ) -> Arc<dyn Store> {
+        let refused = |why: &NoCredentials| -> GitHubAccess {
+            let text = format!("cannot use GitHub's cache service: {why}");
+            Err(StoreError::new(StoreErrorKind::Denied(store::Access::Read), text))
+        };
+        let (location, github) = match self {
+            Backend::Service(credentials) => (StoreLocation::GitHub, Ok((credentials.clone(), options))),
+            Backend::Wrapped(why) | Backend::Closed(why) => (StoreLocation::GitHub, refused(why)),
+            Backend::Directory { path, .. } => {
+                let unasked = StoreError::new(StoreErrorKind::Unsupported, "not asked for");
+                (StoreLocation::Directory(path.clone()), Err(unasked))
+            }
+        };
+        let surroundings = store::Surroundings { default_directory, github };
+        store::open_or_unusable(&location, surroundings, clock)
+    }
+}
+
+/// How the service is spoken to in this process.
+pub(super) fn options(
+    timeout: Duration,
+    cancel: CancellationToken,
+    now: DateTime<Utc>,
+    observer: Option<Arc<dyn Observer>>,
+) -> GitHubOptions {
+    GitHubOptions {
+        timeouts: Timeouts::default(),
+        fetch: FetchOptions {
+            retry: RetryPolicy::default(),
+            deadline: None,
+            clock: Clock::starting_at(now),
+            // An archive proves itself as it is unpacked, and blobs have versions anyway.
+            digest_is_checked: false,
+            accept: None,
+            cancel,
+        },
+        time_limit: Some(timeout),
+        blocks: BlockOptions::default(),
+        ranges: RangeOptions::default(),
+        observer,
+    }
+}
+
+/// What the service says to a lookup of nothing.
+pub(super) fn ask(credentials: &Credentials, now: DateTime<Utc>) -> Result<String, String> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let options = options(PATIENCE, CancellationToken::new(), now, None);
+    let started = std::time::Instant::now();
+    let request = LookupRequest {
+        exact: false,
+        key: Key::new("cachekeep-doctor").expect("a fixed key"),
+        restore_keys: Vec::new(),
+        version: Version::of_roots(["cachekeep-doctor"]),
+        scopes: credentials.scopes_with(Right::Read).unwrap_or_default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot ask: {error}"))?;
+    let store = GitHubStore::new(credentials.clone(), options).map_err(|error| failure::chain(&error))?;
+    runtime.block_on(store.lookup(&request)).map_err(|error| failure::chain(&error))?;
+    Ok(format!("{} answers in {} ms", store.location(), started.elapsed().as_millis()))
+}

@@ -1,0 +1,105 @@
+//! What is found before a command runs, each thing once: the platform, the settings, the way to the store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Stage, TypedKey};
+use super::backend::{self, Backend};
+use super::settings::Settings;
+use crate::domain::event::{Event, Level, Observer};
+use crate::domain::hint::Hint as _;
+use crate::domain::scope::{Access, Scope};
+use crate::platform::{Env, Platform};
+use crate::report::Log;
+use crate::store::{Clock, Store};
+
+const VOLATILE_CURE: &str =
+    "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
+
+/// Where and for whom a command runs.
+pub(super) struct Site<'a> {
+    /// The environment.
+    pub(super) env: &'a Env,
+    /// What tells stores the time.
+    pub(super) clock: Clock,
+    /// The time at which the process started.
+    pub(super) now: DateTime<Utc>,
+    /// The platform of the job.
+    pub(super) platform: Arc<dyn Platform>,
+    /// The log of the job.
+    pub(super) log: Arc<Log>,
+    /// What was configured and typed.
+    pub(super) settings: Settings,
+    /// The key that `explain` is asked about.
+    pub(super) typed_key: Option<TypedKey>,
+    /// The step of the GitHub action that this is, if it is one.
+    pub(super) stage: Option<Stage>,
+    /// Where entries live.
+    pub(super) backend: Backend,
+    /// Who may read and write what.
+    pub(super) access: Access,
+}
+
+impl<'a> Site<'a> {
+    /// Finds out where the store is and what the job may do there; opens nothing.
+    pub(super) fn new(
+        env: &'a Env,
+        clock: Clock,
+        platform: Arc<dyn Platform>,
+        log: Arc<Log>,
+        settings: Settings,
+        stage: Option<Stage>,
+        typed_key: Option<TypedKey>,
+    ) -> Self {
+        let now = clock();
+        let backend = Backend::find(&settings.spec.store, env, platform.facts(), stage.is_some(), now);
+        let access = backend.access(&settings, platform.facts());
+        Site { env, clock, now, platform, log, settings, typed_key, stage, backend, access }
+    }
+
+    /// Opens the store, or one that says why it could not be opened.
+    pub(super) fn open_store(&self, cancel: CancellationToken) -> Arc<dyn Store> {
+        let observer = Arc::clone(&self.log) as Arc<dyn Observer>;
+        let options = backend::options(self.settings.timeout, cancel, self.now, Some(observer));
+        self.backend.open(&self.platform.facts().store_dir, options, self.clock)
+    }
+
+    /// A path that was typed.
+    pub(super) fn absolute(&self, path: &Path) -> PathBuf {
+        self.env.current_dir.join(path)
+    }
+
+    /// Writes a message about the job.
+    pub(super) fn say(&self, level: Level, text: String, hint: Option<String>) {
+        self.log.observe(Event::Message { level, cache: None, text, hint });
+    }
+
+    /// Which scopes the job reads and writes, for the verbose log.
+    pub(super) fn say_scopes(&self) {
+        let read: Vec<&str> = self.access.readable.iter().map(Scope::as_str).collect();
+        let text = format!("scopes: reads {}; writes {}", read.join(", then "), self.access.own);
+        self.say(Level::Debug, text, None);
+    }
+
+    /// Warns where entries are kept in a directory that does not outlive the job.
+    pub(super) fn warn_of_volatile_store(&self) {
+        let Backend::Directory { path, instead_of } = &self.backend else { return };
+        if !self.settings.store_is_volatile(self.platform.facts()) {
+            return;
+        }
+        let directory = path.display();
+        let (text, hint) = match instead_of {
+            Some(why) => {
+                (format!("entries are kept in {directory} and lost with this job: {why}"), why.hint())
+            }
+            None => (
+                format!("entries are kept in {directory}, which does not outlive this job"),
+                Some(VOLATILE_CURE.to_owned()),
+            ),
+        };
+        self.say(Level::Warning, text, hint);
+    }
+}

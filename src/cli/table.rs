@@ -1,0 +1,170 @@
+//! The commands, one arm each: what must be found before it runs, what it does, and what the process returns.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+
+use super::args::{Args, Command, EnvFormat, Target};
+use super::exit::{self, Exit};
+use super::publish::{print, summarize};
+use super::site::Site;
+use super::{catalog, explain};
+use crate::command::context::Context;
+use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, trim, usage};
+use crate::config;
+use crate::domain::clean::End;
+use crate::domain::fault::Fault;
+use crate::domain::outcome::JobOutcome;
+use crate::report::json::{self, clean::CleanDocument};
+use crate::report::markdown;
+
+/// A command, as it was typed.
+pub(super) struct Row<'a> {
+    /// What must be found before it runs.
+    pub(super) needs: Needs,
+    /// What it does.
+    pub(super) run: Run<'a>,
+}
+
+/// What must be found before a command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A declaration of caches, of which it works on those that were named.
+    Caches,
+    /// A store. It works without a configuration, and knows all declared caches, whichever were named.
+    Store,
+}
+
+type Do<'a, T> = Box<dyn Fn(&Site<'_>, &Context<'_>) -> Result<T, Fault> + 'a>;
+
+/// What a command does.
+pub(super) enum Run<'a> {
+    /// Prints a text that depends on nothing.
+    Text(Box<dyn Fn() -> String + 'a>),
+    /// Looks at everything, whether or not there is a usable configuration.
+    Doctor {
+        /// Whether the network is asked, too.
+        online: bool,
+    },
+    /// Is a step of the action: another command, whose arguments are in the environment.
+    Action,
+    /// Finds something out and prints it.
+    Answer(Do<'a, String>),
+    /// Works on caches. The outcome is logged, printed as JSON, and left for later steps of the job.
+    Job {
+        /// The work.
+        run: Do<'a, JobOutcome>,
+        /// What the process returns for an outcome.
+        exit: Box<dyn Fn(&JobOutcome) -> Exit + 'a>,
+    },
+    /// Works on a store, and sees to its results by itself.
+    Other(Do<'a, Exit>),
+}
+
+fn text<'a>(text: impl Fn() -> String + 'a) -> Row<'a> {
+    Row { needs: Needs::Nothing, run: Run::Text(Box::new(text)) }
+}
+
+fn answer<'a>(needs: Needs, run: impl Fn(&Site<'_>, &Context<'_>) -> Result<String, Fault> + 'a) -> Row<'a> {
+    Row { needs, run: Run::Answer(Box::new(run)) }
+}
+
+fn job<'a>(
+    run: impl Fn(&Context<'_>) -> Result<JobOutcome, Fault> + 'a,
+    exit: impl Fn(&JobOutcome) -> Exit + 'a,
+) -> Row<'a> {
+    let run = Box::new(move |_: &Site<'_>, ctx: &Context<'_>| run(ctx));
+    Row { needs: Needs::Caches, run: Run::Job { run, exit: Box::new(exit) } }
+}
+
+/// The row of a command.
+pub(super) fn row(command: &Command) -> Row<'_> {
+    match command {
+        Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), exit::of_child),
+        Command::Restore { lookup_only, fail_on_miss, required, .. } => {
+            let options = restore::Options { lookup_only: *lookup_only };
+            job(
+                move |ctx| restore::run(ctx, options),
+                |outcome| exit::of_restore(outcome, *fail_on_miss, *required),
+            )
+        }
+        Command::Seed { required, .. } => job(seed::run, |outcome| exit::of_seed(outcome, *required)),
+        Command::Fetch { required, .. } => job(fetch::run, |outcome| exit::of_seed(outcome, *required)),
+        Command::Gate { .. } => job(gate::run, exit::of_gate),
+        Command::Save { required, .. } => job(save::run, |outcome| exit::of_save(outcome, *required)),
+        Command::Trim { dry_run, .. } => job(move |ctx| trim::run(ctx, *dry_run), |_| exit::OK),
+        Command::Key { diff, .. } => answer(Needs::Caches, |_, ctx| key::run(ctx, diff.as_deref())),
+        Command::Env { format, .. } => {
+            answer(Needs::Caches, |_, ctx| env::run(ctx, env_format(*format, ctx.stdout_is_json)))
+        }
+        Command::Ls { target } => {
+            answer(Needs::Store, |site, ctx| usage::list(ctx, catalog::open(target, site, ctx)?.as_ref()))
+        }
+        Command::Usage { target, html } => answer(Needs::Store, |site, ctx| {
+            let catalog = catalog::open(target, site, ctx)?;
+            let html = html.as_deref().map(|path| site.absolute(path));
+            usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref())
+        }),
+        Command::Explain { selected, target, layout, diff } => answer(Needs::Store, |site, ctx| {
+            let asked = explain::Asked { caches: &selected.caches, layout: layout.as_deref() };
+            explain::run(site, ctx, &asked, target, diff.as_deref())
+        }),
+        Command::Clean { target, pull_request, dry_run, plan_out, apply } => Row {
+            needs: Needs::Store,
+            run: Run::Other(Box::new(|site, ctx| {
+                let policy = site.settings.spec.clean.clone();
+                let absolute = |path: &Path| site.absolute(path);
+                let options = clean::Options {
+                    policy: match pull_request {
+                        Some(number) => clean::options::about_pull_request(policy, *number),
+                        None => policy,
+                    },
+                    source: apply
+                        .as_deref()
+                        .map_or(clean::Source::Policy, |path| clean::Source::Saved(absolute(path))),
+                    dry_run: *dry_run,
+                    plan_out: plan_out.as_deref().map(absolute),
+                };
+                clean(site, ctx, target, &options)
+            })),
+        },
+        Command::Doctor { online } => Row { needs: Needs::Caches, run: Run::Doctor { online: *online } },
+        Command::Action { .. } => Row { needs: Needs::Nothing, run: Run::Action },
+        Command::Schema => text(|| json::render(&config::schema())),
+        Command::Completions { shell } => text(|| {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "cachekeep", &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }),
+    }
+}
+
+fn clean(
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+    target: &Target,
+    options: &clean::Options,
+) -> Result<Exit, Fault> {
+    let outcome = clean::run(ctx, catalog::open(target, site, ctx)?.as_ref(), options)?;
+    summarize(ctx, &markdown::clean::markdown(&outcome));
+    let printed =
+        if ctx.stdout_is_json { print(&json::render(&CleanDocument::from(&outcome))) } else { exit::OK };
+    let exit = match outcome.end {
+        End::DryRun | End::Done => exit::OK,
+        End::Failed | End::Stopped(_) => exit::FAILED,
+        End::NotPermitted(_) => exit::NOT_PERMITTED,
+    };
+    Ok(exit.or(printed))
+}
+
+fn env_format(format: EnvFormat, is_json: bool) -> env::Format {
+    match format {
+        _ if is_json => env::Format::Json,
+        EnvFormat::Sh => env::Format::Sh,
+        EnvFormat::PowerShell => env::Format::PowerShell,
+        EnvFormat::Dotenv => env::Format::Dotenv,
+        EnvFormat::Json => env::Format::Json,
+    }
+}
