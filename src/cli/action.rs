@@ -8,8 +8,8 @@ use super::backend::Backend;
 use super::inputs;
 use super::publish::told;
 use super::site::Site;
+use crate::command::complete;
 use crate::command::context::Context;
-use crate::command::prepare;
 use crate::command::restore::Options;
 use crate::command::wrapped::{self, Found, NESTED};
 use crate::command::{gate, save, seed};
@@ -58,7 +58,7 @@ fn whole(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
         Command::Seed { .. } => seed::run(ctx)?,
         Command::Gate { .. } => gate::run(ctx)?,
         Command::Save { .. } => save::run(ctx)?,
-        _ => prepare::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?)?,
+        _ => complete::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?)?,
     })
 }
 
@@ -116,7 +116,7 @@ fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     let options = options(command);
     let mut job = wrapped::restored(ctx, &found(ctx.env), options)?;
     if !options.lookup_only {
-        prepare::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut job);
+        complete::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut job);
     }
     Ok(job)
 }

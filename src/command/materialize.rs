@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::cache::Cache;
 use super::context::Deadline;
 use super::quarantine;
-use super::restore::RestoreError;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::fs::staging::{self, Staging};
 use crate::report::failure;
 
@@ -25,7 +25,7 @@ pub(super) fn materialize(
     stagings: Vec<Staging>,
     done: &str,
     deadline: &Deadline,
-) -> Result<bool, RestoreError> {
+) -> Result<bool, Fault> {
     let ctx = cache.ctx;
     let Some(first) = stagings.first() else { return Ok(true) };
     let staged = first.tree().to_owned();

@@ -3,20 +3,25 @@
 //! [`context`] is what a job works with, [`cache`] a declared cache opened for it, [`session`] what commands on
 //! several caches share. A command returns [`JobOutcome`](crate::domain::outcome::JobOutcome); what became of each cache has been said by then.
 
-pub mod cache;
 pub mod context;
-pub mod expand;
 pub mod interrupt;
+
+pub mod cache;
+mod notes;
 pub mod session;
 
+mod materialize;
+mod quarantine;
+mod transport;
+
 pub mod clean;
+pub mod complete;
 pub mod doctor;
 pub mod env;
 pub mod explain;
 pub mod fetch;
 pub mod gate;
 pub mod key;
-pub mod prepare;
 pub mod restore;
 pub mod run;
 pub mod save;
@@ -24,14 +29,3 @@ pub mod seed;
 pub mod trim;
 pub mod usage;
 pub mod wrapped;
-
-mod materialize;
-mod mirrors;
-mod populate;
-mod prover;
-pub mod quarantine;
-pub mod receipt;
-mod remembered;
-pub mod save_error;
-mod seed_archive;
-pub mod sentinel;

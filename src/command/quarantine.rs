@@ -2,9 +2,9 @@
 
 use super::cache::Cache;
 use super::context::Deadline;
-use super::restore::RestoreError;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
+use crate::domain::fault::Fault;
 use crate::domain::inventory::{Inventory, Presence};
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
@@ -27,7 +27,7 @@ pub(super) fn before_publishing(
     cache: &Cache<'_>,
     staging: &Staging,
     deadline: &Deadline,
-) -> Result<usize, RestoreError> {
+) -> Result<usize, Fault> {
     let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(0) };
     let inventory = cache.inventory_at(staging.tree(), links.verify, &deadline.cancel)?;
     let unproven = |presence: &Presence| presence.size().is_none();

@@ -5,86 +5,23 @@ use std::time::Instant;
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::materialize::materialize;
-use super::receipt::{self, Receipt};
-use super::remembered;
+use super::notes::receipt::{self, Receipt};
+use super::notes::remembered;
 use super::session;
-use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
-use crate::domain::entry::{Entry, LookupRequest};
-use crate::domain::event::{Level, Phase};
+use super::transport::direct::{self, DeliverError};
+use crate::archive::Unpacked;
+use crate::domain::entry::Entry;
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
 use crate::domain::unit::ByteSize;
-use crate::fs::path_error::PathError;
-use crate::fs::preflight::{self, Need, PreflightError};
-use crate::fs::staging::{Staging, StagingError};
-use crate::fs::volume::volume_of;
 use crate::report::{failure, text};
-use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::pipe;
+use crate::store::StoreError;
 use crate::tree::fingerprint;
-use crate::tree::selection::Selection;
-
-/// An archive that another program made may hold so many entries and no more.
-const FOREIGN_ENTRIES: u64 = 10_000_000;
 
 /// So often an entry is looked for again that was deleted between the lookup and the reading.
 const LOOKUPS: usize = 5;
-
-/// Why an entry that was found was not restored.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive is damaged, hostile, or cannot be written.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// There is too little room.
-    #[error(transparent)]
-    Preflight(#[from] PreflightError),
-    /// The target cannot be staged or published.
-    #[error(transparent)]
-    Staging(#[from] StagingError),
-    /// What was unpacked cannot be verified.
-    #[error(transparent)]
-    Cache(#[from] Fault),
-    /// A volume cannot be asked for its room.
-    #[error(transparent)]
-    Disk(#[from] PathError),
-}
-
-impl Hint for RestoreError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            RestoreError::Store(error) => error.hint(),
-            RestoreError::Archive(error) => error.hint(),
-            RestoreError::Preflight(error) => error.hint(),
-            RestoreError::Staging(error) => error.hint(),
-            RestoreError::Cache(error) => error.hint(),
-            RestoreError::Disk(error) => error.hint(),
-        }
-    }
-}
-
-impl RestoreError {
-    /// Whether the entry was deleted after it was found, and nothing was begun.
-    fn is_vanished(&self) -> bool {
-        matches!(self, RestoreError::Store(error) if error.kind() == StoreErrorKind::NotFound)
-    }
-
-    /// Whether the entry itself is bad, so that reading it again cannot help.
-    fn is_corrupt(&self) -> bool {
-        match self {
-            RestoreError::Store(error) => error.kind() == StoreErrorKind::Corrupt,
-            RestoreError::Archive(error) => {
-                let of_store = StoreError::in_causes_of(error);
-                error.is_damage() || of_store.is_some_and(|error| error.kind() == StoreErrorKind::Corrupt)
-            }
-            _ => false,
-        }
-    }
-}
 
 /// How the command of this name goes about it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -145,7 +82,7 @@ fn attempt(
         miss: reason,
         elapsed: started.elapsed(),
     };
-    let entry = match lookup(cache, keys, deadline) {
+    let entry = match direct::lookup(cache, keys, deadline) {
         Ok(Some(entry)) => entry,
         Ok(None) => {
             if !options.lookup_only {
@@ -193,7 +130,7 @@ fn lookup_failed(cache: &Cache<'_>, deadline: &Deadline, error: &StoreError) -> 
 }
 
 /// Reports that an entry was not restored, and leaves a note for the save where the entry is corrupt; returns the reason.
-fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &RestoreError) -> String {
+fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &DeliverError) -> String {
     let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(error));
     let reason = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
     let mut hint = error.hint();
@@ -205,102 +142,16 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &R
     reason
 }
 
-/// The entry that answers for this cache.
-pub fn lookup(cache: &Cache<'_>, keys: &Keys, deadline: &Deadline) -> Result<Option<Entry>, StoreError> {
-    let ctx = cache.ctx;
-    let request = LookupRequest {
-        exact: false,
-        key: keys.key.clone(),
-        restore_keys: keys.restore_keys.clone(),
-        version: cache.version(),
-        scopes: ctx.access.readable.clone(),
-    };
-    let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
-    let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
-    ctx.say(
-        Level::Debug,
-        cache.name(),
-        format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store.location(), request.version),
-    );
-    let started = Instant::now();
-    let found = ctx.wait(deadline, ctx.store.lookup(&request));
-    if let Ok(found) = &found {
-        let found = found.as_ref().map_or("nothing".to_owned(), |entry| {
-            format!("`{}` of {}, {}", entry.key, entry.scope, entry.size)
-        });
-        let text = format!("found {found} in {:.3} s", started.elapsed().as_secs_f64());
-        ctx.say(Level::Debug, cache.name(), text);
-    }
-    found
-}
-
-/// Unpacks an entry beside its targets and publishes them.
-fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, RestoreError> {
-    let ctx = cache.ctx;
-    let stream = ctx.wait(deadline, ctx.store.read(entry))?;
-    // Whether or not it can be restored: somebody needs it. That it is being read keeps it until then.
-    let noted = async {
-        ctx.store.note_use(entry).await;
-        Ok(())
-    };
-    let _ = ctx.wait_for_store(noted);
-    let running = ctx.start(cache.name(), Phase::Restore);
-    let stagings = cache
-        .selections
-        .iter()
-        .map(|selection| Staging::beside(&selection.root, &ctx.records(), ctx.now))
-        .collect::<Result<Vec<_>, _>>()?;
-    let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
-        prefix: prefix.clone(),
-        directory: staging.tree().to_owned(),
-    });
-    let mut no_room = None;
-    let mut on_manifest = |manifest: &Manifest| {
-        running.meter.set_total(manifest.unpacked_bytes);
-        check_room(cache, manifest).map_err(|error| {
-            let text = error.to_string();
-            no_room = Some(error);
-            text
-        })
-    };
-    let request = UnpackRequest {
-        destinations: destinations.collect(),
-        workers: ctx.workers,
-        foreign: Limits { bytes: room_for_foreign(cache)?, entries: FOREIGN_ENTRIES },
-        on_manifest: &mut on_manifest,
-    };
-    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
-    let unpacked = archive::unpack(request, input, &deadline.cancel, &running.meter);
-    let unpacked = match (unpacked, no_room) {
-        (_, Some(error)) => return Err(error.into()),
-        (Err(error), None) => return Err(error.into()),
-        (Ok(unpacked), None) => unpacked,
-    };
+/// Unpacks an entry beside its targets and publishes it there.
+fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
+    let (stagings, unpacked) = direct::deliver(cache, entry, deadline)?;
     let alone = materialize(cache, stagings, "restored", deadline)?;
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
     leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
     Ok(unpacked)
 }
 
-/// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
-fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), PreflightError> {
-    let need = |(selection, root): (&Selection, &archive::Root)| Need {
-        path: selection.root.clone(),
-        bytes: ByteSize(root.bytes),
-        inodes: root.entries,
-    };
-    let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
-    preflight::check(&needs, cache.ctx.reserve())
-}
-
-/// What an archive without a manifest may fill: the free room beyond the reserve.
-fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
-    let volume = volume_of(cache.root())?;
-    let reserved = cache.ctx.reserve().of(volume.total);
-    Ok(volume.free.0.saturating_sub(reserved.0))
-}
-
-fn leave_receipt(cache: &Cache<'_>, receipt: &Receipt) {
+pub(super) fn leave_receipt(cache: &Cache<'_>, receipt: &Receipt) {
     if let Err(reason) = receipt::write(cache, receipt) {
         cache.ctx.say(Level::Debug, cache.name(), format!("no receipt: {reason}"));
     }

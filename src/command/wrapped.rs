@@ -1,36 +1,28 @@
-//! The wrapped transport: actions/cache moves the archives, everything else is ours.
+//! `restore` and `save` where actions/cache moves the archives, and everything else is ours.
 //!
 //! Where a job has no way to the cache service (pull requests from forks), the action runs actions/cache between
-//! two of our own steps. It knows a cache as `.cachekeep/<cache>` in the workspace: the same path, so the same
-//! version, as in our own archives, and an entry of one transport is found by the other. After a restore that
-//! tree becomes the cache by a rename; for a save it is made of hard links, and the cache stays where it is. What a
-//! killed job leaves there is removed by the next.
+//! two of our own steps: the first says what to look for or shows what to save, the last makes caches of what came or reports
+//! what was saved. What a killed job leaves in between is removed by the next.
 
 use std::path::Path;
 use std::time::Instant;
 
 use super::cache::Cache;
-use super::context::{Context, Deadline};
+use super::context::Context;
 use super::materialize::materialize;
-use super::receipt::{self, Receipt};
-use super::restore::Options;
-use super::save;
-use super::save_error::SaveError;
+use super::notes::receipt::Receipt;
+use super::restore::{self, Options};
+use super::save::{self, decide::Refusal};
 use super::session::{self, Opened};
+use super::transport::wrapped;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
-use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome, SaveOutcome, SaveResult};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
-use crate::domain::version::LAYOUT_ROOT;
-use crate::fs::remove::remove_tree;
-use crate::fs::staging::Staging;
-use crate::fs::write;
 use crate::report::failure;
 use crate::tree::fingerprint;
-use crate::tree::hard_links;
 
 /// How many caches one step can wrap: `action.yml` has so many nested steps of each kind.
 pub const NESTED: usize = 4;
@@ -71,7 +63,7 @@ pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
     }
     let workspace = workspace(ctx)?;
     session::recover(ctx);
-    sweep(ctx, workspace);
+    wrapped::sweep(ctx, workspace);
     let mut slots = Vec::new();
     for opened in session::open_all(ctx)? {
         slots.push(match opened {
@@ -88,36 +80,6 @@ pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
         });
     }
     Ok(slots)
-}
-
-/// Removes what lies between the transports, but for caches that are kept there.
-fn sweep(ctx: &Context<'_>, workspace: &Path) {
-    // Nothing is removed through a link.
-    if let Err(error) = hard_links::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
-        ctx.say_about_job(Level::Warning, failure::chain(&error));
-        return;
-    }
-    for spec in ctx.caches {
-        let Ok(cache) = Cache::open(ctx, spec) else { continue };
-        let place = workspace.join(LAYOUT_ROOT).join(cache.name());
-        if refuse_reserved(&cache, workspace).is_ok()
-            && let Err(error) = remove_tree(&place)
-        {
-            ctx.say(Level::Warning, cache.name(), failure::chain(&error));
-        }
-    }
-    write::remove_if_empty(&workspace.join(LAYOUT_ROOT));
-}
-
-fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
-    let reserved = workspace.join(LAYOUT_ROOT);
-    match cache.roots().into_iter().find(|root| root.starts_with(&reserved) || reserved.starts_with(root)) {
-        Some(root) => {
-            Err(Fault::usage(format!("`{}` is where actions/cache puts its archives", root.display()))
-                .with_hint(format!("give the cache a path outside of `{LAYOUT_ROOT}`")))
-        }
-        None => Ok(()),
-    }
 }
 
 /// A key that was looked for and the one that was found.
@@ -179,7 +141,7 @@ pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<
         }
         job.cache(cache.name()).restore = Some(outcome);
     }
-    sweep(ctx, workspace);
+    wrapped::sweep(ctx, workspace);
     Ok(job)
 }
 
@@ -198,31 +160,19 @@ fn hit(key: &Key, matched: Option<&Key>) -> Hit {
     }
 }
 
-/// Publishes what was unpacked at the cache's own place.
+/// Publishes what actions/cache unpacked.
 fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerprint::Quick, Fault> {
     let ctx = cache.ctx;
-    refuse_reserved(cache, workspace)?;
     let deadline = ctx.deadline();
     let running = ctx.start(cache.name(), Phase::Restore);
-    let mut stagings = Vec::new();
-    for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let staging = Staging::beside(&selection.root, &ctx.records(), ctx.now)?;
-        // A cache may be kept without one of its roots; a link instead of a directory is somebody's trick.
-        if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
-            hard_links::adopt(&workspace.join(prefix), &staging)?;
-        }
-        stagings.push(staging);
-    }
+    let stagings = wrapped::deliver(cache, workspace)?;
     let alone = materialize(cache, stagings, "restored", &deadline)?;
     drop(running);
-    let quick = fingerprint::quick(&cache.selections).map_err(SaveError::from)?;
+    let quick = fingerprint::quick(&cache.selections)?;
     if alone {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);
-        let receipt = Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick);
-        if let Err(reason) = receipt::write(cache, &receipt) {
-            ctx.say(Level::Debug, cache.name(), format!("no receipt: {reason}"));
-        }
+        restore::leave_receipt(cache, &Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick));
     }
     Ok(quick)
 }
@@ -250,12 +200,16 @@ pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcom
     for (index, cache) in wanted {
         let started = Instant::now();
         let Some(outcome) = staged[index].as_mut() else { continue };
-        match show(&cache, workspace) {
+        match wrapped::show(&cache, workspace) {
             Ok(linked) => {
                 outcome.files = linked.files;
                 outcome.unpacked = ByteSize(linked.bytes);
             }
-            Err(error) => refuse(&cache, outcome, SaveResult::Failed, failure::chain(&error), error.hint()),
+            Err(error) => {
+                let (reason, hint) = (failure::chain(&error), error.hint());
+                let refusal = Refusal { result: SaveResult::Failed, reason, hint };
+                save::refuse(&cache, outcome, Level::Warning, refusal);
+            }
         }
         outcome.elapsed += started.elapsed();
     }
@@ -269,7 +223,7 @@ pub fn saved(
     kept: &[bool],
 ) -> Result<JobOutcome, Fault> {
     let workspace = workspace(ctx)?;
-    sweep(ctx, workspace);
+    wrapped::sweep(ctx, workspace);
     let mut job = JobOutcome::new("save");
     for ((spec, outcome), kept) in ctx.caches.iter().zip(staged).zip(kept) {
         let Some(mut outcome) = outcome else {
@@ -293,76 +247,10 @@ pub fn saved(
     Ok(job)
 }
 
+/// Whether the cache may be saved; one that may is prepared.
 fn decide(cache: &Cache<'_>, key: Key, matched: Option<&Key>) -> SaveOutcome {
-    let started = Instant::now();
     let deadline = cache.ctx.deadline();
-    let refused = refusal(cache, &key, matched, &deadline);
-    let mut outcome = SaveOutcome {
-        cache: cache.name().to_owned(),
-        key,
-        result: SaveResult::Saved,
-        reason: None,
-        hint: None,
-        files: 0,
-        unpacked: ByteSize(0),
-        archive: ByteSize(0),
-        elapsed: started.elapsed(),
-    };
-    match refused {
-        Ok(None) => {}
-        Ok(Some(why)) => refuse(cache, &mut outcome, why.result, why.reason, why.hint),
-        Err(error) => {
-            let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            refuse(cache, &mut outcome, error.result(), reason, error.hint());
-        }
-    }
-    outcome.elapsed = started.elapsed();
-    outcome
-}
-
-fn refusal(
-    cache: &Cache<'_>,
-    key: &Key,
-    matched: Option<&Key>,
-    deadline: &Deadline,
-) -> Result<Option<save::Refusal>, SaveError> {
-    if let Some(refusal) = save::refused_by_role(cache) {
-        return Ok(Some(refusal));
-    }
-    if hit(key, matched) == Hit::Exact {
-        let reason = format!("`{key}` is there already");
-        return Ok(Some(save::Refusal { result: SaveResult::Exists, reason, hint: None }));
-    }
-    save::refused_by_content(cache, receipt::read(cache), deadline)
-}
-
-fn refuse(
-    cache: &Cache<'_>,
-    outcome: &mut SaveOutcome,
-    result: SaveResult,
-    reason: String,
-    hint: Option<String>,
-) {
-    let is_news = !result.is_served() && result != SaveResult::DeniedMode;
-    let level = if is_news { Level::Warning } else { Level::Info };
-    cache.ctx.say_with_hint(level, cache.name(), format!("not saved ({result}): {reason}"), hint);
-    outcome.result = result;
-    outcome.reason = Some(reason);
-}
-
-/// Shows a cache under the path that actions/cache knows.
-fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, Fault> {
-    refuse_reserved(cache, workspace)?;
-    let layout = Path::new(LAYOUT_ROOT);
-    hard_links::is_plain_directory(workspace, layout)?;
-    let running = cache.ctx.start(cache.name(), Phase::Save);
-    let mut all = hard_links::Linked::default();
-    for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let target = workspace.join(prefix);
-        let cancel = &cache.ctx.interrupt.cancel;
-        let linked = hard_links::link_tree(selection, &target, cancel, &running.meter)?;
-        all.files += linked.files;
-        all.bytes += linked.bytes;
-    }
-    Ok(all)
+    let is_there = hit(&key, matched) == Hit::Exact;
+    let exists = is_there.then(|| Refusal::new(SaveResult::Exists, format!("`{key}` is there already")));
+    save::attempt(cache, key, &deadline, |_| save::refusal(cache, |_| Ok(exists), &deadline))
 }

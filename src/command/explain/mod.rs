@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::cache::{Cache, Keys};
 use super::context::Context;
 use super::key::{self, InputChanges, Part};
-use super::remembered::{self, Record};
+use super::notes::remembered::{self, Record};
 use super::session;
 use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;

@@ -1,13 +1,16 @@
 //! `seed`: fill a cache that lacks something, from its release archive and then from mirrors.
 
+mod archive;
+mod download;
+mod mirrors;
+mod prover;
+
 use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::{Context, Deadline};
-use super::fetch;
+use super::notes::sentinel;
 use super::quarantine;
-use super::seed_archive::from_sources;
-use super::sentinel;
 use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -17,6 +20,7 @@ use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::SeedSpec;
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
+use archive::from_sources;
 
 /// Seeds every selected cache that declares a seed or mirrors.
 pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
@@ -86,7 +90,7 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOut
 
 /// A cache of whatever files: the sentinel alone tells whether it was seeded.
 fn fill_tree(cache: &Cache<'_>, seed: &SeedSpec, deadline: &Deadline, outcome: &mut SeedOutcome) {
-    let claimed = sentinel::read(cache);
+    let claimed = sentinel::read(cache.root());
     if claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str())) {
         outcome.result = SeedResult::NotNeeded;
         outcome.reason = Some(format!("the sentinel names seed {}", seed.version));
@@ -109,9 +113,9 @@ fn fill_objects(
     if quarantine::of_cache(cache, &inventory)? {
         (report, inventory) = cache.gate(cancel)?;
     }
-    let claimed = sentinel::read(cache);
+    let claimed = sentinel::read(cache.root());
     if report.is_complete() && report.wanted > 0 {
-        sentinel::write(cache, claimed.and_then(|sentinel| sentinel.seed), &inventory)?;
+        sentinel::write(cache.root(), claimed.and_then(|sentinel| sentinel.seed), &inventory, cache.ctx.now)?;
         outcome.result = SeedResult::NotNeeded;
         outcome.reason = Some(format!("all {} objects are present and verified", report.wanted));
         return Ok(());
@@ -151,11 +155,11 @@ fn from_mirrors(
     let ctx = cache.ctx;
     let text = format!("fetching {} of {} objects from mirrors", report.missing_count(), report.wanted);
     ctx.say(Level::Info, cache.name(), text);
-    let gained = fetch::missing(cache, report, deadline)?;
-    outcome.fetched = gained.objects;
-    outcome.fetched_bytes = ByteSize(gained.bytes);
-    outcome.mirrors = gained.mirrors;
-    let stopped = gained.stopped.map(|stop| deadline.reason(ctx.interrupt).unwrap_or(stop));
+    let summary = download::fetch_missing(cache, report, deadline)?;
+    outcome.fetched = summary.objects;
+    outcome.fetched_bytes = ByteSize(summary.bytes);
+    outcome.mirrors = summary.mirrors;
+    let stopped = summary.stopped.map(|stop| deadline.reason(ctx.interrupt).unwrap_or(stop));
     // What stopped the fetch must not keep the sentinel from saying what is there now, unless it is the user.
     let (report, inventory) = match cache.gate(&deadline.cancel) {
         Ok(gated) => gated,
@@ -163,10 +167,11 @@ fn from_mirrors(
         Err(_) => (report.clone(), inventory.clone()),
     };
     if stopped.is_none() {
-        sentinel::write(cache, sentinel::read(cache).and_then(|sentinel| sentinel.seed), &inventory)?;
+        let seed = sentinel::read(cache.root()).and_then(|sentinel| sentinel.seed);
+        sentinel::write(cache.root(), seed, &inventory, ctx.now)?;
     }
     let with_reason = |lack: &MissingObject| MissingObject {
-        why: gained.reasons.get(&lack.object).cloned().or_else(|| lack.why.clone()),
+        why: summary.reasons.get(&lack.object).cloned().or_else(|| lack.why.clone()),
         ..lack.clone()
     };
     outcome.missing = report.missing.iter().chain(&report.unproven).map(with_reason).collect();
@@ -207,7 +212,7 @@ enum Need {
 }
 
 fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inventory) -> Need {
-    let claimed = sentinel::read(cache);
+    let claimed = sentinel::read(cache.root());
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
     let lacking = format!("{} of {} objects are missing or unproven", report.missing_count(), report.wanted);

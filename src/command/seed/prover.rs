@@ -51,7 +51,7 @@ pub(super) struct Prover {
 }
 
 /// What a prover works with beside its gateways.
-pub(super) struct Means<'a> {
+pub(super) struct ProverConfig<'a> {
     /// Makes the requests.
     pub(super) client: &'a Client,
     /// Drives them.
@@ -70,17 +70,17 @@ pub(super) struct Means<'a> {
 
 impl Prover {
     /// Uses those of the mirrors that are gateways.
-    pub(super) fn new(mirrors: &[Mirror], means: &Means<'_>) -> Self {
+    pub(super) fn new(mirrors: &[Mirror], config: &ProverConfig<'_>) -> Self {
         let gateways = mirrors.iter().filter(|mirror| mirror.is_gateway());
         Prover {
-            client: means.client.clone(),
+            client: config.client.clone(),
             gateways: gateways.map(|mirror| (mirror.clone(), AtomicU32::new(0))).collect(),
-            runtime: means.runtime.clone(),
-            clock: means.clock,
-            deadline: means.deadline,
-            cancel: means.cancel.clone(),
-            root: means.root.to_owned(),
-            temp: means.temp.to_owned(),
+            runtime: config.runtime.clone(),
+            clock: config.clock,
+            deadline: config.deadline,
+            cancel: config.cancel.clone(),
+            root: config.root.to_owned(),
+            temp: config.temp.to_owned(),
             sequence: AtomicU64::new(0),
         }
     }

@@ -1,5 +1,7 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
+pub mod expand;
+
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,8 +9,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::expand::{self, Inputs, Sources};
-use super::sentinel;
+use super::notes::sentinel;
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
 use crate::domain::fault::Fault;
@@ -24,6 +25,7 @@ use crate::objects::layout::ObjectLayout;
 use crate::objects::sampling::Belief;
 use crate::objects::verified::VerifiedFiles;
 use crate::tree::selection::{PathRule, Selection, resolve};
+use expand::{Inputs, Sources};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +163,7 @@ impl<'a> Cache<'a> {
     ) -> Result<Inventory, Fault> {
         let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
         let running = self.ctx.start(self.name(), Phase::Verify);
-        let claimed = sentinel::read_at(root);
+        let claimed = sentinel::read(root);
         // Runs draw different samples; the steps of one run the same.
         let dice = self.ctx.platform.facts().run_id.as_deref().unwrap_or_default();
         let belief = Belief { thoroughness, claimed: claimed.as_ref(), dice };

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use super::cache::{Cache, expand_one};
-use super::context::Deadline;
-use super::expand::Sources;
-use super::materialize::materialize;
-use super::quarantine::leased_in;
-use super::sentinel;
 use crate::archive::release::{self, Expected, ExtractOptions, Limits, ReleaseItem};
+use crate::command::cache::expand::Sources;
+use crate::command::cache::{Cache, expand_one};
+use crate::command::context::Deadline;
+use crate::command::materialize::materialize;
+use crate::command::notes::sentinel;
+use crate::command::quarantine::leased_in;
 use crate::domain::event::{Level, Phase, Running};
 use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
@@ -171,7 +171,7 @@ fn merge_objects(
     temp.close()?;
     // The sentinel comes last: it names the seed and what the cache now holds.
     let inventory = cache.inventory(&deadline.cancel)?;
-    sentinel::write(cache, Some(spec.version.clone()), &inventory)?;
+    sentinel::write(cache.root(), Some(spec.version.clone()), &inventory, cache.ctx.now)?;
     Ok(added)
 }
 
@@ -198,6 +198,6 @@ fn merge_tree(
         &mut sentinel.to_string().as_bytes(),
         &deadline.cancel,
     )?;
-    materialize(cache, vec![staging], "seeded", deadline).map_err(Fault::from)?;
+    materialize(cache, vec![staging], "seeded", deadline)?;
     Ok(added)
 }

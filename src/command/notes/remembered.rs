@@ -6,9 +6,9 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::cache::{Cache, Keys};
-use super::key::Part;
 use super::receipt;
+use crate::command::cache::{Cache, Keys};
+use crate::command::key::Part;
 use crate::domain::event::Level;
 use crate::domain::explain::Remembered;
 use crate::domain::key::Key;
@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 32 << 20;
 
 /// An entry that was saved or restored here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(crate) struct Record {
     store: String,
     key: String,
     version: String,
@@ -37,12 +37,12 @@ pub(super) struct Record {
     saved: bool,
     /// What its key was made of, where this job made it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Record {
     /// What the domain needs to know of it; nothing where it is damaged.
-    pub(super) fn entry(&self) -> Option<Remembered> {
+    pub(crate) fn entry(&self) -> Option<Remembered> {
         Some(Remembered {
             key: Key::new(self.key.clone()).ok()?,
             version: Version::parse(&self.version)?,
@@ -53,13 +53,13 @@ impl Record {
     }
 
     /// Whether it is of this key.
-    pub(super) fn is_of(&self, key: &Key) -> bool {
+    pub(crate) fn is_of(&self, key: &Key) -> bool {
         self.key == key.as_str()
     }
 }
 
 /// Remembers an entry that was just saved or restored.
-pub(super) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope, saved: bool) {
+pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope, saved: bool) {
     let mut parts: Vec<Part> = Vec::new();
     if *key == keys.key {
         parts.extend(keys.parts.iter().cloned().map(Part::from));
@@ -100,7 +100,7 @@ pub(super) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
 }
 
 /// The entries of a cache in this job's store that were saved or restored here, the newest first.
-pub(super) fn read(cache: &Cache<'_>) -> Vec<Record> {
+pub(crate) fn read(cache: &Cache<'_>) -> Vec<Record> {
     let store = cache.ctx.store.location();
     let mut records = all(cache);
     records.retain(|record| record.store == store);

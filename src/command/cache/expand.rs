@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::Context;
+use crate::command::context::Context;
 use crate::domain::content_link::WantedObjects;
 use crate::domain::fault::Fault;
 use crate::domain::template::{ExpandError, Expanded, Placeholder, Template};

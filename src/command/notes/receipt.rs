@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::Cache;
 use crate::archive::Unpacked;
+use crate::command::cache::Cache;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
 use crate::fs::atomic;
@@ -18,29 +18,29 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     /// The key of the entry.
-    pub key: String,
+    pub(crate) key: String,
     /// Its scope.
-    pub scope: String,
+    pub(crate) scope: String,
     /// The version of the cache's layout.
-    pub version: String,
+    pub(crate) version: String,
     /// The digest of the restored tree's contents.
-    pub content: String,
+    pub(crate) content: String,
     /// How many files there were.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Their bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The quick fingerprint after the restore, if nothing but the entry is in the target.
-    pub quick: Option<String>,
+    pub(crate) quick: Option<String>,
     /// The entry proved corrupt and was not restored: a save may replace it.
     #[serde(default)]
-    pub corrupt: bool,
+    pub(crate) corrupt: bool,
 }
 
 impl Receipt {
     /// The receipt of an entry that was restored; `quick` where nothing else is in the target.
-    pub fn of_restored(entry: &Entry, unpacked: &Unpacked, quick: Option<&Quick>) -> Self {
+    pub(crate) fn of_restored(entry: &Entry, unpacked: &Unpacked, quick: Option<&Quick>) -> Self {
         Receipt {
             content: unpacked.content.to_string(),
             files: unpacked.counts.files + unpacked.counts.hard_links,
@@ -51,7 +51,7 @@ impl Receipt {
     }
 
     /// The receipt of what another program unpacked, of which only sizes and times are known.
-    pub fn of_wrapped(key: &str, scope: &str, version: &str, quick: &Quick) -> Self {
+    pub(crate) fn of_wrapped(key: &str, scope: &str, version: &str, quick: &Quick) -> Self {
         Receipt {
             key: key.to_owned(),
             scope: scope.to_owned(),
@@ -65,7 +65,7 @@ impl Receipt {
     }
 
     /// The receipt of an entry that proved corrupt.
-    pub fn of_corrupt(entry: &Entry) -> Self {
+    pub(crate) fn of_corrupt(entry: &Entry) -> Self {
         Receipt { corrupt: true, ..Receipt::of(entry) }
     }
 
@@ -83,12 +83,12 @@ impl Receipt {
     }
 
     /// Whether it speaks of this entry.
-    pub fn is_of(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_of(&self, entry: &Entry) -> bool {
         self.key == entry.key.as_str() && self.scope == entry.scope.as_str()
     }
 
     /// Whether the quick fingerprint is the one of the restored tree.
-    pub fn is_untouched(&self, now: &Quick) -> bool {
+    pub(crate) fn is_untouched(&self, now: &Quick) -> bool {
         self.quick.as_deref() == Some(now.digest.to_string().as_str())
     }
 }
@@ -99,7 +99,7 @@ fn path(cache: &Cache<'_>) -> PathBuf {
 }
 
 /// Where notes about a cache of this checkout lie.
-pub(super) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
+pub(crate) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
     let facts = cache.ctx.platform.facts();
     let lines = [cache.ctx.workspace, cache.root()].map(|path| path.display().to_string());
     let place = Sha256Digest::of_lines(lines).to_string();
@@ -107,7 +107,7 @@ pub(super) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
 }
 
 /// Leaves a receipt. One that cannot be written costs a needless save and nothing else.
-pub fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
+pub(crate) fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);
     write::make_directory(path.parent().unwrap_or(&path))
@@ -116,13 +116,13 @@ pub fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
 }
 
 /// Forgets what an earlier restore left behind.
-pub fn forget(cache: &Cache<'_>) {
+pub(crate) fn forget(cache: &Cache<'_>) {
     // One that is not there is forgotten already, and one that stays is checked before it is believed.
     let _ = remove::remove_tree(&path(cache));
 }
 
 /// The receipt of this cache's last restore, if there is one that fits its layout.
-pub fn read(cache: &Cache<'_>) -> Option<Receipt> {
+pub(crate) fn read(cache: &Cache<'_>) -> Option<Receipt> {
     let text = text::read(&path(cache), MAX_BYTES).ok()?;
     let receipt: Receipt = serde_json::from_str(&text).ok()?;
     (receipt.version == cache.version().as_str()).then_some(receipt)

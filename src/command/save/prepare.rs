@@ -1,24 +1,91 @@
-//! Before a cache of objects is saved: what the build fetched by itself enters, what nobody wants any more goes.
+//! What changes a cache before it is saved: objects that the build fetched are added, unwanted ones are removed, the
+//! sentinel is written, and files are trimmed.
 
-use super::cache::{Cache, expand_one};
-use super::context::Deadline;
-use super::expand::Sources;
-use super::quarantine::leased_in;
-use super::save_error::SaveError;
+use super::decide::{self, Refusal};
+use crate::command::cache::expand::Sources;
+use crate::command::cache::{Cache, expand_one};
+use crate::command::context::Deadline;
+use crate::command::notes::receipt::Receipt;
+use crate::command::notes::sentinel;
+use crate::command::quarantine::leased_in;
+use crate::command::transport::direct::{self, StoreFailure};
+use crate::command::trim;
 use crate::domain::digest::ObjectId;
-use crate::domain::event::Level;
+use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
+use crate::domain::key::Key;
+use crate::domain::outcome::SaveResult;
 use crate::domain::spec::Unwanted;
 use crate::objects::inventory;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::objects::proofs;
 use crate::objects::remove;
 use crate::report::failure;
+use crate::tree::fingerprint;
+
+/// Prepares a cache to be saved: harvests and removes objects and writes the sentinel of a content-addressed cache, trims
+/// another. Refuses one that is incomplete, or unchanged since it was restored; what was harvested before that stays.
+pub(super) fn prepare(
+    cache: &Cache<'_>,
+    receipt: Option<Receipt>,
+    deadline: &Deadline,
+) -> Result<Option<Refusal>, StoreFailure> {
+    if let Some(refusal) = prepare_objects(cache, deadline)? {
+        return Ok(Some(refusal));
+    }
+    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
+        && is_unchanged(cache, &receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.key);
+        return Ok(Some(Refusal::new(SaveResult::Unchanged, reason)));
+    }
+    if cache.spec.trim.is_some() {
+        trim::trim(cache, false).map_err(Fault::from)?;
+    }
+    Ok(None)
+}
+
+/// A content-addressed cache is saved complete or not at all; its sentinel says what it holds.
+fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refusal>, Fault> {
+    if cache.layout().is_none() {
+        return Ok(None);
+    }
+    harvest(cache, deadline)?;
+    let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
+    if let Some(refusal) = decide::by_gate(&report) {
+        return Ok(Some(refusal));
+    }
+    remove_unwanted(cache, &mut inventory)?;
+    let seed = sentinel::read(cache.root()).and_then(|sentinel| sentinel.seed);
+    sentinel::write(cache.root(), seed, &inventory, cache.ctx.now)?;
+    Ok(None)
+}
+
+/// Whether the cache holds what was restored, by sizes and times, and if those differ by contents; and whether that
+/// entry is still there to be restored.
+fn is_unchanged(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, StoreFailure> {
+    let Ok(key) = Key::new(receipt.key.clone()) else { return Ok(false) };
+    Ok(holds_what_was_restored(cache, receipt, deadline)?
+        && direct::existing(cache, &key, deadline)?.is_some())
+}
+
+fn holds_what_was_restored(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, Fault> {
+    let quick = fingerprint::quick(&cache.selections)?;
+    if receipt.is_untouched(&quick) {
+        return Ok(true);
+    }
+    if (quick.files, quick.bytes) != (receipt.files, receipt.bytes) {
+        return Ok(false);
+    }
+    let _running = cache.ctx.start(cache.name(), Phase::Scan);
+    let content = fingerprint::content(&cache.selections, cache.ctx.workers, &deadline.cancel)?;
+    Ok(content.to_string() == receipt.content)
+}
 
 /// Merges objects that links want, that the cache lacks, and that a build left in the folders that `harvest` names.
 /// Each is verified first; the build keeps its own.
-pub(super) fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), SaveError> {
+fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
     let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(()) };
     if links.harvest.is_empty() {
         return Ok(());
@@ -63,7 +130,7 @@ pub(super) fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Save
 
 /// Removes objects that no link wants, where the configuration says so, and proofs of what is not there; takes them
 /// out of the inventory. Only for a writer whose cache is complete.
-pub(super) fn prune(cache: &Cache<'_>, inventory: &mut Inventory) -> Result<(), SaveError> {
+fn remove_unwanted(cache: &Cache<'_>, inventory: &mut Inventory) -> Result<(), Fault> {
     let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(()) };
     let wanted = cache.wanted()?;
     // A tree without a single link is a checkout that went wrong, not a wish for an empty cache.

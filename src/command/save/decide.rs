@@ -1,0 +1,78 @@
+//! Whether a cache is worth saving and may be saved: decisions from what is known, without looking at anything.
+
+use crate::domain::gate::GateReport;
+use crate::domain::outcome::SaveResult;
+use crate::domain::scope::Scope;
+use crate::domain::spec::{CacheSpec, Role, SavePolicy};
+use crate::report::text;
+
+/// Why a cache is not saved, though nothing failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The documented result.
+    pub(crate) result: SaveResult,
+    /// The reason.
+    pub(crate) reason: String,
+    /// What the user can do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal without a hint.
+    pub(crate) fn new(result: SaveResult, reason: impl Into<String>) -> Self {
+        Refusal { result, reason: reason.into(), hint: None }
+    }
+
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Refusal { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Refuses a job that must not save this cache into this scope.
+pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<Refusal> {
+    let refused = |reason: &str| Refusal::new(SaveResult::DeniedMode, reason);
+    match (spec.role, spec.save) {
+        (Role::Consumer, _) => Some(
+            refused("this job is a consumer of the cache")
+                .with_hint("the job that fills the cache runs with `role = \"writer\"` or `--role writer`"),
+        ),
+        (Role::Writer, SavePolicy::Never) => Some(refused("the configuration says `save = \"never\"`")),
+        (Role::Writer, _) if spec.links.is_some() && own.is_pull_request() => Some(
+            refused("what a pull request saves, no other job can restore")
+                .with_hint("the job that fills the cache runs on a branch"),
+        ),
+        (Role::Writer, SavePolicy::Success | SavePolicy::Always) => None,
+    }
+}
+
+/// Refuses an incomplete content-addressed cache.
+pub(super) fn by_gate(report: &GateReport) -> Option<Refusal> {
+    (!report.is_complete()).then(|| {
+        Refusal::new(SaveResult::Incomplete, text::gated(report)).with_hint(
+            "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_and_policies_decide_before_anything_is_read() {
+        let loaded = crate::config::parse(
+            "[cache.a]\npath = \"a\"\nkey = \"k\"\n[cache.b]\npath = \"b\"\nkey = \"k\"\nsave = \"never\"\n\
+             [cache.c]\npath = \"c\"\nkey = \"k\"\nrole = \"consumer\"\n",
+            std::path::Path::new("cachekeep.toml"),
+        );
+        let spec = loaded.expect("a valid configuration").spec;
+        let main = Scope::new("refs/heads/main").expect("a scope");
+        let result = |name: &str| {
+            by_role(spec.cache(name).expect("declared"), &main)
+                .map(|refusal| (refusal.result, refusal.hint.is_some()))
+        };
+        assert_eq!(result("a"), None);
+        assert_eq!(result("b"), Some((SaveResult::DeniedMode, false)));
+        assert_eq!(result("c"), Some((SaveResult::DeniedMode, true)));
+    }
+}

@@ -1,0 +1,178 @@
+//! `save`: decide whether a cache may be saved, prepare it, store it.
+//!
+//! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved. How the
+//! entry gets to the store is a transport's matter.
+
+pub mod decide;
+mod prepare;
+
+use std::time::Instant;
+
+use super::cache::{Cache, Keys};
+use super::context::{Context, Deadline};
+use super::notes::receipt::{self, Receipt};
+use super::notes::remembered;
+use super::session;
+use super::transport::direct::{self, StoreFailure, Stored};
+use crate::archive::Packed;
+use crate::domain::entry::Entry;
+use crate::domain::event::Level;
+use crate::domain::fault::Fault;
+use crate::domain::hint::Hint;
+use crate::domain::key::Key;
+use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
+use crate::domain::unit::ByteSize;
+use crate::report::{failure, text};
+use crate::store::Deletion;
+use decide::Refusal;
+
+/// Saves every selected cache.
+pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+    let mut job = JobOutcome::new("save");
+    session::recover(ctx);
+    for opened in session::open_all(ctx)? {
+        let _group = ctx.group(&format!("Save {}", opened.name()));
+        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
+        let outcome = save(cache, keys);
+        job.cache(cache.name()).save = Some(outcome);
+    }
+    Ok(job)
+}
+
+/// Saves one cache and reports the outcome.
+pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
+    let deadline = cache.ctx.deadline();
+    let outcome = attempt(cache, keys.key.clone(), &deadline, |outcome| {
+        let exists = |receipt: Option<&Receipt>| existing(cache, &keys.key, receipt, &deadline);
+        if let Some(refusal) = refusal(cache, exists, &deadline)? {
+            return Ok(Some(refusal));
+        }
+        match direct::store(cache, &keys.key, &deadline)? {
+            Stored::Exists => {
+                let reason = format!("another job saved `{}` a moment ago", keys.key);
+                Ok(Some(Refusal::new(SaveResult::Exists, reason)))
+            }
+            Stored::Created(packed) => {
+                stored(cache, keys, outcome, &packed);
+                Ok(None)
+            }
+        }
+    });
+    if outcome.result == SaveResult::Saved {
+        cache.ctx.say(Level::Info, cache.name(), text::saved(&outcome));
+    }
+    outcome
+}
+
+/// Runs a save and turns its result into an outcome. The work returns a refusal, or `None` for success; a refusal and a
+/// failure are reported, success is left to the caller.
+pub(super) fn attempt(
+    cache: &Cache<'_>,
+    key: Key,
+    deadline: &Deadline,
+    work: impl FnOnce(&mut SaveOutcome) -> Result<Option<Refusal>, StoreFailure>,
+) -> SaveOutcome {
+    let started = Instant::now();
+    let mut outcome = SaveOutcome {
+        cache: cache.name().to_owned(),
+        key,
+        result: SaveResult::Saved,
+        reason: None,
+        hint: None,
+        files: 0,
+        unpacked: ByteSize(0),
+        archive: ByteSize(0),
+        elapsed: started.elapsed(),
+    };
+    match work(&mut outcome) {
+        Ok(None) => {}
+        Ok(Some(refusal)) => {
+            // A refusal that the configuration asked for is not a warning.
+            let is_trouble = refusal.result == SaveResult::Incomplete;
+            refuse(cache, &mut outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
+        }
+        Err(error) => {
+            let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
+            let refusal = Refusal { result: error.result(), reason, hint: error.hint() };
+            refuse(cache, &mut outcome, Level::Warning, refusal);
+        }
+    }
+    outcome.elapsed = started.elapsed();
+    outcome
+}
+
+/// Turns an outcome into that of a cache that was not saved, and reports it.
+pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level, refusal: Refusal) {
+    outcome.result = refusal.result;
+    outcome.reason = Some(refusal.reason);
+    outcome.hint = refusal.hint;
+    cache.ctx.say_with_hint(level, cache.name(), text::saved(outcome), outcome.hint.clone());
+}
+
+/// Why this cache is not saved; `None` for one that may be saved, which is then prepared: it has its sentinel and is trimmed.
+/// `existing` refuses where the entry is already there.
+pub(super) fn refusal(
+    cache: &Cache<'_>,
+    existing: impl FnOnce(Option<&Receipt>) -> Result<Option<Refusal>, StoreFailure>,
+    deadline: &Deadline,
+) -> Result<Option<Refusal>, StoreFailure> {
+    if let Some(refusal) = decide::by_role(cache.spec, &cache.ctx.access.own) {
+        return Ok(Some(refusal));
+    }
+    let receipt = receipt::read(cache);
+    if let Some(refusal) = existing(receipt.as_ref())? {
+        return Ok(Some(refusal));
+    }
+    prepare::prepare(cache, receipt, deadline)
+}
+
+/// Notes a stored archive in the outcome, and for later `explain`s.
+fn stored(cache: &Cache<'_>, keys: &Keys, outcome: &mut SaveOutcome, packed: &Packed) {
+    outcome.files = packed.manifest.counts.files;
+    outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
+    outcome.archive = ByteSize(packed.archive_bytes);
+    remembered::remember(cache, keys, &keys.key, &cache.ctx.access.own, true);
+}
+
+/// Refuses where this job can already read an entry with this key, unless it is corrupt and could be removed.
+fn existing(
+    cache: &Cache<'_>,
+    key: &Key,
+    receipt: Option<&Receipt>,
+    deadline: &Deadline,
+) -> Result<Option<Refusal>, StoreFailure> {
+    if let Some(entry) = direct::existing(cache, key, deadline)?
+        && !remove_corrupt(cache, &entry, receipt, deadline)?
+    {
+        let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
+        return Ok(Some(Refusal::new(SaveResult::Exists, reason)));
+    }
+    let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store.location());
+    cache.ctx.say(Level::Debug, cache.name(), text);
+    Ok(None)
+}
+
+/// Removes an entry of this job's own scope that a restore of this job found corrupt, if it still is: a key must not be
+/// blocked for ever. Returns whether it is gone now.
+fn remove_corrupt(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    receipt: Option<&Receipt>,
+    deadline: &Deadline,
+) -> Result<bool, StoreFailure> {
+    let ctx = cache.ctx;
+    let is_known = receipt.is_some_and(|receipt| receipt.corrupt && receipt.is_of(entry));
+    if !is_known || entry.scope != ctx.access.own {
+        return Ok(false);
+    }
+    match direct::read_back(cache, entry, deadline) {
+        Err(StoreFailure::Archive(error)) if error.is_damage() => {}
+        _ => return Ok(false),
+    }
+    let deleted = direct::delete(cache, entry, deadline)?;
+    if deleted == Deletion::Deleted {
+        let text = format!("`{}` is corrupt and was removed to be saved anew", entry.key);
+        ctx.say(Level::Warning, cache.name(), text);
+    }
+    Ok(deleted != Deletion::InUse)
+}

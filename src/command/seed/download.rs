@@ -1,0 +1,178 @@
+//! Objects from mirrors, each verified before it enters.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::mirrors;
+use super::prover::{Prover, ProverConfig, Verdict};
+use crate::command::cache::Cache;
+use crate::command::context::Deadline;
+use crate::command::quarantine::leased_in;
+use crate::domain::digest::{CidCodec, ObjectId};
+use crate::domain::event::{Meter, Phase};
+use crate::domain::fault::Fault;
+use crate::domain::gate::GateReport;
+use crate::domain::outcome::MirrorUse;
+use crate::fs::read;
+use crate::objects::merge::{MergeError, Merger, Take};
+use crate::report::failure;
+use crate::transport::http::retry::Clock;
+use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorReport, MirrorSettings, Refusal};
+
+/// The objects that mirrors delivered.
+#[derive(Debug, Default)]
+pub(super) struct FetchSummary {
+    /// Objects that entered.
+    pub(super) objects: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// What each mirror did.
+    pub(super) mirrors: Vec<MirrorUse>,
+    /// Why nobody gave an object.
+    pub(super) reasons: BTreeMap<ObjectId, String>,
+    /// What ended it early.
+    pub(super) stopped: Option<String>,
+}
+
+impl FetchSummary {
+    /// What came of a fetch, without the reasons for what did not come.
+    fn of(report: &FetchReport) -> Self {
+        FetchSummary {
+            objects: report.fetched.len() as u64,
+            bytes: report.fetched.iter().map(|fetched| fetched.bytes).sum(),
+            mirrors: report.mirrors.iter().map(used).collect(),
+            reasons: BTreeMap::new(),
+            stopped: report.stopped.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Counts an object of so many bytes, or keeps the reason why nobody gave it.
+    fn note(&mut self, object: ObjectId, taken: Result<u64, String>, meter: &Meter) {
+        match taken {
+            Ok(bytes) => {
+                self.objects += 1;
+                self.bytes += bytes;
+                meter.add_items(1);
+            }
+            Err(reason) => drop(self.reasons.insert(object, reason)),
+        }
+    }
+}
+
+/// Fetches what the report says is lacking, and merges it. What came is kept, whatever ends it.
+pub(super) fn fetch_missing(
+    cache: &Cache<'_>,
+    report: &GateReport,
+    deadline: &Deadline,
+) -> Result<FetchSummary, Fault> {
+    let ctx = cache.ctx;
+    let layout = cache.layout().expect("asked for only with a layout");
+    let mirrors = mirrors::open(cache);
+    let client = ctx.client()?;
+    let temp = leased_in(cache, "fetching for")?;
+    let clock = Clock::starting_at(ctx.now);
+    let settings = MirrorSettings::default();
+    let config = ProverConfig {
+        client: &client,
+        runtime: &ctx.runtime,
+        clock,
+        deadline: Instant::now() + ctx.timeout,
+        cancel: &deadline.cancel,
+        root: cache.root(),
+        temp: temp.payload(),
+    };
+    let prover = Arc::new(Prover::new(&mirrors, &config));
+    let merger =
+        Arc::new(Merger::new(cache.root(), layout, temp.payload(), cache.verified(), &deadline.cancel));
+    let running = ctx.start(cache.name(), Phase::Fetch);
+    let lacks = report.missing.iter().chain(&report.unproven).map(|lack| &lack.object);
+    // What is there and lacks only a proof need not come again.
+    let wanted: Vec<ObjectId> =
+        lacks.filter(|object| !is_proven_in_place(cache, &prover, object)).cloned().collect();
+    let accept = {
+        let (merger, prover) = (Arc::clone(&merger), Arc::clone(&prover));
+        move |object: &ObjectId, file: &Path| take(&merger, &prover, object, file)
+    };
+    let job = MirrorFetch {
+        client: &client,
+        mirrors: &mirrors,
+        settings: &settings,
+        temp: temp.payload(),
+        accept: Arc::new(accept),
+        clock,
+        cancel: &deadline.cancel,
+        meter: &running.meter,
+    };
+    let fetched = ctx.runtime.block_on(job.run(wanted));
+    let mut summary = FetchSummary::of(&fetched);
+    for lacking in fetched.lacking {
+        let why = with_mirrors(&summary.mirrors, &lacking.reasons);
+        let is_tree = matches!(lacking.object.cid(), Some((CidCodec::DagPb, _)));
+        let taken = if is_tree && summary.stopped.is_none() {
+            let taken = by_blocks(&merger, &prover, &lacking.object, settings.largest_object);
+            taken.map_err(|reason| format!("{why}; as a CAR: {reason}"))
+        } else {
+            Err(why)
+        };
+        summary.note(lacking.object, taken, &running.meter);
+    }
+    temp.close()?;
+    Ok(summary)
+}
+
+/// Whether an object in the store that its bytes alone do not prove is proven by the gateways.
+fn is_proven_in_place(cache: &Cache<'_>, prover: &Prover, object: &ObjectId) -> bool {
+    let Some(layout) = cache.layout() else { return false };
+    let is_tree = matches!(object.cid(), Some((CidCodec::DagPb, _)));
+    let file = cache.root().join(layout.path_of(object));
+    is_tree && read::is_file(&file) && matches!(prover.prove(object, &file), Verdict::Proven)
+}
+
+/// Verifies a fetched file and puts it into the store.
+fn take(merger: &Merger, prover: &Prover, object: &ObjectId, file: &Path) -> Result<(), Refusal> {
+    let offered = match merger.offer(object, file, Take::Move) {
+        Err(MergeError::Unproven { why, .. }) => match prover.prove(object, file) {
+            Verdict::Proven => merger.offer(object, file, Take::Move),
+            Verdict::Different(reason) => return Err(Refusal::WrongContent(reason)),
+            Verdict::Unknown(reason) => return Err(Refusal::Unproven(format!("{why}; {reason}"))),
+            Verdict::Local(reason) => return Err(Refusal::Local(reason)),
+        },
+        offered => offered,
+    };
+    match offered {
+        Ok(_) => Ok(()),
+        Err(MergeError::Refused { why, .. }) => Err(Refusal::WrongContent(format!("what it sent {why}"))),
+        Err(MergeError::Unproven { why, .. }) => Err(Refusal::Unproven(why)),
+        Err(error) => Err(Refusal::Local(failure::chain(&error))),
+    }
+}
+
+/// Fetches an object as a tree of blocks. Its bytes, or why not.
+fn by_blocks(merger: &Merger, prover: &Prover, object: &ObjectId, largest: u64) -> Result<u64, String> {
+    let file = prover.unpack(object, largest)?;
+    let bytes = read::length(&file).unwrap_or(0);
+    merger.offer(object, &file, Take::Move).map_err(|error| failure::chain(&error))?;
+    Ok(bytes)
+}
+
+/// Each reason with the mirror that it is about; the same ones together.
+fn with_mirrors(mirrors: &[MirrorUse], reasons: &[String]) -> String {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (used, reason) in mirrors.iter().zip(reasons) {
+        by_reason.entry(reason).or_default().push(&used.mirror);
+    }
+    let texts: Vec<String> =
+        by_reason.into_iter().map(|(reason, mirrors)| format!("{}: {reason}", mirrors.join(", "))).collect();
+    if texts.is_empty() { "no mirror can be asked".to_owned() } else { texts.join("; ") }
+}
+
+fn used(report: &MirrorReport) -> MirrorUse {
+    MirrorUse {
+        mirror: report.mirror.clone(),
+        requests: report.requests,
+        delivered: report.delivered,
+        given_up: report.given_up,
+    }
+}

@@ -1,0 +1,81 @@
+//! The place that actions/cache shares with us: `.cachekeep/<cache>` in the workspace.
+//!
+//! That is the path of a cache in our own archives, so the version is the same and an entry of one transport is found by the
+//! other. After a restore the tree there becomes the cache by a rename; for a save it is made of hard links, and the cache
+//! stays where it is.
+
+use std::path::Path;
+
+use crate::command::cache::Cache;
+use crate::command::context::Context;
+use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
+use crate::domain::version::LAYOUT_ROOT;
+use crate::fs::remove::remove_tree;
+use crate::fs::staging::Staging;
+use crate::fs::write;
+use crate::report::failure;
+use crate::tree::hard_links;
+
+/// Removes what lies between the transports, but for caches that are kept there.
+pub(crate) fn sweep(ctx: &Context<'_>, workspace: &Path) {
+    // Nothing is removed through a link.
+    if let Err(error) = hard_links::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
+        ctx.say_about_job(Level::Warning, failure::chain(&error));
+        return;
+    }
+    for spec in ctx.caches {
+        let Ok(cache) = Cache::open(ctx, spec) else { continue };
+        let place = workspace.join(LAYOUT_ROOT).join(cache.name());
+        if refuse_reserved(&cache, workspace).is_ok()
+            && let Err(error) = remove_tree(&place)
+        {
+            ctx.say(Level::Warning, cache.name(), failure::chain(&error));
+        }
+    }
+    write::remove_if_empty(&workspace.join(LAYOUT_ROOT));
+}
+
+fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
+    let reserved = workspace.join(LAYOUT_ROOT);
+    match cache.roots().into_iter().find(|root| root.starts_with(&reserved) || reserved.starts_with(root)) {
+        Some(root) => {
+            Err(Fault::usage(format!("`{}` is where actions/cache puts its archives", root.display()))
+                .with_hint(format!("give the cache a path outside of `{LAYOUT_ROOT}`")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Takes the trees that actions/cache unpacked: those of the roots, in their order.
+pub(crate) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging>, Fault> {
+    let ctx = cache.ctx;
+    refuse_reserved(cache, workspace)?;
+    let mut stagings = Vec::new();
+    for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
+        let staging = Staging::beside(&selection.root, &ctx.records(), ctx.now)?;
+        // A cache may be kept without one of its roots; a link instead of a directory is not followed.
+        if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
+            hard_links::adopt(&workspace.join(prefix), &staging)?;
+        }
+        stagings.push(staging);
+    }
+    Ok(stagings)
+}
+
+/// Shows a cache under the path that actions/cache knows.
+pub(crate) fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, Fault> {
+    refuse_reserved(cache, workspace)?;
+    let layout = Path::new(LAYOUT_ROOT);
+    hard_links::is_plain_directory(workspace, layout)?;
+    let running = cache.ctx.start(cache.name(), Phase::Save);
+    let mut all = hard_links::Linked::default();
+    for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
+        let target = workspace.join(prefix);
+        let cancel = &cache.ctx.interrupt.cancel;
+        let linked = hard_links::link_tree(selection, &target, cancel, &running.meter)?;
+        all.files += linked.files;
+        all.bytes += linked.bytes;
+    }
+    Ok(all)
+}
