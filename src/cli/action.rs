@@ -3,10 +3,10 @@
 //! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
 //! the nested steps of actions/cache, into the environment of the next.
 
-use super::args::{Command, Stage};
+use super::args::{Command, Step};
 use super::backend::Backend;
 use super::inputs;
-use super::publish::told;
+use super::publish::relay;
 use super::site::Site;
 use crate::command::complete;
 use crate::command::context::Context;
@@ -26,34 +26,34 @@ pub(super) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     command: &Command,
-    stage: Stage,
+    step: Step,
 ) -> Result<JobOutcome, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
-    match (stage, &site.backend) {
-        (Stage::Start, Backend::Wrapped(why)) => {
+    match (step, &site.backend) {
+        (Step::Start, Backend::Wrapped(why)) => {
             announce(ctx, why);
             if moves { plan(ctx, command) } else { direct(ctx, command) }
         }
-        (Stage::Start, _) => direct(ctx, command),
-        (Stage::Stage, _) => show(ctx),
-        (Stage::Finish, _) => finish(ctx, command),
+        (Step::Start, _) => direct(ctx, command),
+        (Step::Stage, _) => stage(ctx),
+        (Step::Finish, _) => finish(ctx, command),
     }
 }
 
 fn direct(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     output(ctx, "transport", "direct");
-    whole(ctx, command)
+    all(ctx, command)
 }
 
 fn output(ctx: &Context<'_>, name: &str, value: &str) {
-    told(ctx, "set an output", ctx.platform.output(name, value));
+    relay(ctx, "set an output", ctx.platform.output(name, value));
 }
 
 fn options(command: &Command) -> Options {
     Options { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
 }
 
-fn whole(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+fn all(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     Ok(match command {
         Command::Seed { .. } => seed::run(ctx)?,
         Command::Gate { .. } => gate::run(ctx)?,
@@ -92,7 +92,7 @@ fn found(env: &Env) -> Vec<Found> {
 }
 
 /// Shows actions/cache what is to be saved.
-fn show(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let staged = wrapped::stage(ctx, &found(ctx.env))?;
     for (index, outcome) in staged.iter().enumerate() {
         let Some(outcome) = outcome else { continue };
@@ -124,8 +124,8 @@ fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
 /// Says why actions/cache moves the archives.
 fn announce(ctx: &Context<'_>, why: &NoCredentials) {
     let text = format!("actions/cache moves the archives: {why}");
-    ctx.say_about_job(Level::Info, text);
+    ctx.report_about_job(Level::Info, text);
     if let Some(hint) = why.hint() {
-        ctx.say_about_job(Level::Debug, hint);
+        ctx.report_about_job(Level::Debug, hint);
     }
 }

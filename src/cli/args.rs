@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 const AFTER_HELP: &str = "\
-The caches are declared in `cachekeep.toml`, looked for in this folder and the ones above it. Without a \
+The caches are declared in `cachekeep.toml`, looked for in this directory and its parents. Without a \
 file, --path and --key declare one cache.
 
 Exit codes: 0 done, or a cache failed without --required; 1 failed and --required; 2 bad usage or \
@@ -36,16 +36,16 @@ is missing.";
 /// Options of every command.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Common {
-    /// The configuration [default: cachekeep.toml in this folder or above].
+    /// The configuration [default: cachekeep.toml in this directory or a parent].
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "paths")]
     pub config: Option<PathBuf>,
     /// Where entries live: `auto`, or `file:///srv/ci-cache`.
     #[arg(long, global = true, value_name = "LOCATION")]
     pub store: Option<String>,
-    /// The checkout that globs and `{workspace}` mean [default: the configuration's folder].
+    /// The checkout that globs and `{workspace}` mean [default: the configuration's directory].
     #[arg(long, global = true, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
-    /// What `{temp}` means [default: the platform's folder for temporary files].
+    /// What `{temp}` means [default: the platform's directory for temporary files].
     #[arg(long, global = true, value_name = "DIR")]
     pub temp: Option<PathBuf>,
     /// A value for `{var.NAME}`; may be given several times.
@@ -133,7 +133,7 @@ pub struct Selected {
 
 /// The steps of the GitHub action, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Stage {
+pub enum Step {
     /// Does all of it, or says what actions/cache is to look for.
     Start,
     /// Shows actions/cache what it is to save.
@@ -269,7 +269,7 @@ pub enum Command {
     #[command(hide = true)]
     Action {
         /// Which step.
-        stage: Stage,
+        step: Step,
     },
     /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
     #[command(

@@ -78,7 +78,7 @@ impl Backend {
     }
 
     /// Who may read and write what. GitHub's service takes entries only into scopes that the job's token names, and the
-    /// job's ref is not always one of them; a ref that somebody gave stays, so that the refusal can name it.
+    /// job's ref is not always one of them; a ref that was given is kept, so that the refusal names it.
     pub(super) fn access(&self, settings: &Settings, facts: &Facts) -> Access {
         let access = settings.access.clone();
         let is_given = settings.git_ref != facts.git_ref;

@@ -31,9 +31,9 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     if let Run::Text(text) = table::row(&args.command).run {
         return print(&text());
     }
-    let (mut args, stage) = match args.command {
-        Command::Action { stage } => match inputs::arguments(env) {
-            Ok(args) => (args, Some(stage)),
+    let (mut args, step) = match args.command {
+        Command::Action { step } => match inputs::arguments(env) {
+            Ok(args) => (args, Some(step)),
             Err(fault) => return refuse_inputs(&args, env, &fault),
         },
         _ => (args, None),
@@ -56,14 +56,14 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         }
         Ok(settings)
     });
-    if stage.is_some() {
+    if step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }
     if let Run::Doctor { online } = row.run {
         return doctor::run(&args, env, clock, platform.as_ref(), &settings, online);
     }
     match settings {
-        Ok(settings) => run(&args, &row, &Site::new(env, clock, platform, log, settings, stage, typed_key)),
+        Ok(settings) => run(&args, &row, &Site::new(env, clock, platform, log, settings, step, typed_key)),
         Err(error) => refuse_settings(&log, &error),
     }
 }
@@ -81,7 +81,7 @@ fn refuse_inputs(args: &Args, env: &Env, fault: &Fault) -> Exit {
     let platform = platform::detect(env, &env.current_dir);
     let options = log_options(&args.common, env, platform.facts());
     let log = Log::new(platform, options);
-    say(&log, Level::Error, fault.to_string(), None);
+    report(&log, Level::Error, fault.to_string(), None);
     exit::USAGE
 }
 
@@ -95,35 +95,35 @@ fn refuse_settings(log: &Log, error: &SettingsError) -> Exit {
                     config::Severity::Error => Level::Error,
                     config::Severity::Warning => Level::Warning,
                 };
-                say(log, level, finding.body(), None);
+                report(log, level, finding.body(), None);
             }
         }
-        other => say(log, Level::Error, failure::chain(other), other.hint()),
+        other => report(log, Level::Error, failure::chain(other), other.hint()),
     }
     exit::USAGE
 }
 
-fn say(log: &Log, level: Level, text: String, hint: Option<String>) {
+fn report(log: &Log, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
 }
 
 /// Runs a command where everything that it needs was found.
 fn run(args: &Args, row: &Row<'_>, site: &Site<'_>) -> Exit {
     for warning in &site.settings.warnings {
-        site.say(Level::Warning, warning.body(), None);
+        site.report(Level::Warning, warning.body(), None);
     }
     let interrupt = Arc::new(Interrupt::default());
     let runtime = match start_runtime(&interrupt) {
         Ok(runtime) => runtime,
         Err(error) => {
-            site.say(Level::Error, format!("cannot start: {error}"), None);
+            site.report(Level::Error, format!("cannot start: {error}"), None);
             return exit::FAILED;
         }
     };
     if row.needs == Needs::Caches {
         site.warn_of_volatile_store();
     }
-    site.say_scopes();
+    site.report_scopes();
     let settings = &site.settings;
     let ctx = Context {
         caches: &settings.spec.caches,
@@ -145,7 +145,7 @@ fn run(args: &Args, row: &Row<'_>, site: &Site<'_>) -> Exit {
         stdout_is_json: args.common.json,
     };
     let exit = execute(args, row, site, &ctx).unwrap_or_else(|fault| {
-        site.say(Level::Error, failure::chain(&fault), fault.hint());
+        site.report(Level::Error, failure::chain(&fault), fault.hint());
         Exit::of_fault(&fault)
     });
     match interrupt.signal() {
@@ -161,8 +161,8 @@ fn execute(args: &Args, row: &Row<'_>, site: &Site<'_>, ctx: &Context<'_>) -> Re
         Run::Other(run) => run(site, ctx),
         Run::Job { run, exit } => {
             let before = publish::measure(ctx);
-            let outcome: JobOutcome = match site.stage {
-                Some(stage) => action::run(site, ctx, &args.command, stage)?,
+            let outcome: JobOutcome = match site.step {
+                Some(step) => action::run(site, ctx, &args.command, step)?,
                 None => run(site, ctx)?,
             };
             publish::publish(ctx, &outcome, &before);

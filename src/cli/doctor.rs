@@ -45,7 +45,7 @@ pub(super) fn run(
     };
     let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
     let answer = credentials.as_ref().ok().filter(|_| online).map(|found| backend::ask(found, now));
-    let diagnosis = doctor::examine(&doctor::Patient {
+    let report = doctor::check(&doctor::DoctorInput {
         env,
         facts,
         workspace,
@@ -55,6 +55,6 @@ pub(super) fn run(
         answer,
         now,
     });
-    let printed = print(&if args.common.json { json::render(&diagnosis) } else { diagnosis.render() });
-    if diagnosis.is_well() { printed } else { exit::FAILED }
+    let printed = print(&if args.common.json { json::render(&report) } else { report.render() });
+    if report.has_problem() { exit::FAILED } else { printed }
 }

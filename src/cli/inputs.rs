@@ -25,7 +25,7 @@ pub struct Input {
     pub to: Argument,
 }
 
-/// What becomes of a value.
+/// How a value is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument {
     /// The command.
@@ -165,7 +165,7 @@ pub fn value<'a>(env: &'a Env, input: &Input) -> &'a str {
     env.var(&variable(input.name)).map(str::trim).filter(|value| !value.is_empty()).unwrap_or(input.default)
 }
 
-/// Whether an input that is a truth value says `true`.
+/// Whether an input is `true`.
 pub fn is_true(env: &Env, name: &str) -> Result<bool, Fault> {
     let input = INPUTS.iter().find(|input| input.name == name).expect("an input of the table");
     truth(input, value(env, input))

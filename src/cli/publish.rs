@@ -26,7 +26,7 @@ pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
 /// Writes outputs and summary where the platform has them. Neither is worth a failed job.
 pub(super) fn publish(ctx: &Context<'_>, outcome: &JobOutcome, before: &[Volume]) {
     for (name, value) in outputs(outcome) {
-        told(ctx, "set an output", ctx.platform.output(name, &value));
+        relay(ctx, "set an output", ctx.platform.output(name, &value));
     }
     let changes = |before: &Volume| {
         let after = volume_of(&before.at).ok()?;
@@ -45,14 +45,14 @@ pub(super) fn publish(ctx: &Context<'_>, outcome: &JobOutcome, before: &[Volume]
 
 /// Writes the summary of the step where the platform has one.
 pub(super) fn summarize(ctx: &Context<'_>, markdown: &str) {
-    told(ctx, "write the summary", ctx.platform.summary(markdown));
+    relay(ctx, "write the summary", ctx.platform.summary(markdown));
 }
 
 /// Prints a line that the platform wants printed, or says why something was not written.
-pub(super) fn told(ctx: &Context<'_>, action: &str, result: io::Result<Option<String>>) {
+pub(super) fn relay(ctx: &Context<'_>, action: &str, result: io::Result<Option<String>>) {
     match result {
         Ok(line) => line.into_iter().for_each(|line| ctx.command_line(line)),
-        Err(error) => ctx.say_about_job(Level::Warning, format!("cannot {action}: {error}")),
+        Err(error) => ctx.report_about_job(Level::Warning, format!("cannot {action}: {error}")),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::fs::text::{self, TextError};
 use crate::platform::{Env, Facts};
 use crate::report::{LogOptions, Verbosity};
 
-/// A configuration file beyond this is none.
+/// Upper bound for configuration files, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// After this long a cache is given up: a job must never hang on an optimization.
@@ -100,7 +100,7 @@ pub struct Settings {
 pub struct Place {
     /// The file; none where the command line declares the cache.
     pub config: Option<PathBuf>,
-    /// The folder that stands for the workspace.
+    /// The directory that stands for the workspace.
     pub workspace: PathBuf,
 }
 
@@ -118,12 +118,12 @@ impl Place {
     /// The same for a command that works without a configuration, too.
     pub fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         match Place::find(common, env) {
-            Err(SettingsError::NoConfig(folder)) => Ok(Place { config: None, workspace: folder }),
+            Err(SettingsError::NoConfig(directory)) => Ok(Place { config: None, workspace: directory }),
             other => other,
         }
     }
 
-    /// Finds the configuration: named, or in the working directory and the folders above it.
+    /// Finds the configuration: named, or in the working directory and the directories above it.
     pub fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         let absolute = |path: &Path| env.current_dir.join(path);
         let named =
@@ -133,7 +133,8 @@ impl Place {
             None
         } else {
             let found = || {
-                let candidates = env.current_dir.ancestors().map(|folder| folder.join(config::DISCOVERY));
+                let candidates =
+                    env.current_dir.ancestors().map(|directory| directory.join(config::DISCOVERY));
                 candidates.into_iter().find(|path| read::is_file(path))
             };
             Some(named.or_else(found).ok_or_else(|| SettingsError::NoConfig(env.current_dir.clone()))?)
@@ -188,7 +189,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Whether entries live in a folder that does not outlive this job, for lack of a better place.
+    /// Whether entries live in a directory that does not outlive this job, for lack of a better place.
     pub fn store_is_volatile(&self, facts: &Facts) -> bool {
         self.spec.store == StoreLocation::Auto && facts.is_ci && facts.store_dir.starts_with(&facts.temp)
     }

@@ -13,7 +13,7 @@ use crate::command::interrupt::Interrupt;
 /// `SIGINT`'s number on every Unix; also what Ctrl-C means on Windows.
 const INTERRUPT: i32 = 2;
 
-fn heard(interrupt: &Interrupt, signal: i32, forward: bool) {
+fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) {
     if interrupt.signal().is_some() {
         std::process::exit(Exit::by_signal(signal).0.into());
     }
@@ -36,7 +36,7 @@ pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<(
             while stream.recv().await.is_some() {
                 // A terminal sends Ctrl-C to the whole foreground group: the child has heard it already.
                 let by_terminal = kind.as_raw_value() == INTERRUPT && is_foreground();
-                heard(&interrupt, kind.as_raw_value(), !by_terminal);
+                on_signal(&interrupt, kind.as_raw_value(), !by_terminal);
             }
         });
     }
@@ -54,7 +54,7 @@ pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<(
     let interrupt = Arc::clone(interrupt);
     runtime.spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {
-            heard(&interrupt, INTERRUPT, false);
+            on_signal(&interrupt, INTERRUPT, false);
         }
     });
     Ok(())

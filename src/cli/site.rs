@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Stage, TypedKey};
+use super::args::{Step, TypedKey};
 use super::backend::{self, Backend};
 use super::settings::Settings;
 use crate::domain::event::{Event, Level, Observer};
@@ -19,7 +19,7 @@ use crate::store::{Clock, Store};
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
 
-/// Where and for whom a command runs.
+/// The surroundings of a command.
 pub(super) struct Site<'a> {
     /// The environment.
     pub(super) env: &'a Env,
@@ -36,7 +36,7 @@ pub(super) struct Site<'a> {
     /// The key that `explain` is asked about.
     pub(super) typed_key: Option<TypedKey>,
     /// The step of the GitHub action that this is, if it is one.
-    pub(super) stage: Option<Stage>,
+    pub(super) step: Option<Step>,
     /// Where entries live.
     pub(super) backend: Backend,
     /// Who may read and write what.
@@ -51,13 +51,13 @@ impl<'a> Site<'a> {
         platform: Arc<dyn Platform>,
         log: Arc<Log>,
         settings: Settings,
-        stage: Option<Stage>,
+        step: Option<Step>,
         typed_key: Option<TypedKey>,
     ) -> Self {
         let now = clock();
-        let backend = Backend::find(&settings.spec.store, env, platform.facts(), stage.is_some(), now);
+        let backend = Backend::find(&settings.spec.store, env, platform.facts(), step.is_some(), now);
         let access = backend.access(&settings, platform.facts());
-        Site { env, clock, now, platform, log, settings, typed_key, stage, backend, access }
+        Site { env, clock, now, platform, log, settings, typed_key, step, backend, access }
     }
 
     /// Opens the store, or one that says why it could not be opened.
@@ -73,15 +73,15 @@ impl<'a> Site<'a> {
     }
 
     /// Writes a message about the job.
-    pub(super) fn say(&self, level: Level, text: String, hint: Option<String>) {
+    pub(super) fn report(&self, level: Level, text: String, hint: Option<String>) {
         self.log.observe(Event::Message { level, cache: None, text, hint });
     }
 
     /// Which scopes the job reads and writes, for the verbose log.
-    pub(super) fn say_scopes(&self) {
+    pub(super) fn report_scopes(&self) {
         let read: Vec<&str> = self.access.readable.iter().map(Scope::as_str).collect();
         let text = format!("scopes: reads {}; writes {}", read.join(", then "), self.access.own);
-        self.say(Level::Debug, text, None);
+        self.report(Level::Debug, text, None);
     }
 
     /// Warns where entries are kept in a directory that does not outlive the job.
@@ -100,6 +100,6 @@ impl<'a> Site<'a> {
                 Some(VOLATILE_CURE.to_owned()),
             ),
         };
-        self.say(Level::Warning, text, hint);
+        self.report(Level::Warning, text, hint);
     }
 }

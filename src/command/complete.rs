@@ -25,7 +25,7 @@ pub fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
             return;
         }
         let _group = ctx.group(&format!("Complete {}", spec.name));
-        // What is wrong with the declaration was said when it was restored.
+        // The restore reported what is wrong with the declaration.
         let Ok(cache) = Cache::open(ctx, spec) else { continue };
         if seeds && let Some(seeded) = seed::seed(&cache) {
             job.cache(cache.name()).seed = Some(seeded);

@@ -19,10 +19,10 @@ use crate::platform::{Env, Platform};
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::transport::http::client::{Client, ClientError, Timeouts};
 
-/// Housekeeping that takes longer waits for the next time.
+/// The time limit for housekeeping of the store; the next start goes on.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
-/// A job: its caches, its place, its store, and who listens.
+/// A job: its caches, its directories, its store, and its observer.
 pub struct Context<'a> {
     /// The caches to work on.
     pub caches: &'a [CacheSpec],
@@ -44,41 +44,41 @@ pub struct Context<'a> {
     pub access: &'a Access,
     /// Where entries live.
     pub store: Arc<dyn Store>,
-    /// Who listens.
+    /// Where events go.
     pub observer: Arc<dyn Observer>,
-    /// Whether someone wants this to end.
+    /// Signals that ask the job to stop.
     pub interrupt: &'a Interrupt,
-    /// What drives the network and the store.
+    /// The runtime of asynchronous work.
     pub runtime: Handle,
     /// The time at which the process started.
     pub now: DateTime<Utc>,
     /// Threads that pack, unpack and verify.
     pub workers: usize,
-    /// After this long a cache is given up.
+    /// The time limit for one cache.
     pub timeout: Duration,
     /// Whether standard output carries the outcome as JSON, and nothing else may.
     pub stdout_is_json: bool,
 }
 
 impl Context<'_> {
-    /// Says something about a cache.
-    pub fn say(&self, level: Level, cache: &str, text: impl Into<String>) {
-        self.say_with_hint(level, cache, text, None);
+    /// Logs a message about a cache.
+    pub fn report(&self, level: Level, cache: &str, text: impl Into<String>) {
+        self.report_with_hint(level, cache, text, None);
     }
 
-    /// Says something about a cache, with what can be done about it.
-    pub fn say_with_hint(&self, level: Level, cache: &str, text: impl Into<String>, hint: Option<String>) {
+    /// Logs a message about a cache, with a hint.
+    pub fn report_with_hint(&self, level: Level, cache: &str, text: impl Into<String>, hint: Option<String>) {
         let cache = Some(cache.to_owned());
         self.observer.observe(Event::Message { level, cache, text: text.into(), hint });
     }
 
-    /// Says something about the job as a whole.
-    pub fn say_about_job(&self, level: Level, text: impl Into<String>) {
+    /// Logs a message about the job.
+    pub fn report_about_job(&self, level: Level, text: impl Into<String>) {
         self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint: None });
     }
 
-    /// Says something about the job as a whole, with what can be done about it.
-    pub fn say_about_job_with_hint(&self, level: Level, text: impl Into<String>, hint: Option<String>) {
+    /// Logs a message about the job, with a hint.
+    pub fn report_about_job_with_hint(&self, level: Level, text: impl Into<String>, hint: Option<String>) {
         self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint });
     }
 
@@ -101,7 +101,7 @@ impl Context<'_> {
     ) -> Result<T, E> {
         self.runtime.block_on(async {
             tokio::select! {
-                // A time that is over starts nothing new.
+                // After the deadline nothing is started.
                 biased;
                 () = deadline.cancel.cancelled() => Err(self.stopped(deadline).into()),
                 result = work => result,
@@ -137,7 +137,7 @@ impl Context<'_> {
         Running::start(&*self.observer, cache, phase)
     }
 
-    /// Groups what is said until the returned value is dropped.
+    /// Groups log lines until the returned value is dropped.
     pub fn group(&self, title: &str) -> Group<'_> {
         self.observer.observe(Event::GroupStarted(title.to_owned()));
         Group(&*self.observer)

@@ -45,7 +45,7 @@ pub fn run(ctx: &Context<'_>, format: Format) -> Result<String, Fault> {
             let _ = writeln!(text, "{line}");
         } else {
             let warning = format!("`{name}` is left out: dotenv files have one line for each variable");
-            ctx.say_about_job(Level::Warning, warning);
+            ctx.report_about_job(Level::Warning, warning);
         }
     }
     Ok(text)

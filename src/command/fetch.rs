@@ -22,7 +22,7 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
             Some(outcome) => {
                 job.cache(cache.name()).seed = Some(outcome);
             }
-            None => ctx.say(Level::Info, cache.name(), "declares no mirrors"),
+            None => ctx.report(Level::Info, cache.name(), "declares no mirrors"),
         }
     }
     Ok(job)

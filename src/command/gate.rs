@@ -23,14 +23,14 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
                 job.cache(cache.name()).gate = Some(report);
             }
             Ok((cache, None)) => {
-                ctx.say(Level::Info, cache.name(), "has no content links: nothing to gate");
+                ctx.report(Level::Info, cache.name(), "has no content links: nothing to gate");
             }
             Err(source) if source.is_usage() => {
                 return Err(session::of_cache(spec, source));
             }
-            // Whoever asks the gate wants an answer: no answer is not a pass.
+            // A gate that cannot be checked does not pass.
             Err(source) => {
-                ctx.say_with_hint(Level::Error, &spec.name, failure::chain(&source), source.hint());
+                ctx.report_with_hint(Level::Error, &spec.name, failure::chain(&source), source.hint());
                 job.broken.push(spec.name.clone());
             }
         }
@@ -38,17 +38,17 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     Ok(job)
 }
 
-/// Gates one cache and says what was found; nothing for a cache without content links.
+/// Gates one cache and reports the result; `None` for a cache without content links.
 pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
     let report = gate_quietly(cache)?;
     if let Some(report) = &report {
         let level = if report.is_complete() { Level::Info } else { Level::Warning };
-        cache.ctx.say(level, cache.name(), text::gated(report));
+        cache.ctx.report(level, cache.name(), text::gated(report));
     }
     Ok(report)
 }
 
-/// Gates one cache for somebody who will say what was found.
+/// Gates one cache without reporting the result.
 pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
     if cache.layout().is_none() {
         return Ok(None);
@@ -66,7 +66,7 @@ pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, Fault>, job: 
         }
         Ok(None) => {}
         Err(error) => {
-            cache.ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+            cache.ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
         }
     }
 }

@@ -1,49 +1,49 @@
-//! An interruption: someone wants this to end.
+//! Interruptions: signals that ask the process to stop.
 
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// Shared by whoever hears signals and whoever must stop.
+/// Shared by the signal handlers and the work that must stop.
 #[derive(Debug, Default)]
 pub struct Interrupt {
-    /// Cancelled by the first signal; all long work looks at it.
+    /// Cancelled by the first signal.
     pub cancel: CancellationToken,
     signal: AtomicI32,
     child: AtomicU32,
-    /// The signal that the child has to hear yet; 0 is none.
-    owed: AtomicI32,
+    /// The signal that is still to be sent to the child; 0 if there is none.
+    pending: AtomicI32,
 }
 
 impl Interrupt {
-    /// Notes a signal and cancels the work.
+    /// Records a signal and cancels the work.
     pub fn raise(&self, signal: i32) {
         self.signal.store(signal, Ordering::Release);
         self.cancel.cancel();
     }
 
-    /// The signal that was heard, if any.
+    /// The signal that was received, if any.
     pub fn signal(&self) -> Option<i32> {
         Some(self.signal.load(Ordering::Acquire)).filter(|signal| *signal != 0)
     }
 
-    /// Notes the process that signals are to be forwarded to; 0 is none. One that came while it was started reaches
-    /// it now.
+    /// Records the process that signals are forwarded to; 0 if there is none. A signal that came while it was started is
+    /// forwarded now.
     pub fn set_child(&self, pid: u32) {
         self.child.store(pid, Ordering::SeqCst);
-        self.settle();
+        self.send_pending();
     }
 
-    /// Forwards a signal to the child, or to the one that is about to be noted.
+    /// Forwards a signal to the child, or to one that is about to be recorded.
     pub fn forward(&self, signal: i32) {
-        self.owed.store(signal, Ordering::SeqCst);
-        self.settle();
+        self.pending.store(signal, Ordering::SeqCst);
+        self.send_pending();
     }
 
-    /// Whoever of the two above comes last finds both the child and the signal, and only one takes the signal.
-    fn settle(&self) {
+    /// Called by both methods above: the later call finds both the child and the signal, and only one takes the signal.
+    fn send_pending(&self) {
         if let Some(pid) = self.child() {
-            match self.owed.swap(0, Ordering::SeqCst) {
+            match self.pending.swap(0, Ordering::SeqCst) {
                 0 => {}
                 signal => send(pid, signal),
             }
@@ -93,7 +93,7 @@ mod tests {
                 interrupt.forward(TERMINATE);
             }
             assert_eq!(child.wait().expect("it ends").signal(), Some(TERMINATE));
-            assert_eq!(interrupt.owed.load(Ordering::SeqCst), 0, "it is sent once");
+            assert_eq!(interrupt.pending.load(Ordering::SeqCst), 0, "it is sent once");
         }
     }
 }

@@ -37,11 +37,11 @@ pub(super) fn materialize(
     let started = Instant::now();
     let published = staging::publish_all(stagings, &deadline.cancel)?;
     let text = format!("published in {:.3} s", started.elapsed().as_secs_f64());
-    ctx.say(Level::Debug, cache.name(), text);
+    ctx.report(Level::Debug, cache.name(), text);
     // What was verified in the staged tree need not be read again in its place.
     cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
-        ctx.say(Level::Warning, cache.name(), format!("{done}, but {}", failure::chain(leftover)));
+        ctx.report(Level::Warning, cache.name(), format!("{done}, but {}", failure::chain(leftover)));
     }
     Ok(refused == 0 && published.iter().all(|published| published.kept == 0))
 }

@@ -1,7 +1,8 @@
 //! One verb, one file: what each command does, whatever platform and store it runs on.
 //!
 //! [`context`] is what a job works with, [`cache`] a declared cache opened for it, [`session`] what commands on
-//! several caches share. A command returns [`JobOutcome`](crate::domain::outcome::JobOutcome); what became of each cache has been said by then.
+//! several caches share. A command returns [`JobOutcome`](crate::domain::outcome::JobOutcome);
+//! each cache has been reported by then.
 
 pub mod context;
 pub mod interrupt;

@@ -41,7 +41,7 @@ pub(super) fn before_publishing(
         remove::set_aside(staging.tree(), layout, object, staging.payload())?;
     }
     if !refused.is_empty() {
-        say(
+        report(
             cache,
             "were archived but are not proven to be what their names say, and were not restored",
             &refused,
@@ -61,14 +61,14 @@ pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool,
     for object in &corrupt {
         remove::set_aside(cache.root(), layout, object, aside.payload())?;
     }
-    say(cache, "are not what their names say and were removed", &corrupt);
+    report(cache, "are not what their names say and were removed", &corrupt);
     aside.close()?;
     Ok(true)
 }
 
-fn say(cache: &Cache<'_>, what: &str, objects: &[&ObjectId]) {
+fn report(cache: &Cache<'_>, what: &str, objects: &[&ObjectId]) {
     let named: Vec<String> = objects.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if objects.len() > NAMED { ", …" } else { "" };
     let text = format!("{} objects {what}: {}{more}", objects.len(), named.join(", "));
-    cache.ctx.say(Level::Warning, cache.name(), text);
+    cache.ctx.report(Level::Warning, cache.name(), text);
 }

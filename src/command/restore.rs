@@ -20,7 +20,7 @@ use crate::report::{failure, text};
 use crate::store::StoreError;
 use crate::tree::fingerprint;
 
-/// So often an entry is looked for again that was deleted between the lookup and the reading.
+/// How many times an entry is looked up that is deleted between the lookup and the read.
 const LOOKUPS: usize = 5;
 
 /// How the command of this name goes about it.
@@ -48,7 +48,7 @@ pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fault> {
     Ok(job)
 }
 
-/// Restores one cache and says what came of it. A failure is a miss with a reason; the target is as it was.
+/// Restores one cache and reports the outcome. A failure is a miss with a reason; the target is as it was.
 pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutcome {
     let deadline = cache.ctx.deadline();
     let started = Instant::now();
@@ -89,7 +89,7 @@ fn attempt(
                 receipt::forget(cache);
             }
             let outcome = miss(None);
-            ctx.say(Level::Info, cache.name(), text::restored(&outcome));
+            ctx.report(Level::Info, cache.name(), text::restored(&outcome));
             return Some(outcome);
         }
         Err(error) => return Some(miss(Some(lookup_failed(cache, deadline, &error)))),
@@ -99,7 +99,7 @@ fn attempt(
         Matched { key: entry.key.clone(), scope: Some(entry.scope.clone()), size: Some(entry.size) };
     if options.lookup_only {
         let outcome = RestoreOutcome { hit, matched: Some(matched), ..miss(None) };
-        ctx.say(Level::Info, cache.name(), text::looked_up(&outcome));
+        ctx.report(Level::Info, cache.name(), text::looked_up(&outcome));
         return Some(outcome);
     }
     receipt::forget(cache);
@@ -108,12 +108,12 @@ fn attempt(
             let (files, unpacked) = (unpacked.counts.files, ByteSize(unpacked.unpacked_bytes));
             let outcome = RestoreOutcome { hit, matched: Some(matched), files, unpacked, ..miss(None) };
             remembered::remember(cache, keys, &entry.key, &entry.scope, false);
-            ctx.say(Level::Info, cache.name(), text::restored(&outcome));
+            ctx.report(Level::Info, cache.name(), text::restored(&outcome));
             Some(outcome)
         }
         Err(error) if error.is_vanished() && !is_last => {
             let text = format!("`{}` was deleted a moment ago; looking again", entry.key);
-            ctx.say(Level::Debug, cache.name(), text);
+            ctx.report(Level::Debug, cache.name(), text);
             None
         }
         Err(error) => Some(miss(Some(not_restored(cache, &entry, deadline, &error)))),
@@ -125,7 +125,7 @@ fn lookup_failed(cache: &Cache<'_>, deadline: &Deadline, error: &StoreError) -> 
     // A store's message begins with what it cannot do.
     let stopped = deadline.reason(cache.ctx.interrupt).map(|reason| format!("cannot look up: {reason}"));
     let reason = stopped.unwrap_or_else(|| failure::chain(error));
-    cache.ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
+    cache.ctx.report_with_hint(Level::Warning, cache.name(), &reason, error.hint());
     reason
 }
 
@@ -138,7 +138,7 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
         leave_receipt(cache, &Receipt::of_corrupt(entry));
         hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
     }
-    cache.ctx.say_with_hint(Level::Warning, cache.name(), &reason, hint);
+    cache.ctx.report_with_hint(Level::Warning, cache.name(), &reason, hint);
     reason
 }
 
@@ -153,6 +153,6 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
 
 pub(super) fn leave_receipt(cache: &Cache<'_>, receipt: &Receipt) {
     if let Err(reason) = receipt::write(cache, receipt) {
-        cache.ctx.say(Level::Debug, cache.name(), format!("no receipt: {reason}"));
+        cache.ctx.report(Level::Debug, cache.name(), format!("no receipt: {reason}"));
     }
 }

@@ -36,7 +36,7 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault>
         }
         // Before the command this only tells; what counts is what the command leaves.
         if let Err(error) = gate::gate(cache) {
-            ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+            ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
         }
         variables.extend(session::export(cache));
     }
@@ -49,7 +49,7 @@ pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault>
         let Opened::Ready { cache, keys } = opened else { continue };
         let _group = ctx.group(&format!("Save {}", cache.name()));
         if let Some(reason) = not_saved(ctx, cache.spec.save, child) {
-            ctx.say(Level::Info, cache.name(), format!("not saved: {reason}"));
+            ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;
         }
         let saved = save::save(cache, keys);
@@ -85,7 +85,7 @@ fn run_command(ctx: &Context<'_>, command: &[OsString], variables: &[(String, St
         Ok(status) => ended(status),
         Err(error) => {
             let text = format!("cannot run `{}`: {error}", program.display());
-            ctx.say_about_job(Level::Error, text);
+            ctx.report_about_job(Level::Error, text);
             if error.kind() == io::ErrorKind::NotFound { Child::NotFound } else { Child::NotExecutable }
         }
     }

@@ -22,7 +22,7 @@ pub enum Opened<'a> {
         /// Its keys.
         keys: Keys,
     },
-    /// Its links or files could not be read; that has been said. The job goes on without it.
+    /// Its links or files could not be read; which was reported. The job goes on without it.
     Failed {
         /// Its name.
         name: &'a str,
@@ -60,7 +60,7 @@ impl<'a> Opened<'a> {
             Ok(opened) => Ok(opened),
             Err(fault) if fault.is_usage() => Err(of_cache(spec, fault)),
             Err(fault) => {
-                ctx.say_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
+                ctx.report_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
                 Ok(Opened::Failed { name: &spec.name })
             }
         }
@@ -94,14 +94,14 @@ pub fn recover(ctx: &Context<'_>) {
     let running = ctx.start("all caches", Phase::Recover);
     let report = recover::recover(&places, &targets, &ctx.records(), ctx.now);
     for path in &report.removed {
-        ctx.say_about_job(
+        ctx.report_about_job(
             Level::Info,
             format!("removed `{}`, left by a process that was killed", path.display()),
         );
     }
     for (path, error) in &report.failed {
         let text = format!("`{}` is left for the next time: {}", path.display(), failure::chain(error));
-        ctx.say_about_job_with_hint(Level::Warning, text, error.hint());
+        ctx.report_about_job_with_hint(Level::Warning, text, error.hint());
     }
     match ctx.wait_for_store(ctx.store.recover()) {
         Ok(recovered) if recovered.removed > 0 => {
@@ -111,11 +111,14 @@ pub fn recover(ctx: &Context<'_>) {
                 recovered.removed_bytes,
                 ctx.store.location()
             );
-            ctx.say_about_job(Level::Info, text);
+            ctx.report_about_job(Level::Info, text);
         }
         Ok(_) => {}
         Err(error) => {
-            ctx.say_about_job(Level::Debug, format!("the store was not swept: {}", failure::chain(&error)));
+            ctx.report_about_job(
+                Level::Debug,
+                format!("the store was not swept: {}", failure::chain(&error)),
+            );
         }
     }
     drop(running);
@@ -126,7 +129,7 @@ pub fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
     let exports = match cache.exports() {
         Ok(exports) => exports,
         Err(error) => {
-            cache.ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+            cache.ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
             Vec::new()
         }
     };
@@ -134,7 +137,7 @@ pub fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
         match cache.ctx.platform.export(name, value) {
             Ok(line) => line.into_iter().for_each(|line| cache.ctx.command_line(line)),
             Err(error) => {
-                cache.ctx.say(Level::Warning, cache.name(), format!("cannot export `{name}`: {error}"));
+                cache.ctx.report(Level::Warning, cache.name(), format!("cannot export `{name}`: {error}"));
             }
         }
     }

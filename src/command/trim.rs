@@ -19,7 +19,7 @@ pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
     for spec in ctx.caches {
         let cache = Cache::open(ctx, spec).map_err(|source| session::of_cache(spec, source))?;
         if spec.trim.is_none() {
-            ctx.say(Level::Info, cache.name(), "has no `trim` policy");
+            ctx.report(Level::Info, cache.name(), "has no `trim` policy");
             continue;
         }
         match trim(&cache, dry_run) {
@@ -28,14 +28,14 @@ pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
             }
             // What is not there yet needs no trimming.
             Err(WalkError::Missing(path)) => {
-                ctx.say(
+                ctx.report(
                     Level::Info,
                     cache.name(),
                     format!("nothing to trim: `{}` is not there", path.display()),
                 );
             }
             Err(error) => {
-                ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+                ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
                 job.broken.push(spec.name.clone());
             }
         }
@@ -49,7 +49,7 @@ pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<TrimOutcome, WalkError> 
     let mut report = TrimOutcome { dry_run, ..TrimOutcome::default() };
     let Some(policy) = &cache.spec.trim else { return Ok(report) };
     if cache.layout().is_some() {
-        ctx.say(Level::Warning, cache.name(), "is not trimmed: its gate says which objects it must hold");
+        ctx.report(Level::Warning, cache.name(), "is not trimmed: its gate says which objects it must hold");
         return Ok(report);
     }
     let running = ctx.start(cache.name(), Phase::Scan);
@@ -68,7 +68,7 @@ pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<TrimOutcome, WalkError> 
         report.files -= planned - files.min(planned);
         report.failed += failed.len() as u64;
         for error in &failed {
-            ctx.say_with_hint(Level::Warning, cache.name(), failure::chain(error), error.hint());
+            ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(error), error.hint());
         }
     }
     drop(running);
@@ -86,13 +86,13 @@ fn tell(cache: &Cache<'_>, plan: &TrimPlan, dry_run: bool) {
         plan.before,
     );
     if !plan.remove.is_empty() || dry_run {
-        cache.ctx.say(Level::Info, cache.name(), text);
+        cache.ctx.report(Level::Info, cache.name(), text);
     }
     for (unit, _) in &plan.remove {
-        cache.ctx.say(Level::Debug, cache.name(), format!("{verb} `{}`", unit.path.display()));
+        cache.ctx.report(Level::Debug, cache.name(), format!("{verb} `{}`", unit.path.display()));
     }
     if let Some(blocked) = &plan.blocked {
         let text = format!("stays at {}, beyond its size: {blocked}", plan.after);
-        cache.ctx.say(Level::Warning, cache.name(), text);
+        cache.ctx.report(Level::Warning, cache.name(), text);
     }
 }

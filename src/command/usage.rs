@@ -102,7 +102,7 @@ fn write_page(
     atomic::write(path, html.as_bytes(), ctx.now).map_err(|why| {
         Fault::from(why).with_hint("name a file in a directory that exists and is writable".to_owned())
     })?;
-    ctx.say_about_job(Level::Info, format!("wrote `{}`, a page for any browser", path.display()));
+    ctx.report_about_job(Level::Info, format!("wrote `{}`, a page for any browser", path.display()));
     Ok(())
 }
 
@@ -122,11 +122,11 @@ pub fn not_surveyed(target: &dyn Housekeeping, why: HousekeepingError) -> Fault 
     Fault::from(why).in_context(format!("cannot find out what is in {}", target.location()))
 }
 
-/// What is known of a store; what could not be told is said.
+/// Surveys a store and reports what could not be found out.
 pub fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, HousekeepingError> {
     let Survey { facts, notes } = ctx.wait(&ctx.deadline(), target.survey(ctx.now, None))?;
     for note in notes {
-        ctx.say_about_job(Level::Warning, note);
+        ctx.report_about_job(Level::Warning, note);
     }
     Ok(facts)
 }

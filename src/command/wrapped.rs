@@ -122,7 +122,7 @@ pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<
                 }
                 Err(error) => {
                     let reason = format!("`{}` was not restored: {}", found.matched, failure::chain(&error));
-                    ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
+                    ctx.report_with_hint(Level::Warning, cache.name(), &reason, error.hint());
                     outcome.hit = Hit::None;
                     outcome.matched = None;
                     outcome.miss = Some(reason);
@@ -137,7 +137,7 @@ pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<
                 }
                 None => format!("miss: no entry for `{}`", outcome.key),
             };
-            ctx.say(Level::Info, cache.name(), text);
+            ctx.report(Level::Info, cache.name(), text);
         }
         job.cache(cache.name()).restore = Some(outcome);
     }
@@ -216,7 +216,7 @@ pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcom
     Ok(staged)
 }
 
-/// What came of the saves, once actions/cache has run: `kept` says which keys the service now has.
+/// The outcomes of the saves, once actions/cache has run: `kept` says which keys the service now has.
 pub fn saved(
     ctx: &Context<'_>,
     staged: Vec<Option<SaveOutcome>>,
@@ -233,12 +233,12 @@ pub fn saved(
         if outcome.result == SaveResult::Saved {
             if *kept {
                 let text = format!("saved: {} files as `{}` by actions/cache", outcome.files, outcome.key);
-                ctx.say(Level::Info, &spec.name, text);
+                ctx.report(Level::Info, &spec.name, text);
             } else {
                 outcome.result = SaveResult::Failed;
                 let reason = "actions/cache did not save it".to_owned();
                 let hint = "its step above says why".to_owned();
-                ctx.say_with_hint(Level::Warning, &spec.name, format!("not saved: {reason}"), Some(hint));
+                ctx.report_with_hint(Level::Warning, &spec.name, format!("not saved: {reason}"), Some(hint));
                 outcome.reason = Some(reason);
             }
         }

@@ -76,7 +76,7 @@ fn value(
     inputs: &mut impl FnMut(&Placeholder, Inputs),
 ) -> Result<String, Fault> {
     let facts = ctx.platform.facts();
-    let told = |value: Option<&str>| value.map(str::to_owned).ok_or_else(|| unavailable(facts.platform));
+    let known = |value: Option<&str>| value.map(str::to_owned).ok_or_else(|| unavailable(facts.platform));
     let path = |path: &Path| {
         path.to_str()
             .map(str::to_owned)
@@ -85,10 +85,10 @@ fn value(
     match placeholder {
         Placeholder::Os => Ok(facts.os.clone()),
         Placeholder::Arch => Ok(facts.arch.clone()),
-        Placeholder::Ref => told(ctx.git_ref),
-        Placeholder::Sha => told(facts.sha.as_deref()),
-        Placeholder::RunId => told(facts.run_id.as_deref()),
-        Placeholder::RunAttempt => told(facts.run_attempt.as_deref()),
+        Placeholder::Ref => known(ctx.git_ref),
+        Placeholder::Sha => known(facts.sha.as_deref()),
+        Placeholder::RunId => known(facts.run_id.as_deref()),
+        Placeholder::RunAttempt => known(facts.run_attempt.as_deref()),
         Placeholder::Temp => path(ctx.temp),
         Placeholder::Workspace => path(ctx.workspace),
         Placeholder::Home => path(facts.home.as_deref().ok_or_else(|| unavailable(facts.platform))?),

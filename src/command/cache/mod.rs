@@ -257,7 +257,7 @@ fn escape(path: &str) -> String {
     escaped
 }
 
-/// Fills in a template whose inputs nobody asks for.
+/// Expands a template without reporting the inputs of its digests.
 pub fn expand_one(ctx: &Context<'_>, template: &Template, sources: &Sources<'_>) -> Result<String, Fault> {
     Ok(expand::expand(ctx, template, sources, |_, _| {})?.text)
 }

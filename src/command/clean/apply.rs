@@ -15,14 +15,14 @@ use crate::report::failure;
 use crate::store::Deletion;
 use crate::store::housekeeping::HousekeepingError;
 
-/// After so many failures in a row the rest would fail, too.
+/// How many failures in a row end a round: the rest would fail, too.
 const FAILURES_IN_A_ROW: usize = 10;
 
-/// What was found out is relied on for so long; then all of it is asked again. A pull request that is opened again
-/// loses nothing that would be deleted later than this.
+/// How long a survey is relied on before it is repeated, so that a pull request that is reopened keeps what would be
+/// deleted later than this.
 const RELIABLE: Duration = Duration::from_mins(5);
 
-/// How old what is known is: by the store's clock, as its answers tell it, or else by our own.
+/// How old what is known is: by the store's clock if its answers carry one, else by the local clock.
 pub(super) struct Known {
     at: DateTime<Utc>,
     since: Instant,
@@ -103,7 +103,7 @@ impl Application<'_> {
                 self.in_a_row = 0;
                 let reason = decision.reasons.first().map_or("", |reason| reason.text.as_str());
                 let text = format!("deleted {name} ({}): {reason}", entry.size);
-                self.cleaner.ctx.say_about_job(Level::Debug, text);
+                self.cleaner.ctx.report_about_job(Level::Debug, text);
                 if gone == Deletion::AlreadyGone {
                     return Fate::AlreadyGone;
                 }
@@ -115,7 +115,7 @@ impl Application<'_> {
     }
 
     fn spare(&self, name: &str, why: String) -> Fate {
-        self.cleaner.ctx.say_about_job(Level::Info, format!("{name} is kept after all: {why}"));
+        self.cleaner.ctx.report_about_job(Level::Info, format!("{name} is kept after all: {why}"));
         Fate::Kept(why)
     }
 
@@ -142,7 +142,7 @@ impl Application<'_> {
         let ctx = self.cleaner.ctx;
         let why = failure::chain(error);
         if error.denies_all() {
-            ctx.say_about_job_with_hint(Level::Error, why.clone(), error.hint());
+            ctx.report_about_job_with_hint(Level::Error, why.clone(), error.hint());
             self.stop = Some(End::NotPermitted(why.clone()));
             return Fate::Failed(why);
         }
@@ -153,13 +153,13 @@ impl Application<'_> {
         }
         self.failures += 1;
         if error.is_denied() {
-            // Another one may belong to us. One is said aloud, for they are all alike.
+            // Another entry may still be deletable. Only the first refusal is reported: they are all alike.
             let level = if self.denied.is_none() { Level::Warning } else { Level::Debug };
-            ctx.say_about_job_with_hint(level, format!("cannot delete {name}: {why}"), error.hint());
+            ctx.report_about_job_with_hint(level, format!("cannot delete {name}: {why}"), error.hint());
             self.denied.get_or_insert(why.clone());
             return Fate::Failed(why);
         }
-        ctx.say_about_job_with_hint(Level::Warning, format!("cannot delete {name}: {why}"), error.hint());
+        ctx.report_about_job_with_hint(Level::Warning, format!("cannot delete {name}: {why}"), error.hint());
         self.in_a_row += 1;
         if self.in_a_row == FAILURES_IN_A_ROW {
             self.stop = Some(End::Stopped(format!("{FAILURES_IN_A_ROW} failures in a row")));

@@ -27,10 +27,13 @@ use crate::store::Recovered;
 use crate::store::housekeeping::{Housekeeping, Survey};
 use apply::Known;
 
-/// So often a store is listed again: a job that saves without end must not keep the cleaner.
+/// Limits how often the store is listed again, so that a job that keeps saving does not keep the cleaner.
 const ROUNDS: usize = 5;
 
-/// Cleans a store. What came of it is said; an error means that nothing was deleted.
+/// Cleans a store and reports the outcome.
+///
+/// # Errors
+/// The store cannot be surveyed or the plan is unusable; nothing was deleted.
 pub fn run(ctx: &Context<'_>, target: &dyn Housekeeping, options: &Options) -> Result<CleanOutcome, Fault> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
@@ -41,9 +44,9 @@ pub fn run(ctx: &Context<'_>, target: &dyn Housekeeping, options: &Options) -> R
         End::NotPermitted(_) => Level::Error,
     };
     for note in &outcome.notes {
-        ctx.say_about_job(Level::Warning, note.clone());
+        ctx.report_about_job(Level::Warning, note.clone());
     }
-    ctx.say_about_job(level, clean::text(&outcome));
+    ctx.report_about_job(level, clean::text(&outcome));
     Ok(outcome)
 }
 
@@ -151,7 +154,7 @@ impl Cleaner<'_> {
             }
             Err(error) => {
                 let text = format!("unfinished uploads were not swept: {}", failure::chain(&error));
-                self.ctx.say_about_job_with_hint(Level::Warning, text, error.hint());
+                self.ctx.report_about_job_with_hint(Level::Warning, text, error.hint());
                 None
             }
         }

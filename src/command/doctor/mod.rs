@@ -66,7 +66,7 @@ pub struct Check {
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Diagnosis {
+pub struct Report {
     /// Everything that was looked at.
     pub checks: Vec<Check>,
 }
@@ -89,7 +89,7 @@ pub enum Configuration<'a> {
 }
 
 /// What to look at.
-pub struct Patient<'a> {
+pub struct DoctorInput<'a> {
     /// The environment.
     pub env: &'a Env,
     /// Facts of the job.
@@ -102,34 +102,34 @@ pub struct Patient<'a> {
     pub is_github: bool,
     /// The way to GitHub's cache service.
     pub credentials: Result<Credentials, NoCredentials>,
-    /// What the service says to a lookup; absent where nobody asked it.
+    /// What the service says to a lookup; `None` without `--online`.
     pub answer: Option<Result<String, String>>,
     /// The time.
     pub now: DateTime<Utc>,
 }
 
 /// Looks at everything.
-pub fn examine(patient: &Patient<'_>) -> Diagnosis {
-    let mut diagnosis = Diagnosis::default();
-    platform(patient, &mut diagnosis);
-    configuration(patient, &mut diagnosis);
-    store(patient, &mut diagnosis);
-    if patient.is_github || wants_github(patient) {
-        credentials(patient, &mut diagnosis);
+pub fn check(input: &DoctorInput<'_>) -> Report {
+    let mut report = Report::default();
+    platform(input, &mut report);
+    configuration(input, &mut report);
+    store(input, &mut report);
+    if input.is_github || wants_github(input) {
+        credentials(input, &mut report);
     }
-    service(patient, &mut diagnosis);
-    disks(patient, &mut diagnosis);
-    programs(patient, &mut diagnosis);
-    diagnosis
+    service(input, &mut report);
+    disks(input, &mut report);
+    programs(input, &mut report);
+    report
 }
 
-impl Diagnosis {
-    /// Whether nothing that is configured is known not to work.
-    pub fn is_well(&self) -> bool {
-        self.checks.iter().all(|check| check.status != Status::Problem)
+impl Report {
+    /// Whether something that is configured cannot work.
+    pub fn has_problem(&self) -> bool {
+        self.checks.iter().any(|check| check.status == Status::Problem)
     }
 
-    /// The diagnosis for people, a line for each thing.
+    /// The report for people, a line for each thing.
     pub fn render(&self) -> String {
         let lines = self.checks.iter().map(|check| {
             let hint = check.hint.as_ref().map(|hint| format!("\n         hint: {hint}")).unwrap_or_default();
@@ -155,28 +155,28 @@ impl Diagnosis {
     }
 }
 
-fn spec<'a>(patient: &'a Patient<'_>) -> Option<&'a Spec> {
-    match &patient.configuration {
+fn spec<'a>(input: &'a DoctorInput<'_>) -> Option<&'a Spec> {
+    match &input.configuration {
         Configuration::Usable { spec, .. } => Some(spec),
         _ => None,
     }
 }
 
-fn wants_github(patient: &Patient<'_>) -> bool {
-    spec(patient).is_some_and(|spec| spec.store == StoreLocation::GitHub)
+fn wants_github(input: &DoctorInput<'_>) -> bool {
+    spec(input).is_some_and(|spec| spec.store == StoreLocation::GitHub)
 }
 
-fn platform(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
-    let facts = patient.facts;
+fn platform(input: &DoctorInput<'_>, report: &mut Report) {
+    let facts = input.facts;
     let version = env!("CARGO_PKG_VERSION");
     let text = format!("cachekeep {version} on {}, {} {}", facts.platform, facts.os, facts.arch);
-    diagnosis.add("platform", Status::Ok, text);
+    report.add("platform", Status::Ok, text);
     match &facts.git_ref {
         Some(git_ref) => {
             let trust = if facts.is_trusted { "" } else { ", with code of people who may not write here" };
-            diagnosis.add("ref", Status::Ok, format!("{git_ref}{trust}"));
+            report.add("ref", Status::Ok, format!("{git_ref}{trust}"));
         }
-        None => diagnosis.add_with_hint(
+        None => report.add_with_hint(
             "ref",
             Status::Warning,
             "this job has no git ref: its entries are found by no other job",
@@ -185,72 +185,72 @@ fn platform(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn configuration(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
-    match &patient.configuration {
+fn configuration(input: &DoctorInput<'_>, report: &mut Report) {
+    match &input.configuration {
         Configuration::Wrong(findings) => {
             for (is_error, text) in findings {
                 let status = if *is_error { Status::Problem } else { Status::Warning };
-                diagnosis.add("configuration", status, text);
+                report.add("configuration", status, text);
             }
         }
         Configuration::Absent(why, hint) => {
-            diagnosis.add_with_hint("configuration", Status::Note, why, hint.clone());
+            report.add_with_hint("configuration", Status::Note, why, hint.clone());
         }
         Configuration::Usable { spec, warnings, access } => {
             let names: Vec<&str> = spec.caches.iter().map(|cache| cache.name.as_str()).collect();
-            diagnosis.add("configuration", Status::Ok, format!("declares {}", names.join(", ")));
+            report.add("configuration", Status::Ok, format!("declares {}", names.join(", ")));
             for warning in warnings {
-                diagnosis.add("configuration", Status::Warning, warning);
+                report.add("configuration", Status::Warning, warning);
             }
             let read: Vec<&str> = access.readable.iter().map(crate::domain::scope::Scope::as_str).collect();
             let text = format!("reads {}; writes {}", read.join(", then "), access.own);
-            diagnosis.add("scope", Status::Ok, text);
+            report.add("scope", Status::Ok, text);
         }
     }
 }
 
-fn store(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
-    let Some(spec) = spec(patient) else { return };
-    let folder = match &spec.store {
-        StoreLocation::Directory(folder) => folder,
-        _ if patient.is_github || wants_github(patient) => return,
-        _ => &patient.facts.store_dir,
+fn store(input: &DoctorInput<'_>, report: &mut Report) {
+    let Some(spec) = spec(input) else { return };
+    let directory = match &spec.store {
+        StoreLocation::Directory(directory) => directory,
+        _ if input.is_github || wants_github(input) => return,
+        _ => &input.facts.store_dir,
     };
-    match read::is_directory(folder) {
+    match read::is_directory(directory) {
         Ok(true) => {
-            diagnosis.add("store", Status::Ok, format!("the folder {}", folder.display()));
+            report.add("store", Status::Ok, format!("the directory {}", directory.display()));
         }
         Ok(false) => {
-            diagnosis.add("store", Status::Problem, format!("`{}` is not a directory", folder.display()));
+            report.add("store", Status::Problem, format!("`{}` is not a directory", directory.display()));
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            diagnosis.add(
+            report.add(
                 "store",
                 Status::Note,
-                format!("{} will be made when it is needed", folder.display()),
+                format!("{} will be made when it is needed", directory.display()),
             );
         }
         Err(error) => {
-            diagnosis.add("store", Status::Problem, format!("cannot look at {}: {error}", folder.display()));
+            report.add("store", Status::Problem, format!("cannot look at {}: {error}", directory.display()));
         }
     }
 }
 
-fn credentials(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
-    let found = match &patient.credentials {
+fn credentials(input: &DoctorInput<'_>, report: &mut Report) {
+    let found = match &input.credentials {
         Ok(found) => found,
         Err(why) => {
-            let (status, instead) = match (patient.is_github, wants_github(patient)) {
+            let (status, instead) = match (input.is_github, wants_github(input)) {
                 (true, _) => (Status::Warning, "; the action uses actions/cache underneath"),
                 (false, true) => (Status::Problem, ""),
                 (false, false) => (Status::Note, ""),
             };
-            diagnosis.add_with_hint("credentials", status, format!("{why}{instead}"), why.hint());
+            report.add_with_hint("credentials", status, format!("{why}{instead}"), why.hint());
             return;
         }
     };
     let text = format!("{} opens {}", found.source, found.service.host_str().unwrap_or("the service"));
-    diagnosis.add("credentials", Status::Ok, text);
+    report.add("credentials", Status::Ok, text);
     match &found.scopes {
         Some(scopes) => {
             for rights in scopes {
@@ -260,32 +260,32 @@ fn credentials(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
                     (false, true) => "write",
                     (false, false) => "nothing",
                 };
-                diagnosis.add("rights", Status::Ok, format!("{}: {right}", rights.scope));
+                report.add("rights", Status::Ok, format!("{}: {right}", rights.scope));
             }
         }
-        None => diagnosis.add("rights", Status::Note, "the token does not say which scopes it opens"),
+        None => report.add("rights", Status::Note, "the token does not say which scopes it opens"),
     }
     for right in [Right::Read, Right::Write] {
         if let Some(why) = found.refusal(right) {
-            diagnosis.add_with_hint("rights", Status::Warning, why, Some(RIGHTS.to_owned()));
+            report.add_with_hint("rights", Status::Warning, why, Some(RIGHTS.to_owned()));
         }
     }
     if let Some(mode) = found.mode {
-        diagnosis.add("mode", Status::Ok, format!("ACTIONS_CACHE_MODE is `{mode}`"));
+        report.add("mode", Status::Ok, format!("ACTIONS_CACHE_MODE is `{mode}`"));
     }
-    clock(found.expires_at, patient.now, diagnosis);
+    clock(found.expires_at, input.now, report);
 }
 
 const RIGHTS: &str = "tokens are read-only on pull_request_target, issue_comment and workflow_run of forks; \
                       `cache-mode:` in the workflow and the repository's settings narrow them too";
 
 /// A token was made a while ago and lives for hours: that dates this machine.
-fn clock(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, diagnosis: &mut Diagnosis) {
+fn clock(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, report: &mut Report) {
     let Some(expires_at) = expires_at else { return };
     let left = expires_at - now;
     if left > LONGEST_TOKEN {
         let hours = left.num_hours();
-        diagnosis.add_with_hint(
+        report.add_with_hint(
             "clock",
             Status::Warning,
             format!("it is {} here and the token lives for {hours} more hours", now.format("%F %T UTC")),
@@ -293,27 +293,27 @@ fn clock(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, diagnosis: &mut 
         );
     } else {
         let minutes = left.num_minutes();
-        diagnosis.add("clock", Status::Ok, format!("agrees with the token, which lives for {minutes} min"));
+        report.add("clock", Status::Ok, format!("agrees with the token, which lives for {minutes} min"));
     }
 }
 
-fn service(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
-    match &patient.answer {
+fn service(input: &DoctorInput<'_>, report: &mut Report) {
+    match &input.answer {
         None => {}
-        Some(Ok(text)) => diagnosis.add("service", Status::Ok, text),
-        Some(Err(text)) => diagnosis.add("service", Status::Problem, text),
+        Some(Ok(text)) => report.add("service", Status::Ok, text),
+        Some(Err(text)) => report.add("service", Status::Problem, text),
     }
 }
 
-fn disks(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
+fn disks(input: &DoctorInput<'_>, report: &mut Report) {
     let places: [PathBuf; 3] =
-        [patient.workspace.to_owned(), patient.facts.temp.clone(), patient.facts.store_dir.clone()];
+        [input.workspace.to_owned(), input.facts.temp.clone(), input.facts.store_dir.clone()];
     let mut seen = Vec::new();
     for place in places {
         let volume = match volume_of(&place) {
             Ok(volume) => volume,
             Err(error) => {
-                diagnosis.add("disk", Status::Warning, failure::chain(&error));
+                report.add("disk", Status::Warning, failure::chain(&error));
                 continue;
             }
         };
@@ -321,7 +321,7 @@ fn disks(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
             continue;
         }
         seen.push(volume.id.clone());
-        let reserve = spec(patient).map_or_else(Default::default, |spec| spec.disk.clone()).reserve;
+        let reserve = spec(input).map_or_else(Default::default, |spec| spec.disk.clone()).reserve;
         let reserved = reserve.of(volume.total);
         let few = volume.inodes.is_some_and(|inodes| inodes.free < FEW_INODES);
         let inodes = volume.inodes.map(|i| format!(", {} inodes", i.free)).unwrap_or_default();
@@ -329,33 +329,33 @@ fn disks(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
         if volume.free <= reserved || few {
             let hint =
                 format!("{reserved} of it stay free: nothing is restored here until there is more room");
-            diagnosis.add_with_hint("disk", Status::Warning, text, Some(hint));
+            report.add_with_hint("disk", Status::Warning, text, Some(hint));
         } else {
-            diagnosis.add("disk", Status::Ok, text);
+            report.add("disk", Status::Ok, text);
         }
     }
 }
 
-fn programs(patient: &Patient<'_>, diagnosis: &mut Diagnosis) {
-    match programs::find(patient.env, "zstd") {
-        Some(path) => diagnosis.add("zstd", Status::Ok, path.display().to_string()),
-        None => diagnosis.add_with_hint(
+fn programs(input: &DoctorInput<'_>, report: &mut Report) {
+    match programs::find(input.env, "zstd") {
+        Some(path) => report.add("zstd", Status::Ok, path.display().to_string()),
+        None => report.add_with_hint(
             "zstd",
-            if patient.is_github { Status::Warning } else { Status::Note },
+            if input.is_github { Status::Warning } else { Status::Note },
             "no `zstd` on PATH: entries that actions/cache makes here cannot be found by cachekeep's own transport",
             Some("install zstd; only the action's use of actions/cache needs it".to_owned()),
         ),
     }
-    let uses_git = spec(patient).is_some_and(|spec| {
+    let uses_git = spec(input).is_some_and(|spec| {
         let templates =
             spec.caches.iter().flat_map(|cache| std::iter::once(&cache.key).chain(&cache.restore_keys));
         templates.into_iter().any(|template| template.source().contains("{git:"))
     });
-    if let Some(path) = programs::find(patient.env, "git") {
-        diagnosis.add("git", Status::Ok, path.display().to_string());
+    if let Some(path) = programs::find(input.env, "git") {
+        report.add("git", Status::Ok, path.display().to_string());
     } else {
         let status = if uses_git { Status::Problem } else { Status::Note };
-        diagnosis.add("git", status, "no `git` on PATH: keys with `{git:…}` cannot be made");
+        report.add("git", status, "no `git` on PATH: keys with `{git:…}` cannot be made");
     }
 }
 

@@ -196,9 +196,9 @@ fn known_layouts(ctx: &Context<'_>, cache: Option<&Cache<'_>>) -> KnownLayouts {
     let here = |selection: &Selection| selection.root.display().to_string();
     let absolute: Vec<String> = cache.selections.iter().map(here).collect();
     let home = ctx.platform.facts().home.as_ref().map(|home| home.display().to_string());
-    let from = |folder: &str, by: &str| -> Vec<String> {
+    let from = |directory: &str, by: &str| -> Vec<String> {
         let shortened =
-            |path: &String| match path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) {
+            |path: &String| match path.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/')) {
                 Some(rest) => format!("{by}{rest}"),
                 None => path.clone(),
             };
@@ -217,11 +217,11 @@ fn inputs(case: &Case, answer: &Answer, before: Option<&key::Explanation>) -> In
     let (Some(Cause::KeyPart(parts)), Some(witness)) = (&answer.cause, &answer.witness) else {
         return inputs;
     };
-    let told = before.into_iter().flat_map(|before| &before.caches);
-    let told = told.filter(|cache| cache.key == witness.key.as_str()).map(|cache| &cache.parts);
+    let printed = before.into_iter().flat_map(|before| &before.caches);
+    let printed = printed.filter(|cache| cache.key == witness.key.as_str()).map(|cache| &cache.parts);
     let recorded =
         case.records.iter().filter(|record| record.is_of(&witness.key)).map(|record| &record.parts);
-    let Some(theirs) = told.chain(recorded).find(|parts| !parts.is_empty()) else { return inputs };
+    let Some(theirs) = printed.chain(recorded).find(|parts| !parts.is_empty()) else { return inputs };
     for part in parts {
         let of = |parts: &[Part]| parts.iter().find(|p| p.placeholder == part.part).cloned();
         if let (Some(here), Some(there)) = (of(&case.parts), of(theirs)) {

@@ -13,7 +13,7 @@ use crate::fs::{remove, text, write};
 use crate::report::failure;
 use crate::tree::fingerprint::Quick;
 
-/// Receipts are small; a larger file is none.
+/// Upper bound for receipts, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
 
 /// What was restored.

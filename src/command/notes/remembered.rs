@@ -1,7 +1,7 @@
 //! What this machine remembers of entries it saved and restored: which keys, and what went into them.
 //!
 //! It lies beside the receipts and serves `explain` alone: that an entry was there, and which object or file made its
-//! key another one. Whoever cannot write it does without.
+//! key another one. A job that cannot write it goes on without.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,13 @@ use crate::domain::version::Version;
 use crate::fs::{atomic, text, write};
 use crate::report::failure;
 
-/// So many entries of a cache are remembered.
+/// How many entries of a cache are recorded.
 const MOST: usize = 8;
 
-/// What went into a key is not remembered beyond so many bytes.
+/// Upper bound for the inputs of one key, in bytes; above it only the placeholders are recorded.
 const MOST_INPUTS: usize = 1 << 20;
 
-/// A file that is larger is none of ours: names and digests, with their quotes, for every entry.
+/// Upper bound for the file, in bytes: names and digests with their quotes, for every entry.
 const MAX_BYTES: u64 = 32 << 20;
 
 /// An entry that was saved or restored here.
@@ -95,7 +95,7 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
     let written = write::make_directory(path.parent().unwrap_or(&path))
         .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now));
     if let Err(error) = written {
-        cache.ctx.say(Level::Debug, cache.name(), format!("not remembered: {}", failure::chain(&error)));
+        cache.ctx.report(Level::Debug, cache.name(), format!("not remembered: {}", failure::chain(&error)));
     }
 }
 

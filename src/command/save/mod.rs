@@ -59,7 +59,7 @@ pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         }
     });
     if outcome.result == SaveResult::Saved {
-        cache.ctx.say(Level::Info, cache.name(), text::saved(&outcome));
+        cache.ctx.report(Level::Info, cache.name(), text::saved(&outcome));
     }
     outcome
 }
@@ -106,7 +106,7 @@ pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level,
     outcome.result = refusal.result;
     outcome.reason = Some(refusal.reason);
     outcome.hint = refusal.hint;
-    cache.ctx.say_with_hint(level, cache.name(), text::saved(outcome), outcome.hint.clone());
+    cache.ctx.report_with_hint(level, cache.name(), text::saved(outcome), outcome.hint.clone());
 }
 
 /// Why this cache is not saved; `None` for one that may be saved, which is then prepared: it has its sentinel and is trimmed.
@@ -148,7 +148,7 @@ fn existing(
         return Ok(Some(Refusal::new(SaveResult::Exists, reason)));
     }
     let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store.location());
-    cache.ctx.say(Level::Debug, cache.name(), text);
+    cache.ctx.report(Level::Debug, cache.name(), text);
     Ok(None)
 }
 
@@ -172,7 +172,7 @@ fn remove_corrupt(
     let deleted = direct::delete(cache, entry, deadline)?;
     if deleted == Deletion::Deleted {
         let text = format!("`{}` is corrupt and was removed to be saved anew", entry.key);
-        ctx.say(Level::Warning, cache.name(), text);
+        ctx.report(Level::Warning, cache.name(), text);
     }
     Ok(deleted != Deletion::InUse)
 }

@@ -83,7 +83,7 @@ fn holds_what_was_restored(cache: &Cache<'_>, receipt: &Receipt, deadline: &Dead
     Ok(content.to_string() == receipt.content)
 }
 
-/// Merges objects that links want, that the cache lacks, and that a build left in the folders that `harvest` names.
+/// Merges objects that links want, that the cache lacks, and that a build left in the directories that `harvest` names.
 /// Each is verified first; the build keeps its own.
 fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
     let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(()) };
@@ -95,34 +95,34 @@ fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
     let temp = leased_in(cache, "harvesting for")?;
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), cancel);
     for template in &links.harvest {
-        let folder = cache.ctx.workspace.join(expand_one(cache.ctx, template, &Sources::default())?);
-        let found = inventory::list(&folder, layout, cancel).map_err(Fault::from)?;
+        let directory = cache.ctx.workspace.join(expand_one(cache.ctx, template, &Sources::default())?);
+        let found = inventory::list(&directory, layout, cancel).map_err(Fault::from)?;
         let (mut taken, mut refused) = (0_u64, 0_u64);
         for object in found.files.keys() {
             if present.has(object) || !cache.wanted()?.contains(object) {
                 continue;
             }
-            match merger.offer(object, &folder.join(layout.path_of(object)), Take::Keep) {
+            match merger.offer(object, &directory.join(layout.path_of(object)), Take::Keep) {
                 Ok(Merged::Added | Merged::Replaced) => taken += 1,
                 Ok(Merged::Present) => {}
                 Err(error @ (MergeError::Refused { .. } | MergeError::Unproven { .. })) => {
                     refused += 1;
-                    cache.ctx.say(Level::Debug, cache.name(), failure::chain(&error));
+                    cache.ctx.report(Level::Debug, cache.name(), failure::chain(&error));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         if taken > 0 {
             let text =
-                format!("harvested {taken} objects that the build fetched, from `{}`", folder.display());
-            cache.ctx.say(Level::Info, cache.name(), text);
+                format!("harvested {taken} objects that the build fetched, from `{}`", directory.display());
+            cache.ctx.report(Level::Info, cache.name(), text);
         }
         if refused > 0 {
             let text = format!(
                 "{refused} objects in `{}` are not what their names say and were refused",
-                folder.display()
+                directory.display()
             );
-            cache.ctx.say(Level::Warning, cache.name(), text);
+            cache.ctx.report(Level::Warning, cache.name(), text);
         }
     }
     Ok(temp.close()?)
@@ -138,15 +138,15 @@ fn remove_unwanted(cache: &Cache<'_>, inventory: &mut Inventory) -> Result<(), F
         let unwanted: Vec<ObjectId> =
             inventory.objects.keys().filter(|object| !wanted.contains(object)).cloned().collect();
         for object in &unwanted {
-            // What is no file was never an object, and is left to its owner.
+            // Something other than a regular file was never an object, and is left alone.
             match remove::remove_object(cache.root(), layout, object) {
                 Ok(_) => drop(inventory.objects.remove(object)),
-                Err(error) => cache.ctx.say(Level::Warning, cache.name(), failure::chain(&error)),
+                Err(error) => cache.ctx.report(Level::Warning, cache.name(), failure::chain(&error)),
             }
         }
         if !unwanted.is_empty() {
             let text = format!("removed {} objects that no link wants any more", unwanted.len());
-            cache.ctx.say(Level::Info, cache.name(), text);
+            cache.ctx.report(Level::Info, cache.name(), text);
         }
     }
     proofs::sweep(cache.root(), |object| inventory.objects.contains_key(object))?;

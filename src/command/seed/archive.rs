@@ -59,7 +59,7 @@ pub(super) fn from_sources(
             Ok(seeded) => return Ok(seeded),
             Err(error) => {
                 let reason = deadline.reason(ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-                ctx.say_with_hint(Level::Warning, cache.name(), &reason, error.hint());
+                ctx.report_with_hint(Level::Warning, cache.name(), &reason, error.hint());
                 reasons.push(reason);
             }
         }
@@ -151,7 +151,7 @@ fn merge_objects(
             Ok(Merged::Present) => {}
             Err(error @ (MergeError::Refused { .. } | MergeError::Unproven { .. })) => {
                 refused += 1;
-                cache.ctx.say(Level::Debug, cache.name(), failure::chain(&error));
+                cache.ctx.report(Level::Debug, cache.name(), failure::chain(&error));
             }
             Err(error) => return Err(error.into()),
         }
@@ -166,7 +166,7 @@ fn merge_objects(
     })?;
     if refused > 0 {
         let text = format!("{refused} objects of {source} are not what their names say and were refused");
-        cache.ctx.say(Level::Warning, cache.name(), text);
+        cache.ctx.report(Level::Warning, cache.name(), text);
     }
     temp.close()?;
     // The sentinel comes last: it names the seed and what the cache now holds.

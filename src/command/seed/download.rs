@@ -30,14 +30,14 @@ pub(super) struct FetchSummary {
     pub(super) bytes: u64,
     /// What each mirror did.
     pub(super) mirrors: Vec<MirrorUse>,
-    /// Why nobody gave an object.
+    /// Why no mirror delivered an object.
     pub(super) reasons: BTreeMap<ObjectId, String>,
     /// What ended it early.
     pub(super) stopped: Option<String>,
 }
 
 impl FetchSummary {
-    /// What came of a fetch, without the reasons for what did not come.
+    /// The summary of a fetch, without the reasons for missing objects.
     fn of(report: &FetchReport) -> Self {
         FetchSummary {
             objects: report.fetched.len() as u64,
@@ -48,7 +48,7 @@ impl FetchSummary {
         }
     }
 
-    /// Counts an object of so many bytes, or keeps the reason why nobody gave it.
+    /// Counts an object and its bytes, or records why no mirror delivered it.
     fn note(&mut self, object: ObjectId, taken: Result<u64, String>, meter: &Meter) {
         match taken {
             Ok(bytes) => {
@@ -61,7 +61,7 @@ impl FetchSummary {
     }
 }
 
-/// Fetches what the report says is lacking, and merges it. What came is kept, whatever ends it.
+/// Fetches and merges the objects that the report lists as missing. What was fetched is kept, whatever ends the work.
 pub(super) fn fetch_missing(
     cache: &Cache<'_>,
     report: &GateReport,

@@ -14,7 +14,7 @@ use crate::report::failure;
 use crate::transport::mirror::Mirror;
 use std::fmt::Write as _;
 
-/// The mirrors that can be used here, in order. What is left out, and why, is said.
+/// The mirrors that can be used here, in order. The ones left out are reported with the reason.
 pub(super) fn open(cache: &Cache<'_>) -> Vec<Mirror> {
     let templates = cache.spec.links.iter().flat_map(|links| &links.mirrors);
     templates.filter_map(|template| open_one(cache, template)).collect()
@@ -24,7 +24,7 @@ fn open_one(cache: &Cache<'_>, template: &Template) -> Option<Mirror> {
     let ctx = cache.ctx;
     let leave_out = |reason: String| {
         let text = format!("the mirror {} is left out: {reason}", without_user(template.source()));
-        ctx.say(Level::Warning, cache.name(), text);
+        ctx.report(Level::Warning, cache.name(), text);
     };
     let (text, secrets) = match expand(cache, template) {
         Ok(expanded) => expanded,
@@ -89,7 +89,7 @@ fn expand(cache: &Cache<'_>, template: &Template) -> Result<(String, Vec<Secret>
 #[derive(Debug, PartialEq, Eq)]
 struct UserPart {
     piece: usize,
-    /// A password, or all that there is: user names alone are no secrets.
+    /// A password, or all that there is: a user name alone is not a secret.
     is_secret: bool,
 }
 

@@ -36,14 +36,14 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
             Some(outcome) => {
                 job.cache(cache.name()).seed = Some(outcome);
             }
-            None => ctx.say(Level::Info, cache.name(), "declares neither a seed nor mirrors"),
+            None => ctx.report(Level::Info, cache.name(), "declares neither a seed nor mirrors"),
         }
     }
     Ok(job)
 }
 
-/// Seeds one cache, unless its sentinel and its objects say that there is no need, and says what came of it.
-/// Nothing for a cache without a seed and without mirrors.
+/// Seeds one cache, unless its sentinel and its objects show that it is complete, and reports the outcome.
+/// `None` for a cache without a seed and without mirrors.
 pub fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
     fill(cache, cache.spec.seed.as_ref())
 }
@@ -84,7 +84,7 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOut
     }
     outcome.elapsed = started.elapsed();
     let level = if outcome.result.is_short() { Level::Warning } else { Level::Info };
-    ctx.say(level, cache.name(), text::seeded(&outcome));
+    ctx.report(level, cache.name(), text::seeded(&outcome));
     Some(outcome)
 }
 
@@ -134,7 +134,7 @@ fn fill_objects(
     }
     if !has_mirrors || report.is_complete() {
         if outcome.result == SeedResult::Seeded && !report.is_complete() {
-            cache.ctx.say(Level::Warning, cache.name(), text::gated(&report));
+            cache.ctx.report(Level::Warning, cache.name(), text::gated(&report));
         } else if report.is_complete() && outcome.source.is_none() && outcome.reason.is_none() {
             outcome.result = SeedResult::NotNeeded;
             outcome.reason = Some("no link wants anything".to_owned());
@@ -144,7 +144,7 @@ fn fill_objects(
     from_mirrors(cache, &report, &inventory, deadline, outcome)
 }
 
-/// Fetches what is lacking; the sentinel is written last, whatever came.
+/// Fetches missing objects; the sentinel is written last, whether or not all came.
 fn from_mirrors(
     cache: &Cache<'_>,
     report: &GateReport,
@@ -154,7 +154,7 @@ fn from_mirrors(
 ) -> Result<(), Fault> {
     let ctx = cache.ctx;
     let text = format!("fetching {} of {} objects from mirrors", report.missing_count(), report.wanted);
-    ctx.say(Level::Info, cache.name(), text);
+    ctx.report(Level::Info, cache.name(), text);
     let summary = download::fetch_missing(cache, report, deadline)?;
     outcome.fetched = summary.objects;
     outcome.fetched_bytes = ByteSize(summary.bytes);
@@ -184,7 +184,7 @@ fn from_mirrors(
     Ok(())
 }
 
-/// Seeds from the archive; what came of it goes into the outcome.
+/// Seeds from the archive and records the result in the outcome.
 fn from_archive(
     cache: &Cache<'_>,
     seed: &SeedSpec,
@@ -193,7 +193,7 @@ fn from_archive(
     outcome: &mut SeedOutcome,
 ) {
     let text = format!("seeding with version {}: {why}", seed.version);
-    cache.ctx.say(Level::Info, cache.name(), text);
+    cache.ctx.report(Level::Info, cache.name(), text);
     match from_sources(cache, seed, deadline) {
         Ok((source, added)) => {
             outcome.result = SeedResult::Seeded;

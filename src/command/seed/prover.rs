@@ -21,7 +21,7 @@ use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::mirror::{GatewayForm, Mirror};
 use crate::transport::source::Source;
 
-/// A gateway that failed so often in a row is left alone.
+/// How many failures in a row disable a gateway.
 const FAILURES: u32 = 3;
 
 /// How a file that its bytes alone do not prove came out.
@@ -31,7 +31,7 @@ pub(super) enum Verdict {
     Proven,
     /// It is something else.
     Different(String),
-    /// Nobody can tell.
+    /// No gateway could prove or disprove it.
     Unknown(String),
     /// The proof cannot be kept here.
     Local(String),

@@ -24,7 +24,7 @@ use crate::store::{Access, Commit, Deletion, EntryWriter, NewEntry, StoreError, 
 use crate::transport::pipe::{self, Chunks, PipeError};
 use crate::tree::selection::Selection;
 
-/// An archive that another program made may hold so many entries and no more.
+/// How many entries an archive without our manifest may hold.
 const FOREIGN_ENTRIES: u64 = 10_000_000;
 
 /// Within this time after it was read an entry is no longer leased by this process.
@@ -178,7 +178,7 @@ pub(crate) fn lookup(
     };
     let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
     let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
-    ctx.say(
+    ctx.report(
         Level::Debug,
         cache.name(),
         format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store.location(), request.version),
@@ -190,7 +190,7 @@ pub(crate) fn lookup(
             format!("`{}` of {}, {}", entry.key, entry.scope, entry.size)
         });
         let text = format!("found {found} in {:.3} s", started.elapsed().as_secs_f64());
-        ctx.say(Level::Debug, cache.name(), text);
+        ctx.report(Level::Debug, cache.name(), text);
     }
     found
 }
@@ -224,7 +224,7 @@ pub(crate) fn deliver(
 ) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
     let ctx = cache.ctx;
     let stream = ctx.wait(deadline, ctx.store.read(entry))?;
-    // Whether or not it can be restored: somebody needs it. That it is being read keeps it until then.
+    // Even if it cannot be restored, it is in use. The lease of the read keeps it until then.
     let noted = async {
         ctx.store.note_use(entry).await;
         Ok(())
@@ -309,7 +309,7 @@ pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
         }
     };
     for skipped in &packed.skipped {
-        ctx.say(
+        ctx.report(
             Level::Warning,
             cache.name(),
             format!("`{}` is not a regular file and was left out", skipped.display()),
@@ -328,12 +328,12 @@ pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
         Ok(()) => Ok(Stored::Created(Box::new(packed))),
         Err(error) if error.is_no_reader() => {
             let text = format!("`{}` is not read back: {}", entry.key, failure::chain(&error));
-            ctx.say(Level::Info, cache.name(), text);
+            ctx.report(Level::Info, cache.name(), text);
             Ok(Stored::Created(Box::new(packed)))
         }
         Err(error) => {
             if error.is_damage() {
-                // Nobody else wrote this entry: it is ours to take back.
+                // This job created the entry, so it may delete it.
                 let _ = delete(cache, &entry, deadline);
             }
             Err(StoreFailure::ReadBack(Box::new(error)))
@@ -341,7 +341,7 @@ pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
     }
 }
 
-/// Deletes an entry that this job has read: what read ahead may hold its lease for a moment longer.
+/// Deletes an entry that this job has read; a read-ahead may hold the lease for a moment longer.
 pub(crate) fn delete(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Deletion, StoreError> {
     let ctx = cache.ctx;
     let since = Instant::now();
@@ -354,7 +354,7 @@ pub(crate) fn delete(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> R
     }
 }
 
-/// Takes chunks for an entry until there are no more; the commit is the caller's, once the archive proved whole.
+/// Writes chunks until there are no more. The caller commits, once the archive is complete.
 async fn upload(
     mut writer: Box<dyn EntryWriter>,
     mut chunks: Chunks,
@@ -379,6 +379,6 @@ pub(crate) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -
     let started = Instant::now();
     archive::verify(input, ctx.workers, limits, &deadline.cancel, &running.meter)?;
     let text = format!("read back {} in {:.3} s", entry.size, started.elapsed().as_secs_f64());
-    ctx.say(Level::Debug, cache.name(), text);
+    ctx.report(Level::Debug, cache.name(), text);
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::tree::hard_links;
 pub(crate) fn sweep(ctx: &Context<'_>, workspace: &Path) {
     // Nothing is removed through a link.
     if let Err(error) = hard_links::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
-        ctx.say_about_job(Level::Warning, failure::chain(&error));
+        ctx.report_about_job(Level::Warning, failure::chain(&error));
         return;
     }
     for spec in ctx.caches {
@@ -30,7 +30,7 @@ pub(crate) fn sweep(ctx: &Context<'_>, workspace: &Path) {
         if refuse_reserved(&cache, workspace).is_ok()
             && let Err(error) = remove_tree(&place)
         {
-            ctx.say(Level::Warning, cache.name(), failure::chain(&error));
+            ctx.report(Level::Warning, cache.name(), failure::chain(&error));
         }
     }
     write::remove_if_empty(&workspace.join(LAYOUT_ROOT));
