@@ -21,6 +21,6 @@ pub mod report;
 
 pub mod store;
 
-pub mod command;
+mod command;
 
 pub mod cli;

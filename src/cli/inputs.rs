@@ -10,6 +10,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
 use super::args::Args;
+pub use crate::command::wrapped::NESTED;
 use crate::domain::fault::Fault;
 use crate::platform::Env;
 
@@ -119,7 +120,7 @@ pub const INPUTS: &[Input] = &[
     Input {
         name: "store",
         default: "",
-        help: "Where entries live: `auto`, `github` or `file:///a/folder`. What `cachekeep.toml` says if empty.",
+        help: "Where entries live: `auto`, `github` or `file:///srv/ci-cache`. What `cachekeep.toml` says if empty.",
         to: Argument::Option("store"),
     },
     Input {

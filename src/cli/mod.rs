@@ -5,8 +5,6 @@
 
 pub mod args;
 pub mod exit;
-pub mod settings;
-pub mod signals;
 
 mod action;
 mod backend;
@@ -16,6 +14,8 @@ mod doctor;
 mod explain;
 pub mod inputs;
 mod publish;
+mod settings;
+mod signals;
 mod site;
 mod table;
 

@@ -25,7 +25,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// What was asked for cannot mean anything.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub(super) enum SettingsError {
     /// There is no configuration and no cache on the command line.
     #[error("no `{}` in `{}` or above", config::DISCOVERY, .0.display())]
     NoConfig(PathBuf),
@@ -74,7 +74,7 @@ impl Hint for SettingsError {
 
 /// What a command works with.
 #[derive(Debug)]
-pub struct Settings {
+pub(super) struct Settings {
     /// The declared caches.
     pub spec: Spec,
     /// What the configuration says that is hardly meant.
@@ -97,7 +97,7 @@ pub struct Settings {
 
 /// Where a configuration was found, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The file; none where the command line declares the cache.
     pub config: Option<PathBuf>,
     /// The directory that stands for the workspace.
@@ -116,7 +116,7 @@ fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
 
 impl Place {
     /// The same for a command that works without a configuration, too.
-    pub fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
+    pub(super) fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         match Place::find(common, env) {
             Err(SettingsError::NoConfig(directory)) => Ok(Place { config: None, workspace: directory }),
             other => other,
@@ -124,7 +124,7 @@ impl Place {
     }
 
     /// Finds the configuration: named, or in the working directory and the directories above it.
-    pub fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
+    pub(super) fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         let absolute = |path: &Path| env.current_dir.join(path);
         let named =
             common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
@@ -147,7 +147,12 @@ impl Place {
 
 impl Settings {
     /// Reads what was found and puts it together with what was typed.
-    pub fn new(common: &Common, env: &Env, place: Place, facts: &Facts) -> Result<Self, SettingsError> {
+    pub(super) fn new(
+        common: &Common,
+        env: &Env,
+        place: Place,
+        facts: &Facts,
+    ) -> Result<Self, SettingsError> {
         let config::Loaded { mut spec, mut warnings } = load(common, env, &place)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
@@ -174,14 +179,14 @@ impl Settings {
     }
 
     /// Checks that every cache that was named is declared.
-    pub fn check(&self, names: &[String]) -> Result<(), SettingsError> {
+    pub(super) fn check(&self, names: &[String]) -> Result<(), SettingsError> {
         let Some(unknown) = names.iter().find(|name| self.spec.cache(name).is_none()) else { return Ok(()) };
         let known = self.spec.caches.iter().map(|cache| cache.name.clone()).collect();
         Err(SettingsError::UnknownCache { name: unknown.clone(), known })
     }
 
     /// Keeps only the caches that were named; none named means all.
-    pub fn select(&mut self, names: &[String]) -> Result<(), SettingsError> {
+    pub(super) fn select(&mut self, names: &[String]) -> Result<(), SettingsError> {
         self.check(names)?;
         if !names.is_empty() {
             self.spec.caches.retain(|cache| names.contains(&cache.name));
@@ -190,7 +195,7 @@ impl Settings {
     }
 
     /// Whether entries live in a directory that does not outlive this job, for lack of a better place.
-    pub fn store_is_volatile(&self, facts: &Facts) -> bool {
+    pub(super) fn store_is_volatile(&self, facts: &Facts) -> bool {
         self.spec.store == StoreLocation::Auto && facts.is_ci && facts.store_dir.starts_with(&facts.temp)
     }
 }
@@ -279,7 +284,7 @@ fn workers(common: &Common, env: &Env) -> Result<usize, SettingsError> {
 }
 
 /// How the log looks: the platform, the terminal, `NO_COLOR` and the flags decide.
-pub fn log_options(common: &Common, env: &Env, facts: &Facts) -> LogOptions {
+pub(super) fn log_options(common: &Common, env: &Env, facts: &Facts) -> LogOptions {
     let verbosity =
         match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
             (true, _) => Verbosity::Quiet,

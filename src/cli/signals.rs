@@ -25,7 +25,7 @@ fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) {
 
 /// Listens from now on.
 #[cfg(unix)]
-pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
+pub(super) fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let _entered = runtime.enter();

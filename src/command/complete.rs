@@ -10,7 +10,7 @@ use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
 /// Restores every selected cache, and seeds and gates those that have something to be seeded or gated with.
-pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcome, Fault> {
     let mut job = restore::run(ctx, options)?;
     if !options.lookup_only {
         complete(ctx, seeds, &mut job);
@@ -19,7 +19,7 @@ pub fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcom
 }
 
 /// Seeds and gates what was restored.
-pub fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
+pub(crate) fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
     for spec in ctx.caches.iter().filter(|spec| spec.links.is_some() || spec.seed.is_some()) {
         if ctx.interrupt.signal().is_some() {
             return;

@@ -23,7 +23,7 @@ use crate::transport::http::client::{Client, ClientError, Timeouts};
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
 /// A job: its caches, its directories, its store, and its observer.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The caches to work on.
     pub caches: &'a [CacheSpec],
     /// What is kept free.
@@ -62,39 +62,50 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Logs a message about a cache.
-    pub fn report(&self, level: Level, cache: &str, text: impl Into<String>) {
+    pub(crate) fn report(&self, level: Level, cache: &str, text: impl Into<String>) {
         self.report_with_hint(level, cache, text, None);
     }
 
     /// Logs a message about a cache, with a hint.
-    pub fn report_with_hint(&self, level: Level, cache: &str, text: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn report_with_hint(
+        &self,
+        level: Level,
+        cache: &str,
+        text: impl Into<String>,
+        hint: Option<String>,
+    ) {
         let cache = Some(cache.to_owned());
         self.observer.observe(Event::Message { level, cache, text: text.into(), hint });
     }
 
     /// Logs a message about the job.
-    pub fn report_about_job(&self, level: Level, text: impl Into<String>) {
+    pub(crate) fn report_about_job(&self, level: Level, text: impl Into<String>) {
         self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint: None });
     }
 
     /// Logs a message about the job, with a hint.
-    pub fn report_about_job_with_hint(&self, level: Level, text: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn report_about_job_with_hint(
+        &self,
+        level: Level,
+        text: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.observer.observe(Event::Message { level, cache: None, text: text.into(), hint });
     }
 
     /// Hands a command of the platform's to its log.
-    pub fn command_line(&self, line: String) {
+    pub(crate) fn command_line(&self, line: String) {
         self.observer.observe(Event::Command(line));
     }
 
     /// A client that tells its requests and retries to the log.
-    pub fn client(&self) -> Result<Client, ClientError> {
+    pub(crate) fn client(&self) -> Result<Client, ClientError> {
         let details = Details::to(Arc::clone(&self.observer));
         Client::new(Timeouts::default()).map(|client| client.with_details(details))
     }
 
     /// Waits for the store, until the deadline.
-    pub fn wait<T, E: From<StoreError>>(
+    pub(crate) fn wait<T, E: From<StoreError>>(
         &self,
         deadline: &Deadline,
         work: impl Future<Output = Result<T, E>>,
@@ -119,7 +130,7 @@ impl Context<'_> {
     }
 
     /// Waits for housekeeping of the store, for a short while.
-    pub fn wait_for_store<T>(
+    pub(crate) fn wait_for_store<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
@@ -133,29 +144,29 @@ impl Context<'_> {
     }
 
     /// Announces long work on a cache; it ends when the returned value is dropped.
-    pub fn start(&self, cache: &str, phase: Phase) -> Running<'_> {
+    pub(crate) fn start(&self, cache: &str, phase: Phase) -> Running<'_> {
         Running::start(&*self.observer, cache, phase)
     }
 
     /// Groups log lines until the returned value is dropped.
-    pub fn group(&self, title: &str) -> Group<'_> {
+    pub(crate) fn group(&self, title: &str) -> Group<'_> {
         self.observer.observe(Event::GroupStarted(title.to_owned()));
         Group(&*self.observer)
     }
 
     /// Where publications are recorded.
-    pub fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> Records {
         Records::in_directories(self.platform.facts().record_dirs.clone())
     }
 
     /// What stays free on every volume.
-    pub fn reserve(&self) -> SizeOrShare {
+    pub(crate) fn reserve(&self) -> SizeOrShare {
         self.disk.reserve
     }
 
     /// A token that is cancelled by an interruption or when the time for one cache is over; the guard ends the
     /// watch.
-    pub fn deadline(&self) -> Deadline {
+    pub(crate) fn deadline(&self) -> Deadline {
         let cancel = self.interrupt.cancel.child_token();
         let (token, timeout) = (cancel.clone(), self.timeout);
         if timeout.is_zero() {
@@ -170,7 +181,7 @@ impl Context<'_> {
 }
 
 /// Ends a group of messages when dropped.
-pub struct Group<'a>(&'a dyn Observer);
+pub(crate) struct Group<'a>(&'a dyn Observer);
 
 impl Drop for Group<'_> {
     fn drop(&mut self) {
@@ -179,7 +190,7 @@ impl Drop for Group<'_> {
 }
 
 /// The time that is left for a cache.
-pub struct Deadline {
+pub(crate) struct Deadline {
     /// Cancelled when it is over, or by an interruption.
     pub cancel: CancellationToken,
     watch: tokio::task::JoinHandle<()>,
@@ -188,7 +199,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// Why work stopped, where this stopped it.
-    pub fn reason(&self, interrupt: &Interrupt) -> Option<String> {
+    pub(crate) fn reason(&self, interrupt: &Interrupt) -> Option<String> {
         if interrupt.signal().is_some() {
             Some("interrupted".to_owned())
         } else if self.cancel.is_cancelled() {

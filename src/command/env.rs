@@ -15,7 +15,7 @@ use crate::report::json;
 
 /// How variables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// `export NAME='value'`, for POSIX shells.
     Sh,
     /// `$env:NAME = 'value'`, for PowerShell.
@@ -30,7 +30,7 @@ pub enum Format {
 ///
 /// # Errors
 /// The configuration of a cache is wrong, or a placeholder of its exports has no value.
-pub fn run(ctx: &Context<'_>, format: Format) -> Result<String, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, format: Format) -> Result<String, Fault> {
     let mut variables = BTreeMap::new();
     for spec in ctx.caches {
         let exports = Cache::open(ctx, spec).and_then(|cache| cache.exports());

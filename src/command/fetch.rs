@@ -9,7 +9,7 @@ use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
 /// Fetches for every selected cache that declares mirrors.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("fetch");
     session::recover(ctx);
     for spec in ctx.caches {

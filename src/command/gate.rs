@@ -10,7 +10,7 @@ use crate::domain::outcome::JobOutcome;
 use crate::report::{failure, text};
 
 /// Gates every selected cache that has content links.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("gate");
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Gate {}", spec.name));
@@ -39,7 +39,7 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
 }
 
 /// Gates one cache and reports the result; `None` for a cache without content links.
-pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
+pub(crate) fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
     let report = gate_quietly(cache)?;
     if let Some(report) = &report {
         let level = if report.is_complete() { Level::Info } else { Level::Warning };
@@ -49,7 +49,7 @@ pub fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
 }
 
 /// Gates one cache without reporting the result.
-pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
+pub(crate) fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
     if cache.layout().is_none() {
         return Ok(None);
     }
@@ -59,7 +59,7 @@ pub fn gate_quietly(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
 }
 
 /// Puts what a gate found into the outcome of a command that goes on in any case; a gate that failed is a warning.
-pub fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, Fault>, job: &mut JobOutcome) {
+pub(crate) fn record(cache: &Cache<'_>, gated: Result<Option<GateReport>, Fault>, job: &mut JobOutcome) {
     match gated {
         Ok(Some(report)) => {
             job.cache(cache.name()).gate = Some(report);

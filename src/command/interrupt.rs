@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Shared by the signal handlers and the work that must stop.
 #[derive(Debug, Default)]
-pub struct Interrupt {
+pub(crate) struct Interrupt {
     /// Cancelled by the first signal.
     pub cancel: CancellationToken,
     signal: AtomicI32,
@@ -17,25 +17,25 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Records a signal and cancels the work.
-    pub fn raise(&self, signal: i32) {
+    pub(crate) fn raise(&self, signal: i32) {
         self.signal.store(signal, Ordering::Release);
         self.cancel.cancel();
     }
 
     /// The signal that was received, if any.
-    pub fn signal(&self) -> Option<i32> {
+    pub(crate) fn signal(&self) -> Option<i32> {
         Some(self.signal.load(Ordering::Acquire)).filter(|signal| *signal != 0)
     }
 
     /// Records the process that signals are forwarded to; 0 if there is none. A signal that came while it was started is
     /// forwarded now.
-    pub fn set_child(&self, pid: u32) {
+    pub(crate) fn set_child(&self, pid: u32) {
         self.child.store(pid, Ordering::SeqCst);
         self.send_pending();
     }
 
     /// Forwards a signal to the child, or to one that is about to be recorded.
-    pub fn forward(&self, signal: i32) {
+    pub(crate) fn forward(&self, signal: i32) {
         self.pending.store(signal, Ordering::SeqCst);
         self.send_pending();
     }
@@ -51,7 +51,7 @@ impl Interrupt {
     }
 
     /// The process that signals are to be forwarded to.
-    pub fn child(&self) -> Option<u32> {
+    pub(crate) fn child(&self) -> Option<u32> {
         Some(self.child.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
     }
 }

@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// What `key --json` prints and `key --diff` reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The caches, in the order of their names.
     pub caches: Vec<CacheKeys>,
 }
@@ -28,7 +28,7 @@ pub struct Explanation {
 /// The keys of one cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct CacheKeys {
+pub(crate) struct CacheKeys {
     /// Its name.
     pub cache: String,
     /// The primary key.
@@ -44,7 +44,7 @@ pub struct CacheKeys {
 /// A placeholder and what it became.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Part {
+pub(crate) struct Part {
     /// As written.
     pub placeholder: String,
     /// What it became.
@@ -57,7 +57,7 @@ pub struct Part {
 /// What went into a placeholder here and not there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct InputChanges {
+pub(crate) struct InputChanges {
     /// Names, each with its digest, that are only in the other key.
     pub gone: Vec<(String, String)>,
     /// Names, each with its digest, that are only in this key.
@@ -66,7 +66,7 @@ pub struct InputChanges {
 
 impl Part {
     /// What went into this part and not into `before`, and the other way round.
-    pub fn changes_since(&self, before: &Part) -> InputChanges {
+    pub(crate) fn changes_since(&self, before: &Part) -> InputChanges {
         let only = |here: &Part, there: &Part| -> Vec<(String, String)> {
             let known: BTreeSet<&(String, String)> = there.inputs.iter().collect();
             here.inputs.iter().filter(|input| !known.contains(input)).cloned().collect()
@@ -82,7 +82,7 @@ impl From<KeyPart> for Part {
 }
 
 /// The keys of every selected cache in this job, as text or as JSON; or what differs from keys that were saved.
-pub fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<String, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<String, Fault> {
     let explanation = explain(ctx)?;
     Ok(match diff_with {
         Some(saved) => diff(saved, &explanation)?,
@@ -131,7 +131,7 @@ fn render(explanation: &Explanation) -> String {
 }
 
 /// Keys that `key --json` printed.
-pub fn read(saved: &Path) -> Result<Explanation, Fault> {
+pub(crate) fn read(saved: &Path) -> Result<Explanation, Fault> {
     let text = text::read(saved, MAX_BYTES).map_err(|why| Fault::from(why).with_class(Class::Usage))?;
     serde_json::from_str(&text).map_err(|why| {
         Fault::usage(format!("`{}` is not what `cachekeep key --json` prints", saved.display()))

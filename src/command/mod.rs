@@ -4,29 +4,29 @@
 //! several caches share. A command returns [`JobOutcome`](crate::domain::outcome::JobOutcome);
 //! each cache has been reported by then.
 
-pub mod context;
-pub mod interrupt;
+pub(crate) mod context;
+pub(crate) mod interrupt;
 
-pub mod cache;
+pub(crate) mod cache;
 mod notes;
-pub mod session;
+pub(crate) mod session;
 
 mod materialize;
 mod quarantine;
 mod transport;
 
-pub mod clean;
-pub mod complete;
-pub mod doctor;
-pub mod env;
-pub mod explain;
-pub mod fetch;
-pub mod gate;
-pub mod key;
-pub mod restore;
-pub mod run;
-pub mod save;
-pub mod seed;
-pub mod trim;
-pub mod usage;
-pub mod wrapped;
+pub(crate) mod clean;
+pub(crate) mod complete;
+pub(crate) mod doctor;
+pub(crate) mod env;
+pub(crate) mod explain;
+pub(crate) mod fetch;
+pub(crate) mod gate;
+pub(crate) mod key;
+pub(crate) mod restore;
+pub(crate) mod run;
+pub(crate) mod save;
+pub(crate) mod seed;
+pub(crate) mod trim;
+pub(crate) mod usage;
+pub(crate) mod wrapped;

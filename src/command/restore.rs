@@ -25,13 +25,13 @@ const LOOKUPS: usize = 5;
 
 /// How the command of this name goes about it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Only say which entry would be restored.
     pub lookup_only: bool,
 }
 
 /// Restores every selected cache.
-pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
         session::recover(ctx);
@@ -49,7 +49,7 @@ pub fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fault> {
 }
 
 /// Restores one cache and reports the outcome. A failure is a miss with a reason; the target is as it was.
-pub fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutcome {
+pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutcome {
     let deadline = cache.ctx.deadline();
     let started = Instant::now();
     let mut left = LOOKUPS;

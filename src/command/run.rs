@@ -18,7 +18,7 @@ use crate::report::failure;
 
 /// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
 /// command runs in any case.
-pub fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
     session::recover(ctx);
     let opened = session::open_all(ctx)?;

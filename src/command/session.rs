@@ -14,7 +14,7 @@ use crate::fs::staging;
 use crate::report::failure;
 
 /// A cache, ready to be worked on or not.
-pub enum Opened<'a> {
+pub(crate) enum Opened<'a> {
     /// Opened, with its keys.
     Ready {
         /// The cache.
@@ -31,7 +31,7 @@ pub enum Opened<'a> {
 
 impl<'a> Opened<'a> {
     /// The cache's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Opened::Ready { cache, .. } => cache.name(),
             Opened::Failed { name } => name,
@@ -39,7 +39,7 @@ impl<'a> Opened<'a> {
     }
 
     /// The cache and its keys; one that could not be opened is noted in the outcome.
-    pub fn ready(&self, job: &mut JobOutcome) -> Option<(&Cache<'a>, &Keys)> {
+    pub(crate) fn ready(&self, job: &mut JobOutcome) -> Option<(&Cache<'a>, &Keys)> {
         match self {
             Opened::Ready { cache, keys } => Some((cache, keys)),
             Opened::Failed { name } => {
@@ -51,7 +51,7 @@ impl<'a> Opened<'a> {
 
     /// Opens a cache and expands its keys. A fault of the configuration is an error; a fault of the tree is a
     /// warning, for a cache is never in the way.
-    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+    pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let opened = Cache::open(ctx, spec).and_then(|cache| {
             let keys = cache.keys()?;
             Ok(Opened::Ready { cache: Box::new(cache), keys })
@@ -68,19 +68,19 @@ impl<'a> Opened<'a> {
 }
 
 /// A fault with the name of its cache, for a command that it ends.
-pub fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
+pub(crate) fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
     fault.in_context(format!("cache `{}`", spec.name))
 }
 
 /// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
 /// command first.
-pub fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Fault> {
+pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Fault> {
     ctx.caches.iter().map(|spec| Opened::open(ctx, spec)).collect()
 }
 
 /// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it
 /// never waits and never fails.
-pub fn recover(ctx: &Context<'_>) {
+pub(crate) fn recover(ctx: &Context<'_>) {
     let mut places: Vec<PathBuf> = vec![ctx.platform.facts().state_dir.join("receipts")];
     let mut targets = Vec::new();
     for spec in ctx.caches {
@@ -125,7 +125,7 @@ pub fn recover(ctx: &Context<'_>) {
 }
 
 /// Tells the steps that follow where a cache is.
-pub fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
+pub(crate) fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
     let exports = match cache.exports() {
         Ok(exports) => exports,
         Err(error) => {

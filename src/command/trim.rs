@@ -14,7 +14,7 @@ use crate::tree::trim::{self, Trimmed};
 use crate::tree::walk::WalkError;
 
 /// Trims every selected cache that has a policy for it.
-pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("trim");
     for spec in ctx.caches {
         let cache = Cache::open(ctx, spec).map_err(|source| session::of_cache(spec, source))?;
@@ -44,7 +44,7 @@ pub fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
 }
 
 /// Trims one cache, or says what would go. All roots together keep to the size.
-pub fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<TrimOutcome, WalkError> {
+pub(crate) fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<TrimOutcome, WalkError> {
     let ctx = cache.ctx;
     let mut report = TrimOutcome { dry_run, ..TrimOutcome::default() };
     let Some(policy) = &cache.spec.trim else { return Ok(report) };

@@ -19,7 +19,7 @@ use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
 const ROWS: usize = 15;
 
 /// The entries of a store, the next to be evicted first; as text or as JSON.
-pub fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, Fault> {
+pub(crate) fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, Fault> {
     let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
     let entries = eviction_order(&facts);
     if ctx.stdout_is_json {
@@ -41,7 +41,7 @@ pub fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, Faul
 }
 
 /// Where the bytes of a store went; as text or as JSON, and as a page if a file is named for it.
-pub fn usage(
+pub(crate) fn usage(
     ctx: &Context<'_>,
     target: &dyn Housekeeping,
     policy: &Policy,
@@ -118,12 +118,12 @@ fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
 }
 
 /// A survey that failed, as a fault of the command.
-pub fn not_surveyed(target: &dyn Housekeeping, why: HousekeepingError) -> Fault {
+pub(crate) fn not_surveyed(target: &dyn Housekeeping, why: HousekeepingError) -> Fault {
     Fault::from(why).in_context(format!("cannot find out what is in {}", target.location()))
 }
 
 /// Surveys a store and reports what could not be found out.
-pub fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, HousekeepingError> {
+pub(crate) fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, HousekeepingError> {
     let Survey { facts, notes } = ctx.wait(&ctx.deadline(), target.survey(ctx.now, None))?;
     for note in notes {
         ctx.report_about_job(Level::Warning, note);

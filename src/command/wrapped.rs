@@ -29,7 +29,7 @@ pub const NESTED: usize = 4;
 
 /// What a nested step is to look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// The primary key.
     pub key: String,
     /// The prefixes, one a line.
@@ -49,7 +49,7 @@ fn workspace<'a>(ctx: &'a Context<'_>) -> Result<&'a Path, Fault> {
 
 /// What the nested steps are to look for, by the caches' order; nothing for a cache that cannot be opened.
 /// Sweeps what a killed job left in their place.
-pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
+pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
     if ctx.caches.len() > NESTED {
         let text = format!(
             "{} caches in one step, and without access to the cache service a step takes {NESTED}",
@@ -84,7 +84,7 @@ pub fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
 
 /// A key that was looked for and the one that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// The primary key, as planned; empty where nothing was planned.
     pub key: String,
     /// The key of the entry that actions/cache found; empty for a miss.
@@ -92,7 +92,7 @@ pub struct Found {
 }
 
 /// Makes the caches of what actions/cache unpacked.
-pub fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<JobOutcome, Fault> {
+pub(crate) fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<JobOutcome, Fault> {
     let workspace = workspace(ctx)?;
     let mut job = JobOutcome::new("restore");
     for (spec, found) in ctx.caches.iter().zip(found) {
@@ -179,7 +179,7 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
 
 /// Decides what is to be saved and shows it to actions/cache. The outcomes are final but for those that say
 /// `saved`: whether they were is known once actions/cache has run.
-pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcome>>, Fault> {
+pub(crate) fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcome>>, Fault> {
     let workspace = workspace(ctx)?;
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
@@ -217,7 +217,7 @@ pub fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcom
 }
 
 /// The outcomes of the saves, once actions/cache has run: `kept` says which keys the service now has.
-pub fn saved(
+pub(crate) fn saved(
     ctx: &Context<'_>,
     staged: Vec<Option<SaveOutcome>>,
     kept: &[bool],

@@ -44,11 +44,11 @@ fn failed(template: &Template, error: ExpandError<Fault>) -> Fault {
 }
 
 /// What went into a placeholder: a name and a digest for each file or object, sorted by name.
-pub type Inputs = Vec<(String, String)>;
+pub(crate) type Inputs = Vec<(String, String)>;
 
 /// What placeholders may draw on beside the job.
 #[derive(Default)]
-pub struct Sources<'a> {
+pub(crate) struct Sources<'a> {
     /// The cache's first root, for `{path}`.
     pub path: Option<&'a Path>,
     /// The objects that its links want, for `{links}`.
@@ -58,7 +58,7 @@ pub struct Sources<'a> {
 }
 
 /// Fills in a template; `inputs` hears what went into each placeholder that is a digest.
-pub fn expand(
+pub(crate) fn expand(
     ctx: &Context<'_>,
     template: &Template,
     sources: &Sources<'_>,

@@ -1,6 +1,6 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
-pub mod expand;
+pub(crate) mod expand;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use expand::{Inputs, Sources};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPart {
+pub(crate) struct KeyPart {
     /// The placeholder as written.
     pub placeholder: String,
     /// What it became.
@@ -40,7 +40,8 @@ pub struct KeyPart {
 
 /// The keys of a cache in this job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys {
+#[expect(clippy::struct_field_names, reason = "the name that GitHub's input has")]
+pub(crate) struct Keys {
     /// The primary key.
     pub key: Key,
     /// The prefixes to fall back to, in order.
@@ -50,7 +51,7 @@ pub struct Keys {
 }
 
 /// A cache, opened.
-pub struct Cache<'a> {
+pub(crate) struct Cache<'a> {
     /// The job.
     pub ctx: &'a Context<'a>,
     /// The declaration.
@@ -66,7 +67,7 @@ pub struct Cache<'a> {
 
 impl<'a> Cache<'a> {
     /// Resolves the paths of a declared cache.
-    pub fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+    pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let rule = |pattern: &crate::domain::spec::PathPattern| {
             let expanded = expand_pattern(ctx, &pattern.pattern)?;
             // An exclusion may be relative and then counts from every root; an inclusion is from the workspace.
@@ -94,37 +95,37 @@ impl<'a> Cache<'a> {
     }
 
     /// The cache's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.spec.name
     }
 
     /// The first root: what `{path}` means, and where objects and the sentinel lie.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.selections[0].root
     }
 
     /// All roots.
-    pub fn roots(&self) -> Vec<PathBuf> {
+    pub(crate) fn roots(&self) -> Vec<PathBuf> {
         self.selections.iter().map(|selection| selection.root.clone()).collect()
     }
 
     /// The version that entries of this cache have.
-    pub fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         Version::of_roots(self.prefixes.iter().map(String::as_str))
     }
 
     /// Where objects lie, for a content-addressed cache.
-    pub fn layout(&self) -> Option<&ObjectLayout> {
+    pub(crate) fn layout(&self) -> Option<&ObjectLayout> {
         self.layout.as_ref()
     }
 
     /// What was found of files when they were hashed in this process.
-    pub fn verified(&self) -> &Arc<VerifiedFiles> {
+    pub(crate) fn verified(&self) -> &Arc<VerifiedFiles> {
         &self.verified
     }
 
     /// The objects that the content links want; empty for a cache without links.
-    pub fn wanted(&self) -> Result<&WantedObjects, Fault> {
+    pub(crate) fn wanted(&self) -> Result<&WantedObjects, Fault> {
         if let Some(wanted) = self.wanted.get() {
             return Ok(wanted);
         }
@@ -141,12 +142,12 @@ impl<'a> Cache<'a> {
 
     /// What the cache holds, verified as thoroughly as it declares. Files that did not change since the last call
     /// are not read again.
-    pub fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, Fault> {
+    pub(crate) fn inventory(&self, cancel: &CancellationToken) -> Result<Inventory, Fault> {
         self.inventory_by(self.spec.links.as_ref().map_or(Thoroughness::Full, |links| links.verify), cancel)
     }
 
     /// What the cache holds, verified so thoroughly.
-    pub fn inventory_by(
+    pub(crate) fn inventory_by(
         &self,
         thoroughness: Thoroughness,
         cancel: &CancellationToken,
@@ -155,7 +156,7 @@ impl<'a> Cache<'a> {
     }
 
     /// What a tree at another place holds that has this cache's layout, such as one that is being restored.
-    pub fn inventory_at(
+    pub(crate) fn inventory_at(
         &self,
         root: &Path,
         thoroughness: Thoroughness,
@@ -172,19 +173,19 @@ impl<'a> Cache<'a> {
     }
 
     /// Wanted against present, verified as thoroughly as the cache declares.
-    pub fn gate(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), Fault> {
+    pub(crate) fn gate(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), Fault> {
         let inventory = self.inventory(cancel)?;
         Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
     }
 
     /// Wanted against present, every object hashed: what a save must know.
-    pub fn gate_fully(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), Fault> {
+    pub(crate) fn gate_fully(&self, cancel: &CancellationToken) -> Result<(GateReport, Inventory), Fault> {
         let inventory = self.inventory_by(Thoroughness::Full, cancel)?;
         Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
     }
 
     /// Expands the keys.
-    pub fn keys(&self) -> Result<Keys, Fault> {
+    pub(crate) fn keys(&self) -> Result<Keys, Fault> {
         let needs_links = |template: &Template| template.placeholders().any(|p| *p == Placeholder::Links);
         let templates = || std::iter::once(&self.spec.key).chain(&self.spec.restore_keys);
         let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
@@ -214,7 +215,7 @@ impl<'a> Cache<'a> {
     }
 
     /// The variables that tell the build where the cache is.
-    pub fn exports(&self) -> Result<Vec<(String, String)>, Fault> {
+    pub(crate) fn exports(&self) -> Result<Vec<(String, String)>, Fault> {
         let sources = Sources { path: Some(self.root()), ..Sources::default() };
         let export = |(name, template)| Ok((String::clone(name), expand_one(self.ctx, template, &sources)?));
         self.spec.export.iter().map(export).collect()
@@ -258,6 +259,10 @@ fn escape(path: &str) -> String {
 }
 
 /// Expands a template without reporting the inputs of its digests.
-pub fn expand_one(ctx: &Context<'_>, template: &Template, sources: &Sources<'_>) -> Result<String, Fault> {
+pub(crate) fn expand_one(
+    ctx: &Context<'_>,
+    template: &Template,
+    sources: &Sources<'_>,
+) -> Result<String, Fault> {
     Ok(expand::expand(ctx, template, sources, |_, _| {})?.text)
 }

@@ -5,13 +5,13 @@
 //! until nothing is left to do. [`options`] is what can be asked for, [`apply`] carries out one plan, [`saved`]
 //! writes and reads plans.
 
-pub mod apply;
-pub mod options;
-pub mod saved;
+pub(crate) mod apply;
+pub(crate) mod options;
+pub(crate) mod saved;
 
 use std::collections::BTreeSet;
 
-pub use options::{Options, Source};
+pub(crate) use options::{Options, Source};
 
 use super::context::{Context, Deadline};
 use super::usage::not_surveyed;
@@ -34,7 +34,11 @@ const ROUNDS: usize = 5;
 ///
 /// # Errors
 /// The store cannot be surveyed or the plan is unusable; nothing was deleted.
-pub fn run(ctx: &Context<'_>, target: &dyn Housekeeping, options: &Options) -> Result<CleanOutcome, Fault> {
+pub(crate) fn run(
+    ctx: &Context<'_>,
+    target: &dyn Housekeeping,
+    options: &Options,
+) -> Result<CleanOutcome, Fault> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
     let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;

@@ -7,7 +7,7 @@ use crate::domain::unit::Span;
 
 /// What to clean, and how far to go.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Which entries go.
     pub policy: Policy,
     /// Where the plan comes from.
@@ -20,7 +20,7 @@ pub struct Options {
 
 /// Where a plan comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// It is made now, by the policy.
     Policy,
     /// It was saved earlier; it is refused where it is stale.
@@ -29,7 +29,7 @@ pub enum Source {
 
 /// The policy for a pull request that was closed just now: its entries go at once, whatever grace others have.
 /// How full the store is matters to the sweep, which sees all of it.
-pub fn about_pull_request(policy: Policy, number: u64) -> Policy {
+pub(crate) fn about_pull_request(policy: Policy, number: u64) -> Policy {
     Policy {
         closed_pull_requests: Some(Span(std::time::Duration::ZERO)),
         budget: None,

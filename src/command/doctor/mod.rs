@@ -26,7 +26,7 @@ const FEW_INODES: u64 = 10_000;
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
+pub(crate) enum Status {
     /// It works.
     Ok,
     /// It is so, and matters to some.
@@ -51,7 +51,7 @@ impl Status {
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Check {
+pub(crate) struct Check {
     /// What.
     pub name: &'static str,
     /// How well it is.
@@ -66,13 +66,13 @@ pub struct Check {
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Report {
+pub(crate) struct Report {
     /// Everything that was looked at.
     pub checks: Vec<Check>,
 }
 
 /// The configuration, as far as there is one.
-pub enum Configuration<'a> {
+pub(crate) enum Configuration<'a> {
     /// It cannot be used; every finding, and whether it is an error.
     Wrong(Vec<(bool, String)>),
     /// There is none, or what was typed makes none.
@@ -89,7 +89,7 @@ pub enum Configuration<'a> {
 }
 
 /// What to look at.
-pub struct DoctorInput<'a> {
+pub(crate) struct DoctorInput<'a> {
     /// The environment.
     pub env: &'a Env,
     /// Facts of the job.
@@ -109,7 +109,7 @@ pub struct DoctorInput<'a> {
 }
 
 /// Looks at everything.
-pub fn check(input: &DoctorInput<'_>) -> Report {
+pub(crate) fn check(input: &DoctorInput<'_>) -> Report {
     let mut report = Report::default();
     platform(input, &mut report);
     configuration(input, &mut report);
@@ -125,12 +125,12 @@ pub fn check(input: &DoctorInput<'_>) -> Report {
 
 impl Report {
     /// Whether something that is configured cannot work.
-    pub fn has_problem(&self) -> bool {
+    pub(crate) fn has_problem(&self) -> bool {
         self.checks.iter().any(|check| check.status == Status::Problem)
     }
 
     /// The report for people, a line for each thing.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let lines = self.checks.iter().map(|check| {
             let hint = check.hint.as_ref().map(|hint| format!("\n         hint: {hint}")).unwrap_or_default();
             format!("{:8} {}: {}{hint}\n", check.status.word(), check.name, check.text)

@@ -25,7 +25,7 @@ use crate::store::housekeeping::Housekeeping;
 use crate::tree::selection::Selection;
 
 /// What is asked about.
-pub enum Subject {
+pub(crate) enum Subject {
     /// Declared caches by name; none means all.
     Declared(Vec<String>),
     /// A key that was typed.
@@ -42,7 +42,7 @@ pub enum Subject {
 }
 
 /// What to explain, and with what.
-pub struct Options {
+pub(crate) struct Options {
     /// What is asked about.
     pub subject: Subject,
     /// Keys that another job printed.
@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 /// How far the store can be looked into.
-pub enum Reach {
+pub(crate) enum Reach {
     /// All of it.
     Listing(Box<dyn Housekeeping>),
     /// Lookups only.
@@ -79,7 +79,7 @@ struct Case {
 }
 
 /// Explains; the text, or the JSON document.
-pub fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, Fault> {
     let cases = cases(ctx, options)?;
     let before = options.diff.as_deref().map(key::read).transpose()?;
     let view = view::look(ctx, reach, options)?;

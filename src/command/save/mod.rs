@@ -3,7 +3,7 @@
 //! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved. How the
 //! entry gets to the store is a transport's matter.
 
-pub mod decide;
+pub(crate) mod decide;
 mod prepare;
 
 use std::time::Instant;
@@ -27,7 +27,7 @@ use crate::store::Deletion;
 use decide::Refusal;
 
 /// Saves every selected cache.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
     session::recover(ctx);
     for opened in session::open_all(ctx)? {
@@ -40,7 +40,7 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
 }
 
 /// Saves one cache and reports the outcome.
-pub fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
+pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
     let deadline = cache.ctx.deadline();
     let outcome = attempt(cache, keys.key.clone(), &deadline, |outcome| {
         let exists = |receipt: Option<&Receipt>| existing(cache, &keys.key, receipt, &deadline);

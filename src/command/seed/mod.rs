@@ -23,7 +23,7 @@ use crate::report::{failure, text};
 use archive::from_sources;
 
 /// Seeds every selected cache that declares a seed or mirrors.
-pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("seed");
     session::recover(ctx);
     for spec in ctx.caches {
@@ -44,7 +44,7 @@ pub fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
 
 /// Seeds one cache, unless its sentinel and its objects show that it is complete, and reports the outcome.
 /// `None` for a cache without a seed and without mirrors.
-pub fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
+pub(crate) fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
     fill(cache, cache.spec.seed.as_ref())
 }
 

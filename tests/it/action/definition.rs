@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cachekeep::cli::inputs::NESTED;
 use cachekeep::cli::inputs::{INPUTS, variable};
-use cachekeep::command::wrapped::NESTED;
 use cachekeep::report::outputs::OUTPUTS;
 
 pub fn root() -> PathBuf {
