@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use filetime::FileTime;
 
 use super::error::Problem;
 use super::name::{self, NameError};
-use super::{ExtractOptions, Limits};
+use super::options::{ExtractOptions, Limits};
 use crate::domain::unit::ByteSize;
 
 /// One entry of an archive, below the wanted folder.
@@ -45,6 +46,9 @@ pub enum ItemKind<'a> {
         target: PathBuf,
     },
 }
+
+/// Takes items one by one; `Break` ends the extraction early.
+pub type Sink<'s, E> = dyn FnMut(ReleaseItem<'_>) -> Result<ControlFlow<()>, E> + 's;
 
 /// Names at the top that are remembered for the message that nothing was wanted.
 const TOP_NAMES: usize = 12;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::checksum::{ChecksumOutcome, Expected};
 use super::error::Problem;
 use super::format::Format;
-use super::{ExtractOptions, Limits};
+use super::options::{ExtractOptions, Limits};
 use crate::domain::unit::ByteSize;
 use crate::objects::hash::ObjectHasher;
 use crate::transport::http::error::{Cause, FetchError};

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use filetime::FileTime;
 use tar::EntryType;
 
-use super::Sink;
 use super::error::{Problem, ReleaseError};
-use super::item::{ItemKind, ItemReader, ReleaseItem, Selection, shown};
+use super::item::{ItemKind, ItemReader, ReleaseItem, Selection, Sink, shown};
 use super::name;
 use super::raw::{Bounded, Raw};
 use super::sparse::{HoleReader, sparse_of};

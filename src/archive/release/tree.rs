@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 
 use super::error::{Problem, ReleaseError};
+use super::extract::{Extracted, extract};
 use super::item::{ItemKind, ReleaseItem, shown};
-use super::{ExtractOptions, Extracted, Input, extract};
+use super::options::{ExtractOptions, Input};
 use crate::domain::unit::ByteSize;
 
 /// What was written.

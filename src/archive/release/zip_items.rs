@@ -5,10 +5,9 @@ use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use zip::result::ZipError;
 
-use super::Sink;
 use super::error::{Problem, ReleaseError};
 use super::format::Format;
-use super::item::{ItemKind, ItemReader, ReleaseItem, Selection, shown};
+use super::item::{ItemKind, ItemReader, ReleaseItem, Selection, Sink, shown};
 use super::name::MAX_NAME;
 use super::raw::Raw;
 use super::tar_items::symlink_target;

@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 
 use super::*;
 use crate::domain::digest::{Algorithm, Sha256Digest};
-use crate::domain::event::Phase;
+use crate::domain::event::{Meter, Phase};
 use crate::domain::unit::ByteSize;
 
 /// What a tar of these tests holds: name, kind, content or target.

@@ -9,19 +9,19 @@ const FOOTER_MAGIC: u32 = 0x8F92_EAB1;
 
 /// The lengths of the frames written or seen so far.
 #[derive(Debug, Default)]
-pub(super) struct SeekTable {
+pub(crate) struct SeekTable {
     entries: Vec<(u32, u32)>,
 }
 
 impl SeekTable {
     /// Notes the next frame.
-    pub(super) fn push(&mut self, compressed: usize, decompressed: usize) {
+    pub(crate) fn push(&mut self, compressed: usize, decompressed: usize) {
         let length = |bytes: usize| u32::try_from(bytes).expect("frames are far below 4 GiB");
         self.entries.push((length(compressed), length(decompressed)));
     }
 
     /// The table as the frame that ends an archive.
-    pub(super) fn to_frame(&self) -> Vec<u8> {
+    pub(crate) fn to_frame(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(self.entries.len() * 8 + 9);
         for (compressed, decompressed) in &self.entries {
             payload.extend(compressed.to_le_bytes());

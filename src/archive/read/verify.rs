@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::Slice;
 use super::decode::{Inline, Threaded};
 use super::entries::{self, Attributes, Found, Spot, Visitor};
-use super::error::ArchiveError;
-use super::frame::{Part, Splitter};
 use super::guard::Guard;
-use super::manifest::{Counts, Manifest};
-use super::unpack::Limits;
+use super::limits::Limits;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::frame::{Part, Splitter};
+use crate::archive::format::manifest::{Counts, Manifest};
 use crate::domain::event::Meter;
 
 /// What an archive holds that is whole.
@@ -30,7 +30,7 @@ pub struct Verified {
 /// Reads the manifest at the head of an archive; none if another program made it.
 ///
 /// Takes no more of the input than one buffer behind the manifest. What it says is proven only by
-/// [`verify`] or [`super::unpack()`], which read on to the digest.
+/// [`verify`] or [`unpack`](crate::archive::unpack()), which read on to the digest.
 pub fn read_manifest(input: impl Read) -> Result<Option<Manifest>, ArchiveError> {
     match Splitter::new(input).next(&mut Vec::new())? {
         Some(Part::Manifest(manifest)) => Ok(Some(manifest)),

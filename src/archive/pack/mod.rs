@@ -4,6 +4,9 @@
 //! compresses; the calling thread writes the frames in order. Memory holds one uncompressed frame for each
 //! worker and a few compressed ones.
 
+pub(super) mod compress;
+mod plan;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -13,18 +16,18 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::FORMAT;
-use super::compress::{Levels, Measured, Pace, Worker};
-use super::error::ArchiveError;
-use super::frame;
-use super::manifest::{Manifest, Root};
-use super::plan::{self, Count, Cutter, Segment, Totals, Tree};
-use super::seek_table::SeekTable;
+use super::format::error::ArchiveError;
+use super::format::frame;
+use super::format::manifest::{Manifest, Root};
+use super::format::seek_table::SeekTable;
+use super::format::version::FORMAT;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::domain::version::portable_roots;
 use crate::tree::selection::Selection;
 use crate::tree::walk::WalkError;
+use compress::{Levels, Measured, Pace, Worker};
+use plan::{Count, Cutter, Segment, Totals, Tree};
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
 const FRAME_BYTES: u32 = 4 << 20;

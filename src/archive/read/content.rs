@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::buffer::Slice;
 use super::entries::{Attributes, Spot, Visitor};
-use super::error::ArchiveError;
 use super::guard::{self, Guard};
-use super::manifest::Manifest;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::manifest::Manifest;
 use crate::tree::fingerprint::ContentDigest;
 
 /// Hands everything on and digests it.
-pub(super) struct Digesting<'v, V> {
+pub(crate) struct Digesting<'v, V> {
     inner: &'v mut V,
     digest: ContentDigest,
     file: Option<Open>,
@@ -32,7 +32,7 @@ struct Open {
 }
 
 impl<'v, V: Visitor> Digesting<'v, V> {
-    pub(super) fn new(inner: &'v mut V) -> Self {
+    pub(crate) fn new(inner: &'v mut V) -> Self {
         Digesting {
             inner,
             digest: ContentDigest::default(),
@@ -44,7 +44,7 @@ impl<'v, V: Visitor> Digesting<'v, V> {
     }
 
     /// The digest of everything that passed.
-    pub(super) fn finish(mut self) -> ContentDigest {
+    pub(crate) fn finish(mut self) -> ContentDigest {
         for (spot, target) in &self.linked {
             if let Some((mode, content)) = self.digests.get(&(target.root, target.relative.clone())) {
                 self.digest.add_file(spot.root, &spot.relative, *mode, content);

@@ -50,7 +50,7 @@ pub enum ArchiveError {
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// The archive was made by a later format.
-    #[error("the archive has format {0}, this program reads format {format}", format = super::FORMAT)]
+    #[error("the archive has format {0}, this program reads format {format}", format = super::version::FORMAT)]
     Format(u32),
     /// The archive asks for something that must not be done.
     #[error("the archive is refused: `{name}` {reason}")]
@@ -93,15 +93,15 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    pub(super) fn damaged(what: impl Into<String>) -> Self {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
         ArchiveError::Damaged(what.into())
     }
 
-    pub(super) fn refused(name: &[u8], reason: impl Into<String>) -> Self {
+    pub(crate) fn refused(name: &[u8], reason: impl Into<String>) -> Self {
         ArchiveError::Refused { name: name.escape_ascii().to_string(), reason: reason.into() }
     }
 
-    pub(super) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| ArchiveError::Write { action, path, source }
     }

@@ -10,9 +10,9 @@ use zstd::bulk::Decompressor;
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
 use super::buffer::{Buffers, Chunk, Slice};
-use super::error::ArchiveError;
-use super::frame::{Part, Splitter};
-use super::manifest::{LARGEST_FRAME, Manifest};
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::frame::{Part, Splitter};
+use crate::archive::format::manifest::{LARGEST_FRAME, Manifest};
 
 /// The largest window that foreign frames may ask for, as a power of two: what `zstd -d` allows.
 const LARGEST_WINDOW: u32 = 27;
@@ -22,7 +22,7 @@ const BLOCK_ROOM: usize = 256 << 10;
 
 /// What an archive yields.
 #[derive(Debug)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// What it holds; only ever the first.
     Manifest(Manifest),
     /// The next bytes of the tar stream.
@@ -30,7 +30,7 @@ pub(super) enum Unit {
 }
 
 /// Yields the tar stream; none after its last byte, when the archive has proved whole.
-pub(super) trait Source {
+pub(crate) trait Source {
     fn next(&mut self) -> Result<Option<Unit>, ArchiveError>;
 
     /// Bytes of the archive; meaningful after its end.
@@ -38,7 +38,7 @@ pub(super) trait Source {
 }
 
 /// Decompresses on the thread that asks: for small archives and for millions of tests.
-pub(super) struct Inline<'a, R> {
+pub(crate) struct Inline<'a, R> {
     splitter: Splitter<R>,
     buffers: Arc<Buffers>,
     whole: Decompressor<'static>,
@@ -47,7 +47,7 @@ pub(super) struct Inline<'a, R> {
 }
 
 impl<'a, R: Read> Inline<'a, R> {
-    pub(super) fn new(input: R, cancel: &'a CancellationToken) -> Result<Self, ArchiveError> {
+    pub(crate) fn new(input: R, cancel: &'a CancellationToken) -> Result<Self, ArchiveError> {
         Ok(Inline {
             splitter: Splitter::new(input),
             buffers: Buffers::new(usize::MAX),
@@ -83,7 +83,7 @@ impl<R: Read> Source for Inline<'_, R> {
 }
 
 /// Decompresses on threads of its own.
-pub(super) struct Threaded {
+pub(crate) struct Threaded {
     ordered: Receiver<Ordered>,
     archive_bytes: u64,
 }
@@ -108,7 +108,7 @@ struct Job {
 impl Threaded {
     /// Starts a thread that reads and `workers` that decompress; they end with the archive, or when this
     /// source is dropped.
-    pub(super) fn start<'scope, R: Read + Send + 'scope>(
+    pub(crate) fn start<'scope, R: Read + Send + 'scope>(
         scope: &'scope Scope<'scope, '_>,
         input: R,
         workers: usize,

@@ -12,16 +12,18 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::Slice;
 use super::clash;
-use super::content::Digesting;
-use super::decode::Threaded;
-use super::entries::{self, Attributes, Found, Spot, Visitor};
-use super::error::ArchiveError;
-use super::guard::{self, Guard};
-use super::manifest::{Counts, Manifest};
+use super::destination::{Destination, name_as_archived};
 use super::placement;
-use super::write_pool::{self, Content, Job, OpenFile, WritePool, file_time};
+use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::manifest::{Counts, Manifest};
+use crate::archive::read::buffer::Slice;
+use crate::archive::read::content::Digesting;
+use crate::archive::read::decode::Threaded;
+use crate::archive::read::entries::{self, Attributes, Found, Spot, Visitor};
+use crate::archive::read::guard::{self, Guard};
+use crate::archive::read::limits::Limits;
 use crate::domain::event::Meter;
 use crate::tree::fingerprint::ContentDigest;
 
@@ -38,24 +40,6 @@ pub struct UnpackRequest<'a> {
     pub foreign: Limits,
     /// Told what the archive holds before anything is written; an error stops there.
     pub on_manifest: &'a mut dyn FnMut(&Manifest) -> Result<(), String>,
-}
-
-/// Where a root of an archive goes.
-#[derive(Debug, Clone)]
-pub struct Destination {
-    /// The root's place in the archive ([`crate::domain::version::portable_roots`]).
-    pub prefix: String,
-    /// A directory that exists, is empty and is used by nobody else.
-    pub directory: PathBuf,
-}
-
-/// The most that an archive without a manifest may hold.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Bytes of all files.
-    pub bytes: u64,
-    /// Files, directories and links.
-    pub entries: u64,
 }
 
 /// What was unpacked.
@@ -112,23 +96,6 @@ pub fn unpack<R: Read + Send>(
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     });
     unpacked.map_err(|error| name_as_archived(clash::told(error, &places), &places))
-}
-
-/// Names a refused entry as the archive does: where it was unpacked to is gone when somebody reads of it.
-fn name_as_archived(error: ArchiveError, places: &[Destination]) -> ArchiveError {
-    let archived = |name: String| {
-        let below = |place: &Destination| {
-            let directory = place.directory.as_os_str().as_encoded_bytes().escape_ascii().to_string();
-            let rest = name.strip_prefix(&directory)?;
-            Some(format!("{}{rest}", place.prefix))
-        };
-        places.iter().find_map(below).unwrap_or(name)
-    };
-    match error {
-        ArchiveError::Refused { name, reason } => ArchiveError::Refused { name: archived(name), reason },
-        ArchiveError::NameClash { name } => ArchiveError::NameClash { name: archived(name) },
-        error => error,
-    }
 }
 
 /// Writes what it visits.
@@ -283,7 +250,7 @@ impl Writer<'_> {
         let mut parent = None;
         for (path, ..) in &self.symlinks {
             if path.parent() != parent {
-                write_pool::make_parent(path)?;
+                pool::make_parent(path)?;
                 parent = path.parent();
             }
         }
@@ -318,7 +285,7 @@ impl Writer<'_> {
         if path == target {
             return Ok(());
         }
-        write_pool::make_parent(path)?;
+        pool::make_parent(path)?;
         if !self.trusted && fs::symlink_metadata(path).is_ok() {
             placement::clear_for(path, |kind| kind.is_file())?;
         }

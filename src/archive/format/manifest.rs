@@ -1,12 +1,12 @@
 //! The manifest at the head of an archive: what it holds, told before the first byte is unpacked.
 
-use super::FORMAT;
+use super::version::FORMAT;
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
 
 /// The largest frame, decompressed, that a manifest may announce.
-pub(super) const LARGEST_FRAME: u32 = 8 << 20;
+pub(crate) const LARGEST_FRAME: u32 = 8 << 20;
 
 /// More roots than any cache declares.
 const MOST_ROOTS: usize = 1024;
@@ -70,7 +70,7 @@ impl Counts {
 
 impl Manifest {
     /// Where the roots of the cache lie in the tar stream.
-    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> + Clone {
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = &str> + Clone {
         self.roots.iter().map(|root| root.prefix.as_str())
     }
 
@@ -83,11 +83,11 @@ impl Manifest {
             && sum(|root| root.bytes) == Some(self.unpacked_bytes)
     }
 
-    pub(super) fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a manifest has only strings and numbers")
     }
 
-    pub(super) fn from_json(json: &[u8]) -> Result<Self, ArchiveError> {
+    pub(crate) fn from_json(json: &[u8]) -> Result<Self, ArchiveError> {
         /// What every format has.
         #[derive(Deserialize)]
         struct AnyFormat {

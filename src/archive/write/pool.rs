@@ -10,10 +10,10 @@ use std::thread::Scope;
 
 use filetime::FileTime;
 
-use super::buffer::Slice;
-use super::entries::Attributes;
-use super::error::ArchiveError;
-use super::tar_stream::is_zero;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::read::buffer::Slice;
+use crate::archive::read::entries::Attributes;
+use crate::archive::read::tar_stream::is_zero;
 use crate::tree::walk::Modified;
 
 /// Jobs that may wait; each holds at most a small file or a part of a frame.

@@ -7,8 +7,8 @@ use tar::{EntryType, Header};
 
 use super::buffer::Slice;
 use super::decode::{Source, Unit};
-use super::error::ArchiveError;
-use super::tar_header::{BLOCK, padding};
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::tar_header::{BLOCK, padding};
 use crate::tree::walk::Modified;
 
 /// The most bytes of PAX records or of a long name for one entry.
@@ -19,15 +19,15 @@ const LONGEST_TAIL: u64 = 16 << 20;
 
 /// An entry; its content follows in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: Vec<u8>,
-    pub(super) kind: EntryKind,
-    pub(super) mode: u32,
-    pub(super) modified: Modified,
+pub(crate) struct Entry {
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: EntryKind,
+    pub(crate) mode: u32,
+    pub(crate) modified: Modified,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub(crate) enum EntryKind {
     File { size: u64 },
     Directory,
     Symlink { target: Vec<u8> },
@@ -44,7 +44,7 @@ struct Extensions {
     modified: Option<Modified>,
 }
 
-pub(super) struct TarStream<S> {
+pub(crate) struct TarStream<S> {
     source: S,
     current: Option<Slice>,
     read: u64,
@@ -52,22 +52,22 @@ pub(super) struct TarStream<S> {
 
 impl<S: Source> TarStream<S> {
     /// A stream of what the source yields after its manifest, and of its first bytes if already taken.
-    pub(super) fn starting_with(source: S, first: Option<Slice>) -> Self {
+    pub(crate) fn starting_with(source: S, first: Option<Slice>) -> Self {
         TarStream { source, current: first, read: 0 }
     }
 
     /// Bytes of the stream read so far.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.read
     }
 
     /// Bytes of the archive, after its end.
-    pub(super) fn archive_bytes(&self) -> u64 {
+    pub(crate) fn archive_bytes(&self) -> u64 {
         self.source.archive_bytes()
     }
 
     /// Up to this many bytes, as many as lie together; none at the end of the stream.
-    pub(super) fn slice(&mut self, most: u64) -> Result<Option<Slice>, ArchiveError> {
+    pub(crate) fn slice(&mut self, most: u64) -> Result<Option<Slice>, ArchiveError> {
         loop {
             if let Some(current) = &mut self.current {
                 let length = current.len().min(usize::try_from(most).unwrap_or(usize::MAX));
@@ -88,12 +88,12 @@ impl<S: Source> TarStream<S> {
     }
 
     /// The next bytes of an entry's content.
-    pub(super) fn content(&mut self, left: u64) -> Result<Slice, ArchiveError> {
+    pub(crate) fn content(&mut self, left: u64) -> Result<Slice, ArchiveError> {
         self.slice(left)?.ok_or_else(truncated)
     }
 
     /// Passes over the zeros that fill up an entry's content.
-    pub(super) fn pad(&mut self, size: u64) -> Result<(), ArchiveError> {
+    pub(crate) fn pad(&mut self, size: u64) -> Result<(), ArchiveError> {
         let mut zeros = [0; BLOCK];
         self.fill(&mut zeros[..padding(size)])
     }
@@ -109,7 +109,7 @@ impl<S: Source> TarStream<S> {
     }
 
     /// The next entry; none after the last, when nothing but zeros followed.
-    pub(super) fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
             let mut block = [0; BLOCK];
@@ -182,7 +182,7 @@ impl<S: Source> TarStream<S> {
 }
 
 /// Whether there are only zeros.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
 }

@@ -7,17 +7,17 @@ use tar::{EntryType, Header};
 use crate::tree::walk::Modified;
 
 /// Bytes of a tar block: headers are one, content is padded to whole ones.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// The end of a tar stream: two blocks of zeros.
-pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// The largest number in an octal field of twelve bytes.
 const LARGEST_OCTAL: u64 = 0o777_7777_7777;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub(crate) enum Kind<'a> {
     /// A file with this many bytes.
     File(u64),
     Directory,
@@ -28,13 +28,13 @@ pub(super) enum Kind<'a> {
 }
 
 /// Zeros needed after this many bytes of content.
-pub(super) fn padding(size: u64) -> usize {
+pub(crate) fn padding(size: u64) -> usize {
     let over = usize::try_from(size % BLOCK as u64).expect("less than a block");
     if over == 0 { 0 } else { BLOCK - over }
 }
 
 /// Appends the header of an entry, with the PAX header that it may need.
-pub(super) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, modified: Modified) {
+pub(crate) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, modified: Modified) {
     let mut name = name.to_vec();
     let (entry_type, size, target) = match kind {
         Kind::File(size) => (EntryType::Regular, size, &[][..]),

@@ -12,8 +12,8 @@ use std::time::Duration;
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
-use super::error::ArchiveError;
 use super::plan::{PlannedFile, Segment};
+use crate::archive::format::error::ArchiveError;
 use crate::tree::walk::Modified;
 
 /// Between which zstd levels to choose, by whether compression or the output is slower.

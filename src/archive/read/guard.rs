@@ -10,7 +10,7 @@ use crate::domain::names;
 
 /// Where an entry belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Below a declared prefix, or the prefix itself.
     Inside {
         /// Which prefix, from 0.
@@ -24,7 +24,7 @@ pub enum Place {
 
 /// Decides about names.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub(crate) struct Guard {
     /// The components of each prefix.
     prefixes: Vec<Vec<Vec<u8>>>,
     windows: bool,
@@ -32,18 +32,18 @@ pub struct Guard {
 
 impl Guard {
     /// A guard that lets names pass that lie below these prefixes, for the OS that it runs on.
-    pub fn new<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Self {
         let split = |prefix: &str| prefix.split('/').map(|part| part.as_bytes().to_vec()).collect();
         Guard { prefixes: prefixes.into_iter().map(split).collect(), windows: cfg!(windows) }
     }
 
     /// A guard that lets every safe name pass: to check an archive that declares nothing.
-    pub fn anywhere() -> Self {
+    pub(crate) fn anywhere() -> Self {
         Guard { prefixes: vec![Vec::new()], windows: cfg!(windows) }
     }
 
     /// Where the entry of this name belongs, or why it belongs nowhere.
-    pub fn place(&self, name: &[u8]) -> Result<Place, &'static str> {
+    pub(crate) fn place(&self, name: &[u8]) -> Result<Place, &'static str> {
         if name.is_empty() {
             return Err("has no name");
         }
@@ -111,14 +111,14 @@ fn is_device(stem: &[u8]) -> bool {
 /// A name from an archive as this OS has it; none where it cannot.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have names that they cannot hold")]
-pub(super) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
+pub(crate) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
 }
 
 /// A name from an archive as this OS has it; none where it cannot.
 #[cfg(not(unix))]
-pub(super) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
+pub(crate) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 

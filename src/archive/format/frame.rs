@@ -26,18 +26,18 @@ const LARGEST_MANIFEST: usize = 1 << 20;
 const LARGEST_BLOCK: usize = 128 << 10;
 
 /// The frame that begins an archive.
-pub(super) fn manifest_frame(manifest: &Manifest) -> Vec<u8> {
+pub(crate) fn manifest_frame(manifest: &Manifest) -> Vec<u8> {
     skippable(MANIFEST_MAGIC, &[MANIFEST_TAG, &manifest.to_json()].concat())
 }
 
 /// The frame that carries the digest of all before it.
-pub(super) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
+pub(crate) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
     skippable(DIGEST_MAGIC, &[DIGEST_TAG, &digest.0].concat())
 }
 
 /// What comes next in an archive.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// The manifest; only ever the first part.
     Manifest(Manifest),
     /// A frame of known size, whole, in the buffer given.
@@ -55,7 +55,7 @@ pub(super) enum Part {
 }
 
 /// Reads an archive part by part.
-pub(super) struct Splitter<R> {
+pub(crate) struct Splitter<R> {
     input: BufReader<R>,
     /// Digest of all bytes before the current frame.
     hasher: Sha256,
@@ -93,7 +93,7 @@ struct FrameHeader {
 }
 
 impl<R: Read> Splitter<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Splitter {
             input: BufReader::with_capacity(256 << 10, input),
             hasher: Sha256::new(),
@@ -107,12 +107,12 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Bytes read so far.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// The next part, its bytes in the buffer; none when the archive has ended as it must.
-    pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
+    pub(crate) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
         loop {
             buffer.clear();
             if let Some(open) = self.open {

@@ -1,9 +1,9 @@
 //! Skippable frames: what zstd passes over, and what holds everything of an archive but its contents.
 
-pub(super) const SEEK_TABLE_MAGIC: u32 = 0x184D_2A5E;
+pub(crate) const SEEK_TABLE_MAGIC: u32 = 0x184D_2A5E;
 
 /// A skippable frame.
-pub(super) fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("skippable frames are far below 4 GiB");
     let mut frame = Vec::with_capacity(payload.len() + 8);
     frame.extend(magic.to_le_bytes());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A bounded number of buffers.
 #[derive(Debug)]
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     free: Mutex<Free>,
     returned: Condvar,
 }
@@ -19,35 +19,35 @@ struct Free {
 
 /// Memory for one frame.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     /// The frame as it lies in the archive.
-    pub(super) compressed: Vec<u8>,
+    pub(crate) compressed: Vec<u8>,
     /// What it decompresses to.
-    pub(super) data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
 }
 
 /// A buffer that goes home when dropped.
 #[derive(Debug)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     buffer: Buffer,
     home: Arc<Buffers>,
 }
 
 /// A part of a chunk, shared without a copy.
 #[derive(Debug, Clone)]
-pub(super) struct Slice {
+pub(crate) struct Slice {
     chunk: Arc<Chunk>,
     range: Range<usize>,
 }
 
 impl Buffers {
-    pub(super) fn new(count: usize) -> Arc<Self> {
+    pub(crate) fn new(count: usize) -> Arc<Self> {
         let free = Free { buffers: Vec::new(), unmade: count };
         Arc::new(Buffers { free: Mutex::new(free), returned: Condvar::new() })
     }
 
     /// Takes an empty buffer, and waits while all are lent out.
-    pub(super) fn take(self: &Arc<Self>) -> Chunk {
+    pub(crate) fn take(self: &Arc<Self>) -> Chunk {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(buffer) = free.buffers.pop() {
@@ -63,11 +63,11 @@ impl Buffers {
 }
 
 impl Chunk {
-    pub(super) fn buffer(&mut self) -> &mut Buffer {
+    pub(crate) fn buffer(&mut self) -> &mut Buffer {
         &mut self.buffer
     }
 
-    pub(super) fn into_slice(self) -> Slice {
+    pub(crate) fn into_slice(self) -> Slice {
         let range = 0..self.buffer.data.len();
         Slice { chunk: Arc::new(self), range }
     }
@@ -85,7 +85,7 @@ impl Drop for Chunk {
 
 impl Slice {
     /// Cuts off the first bytes.
-    pub(super) fn split_to(&mut self, length: usize) -> Slice {
+    pub(crate) fn split_to(&mut self, length: usize) -> Slice {
         let middle = self.range.start + length;
         let first = Slice { chunk: Arc::clone(&self.chunk), range: self.range.start..middle };
         self.range.start = middle;

@@ -6,31 +6,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
 use super::decode::{Source, Unit};
-use super::error::ArchiveError;
 use super::guard::{Guard, Place};
-use super::manifest::{Counts, Manifest};
-use super::tar_header::{BLOCK, END};
+use super::limits::Limits;
 use super::tar_stream::{Entry, EntryKind, TarStream};
-use super::unpack::Limits;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::manifest::{Counts, Manifest};
+use crate::archive::format::tar_header::{BLOCK, END};
 use crate::domain::event::Meter;
 use crate::tree::walk::Modified;
 
 /// Where an entry belongs: which root, and the path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Spot {
-    pub(super) root: usize,
-    pub(super) relative: PathBuf,
+pub(crate) struct Spot {
+    pub(crate) root: usize,
+    pub(crate) relative: PathBuf,
 }
 
 /// What an entry has besides its content.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attributes {
-    pub(super) mode: u32,
-    pub(super) modified: Modified,
+pub(crate) struct Attributes {
+    pub(crate) mode: u32,
+    pub(crate) modified: Modified,
 }
 
 /// Takes the entries of an archive.
-pub(super) trait Visitor {
+pub(crate) trait Visitor {
     /// Before all else, in an archive that has a manifest; says which names may follow.
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError>;
     /// In place of the manifest, in an archive that has none.
@@ -46,15 +46,15 @@ pub(super) trait Visitor {
 
 /// What was found in an archive that is whole and keeps its word.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) manifest: Option<Manifest>,
-    pub(super) counts: Counts,
-    pub(super) unpacked_bytes: u64,
-    pub(super) archive_bytes: u64,
+pub(crate) struct Found {
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) counts: Counts,
+    pub(crate) unpacked_bytes: u64,
+    pub(crate) archive_bytes: u64,
 }
 
 /// Reads an archive to its end.
-pub(super) fn visit<S: Source>(
+pub(crate) fn visit<S: Source>(
     mut source: S,
     foreign: Limits,
     visitor: &mut dyn Visitor,

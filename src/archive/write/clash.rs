@@ -7,8 +7,8 @@ use std::fs;
 use std::io::ErrorKind::{AlreadyExists, NotADirectory};
 use std::path::Path;
 
-use super::error::ArchiveError;
-use super::unpack::Destination;
+use super::destination::Destination;
+use crate::archive::format::error::ArchiveError;
 
 /// Tells what is in the way of an entry; every other error stays as it is.
 pub(super) fn told(error: ArchiveError, destinations: &[Destination]) -> ArchiveError {

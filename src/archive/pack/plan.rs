@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::ArchiveError;
-use super::manifest::Counts;
-use super::tar_header::{self, Kind};
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::manifest::Counts;
+use crate::archive::format::tar_header::{self, Kind};
 use crate::tree::selection::Selection;
 use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
 

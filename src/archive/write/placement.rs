@@ -3,7 +3,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::error::ArchiveError;
+use crate::archive::format::error::ArchiveError;
 
 /// Makes a directory, with those above it that are missing.
 pub(super) fn make_directory(path: &Path) -> Result<(), ArchiveError> {

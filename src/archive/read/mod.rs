@@ -1,0 +1,10 @@
+//! Archives on the way in: frames become a tar stream, the stream becomes guarded entries for a visitor.
+
+pub(super) mod buffer;
+pub(super) mod content;
+pub(super) mod decode;
+pub(super) mod entries;
+pub(super) mod guard;
+pub(super) mod limits;
+pub(super) mod tar_stream;
+pub(super) mod verify;
