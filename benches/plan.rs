@@ -104,7 +104,7 @@ fn scope(name: &str) -> Scope {
     Scope::new(name).expect("a ref")
 }
 
-/// Makes the entries. One of each ref is saved, which makes its folder; the others are files of a size beside it.
+/// Makes the entries. One of each ref is saved, which makes its directory; the others are files of a size beside it.
 async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
     for number in 0..REFS {
         let name = match number {
@@ -118,7 +118,7 @@ async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
             .await?;
         let first =
             find(&root.join("entries"), &format!("first-{number}.tar.zst")).expect("it was just saved");
-        let folder = first.parent().expect("a folder");
+        let directory = first.parent().expect("a directory");
         fs::remove_file(&first)?;
         for entry in 0..ENTRIES {
             let key = match entry % 4 {
@@ -128,12 +128,12 @@ async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
                 _ => format!("deps-v{entry}-{number}"),
             };
             let age = DAY * u32::try_from((entry * 31 + number) % 40)? + Duration::from_secs(entry as u64);
-            let file = File::create_new(folder.join(format!("{key}.tar.zst")))?;
+            let file = File::create_new(directory.join(format!("{key}.tar.zst")))?;
             // Holes: it is their size that counts.
             file.set_len(1_000_000 + (entry as u64 * 37_000))?;
             file.set_modified(SystemTime::now() - age)?;
             if entry % 2 == 0 {
-                let marker = File::create_new(folder.join(format!("{key}.used")))?;
+                let marker = File::create_new(directory.join(format!("{key}.used")))?;
                 marker.set_modified(SystemTime::now() - age / 2)?;
             }
         }
@@ -141,8 +141,8 @@ async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let children: Vec<PathBuf> = fs::read_dir(folder).ok()?.flatten().map(|child| child.path()).collect();
+fn find(directory: &Path, name: &str) -> Option<PathBuf> {
+    let children: Vec<PathBuf> = fs::read_dir(directory).ok()?.flatten().map(|child| child.path()).collect();
     children
         .iter()
         .find(|child| child.ends_with(name))

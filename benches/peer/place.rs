@@ -1,15 +1,15 @@
-//! Where both sides work: one workspace and one temp folder, on volumes of their own where that is allowed.
+//! Where both sides work: one workspace and one temp directory, on volumes of their own where that is allowed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cachekeep_test_support::volume::Volume;
 
-/// A workspace with the tree, and a temp folder.
+/// A workspace with the tree, and a temp directory.
 pub(crate) struct Place {
     /// Holds `workspace`, `temp` and `home`.
     pub(crate) root: PathBuf,
-    /// The volumes of the workspace and of the temp folder; none without root.
+    /// The volumes of the workspace and of the temp directory; none without root.
     pub(crate) volumes: Option<(Volume, Volume)>,
     // Dropped last: what is mounted in it must go first.
     _directory: tempfile::TempDir,
@@ -36,7 +36,7 @@ impl Used {
 }
 
 impl Place {
-    /// Fresh folders in the folder for temporary files.
+    /// Fresh directories in the directory for temporary files.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temp dir");
         let root = directory.path().canonicalize().expect("it is there");
@@ -58,7 +58,7 @@ impl Place {
         self.root.join("workspace/tree")
     }
 
-    /// What is in use now. Without volumes of their own, what lies in the temp folder.
+    /// What is in use now. Without volumes of their own, what lies in the temp directory.
     pub(crate) fn used(&self) -> Used {
         match &self.volumes {
             Some((workspace, temp)) => Used { workspace: workspace.used().bytes, temp: temp.used().bytes },
@@ -69,7 +69,7 @@ impl Place {
     /// Forgets what a run left for the next.
     pub(crate) fn sweep(&self) {
         for name in ["temp", "home"] {
-            for entry in fs::read_dir(self.root.join(name)).expect("a folder").flatten() {
+            for entry in fs::read_dir(self.root.join(name)).expect("a directory").flatten() {
                 let path = entry.path();
                 if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
                     .expect("removed");

@@ -23,7 +23,7 @@ pub(crate) fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
     let tree = contents(&place.tree());
     tell(&format!("{}: {} files, {} bytes", shape.title(), grown.files, grown.bytes));
     if place.volumes.is_none() {
-        tell("not root: extra disk is what lies in the temp folder, on whatever disk that is");
+        tell("not root: extra disk is what lies in the temp directory, on whatever disk that is");
     }
     let mut figures = Figures::default();
     for round in 0..options.repeat {

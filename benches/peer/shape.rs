@@ -122,7 +122,7 @@ impl Grower {
     }
 
     fn write(&mut self, path: &Path, contents: &[u8]) {
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a directory");
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         fs::File::create(path).and_then(|mut file| file.write_all(contents)).expect("a file");
         self.grown.files += 1;
         self.grown.bytes += contents.len() as u64;
@@ -132,8 +132,8 @@ impl Grower {
         for index in 0..count {
             let length = self.lognormal(2_000.0, 1.2, 200_000);
             let text = self.text(length);
-            let folder = format!("{}/{}", index % 23, index % 97);
-            self.write(&directory.join(folder).join(format!("{index}.txt")), &text);
+            let below = format!("{}/{}", index % 23, index % 97);
+            self.write(&directory.join(below).join(format!("{index}.txt")), &text);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Runs the tests, keeps all that they and their programs show, and looks for secrets in it.
 //!
 //! `cargo run --example leaks -- cargo test`: logs, summaries, files for the runner, errors, arguments and lists of
-//! processes lie in `CACHEKEEP_TEST_CAPTURE`, or in a folder that is removed again. Fails as the command fails, or if
+//! processes lie in `CACHEKEEP_TEST_CAPTURE`, or in a directory that is removed again. Fails as the command fails, or if
 //! a secret is shown, or if too little was looked at.
 
 #![allow(
@@ -53,13 +53,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let program = arguments.next().ok_or("say which command to run: `leaks cargo test`")?;
     let arguments: Vec<OsString> = arguments.collect();
     let temporary = tempfile::tempdir()?;
-    let folder = match std::env::var_os("CACHEKEEP_TEST_CAPTURE") {
+    let directory = match std::env::var_os("CACHEKEEP_TEST_CAPTURE") {
         Some(named) => std::path::absolute(PathBuf::from(named))?,
         None => temporary.path().to_owned(),
     };
-    std::fs::create_dir_all(&folder)?;
-    let code = run(&program, &arguments, &folder)?;
-    let captures = Captures::read(&folder)?;
+    std::fs::create_dir_all(&directory)?;
+    let code = run(&program, &arguments, &directory)?;
+    let captures = Captures::read(&directory)?;
     let findings = captures.search()?;
     for Finding { file, line, what, shown } in &findings {
         eprintln!("leaks: {file}:{line}: {what}: {shown}");
@@ -78,26 +78,26 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Runs the command with its output shown and kept, and its processes watched.
-fn run(program: &OsString, arguments: &[OsString], folder: &Path) -> Result<i32, Box<dyn Error>> {
+fn run(program: &OsString, arguments: &[OsString], directory: &Path) -> Result<i32, Box<dyn Error>> {
     let watch = processes::Watch::start(std::process::id());
     let mut child = Command::new(program)
         .args(arguments)
-        .env("CACHEKEEP_TEST_CAPTURE", folder)
+        .env("CACHEKEEP_TEST_CAPTURE", directory)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{}: {error}", program.display()))?;
     let (stdout, stderr) = (child.stdout.take().ok_or("no pipe")?, child.stderr.take().ok_or("no pipe")?);
     let (done, ends) = mpsc::channel();
-    copy(stdout, std::io::stdout(), folder.join("suite.plain.stdout.all"), done.clone())?;
-    copy(stderr, std::io::stderr(), folder.join("suite.plain.stderr.all"), done)?;
+    copy(stdout, std::io::stdout(), directory.join("suite.plain.stdout.all"), done.clone())?;
+    copy(stderr, std::io::stderr(), directory.join("suite.plain.stderr.all"), done)?;
     let status = child.wait()?;
     // What the command left running may hold its pipes for ever.
     for _ in 0..2 {
         let _ = ends.recv_timeout(Duration::from_secs(10));
     }
     let lines: Vec<String> = watch.stop().into_iter().collect();
-    std::fs::write(folder.join("process.plain.list.all"), lines.join("\n"))?;
+    std::fs::write(directory.join("process.plain.list.all"), lines.join("\n"))?;
     Ok(status.code().unwrap_or(1))
 }
 

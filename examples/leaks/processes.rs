@@ -86,14 +86,13 @@ fn family(number: u32) -> Option<(u32, Started)> {
     Some((parent, fields.nth(17)?.to_owned()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn the_arguments_of_a_childs_child_are_seen() {
         let watch = Watch::start(std::process::id());
         let mut shell = Command::new("sh");

@@ -34,10 +34,10 @@ pub(crate) struct Finding {
 const MASKS: [(&str, &str); 2] = [("github", "::add-mask::"), ("azure", "##vso[task.setsecret]")];
 
 impl Captures {
-    /// Everything in a folder.
-    pub(crate) fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
+    /// Everything in a directory.
+    pub(crate) fn read(directory: &Path) -> Result<Self, Box<dyn Error>> {
         let mut captures = Captures::default();
-        for entry in std::fs::read_dir(folder)? {
+        for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             captures.add(&name, std::fs::read(entry.path())?);

@@ -28,19 +28,19 @@ fn nothing_makes_up_for_a_missing_object() {
     let (project, objects) = seeded();
     let missing = &objects[40];
     let bytes = fs::read(missing).expect("an object");
-    let folder = missing.parent().expect("a folder");
+    let directory = missing.parent().expect("a directory");
     let name = missing.file_name().expect("a name").to_string_lossy().into_owned();
     let mut flipped = bytes.clone();
     flipped[7] ^= 0x10;
     let stands: Vec<Stand<'_>> = vec![
         ("nothing", Box::new(|| {})),
-        ("junk", Box::new(|| fs::write(folder.join("junk"), b"junk").expect("written"))),
-        ("a part", Box::new(|| fs::write(folder.join(format!("{name}.part")), &bytes).expect("written"))),
+        ("junk", Box::new(|| fs::write(directory.join("junk"), b"junk").expect("written"))),
+        ("a part", Box::new(|| fs::write(directory.join(format!("{name}.part")), &bytes).expect("written"))),
         ("an empty file", Box::new(|| fs::write(missing, b"").expect("written"))),
         ("a flipped bit", Box::new(|| fs::write(missing, &flipped).expect("written"))),
         ("half of it", Box::new(|| fs::write(missing, &bytes[..bytes.len() / 2]).expect("written"))),
         ("more of it", Box::new(|| fs::write(missing, [&bytes[..], b"x"].concat()).expect("written"))),
-        ("a folder", Box::new(|| fs::create_dir(missing).expect("made"))),
+        ("a directory", Box::new(|| fs::create_dir(missing).expect("made"))),
     ];
     for (what, stand) in stands {
         let _ = fs::remove_file(missing);

@@ -178,7 +178,7 @@ fn a_directory_without_a_journal_is_removed_as_before() {
     assert!(project.temporary_things().is_empty());
 }
 
-/// A home that cannot be written leaves the job's own folder for records.
+/// A home that cannot be written leaves the job's own directory for records.
 #[cfg(unix)]
 #[test]
 fn restores_work_where_the_user_has_no_home() {

@@ -23,7 +23,7 @@ fn project() -> Project {
 }
 
 fn left(project: &Project) -> Vec<String> {
-    let names = fs::read_dir(project.path("workspace/out")).expect("a folder").flatten();
+    let names = fs::read_dir(project.path("workspace/out")).expect("a directory").flatten();
     let mut names: Vec<String> =
         names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

@@ -156,8 +156,8 @@ fn cars_of_the_field_give_the_file() {
 
 #[test]
 fn a_tree_of_no_profile_is_proven_by_its_inner_blocks() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let path = folder.path().join("object");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("object");
     std::fs::write(&path, &block()[..3000]).expect("written");
     let cancel = CancellationToken::new();
     let root = root_of(TRICKLE.0).digest;

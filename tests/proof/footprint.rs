@@ -1,4 +1,4 @@
-//! What saving and restoring take besides the cache itself: no byte of archive on its volume or in the temp folder,
+//! What saving and restoring take besides the cache itself: no byte of archive on its volume or in the temp directory,
 //! and little memory.
 
 use std::fs;
@@ -18,20 +18,20 @@ use cachekeep_test_support::volume::Volume;
 /// What saving and restoring may take at most, in bytes.
 struct Bounds {
     memory: u64,
-    /// In the temp folder, for notes.
+    /// In the temp directory, for notes.
     temp: u64,
 }
 
-/// With a store in a folder.
+/// With a store in a directory.
 const IN_A_FOLDER: Bounds = Bounds { memory: 200 << 20, temp: 0 };
 
-/// With GitHub's service: blocks and ranges are on their way, and what is saved and restored is noted in the job's temp folder.
+/// With GitHub's service: blocks and ranges are on their way, and what is saved and restored is noted in the job's temp directory.
 const ON_GITHUB: Bounds = Bounds { memory: 256 << 20, temp: A_FEW_PAGES };
 
 /// The ref of a job on GitHub.
 const MAIN: &str = "refs/heads/main";
 
-/// What a lease and its folders may take for a moment: a few pages.
+/// What a lease and its directories may take for a moment: a few pages.
 const A_FEW_PAGES: u64 = 64 << 10;
 
 /// What was used at most while something ran, and how often we looked.
@@ -43,7 +43,7 @@ struct Peak {
     samples: u64,
 }
 
-/// A job's cache and temp folder, each on a volume of its own.
+/// A job's cache and temp directory, each on a volume of its own.
 struct Volumes {
     cache: Volume,
     temp: Volume,
@@ -108,7 +108,7 @@ fn prove(
         peak.samples
     ));
     assert_eq!(peak.cache, full, "a save adds nothing to the cache's volume, at no moment");
-    assert!(peak.temp <= idle + bounds.temp, "{} in the temp folder", peak.temp - idle);
+    assert!(peak.temp <= idle + bounds.temp, "{} in the temp directory", peak.temp - idle);
     assert!((1 << 20..bounds.memory).contains(&peak.memory) && peak.samples > 10, "{peak:?}");
 
     forest::clear(&out);
@@ -125,7 +125,7 @@ fn prove(
         peak.samples
     ));
     assert!(peak.cache <= unpacked + A_FEW_PAGES, "{} beyond the tree", peak.cache - unpacked);
-    assert!(peak.temp <= idle + bounds.temp, "{} in the temp folder", peak.temp - idle);
+    assert!(peak.temp <= idle + bounds.temp, "{} in the temp directory", peak.temp - idle);
     assert!((1 << 20..bounds.memory).contains(&peak.memory) && peak.samples > 10, "{peak:?}");
     assert_eq!(contents(&out), tree);
 }
@@ -146,7 +146,7 @@ fn the_same_holds_with_a_real_blob_service_behind_githubs() {
     let Some(volumes) = Volumes::mount(&job) else {
         return skip("footprint with GitHub's service", "only root on Linux mounts volumes");
     };
-    // Its blobs lie in the folder for temporary files of this process, which is on neither volume.
+    // Its blobs lie in the directory for temporary files of this process, which is on neither volume.
     let service = match GitHubService::start_with_azurite() {
         Ok(service) => service,
         Err(reason) => return skip("footprint with GitHub's service", &reason),

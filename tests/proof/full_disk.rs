@@ -19,9 +19,9 @@ fn job() -> Job {
     job
 }
 
-/// A volume over a folder of the project.
-fn volume(job: &Job, test: &str, folder: &str, options: &str) -> Option<Volume> {
-    let mounted = Volume::mount(&job.project.path(folder), options);
+/// A volume over a directory of the project.
+fn volume(job: &Job, test: &str, directory: &str, options: &str) -> Option<Volume> {
+    let mounted = Volume::mount(&job.project.path(directory), options);
     if mounted.is_none() {
         skip(test, "only root on Linux mounts volumes");
     }
@@ -94,7 +94,7 @@ fn a_target_that_is_too_small_is_declined_before_anything_is_written() {
             most = most.max(volume.used());
         }
         is_miss_for_room(process.end(), &[word]);
-        // The staging's own folders come and go.
+        // The staging's own directories come and go.
         assert!(most.bytes <= used.bytes + (64 << 10), "{used:?} {most:?}");
         assert_eq!((snapshot(&out), volume.used()), (before, used));
         assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new());

@@ -43,7 +43,7 @@ impl Victim {
     /// Everything but the store's bytes and the notes in the home.
     fn surroundings(tree: &Snapshot) -> Vec<(&String, &String)> {
         let counts = |path: &str| {
-            // Temporary things come and go beside the target: that folder's own time is not compared.
+            // Temporary things come and go beside the target: that directory's own time is not compared.
             let is_parent = ["", "workspace", "home", "temp"].contains(&path);
             !is_parent && !path.starts_with("home/") && !path.starts_with("store")
         };
@@ -134,19 +134,19 @@ impl Crafted {
 fn what_leads_out_of_the_root_is_refused() {
     let victim = Victim::new();
     let text = |path: PathBuf| path.to_str().expect("text").to_owned();
-    let (treasure, folder) = (text(victim.outside("treasure")), text(victim.outside("")));
+    let (treasure, directory) = (text(victim.outside("treasure")), text(victim.outside("")));
     let fresh = text(victim.outside("fresh"));
     let up = ".cachekeep/out/../../../../outside/fresh";
     let check = |name: &str, crafted: Crafted| victim.refuses(name, &crafted.packed());
-    check("parent folders", Crafted::new().file(up));
-    check("a parent folder at once", Crafted::new().file("../outside/fresh"));
+    check("parent directories", Crafted::new().file(up));
+    check("a parent directory at once", Crafted::new().file("../outside/fresh"));
     check("an absolute name", Crafted::new().file(&fresh));
     check("a name outside of the root", Crafted::new().file("elsewhere/file"));
     check("another cache's root", Crafted::new().file(".cachekeep/other/file"));
     check(
         "a write through a link",
         Crafted::new()
-            .add(".cachekeep/out/l", EntryType::Symlink, &folder, b"")
+            .add(".cachekeep/out/l", EntryType::Symlink, &directory, b"")
             .file(".cachekeep/out/l/fresh"),
     );
     check(
@@ -156,7 +156,7 @@ fn what_leads_out_of_the_root_is_refused() {
     check(
         "the root as a link",
         Crafted::default()
-            .add(".cachekeep/out", EntryType::Symlink, &folder, b"")
+            .add(".cachekeep/out", EntryType::Symlink, &directory, b"")
             .file(".cachekeep/out/fresh"),
     );
     for target in
@@ -169,7 +169,7 @@ fn what_leads_out_of_the_root_is_refused() {
     }
     check(
         "a hard link through a link",
-        Crafted::new().add(".cachekeep/out/l", EntryType::Symlink, &folder, b"").add(
+        Crafted::new().add(".cachekeep/out/l", EntryType::Symlink, &directory, b"").add(
             ".cachekeep/out/h",
             EntryType::Link,
             ".cachekeep/out/l/treasure",

@@ -37,12 +37,12 @@ fn interrupt(job: &Job, process: Process, signal: Signal) -> Ran {
     ran
 }
 
-/// Interrupts a command some time after it is busy in a folder, with every signal; tells each end, and whether it was
+/// Interrupts a command some time after it is busy in a directory, with every signal; tells each end, and whether it was
 /// interrupted rather than done before.
 fn in_phase(
     job: &Job,
     arguments: &[&str],
-    folder: &str,
+    directory: &str,
     mut life: Duration,
     mut after: impl FnMut(&Ran, bool),
 ) {
@@ -54,7 +54,7 @@ fn in_phase(
         }
         let (signal, code) = SIGNALS[attempt as usize % 3];
         let mut process = Process::start(&mut job.command(&attempt.to_string(), arguments));
-        if !process.until(|| job.is_busy_in(folder)) {
+        if !process.until(|| job.is_busy_in(directory)) {
             process.end().success();
             continue;
         }

@@ -1,4 +1,4 @@
-//! A job: a project, its store in a folder, and the binary at work on both.
+//! A job: a project, its store in a directory, and the binary at work on both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Job {
         job
     }
 
-    /// The store's folder.
+    /// The store's directory.
     pub(crate) fn store(&self) -> PathBuf {
         self.project.path("store")
     }
@@ -104,15 +104,15 @@ impl Job {
         found
     }
 
-    /// Temporary things in one folder that are leased and in use: a process is in the middle of its work there.
-    pub(crate) fn is_busy_in(&self, folder: &str) -> bool {
+    /// Temporary things in one directory that are leased and in use: a process is in the middle of its work there.
+    pub(crate) fn is_busy_in(&self, directory: &str) -> bool {
         let is_temporary = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.starts_with(".cachekeep-")
                 && name.ends_with(".tmp")
                 && !listing(&path.join("payload")).is_empty()
         };
-        listing(&self.project.path(folder)).iter().any(is_temporary)
+        listing(&self.project.path(directory)).iter().any(is_temporary)
     }
 }
 

@@ -7,15 +7,15 @@ use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
 use cachekeep_test_support::tree::snapshot;
 
-/// Starts a command, stops it as soon as it is busy in a folder, lets others start meanwhile, and lets it go on.
+/// Starts a command, stops it as soon as it is busy in a directory, lets others start meanwhile, and lets it go on.
 /// Tries until it was caught.
-fn stop_and_go(job: &Job, key: &str, arguments: &[&str], folder: &str, mut again: impl FnMut()) -> String {
+fn stop_and_go(job: &Job, key: &str, arguments: &[&str], directory: &str, mut again: impl FnMut()) -> String {
     for _ in 0..50 {
         again();
         let mut peer = Process::start(&mut job.command(key, arguments));
-        peer.until(|| job.is_busy_in(folder));
+        peer.until(|| job.is_busy_in(directory));
         peer.signal(Signal::STOP);
-        if !job.is_busy_in(folder) {
+        if !job.is_busy_in(directory) {
             peer.signal(Signal::CONT);
             peer.end().success();
             continue;

@@ -20,7 +20,7 @@ const SPARSE: &str = "sparse.img";
 const GIANT: u64 = 9 << 30;
 
 fn write(path: PathBuf, contents: &[u8]) -> PathBuf {
-    fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+    fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
     fs::write(&path, contents).expect("a file");
     path
 }

@@ -111,9 +111,9 @@ fn misplaced_modules(files: &[(String, String)]) -> Vec<String> {
     let paths: BTreeSet<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
     let mut found = Vec::new();
     for (path, text) in files.iter().filter(|(path, _)| path.starts_with("src/")) {
-        let folder = format!("{}/", path.trim_end_matches(".rs"));
-        if paths.iter().any(|other| other.starts_with(&folder)) {
-            found.push(format!("{path}: beside `{folder}`"));
+        let directory = format!("{}/", path.trim_end_matches(".rs"));
+        if paths.iter().any(|other| other.starts_with(&directory)) {
+            found.push(format!("{path}: beside `{directory}`"));
         }
         let strange = text.lines().filter(|line| line.trim_start().starts_with("#[path"));
         found.extend(strange.map(|line| format!("{path}: {}", line.trim())));

@@ -168,12 +168,12 @@ fn a_banned_phrase_is_found_across_lines_and_an_exception_is_not() {
             .map(|found| format!("{} {}", found.line, found.phrase))
             .collect::<Vec<_>>()
     };
-    assert_eq!(found("//! A\n/// It Is\n    //! no `folder`,\n"), ["2 is no *"]);
+    assert_eq!(found("//! A\n/// It Is\n    //! no `directory`,\n"), ["2 is no *"]);
     assert_eq!(found("\"nobody\" (Nobody's), \"this is\n/// told.\""), ["1 nobody", "1 nobody", "1 is told"]);
     for allowed in [
-        "It is no longer, and there is no folder. Is told apart.",
-        "this no folder; is. No folder; is not told; nobody_else; analysis no folder",
-        "is, no folder; is known",
+        "It is no longer, and there is no directory. Is told apart.",
+        "this no directory; is. No directory; is not told; nobody_else; analysis no directory",
+        "is, no directory; is known",
     ] {
         assert_eq!(found(allowed), Vec::<String>::new(), "{allowed}");
     }

@@ -81,12 +81,12 @@ impl Sample {
         let service = GitHubService::start();
         let sample = Sample { directory: tempfile::tempdir().map_err(|e| e.to_string())?, service, standin };
         let repository = sample.repository();
-        for folder in ["scripts", "example", ".github/workflows"] {
-            copy(&root().join(folder), &repository.join(folder));
+        for directory in ["scripts", "example", ".github/workflows"] {
+            copy(&root().join(directory), &repository.join(directory));
         }
         fs::copy(root().join("action.yml"), repository.join("action.yml")).expect("copied");
-        for folder in ["home/act", "bin"] {
-            fs::create_dir_all(sample.path(folder)).expect("a directory");
+        for directory in ["home/act", "bin"] {
+            fs::create_dir_all(sample.path(directory)).expect("a directory");
         }
         // act asks people for an image unless it has a configuration.
         fs::write(sample.path("home/act/actrc"), "").expect("written");
@@ -130,7 +130,7 @@ impl Sample {
         self.git(&["commit", "--quiet", "--message=change"]);
     }
 
-    /// Changes what a link names: new bytes, which a mirror in a folder has and the seed has not.
+    /// Changes what a link names: new bytes, which a mirror in a directory has and the seed has not.
     pub fn change(&self, link: &str, mirror: &Path) {
         let bytes = format!("P2\n# {link}, taken anew\n1 1\n255\n7\n");
         let digest = data_encoding::HEXLOWER.encode(&md5::Md5::digest(&bytes));

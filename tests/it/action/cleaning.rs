@@ -82,9 +82,9 @@ impl Scene {
     }
 }
 
-/// A file of this name below a folder.
-fn find(folder: &Path, name: &str) -> Option<std::path::PathBuf> {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().find_map(|entry| {
+/// A file of this name below a directory.
+fn find(directory: &Path, name: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().find_map(|entry| {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if entry.file_name() == name {
             Some(entry.path())

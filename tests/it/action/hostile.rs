@@ -59,8 +59,8 @@ fn hostile_refs_are_data() {
     for text in HOSTILE {
         let mut job = Job::new();
         job.write("workspace/out/f", "text");
-        let folder = job.path("store");
-        job.set("CACHEKEEP_STORE", &format!("file://{}", folder.display()));
+        let directory = job.path("store");
+        job.set("CACHEKEEP_STORE", &format!("file://{}", directory.display()));
         for name in ["GITHUB_REF", "GITHUB_BASE_REF", "GITHUB_HEAD_REF"] {
             job.set(name, &format!("refs/heads/{text}"));
         }

@@ -45,13 +45,13 @@ fn assert_fate(fate: Fate, input: &str, text: &str, done: &Done) {
     }
 }
 
-/// A step with one hostile input; with a store in a folder, or with what reaches no service.
+/// A step with one hostile input; with a store in a directory, or with what reaches no service.
 fn attack(input: &str, text: &str, mode: &str, with_store: bool) {
     let mut job = Job::new();
     job.write("workspace/out/f", "text");
     if with_store {
-        let folder = job.path("store");
-        job.set("CACHEKEEP_STORE", &format!("file://{}", folder.display()));
+        let directory = job.path("store");
+        job.set("CACHEKEEP_STORE", &format!("file://{}", directory.display()));
     }
     let text = text.replace("EVIL", &job.path("EVIL").display().to_string());
     let value = if input == "vars" { format!("a={text}") } else { text.clone() };

@@ -26,7 +26,7 @@ impl Installation {
         fs::copy(root().join("scripts/install.sh"), installation.path("action/scripts/install.sh"))
             .expect("copied");
         installation.write("action/scripts/release.sha256", &text("scripts/release.sha256"));
-        // Takes the file from the folder `site`, whatever the host is.
+        // Takes the file from the directory `site`, whatever the host is.
         installation.program(
             "curl",
             r#"while [ $# -gt 1 ]; do if [ "$1" = -o ]; then out=$2; fi; shift; done
@@ -128,7 +128,7 @@ fn another_archive_than_the_one_listed_is_refused() {
     let done = installation.install("X64", "");
     assert_eq!(done.code, 1);
     assert!(done.log.contains("is not the archive that this release lists") && done.binary.is_none());
-    assert_eq!(fs::read_dir(installation.path("tools/cachekeep")).expect("a folder").count(), 0);
+    assert_eq!(fs::read_dir(installation.path("tools/cachekeep")).expect("a directory").count(), 0);
 }
 
 #[test]

@@ -89,8 +89,8 @@ fn what_actions_cache_saves_our_transport_restores() {
 /// One link names another object than before: the rest is restored, that one object is fetched, and a new generation
 /// is saved beside the old one.
 fn change_a_link(sample: &Sample, transport: Transport) {
-    let folder = sample.path("mirror");
-    let mirror = MirrorServer::start(&folder, Manner::Good);
+    let directory = sample.path("mirror");
+    let mirror = MirrorServer::start(&directory, Manner::Good);
     sample.use_mirror(&mirror.template());
     sample.commit();
     let cold = sample.run("populate", Event::Push, transport);
@@ -98,7 +98,7 @@ fn change_a_link(sample: &Sample, transport: Transport) {
     assert_eq!((sample.entries().len(), mirror.requests()), (2, 0));
     let before = sample.entries();
 
-    sample.change(LINK, &folder);
+    sample.change(LINK, &directory);
     sample.commit();
     let changed = sample.run("populate", Event::Push, transport);
     assert_moved(&changed, transport);

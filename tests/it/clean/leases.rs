@@ -47,9 +47,9 @@ fn entry(project: &Project, key: &str) -> Option<PathBuf> {
     files(&project.path("store/entries")).into_iter().find(|path| path.ends_with(format!("{key}.tar.zst")))
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for child in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for child in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         if child.path().is_dir() {
             found.extend(files(&child.path()));
         } else {
@@ -149,9 +149,9 @@ impl ReadOnly {
     }
 
     fn set(&self, is_read_only: bool) {
-        let mut folders = vec![self.root.clone()];
-        while let Some(folder) = folders.pop() {
-            let mut permissions = std::fs::metadata(&folder).expect("a folder").permissions();
+        let mut directories = vec![self.root.clone()];
+        while let Some(directory) = directories.pop() {
+            let mut permissions = std::fs::metadata(&directory).expect("a directory").permissions();
             #[cfg(unix)]
             std::os::unix::fs::PermissionsExt::set_mode(
                 &mut permissions,
@@ -159,9 +159,9 @@ impl ReadOnly {
             );
             #[cfg(not(unix))]
             permissions.set_readonly(is_read_only);
-            std::fs::set_permissions(&folder, permissions).expect("changed");
-            let children = std::fs::read_dir(&folder).expect("a folder").flatten();
-            folders.extend(children.map(|child| child.path()).filter(|path| path.is_dir()));
+            std::fs::set_permissions(&directory, permissions).expect("changed");
+            let children = std::fs::read_dir(&directory).expect("a directory").flatten();
+            directories.extend(children.map(|child| child.path()).filter(|path| path.is_dir()));
         }
     }
 }

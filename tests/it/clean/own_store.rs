@@ -46,7 +46,7 @@ fn superseded_generations_of_a_directory_store_go() {
 #[test]
 fn a_store_that_cannot_be_opened_fails_with_its_reason() {
     let project = Project::new(CONFIG);
-    project.write("store", "not a folder");
+    project.write("store", "not a directory");
     let ran = run(&project, &["clean"]);
     assert!(ran.code == 1, "{}: {}", ran.code, ran.stderr);
     assert!(ran.stderr.contains("cannot find out what is in"), "{}", ran.stderr);

@@ -54,7 +54,7 @@ fn the_summary_in_the_documents_is_what_cleaning_writes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/clean-summary.md");
     let made = dry_run();
     if std::env::var_os("CACHEKEEP_BLESS").is_some() {
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         fs::write(&path, &made).expect("written");
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();

@@ -193,7 +193,7 @@ fn a_key_that_was_typed_needs_no_configuration() {
 fn a_store_that_cannot_be_read_for_now_is_an_error() {
     let project = saved_on("main");
     fs::remove_dir_all(project.path("store")).expect("emptied");
-    project.write("store", "not a folder");
+    project.write("store", "not a directory");
     let ran = run_on(&project, "main", &["explain"]).code(1);
     assert!(ran.stderr.contains("cannot find out what is in"), "{}", ran.stderr);
 }

@@ -24,17 +24,20 @@ const ROOT: &str = ".cachekeep/x";
 fn grow(workspace: &Path, files: usize) {
     let root = workspace.join(ROOT);
     for number in 0..files {
-        let folder = root.join(format!("CID/{:02x}", number % 64));
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join(format!("bafy{number:05}")), format!("object {number}\n").repeat(number % 40))
-            .expect("a file");
+        let directory = root.join(format!("CID/{:02x}", number % 64));
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(
+            directory.join(format!("bafy{number:05}")),
+            format!("object {number}\n").repeat(number % 40),
+        )
+        .expect("a file");
     }
-    fs::create_dir_all(root.join("empty/deep")).expect("a folder");
+    fs::create_dir_all(root.join("empty/deep")).expect("a directory");
     let long = "l".repeat(200);
     for name in ["with space", "ümläut", "-rf", "quote'\"`$(x)", "new\nline", "back\\slash", "#", &long] {
         fs::write(root.join(name), name).expect("a file");
     }
-    fs::create_dir_all(root.join(format!("d{long}/d{long}"))).expect("a folder");
+    fs::create_dir_all(root.join(format!("d{long}/d{long}"))).expect("a directory");
     fs::write(root.join(format!("d{long}/d{long}/{long}")), "deep").expect("a file");
     #[cfg(unix)]
     {

@@ -75,8 +75,8 @@ fn names_that_the_volume_takes_for_one_are_a_miss_and_the_entry_stays_good() {
     let before = tree::snapshot(&project.path("folding/c"));
     let trees: [(&str, &[&str], &str); 4] = [
         ("files", &["A.txt", "a.txt"], ".cachekeep/c/a.txt"),
-        ("folders", &["Sub/x", "sub/y"], ".cachekeep/c/sub"),
-        ("file-and-folder", &["NAME", "name/x"], ".cachekeep/c/name"),
+        ("directories", &["Sub/x", "sub/y"], ".cachekeep/c/sub"),
+        ("file-and-directory", &["NAME", "name/x"], ".cachekeep/c/name"),
         ("deep", &["d/e/Large.bin", "d/e/large.BIN"], ".cachekeep/c/d/e/large.BIN"),
     ];
     for (generation, names, told) in trees {

@@ -67,7 +67,7 @@ fn kills_leave_nothing_unproven_and_the_next_start_nothing_at_all() {
         child.wait().expect("waited for");
         let found = assert_proven(&store, &known);
         partial += usize::from(found > 0 && found < objects.len());
-        // Killed before it made the folder, it leaves none.
+        // Killed before it made the directory, it leaves none.
         if store.exists() && (found == objects.len() || round % 10 == 9) {
             fs::remove_dir_all(&store).expect("removed");
         }

@@ -114,7 +114,8 @@ fn usual_script(project: &Project, templates: &[String]) -> (Duration, usize, us
         .status()
         .expect("a shell");
     let took = begun.elapsed();
-    let names = fs::read_dir(project.path("got")).expect("a folder").flatten().map(|entry| entry.file_name());
+    let names =
+        fs::read_dir(project.path("got")).expect("a directory").flatten().map(|entry| entry.file_name());
     let got = names.filter(|name| !name.to_string_lossy().contains('.')).count();
     let dead = urls[0].replace("/CID/$1", "");
     (took, project.read("tried").lines().filter(|line| line.starts_with(&dead)).count(), got)

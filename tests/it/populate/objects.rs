@@ -72,7 +72,7 @@ impl Object {
     /// Puts it where a mirror serves it.
     pub(crate) fn serve_from(&self, directory: &Path) {
         let path = directory.join(self.relative());
-        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
         fs::write(path, &self.bytes).expect("written");
     }
 

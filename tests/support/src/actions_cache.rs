@@ -12,7 +12,7 @@ use crate::github_service::capture::Source;
 /// A job with a workspace, whose caches are saved and restored by the peer.
 pub struct Peer {
     script: PathBuf,
-    /// The job's workspace, temp folder and home.
+    /// The job's workspace, temp directory and home.
     directory: PathBuf,
     url: String,
     token: String,

@@ -1,6 +1,6 @@
 //! What the tests see of the programs they run, kept for `examples/leaks`, which looks for secrets in all of it.
 //!
-//! Nothing is kept unless `CACHEKEEP_TEST_CAPTURE` names a folder. There each thing is a file of its own,
+//! Nothing is kept unless `CACHEKEEP_TEST_CAPTURE` names a directory. There each thing is a file of its own,
 //! `KIND.LOG.PART.SUFFIX`, and each secret that a test or a fake service hands out is one, `secret.CLASS.SUFFIX`.
 
 use std::io::Write as _;
@@ -65,11 +65,12 @@ pub fn secret(class: &str, secret: &str) {
 }
 
 fn write(prefix: &str, contents: &[u8]) {
-    let Some(folder) = std::env::var_os("CACHEKEEP_TEST_CAPTURE") else { return };
+    let Some(directory) = std::env::var_os("CACHEKEEP_TEST_CAPTURE") else { return };
     if contents.is_empty() {
         return;
     }
-    let file = tempfile::Builder::new().prefix(prefix).tempfile_in(folder).expect("the folder is there");
+    let file =
+        tempfile::Builder::new().prefix(prefix).tempfile_in(directory).expect("the directory is there");
     let (mut file, _) = file.keep().expect("kept");
     file.write_all(contents).expect("written");
 }

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 
 use tempfile::TempDir;
 
 use crate::capture::Source;
 
-/// A checkout, a store, a temp folder and a home, all thrown away at the end.
+/// A checkout, a store, a temp directory and a home, all thrown away at the end.
 pub struct Project {
     directory: TempDir,
 }
@@ -44,10 +44,10 @@ impl Project {
         self.directory.path().join(relative)
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file, and the directories above it.
     pub fn write(&self, relative: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
         fs::write(&path, contents).expect("a file");
         path
     }
@@ -155,14 +155,21 @@ impl Ran {
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
-        #[cfg(unix)]
-        let by_signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
-        #[cfg(not(unix))]
-        let by_signal: Option<i32> = None;
         Ran {
-            code: output.status.code().unwrap_or_else(|| 128 + by_signal.unwrap_or(0)),
+            code: code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+#[cfg(unix)]
+fn code(status: ExitStatus) -> i32 {
+    let signal = || std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+    status.code().unwrap_or_else(|| 128 + signal())
+}
+
+#[cfg(not(unix))]
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or(128)
 }

@@ -20,11 +20,11 @@ pub struct Azurite {
 impl Azurite {
     /// Starts one with an empty container. An error says why there is none.
     pub fn start(container: &str) -> Result<Self, String> {
-        let folder = installed("azurite")?;
+        let directory = installed("azurite")?;
         let data = tempfile::tempdir().map_err(|error| error.to_string())?;
         let mut command = Command::new("node");
         command
-            .arg(folder.join("node_modules/azurite/dist/src/blob/main.js"))
+            .arg(directory.join("node_modules/azurite/dist/src/blob/main.js"))
             .args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--silent", "--skipApiVersionCheck"])
             .arg("--disableTelemetry")
             .arg("--location")
@@ -76,27 +76,27 @@ impl Drop for Azurite {
     }
 }
 
-/// The folder of a package below `tests/peer`, with what its lock file names installed.
+/// The directory of a package below `tests/peer`, with what its lock file names installed.
 pub fn installed(name: &str) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peer").join(name);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peer").join(name);
     // The lock keeps tests of several processes from installing at once.
     let lock = std::fs::File::create(std::env::temp_dir().join(format!("cachekeep-npm-{name}.lock")))
         .map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
-    let written = |name: &str| folder.join(name).metadata().and_then(|metadata| metadata.modified()).ok();
+    let written = |name: &str| directory.join(name).metadata().and_then(|metadata| metadata.modified()).ok();
     let installed = written("node_modules/.package-lock.json");
     if installed.is_some() && installed >= written("package-lock.json") {
-        return Ok(folder);
+        return Ok(directory);
     }
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let output = Command::new(npm)
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(&folder)
+        .current_dir(&directory)
         .output()
         .map_err(|error| format!("npm cannot be started: {error}"))?;
     if output.status.success() {
-        Ok(folder)
+        Ok(directory)
     } else {
-        Err(format!("npm ci failed in {}: {}", folder.display(), String::from_utf8_lossy(&output.stderr)))
+        Err(format!("npm ci failed in {}: {}", directory.display(), String::from_utf8_lossy(&output.stderr)))
     }
 }
