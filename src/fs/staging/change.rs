@@ -278,11 +278,13 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
 fn make_renamable(_: &Path, _: &fs::Metadata) -> io::Result<Option<u32>> {
     Ok(None)
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
 fn set_mode(_: &Path, _: u32) -> io::Result<()> {
     Ok(())
 }

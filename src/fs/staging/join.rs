@@ -185,6 +185,7 @@ fn open_up(path: &Path, metadata: &Metadata) -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
 fn open_up(_: &Path, _: &Metadata) -> io::Result<bool> {
     Ok(false)
 }
@@ -203,6 +204,7 @@ fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
 fn keep_owner(_: &Path, _: &Metadata, _: &Metadata) -> Result<bool, PathError> {
     Ok(false)
 }
