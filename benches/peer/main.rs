@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The service is the fake of the tests with its blobs in a real Azurite. Needs Linux, node, npm, tar and zstd; as
-//! root, caches and temp directories lie on volumes in memory, whose use is seen exactly. `docs/benchmark.md` says more.
+//! root, caches and temp directories lie on volumes in memory, whose use is measured exactly. `docs/benchmark.md` has the details.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark makes trees and starts programs")]
 

@@ -1,4 +1,4 @@
-//! Who saves and restores: cachekeep, cachekeep without reading back, and the peer.
+//! The programs that save and restore: cachekeep, cachekeep without reading back, and the peer.
 
 use std::fs;
 use std::path::Path;
@@ -89,7 +89,7 @@ fn config(shape: Shape) -> String {
     format!("[cache.tree]\npath = \"{{workspace}}/tree\"\nkey = \"{{var.key}}\"\n{links}")
 }
 
-/// Whether Node is installed; an error says what it is wanted for.
+/// Whether Node is installed; an error says what needs it.
 pub(crate) fn node_is_here() -> Result<(), String> {
     for program in ["node", "npm"] {
         let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
@@ -100,7 +100,7 @@ pub(crate) fn node_is_here() -> Result<(), String> {
     Ok(())
 }
 
-/// What the peer said when it ran, in words that show a failure: it ends with success whatever comes of it.
+/// Whether the peer's output shows a failure: its exit code does not.
 pub(crate) fn peer_failed(said: &str) -> bool {
     matches!(said.trim_end().lines().last(), None | Some("null" | "-1"))
 }
@@ -110,7 +110,7 @@ pub(crate) fn key(shape: Shape, round: usize, side: Side) -> String {
     format!("{}-{round}-{side:?}", shape.name()).to_lowercase()
 }
 
-/// What a tree holds, but for the note in which cachekeep says what a content-addressed cache holds.
+/// The contents of a tree without cachekeep's sentinel.
 pub(crate) fn contents(tree: &Path) -> Snapshot {
     let mut contents = cachekeep_test_support::tree::contents(tree);
     contents.remove(SENTINEL_FILE);

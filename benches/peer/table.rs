@@ -41,7 +41,7 @@ pub(crate) fn render(rows: &[Row], options: &Options) -> String {
         for (index, (_, unit, digits)) in FIGURES.into_iter().enumerate() {
             let (ours, theirs) = (row.ours[index] / unit, row.theirs[index] / unit);
             let _ = write!(text, " {ours:.digits$} : {theirs:.digits$}");
-            // A ratio to nothing says nothing.
+            // There is no ratio to zero.
             if theirs > 0.0 {
                 let _ = write!(text, " ({:.2})", ours / theirs);
             }

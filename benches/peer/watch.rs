@@ -36,7 +36,7 @@ struct Peak {
     used: Used,
 }
 
-/// Runs a command to its end; an error is what it said.
+/// Runs a command to its end; an error holds its output.
 pub(crate) fn run(mut command: Command, place: &Place) -> Result<(Measured, String), String> {
     let output = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
     let same = || output.reopen().map(Stdio::from).map_err(|error| error.to_string());

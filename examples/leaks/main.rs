@@ -101,7 +101,7 @@ fn run(program: &OsString, arguments: &[OsString], directory: &Path) -> Result<i
     Ok(status.code().unwrap_or(1))
 }
 
-/// Copies what comes to two places until its end.
+/// Copies a stream to two places until its end.
 fn copy(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Often enough for what lives as long as a shell, rare enough not to be in the way of the tests.
+/// Short enough to see a shell, long enough not to slow the tests down.
 const EVERY: Duration = Duration::from_millis(40);
 
 /// A watch over a process and its descendants. Sees nothing where there is no `/proc`.

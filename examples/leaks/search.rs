@@ -30,7 +30,7 @@ pub(crate) struct Finding {
     pub(crate) shown: String,
 }
 
-/// The commands that tell a runner what to mask hold the secret; on the runner's own log only.
+/// Commands that ask a runner to mask a secret, and so contain it; allowed in the runner's own log only.
 const MASKS: [(&str, &str); 2] = [("github", "::add-mask::"), ("azure", "##vso[task.setsecret]")];
 
 impl Captures {
@@ -123,7 +123,7 @@ fn first_part(name: &str) -> String {
     name.split('.').next().unwrap_or_default().to_owned()
 }
 
-/// Who reads this log, and which part of it this is.
+/// The platform whose runner reads this log, and the part of the log.
 fn log_and_part(name: &str) -> (&str, &str) {
     let mut parts = name.split('.').skip(1);
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())

@@ -82,7 +82,7 @@ fn a_pull_request_reads_the_default_branch_and_never_the_other_way_round() {
     hits(&on(&project, "refs/pull/7/merge", &["--var", "generation=1", "restore", "--lookup-only"]), "exact");
     saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
     hits(&on(&project, "refs/pull/8/merge", &["--var", "generation=2", "restore", "--lookup-only"]), "exact");
-    // What everyone can read need not be saved once more.
+    // An entry that every branch can read is not saved again.
     saves(&on(&project, "refs/pull/8/merge", &["--var", "generation=2", "save"]), "exists");
 }
 

@@ -17,7 +17,7 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).expect("a figure").parse::<u64>().expect("kibibytes") << 10
 }
 
-/// Tells the child that it is one.
+/// Set for the child process.
 const CHILD: &str = "CACHEKEEP_TEST_MEMORY_CHILD";
 
 #[test]

@@ -50,7 +50,7 @@ struct Volumes {
 }
 
 impl Volumes {
-    /// Mounts both, empty, and tells the configuration where the cache lies now; none where that is not allowed.
+    /// Mounts both, empty, and writes the cache's path into the configuration; `None` where mounting is not allowed.
     fn mount(job: &Job) -> Option<Self> {
         let (cache, temp) = (job.project.path("workspace/volume"), job.project.path("temp"));
         let (cache, temp) = Volume::mount(&cache, "size=5g").zip(Volume::mount(&temp, "size=4g"))?;

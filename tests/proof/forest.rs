@@ -83,7 +83,7 @@ sha256 = "CHECKSUM"
 subdir = "seed"
 "#;
 
-/// A job whose links name so many objects, all of them in the seed archive; and the names of the objects.
+/// A job whose links name `count` objects, all of them in the seed archive; and the names of the objects.
 pub(crate) fn seeded(count: u64, bytes: usize) -> (Job, Vec<String>) {
     let job = Job::new("");
     let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).expect("an encoder"));
@@ -110,7 +110,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Objects that are in the cache and are what their names say; panics at one that is not.
+/// Counts the objects in the cache; panics at one whose bytes do not match its name.
 #[track_caller]
 pub(crate) fn verified_objects(out: &Path) -> usize {
     let paths: Vec<PathBuf> = crate::job::listing(&out.join("SHA256"));

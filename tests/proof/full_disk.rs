@@ -1,4 +1,4 @@
-//! Volumes without room: said clearly, nothing half, nothing left.
+//! Volumes without free space: a clear message, no partial tree, no leftovers.
 
 use std::fs;
 

@@ -12,7 +12,7 @@ use crate::job::{Job, ONE_CACHE, field};
 use crate::scale::{pick, tell};
 use cachekeep_test_support::tree::{Snapshot, snapshot};
 
-/// A job with one entry, whose bytes are replaced by those of others.
+/// A job with one entry, whose bytes the test replaces.
 struct Victim {
     job: Job,
     entry: PathBuf,
@@ -197,7 +197,7 @@ fn devices_bombs_and_lies_are_refused() {
     victim.refuses("zeros", &[0; 4096]);
     victim.refuses("no end", &zstd::encode_all(&[1_u8; 700][..], 1).expect("compressed"));
 
-    // A frame of zeros a thousand times as large as the manifest in front of it says.
+    // A frame of zeros, a thousand times as large as the manifest claims.
     let head = 8 + u32::from_le_bytes(victim.genuine[4..8].try_into().expect("four bytes")) as usize;
     let manifest = String::from_utf8_lossy(&victim.genuine[8..head]).into_owned();
     let mut bomb = victim.genuine[..head].to_vec();

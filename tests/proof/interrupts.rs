@@ -12,8 +12,8 @@ use crate::scale::{pick, tell};
 use cachekeep_test_support::project::Ran;
 use cachekeep_test_support::tree::snapshot;
 
-/// What counts as prompt: a moment on a machine of its own, which the full size wants, and less than the minute that
-/// some of the commands would still take on one that is busy with other tests.
+/// The longest time that counts as prompt: 5 s for the full size, which has the machine to itself, and 30 s beside other
+/// tests, which is less than the minute that some of the commands would still take.
 fn prompt() -> Duration {
     pick(Duration::from_secs(30), Duration::from_secs(5))
 }
@@ -37,8 +37,8 @@ fn interrupt(job: &Job, process: Process, signal: Signal) -> Ran {
     ran
 }
 
-/// Interrupts a command some time after it is busy in a directory, with every signal; tells each end, and whether it was
-/// interrupted rather than done before.
+/// Interrupts a command some time after it is busy in a directory, with every signal; returns how each run ended, and
+/// whether it was interrupted before it was done.
 fn in_phase(
     job: &Job,
     arguments: &[&str],

@@ -41,7 +41,7 @@ fn the_next_start_leaves_nothing(job: &Job, strike: u32) {
     assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new(), "after strike {strike}");
 }
 
-/// Which entries of a kept file's inode there are changes while it is published, and says nothing of the tree.
+/// Without link counts: those of kept files change while a tree is published.
 fn without_names(tree: &Snapshot) -> Snapshot {
     let strip = |text: &String| text.replace(" 2 names", "");
     tree.iter().map(|(path, text)| (path.clone(), strip(text))).collect()

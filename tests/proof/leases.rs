@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// A key of generation so many, whose digits look like what changes from one to the next.
+/// The key of a generation: digits that key patterns replace by `*`.
 fn key_of(generation: usize) -> String {
     (10_000_000 + generation).to_string()
 }

@@ -1,4 +1,4 @@
-//! A live peer is spared: stopped in the middle of its work, it is not recovered from, and goes on afterwards.
+//! The work of a live process is left alone: stopped in the middle, it is not recovered from, and completes afterwards.
 
 use rustix::process::Signal;
 

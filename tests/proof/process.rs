@@ -77,7 +77,7 @@ impl Drop for Process {
     }
 }
 
-/// Kills a command at random moments of its life, whose length it learns as it goes.
+/// Kills a command at random moments of its run time, which it estimates from the runs before.
 pub(crate) struct Killer {
     life: Duration,
 }
@@ -100,7 +100,7 @@ impl Killer {
         std::thread::sleep(self.life.mul_f64(rand::random_range(0.0..1.0)));
         child.kill().expect("a child that was not waited for");
         let killed = child.wait().expect("it ends").signal() == Some(9);
-        // Too late: it is shorter than thought. In time: perhaps it is longer.
+        // A command that ended first is shorter than the estimate; one that was killed may be longer.
         self.life = self.life.mul_f64(if killed { 1.06 } else { 0.75 });
         killed
     }

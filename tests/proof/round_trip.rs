@@ -115,7 +115,7 @@ fn assert_same(found: &Snapshot, expected: &Snapshot) {
     }
 }
 
-/// Trees whose directories may be closed to their owner are removed by those who may.
+/// Opens directories that are closed to their owner, so that the tree can be removed.
 fn open_up(path: &Path) {
     let _ = fs::set_permissions(path.join("closed"), Permissions::from_mode(0o755));
 }

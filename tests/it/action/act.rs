@@ -27,14 +27,14 @@ pub enum Transport {
     Wrapped,
 }
 
-/// Who runs the workflow.
+/// The event that runs the workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A push to the default branch.
     Push,
     /// A pull request, whose entries belong to its own ref.
     PullRequest,
-    /// A pull request of a stranger: nothing in the job may write, and its `run:` steps have no token.
+    /// A pull request from a fork: nothing in the job may write, and its `run:` steps have no token.
     Fork,
 }
 
@@ -64,7 +64,7 @@ pub struct Given<'a> {
 }
 
 impl Sample {
-    /// The project at its first commit; an error says what is missing here.
+    /// The project at its first commit; an error names the program that is missing.
     pub fn new() -> Result<Self, String> {
         Sample::named("owner/sample")
     }
@@ -149,7 +149,7 @@ impl Sample {
             .expect("written");
     }
 
-    /// Lets a stranger change a workflow.
+    /// Changes a workflow as a fork can.
     pub fn rewrite(&self, workflow: &str, from: &str, to: &str) {
         let file = self.repository().join(format!(".github/workflows/{workflow}.yml"));
         let text = fs::read_to_string(&file).expect("a file");
@@ -273,7 +273,7 @@ impl Sample {
 }
 
 impl Ran {
-    /// What the last step of the workflow said of `name`.
+    /// The output `name` of the last step of the workflow.
     #[track_caller]
     pub fn said(&self, name: &str) -> String {
         let line =

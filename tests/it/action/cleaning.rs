@@ -1,5 +1,5 @@
-//! The workflows that clean, run by act against a fake of GitHub's API: which ids are deleted, and that a stranger's
-//! words do no harm.
+//! The workflows that clean, run by act against a fake of GitHub's API: which ids are deleted, and that text from
+//! a fork has no effect.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn scene(test: &str) -> Option<Scene> {
         save("refs/heads/main", &format!("frames-v1-{}", hex("1")), (60.0, 50.0)),
         save("refs/heads/$(touch PWNED)", "unused-for-long", (400.0, 300.0)),
     ]);
-    // The default branch's newest, an open pull request's, one that closed a moment ago, and a stranger's branch.
+    // The default branch's newest, an open pull request's, one that closed a moment ago, and a fork's branch.
     save("refs/heads/main", &format!("frames-v1-{}", hex("2")), (40.0, 3.0));
     save("refs/pull/8/merge", "thumbnails-v1-linux-d", (30.0, 20.0));
     save("refs/heads/$(touch PWNED)", "thumbnails-v1-linux-e", (30.0, 20.0));

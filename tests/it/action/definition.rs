@@ -1,4 +1,4 @@
-//! `action.yml` says what the sources say: inputs, outputs, pins; and the reference page has them all.
+//! `action.yml` agrees with the sources: inputs, outputs, pins; and the reference page lists them all.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

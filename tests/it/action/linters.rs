@@ -1,4 +1,4 @@
-//! What the linters of workflows say of `action.yml` and the workflows.
+//! Linters pass `action.yml` and the workflows.
 
 use std::process::Command;
 

@@ -44,7 +44,7 @@ pub struct Job {
     pub env: BTreeMap<String, String>,
 }
 
-/// What a step said and set.
+/// The output of a step, and the variables and outputs that it set.
 #[derive(Debug)]
 pub struct Done {
     pub code: i32,
@@ -93,7 +93,7 @@ impl Job {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Runs a step of the action with these inputs; what other steps would have told it is in `env`.
+    /// Runs a step of the action with these inputs; `env` holds what earlier steps export.
     pub fn step(&self, id: &str, inputs: &[(&str, &str)]) -> Done {
         let step = own_steps().into_iter().find(|step| step.id == id).expect(id);
         let script = self.path("step.sh");

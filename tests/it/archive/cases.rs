@@ -68,7 +68,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Changes a tar stream where it hurts, and mends the checksums so that the change is looked at.
+/// Changes headers of a tar stream and corrects the checksums, so that the change is not refused as damage.
 fn mutate_stream(stream: &mut [u8], random: &mut Random) {
     let blocks = stream.len() / 512;
     for _ in 0..=random.below(3) {

@@ -1,4 +1,4 @@
-//! What the tests of archives share: a tree with everything in it, a listing that tells trees apart, and
+//! What the tests of archives share: a tree with everything in it, a listing that shows differences, and
 //! packing and unpacking in memory.
 
 use std::collections::HashMap;

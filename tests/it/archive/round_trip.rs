@@ -79,7 +79,7 @@ fn several_roots_and_the_last_file_keep_their_order() {
     assert_same_tree(&from.path().join("two"), &to.path().join("1"));
 }
 
-/// Whether programs are there; says so loudly if not.
+/// Whether programs are installed; reports a skipped test if not.
 fn have(programs: &[&str]) -> bool {
     let runs = |program: &&&str| {
         Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()

@@ -1,5 +1,5 @@
 //! A directory store that is read while it is cleaned: what is being read stays, what was restored counts as used,
-//! and a cleaner that can free nothing says why and ends.
+//! and a cleaner that cannot free anything reports why and ends.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ struct ReadOnly {
 }
 
 impl ReadOnly {
-    /// By its permissions, or for those who may everything by a mount.
+    /// Removes write permissions, or mounts the directory read-only where permissions do not bind the user.
     fn make(root: &Path) -> Option<Self> {
         let mut made = ReadOnly { root: root.to_owned(), is_mounted: false };
         made.set(true);

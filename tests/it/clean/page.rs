@@ -1,7 +1,7 @@
 //! `usage --html` of a repository with 1 200 entries, looked at by a real browser.
 //!
 //! The browser is Chromium, driven by `tests/peer/usage-page/look.mjs`; axe-core judges accessibility and is pinned by
-//! the lock file there. `CACHEKEEP_BLESS=1 cargo test --test it clean::page` makes the documents' screenshots anew.
+//! the lock file there. `CACHEKEEP_BLESS=1 cargo test --test it clean::page` takes the screenshots of the documents again.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The Markdown that cleaning leaves for a summary, as the documents show it.
 //!
-//! `CACHEKEEP_BLESS=1 cargo test --test it clean::summary_page` makes it anew.
+//! `CACHEKEEP_BLESS=1 cargo test --test it clean::summary_page` writes it again.
 
 use std::fs;
 use std::path::Path;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use cachekeep_test_support::project::Ran;
 
-/// Checks what the first lookup came to, and that the verdict and the hint say this.
+/// Checks the outcome of the first lookup, and the text of the verdict and the hint.
 #[track_caller]
 fn check(ran: &Ran, result: &str, differs: Option<&str>, told: &[&str]) -> Value {
     let one = ran.json()["caches"][0].clone();

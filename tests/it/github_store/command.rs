@@ -1,5 +1,5 @@
-//! The binary as a job at the service: what it does and says where the service lets it down, or lets it do only
-//! half. Whatever the service does, no build fails that did not ask for it.
+//! The binary as a job at the service: its effects and messages when the service fails or permits only part of the
+//! work. Without `--required`, no fault of the service fails a build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use cachekeep_test_support::tree::snapshot;
 /// Longer than any run here may take, on a machine that others use as well.
 const BOUND: Duration = Duration::from_mins(1);
 
-/// The deadline of those runs that would otherwise wait for better times. What they say depends on where it finds
-/// them, so only what they always say is expected of them.
+/// The deadline of runs that would otherwise wait for the service to recover. Their messages depend on the step that
+/// the deadline interrupts, so only the common part is compared.
 const SOON: &str = "2s";
 
 /// The deadline of those that wait for nothing.
@@ -46,7 +46,7 @@ impl Job {
         self.directory.path().join("workspace/out")
     }
 
-    /// Runs a command; its exit code and all that it said, without the line that masks the token.
+    /// Runs a command; returns its exit code and its output, without the line that masks the token.
     fn run(&self, arguments: &[&str], env: &[(&str, &str)]) -> (i32, String) {
         let path = |name: &str| self.directory.path().join(name);
         let output = Command::new(env!("CARGO_BIN_EXE_cachekeep"))
@@ -127,7 +127,7 @@ fn an_entry_goes_where_the_token_may_write_whatever_the_ref_is() {
     assert!(said.contains("out: saved"), "{said}");
     let scopes: Vec<String> = service.entries().into_iter().map(|(kept, _)| kept.scope).collect();
     assert_eq!(scopes, ["refs/pull/7/merge"]);
-    // Who names a ref is taken at their word, and told why that cannot be.
+    // A ref that is named is used, and the error says why the job may not write to it.
     let (code, said) = job.run(&["save", "--var", "n=2", "--ref", "refs/heads/other"], &[]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("the job's token writes to refs/pull/7/merge, not to refs/heads/other"), "{said}");

@@ -1,5 +1,5 @@
-//! The suite of all stores. The service lists and deletes nothing, and tells no scope of what it finds: here
-//! the fake does, in the place of GitHub's REST API.
+//! The suite of all stores. The service neither lists nor deletes, and does not report the scope of
+//! an entry: here the fake does, in the place of GitHub's REST API.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;

@@ -19,7 +19,7 @@ use cachekeep_test_support::github_service::{Fault, GitHubService, Point};
 const LENGTH: usize = 200_000;
 
 /// Times for silence and slowness: as short as a fault that stays allows, longer for one that passes, so
-/// that a busy machine is not taken for another fault, and long where neither is the point.
+/// that a busy machine does not look like another fault, and long where neither matters.
 fn times_for(often: &Often) -> GitHubOptions {
     let (long, short) = (Duration::from_mins(1), Duration::from_millis(300));
     match often {

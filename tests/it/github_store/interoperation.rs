@@ -134,7 +134,7 @@ async fn what_our_store_saves_the_peer_restores() {
     assert_eq!(said.answer.as_str(), Some("k-1"), "{}", said.log);
     assert_same(&peer.workspace().join(ROOT), &source.path().join(ROOT));
 
-    // A name that ours has taken is taken for the peer.
+    // A name that cachekeep has reserved cannot be reserved by the peer.
     let said = peer.save("k-1", &[ROOT]);
     assert_eq!(said.answer.as_i64(), Some(-1), "{}", said.log);
 }

@@ -1,4 +1,4 @@
-//! A volume that does not tell names apart by case, as those of Windows and macOS: NTFS by lowntfs-3g, which also
+//! A volume that ignores the case of names, as those of Windows and macOS: NTFS by lowntfs-3g, which also
 //! lists every name in lower case.
 
 use std::fs;

@@ -20,14 +20,14 @@ pub struct Peer {
     _owned: Option<tempfile::TempDir>,
 }
 
-/// What the peer answered, and all that it said.
+/// The answer of the peer, and its log.
 pub struct Said {
     pub answer: Value,
     pub log: String,
 }
 
 impl Peer {
-    /// A job at a service, in a directory of its own; an error says why there is none.
+    /// A job at a service, in a directory of its own; an error says what is missing.
     pub fn new(url: &str, token: &str) -> Result<Self, String> {
         let owned = tempfile::tempdir().map_err(|error| error.to_string())?;
         let peer = Peer::at(owned.path(), url, token)?;
@@ -115,7 +115,7 @@ impl Peer {
     }
 }
 
-/// What people see of a log: the runner takes the secrets that it is given and hides them in all that follows, as
+/// The part of a log that people see: the runner takes the secrets that it is given and hides them in all that follows, as
 /// they are and percent-encoded. The peer counts on that; ours does not.
 fn shown(log: &str) -> String {
     let mut masks: Vec<String> = Vec::new();

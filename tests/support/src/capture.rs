@@ -53,7 +53,7 @@ pub fn output(kind: &'static str, command: &mut Command) -> std::io::Result<Outp
     Ok(output)
 }
 
-/// What the library says to the test itself: errors, messages, what is printed for debugging.
+/// Text that the library returns to the test itself: errors, messages, debug output.
 pub fn text(kind: &str, text: &str) {
     write(&format!("{kind}.plain.text."), text.as_bytes());
 }

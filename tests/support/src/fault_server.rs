@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback that fails as told: each request for a path takes that path's next fault.
+//! A small HTTP server on loopback that fails on request: each request for a path takes that path's next fault.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ pub enum Fault {
     StallAt(usize),
     /// One byte at a time, this far apart.
     Trickle(Duration),
-    /// `Content-Length` says this.
+    /// `Content-Length` has this value, whatever the length of the body.
     ClaimLength(usize),
     /// The whole file is sent although a range was asked for.
     IgnoreRange,
@@ -120,7 +120,7 @@ impl FaultServer {
 impl Drop for FaultServer {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::Relaxed);
-        // Wakes the listener, which then sees that it is to stop.
+        // Wakes the listener, which then reads the flag and stops.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
         // The port is closed once the thread has ended: clients are refused, and not dropped in the middle.
         let _ = self.listener.take().map(JoinHandle::join);

@@ -1,4 +1,4 @@
-//! A mirror on loopback: serves a directory in one manner, and counts who asks.
+//! A mirror on loopback: serves a directory in one manner, and counts the requests.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 pub enum Manner {
     /// It has what is in its directory.
     Good,
-    /// The same, at so many bytes a second for all its connections together.
+    /// The same, limited to this many bytes a second for all connections together.
     Slow(u64),
     /// It takes connections, sends the head and then nothing.
     Stalling,
     /// 429 with `Retry-After: 1`.
     Limiting,
-    /// 200 with a page that says sorry.
+    /// 200 with an error page.
     Html,
     /// 200 with the right length and half of the bytes.
     Truncating,
@@ -116,7 +116,7 @@ impl MirrorServer {
 impl Drop for MirrorServer {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::Relaxed);
-        // Wakes the listener, which then sees that it is to stop.
+        // Wakes the listener, which then reads the flag and stops.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }

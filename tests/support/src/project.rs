@@ -70,7 +70,7 @@ impl Project {
         Ran::of(self.command().args(arguments))
     }
 
-    /// Every path in the project whose name marks a temporary thing.
+    /// Temporary directories and files in the project, by their names.
     pub fn temporary_things(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         find_temporary(self.directory.path(), &mut found);
@@ -132,13 +132,13 @@ impl Ran {
         Ran::from(output)
     }
 
-    /// Panics unless it succeeded, with all it said.
+    /// Panics with its output unless it succeeded.
     #[track_caller]
     pub fn success(self) -> Self {
         self.code(0)
     }
 
-    /// Panics unless it returned this code, with all it said.
+    /// Panics with its output unless it returned this code.
     #[track_caller]
     pub fn code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);

@@ -1,4 +1,4 @@
-//! Tests that cannot run here say so.
+//! Reports tests that cannot run on this machine.
 
 use std::io::Write;
 

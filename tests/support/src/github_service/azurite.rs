@@ -18,7 +18,7 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts one with an empty container. An error says why there is none.
+    /// Starts one with an empty container. An error says why that is not possible.
     pub fn start(container: &str) -> Result<Self, String> {
         let directory = installed("azurite")?;
         let data = tempfile::tempdir().map_err(|error| error.to_string())?;

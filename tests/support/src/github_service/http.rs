@@ -82,7 +82,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// What `Content-Length` says where there is no body to count (`HEAD`).
+    /// The value of `Content-Length` for a response without a body (`HEAD`).
     pub length: Option<u64>,
 }
 
@@ -140,7 +140,7 @@ impl Server {
     /// Accepts nothing from now on, and answers nothing.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Wakes the listener, which then sees that it is to stop.
+        // Wakes the listener, which then reads the flag and stops.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }

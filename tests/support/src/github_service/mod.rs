@@ -99,7 +99,7 @@ impl GitHubService {
         Self::with(Storage::Memory(Blobs::default()))
     }
 
-    /// A service whose blobs are in an Azurite of its own; an error says why there is none.
+    /// A service whose blobs are in a new Azurite; an error says why it does not start.
     pub fn start_with_azurite() -> Result<Self, String> {
         Ok(Self::with(Storage::Azurite(Azurite::start(CONTAINER)?)))
     }
