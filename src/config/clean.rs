@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::findings::{Findings, Text};
-use super::schema::{Duration, Size};
+use super::scalars::{Duration, Size};
 use crate::domain::retention::{DeclaredPattern, Guard, Headroom, Policy, Protect};
 use crate::domain::spec::CacheSpec;
 use crate::domain::unit::{ByteSize, Span, UnitError};

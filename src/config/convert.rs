@@ -1,13 +1,13 @@
 //! Converts raw structs to domain types. Invalid parts are reported and left out.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use toml::Spanned;
 
 use super::clean;
+use super::draft::{Draft, Placed};
 use super::file::{self, File};
 use super::findings::{Findings, Text, placeless};
 use super::lint;
@@ -23,20 +23,6 @@ use crate::domain::unit::UnitError;
 
 /// The default layout of objects, which is that of `CMake`'s `ExternalData`.
 pub(super) const OBJECT: &str = "{ALGO}/{hash}";
-
-/// A value with its byte range in the file.
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) place: Range<usize>,
-}
-
-/// A converted cache with the places of its parts, for the rules across caches.
-pub(super) struct Draft {
-    pub(super) spec: CacheSpec,
-    pub(super) name: Range<usize>,
-    pub(super) paths: Vec<Placed<PathPattern>>,
-    pub(super) export: Vec<Placed<String>>,
-}
 
 /// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {

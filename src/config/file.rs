@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::clean::Clean;
 use super::findings::Text;
-use super::schema::{AbsoluteOrPercent, Duration, HexDigest, Size};
+use super::scalars::{AbsoluteOrPercent, Duration, HexDigest, Size};
 
 /// The caches of a repository, their store and the cleaning policy.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::Loaded;
 use super::error::{ConfigError, Finding, Location, Severity};
+use super::loaded::Loaded;
 use crate::domain::spec::Spec;
 
 /// A string of the configuration with its byte range, which is not meaningful unless it was read from a file.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::draft::Draft;
 use super::error::ConfigError;
 use super::findings::{Findings, Text, placeless};
+use super::loaded::Loaded;
 use super::placeholders::suggestion;
-use super::{Loaded, clean, convert, file, lint};
+use super::{clean, convert, file, lint};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::spec::{CacheSpec, DiskPolicy, Spec, StoreLocation};
 use crate::domain::template::{Template, TemplateError};
@@ -44,7 +46,7 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
         trim: None,
     };
     let draft = convert::cache(&placeless(name_of(path)), raw, &mut findings);
-    let drafts: Vec<convert::Draft> = draft.into_iter().collect();
+    let drafts: Vec<Draft> = draft.into_iter().collect();
     lint::across(&drafts, &mut findings);
     let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
     let spec = Spec {

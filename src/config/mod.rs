@@ -7,12 +7,15 @@
 
 mod clean;
 mod convert;
+mod draft;
 mod error;
 mod file;
 mod findings;
 mod inline;
 pub mod lint;
+mod loaded;
 mod placeholders;
+mod scalars;
 mod schema;
 mod shape;
 mod similar;
@@ -24,22 +27,14 @@ use toml::de::DeTable;
 
 pub use self::error::{ConfigError, Finding, Location, Severity};
 pub use self::inline::inline;
+pub use self::loaded::Loaded;
 pub use self::schema::schema;
 
 use self::findings::Findings;
-use crate::domain::spec::{Spec, StoreLocation};
+use crate::domain::spec::StoreLocation;
 
 /// File name of the configuration at the root of a repository.
 pub const DISCOVERY: &str = "cachekeep.toml";
-
-/// A configuration without errors.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Loaded {
-    /// The declared caches, store and policies.
-    pub spec: Spec,
-    /// Findings that are allowed but probably unintended, in the order of the file.
-    pub warnings: Vec<Finding>,
-}
 
 /// Parses and validates a configuration; `name` is the file name in messages.
 ///

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use rand::RngExt as _;
 
-use super::detect::record_dirs;
 use super::facts::{arch, os};
+use super::user::record_dirs;
 use super::{Env, Facts, Platform};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use super::detect::facts_of_user;
+use super::user::facts_of_user;
 use super::{Env, Facts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;

@@ -4,6 +4,7 @@
 //! the differences between GitHub Actions, Azure Pipelines and a laptop from everything else.
 
 pub mod azure_pipelines;
+mod contract;
 pub mod detect;
 pub mod env;
 pub mod facts;
@@ -12,51 +13,9 @@ pub mod github_actions;
 pub mod gitlab;
 pub mod plain;
 pub mod programs;
+mod user;
 
-use std::io;
-
-use crate::domain::event::Level;
-use crate::domain::secret::Secret;
-
+pub use contract::{Platform, level_word};
 pub use detect::detect;
 pub use env::Env;
 pub use facts::Facts;
-
-/// A CI platform, or a plain machine: facts about the job, and how to write to its log and its runner.
-pub trait Platform: Send + Sync {
-    /// Facts about the job.
-    fn facts(&self) -> &Facts;
-
-    /// The line that starts a collapsible group of the log; `None` if the log has no groups.
-    fn group_start(&self, title: &str) -> Option<String>;
-
-    /// The line that ends it.
-    fn group_end(&self) -> Option<String>;
-
-    /// Formats a message for the log, as an annotation if the platform has them. The text is untrusted and is escaped so
-    /// that it cannot inject a command.
-    fn message(&self, level: Level, text: &str) -> String;
-
-    /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
-    fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
-
-    /// The line that masks a secret in the rest of the job's log; `None` if the platform cannot mask. The secret is a
-    /// single line of text.
-    fn mask(&self, secret: &Secret) -> Option<String>;
-
-    /// Sets an output of this step. Returns the line to print if the platform reads it from the log.
-    fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;
-
-    /// Appends Markdown to the summary of this step. Returns the line to print if the platform reads it from the log.
-    fn summary(&self, markdown: &str) -> io::Result<Option<String>>;
-}
-
-/// The prefix of a message in a plain log. The severity is never conveyed by color alone.
-pub fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Debug => "debug: ",
-        Level::Info => "",
-        Level::Warning => "warning: ",
-        Level::Error => "error: ",
-    }
-}

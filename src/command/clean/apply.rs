@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::Cleaner;
+use super::cleaner::Cleaner;
 use crate::domain::clean::{Attempt, End, Fate, Round};
 use crate::domain::entry::EntryId;
 use crate::domain::event::Level;

@@ -6,6 +6,7 @@
 //! writes and reads plans.
 
 pub(crate) mod apply;
+mod cleaner;
 pub(crate) mod options;
 pub(crate) mod saved;
 
@@ -13,8 +14,7 @@ use std::collections::BTreeSet;
 
 pub(crate) use options::{Options, Source};
 
-use super::context::{Context, Deadline};
-use super::usage::not_surveyed;
+use super::context::Context;
 use crate::domain::clean::{CleanOutcome, End, Round, Swept};
 use crate::domain::entry::EntryId;
 use crate::domain::event::Level;
@@ -26,6 +26,7 @@ use crate::report::markdown::clean;
 use crate::store::Recovered;
 use crate::store::housekeeping::{Housekeeping, Survey};
 use apply::Known;
+use cleaner::Cleaner;
 
 /// Limits how often the store is listed again, so that a job that keeps saving does not keep the cleaner.
 const ROUNDS: usize = 5;
@@ -54,13 +55,6 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
-struct Cleaner<'a> {
-    ctx: &'a Context<'a>,
-    target: &'a dyn Housekeeping,
-    options: &'a Options,
-    deadline: &'a Deadline,
-}
-
 impl Cleaner<'_> {
     fn run(&self) -> Result<CleanOutcome, Fault> {
         let survey = self.survey()?;
@@ -84,12 +78,6 @@ impl Cleaner<'_> {
         }
         outcome.calls = self.target.calls();
         Ok(outcome)
-    }
-
-    fn survey(&self) -> Result<Survey, Fault> {
-        let about = self.options.policy.only_pull_request;
-        let surveyed = self.ctx.wait(self.deadline, self.target.survey(self.ctx.now, about));
-        surveyed.map_err(|why| not_surveyed(self.target, why))
     }
 
     fn plan(&self, survey: &Survey) -> Result<Plan, Fault> {

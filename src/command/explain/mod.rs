@@ -1,9 +1,11 @@
 //! `explain`: why a cache misses, or hits. Looks, and changes nothing.
 
+mod options;
 mod view;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+
+pub(crate) use options::{Options, Reach, Subject};
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
@@ -14,59 +16,11 @@ use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
 use crate::domain::explain::{Answer, Cause, Question};
 use crate::domain::fault::Fault;
-use crate::domain::key::Key;
-use crate::domain::scope::Scope;
 use crate::domain::spec::CacheSpec;
-use crate::domain::version::Version;
 use crate::report::json;
 use crate::report::json::explain::ExplainDocument;
 use crate::report::text::explain::{self, Explained, Inputs};
-use crate::store::housekeeping::Housekeeping;
 use crate::tree::selection::Selection;
-
-/// What is asked about.
-pub(crate) enum Subject {
-    /// Declared caches by name; none means all.
-    Declared(Vec<String>),
-    /// A key that was typed.
-    Key {
-        /// The key.
-        key: Key,
-        /// Prefixes to fall back to.
-        restore_keys: Vec<Key>,
-        /// The version of its entries.
-        version: Option<Version>,
-        /// The cache it belongs to.
-        cache: Option<String>,
-    },
-}
-
-/// What to explain, and with what.
-pub(crate) struct Options {
-    /// What is asked about.
-    pub subject: Subject,
-    /// Keys that another job printed.
-    pub diff: Option<PathBuf>,
-    /// Whether the store is GitHub's cache service, which answers lookups.
-    pub has_service: bool,
-    /// The scopes that the job's token opens, where it says so.
-    pub scopes: Option<Vec<Scope>>,
-}
-
-/// How far the store can be looked into.
-pub(crate) enum Reach {
-    /// All of it.
-    Listing(Box<dyn Housekeeping>),
-    /// Lookups only.
-    Lookups {
-        /// Why there is no list.
-        why: String,
-        /// What would give one.
-        hint: Option<String>,
-    },
-    /// Not at all: the job may not read it.
-    Denied(String),
-}
 
 /// One thing to explain, with what this machine knows about it.
 struct Case {

@@ -1,6 +1,6 @@
 //! The store, as far as it can be looked into from here.
 
-use super::{Options, Reach};
+use super::options::{Options, Reach};
 use crate::command::context::Context;
 use crate::command::usage;
 use crate::domain::entry::{Entry, LookupRequest};

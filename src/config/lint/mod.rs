@@ -8,7 +8,7 @@ pub(super) mod sources;
 
 use std::collections::BTreeMap;
 
-use super::convert::Draft;
+use super::draft::Draft;
 use super::error::{Finding, Severity};
 use super::findings::Findings;
 use crate::domain::spec::{Role, SavePolicy, Spec};

@@ -1,7 +1,7 @@
 //! Paths of caches: their patterns, and overlaps between caches.
 
 use super::globs;
-use crate::config::convert::{Draft, Placed};
+use crate::config::draft::{Draft, Placed};
 use crate::config::findings::{Findings, Text};
 use crate::config::placeholders::{Field, template};
 use crate::domain::spec::PathPattern;

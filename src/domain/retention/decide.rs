@@ -10,13 +10,14 @@ use std::num::NonZeroUsize;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::budget::{self, BudgetOutcome};
+use super::budget;
+use super::candidate::Candidate;
 use super::elapsed::Elapsed;
 use super::facts::{Facts, PullRequestState, RefState, ScopeState, is_merge_queue};
 use super::generation::{self, Current, Group, Standing, Succession};
 use super::in_use;
 use super::pattern::Pattern;
-use super::plan::{Amount, Decision, Plan, Reason, Rule, Verdict};
+use super::plan::{Amount, BudgetOutcome, Decision, Plan, Reason, Rule, Verdict};
 use super::policy::{Headroom, Policy};
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::scope::Scope;
@@ -24,28 +25,6 @@ use crate::domain::unit::ByteSize;
 
 /// A use within this time after creation is the save itself, which some stores record slightly later.
 const SAVING_TAKES: TimeDelta = TimeDelta::minutes(1);
-
-/// An entry with what was collected about it so far.
-pub(super) struct Candidate<'a> {
-    pub(super) entry: &'a Entry,
-    pub(super) state: &'a ScopeState,
-    pub(super) pattern: Pattern,
-    /// The last use, clamped to the time of the plan.
-    pub(super) last_use: DateTime<Utc>,
-    /// Reasons that keep it regardless of the rules, most important first.
-    pub(super) holds: Vec<Reason>,
-    /// Reasons to delete it.
-    wants: Vec<Reason>,
-    /// Reasons to keep it that do not override a rule.
-    notes: Vec<Reason>,
-    superseded_by: Vec<EntryId>,
-}
-
-impl Candidate<'_> {
-    fn goes(&self) -> bool {
-        self.holds.is_empty() && !self.wants.is_empty()
-    }
-}
 
 impl Policy {
     /// Decides about every entry. Has no effects.

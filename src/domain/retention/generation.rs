@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::decide::Candidate;
+use super::candidate::Candidate;
 use super::elapsed::Elapsed;
 use super::facts::ScopeState;
 use super::policy::{Guard, Policy};

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decide::Candidate;
+use super::candidate::Candidate;
 use super::facts::{Facts, ScopeState};
 use super::plan::{Reason, Rule};
 use crate::domain::key::Key;

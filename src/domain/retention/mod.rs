@@ -14,6 +14,7 @@ pub mod facts;
 pub mod policy;
 
 pub mod budget;
+mod candidate;
 mod decide;
 mod generation;
 mod in_use;

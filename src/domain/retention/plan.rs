@@ -5,7 +5,6 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::budget::BudgetOutcome;
 use super::facts::ScopeState;
 use super::pattern::Pattern;
 use crate::domain::digest::Sha256Digest;
@@ -280,4 +279,40 @@ impl Decision {
 
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Nanos, true)
+}
+
+/// How a plan meets its budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetOutcome {
+    /// Target size of the store: the budget, or less if the next save needs the room.
+    pub target: ByteSize,
+    /// Room left for the next save below the store's limit.
+    pub headroom: ByteSize,
+    /// Size of the entries that the other rules keep.
+    pub before: ByteSize,
+    /// Size of the entries that are kept.
+    pub after: ByteSize,
+    /// If `after` exceeds `target`: the entries that may not be deleted, by reason.
+    pub blocked: BTreeMap<Rule, Amount>,
+}
+
+impl BudgetOutcome {
+    /// Whether the store fits.
+    pub fn is_met(&self) -> bool {
+        self.after <= self.target
+    }
+}
+
+impl fmt::Display for BudgetOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_met() {
+            return write!(f, "{} kept, within {}", self.after, self.target);
+        }
+        write!(f, "{} kept, over {}; may not be deleted: ", self.after, self.target)?;
+        for (index, (rule, amount)) in self.blocked.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{amount} ({rule})")?;
+        }
+        Ok(())
+    }
 }

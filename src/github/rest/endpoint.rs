@@ -108,6 +108,15 @@ fn url(text: &str) -> Result<Url, EndpointError> {
     }
 }
 
+/// Appends a path and query to a URL, whether or not it ends with a slash.
+pub(super) fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));
+    url.set_query(query);
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,21 +16,35 @@ use rand::RngExt as _;
 use reqwest::Url;
 use tower::Service;
 
+use super::endpoint::join;
 use super::error::ApiErrorKind;
 use super::limits::{self, Limited};
-use super::pace::{DELETE_POINTS, Gate, READ_POINTS};
-use super::{Options, join};
+use super::pace::{DELETE_POINTS, Gate, Pace, READ_POINTS};
 use crate::domain::clean::ApiCalls;
+use crate::domain::secret::Secret;
 use crate::transport::http::address;
 use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
-use crate::transport::http::retry::{Verdict, is_transient};
+use crate::transport::http::retry::{RetryPolicy, Verdict, is_transient};
 
 /// Maximum size of a response in bytes.
 const MAX_RESPONSE: usize = 64 << 20;
 
 /// The version of the API that this client uses.
 const API_VERSION: &str = "2022-11-28";
+
+/// Options of a client.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The token: `GITHUB_TOKEN` or a personal access token.
+    pub token: Secret,
+    /// The rate of requests.
+    pub pace: Pace,
+    /// Retries of transient failures.
+    pub retry: RetryPolicy,
+    /// No request and no wait extends beyond this time.
+    pub deadline: Instant,
+}
 
 /// Sends requests. Clones share counters and pace.
 #[derive(Clone)]

@@ -13,35 +13,19 @@ pub mod exchange;
 pub mod caches;
 pub mod states;
 
-use std::time::Instant;
-
 use chrono::{DateTime, Utc};
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
-use reqwest::Url;
 
 pub use caches::Listing;
 pub use endpoint::{Endpoint, EndpointError, Repository};
 pub use error::{ApiError, ApiErrorKind};
+pub use exchange::Options;
 pub use pace::Pace;
 
 use crate::domain::clean::ApiCalls;
-use crate::domain::secret::Secret;
 use crate::transport::http::client::Client;
-use crate::transport::http::retry::RetryPolicy;
+use endpoint::join;
 use exchange::Exchange;
-
-/// Options of a client.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The token: `GITHUB_TOKEN` or a personal access token.
-    pub token: Secret,
-    /// The rate of requests.
-    pub pace: Pace,
-    /// Retries of transient failures.
-    pub retry: RetryPolicy,
-    /// No request and no wait extends beyond this time.
-    pub deadline: Instant,
-}
 
 /// A client of the API for one repository. Sends one request at a time.
 pub struct Rest {
@@ -81,13 +65,4 @@ impl Rest {
     fn failed(&self, path: &str, error: octocrab::Error) -> ApiError {
         ApiError::of(&join(&self.endpoint.api, path), error)
     }
-}
-
-/// Appends a path and query to a URL, whether or not it ends with a slash.
-fn join(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));
-    url.set_query(query);
-    url
 }

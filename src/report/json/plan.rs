@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::Key;
-use crate::domain::retention::budget::BudgetOutcome;
 use crate::domain::retention::plan::Amount;
+use crate::domain::retention::plan::BudgetOutcome;
 use crate::domain::retention::{
     Decision, Pattern, Plan, PullRequestState, Reason, RefState, Rule, ScopeState, Verdict,
 };

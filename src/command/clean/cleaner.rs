@@ -1,0 +1,24 @@
+//! What the steps of a cleaning share: the store, the options and the deadline.
+
+use super::options::Options;
+use crate::command::context::{Context, Deadline};
+use crate::command::usage::not_surveyed;
+use crate::domain::fault::Fault;
+use crate::store::housekeeping::{Housekeeping, Survey};
+
+/// A run of `clean`.
+pub(super) struct Cleaner<'a> {
+    pub(super) ctx: &'a Context<'a>,
+    pub(super) target: &'a dyn Housekeeping,
+    pub(super) options: &'a Options,
+    pub(super) deadline: &'a Deadline,
+}
+
+impl Cleaner<'_> {
+    /// Surveys the store, until the deadline.
+    pub(super) fn survey(&self) -> Result<Survey, Fault> {
+        let about = self.options.policy.only_pull_request;
+        let surveyed = self.ctx.wait(self.deadline, self.target.survey(self.ctx.now, about));
+        surveyed.map_err(|why| not_surveyed(self.target, why))
+    }
+}

@@ -1,0 +1,46 @@
+//! What every platform provides.
+
+use std::io;
+
+use super::facts::Facts;
+use crate::domain::event::Level;
+use crate::domain::secret::Secret;
+
+/// A CI platform, or a plain machine: facts about the job, and how to write to its log and its runner.
+pub trait Platform: Send + Sync {
+    /// Facts about the job.
+    fn facts(&self) -> &Facts;
+
+    /// The line that starts a collapsible group of the log; `None` if the log has no groups.
+    fn group_start(&self, title: &str) -> Option<String>;
+
+    /// The line that ends it.
+    fn group_end(&self) -> Option<String>;
+
+    /// Formats a message for the log, as an annotation if the platform has them. The text is untrusted and is escaped so
+    /// that it cannot inject a command.
+    fn message(&self, level: Level, text: &str) -> String;
+
+    /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
+    fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
+
+    /// The line that masks a secret in the rest of the job's log; `None` if the platform cannot mask. The secret is a
+    /// single line of text.
+    fn mask(&self, secret: &Secret) -> Option<String>;
+
+    /// Sets an output of this step. Returns the line to print if the platform reads it from the log.
+    fn output(&self, name: &str, value: &str) -> io::Result<Option<String>>;
+
+    /// Appends Markdown to the summary of this step. Returns the line to print if the platform reads it from the log.
+    fn summary(&self, markdown: &str) -> io::Result<Option<String>>;
+}
+
+/// The prefix of a message in a plain log. The severity is never conveyed by color alone.
+pub fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug: ",
+        Level::Info => "",
+        Level::Warning => "warning: ",
+        Level::Error => "error: ",
+    }
+}
