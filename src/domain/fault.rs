@@ -1,4 +1,4 @@
-//! A failure that is only reported: nobody chooses by its variant, so that it needs none.
+//! A failure that is only reported: no caller chooses by its variant, so it has none.
 //!
 //! An error is an enum where callers choose what to do by its variants (a store's kinds, the causes of a failed request). Every
 //! other one is a [`Fault`]: its class decides the exit code, its message and hint are shown, its sources follow the message.
@@ -113,7 +113,7 @@ impl Error for Fault {
     }
 }
 
-/// Reports an error in its own words, with its class, hint and sources. Not for [`Fault`] itself, which is no [`Hint`].
+/// Reports an error in its own words, with its class, hint and sources. [`Fault`] itself does not implement [`Hint`].
 impl<E: Hint + Send + Sync + 'static> From<E> for Fault {
     fn from(error: E) -> Self {
         let (class, hint) = (error.class(), error.hint());
