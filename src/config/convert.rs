@@ -21,9 +21,6 @@ use crate::domain::template::Template;
 use crate::domain::trim::{TrimPolicy, TrimUnits};
 use crate::domain::unit::UnitError;
 
-/// The default layout of objects, which is that of `CMake`'s `ExternalData`.
-pub(super) const OBJECT: &str = "{ALGO}/{hash}";
-
 /// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
@@ -201,7 +198,7 @@ fn paths(
 
 fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     let files = lint::globs::link_files(&raw.files, findings);
-    let object = raw.object.unwrap_or_else(|| placeless(OBJECT));
+    let object = raw.object.unwrap_or_else(|| placeless(file::OBJECT));
     let object = lint::sources::object(&object, findings);
     let mirrors: Vec<Template> =
         raw.mirrors.iter().filter_map(|mirror| lint::sources::mirror(mirror, findings)).collect();

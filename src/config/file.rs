@@ -13,6 +13,9 @@ use super::clean::Clean;
 use super::findings::Text;
 use super::scalars::{AbsoluteOrPercent, Duration, HexDigest, Size};
 
+/// The default layout of objects, which is that of `CMake`'s `ExternalData`.
+pub(super) const OBJECT: &str = "{ALGO}/{hash}";
+
 /// The caches of a repository, their store and the cleaning policy.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -112,7 +115,7 @@ pub(super) struct Links {
     pub files: Spanned<Vec<Text>>,
     /// Path of an object below the cache's directory.
     #[serde(default)]
-    #[schemars(with = "String", extend("default" = super::convert::OBJECT))]
+    #[schemars(with = "String", extend("default" = OBJECT))]
     pub object: Option<Text>,
     /// URLs that single objects are fetched from, in order, with `{hash}`, `{ALGO}` and `{algo}`. Credentials come
     /// from the environment: `https://{env.USER}:{env.TOKEN}@data.example.org/{hash}`; they are sent as basic
