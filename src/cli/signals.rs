@@ -50,7 +50,8 @@ fn is_foreground() -> bool {
 
 /// Listens from now on. Windows delivers Ctrl-C to every process of the console: nothing is forwarded.
 #[cfg(not(unix))]
-pub fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
+#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
+pub(super) fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
     let interrupt = Arc::clone(interrupt);
     runtime.spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {

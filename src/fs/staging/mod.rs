@@ -234,7 +234,7 @@ impl Staging {
     }
 
     /// Removes the tree and leaves the target as it is, as dropping it does, and reports.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(crate) fn discard(self) -> Result<(), PathError> {
         self.temp.close()
     }
