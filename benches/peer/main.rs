@@ -9,6 +9,10 @@
 //! The service is the fake of the tests with its blobs in a real Azurite. Needs Linux, node, npm, tar and zstd; as
 //! root, caches and temp directories lie on volumes in memory, whose use is measured exactly. `docs/benchmark.md` has the details.
 
+#![cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux has /proc, which measures processes")
+)]
 #![allow(clippy::disallowed_methods, reason = "a benchmark makes trees and starts programs")]
 
 mod options;

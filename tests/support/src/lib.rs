@@ -12,7 +12,7 @@ pub mod mirror_server;
 pub mod project;
 pub mod skip;
 pub mod tree;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub mod volume;
 
 pub use skip::skip;
