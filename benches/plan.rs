@@ -21,8 +21,8 @@ use cachekeep::domain::retention::{Facts, Policy, Protect};
 use cachekeep::domain::scope::Scope;
 use cachekeep::domain::unit::{ByteSize, Span};
 use cachekeep::domain::version::Version;
-use cachekeep::store::housekeeping::{Housekeeping, OwnStore};
-use cachekeep::store::{ListFilter, NewEntry, ObjectStore, Store, StoreExt};
+use cachekeep::store::catalog::{Housekeeping, OwnStore};
+use cachekeep::store::{DirectoryStore, ListFilter, NewEntry, Store, StoreExt};
 use chrono::Utc;
 
 /// Refs, and entries of each.
@@ -41,7 +41,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let place = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let store: Arc<dyn Store> = Arc::new(ObjectStore::in_directory(place.path(), Utc::now));
+    let store: Arc<dyn Store> = Arc::new(DirectoryStore::new(place.path(), Utc::now));
     runtime.block_on(fill(store.as_ref(), place.path()))?;
 
     let started = Instant::now();

@@ -109,8 +109,8 @@ impl Backend {
                 (StoreLocation::Directory(path.clone()), Err(unasked))
             }
         };
-        let surroundings = store::Surroundings { default_directory, github };
-        store::open_or_unusable(&location, surroundings, clock)
+        let open_context = store::OpenContext { default_directory, github };
+        store::open_or_failed(&location, open_context, clock)
     }
 }
 

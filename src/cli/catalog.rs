@@ -10,7 +10,8 @@ use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
 use crate::github::rest::{Endpoint, Options, Pace, Repository, Rest};
-use crate::store::housekeeping::{GitHubCaches, Housekeeping, OwnStore};
+use crate::store::catalog::{Housekeeping, OwnStore};
+use crate::store::github::GitHubCaches;
 use crate::transport::http::retry::RetryPolicy;
 
 /// What a timeout beyond the clock's reach means.

@@ -13,7 +13,7 @@ use crate::fs::atomic;
 use crate::report::json;
 use crate::report::json::usage::{EntryDocument, ListDocument, UsageDocument};
 use crate::report::page::{self, UsagePage};
-use crate::store::housekeeping::{Housekeeping, HousekeepingError, Survey};
+use crate::store::catalog::{Housekeeping, HousekeepingError, Survey};
 
 /// Rows of a list for people before the rest is counted.
 const ROWS: usize = 15;

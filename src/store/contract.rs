@@ -82,7 +82,7 @@ pub struct Recovered {
     /// Their bytes.
     pub removed_bytes: ByteSize,
     /// Uploads that were left alone, because their process lives or may live.
-    pub spared: u64,
+    pub kept: u64,
 }
 
 /// Where entries live.

@@ -92,6 +92,11 @@ impl StoreError {
         StoreError::new(kind, format!("cannot {action} {place}")).caused_by(source)
     }
 
+    /// The bytes at `place` end before the size that was promised.
+    pub(super) fn too_short(place: &str, missing: u64) -> Self {
+        StoreError::new(StoreErrorKind::Corrupt, format!("{place} ends {missing} bytes before its size"))
+    }
+
     /// What kind of failure it was.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind

@@ -1,4 +1,4 @@
-//! From what the configuration says to a store.
+//! Opens the store at a configured location.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use crate::domain::spec::StoreLocation;
 use crate::github::Credentials;
 
 use super::contract::{Clock, Store};
+use super::directory::DirectoryStore;
 use super::error::{StoreError, StoreErrorKind};
+use super::failed::FailedStore;
 use super::github::{GitHubOptions, GitHubStore};
-use super::object::ObjectStore;
-use super::unusable::Unusable;
 
-/// What opens GitHub's cache service from here, or why nothing does.
+/// The credentials for GitHub's cache service, or why there are none.
 pub type GitHubAccess = Result<(Credentials, GitHubOptions), StoreError>;
 
-/// What [`StoreLocation::Auto`] and [`StoreLocation::GitHub`] mean here; stores know nothing of the environment.
-pub struct Surroundings<'a> {
-    /// Where entries are kept on platforms without a store of their own.
+/// What the job's environment provides; stores do not read it.
+pub struct OpenContext<'a> {
+    /// The directory of [`StoreLocation::Auto`] where GitHub's cache service is not available.
     pub default_directory: &'a Path,
     /// GitHub's cache service.
     pub github: GitHubAccess,
@@ -26,32 +26,28 @@ pub struct Surroundings<'a> {
 /// Opens the store at a location.
 pub fn open(
     location: &StoreLocation,
-    surroundings: Surroundings<'_>,
+    context: OpenContext<'_>,
     clock: Clock,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    let directory = match (location, surroundings.github) {
+    let directory = match (location, context.github) {
         (StoreLocation::Auto, Ok(access)) => return in_service(access),
         (StoreLocation::GitHub, access) => return in_service(access?),
-        (StoreLocation::Auto, Err(_)) => surroundings.default_directory,
+        (StoreLocation::Auto, Err(_)) => context.default_directory,
         (StoreLocation::Directory(directory), _) => directory,
     };
-    Ok(Arc::new(ObjectStore::in_directory(directory, clock)))
+    Ok(Arc::new(DirectoryStore::new(directory, clock)))
 }
 
-/// The store at a location, or one that says why it could not be opened: a job goes on without its caches.
-pub fn open_or_unusable(
-    location: &StoreLocation,
-    surroundings: Surroundings<'_>,
-    clock: Clock,
-) -> Arc<dyn Store> {
+/// The store at a location, or a [`FailedStore`]: a job goes on without its caches.
+pub fn open_or_failed(location: &StoreLocation, context: OpenContext<'_>, clock: Clock) -> Arc<dyn Store> {
     let shown = match location {
-        StoreLocation::Auto => surroundings.default_directory.display().to_string(),
+        StoreLocation::Auto => context.default_directory.display().to_string(),
         StoreLocation::GitHub => "GitHub's cache service".to_owned(),
         StoreLocation::Directory(directory) => directory.display().to_string(),
     };
-    match open(location, surroundings, clock) {
+    match open(location, context, clock) {
         Ok(store) => store,
-        Err(error) => Arc::new(Unusable::new(shown, &error)),
+        Err(error) => Arc::new(FailedStore::new(shown, &error)),
     }
 }
 

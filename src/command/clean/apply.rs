@@ -13,7 +13,7 @@ use crate::domain::hint::Hint;
 use crate::domain::retention::{Decision, Facts, Plan};
 use crate::report::failure;
 use crate::store::Deletion;
-use crate::store::housekeeping::HousekeepingError;
+use crate::store::catalog::HousekeepingError;
 
 /// How many failures in a row end a round: the rest would fail, too.
 const FAILURES_IN_A_ROW: usize = 10;

@@ -4,7 +4,7 @@ use super::options::Options;
 use crate::command::context::{Context, Deadline};
 use crate::command::usage::not_surveyed;
 use crate::domain::fault::Fault;
-use crate::store::housekeeping::{Housekeeping, Survey};
+use crate::store::catalog::{Housekeeping, Survey};
 
 /// A run of `clean`.
 pub(super) struct Cleaner<'a> {

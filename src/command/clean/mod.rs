@@ -24,7 +24,7 @@ use crate::domain::retention::Plan;
 use crate::report::failure;
 use crate::report::markdown::clean;
 use crate::store::Recovered;
-use crate::store::housekeeping::{Housekeeping, Survey};
+use crate::store::catalog::{Housekeeping, Survey};
 use apply::Known;
 use cleaner::Cleaner;
 
@@ -141,8 +141,8 @@ impl Cleaner<'_> {
     /// Removes what uploads of dead processes left. No upload is worth a failed cleaning.
     fn sweep_uploads(&self) -> Option<Swept> {
         match self.ctx.wait(self.deadline, self.target.recover()) {
-            Ok(Recovered { removed, removed_bytes, spared }) => {
-                Some(Swept { removed, bytes: removed_bytes, live: spared })
+            Ok(Recovered { removed, removed_bytes, kept }) => {
+                Some(Swept { removed, bytes: removed_bytes, live: kept })
             }
             Err(error) => {
                 let text = format!("unfinished uploads were not swept: {}", failure::chain(&error));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
-use crate::store::housekeeping::Housekeeping;
+use crate::store::catalog::Housekeeping;
 
 /// What is asked about.
 pub(crate) enum Subject {

@@ -11,7 +11,7 @@ use crate::domain::key::{Key, MAX_KEYS};
 use crate::domain::retention::Facts;
 use crate::domain::version::Version;
 use crate::report::failure;
-use crate::store::housekeeping::HousekeepingError;
+use crate::store::catalog::HousekeepingError;
 use crate::store::{Access, StoreErrorKind};
 
 /// The store, as far as it was looked into.

@@ -14,14 +14,14 @@ use crate::transport::blocks::{BlockCutter, BlockUpload, WrittenBlob};
 use crate::transport::download::FetchOptions;
 use crate::transport::ranges::BlobFacts;
 
-use super::Shared;
+use super::connection::Connection;
 use super::failure::{of_blob, of_service};
 
 const LEFT_BEHIND: &str =
     "the name stays reserved: no job can save this key and version until the service drops the reservation";
 
 pub(super) struct GitHubWriter {
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     new: NewEntry,
     /// What is being done, for errors.
     action: String,
@@ -41,7 +41,7 @@ enum Progress {
 
 /// A name that is ours and not finalized; says so when it is dropped like that.
 struct ReservedName {
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     name: String,
     open: bool,
 }
@@ -56,16 +56,16 @@ impl Drop for ReservedName {
     fn drop(&mut self) {
         if self.open {
             let hint = "change the key, for instance its prefix, or wait some hours";
-            self.shared
+            self.connection
                 .warn(format!("{}: the upload was not finished and {LEFT_BEHIND}", self.name), Some(hint));
         }
     }
 }
 
 impl GitHubWriter {
-    pub(super) fn new(shared: Arc<Shared>, new: NewEntry, action: String) -> Self {
-        let (bounds, cutter) = (shared.bounds(), BlockCutter::new(shared.options.blocks));
-        GitHubWriter { shared, new, action, bounds, cutter, progress: Progress::Unreserved }
+    pub(super) fn new(connection: Arc<Connection>, new: NewEntry, action: String) -> Self {
+        let (bounds, cutter) = (connection.bounds(), BlockCutter::new(connection.options.blocks));
+        GitHubWriter { connection, new, action, bounds, cutter, progress: Progress::Unreserved }
     }
 
     fn exists(&self) -> StoreError {
@@ -77,21 +77,21 @@ impl GitHubWriter {
         if !matches!(self.progress, Progress::Unreserved) {
             return Ok(());
         }
-        let service = self.shared.service.until(self.bounds.deadline);
+        let service = self.connection.service.until(self.bounds.deadline);
         let reserved = service.reserve(&self.new.key, &self.new.version).await;
         match reserved.map_err(|error| of_service(&self.action, Access::Write, error))? {
             Reservation::Reserved(signed) => {
                 let name = ReservedName {
-                    shared: Arc::clone(&self.shared),
+                    connection: Arc::clone(&self.connection),
                     name: format!("`{}`", self.new.key),
                     open: true,
                 };
-                let address = self.shared.location();
+                let address = self.connection.location();
                 let url = signed.expose().map_err(|kind| {
                     of_service(&self.action, Access::Write, ServiceError { address, kind })
                 })?;
-                let blocks = self.shared.options.blocks;
-                let upload = BlockUpload::new(&self.shared.blobs, url, blocks, self.bounds.clone());
+                let blocks = self.connection.options.blocks;
+                let upload = BlockUpload::new(&self.connection.blobs, url, blocks, self.bounds.clone());
                 self.progress = Progress::Reserved(upload, name);
             }
             Reservation::Exists { said, perhaps_our_own } => {
@@ -104,11 +104,11 @@ impl GitHubWriter {
 
     /// A name can be taken without an entry that anybody can restore; that must not pass for a cache.
     async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
-        self.shared.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
-        if self.shared.credentials.refusal(Right::Read).is_some() {
+        self.connection.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
+        if self.connection.credentials.refusal(Right::Read).is_some() {
             return Ok(());
         }
-        let found = self.shared.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
+        let found = self.connection.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
         if !matches!(found, Ok(None)) {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl GitHubWriter {
             let why = format!("the answer to the reservation was lost, and {LEFT_BEHIND}");
             return Err(StoreError::new(StoreErrorKind::Other, format!("cannot {}: {why}", self.action)));
         }
-        self.shared.warn(
+        self.connection.warn(
             format!(
                 "`{}` is reserved and no entry of it is served: another job is saving it now, or has left an \
                  upload unfinished",
@@ -145,11 +145,14 @@ impl GitHubWriter {
             etag: written.etag.clone(),
             last_modified: written.last_modified,
         };
-        let entry = self.shared.entry(self.new.scope.clone(), key.clone(), version.clone(), &facts);
-        let service = self.shared.service.until(self.bounds.deadline);
+        let entry = self.connection.entry(self.new.scope.clone(), key.clone(), version.clone(), &facts);
+        let service = self.connection.service.until(self.bounds.deadline);
         match service.finalize(key, version, written.size).await {
             Ok(number) => {
-                self.shared.client.details().tell(|| format!("{}: finalized as entry {number}", self.action));
+                self.connection
+                    .client
+                    .details()
+                    .tell(|| format!("{}: finalized as entry {number}", self.action));
                 Ok(entry)
             }
             Err(_) if self.is_served(&facts).await => Ok(entry),
@@ -159,9 +162,9 @@ impl GitHubWriter {
 
     /// Whether this very blob is what the service gives for the name.
     async fn is_served(&self, facts: &BlobFacts) -> bool {
-        let found = self.shared.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
+        let found = self.connection.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
         let Ok(Some(Ok(url))) = found.map(|found| found.map(|signed| signed.expose())) else { return false };
-        self.shared.facts(&url, &self.bounds).await.is_ok_and(|served| served.etag == facts.etag)
+        self.connection.facts(&url, &self.bounds).await.is_ok_and(|served| served.etag == facts.etag)
     }
 }
 
@@ -183,7 +186,7 @@ impl EntryWriter for GitHubWriter {
         self.reserve().await?;
         let progress = std::mem::replace(&mut self.progress, Progress::Taken);
         let Progress::Reserved(mut upload, name) = progress else { return Ok(Commit::Exists) };
-        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.shared.options.blocks));
+        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.connection.options.blocks));
         let failed = |error| of_blob(&self.action, Access::Write, error);
         if let Some(rest) = cutter.rest() {
             upload.put(rest).await.map_err(failed)?;

@@ -10,7 +10,8 @@ use cachekeep::domain::clean::{CleanOutcome, End};
 use cachekeep::domain::secret::Secret;
 use cachekeep::github::rest::{Endpoint, Options, Pace, Repository, Rest};
 use cachekeep::report::markdown::clean;
-use cachekeep::store::housekeeping::{GitHubCaches, Housekeeping as _};
+use cachekeep::store::catalog::Housekeeping as _;
+use cachekeep::store::github::GitHubCaches;
 use cachekeep::transport::http::client::{Client, Timeouts};
 use cachekeep::transport::http::retry::RetryPolicy;
 

@@ -10,9 +10,10 @@ use cachekeep::domain::key::Key;
 use cachekeep::domain::scope::Scope;
 use cachekeep::domain::unit::ByteSize;
 use cachekeep::domain::version::Version;
+use cachekeep::store::testing::conformance;
 use cachekeep::store::{
     Access, Deletion, EntryStream, EntryWriter, GitHubOptions, GitHubStore, ListFilter, NewEntry, Recovered,
-    Store, StoreError, StoreErrorKind, conformance,
+    Store, StoreError, StoreErrorKind,
 };
 use cachekeep::transport::blocks::BlockOptions;
 use cachekeep::transport::ranges::RangeOptions;

@@ -1,0 +1,162 @@
+//! A store over a backend.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::path::Path;
+use tokio::sync::OnceCell;
+
+use crate::domain::entry::{Entry, EntryId, LookupRequest};
+use crate::store::contract::{
+    Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store,
+};
+use crate::store::error::{StoreError, StoreErrorKind};
+
+use super::layout;
+use super::operations::{Backend, Upload};
+
+/// A store whose entries are the objects of a backend.
+pub struct BackendStore<B> {
+    backend: Arc<B>,
+    /// Set once the layout file was found to be absent or of the layout that this version writes.
+    layout_is_known: OnceCell<()>,
+}
+
+impl<B: Backend> BackendStore<B> {
+    /// A store over this backend. Does no I/O.
+    pub fn over(backend: B) -> Self {
+        BackendStore { backend: Arc::new(backend), layout_is_known: OnceCell::new() }
+    }
+
+    /// Fails if the store has another layout; a store without a layout file is new.
+    async fn check_layout(&self) -> Result<(), StoreError> {
+        let check = async || match self.backend.layout_file().await? {
+            None => Ok(()),
+            Some(text) => layout::check(&self.backend.location(), &text),
+        };
+        self.layout_is_known.get_or_try_init(check).await.copied()
+    }
+
+    /// The entries below a directory; other objects are ignored.
+    async fn entries_below(&self, directory: &Path) -> Result<Vec<Entry>, StoreError> {
+        let listed = self.backend.list(directory).await?;
+        Ok(listed.iter().filter_map(|listed| layout::entry_of(&listed.object, listed.used)).collect())
+    }
+
+    /// The path in the id of an entry of this store.
+    fn path_of(&self, id: &EntryId) -> Result<Path, StoreError> {
+        layout::path_of_id(id).ok_or_else(|| {
+            let message =
+                format!("`{id}` is not the id of an entry of the store at {}", self.backend.location());
+            StoreError::new(StoreErrorKind::Other, message)
+        })
+    }
+}
+
+#[async_trait]
+impl<B: Backend> Store for BackendStore<B> {
+    fn location(&self) -> String {
+        self.backend.location()
+    }
+
+    async fn lookup(&self, request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
+        self.check_layout().await?;
+        for scope in &request.scopes {
+            let entries = self.entries_below(&layout::directory(scope, Some(&request.version))).await?;
+            // Scopes are in order of precedence: after a match the later ones need not be listed.
+            if let Some(entry) = request.choose(&entries) {
+                return Ok(Some(entry.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
+        self.check_layout().await?;
+        let path = self.path_of(&entry.id)?;
+        let opened = self.backend.open(&path).await?;
+        let opened = opened.filter(|opened| layout::id_of(&opened.object) == entry.id);
+        let opened = opened.ok_or_else(|| {
+            let message = format!("cannot read {}/{path}", self.backend.location());
+            StoreError::new(StoreErrorKind::NotFound, message)
+        })?;
+        Ok(opened.bytes)
+    }
+
+    async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
+        self.check_layout().await?;
+        let upload = self.backend.begin_upload(&new).await?;
+        let backend = Arc::clone(&self.backend);
+        Ok(Box::new(BackendWriter { backend, path: layout::entry_path(&new), upload }))
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
+        self.check_layout().await?;
+        let directory = match &filter.scope {
+            Some(scope) => layout::directory(scope, filter.version.as_ref()),
+            None => Path::from(layout::ENTRIES),
+        };
+        let mut entries = self.entries_below(&directory).await?;
+        entries.retain(|entry| filter.matches(entry));
+        entries.sort_by(|one, other| {
+            (&one.scope, &one.key, &one.version).cmp(&(&other.scope, &other.key, &other.version))
+        });
+        Ok(entries)
+    }
+
+    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
+        self.check_layout().await?;
+        self.backend.delete(&self.path_of(id)?, id).await
+    }
+
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+        self.check_layout().await?;
+        let with_path = |id: &EntryId| Some((layout::path_of_id(id)?, id.clone()));
+        self.backend.leased(ids.iter().filter_map(with_path).collect()).await
+    }
+
+    async fn note_use(&self, entry: &Entry) {
+        if let (Ok(()), Some(path)) = (self.check_layout().await, layout::path_of_id(&entry.id)) {
+            self.backend.note_use(&path, &entry.id).await;
+        }
+    }
+
+    async fn recover(&self) -> Result<Recovered, StoreError> {
+        self.check_layout().await?;
+        self.backend.recover().await
+    }
+}
+
+struct BackendWriter<B> {
+    backend: Arc<B>,
+    path: Path,
+    upload: Box<dyn Upload>,
+}
+
+#[async_trait]
+impl<B: Backend> EntryWriter for BackendWriter<B> {
+    async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
+        self.upload.write(chunk).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Commit, StoreError> {
+        let BackendWriter { backend, path, upload } = *self;
+        if !upload.publish(&path).await? {
+            return Ok(Commit::Exists);
+        }
+        let place = format!("{}/{path}", backend.location());
+        let Some(object) = backend.head(&path).await? else {
+            let message = format!("cannot look at {place}, which was just created");
+            return Err(StoreError::new(StoreErrorKind::NotFound, message));
+        };
+        layout::entry_of(&object, None).map(Commit::Created).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Corrupt, format!("{place} is not the entry that was created"))
+        })
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.upload.abort().await;
+    }
+}

@@ -1,0 +1,16 @@
+//! File work on threads that may block.
+
+use std::path::Path;
+
+use crate::store::error::{StoreError, StoreErrorKind};
+
+/// Runs file work of the store at `root` on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    root: &Path,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        let message = format!("work on the store at {} was aborted", root.display());
+        Err(StoreError::new(StoreErrorKind::Other, message).caused_by(error))
+    })
+}

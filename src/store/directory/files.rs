@@ -1,0 +1,213 @@
+//! Entries that are files: listed by a walk, leased while they are read.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::ObjectMeta;
+use object_store::path::Path as ObjectPath;
+
+use crate::domain::entry::EntryId;
+use crate::fs::read::read_regular;
+use crate::store::backend::layout;
+use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
+use crate::store::contract::{Clock, Deletion, NewEntry, Recovered};
+use crate::store::error::{Access, StoreError, StoreErrorKind};
+
+use super::blocking::blocking;
+use super::last_use;
+use super::lease::{Claimed, Held, Locked, claim, hold};
+use super::publish::remove_empty_directories;
+use super::reading;
+use super::recovery;
+use super::uploads;
+use super::walk::{is_gone, object_of, walk};
+
+/// How often an entry is opened while another process holds the exclusive lock.
+const ATTEMPTS: u32 = 500;
+
+/// The pause between two attempts. All attempts together last some seconds; a deletion takes milliseconds.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Upper bound for the layout file, in bytes: it holds one line.
+const MAX_LAYOUT_FILE: u64 = 4096;
+
+/// Use files whose entry a listing did not see.
+type StrayUseFiles = Arc<Mutex<BTreeSet<PathBuf>>>;
+
+/// The files of a directory store.
+pub struct Directory {
+    root: PathBuf,
+    clock: Clock,
+    stray_use_files: StrayUseFiles,
+}
+
+impl Directory {
+    /// The files below `root`, which may not exist yet.
+    pub(super) fn new(root: PathBuf, clock: Clock) -> Self {
+        Directory { root, clock, stray_use_files: StrayUseFiles::default() }
+    }
+
+    fn file(&self, path: &ObjectPath) -> PathBuf {
+        self.root.join(path.as_ref())
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        access: Access,
+        at: PathBuf,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let done = move || work(&at).map_err(|error| StoreError::of_io(action, at.display(), access, error));
+        blocking(&self.root, done).await
+    }
+
+    fn opened(&self, path: &ObjectPath, file: Locked) -> Result<Opened, StoreError> {
+        let place = self.file(path);
+        let object = file.metadata().and_then(|metadata| object_of(path.clone(), &metadata));
+        let object =
+            object.map_err(|error| StoreError::of_io("read", place.display(), Access::Read, error))?;
+        let bytes = reading::stream(file, object.size, place.display().to_string());
+        Ok(Opened { object, bytes })
+    }
+
+    /// Removes use files whose entry was removed by hand, as far as listings have seen them.
+    async fn remove_stray_use_files(&self) {
+        let stray = std::mem::take(&mut *self.stray_use_files.lock().unwrap_or_else(PoisonError::into_inner));
+        let entries = self.root.join(layout::ENTRIES);
+        let remove = move || {
+            for use_file in stray {
+                // The entry may have been saved and used again since.
+                if layout::entry_of_use_file(&use_file).is_some_and(|entry| entry.symlink_metadata().is_err())
+                {
+                    let _ = fs::remove_file(&use_file);
+                    remove_empty_directories(&use_file, &entries);
+                }
+            }
+            Ok(())
+        };
+        let _ = blocking(&self.root, remove).await;
+    }
+}
+
+#[async_trait]
+impl Backend for Directory {
+    fn location(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    async fn layout_file(&self) -> Result<Option<Bytes>, StoreError> {
+        let read = |root: &Path| match fs::metadata(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) => match read_regular(&root.join(layout::LAYOUT_FILE), MAX_LAYOUT_FILE) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                read => read.map(|bytes| Some(Bytes::from(bytes))),
+            },
+        };
+        self.work("open", Access::Read, self.root.clone(), read).await
+    }
+
+    async fn list(&self, directory: &ObjectPath) -> Result<Vec<Listed>, StoreError> {
+        let (root, below) = (self.root.clone(), directory.to_string());
+        let stray_use_files = Arc::clone(&self.stray_use_files);
+        let list = move |directory: &Path| {
+            let (listed, stray) = walk(directory, &below)?;
+            let mut known = stray_use_files.lock().unwrap_or_else(PoisonError::into_inner);
+            known.extend(stray.into_iter().map(|use_file| root.join(use_file)));
+            Ok(listed)
+        };
+        self.work("list", Access::Read, self.file(directory), list).await
+    }
+
+    async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectMeta>, StoreError> {
+        let location = path.clone();
+        let head = move |file: &Path| match fs::metadata(file) {
+            Ok(metadata) if metadata.is_file() => object_of(location, &metadata).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.work("look at", Access::Read, self.file(path), head).await
+    }
+
+    async fn open(&self, path: &ObjectPath) -> Result<Option<Opened>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            match self.work("read", Access::Read, self.file(path), hold).await? {
+                Held::Leased(file) => return self.opened(path, file).map(Some),
+                Held::Gone => return Ok(None),
+                Held::Contended => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        let message = format!("cannot read {}: another process is deleting it", self.file(path).display());
+        Err(StoreError::new(StoreErrorKind::Other, message))
+    }
+
+    async fn delete(&self, path: &ObjectPath, id: &EntryId) -> Result<Deletion, StoreError> {
+        let (location, id) = (path.clone(), id.clone());
+        let entries = self.root.join(layout::ENTRIES);
+        let delete = move |file: &Path| {
+            let lock = match claim(file)? {
+                Claimed::Alone(lock) => lock,
+                Claimed::Leased => return Ok(Deletion::InUse),
+                Claimed::Gone => return Ok(Deletion::AlreadyGone),
+            };
+            if layout::id_of(&object_of(location, &lock.metadata()?)?) != id {
+                return Ok(Deletion::AlreadyGone);
+            }
+            match fs::remove_file(file) {
+                Err(error) if is_gone(&error) => return Ok(Deletion::AlreadyGone),
+                removed => removed?,
+            }
+            drop(lock);
+            // The entry is gone even if these fail; the next recovery removes the use file.
+            let _ = fs::remove_file(layout::use_file_of(file));
+            remove_empty_directories(file, &entries);
+            Ok(Deletion::Deleted)
+        };
+        self.work("delete", Access::Write, self.file(path), delete).await
+    }
+
+    async fn leased(&self, entries: Vec<(ObjectPath, EntryId)>) -> Result<BTreeSet<EntryId>, StoreError> {
+        let root = self.root.clone();
+        let is_leased = move |path: &ObjectPath| {
+            // An entry that this process cannot open it cannot delete, either.
+            matches!(claim(&root.join(path.as_ref())), Ok(Claimed::Leased))
+        };
+        let find = move || {
+            let leased = entries.into_iter().filter(|(path, _)| is_leased(path));
+            Ok(leased.map(|(_, id)| id).collect())
+        };
+        blocking(&self.root, find).await
+    }
+
+    async fn note_use(&self, path: &ObjectPath, id: &EntryId) {
+        let (location, id) = (path.clone(), id.clone());
+        let (uploads, now) = (self.root.join(layout::UPLOADS), (self.clock)());
+        let note = move |file: &Path| match hold(file)? {
+            Held::Leased(lease) if layout::id_of(&object_of(location, &lease.metadata()?)?) == id => {
+                last_use::note(&layout::use_file_of(file), &uploads, now)
+            }
+            _ => Ok(()),
+        };
+        // A store that this user may only read serves all the same.
+        let _ = self.work("note a use of", Access::Write, self.file(path), note).await;
+    }
+
+    async fn begin_upload(&self, new: &NewEntry) -> Result<Box<dyn Upload>, StoreError> {
+        uploads::begin(&self.root, new, (self.clock)()).await
+    }
+
+    async fn recover(&self) -> Result<Recovered, StoreError> {
+        self.remove_stray_use_files().await;
+        let (root, now) = (self.root.clone(), (self.clock)());
+        blocking(&self.root, move || recovery::recover_uploads(&root, now)).await
+    }
+}

@@ -1,0 +1,159 @@
+//! Uploads to a directory: each is a file in a leased directory below `uploads`, which becomes an entry by a hard link.
+//!
+//! The kernel releases the lease when its process dies, so that recovery tells dead uploads from live ones, also
+//! those of other machines where the file system shares locks. Linking fails if the name is taken, and makes the
+//! whole file visible at once.
+//!
+//! `object_store` would stage the upload beside the entry under a name that does not identify its owner, and would
+//! replace an existing entry; therefore the uploads are written here.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use object_store::path::Path as ObjectPath;
+
+use crate::fs::lease::LeasedDirectory;
+use crate::fs::path_error::PathError;
+use crate::store::contract::NewEntry;
+use crate::store::error::{Access, StoreError, StoreErrorKind};
+
+use super::blocking::blocking;
+use super::publish::{durable, publish};
+use crate::store::backend::layout;
+use crate::store::backend::operations::Upload;
+
+/// How many bytes are collected before they are written on another thread.
+const BUFFER: usize = 1 << 20;
+
+/// The name of an upload's file in its leased directory.
+const ARCHIVE: &str = "archive";
+
+/// Begins an upload to the store at `root`, which is created if it does not exist.
+pub(super) async fn begin(
+    root: &Path,
+    new: &NewEntry,
+    now: DateTime<Utc>,
+) -> Result<Box<dyn Upload>, StoreError> {
+    let store = root.to_owned();
+    let purpose = format!("uploading `{}` of {}", new.key, new.scope);
+    let staged = blocking(root, move || {
+        let uploads = store.join(layout::UPLOADS);
+        fs::create_dir_all(&uploads).map_err(|error| failure("create", &uploads, error))?;
+        let directory = LeasedDirectory::create_in(&uploads, &purpose, now).map_err(of_path_error)?;
+        write_layout_file(&store, directory.payload())?;
+        let path = directory.payload().join(ARCHIVE);
+        let file = File::create_new(&path).map_err(|error| failure("create", &path, error))?;
+        Ok(Staged { file, path, directory })
+    });
+    let staged = Some(staged.await?);
+    Ok(Box::new(DirectoryUpload { root: root.to_owned(), staged, waiting: Vec::new(), waiting_bytes: 0 }))
+}
+
+/// An upload's file in its leased directory. Fields are dropped in order: the file is closed, then the directory is
+/// removed.
+struct Staged {
+    file: File,
+    path: PathBuf,
+    directory: LeasedDirectory,
+}
+
+struct DirectoryUpload {
+    root: PathBuf,
+    /// `None` after a failure.
+    staged: Option<Staged>,
+    /// Chunks not written yet. The last one is written by the commit: the modification time of the file, which is
+    /// the creation time of the entry, is then the time of the commit by the clock of the file system.
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+}
+
+impl DirectoryUpload {
+    /// Writes these chunks; a failure removes the upload.
+    async fn flush(&mut self, chunks: Vec<Bytes>) -> Result<(), StoreError> {
+        let mut staged = self.take()?;
+        let staged = blocking(&self.root, move || {
+            for chunk in chunks {
+                staged.file.write_all(&chunk).map_err(|error| failure("write", &staged.path, error))?;
+            }
+            Ok(staged)
+        });
+        self.staged = Some(staged.await?);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<Staged, StoreError> {
+        self.staged.take().ok_or_else(|| {
+            let message = format!("the upload to {} has failed", self.root.display());
+            StoreError::new(StoreErrorKind::Other, message)
+        })
+    }
+}
+
+#[async_trait]
+impl Upload for DirectoryUpload {
+    async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        self.waiting_bytes += chunk.len();
+        if self.waiting_bytes <= BUFFER || self.waiting.is_empty() {
+            self.waiting.push(chunk);
+            return Ok(());
+        }
+        self.waiting_bytes = chunk.len();
+        let chunks = std::mem::replace(&mut self.waiting, vec![chunk]);
+        self.flush(chunks).await
+    }
+
+    async fn publish(mut self: Box<Self>, target: &ObjectPath) -> Result<bool, StoreError> {
+        let rest = std::mem::take(&mut self.waiting);
+        self.flush(rest).await?;
+        let Staged { file, path, directory } = self.take()?;
+        let target = self.root.join(target.as_ref());
+        let root = self.root.clone();
+        blocking(&self.root, move || {
+            durable(file.sync_all()).map_err(|error| failure("write", &path, error))?;
+            drop(file);
+            let created = publish(&path, &target, &root);
+            // If this fails, recovery removes the directory; the entry exists or not regardless.
+            let _ = directory.close();
+            created.map_err(|error| failure("create", &target, error))
+        })
+        .await
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        let staged = self.staged.take();
+        // Removing a large file blocks.
+        let _ = tokio::task::spawn_blocking(move || drop(staged)).await;
+    }
+}
+
+/// Writes the layout file if the store has none.
+fn write_layout_file(root: &Path, payload: &Path) -> Result<(), StoreError> {
+    let layout_file = root.join(layout::LAYOUT_FILE);
+    if layout_file.exists() {
+        return Ok(());
+    }
+    let staged = payload.join(layout::LAYOUT_FILE);
+    let write = || {
+        let mut file = File::create_new(&staged)?;
+        file.write_all(layout::layout_text().as_bytes())?;
+        durable(file.sync_all())?;
+        drop(file);
+        publish(&staged, &layout_file, root)
+    };
+    write().map(drop).map_err(|error| failure("create", &layout_file, error))
+}
+
+fn failure(action: &str, path: &Path, error: io::Error) -> StoreError {
+    StoreError::of_io(action, path.display(), Access::Write, error)
+}
+
+fn of_path_error(error: PathError) -> StoreError {
+    failure(error.action, &error.path, error.source)
+}
