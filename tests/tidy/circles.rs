@@ -21,14 +21,6 @@ const KNOWN: &[&[&str]] = &[
         "src/report/page/tables.rs",
         "src/report/page/treemap.rs",
     ],
-    &[
-        "src/store/conformance/denying.rs",
-        "src/store/conformance/finding.rs",
-        "src/store/conformance/keeping.rs",
-        "src/store/conformance/mod.rs",
-        "src/store/conformance/writing.rs",
-    ],
-    &["src/store/github/mod.rs", "src/store/github/writer.rs"],
     &["src/transport/download.rs", "src/transport/http/attempts.rs"],
 ];
 

@@ -4,7 +4,7 @@ use crate::domain::entry::Entry;
 use crate::store::contract::{ListFilter, Store, StoreExt};
 use crate::store::error::{Access, StoreErrorKind};
 
-use super::{created, named, request};
+use super::steps::{created, named, request};
 
 const DENIED: StoreErrorKind = StoreErrorKind::Denied(Access::Write);
 

@@ -3,7 +3,7 @@
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::store::contract::{ListFilter, NewEntry, Store};
 
-use super::{created, created_in_turn, found, named, request, scope, version};
+use super::steps::{created, created_in_turn, found, named, request, scope, version};
 
 fn of(scope_name: &str, key_text: &str) -> (String, String) {
     (scope(scope_name).to_string(), key_text.to_owned())

@@ -7,7 +7,7 @@ use crate::domain::key::MAX_KEY_LENGTH;
 use crate::store::contract::{Commit, Deletion, ListFilter, NewEntry, Store, StoreExt};
 use crate::store::error::StoreErrorKind;
 
-use super::{TICK, created, found, named, request, scope};
+use super::steps::{TICK, created, found, named, request, scope};
 
 pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     let chunks: Vec<Bytes> = (0..40_u8).map(|n| Bytes::from(vec![n; 1 + usize::from(n) * 7919])).collect();
@@ -90,7 +90,12 @@ pub(super) async fn an_entry_is_immutable(store: &impl Store) {
     let after = store.list(&ListFilter::default()).await.expect("a list");
     assert_eq!(after, [first], "neither its time nor its size has changed");
     created(store, named("topic", "a"), b"another scope").await;
-    created(store, NewEntry { version: super::version("b"), ..named("main", "a") }, b"another version").await;
+    created(
+        store,
+        NewEntry { version: super::steps::version("b"), ..named("main", "a") },
+        b"another version",
+    )
+    .await;
 }
 
 pub(super) async fn a_use_changes_nothing_but_the_time_of_the_last_use(store: &impl Store) {

@@ -7,22 +7,12 @@
 mod denying;
 mod finding;
 mod keeping;
+mod steps;
 mod writing;
 
-use std::time::Duration;
+use crate::store::contract::Store;
 
-use bytes::Bytes;
-
-use crate::domain::entry::{Entry, LookupRequest};
-use crate::domain::key::Key;
-use crate::domain::scope::Scope;
-use crate::domain::version::Version;
-
-use crate::store::contract::{Commit, NewEntry, Store, StoreExt};
-
-/// The pause between entries whose age is compared: more than the granularity of any file system's clock
-/// but FAT's.
-pub const TICK: Duration = Duration::from_millis(30);
+pub use steps::TICK;
 
 /// Runs every check against stores that `make` makes; each call must return an empty one.
 pub async fn run<S: Store>(make: impl AsyncFn() -> S) {
@@ -57,61 +47,4 @@ pub async fn run_read_only<W: Store, R: Store>(make: impl AsyncFn() -> (W, R)) {
     denying::what_can_be_read_reads_the_same(&writable, &read_only).await;
     let (writable, read_only) = make().await;
     denying::nothing_is_created_or_deleted(&writable, &read_only).await;
-}
-
-fn scope(name: &str) -> Scope {
-    Scope::new(name).expect("scopes in checks are valid")
-}
-
-fn key(text: &str) -> Key {
-    Key::new(text).expect("keys in checks are valid")
-}
-
-fn version(root: &str) -> Version {
-    Version::of_roots([root])
-}
-
-/// The name of an entry of the version that most checks use.
-fn named(scope_name: &str, key_text: &str) -> NewEntry {
-    NewEntry { scope: scope(scope_name), key: key(key_text), version: version("a") }
-}
-
-/// A lookup of the version that most checks use.
-fn request(key_text: &str, restore_keys: &[&str], scopes: &[&str]) -> LookupRequest {
-    LookupRequest {
-        exact: false,
-        key: key(key_text),
-        restore_keys: restore_keys.iter().map(|text| key(text)).collect(),
-        version: version("a"),
-        scopes: scopes.iter().map(|name| scope(name)).collect(),
-    }
-}
-
-/// Creates an entry that must not exist yet.
-async fn created(store: &impl Store, new: NewEntry, bytes: &'static [u8]) -> Entry {
-    match store.put(new.clone(), Bytes::from_static(bytes)).await {
-        Ok(Commit::Created(entry)) => {
-            assert_eq!(
-                (&entry.scope, &entry.key, &entry.version, entry.size.0),
-                (&new.scope, &new.key, &new.version, bytes.len() as u64),
-                "a created entry is what was asked for"
-            );
-            entry
-        }
-        other => panic!("creating {new:?} came to {other:?}"),
-    }
-}
-
-/// Creates entries so that each is newer than the one before it.
-async fn created_in_turn(store: &impl Store, names: &[(&str, &str)]) {
-    for (scope_name, key_text) in names {
-        created(store, named(scope_name, key_text), b"x").await;
-        tokio::time::sleep(TICK).await;
-    }
-}
-
-/// The scope and key of what a lookup finds.
-async fn found(store: &impl Store, request: &LookupRequest) -> Option<(String, String)> {
-    let entry = store.lookup(request).await.expect("a lookup works");
-    entry.map(|entry| (entry.scope.to_string(), entry.key.to_string()))
 }

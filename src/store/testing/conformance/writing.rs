@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::store::contract::{Commit, ListFilter, Store, StoreExt};
 
-use super::{created, found, named, request};
+use super::steps::{created, found, named, request};
 
 const WRITERS: u8 = 8;
 
