@@ -6,7 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
+use crate::domain::hint::{Class, Hint};
 use crate::tree::walk::WalkError;
 
 /// Why an archive could not be packed, unpacked or verified.
@@ -87,9 +88,12 @@ pub enum ArchiveError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A compressor, or a thread that works, could not be had or has failed.
+    /// A compressor or a worker thread could not be started, or has failed.
     #[error("a worker failed: {0}")]
     Worker(#[source] io::Error),
+    /// A release archive that cannot be used, in words that name it.
+    #[error(transparent)]
+    Release(Fault),
 }
 
 impl ArchiveError {
@@ -132,6 +136,7 @@ impl Hint for ArchiveError {
     fn hint(&self) -> Option<String> {
         match self {
             ArchiveError::Walk(error) => error.hint(),
+            ArchiveError::Release(fault) => fault.hint(),
             ArchiveError::ReadFile { path, .. } => {
                 Some(format!("make `{}` readable, or exclude it with `!`", path.display()))
             }
@@ -145,6 +150,12 @@ impl Hint for ArchiveError {
             ArchiveError::Format(_) => Some("update cachekeep, or save the cache under a new key".to_owned()),
             error if error.is_no_space() => Some("free space on that volume".to_owned()),
             _ => None,
+        }
+    }
+    fn class(&self) -> Class {
+        match self {
+            ArchiveError::Release(fault) => fault.class(),
+            _ => Class::Environment,
         }
     }
 }

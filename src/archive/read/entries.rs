@@ -26,7 +26,8 @@ pub(crate) struct Spot {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attributes {
     pub(crate) mode: u32,
-    pub(crate) modified: Modified,
+    /// `None` if the archive does not record it.
+    pub(crate) modified: Option<Modified>,
 }
 
 /// Takes the entries of an archive.
@@ -113,15 +114,15 @@ fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(
     if spot.relative.as_os_str().is_empty() && kind != EntryKind::Directory {
         return Err(refused("is in the place of the cache's directory"));
     }
-    let attributes = Attributes { mode, modified };
+    let attributes = Attributes { mode, modified: Some(modified) };
     match kind {
         EntryKind::Directory => visitor.directory(spot, attributes),
         EntryKind::File { size } => visitor.file(spot, size, attributes),
         EntryKind::Symlink { target } => visitor.symlink(spot, target, attributes),
-        EntryKind::HardLink { target } => match guard.place(&target) {
-            Ok(Place::Inside { root, relative }) => visitor.hard_link(spot, Spot { root, relative }),
-            _ => Err(refused("is a hard link to something outside the cache")),
-        },
+        EntryKind::HardLink { target } => {
+            let (root, relative) = guard.link_target(&target).map_err(refused)?;
+            visitor.hard_link(spot, Spot { root, relative })
+        }
     }
 }
 

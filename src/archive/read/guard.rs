@@ -33,7 +33,7 @@ pub(crate) struct Guard {
 impl Guard {
     /// A guard that lets names pass that lie below these prefixes, for the OS that it runs on.
     pub(crate) fn new<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Self {
-        let split = |prefix: &str| prefix.split('/').map(|part| part.as_bytes().to_vec()).collect();
+        let split = |prefix: &str| components(prefix.as_bytes()).map(<[u8]>::to_vec).collect();
         Guard { prefixes: prefixes.into_iter().map(split).collect(), windows: cfg!(windows) }
     }
 
@@ -42,16 +42,20 @@ impl Guard {
         Guard { prefixes: vec![Vec::new()], windows: cfg!(windows) }
     }
 
-    /// Where the entry of this name belongs, or why it belongs nowhere.
+    /// Where the entry of this name belongs, or why it must not be written.
     pub(crate) fn place(&self, name: &[u8]) -> Result<Place, &'static str> {
+        self.find(name)?.ok_or("lies outside the cache")
+    }
+
+    /// Where the entry of this name belongs; `None` if it has a safe name that lies outside the prefixes.
+    pub(crate) fn find(&self, name: &[u8]) -> Result<Option<Place>, &'static str> {
         if name.is_empty() {
             return Err("has no name");
         }
         if name.starts_with(b"/") {
             return Err("is absolute");
         }
-        let components: Vec<&[u8]> =
-            name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+        let components: Vec<&[u8]> = components(name).collect();
         for component in &components {
             self.check(component)?;
         }
@@ -65,10 +69,18 @@ impl Guard {
             for component in &components[prefix.len()..] {
                 relative.push(os_name(component).ok_or("is not Unicode, which this OS needs")?);
             }
-            return Ok(Place::Inside { root, relative });
+            return Ok(Some(Place::Inside { root, relative }));
         }
         let above = |prefix: &Vec<Vec<u8>>| components.iter().zip(prefix).all(|(a, b)| a == b);
-        if self.prefixes.iter().any(above) { Ok(Place::Above) } else { Err("lies outside the cache") }
+        Ok(self.prefixes.iter().any(above).then_some(Place::Above))
+    }
+
+    /// Where the target of a hard link belongs, which is named like an entry.
+    pub(crate) fn link_target(&self, target: &[u8]) -> Result<(usize, PathBuf), &'static str> {
+        match self.find(target) {
+            Ok(Some(Place::Inside { root, relative })) => Ok((root, relative)),
+            _ => Err("is a hard link to something outside the cache"),
+        }
     }
 
     fn check(&self, component: &[u8]) -> Result<(), &'static str> {
@@ -92,6 +104,20 @@ impl Guard {
         }
         let stem = component.split(|byte| *byte == b'.').next().unwrap_or(component);
         if is_device(stem) { Err("is the name of a device on Windows") } else { Ok(()) }
+    }
+}
+
+/// The components of a name; `.` and empty ones do not count.
+pub(crate) fn components(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".")
+}
+
+/// Checks the target of a link, as far as it can be checked without knowing where the link leads.
+pub(crate) fn check_target(target: &[u8]) -> Result<(), &'static str> {
+    match target {
+        [] => Err("is a link to nothing"),
+        target if target.contains(&0) => Err("has a zero byte in its target"),
+        _ => Ok(()),
     }
 }
 
@@ -156,6 +182,57 @@ mod tests {
         check(&two, false, b".cachekeep/c/1/x", Ok(Some((1, "x"))));
         check(&two, false, b".cachekeep/c", Ok(None));
         check(&two, false, b".cachekeep/c/2/x", Err("lies outside the cache"));
+    }
+
+    #[test]
+    fn prefixes_are_matched_by_whole_components() {
+        let check = |name: &str, prefix: &str, expect: Option<&str>| {
+            let found = Guard::new([prefix]).find(name.as_bytes()).expect("a safe name");
+            let inside = found.and_then(|place| match place {
+                Place::Inside { relative, .. } => Some(relative),
+                Place::Above => None,
+            });
+            assert_eq!(inside.as_deref(), expect.map(Path::new), "{name} {prefix}");
+        };
+        check("a/b/c", "a/b", Some("c"));
+        check("a/b", "a/b", Some(""));
+        check("a/bc", "a/b", None);
+        check("x/a/b", "a/b", None);
+        check("a", "a/b", None);
+        check("a/b", "", Some("a/b"));
+        check("./a//b/./c/", "", Some("a/b/c"));
+        check("./", "", Some(""));
+        check("a/b/c", "./a//b/", Some("c"));
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused_wherever_an_entry_may_go() {
+        let check = |windows, name: &[u8], expect: Result<Option<&[u8]>, &str>| {
+            let guard = Guard { windows, ..Guard::anywhere() };
+            let found = guard.find(name).map(|place| match place {
+                Some(Place::Inside { relative, .. }) => Some(relative.into_os_string().into_encoded_bytes()),
+                _ => None,
+            });
+            assert_eq!(found, expect.map(|path| path.map(<[u8]>::to_vec)), "{}", name.escape_ascii());
+        };
+        check(false, b"//server/share", Err("is absolute"));
+        check(false, b"a/../../x", Err("has `..` in its name"));
+        check(false, b"a/..", Err("has `..` in its name"));
+        check(false, b"..a/b..", Ok(Some(b"..a/b..")));
+        #[cfg(unix)]
+        {
+            check(false, b"C:\\x", Ok(Some(b"C:\\x")));
+            check(false, b"\xff\xfe", Ok(Some(b"\xff\xfe")));
+        }
+        for name in [&b"C:x"[..], b"a\\..\\b", b"..\\x", b"x:stream", b"what?", b"a\x01"] {
+            check(true, name, Err("has a character that Windows forbids"));
+        }
+        for name in [&b"a/NUL"[..], b"con.txt", b"COM1", b"lpt\xc2\xb9.x", b"nul .txt"] {
+            check(true, name, Err("is the name of a device on Windows"));
+        }
+        for name in [&b"console"[..], b"com10", b"com", b".hidden", b"a.b.c"] {
+            check(true, name, Ok(Some(name)));
+        }
     }
 
     #[test]

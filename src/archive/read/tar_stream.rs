@@ -7,6 +7,7 @@ use tar::{EntryType, Header};
 
 use super::buffer::Slice;
 use super::decode::{Source, Unit};
+use super::guard;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::{BLOCK, padding};
 use crate::tree::walk::Modified;
@@ -219,16 +220,11 @@ fn entry(header: &Header, extensions: Extensions) -> Result<Entry, ArchiveError>
         Some(size) => size,
         None => header.entry_size().map_err(malformed)?,
     };
-    let target = || {
+    let target = || -> Result<Vec<u8>, ArchiveError> {
         let written = header.link_name_bytes().map(std::borrow::Cow::into_owned);
         let target = extensions.target.clone().or(written).unwrap_or_default();
-        match &target[..] {
-            [] => Err(ArchiveError::refused(&name, "is a link to nothing")),
-            target if target.contains(&0) => {
-                Err(ArchiveError::refused(&name, "has a zero byte in its target"))
-            }
-            _ => Ok(target),
-        }
+        guard::check_target(&target).map_err(|reason| ArchiveError::refused(&name, reason))?;
+        Ok(target)
     };
     let kind = match header.entry_type() {
         EntryType::Regular if name.ends_with(b"/") => EntryKind::Directory,
@@ -238,10 +234,8 @@ fn entry(header: &Header, extensions: Extensions) -> Result<Entry, ArchiveError>
         EntryType::Link => EntryKind::HardLink { target: target()? },
         other => {
             let reason = match other {
-                EntryType::Char | EntryType::Block => "is a device",
-                EntryType::Fifo => "is a pipe",
                 EntryType::GNUSparse => "is stored with a sparse map, which is not supported",
-                _ => "is of a kind that no cache holds",
+                other => refusal(other),
             };
             return Err(ArchiveError::refused(&name, reason));
         }
@@ -258,6 +252,15 @@ fn entry(header: &Header, extensions: Extensions) -> Result<Entry, ArchiveError>
     };
     let mode = header.mode().map_err(malformed)? & 0o7777;
     Ok(Entry { name, kind, mode, modified })
+}
+
+/// Why an entry of a type that is not restored is refused.
+pub(crate) fn refusal(kind: EntryType) -> &'static str {
+    match kind {
+        EntryType::Char | EntryType::Block => "is a device",
+        EntryType::Fifo => "is a pipe",
+        _ => "is of a kind that no cache holds",
+    }
 }
 
 impl Extensions {
@@ -282,7 +285,7 @@ impl Extensions {
                 b"path" => self.path = Some(value.to_vec()),
                 b"linkpath" => self.target = Some(value.to_vec()),
                 b"size" => self.size = Some(number(value).ok_or_else(bad)?),
-                b"mtime" => self.modified = Some(time(value).ok_or_else(bad)?),
+                b"mtime" => self.modified = Some(parse_time(value).ok_or_else(bad)?),
                 _ if key.starts_with(b"GNU.sparse.") => {
                     return Err(ArchiveError::damaged("it has sparse maps, which are not supported"));
                 }
@@ -304,7 +307,7 @@ fn number(value: &[u8]) -> Option<u64> {
 }
 
 /// Seconds with an optional fraction, which counts away from zero; beyond nanoseconds it is cut.
-fn time(value: &[u8]) -> Option<Modified> {
+pub(crate) fn parse_time(value: &[u8]) -> Option<Modified> {
     let (negative, value) = match value.strip_prefix(b"-") {
         Some(value) => (true, value),
         None => (false, value),
@@ -335,15 +338,19 @@ mod tests {
     fn times_read_back_as_they_are_written() {
         let check = |value: &str, expect: Option<(i64, u32)>| {
             let expect = expect.map(|(seconds, nanoseconds)| Modified { seconds, nanoseconds });
-            assert_eq!(time(value.as_bytes()), expect, "{value}");
+            assert_eq!(parse_time(value.as_bytes()), expect, "{value}");
         };
         check("1", Some((1, 0)));
         check("1.5", Some((1, 500_000_000)));
         check("1.0000000019", Some((1, 1)));
+        check("1350244992", Some((1_350_244_992, 0)));
+        check("1350244992.023960108", Some((1_350_244_992, 23_960_108)));
+        check("1.1234567891", Some((1, 123_456_789)));
+        check("-1.25", Some((-2, 750_000_000)));
         check("-0.500000000", Some((-1, 500_000_000)));
         check("-2", Some((-2, 0)));
         check("-9223372036854775807.999999999", Some((i64::MIN, 1)));
-        for bad in ["", "-", ".5", "1.x", "9223372036854775808", "+1", "1e3"] {
+        for bad in ["", "x", "-", ".5", "1.x", "9223372036854775808", "+1", "1e3"] {
             check(bad, None);
         }
     }

@@ -2,7 +2,9 @@
 
 use data_encoding::HEXLOWER;
 
+use super::error::fault;
 use crate::domain::digest::{Algorithm, CidCodec, HashError, ObjectId};
+use crate::domain::fault::Fault;
 use crate::objects::hash::ObjectHasher;
 
 /// The digest that an archive's bytes must have.
@@ -13,8 +15,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Takes an algorithm and a hash in its canonical text. A CID must be of codec raw: any other is no hash of
-    /// the file's bytes.
+    /// Takes an algorithm and a hash in its canonical text. A CID must have the codec raw: with any other it is not a hash
+    /// of the bytes of the file.
     pub fn new(algorithm: Algorithm, hash: &str) -> Result<Self, HashError> {
         let id = ObjectId::new(algorithm, hash)?;
         match id.cid() {
@@ -57,6 +59,16 @@ impl ChecksumOutcome {
     pub fn ok(&self) -> bool {
         self.expected == self.found
     }
+
+    /// An error if they differ: the archive is not the one that was configured.
+    pub fn check(&self, archive: &str) -> Result<(), Fault> {
+        if self.ok() {
+            return Ok(());
+        }
+        let ChecksumOutcome { algorithm, expected, found } = self;
+        Err(fault(archive, format_args!("its {algorithm} is {found}, expected {expected}"))
+            .with_hint("check the digest in `[cache.….seed]` against the one its publisher gives".to_owned()))
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_that_is_none_of_the_bytes_is_refused() {
+    fn a_hash_of_something_else_than_the_bytes_is_refused() {
         let tree = "bafybeieknrqtu4l74dizn7ez2tf52yhvdziets2mzted63pfw4gcanbudu";
         assert!(Expected::new(Algorithm::Cid, tree).is_err());
         assert!(Expected::new(Algorithm::Sha512, "abc").is_err());

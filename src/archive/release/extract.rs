@@ -4,13 +4,15 @@ use std::fs::File;
 use std::io::Read;
 
 use super::checksum::ChecksumOutcome;
-use super::error::{Problem, ReleaseError};
+use super::error::named;
 use super::format::Format;
-use super::item::{self, Sink};
+use super::item::{Selection, Sink};
 use super::open::{self, Body};
 use super::options::{ExtractOptions, Input};
 use super::raw::Raw;
 use super::{tar_items, zip_items};
+use crate::archive::format::error::ArchiveError;
+use crate::domain::fault::Fault;
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +23,9 @@ pub struct Extracted {
     pub items: u64,
     /// Bytes of the files among them.
     pub bytes: u64,
-    /// Whether everything was read; false where the sink ended it.
+    /// Whether everything was read; false if the sink ended the extraction.
     pub complete: bool,
-    /// The checksum's result; `None` where none was asked for or not everything was read.
+    /// The result of the checksum; `None` if none was requested or not everything was read.
     pub checksum: Option<ChecksumOutcome>,
 }
 
@@ -38,32 +40,32 @@ impl Extracted {
 /// their order. The rest of the stream is read to its end, so that compression checks and checksum cover all
 /// of it.
 ///
-/// A checksum that differs is told in the result and is no error here: what a content-addressed cache takes is
-/// verified piece by piece. When reading fails, the sink's own error about it is replaced by the true one.
-pub fn extract<E: From<ReleaseError>>(
-    input: Input,
-    options: &ExtractOptions<'_>,
-    sink: &mut Sink<'_, E>,
-) -> Result<Extracted, E> {
-    let fail = |problem: Problem| E::from(problem.of(options.archive));
-    let mut seen = item::Selection::new(options).map_err(fail)?;
+/// A checksum that differs is reported in the result and is not an error here: a content-addressed cache verifies what it
+/// takes object by object. When reading fails, the sink's own error about it is replaced by the cause.
+pub fn extract(input: Input, options: &ExtractOptions<'_>, sink: &mut Sink<'_>) -> Result<Extracted, Fault> {
+    let fail = |error| named(options.archive, error);
+    let mut selection = Selection::new(options)?;
     let (file, stream): (Option<File>, Box<dyn Read>) = match input {
         Input::File(file) => {
-            let again = file.try_clone().map_err(|error| fail(Problem::Read(error)))?;
+            let again = file.try_clone().map_err(|error| fail(ArchiveError::Input(error)))?;
             (Some(again), Box::new(file))
         }
         Input::Stream(stream) => (None, stream),
     };
     let raw = Raw::new(stream, options);
     let opened = open::open(&raw).map_err(fail)?;
-    let format = opened.format;
     let complete = match opened.body {
-        Body::Tar(reader) => tar_items::extract(reader, &raw, &mut seen, sink)?,
-        Body::Zip(prefix) => zip_items::extract(prefix, file, &raw, &mut seen, sink)?,
+        Body::Tar(reader) => tar_items::extract(reader, &raw, &mut selection, sink)?,
+        Body::Zip(prefix) => zip_items::extract(prefix, file, &raw, &mut selection, sink)?,
     };
     if complete {
-        seen.check_subdir().map_err(fail)?;
+        selection.check_subdir()?;
     }
-    let checksum = if complete { raw.finish() } else { None };
-    Ok(Extracted { format, items: seen.items, bytes: seen.bytes, complete, checksum })
+    Ok(Extracted {
+        format: opened.format,
+        items: selection.items,
+        bytes: selection.bytes,
+        complete,
+        checksum: if complete { raw.finish() } else { None },
+    })
 }

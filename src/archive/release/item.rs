@@ -1,25 +1,33 @@
-//! Items of an archive, and which of them are wanted.
+//! Items of a release archive: which of them are wanted, and how they are handed out.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use filetime::FileTime;
+use super::error::{fault, named};
+use super::options::ExtractOptions;
+use super::raw::Raw;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::read::guard::{self, Guard, Place};
+use crate::archive::read::limits::Limits;
+use crate::domain::fault::Fault;
+use crate::tree::walk::Modified;
 
-use super::error::Problem;
-use super::name::{self, NameError};
-use super::options::{ExtractOptions, Limits};
-use crate::domain::unit::ByteSize;
+/// Upper bound for names and link targets, in bytes: no system that caches are made for has longer paths.
+pub(super) const MAX_NAME: usize = 4096;
 
-/// One entry of an archive, below the wanted folder.
+/// Names at the top that are remembered for the message that nothing was wanted.
+const TOP_NAMES: usize = 12;
+
+/// One entry of an archive, below the wanted directory.
 pub struct ReleaseItem<'a> {
-    /// Where it belongs, relative to the wanted folder: never empty, never absolute, never with `..`.
+    /// Where it belongs, relative to the wanted directory: never empty, never absolute, never with `..`.
     pub path: PathBuf,
-    /// Its permissions (the lower twelve bits), where the archive knows them.
+    /// Its permissions (the lower twelve bits); `None` if the archive does not record them.
     pub mode: Option<u32>,
-    /// When it was changed, where the archive knows it.
-    pub modified: Option<FileTime>,
+    /// When it was changed; `None` if the archive does not record it.
+    pub modified: Option<Modified>,
     /// What it is.
     pub kind: ItemKind<'a>,
 }
@@ -28,34 +36,49 @@ pub struct ReleaseItem<'a> {
 pub enum ItemKind<'a> {
     /// A file.
     File {
-        /// Its bytes.
+        /// Length of its content, in bytes.
         size: u64,
         /// Its content, exactly [`size`](ItemKind::File::size) bytes or an error.
         reader: &'a mut dyn Read,
     },
-    /// A folder.
+    /// A directory.
     Directory,
-    /// A symbolic link; its target is data that nobody has checked.
+    /// A symbolic link; it may lead anywhere.
     Symlink {
         /// Where it points, as written.
-        target: PathBuf,
+        target: Vec<u8>,
     },
     /// A second name of a file that came before.
     Hardlink {
-        /// That file, relative to the wanted folder like [`ReleaseItem::path`].
+        /// That file, relative to the wanted directory like [`ReleaseItem::path`].
         target: PathBuf,
     },
 }
 
 /// Takes items one by one; `Break` ends the extraction early.
-pub type Sink<'s, E> = dyn FnMut(ReleaseItem<'_>) -> Result<ControlFlow<()>, E> + 's;
+pub type Sink<'s> = dyn FnMut(ReleaseItem<'_>) -> Result<ControlFlow<()>, Fault> + 's;
 
-/// Names at the top that are remembered for the message that nothing was wanted.
-const TOP_NAMES: usize = 12;
+/// An item before its content.
+pub(super) struct Head {
+    pub(super) path: PathBuf,
+    pub(super) mode: Option<u32>,
+    pub(super) modified: Option<Modified>,
+    pub(super) kind: Kind,
+}
 
-/// Which entries are wanted, and how much there was.
-pub(super) struct Selection {
-    subdir: Option<(String, Vec<u8>)>,
+/// What an item is, with the length of its content.
+pub(super) enum Kind {
+    File { size: u64 },
+    Directory,
+    Symlink { target: Vec<u8> },
+    Hardlink { target: PathBuf },
+}
+
+/// Chooses the wanted entries and counts them.
+pub(super) struct Selection<'a> {
+    archive: &'a str,
+    subdir: Option<&'a str>,
+    guard: Guard,
     limits: Limits,
     matched: bool,
     top: BTreeSet<String>,
@@ -67,15 +90,17 @@ pub(super) struct Selection {
     pub(super) bytes: u64,
 }
 
-impl Selection {
-    pub(super) fn new(options: &ExtractOptions<'_>) -> Result<Self, Problem> {
+impl<'a> Selection<'a> {
+    pub(super) fn new(options: &ExtractOptions<'a>) -> Result<Self, Fault> {
         let subdir = options.subdir.filter(|subdir| !subdir.is_empty());
-        let subdir = subdir.map(|subdir| match name::normalize(subdir.as_bytes(), false) {
-            Ok(normal) => Ok((subdir.to_owned(), normal)),
-            Err(reason) => Err(Problem::BadSubdir(subdir.to_owned(), reason)),
-        });
+        if let Some(subdir) = subdir {
+            let checked = Guard::anywhere().find(subdir.as_bytes());
+            checked.map_err(|reason| fault(options.archive, format_args!("`subdir` `{subdir}` {reason}")))?;
+        }
         Ok(Selection {
-            subdir: subdir.transpose()?,
+            archive: options.archive,
+            subdir,
+            guard: subdir.map_or_else(Guard::anywhere, |subdir| Guard::new([subdir])),
             limits: options.limits,
             matched: false,
             top: BTreeSet::new(),
@@ -86,75 +111,97 @@ impl Selection {
         })
     }
 
-    /// Counts an entry and checks its name. `Some` is its path below the wanted folder; `None` where it is
-    /// the folder itself or lies elsewhere.
-    pub(super) fn admit(&mut self, raw: &[u8], size: u64) -> Result<Option<PathBuf>, Problem> {
+    /// Counts an entry and checks its name. Returns its path below the wanted directory; `None` if it is that
+    /// directory or lies elsewhere.
+    pub(super) fn admit(&mut self, name: &[u8], size: u64) -> Result<Option<PathBuf>, ArchiveError> {
         self.entries += 1;
         if self.entries > self.limits.entries {
-            return Err(Problem::TooManyEntries(self.limits.entries));
+            return Err(ArchiveError::Limit { limit: self.limits.entries, unit: "entries" });
         }
         self.unpacked = self.unpacked.saturating_add(size);
         if self.unpacked > self.limits.bytes {
-            return Err(Problem::TooLarge(ByteSize(self.limits.bytes)));
+            return Err(ArchiveError::Limit { limit: self.limits.bytes, unit: "bytes" });
         }
-        let normal = name::normalize(raw, cfg!(windows)).map_err(|reason| refuse(raw, reason))?;
-        if let Some(first) = normal.split(|byte| *byte == b'/').next()
-            && !first.is_empty()
+        check_length(name, name, "name")?;
+        let place = self.guard.find(name).map_err(|reason| ArchiveError::refused(name, reason))?;
+        if let Some(first) = guard::components(name).next()
             && self.top.len() < TOP_NAMES
         {
             self.top.insert(shown(first));
         }
-        let Some(rest) = self.below(&normal) else {
-            return Ok(None);
-        };
+        let Some(Place::Inside { relative, .. }) = place else { return Ok(None) };
         self.matched = true;
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        name::to_path(rest).map(Some).map_err(|reason| refuse(raw, reason))
+        Ok(Some(relative).filter(|path| !path.as_os_str().is_empty()))
     }
 
-    /// The path of a hard link's target, which is named from the top of the archive.
-    pub(super) fn link_target(&self, raw: &[u8]) -> Result<PathBuf, Problem> {
-        let normal = name::normalize(raw, cfg!(windows)).map_err(|reason| refuse(raw, reason))?;
-        match self.below(&normal) {
-            Some(rest) if !rest.is_empty() => name::to_path(rest).map_err(|reason| refuse(raw, reason)),
-            _ => Err(Problem::Conflict {
-                name: shown(raw),
-                reason: "a hard link in the wanted folder leads to it from outside",
-            }),
-        }
+    /// The target of a symbolic link.
+    pub(super) fn symlink(name: &[u8], target: Vec<u8>) -> Result<Kind, ArchiveError> {
+        check_length(name, &target, "target")?;
+        guard::check_target(&target).map_err(|reason| ArchiveError::refused(name, reason))?;
+        Ok(Kind::Symlink { target })
     }
 
-    pub(super) fn count(&mut self, item: &ItemKind<'_>) {
+    /// The target of a hard link, which is named from the top of the archive.
+    pub(super) fn hard_link(&self, name: &[u8], target: &[u8]) -> Result<Kind, ArchiveError> {
+        check_length(name, target, "target")?;
+        let checked = guard::check_target(target).and_then(|()| self.guard.link_target(target));
+        let (_, target) = checked.map_err(|reason| ArchiveError::refused(name, reason))?;
+        Ok(Kind::Hardlink { target })
+    }
+
+    /// Gives an item to the sink and reads its content to the end; false if the sink ended the extraction. When
+    /// reading fails, the sink's own error about it is replaced by the cause.
+    pub(super) fn hand_out(
+        &mut self,
+        head: Head,
+        content: &mut dyn Read,
+        raw: &Raw<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, Fault> {
+        let Head { path, mode, modified, kind } = head;
         self.items += 1;
-        if let ItemKind::File { size, .. } = item {
-            self.bytes += size;
+        let size = if let Kind::File { size } = kind { size } else { 0 };
+        self.bytes += size;
+        let mut reader = ItemReader::new(content, size);
+        let kind = match kind {
+            Kind::File { size } => ItemKind::File { size, reader: &mut reader },
+            Kind::Directory => ItemKind::Directory,
+            Kind::Symlink { target } => ItemKind::Symlink { target },
+            Kind::Hardlink { target } => ItemKind::Hardlink { target },
+        };
+        let taken = sink(ReleaseItem { path, mode, modified, kind });
+        raw.options().meter.add_items(1);
+        let failed = |error: &io::Error| named(self.archive, raw.error(error));
+        if let Some(failure) = reader.failure.take() {
+            return Err(failed(&failure));
         }
+        if taken?.is_break() {
+            return Ok(false);
+        }
+        reader.drain().map_err(|error| failed(&error))?;
+        Ok(true)
     }
 
-    pub(super) fn check_subdir(&self) -> Result<(), Problem> {
-        match &self.subdir {
-            Some((subdir, _)) if !self.matched => Err(Problem::NothingInSubdir {
-                subdir: subdir.clone(),
-                top: self.top.iter().cloned().collect(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn below<'n>(&self, normal: &'n [u8]) -> Option<&'n [u8]> {
-        name::below(normal, self.subdir.as_ref().map_or(&[], |(_, subdir)| subdir))
+    /// An error if nothing lay in the wanted directory.
+    pub(super) fn check_subdir(&self) -> Result<(), Fault> {
+        let Some(subdir) = self.subdir.filter(|_| !self.matched) else { return Ok(()) };
+        let top: Vec<&str> = self.top.iter().map(String::as_str).collect();
+        let message = format!("has nothing in `{subdir}`; at its top are: {}", top.join(", "));
+        Err(fault(self.archive, message).with_hint("set `subdir` to a directory of the archive".to_owned()))
     }
 }
 
-fn refuse(raw: &[u8], reason: NameError) -> Problem {
-    Problem::Name { name: shown(raw), reason }
+fn check_length(name: &[u8], text: &[u8], what: &str) -> Result<(), ArchiveError> {
+    if text.len() <= MAX_NAME {
+        return Ok(());
+    }
+    let shown = &name[..name.len().min(200)];
+    Err(ArchiveError::refused(shown, format!("has a {what} of more than {MAX_NAME} bytes")))
 }
 
 /// A name for a message: its first characters, without control characters.
-pub(super) fn shown(raw: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(raw).chars().take(200).collect();
+fn shown(name: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(name).chars().take(200).collect();
     text.replace(char::is_control, "\u{fffd}")
 }
 
@@ -162,7 +209,7 @@ pub(super) fn shown(raw: &[u8]) -> String {
 pub(super) struct ItemReader<'r> {
     inner: &'r mut dyn Read,
     left: u64,
-    /// Why reading failed, whatever the sink made of it.
+    /// Why reading failed, whatever the sink returned.
     pub(super) failure: Option<io::Error>,
 }
 
@@ -186,7 +233,7 @@ impl<'r> ItemReader<'r> {
 impl Read for ItemReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some(failure) = &self.failure {
-            // A decoder is not to be asked again after it has failed.
+            // Decoders must not be read again after an error.
             return Err(io::Error::new(failure.kind(), failure.to_string()));
         }
         match self.inner.read(buffer) {

@@ -2,14 +2,15 @@
 
 use std::io::{self, BufReader, Cursor, Read};
 
-use super::error::Problem;
+use super::error::fault;
 use super::format::{BLOCK, Format, detect, is_tar};
 use super::raw::{Bounded, Raw};
+use crate::archive::format::error::ArchiveError;
 
-/// The memory an xz stream may ask for: `xz -9` needs 64 MiB of dictionary, files above exist only to hurt.
+/// The memory an xz stream may ask for: `xz -9` needs 64 MiB of dictionary, larger ones are hostile.
 const XZ_MEMORY_KIB: u32 = 160 << 10;
 
-/// The window a zstd frame may ask for, as a power of two: what `zstd` itself accepts without `--long`.
+/// The window a zstd frame may ask for, as a power of two: what `zstd` accepts without `--long`.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 pub(super) struct Opened<'a> {
@@ -25,10 +26,10 @@ pub(super) enum Body<'a> {
 }
 
 /// Finds the format and undoes the compression.
-pub(super) fn open<'a>(raw: &Raw<'a>) -> Result<Opened<'a>, Problem> {
+pub(super) fn open<'a>(raw: &Raw<'a>) -> Result<Opened<'a>, ArchiveError> {
     let mut reader = raw.clone();
-    let prefix = read_block(&mut reader).map_err(|error| raw.problem(error))?;
-    let format = detect(&prefix).map_err(Problem::UnknownFormat)?;
+    let prefix = read_block(&mut reader).map_err(|error| raw.error(&error))?;
+    let format = detect(&prefix).map_err(|found| unknown(raw, found))?;
     raw.set_format(format);
     if format == Format::Zip {
         return Ok(Opened { format, body: Body::Zip(prefix) });
@@ -42,7 +43,7 @@ pub(super) fn open<'a>(raw: &Raw<'a>) -> Result<Opened<'a>, Problem> {
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
                 Ok(decoder)
             });
-            Box::new(decoder.map_err(|error| raw.problem(error))?)
+            Box::new(decoder.map_err(|error| raw.error(&error))?)
         }
         Format::TarXz => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_KIB)),
     };
@@ -50,12 +51,21 @@ pub(super) fn open<'a>(raw: &Raw<'a>) -> Result<Opened<'a>, Problem> {
         return Ok(Opened { format, body: Body::Tar(raw.bounded(decoded)) });
     }
     let mut decoded = decoded;
-    let first = read_block(&mut decoded).map_err(|error| raw.problem(error))?;
+    let first = read_block(&mut decoded).map_err(|error| raw.error(&error))?;
     if !is_tar(&first) {
-        return Err(Problem::NotTar(format));
+        let message = format_args!("unpacks to something that is not a tar archive ({format})");
+        return Err(ArchiveError::Release(fault(raw.options().archive, message)));
     }
     let whole = Box::new(Cursor::new(first).chain(decoded));
     Ok(Opened { format, body: Body::Tar(raw.bounded(whole)) })
+}
+
+fn unknown(raw: &Raw<'_>, found: &str) -> ArchiveError {
+    let known = "known are tar, tar.gz, tar.zst, tar.xz and zip";
+    let fault = fault(raw.options().archive, format_args!("not an archive but {found}; {known}"));
+    ArchiveError::Release(fault.with_hint(
+        "open the URL in a browser: it may need a login or lead to a page instead of the file".to_owned(),
+    ))
 }
 
 /// Up to one block; less only at the end.

@@ -5,14 +5,15 @@ use std::io::{self, Read};
 use std::rc::Rc;
 
 use super::checksum::{ChecksumOutcome, Expected};
-use super::error::Problem;
 use super::format::Format;
-use super::options::{ExtractOptions, Limits};
-use crate::domain::unit::ByteSize;
+use super::options::ExtractOptions;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::read::limits::Limits;
+use crate::domain::fault::Fault;
 use crate::objects::hash::ObjectHasher;
 use crate::transport::http::error::{Cause, FetchError};
 
-/// Headers of one entry: long names, extended attributes and maps of holes.
+/// Upper bound for the headers of one entry, in bytes: long names, extended attributes and sparse maps.
 const MAX_HEADERS: u64 = 8 << 20;
 
 /// A handle on the packed stream; clones read on where the others are.
@@ -27,7 +28,7 @@ pub(super) struct Raw<'a> {
 struct Stream<'a> {
     inner: Box<dyn Read + 'a>,
     hasher: Option<(&'a Expected, ObjectHasher)>,
-    failure: Option<Problem>,
+    failure: Option<ArchiveError>,
 }
 
 /// What the unpacked stream may still deliver.
@@ -67,7 +68,7 @@ impl<'a> Raw<'a> {
         Bounded { decoded, raw: self.clone() }
     }
 
-    /// While headers are read, only so many bytes of them; `None` for data.
+    /// Bounds what is read next by [`MAX_HEADERS`], or lifts that bound for data.
     pub(super) fn expect_headers(&self, headers: bool) {
         self.bounds.headers_left.set(headers.then_some(MAX_HEADERS));
     }
@@ -77,11 +78,11 @@ impl<'a> Raw<'a> {
         self.bounds.ended.get()
     }
 
-    /// What a failed read of anything above this stream comes from: this stream, or damage.
-    pub(super) fn problem(&self, error: io::Error) -> Problem {
+    /// The cause of a failed read of anything above this stream: this stream, or damage.
+    pub(super) fn error(&self, error: &io::Error) -> ArchiveError {
         match self.stream.borrow_mut().failure.take() {
             Some(failure) => failure,
-            None => Problem::Damaged { format: self.format.get(), reason: error },
+            None => ArchiveError::damaged(format!("{}: {error}", self.format.get())),
         }
     }
 
@@ -91,16 +92,16 @@ impl<'a> Raw<'a> {
         Some(expected.compare(&hasher.finish()))
     }
 
-    fn fail(&self, problem: Problem) -> io::Error {
-        self.stream.borrow_mut().failure.get_or_insert(problem);
-        io::Error::other("the archive cannot be read on")
+    fn fail(&self, failure: ArchiveError) -> io::Error {
+        self.stream.borrow_mut().failure.get_or_insert(failure);
+        io::Error::other("the archive cannot be read further")
     }
 }
 
 impl Read for Raw<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.options.cancel.is_cancelled() {
-            return Err(self.fail(Problem::Cancelled));
+            return Err(self.fail(ArchiveError::Cancelled));
         }
         let mut stream = self.stream.borrow_mut();
         match stream.inner.read(buffer) {
@@ -115,9 +116,9 @@ impl Read for Raw<'_> {
             Err(error) => {
                 drop(stream);
                 Err(self.fail(match error.downcast::<FetchError>() {
-                    Ok(FetchError { cause: Cause::Cancelled, .. }) => Problem::Cancelled,
-                    Ok(error) => Problem::Fetch(error),
-                    Err(error) => Problem::Read(error),
+                    Ok(FetchError { cause: Cause::Cancelled, .. }) => ArchiveError::Cancelled,
+                    Ok(error) => ArchiveError::Release(Fault::from(error)),
+                    Err(error) => ArchiveError::Input(error),
                 }))
             }
         }
@@ -133,21 +134,28 @@ pub(super) struct Bounded<'a> {
 impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bounds = &self.raw.bounds;
-        // A bomb reads hardly any packed bytes, where else this is noticed.
+        // A decompression bomb reads few packed bytes, so the check of the packed stream comes too late.
         if self.raw.options.cancel.is_cancelled() {
-            return Err(self.raw.fail(Problem::Cancelled));
+            return Err(self.raw.fail(ArchiveError::Cancelled));
         }
         let count = self.decoded.read(buffer)?;
         bounds.ended.set(bounds.ended.get() || (count == 0 && !buffer.is_empty()));
         let bytes = count as u64;
         match bounds.left.get().checked_sub(bytes) {
             Some(left) => bounds.left.set(left),
-            None => return Err(self.raw.fail(Problem::TooLarge(ByteSize(bounds.limits.bytes)))),
+            None => {
+                return Err(self.raw.fail(ArchiveError::Limit { limit: bounds.limits.bytes, unit: "bytes" }));
+            }
         }
         if let Some(left) = bounds.headers_left.get() {
             match left.checked_sub(bytes) {
                 Some(left) => bounds.headers_left.set(Some(left)),
-                None => return Err(self.raw.fail(Problem::HeadersTooLarge(ByteSize(MAX_HEADERS)))),
+                None => {
+                    return Err(self.raw.fail(ArchiveError::Limit {
+                        limit: MAX_HEADERS,
+                        unit: "bytes of headers of one entry",
+                    }));
+                }
             }
         }
         Ok(count)

@@ -3,25 +3,24 @@
 
 use std::io::{self, Read};
 
-use super::error::Problem;
-use super::item::shown;
+use crate::archive::format::error::ArchiveError;
 
-/// Segments of one file: more holes than any file system makes by itself, 16 MiB of memory.
+/// Segments of one file: more than file systems make on their own, and 16 MiB of memory.
 const MAX_SEGMENTS: u64 = 1 << 20;
 
 const BLOCK: u64 = 512;
 
-/// What the records in front of an entry say of its holes.
+/// A file with holes, as the records in front of its entry describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sparse {
-    /// The file's name; that of the entry is made up.
+    /// The name of the file; the entry itself has a made-up name.
     pub(super) name: Vec<u8>,
     /// The file's size, holes included.
     pub(super) size: u64,
 }
 
-/// Reads the records of an entry; `None` where it has no holes.
-pub(super) fn sparse_of<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<Sparse>, Problem> {
+/// Reads the records of an entry; `None` if the file has no holes.
+pub(super) fn sparse_of<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<Sparse>, ArchiveError> {
     let (mut name, mut size, mut version, mut any) = (None, None, (None, None), false);
     for record in entry.pax_extensions().ok().flatten().into_iter().flatten().flatten() {
         let Some(key) = record.key_bytes().strip_prefix(b"GNU.sparse.") else {
@@ -40,10 +39,7 @@ pub(super) fn sparse_of<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option
     match (any, name, size, version) {
         (false, ..) => Ok(None),
         (true, Some(name), Some(size), (Some(1), Some(0))) => Ok(Some(Sparse { name, size })),
-        _ => Err(Problem::Unsupported {
-            name: shown(&entry.path_bytes()),
-            kind: "a file with holes in an outdated form",
-        }),
+        _ => Err(ArchiveError::refused(&entry.path_bytes(), "is stored with an outdated sparse map")),
     }
 }
 
@@ -52,7 +48,7 @@ pub(super) struct HoleReader<R> {
     inner: R,
     size: u64,
     position: u64,
-    /// Begin and end of the data, in order; read with the first byte.
+    /// Begin and end of the data, in order; read with the first byte of content.
     segments: Option<std::vec::IntoIter<(u64, u64)>>,
     current: Option<(u64, u64)>,
 }
@@ -156,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_that_make_no_sense_are_refused() {
+    fn maps_that_contradict_themselves_are_refused() {
         for map in [
             "",
             "1\n",

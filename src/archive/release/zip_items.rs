@@ -2,88 +2,70 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use zip::result::ZipError;
 
-use super::error::{Problem, ReleaseError};
+use super::error::named;
 use super::format::Format;
-use super::item::{ItemKind, ItemReader, ReleaseItem, Selection, Sink, shown};
-use super::name::MAX_NAME;
+use super::item::{Head, ItemReader, Kind, MAX_NAME, Selection, Sink};
 use super::raw::Raw;
-use super::tar_items::symlink_target;
+use crate::archive::format::error::ArchiveError;
+use crate::domain::fault::Fault;
 
-/// Hands out the items; false where the sink ended it. Reads the whole archive first, for its checksum; what
-/// is no file is laid down on the way.
-pub(super) fn extract<E: From<ReleaseError>>(
+/// Hands out the items; false if the sink ended the extraction. Reads the whole archive first, for its checksum, and
+/// copies a stream to a file on the way.
+pub(super) fn extract(
     prefix: Vec<u8>,
     file: Option<File>,
     raw: &Raw<'_>,
-    selection: &mut Selection,
-    sink: &mut Sink<'_, E>,
-) -> Result<bool, E> {
-    let archive = raw.options().archive;
-    let fail = |problem: Problem| E::from(problem.of(archive));
-    let file = lay_down(prefix, file, raw).map_err(fail)?;
+    selection: &mut Selection<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<bool, Fault> {
+    let fail = |error| named(raw.options().archive, error);
+    let file = to_file(prefix, file, raw).map_err(fail)?;
     let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| fail(damaged(error)))?;
     for index in 0..zip.len() {
         if raw.options().cancel.is_cancelled() {
-            return Err(fail(Problem::Cancelled));
+            return Err(fail(ArchiveError::Cancelled));
         }
-        let entry = zip.by_index(index).map_err(|error| fail(damaged(error)))?;
-        let flow = take(entry, raw, selection, sink)?;
-        if !flow {
+        let mut entry = zip.by_index(index).map_err(|error| fail(damaged(error)))?;
+        let Some(head) = head_of(&mut entry, raw, selection).map_err(fail)? else { continue };
+        let is_file = matches!(head.kind, Kind::File { .. });
+        let content: &mut dyn Read = if is_file { &mut entry } else { &mut io::empty() };
+        if !selection.hand_out(head, content, raw, sink)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn take<R: Read, E: From<ReleaseError>>(
-    mut entry: zip::read::ZipFile<'_, R>,
+/// An entry before its content; `None` if it is not wanted.
+fn head_of<R: Read>(
+    entry: &mut zip::read::ZipFile<'_, R>,
     raw: &Raw<'_>,
-    selection: &mut Selection,
-    sink: &mut Sink<'_, E>,
-) -> Result<bool, E> {
-    let archive = raw.options().archive;
-    let fail = |problem: Problem| E::from(problem.of(archive));
-    let name = name_of(&entry);
+    selection: &mut Selection<'_>,
+) -> Result<Option<Head>, ArchiveError> {
+    let name = name_of(entry);
     let size = entry.size();
-    let Some(path) = selection.admit(&name, size).map_err(fail)? else {
-        return Ok(true);
-    };
+    let Some(path) = selection.admit(&name, size)? else { return Ok(None) };
     let mode = entry.unix_mode().map(|mode| mode & 0o7777);
-    let (directory, symlink) = (entry.is_dir() || name.ends_with(b"/"), entry.is_symlink());
-    let mut reader = ItemReader::new(&mut entry, if directory { 0 } else { size });
-    let kind = if directory {
-        ItemKind::Directory
-    } else if symlink {
+    let kind = if entry.is_dir() || name.ends_with(b"/") {
+        Kind::Directory
+    } else if entry.is_symlink() {
         let mut target = Vec::new();
-        let limit = MAX_NAME as u64 + 1;
-        (&mut reader).take(limit).read_to_end(&mut target).map_err(|error| fail(raw.problem(error)))?;
-        let kind = "a link whose target cannot be written";
-        let target = symlink_target(&target).ok_or_else(|| Problem::Unsupported { name: shown(&name), kind });
-        ItemKind::Symlink { target: target.map_err(fail)? }
+        let most = MAX_NAME as u64 + 1;
+        let read = ItemReader::new(entry, size).take(most).read_to_end(&mut target);
+        read.map_err(|error| raw.error(&error))?;
+        Selection::symlink(&name, target)?
     } else {
-        ItemKind::File { size, reader: &mut reader }
+        Kind::File { size }
     };
-    selection.count(&kind);
-    // The zip's own dates are local times of an unknown place: none is better than a wrong one.
-    let taken = sink(ReleaseItem { path, mode, modified: None, kind });
-    raw.options().meter.add_items(1);
-    let flow = match reader.failure.take() {
-        Some(failure) => return Err(fail(raw.problem(failure))),
-        None => taken?,
-    };
-    if flow.is_break() {
-        return Ok(false);
-    }
-    if !directory {
-        reader.drain().map_err(|error| fail(raw.problem(error)))?;
-    }
-    Ok(true)
+    // The dates of a zip are local times of an unknown time zone: no date is better than a wrong one.
+    Ok(Some(Head { path, mode, modified: None, kind }))
 }
 
-/// Zips that were made on Windows by careless tools separate folders by backslashes.
+/// The name of an entry. Some tools on Windows separate directories by backslashes.
 fn name_of<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> Vec<u8> {
     let name = entry.name().map_or_else(|_| entry.name_raw().to_vec(), |name| name.as_bytes().to_vec());
     if entry.system() != zip::System::Unix && !name.contains(&b'/') {
@@ -92,46 +74,46 @@ fn name_of<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> Vec<u8> {
     name
 }
 
-fn lay_down(prefix: Vec<u8>, file: Option<File>, raw: &Raw<'_>) -> Result<File, Problem> {
+/// The archive as a file: the one that is read, or a nameless copy of a stream.
+fn to_file(prefix: Vec<u8>, file: Option<File>, raw: &Raw<'_>) -> Result<File, ArchiveError> {
     let mut rest = Cursor::new(prefix).chain(raw.clone());
     let mut file = if let Some(file) = file {
-        io::copy(&mut rest, &mut io::sink()).map_err(|error| raw.problem(error))?;
+        io::copy(&mut rest, &mut io::sink()).map_err(|error| raw.error(&error))?;
         file
     } else {
         let spool = raw.options().spool;
-        let write = |reason| Problem::Write { path: spool.to_owned(), reason };
-        let mut file = tempfile::tempfile_in(spool).map_err(write)?;
+        let mut file =
+            tempfile::tempfile_in(spool).map_err(ArchiveError::write("create a file in", spool))?;
         copy(&mut rest, &mut file, raw, spool)?;
         file
     };
-    file.seek(SeekFrom::Start(0)).map_err(Problem::Read)?;
+    file.seek(SeekFrom::Start(0)).map_err(ArchiveError::Input)?;
     Ok(file)
 }
 
-/// A copy that tells a source that cannot be read from a disk that cannot be written.
+/// A copy that distinguishes a source that cannot be read from a disk that cannot be written.
 fn copy(
     from: &mut impl Read,
     to: &mut impl io::Write,
     raw: &Raw<'_>,
-    spool: &std::path::Path,
-) -> Result<(), Problem> {
+    spool: &Path,
+) -> Result<(), ArchiveError> {
     let mut buffer = vec![0; 1 << 17];
     loop {
         let count = match from.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(raw.problem(error)),
+            Err(error) => return Err(raw.error(&error)),
         };
-        let written = to.write_all(&buffer[..count]);
-        written.map_err(|reason| Problem::Write { path: spool.to_owned(), reason })?;
+        to.write_all(&buffer[..count]).map_err(ArchiveError::write("write a file in", spool))?;
     }
 }
 
-fn damaged(error: ZipError) -> Problem {
+fn damaged(error: ZipError) -> ArchiveError {
     let reason = match error {
-        ZipError::Io(error) => error,
-        other => io::Error::other(other.to_string()),
+        ZipError::Io(error) => error.to_string(),
+        other => other.to_string(),
     };
-    Problem::Damaged { format: Format::Zip, reason }
+    ArchiveError::damaged(format!("{}: {reason}", Format::Zip))
 }

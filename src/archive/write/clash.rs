@@ -1,17 +1,22 @@
-//! What it means that the place of an entry is taken, below a directory that was empty: by the same archive.
+//! Explains why the place of an entry is taken below a directory that started empty: another entry is there.
 //!
-//! An archive that holds a name twice is refused. One that holds two names that this volume takes for one (they
-//! differ in case, or in how Unicode writes them) is good, and is restored where names are told apart.
+//! An archive that holds a name twice is refused. An archive that holds two names which this volume takes for one (they
+//! differ in case, or in their Unicode form) is good, and can be restored where the names are told apart.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind::{AlreadyExists, NotADirectory};
 use std::path::Path;
 
-use super::destination::Destination;
+use super::destination::{Destination, name_as_archived};
 use crate::archive::format::error::ArchiveError;
 
-/// Tells what is in the way of an entry; every other error stays as it is.
-pub(super) fn told(error: ArchiveError, destinations: &[Destination]) -> ArchiveError {
+/// The error with the entry that is in the way, and with names as the archive has them.
+pub(crate) fn explain(error: ArchiveError, destinations: &[Destination]) -> ArchiveError {
+    name_as_archived(with_clash(error, destinations), destinations)
+}
+
+fn with_clash(error: ArchiveError, destinations: &[Destination]) -> ArchiveError {
     let ArchiveError::Write { source, path, .. } = &error else { return error };
     if !matches!(source.kind(), AlreadyExists | NotADirectory) {
         return error;
@@ -27,7 +32,7 @@ pub(super) fn told(error: ArchiveError, destinations: &[Destination]) -> Archive
     ArchiveError::refused(path.as_os_str().as_encoded_bytes(), "is in the archive twice")
 }
 
-/// Whether what is found at this path has another name, as far as the volume says.
+/// Whether the file at this path has another name in the listing of its directory.
 fn is_another_name(path: &Path) -> bool {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
     let is_taken_for = |name: &OsStr| {
@@ -35,7 +40,7 @@ fn is_another_name(path: &Path) -> bool {
             && fs::read_dir(parent)
                 .is_ok_and(|mut all| all.all(|it| it.is_ok_and(|it| it.file_name() != name)))
     };
-    // Some volumes list names as they were made and some in one case: the other case is tried as well.
+    // Some volumes list names as they were created, others in one case: the other case is tried as well.
     is_taken_for(name) || name.to_str().is_some_and(|name| is_taken_for(OsStr::new(&other_case(name))))
 }
 

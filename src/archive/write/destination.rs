@@ -1,4 +1,4 @@
-//! Where the roots of an archive go, and how errors about them name their entries.
+//! Where the roots of an archive go.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,17 @@ use crate::archive::format::error::ArchiveError;
 pub struct Destination {
     /// The root's place in the archive ([`crate::domain::version::portable_roots`]).
     pub prefix: String,
-    /// A directory that exists, is empty and is used by nobody else.
+    /// A directory that exists, is empty and is used by no other process.
     pub directory: PathBuf,
 }
 
-/// Names a refused entry as the archive does: where it was unpacked to is gone when somebody reads of it.
+/// Names a refused entry as the archive does: the directory that it was unpacked to is gone when the error is read.
 pub(super) fn name_as_archived(error: ArchiveError, places: &[Destination]) -> ArchiveError {
     let archived = |name: String| {
         let below = |place: &Destination| {
             let directory = place.directory.as_os_str().as_encoded_bytes().escape_ascii().to_string();
             let rest = name.strip_prefix(&directory)?;
-            Some(format!("{}{rest}", place.prefix))
+            Some(format!("{}{rest}", place.prefix).trim_start_matches('/').to_owned())
         };
         places.iter().find_map(below).unwrap_or(name)
     };

@@ -1,7 +1,8 @@
 //! Entries become files, below directories that no other process uses.
 
-mod clash;
+pub(super) mod clash;
 pub(super) mod destination;
 mod placement;
 mod pool;
 pub(super) mod unpack;
+pub(super) mod writer;

@@ -202,7 +202,8 @@ pub(super) fn make_parent(path: &Path) -> Result<(), ArchiveError> {
 
 fn finish(file: &File, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {
     set_mode(file, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
-    filetime::set_file_handle_times(file, None, Some(file_time(attributes.modified)))
+    let Some(modified) = attributes.modified else { return Ok(()) };
+    filetime::set_file_handle_times(file, None, Some(file_time(modified)))
         .map_err(ArchiveError::write("set the time of", path))
 }
 

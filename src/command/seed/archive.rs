@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::archive::release::{self, Expected, ExtractOptions, Limits, ReleaseItem};
+use crate::archive::Limits;
+use crate::archive::release::{self, Expected, ExtractOptions, ReleaseItem};
 use crate::command::cache::expand::Sources;
 use crate::command::cache::{Cache, expand_one};
 use crate::command::context::Deadline;
@@ -112,13 +113,6 @@ fn extract(
     take(reader.into(), &options)
 }
 
-/// The archive is not the one that the configuration means. Objects that proved to be what their names say are kept.
-fn wrong_checksum(archive: &str, outcome: &release::ChecksumOutcome) -> Fault {
-    let (found, expected) = (&outcome.found, &outcome.expected);
-    Fault::environment(format!("{archive}: the checksum is {found}, not {expected}"))
-        .with_hint("check the digest in `[cache.….seed]` against the one its publisher gives".to_owned())
-}
-
 /// Merges what a content-addressed cache lacks, object by object; each is verified before it enters.
 fn merge_objects(
     cache: &Cache<'_>,
@@ -159,10 +153,8 @@ fn merge_objects(
     };
     extract(cache, spec, source, deadline, running, temp.payload(), |input, options| {
         let extracted = release::extract(input, options, &mut put)?;
-        match extracted.checksum {
-            Some(outcome) if !outcome.ok() => Err(wrong_checksum(options.archive, &outcome)),
-            _ => Ok(()),
-        }
+        // Objects that proved to be what their names say are kept.
+        extracted.checksum.map_or(Ok(()), |outcome| outcome.check(options.archive))
     })?;
     if refused > 0 {
         let text = format!("{refused} objects of {source} are not what their names say and were refused");
@@ -187,8 +179,8 @@ fn merge_tree(
     let staging = Staging::beside(cache.root(), &cache.ctx.records(), cache.ctx.now)?;
     let mut added = Added::default();
     extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
-        let unpacked = release::unpack_tree(input, options, staging.tree())?;
-        added = Added { files: unpacked.files, bytes: unpacked.extracted.bytes };
+        let extracted = release::unpack_tree(input, options, staging.tree())?;
+        added.bytes = extracted.bytes;
         Ok(())
     })?;
     added.files = staging.yield_to_target()?;

@@ -39,30 +39,34 @@ fn hostile_entries_are_refused() {
     let setting = Setting::new(Some("top"));
     let check = |name: &str, kind: EntryType, content: &[u8], expect: &str| {
         let tar = tar_of(&[("top/x", EntryType::Regular, b"x"), (name, kind, content)]);
-        assert_eq!(setting.refusal(&tar), format!("the archive: refused entry `{expect}"), "{name}");
+        assert_eq!(
+            setting.refusal(&tar),
+            format!("the archive: the archive is refused: `{expect}"),
+            "{name}"
+        );
     };
     let file = EntryType::Regular;
-    check("../evil", file, b"x", "../evil`: the name leads out of the archive");
-    check("top/../../evil", file, b"x", "top/../../evil`: the name leads out of the archive");
-    check("/etc/passwd", file, b"x", "/etc/passwd`: the name is absolute");
-    check("/etc", EntryType::Directory, b"", "/etc`: the name is absolute");
-    check("top/device", EntryType::Char, b"", "top/device`: a device");
-    check("other/device", EntryType::Block, b"", "other/device`: a device");
-    check("top/pipe", EntryType::Fifo, b"", "top/pipe`: a named pipe");
-    check("top/what", EntryType::new(b'Q'), b"", "top/what`: an entry of unknown kind");
+    check("../evil", file, b"x", "../evil` has `..` in its name");
+    check("top/../../evil", file, b"x", "top/../../evil` has `..` in its name");
+    check("/etc/passwd", file, b"x", "/etc/passwd` is absolute");
+    check("/etc", EntryType::Directory, b"", "/etc` is absolute");
+    check("top/device", EntryType::Char, b"", "top/device` is a device");
+    check("other/device", EntryType::Block, b"", "other/device` is a device");
+    check("top/pipe", EntryType::Fifo, b"", "top/pipe` is a pipe");
+    check("top/what", EntryType::new(b'Q'), b"", "top/what` is of a kind that no cache holds");
     check(
         "top/h",
         EntryType::Link,
         b"../../etc/passwd",
-        "../../etc/passwd`: the name leads out of the archive",
+        "top/h` is a hard link to something outside the cache",
     );
-    check("top/h", EntryType::Link, b"/etc/passwd", "/etc/passwd`: the name is absolute");
-    let outside = "other/x`: a hard link in the wanted folder leads to it from outside";
+    check("top/h", EntryType::Link, b"/etc/passwd", "top/h` is a hard link to something outside the cache");
+    let outside = "top/h` is a hard link to something outside the cache";
     check("top/h", EntryType::Link, b"other/x", outside);
-    check("top/s", EntryType::Symlink, b"", "top/s`: a link without a target");
+    check("top/s", EntryType::Symlink, b"", "top/s` is a link to nothing");
     for name in ["../evil", "/evil", "a/../../evil"] {
         let refusal = setting.refusal(&zip_of(&[(name, file, b"x")]));
-        assert!(refusal.starts_with("the archive: refused entry"), "{refusal}");
+        assert!(refusal.starts_with("the archive: the archive is refused: "), "{refusal}");
     }
 }
 
@@ -70,7 +74,7 @@ fn hostile_entries_are_refused() {
 fn bombs_are_bounded() {
     let mut setting = Setting::new(None);
     let zeros = vec![0; 8 << 20];
-    let large = "the archive: unpacks to more than 4.19 MB";
+    let large = "the archive: the archive is refused: it holds more than 4194304 bytes";
     for (format, bytes) in formats(&[("zeros", EntryType::Regular, &zeros)]) {
         assert_eq!(setting.refusal(&bytes), large, "{format}");
     }
@@ -96,13 +100,20 @@ fn bombs_are_bounded() {
     let long = tar_of(&[("././@LongLink", EntryType::GNULongName, &name), ("a", EntryType::Regular, b"")]);
     assert_eq!(
         setting.refusal(&gzip(&long)),
-        format!("the archive: has an entry with more than {} of headers", ByteSize(8 << 20))
+        format!(
+            "the archive: the archive is refused: it holds more than {} bytes of headers of one entry",
+            8 << 20
+        )
     );
     setting.limits.entries = 9;
-    let names: Vec<_> = (0..10).map(|number| format!("folder {number}")).collect();
+    let names: Vec<_> = (0..10).map(|number| format!("directory {number}")).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), EntryType::Directory, &b""[..])).collect();
     for (format, bytes) in formats(&many) {
-        assert_eq!(setting.refusal(&bytes), "the archive: has more than 9 entries", "{format}");
+        assert_eq!(
+            setting.refusal(&bytes),
+            "the archive: the archive is refused: it holds more than 9 entries",
+            "{format}"
+        );
     }
 }
 
@@ -121,9 +132,9 @@ proptest! {
         if cut.index(4) == 0 {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let folder = tempfile::tempdir().expect("a temp directory");
+        let directory = tempfile::tempdir().expect("a temp directory");
         let setting = Setting::new(None);
-        let _ = setting.with(|options| unpack_tree(stream(&bytes), options, folder.path()));
+        let _ = setting.with(|options| unpack_tree(stream(&bytes), options, directory.path()));
         let _ = setting.list_lossy(&bytes);
     }
 }

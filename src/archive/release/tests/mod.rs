@@ -8,10 +8,13 @@ use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 use zip::write::SimpleFileOptions;
 
+use super::error::fault;
 use super::*;
+use crate::archive::format::error::ArchiveError;
+use crate::archive::read::limits::Limits;
 use crate::domain::digest::{Algorithm, Sha256Digest};
 use crate::domain::event::{Meter, Phase};
-use crate::domain::unit::ByteSize;
+use crate::domain::fault::Fault;
 
 /// What a tar of these tests holds: name, kind, content or target.
 type Entries<'e> = &'e [(&'e str, EntryType, &'e [u8])];
@@ -123,7 +126,7 @@ impl Setting {
     }
 
     /// Everything that is handed out, in words.
-    fn list(&self, input: Input) -> Result<(BTreeMap<String, String>, Extracted), ReleaseError> {
+    fn list(&self, input: Input) -> Result<(BTreeMap<String, String>, Extracted), Fault> {
         let mut items = BTreeMap::new();
         let extracted = self.with(|options| {
             extract(input, options, &mut |item| {
@@ -131,35 +134,35 @@ impl Setting {
                     ItemKind::File { size, reader } => {
                         let mut text = String::new();
                         let read = reader.read_to_string(&mut text);
-                        read.map_err(|error| Problem::Read(error).of("the sink"))?;
+                        read.map_err(|error| fault("the sink", error))?;
                         assert_eq!(size, text.len() as u64);
                         format!("file {:o} {text}", item.mode.expect("a mode"))
                     }
-                    ItemKind::Directory => "folder".to_owned(),
-                    ItemKind::Symlink { target } => format!("link to {}", target.display()),
+                    ItemKind::Directory => "directory".to_owned(),
+                    ItemKind::Symlink { target } => format!("link to {}", String::from_utf8_lossy(&target)),
                     ItemKind::Hardlink { target } => format!("same as {}", target.display()),
                 };
                 items.insert(item.path.display().to_string(), words);
-                Ok::<_, ReleaseError>(ControlFlow::Continue(()))
+                Ok::<_, Fault>(ControlFlow::Continue(()))
             })
         })?;
         Ok((items, extracted))
     }
 
     /// Reads everything, whatever is in it.
-    fn list_lossy(&self, bytes: &[u8]) -> Result<Extracted, ReleaseError> {
+    fn list_lossy(&self, bytes: &[u8]) -> Result<Extracted, Fault> {
         self.with(|options| {
             extract(stream(bytes), options, &mut |item| {
                 if let ItemKind::File { reader, .. } = item.kind {
                     let copied = std::io::copy(reader, &mut std::io::sink());
-                    copied.map_err(|error| Problem::Read(error).of("the sink"))?;
+                    copied.map_err(|error| fault("the sink", error))?;
                 }
                 Ok(ControlFlow::Continue(()))
             })
         })
     }
 
-    fn list_bytes(&self, bytes: &[u8]) -> Result<(BTreeMap<String, String>, Extracted), ReleaseError> {
+    fn list_bytes(&self, bytes: &[u8]) -> Result<(BTreeMap<String, String>, Extracted), Fault> {
         self.list(stream(bytes))
     }
 
@@ -198,7 +201,7 @@ fn every_format_gives_the_same_items() {
             [
                 ("CID/one", "file 640 the first object"),
                 ("CID/empty", "file 640 "),
-                ("none", "folder"),
+                ("none", "directory"),
                 ("link", "link to CID/one"),
                 ("again", "same as CID/one"),
             ]
@@ -230,7 +233,7 @@ fn the_checksum_covers_the_whole_stream() {
 }
 
 #[test]
-fn what_is_no_archive_is_named() {
+fn what_is_not_an_archive_is_named() {
     let setting = Setting::new(None);
     let check = |bytes: &[u8], expect: &str| {
         assert_eq!(setting.refusal(bytes), format!("the archive: {expect}"));
@@ -244,19 +247,19 @@ fn what_is_no_archive_is_named() {
     check(&zstd(b""), "unpacks to something that is not a tar archive (tar.zst)");
     check(
         &[&gzip(&tar_of(RELEASE))[..], b"some junk behind it"].concat(),
-        "damaged tar.gz: invalid gzip header",
+        "the archive is damaged: tar.gz: invalid gzip header",
     );
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_answered_with_what_is() {
+fn a_directory_that_is_missing_is_reported_with_what_is_there() {
     for (_, bytes) in formats(RELEASE) {
         let refusal = Setting::new(Some("Top/data")).refusal(&bytes);
         assert!(refusal.starts_with("the archive: has nothing in `Top/data`; at its top are: "), "{refusal}");
         assert!(refusal.ends_with(" top"), "{refusal}");
     }
     let refusal = Setting::new(Some("../x")).refusal(&tar_of(RELEASE));
-    let expect = "`../x` is not a folder's name in an archive: the name leads out of the archive";
+    let expect = "`subdir` `../x` has `..` in its name";
     assert_eq!(refusal, format!("the archive: {expect}"));
 }
 
@@ -264,12 +267,12 @@ fn a_folder_that_is_not_there_is_answered_with_what_is() {
 fn the_sink_may_end_it_and_its_errors_come_through() {
     let setting = Setting::new(None);
     for (format, bytes) in formats(RELEASE) {
-        let ended: Result<_, ReleaseError> =
+        let ended: Result<_, Fault> =
             setting.with(|options| extract(stream(&bytes), options, &mut |_| Ok(ControlFlow::Break(()))));
         let ended = ended.expect("an honest archive");
         assert_eq!((ended.items, ended.complete), (1, false), "{format}");
-        let failed: Result<_, ReleaseError> = setting.with(|options| {
-            extract(stream(&bytes), options, &mut |_| Err(Problem::Cancelled.of("the sink")))
+        let failed: Result<_, Fault> = setting.with(|options| {
+            extract(stream(&bytes), options, &mut |_| Err(fault("the sink", ArchiveError::Cancelled)))
         });
         assert_eq!(failed.expect_err("the sink's").to_string(), "the sink: interrupted", "{format}");
     }
@@ -290,7 +293,7 @@ fn a_zip_is_read_from_its_file_and_a_streamed_one_leaves_nothing_behind() {
 }
 
 #[test]
-fn zips_of_careless_tools_have_folders_too() {
+fn zips_with_backslashes_have_directories_too() {
     let setting = Setting::new(Some("top"));
     let mut bytes = zip_of(&[("top\\data\\x", EntryType::Regular, b"x")]);
     // "Version made by", upper byte: the system, in the one entry of the index.

@@ -4,17 +4,33 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::*;
 
-fn unpack(setting: &Setting, bytes: &[u8], folder: &Path) -> Result<Unpacked, ReleaseError> {
-    setting.with(|options| unpack_tree(stream(bytes), options, folder))
+fn unpack(setting: &Setting, bytes: &[u8], directory: &Path) -> Result<Extracted, Fault> {
+    setting.with(|options| unpack_tree(stream(bytes), options, directory))
+}
+
+/// Files and symbolic links below a directory.
+fn census(directory: &Path) -> (usize, usize) {
+    let mut found = (0, 0);
+    for entry in std::fs::read_dir(directory).expect("readable") {
+        let entry = entry.expect("readable");
+        let kind = entry.file_type().expect("readable");
+        if kind.is_dir() {
+            let below = census(&entry.path());
+            found = (found.0 + below.0, found.1 + below.1);
+        } else {
+            found = (found.0 + usize::from(kind.is_file()), found.1 + usize::from(kind.is_symlink()));
+        }
+    }
+    found
 }
 
 #[test]
 fn a_tree_has_its_modes_dates_and_links() {
     let setting = Setting::new(Some("top/data"));
-    let folder = tempfile::tempdir().expect("a temp directory");
-    let unpacked = unpack(&setting, &gzip(&tar_of(RELEASE)), folder.path()).expect("unpacked");
-    assert_eq!((unpacked.files, unpacked.symlinks), (3, 1));
-    let at = |name: &str| folder.path().join(name);
+    let directory = tempfile::tempdir().expect("a temp directory");
+    let extracted = unpack(&setting, &gzip(&tar_of(RELEASE)), directory.path()).expect("unpacked");
+    assert_eq!((extracted.items, census(directory.path())), (5, (3, 1)));
+    let at = |name: &str| directory.path().join(name);
     let metadata = |name: &str| at(name).symlink_metadata().expect(name);
     assert_eq!(std::fs::read(at("CID/one")).expect("a file"), b"the first object");
     assert_eq!(metadata("CID/one").permissions().mode() & 0o7777, 0o640);
@@ -28,29 +44,29 @@ fn a_tree_has_its_modes_dates_and_links() {
 }
 
 #[test]
-fn nothing_is_written_through_links_nor_over_folders() {
+fn nothing_is_written_through_links_nor_over_directories() {
     let setting = Setting::new(None);
     let outside = tempfile::tempdir().expect("a temp directory");
     let target = outside.path().as_os_str().as_encoded_bytes();
-    let (file, folder, link) = (EntryType::Regular, EntryType::Directory, EntryType::Symlink);
+    let (file, directory, link) = (EntryType::Regular, EntryType::Directory, EntryType::Symlink);
     let check = |entries: Entries<'_>, expect: &str| {
         let dir = tempfile::tempdir().expect("a temp directory");
         let error = unpack(&setting, &tar_of(entries), dir.path()).expect_err(expect);
-        assert_eq!(error.to_string(), format!("the archive: refused entry {expect}"));
+        assert_eq!(error.to_string(), format!("the archive: the archive is refused: {expect}"));
         assert_eq!(std::fs::read_dir(outside.path()).expect("readable").count(), 0);
     };
-    let through = "`l/x`: it would be written through a link";
+    let through = "`l` is in the archive twice, as different things";
     check(&[("l", link, target), ("l/x", file, b"x")], through);
-    check(&[("l", link, target), ("l/x", folder, b"")], through);
+    check(&[("l", link, target), ("l/x", directory, b"")], through);
     check(&[("l", link, b"."), ("l/x", EntryType::Link, b"l")], through);
-    check(&[("d/x", file, b"x"), ("d", link, target)], "`d`: a folder of this name came before");
-    check(&[("d/x", file, b"x"), ("d", file, b"")], "`d`: a folder of this name came before");
-    let needed = "`f`: a file came before where a folder is needed";
-    check(&[("f", file, b"x"), ("f/x", file, b"")], needed);
-    check(&[("f", file, b"x"), ("f", folder, b"")], needed);
-    let late = "`h`: a hard link to a file that did not come before it";
+    let twice = "`d` is in the archive twice, as different things";
+    check(&[("d/x", file, b"x"), ("d", link, target)], twice);
+    check(&[("d/x", file, b"x"), ("d", file, b"")], twice);
+    check(&[("f", file, b"x"), ("f/x", file, b"")], "`f/x` is in the archive twice");
+    check(&[("f", file, b"x"), ("f", directory, b"")], "`f` is in the archive twice");
+    let late = "`h` is a hard link to a file that the archive does not hold";
     check(&[("h", EntryType::Link, b"x"), ("x", file, b"")], late);
-    check(&[("d", folder, b""), ("h", EntryType::Link, b"d")], late);
+    check(&[("d", directory, b""), ("h", EntryType::Link, b"d")], late);
 }
 
 #[test]
@@ -68,8 +84,8 @@ fn later_entries_replace_earlier_ones() {
         ("a", EntryType::Link, b"a"),
     ];
     let dir = tempfile::tempdir().expect("a temp directory");
-    let unpacked = unpack(&setting, &tar_of(entries), dir.path()).expect("unpacked");
-    assert_eq!((unpacked.files, unpacked.symlinks), (2, 2));
+    unpack(&setting, &tar_of(entries), dir.path()).expect("unpacked");
+    assert_eq!(census(dir.path()), (2, 2));
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect(name);
     assert_eq!(
         (read("a"), read("b"), read("c"), read("d")),

@@ -1,0 +1,333 @@
+//! The writer of entries: the only code that makes files, directories and links of an archive.
+//!
+//! It is safe and exact by its order: files and directories as they come, then symbolic links, then the modes and
+//! times of directories, innermost first. While files are written there is no symbolic link that a name could lead
+//! through. Memory holds a few hundred bytes for each directory and link.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::Scope;
+
+use tokio_util::sync::CancellationToken;
+
+use super::destination::Destination;
+use super::placement;
+use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
+use crate::archive::format::error::ArchiveError;
+use crate::archive::read::buffer::Slice;
+use crate::archive::read::entries::{Attributes, Spot};
+use crate::archive::read::guard;
+
+/// Files up to this size are written whole by one thread.
+const SMALL: u64 = 256 << 10;
+
+/// Upper bound for what is remembered of directories and links of an archive that announces nothing, in bytes.
+const MAX_REMEMBERED: usize = 256 << 20;
+
+/// Which later entry may take the place of an earlier one of the same name. Directories are never replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// None: an archive with a manifest holds every name once.
+    Refused,
+    /// One of the same kind: programs that pack a cache name a file twice if their arguments do.
+    SameKind,
+    /// A file or a link: tar archives that were appended to hold several versions.
+    FilesAndLinks,
+}
+
+/// Writes entries below its destinations, which start empty.
+pub(crate) struct Writer {
+    pool: WritePool,
+    destinations: Vec<Destination>,
+    repeats: Repeats,
+    file: Option<Incoming>,
+    directories: Vec<(PathBuf, Attributes)>,
+    symlinks: BTreeMap<PathBuf, (Vec<u8>, Attributes)>,
+    /// Made at the end if files are: the pool may not have created the target yet.
+    hard_links: Vec<(PathBuf, PathBuf)>,
+    remembered: usize,
+}
+
+/// The file whose content arrives.
+enum Incoming {
+    /// Written when complete.
+    Small {
+        path: PathBuf,
+        open: Option<Arc<OpenFile>>,
+        size: usize,
+        gathered: Vec<u8>,
+        attributes: Attributes,
+    },
+    /// Written as it comes.
+    Large { file: Arc<OpenFile>, offset: u64 },
+}
+
+impl Writer {
+    /// A writer with threads that end when it is dropped.
+    pub(crate) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        workers: usize,
+        destinations: Vec<Destination>,
+        repeats: Repeats,
+    ) -> Self {
+        Writer {
+            pool: WritePool::start(scope, workers),
+            destinations,
+            repeats,
+            file: None,
+            directories: Vec::new(),
+            symlinks: BTreeMap::new(),
+            hard_links: Vec::new(),
+            remembered: 0,
+        }
+    }
+
+    /// Where the roots of the archive go.
+    pub(crate) fn destinations(&self) -> &[Destination] {
+        &self.destinations
+    }
+
+    /// Changes the rule for repeated names, before the first entry.
+    pub(crate) fn set_repeats(&mut self, repeats: Repeats) {
+        self.repeats = repeats;
+    }
+
+    /// A directory, whose attributes are set at the end.
+    pub(crate) fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
+        let path = self.path(spot);
+        self.remember(&path, 0)?;
+        if self.repeats == Repeats::FilesAndLinks {
+            self.symlinks.remove(&path);
+        }
+        // With a manifest an archive names a directory before what lies in it, and once.
+        if self.repeats == Repeats::Refused && !spot.relative.as_os_str().is_empty() {
+            placement::make_new_directory(&path)?;
+        } else {
+            placement::make_directory(&path)?;
+        }
+        self.directories.push((path, attributes));
+        Ok(())
+    }
+
+    /// A file; its content follows in calls of `content`.
+    pub(crate) fn file(
+        &mut self,
+        spot: &Spot,
+        size: u64,
+        attributes: Attributes,
+    ) -> Result<(), ArchiveError> {
+        let path = self.path(spot);
+        if size > SMALL {
+            let file = Arc::new(self.create(path, size, attributes)?);
+            file.stretch()?;
+            self.file = Some(Incoming::Large { file, offset: 0 });
+            return Ok(());
+        }
+        let open = match self.repeats {
+            Repeats::Refused => None,
+            _ => Some(Arc::new(self.create(path.clone(), size, attributes)?)),
+        };
+        let size = usize::try_from(size).expect("small files fit into memory");
+        self.file = Some(Incoming::Small { path, open, size, gathered: Vec::new(), attributes });
+        if size == 0 { self.finish_small(Content::Gathered(Vec::new())) } else { Ok(()) }
+    }
+
+    /// The next bytes of the file; together they are never more than its size.
+    pub(crate) fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
+        match self.file.as_mut().expect("content comes after its file") {
+            Incoming::Large { file, offset } => {
+                let (file, at) = (Arc::clone(file), *offset);
+                *offset += slice.len() as u64;
+                self.pool.submit(Job::Part { file, offset: at, content: Content::Shared(slice) })
+            }
+            Incoming::Small { size, gathered, .. } if gathered.is_empty() && slice.len() == *size => {
+                self.finish_small(Content::Shared(slice))
+            }
+            Incoming::Small { size, gathered, .. } => {
+                // Copied, so that a file in many tiny frames does not hold all their buffers.
+                gathered.reserve_exact(*size - gathered.len());
+                gathered.extend_from_slice(&slice);
+                if gathered.len() < *size {
+                    return Ok(());
+                }
+                let gathered = std::mem::take(gathered);
+                self.finish_small(Content::Gathered(gathered))
+            }
+        }
+    }
+
+    /// A symbolic link, which is made at the end.
+    pub(crate) fn symlink(
+        &mut self,
+        spot: &Spot,
+        target: Vec<u8>,
+        attributes: Attributes,
+    ) -> Result<(), ArchiveError> {
+        let path = self.path(spot);
+        self.remember(&path, target.len())?;
+        if self.repeats == Repeats::FilesAndLinks {
+            self.clear(&path)?;
+        }
+        let before = self.symlinks.insert(path.clone(), (target, attributes));
+        if before.is_some() && self.repeats == Repeats::Refused {
+            let name = path.as_os_str().as_encoded_bytes();
+            return Err(ArchiveError::refused(name, "is in the archive twice"));
+        }
+        Ok(())
+    }
+
+    /// A further name of a file.
+    pub(crate) fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError> {
+        let (path, target) = (self.path(spot), self.path(target));
+        if self.repeats == Repeats::Refused {
+            self.hard_links.push((path, target));
+            return Ok(());
+        }
+        // Here every file exists from its entry on, and the order of entries decides which one is linked.
+        let is_repetition = path == target;
+        if let Some(link) = self.symlinks.get(&target).cloned() {
+            if is_repetition {
+                return Ok(());
+            }
+            if self.repeats == Repeats::FilesAndLinks {
+                self.remember(&path, link.0.len())?;
+                self.clear(&path)?;
+                self.symlinks.insert(path, link);
+                return Ok(());
+            }
+        }
+        self.make_hard_link(&path, &target)
+    }
+
+    /// Makes what had to wait until every file is written.
+    pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<(), ArchiveError> {
+        self.pool.drain()?;
+        for (path, target) in std::mem::take(&mut self.hard_links) {
+            if cancel.is_cancelled() {
+                return Err(ArchiveError::Cancelled);
+            }
+            self.make_hard_link(&path, &target)?;
+        }
+        // All parents first: once there is a link, a name could lead through it.
+        let mut parent = None;
+        for path in self.symlinks.keys() {
+            if path.parent() != parent {
+                pool::make_parent(path)?;
+                parent = path.parent();
+            }
+        }
+        for (path, (target, attributes)) in &self.symlinks {
+            if cancel.is_cancelled() {
+                return Err(ArchiveError::Cancelled);
+            }
+            self.make_symlink(path, target, *attributes)?;
+        }
+        // Innermost first: a directory may deny access to what lies in it, and its time changes with its content.
+        self.directories.sort_by(|(a, _), (b, _)| b.cmp(a));
+        for (path, attributes) in &self.directories {
+            placement::set_mode(path, attributes.mode)
+                .map_err(ArchiveError::write("set the mode of", path))?;
+            if let Some(modified) = attributes.modified {
+                filetime::set_file_mtime(path, file_time(modified))
+                    .map_err(ArchiveError::write("set the time of", path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, spot: &Spot) -> PathBuf {
+        let directory = &self.destinations[spot.root].directory;
+        if spot.relative.as_os_str().is_empty() { directory.clone() } else { directory.join(&spot.relative) }
+    }
+
+    /// Counts what is kept until the end for a directory or link.
+    fn remember(&mut self, path: &Path, target: usize) -> Result<(), ArchiveError> {
+        self.remembered += path.as_os_str().len() + target + 128;
+        if self.repeats != Repeats::Refused && self.remembered > MAX_REMEMBERED {
+            let limit = MAX_REMEMBERED as u64;
+            return Err(ArchiveError::Limit { limit, unit: "bytes of names of directories and links" });
+        }
+        Ok(())
+    }
+
+    /// Removes the file or link in whose place another entry comes.
+    fn clear(&mut self, path: &Path) -> Result<(), ArchiveError> {
+        if self.symlinks.remove(path).is_some() || fs::symlink_metadata(path).is_err() {
+            return Ok(());
+        }
+        self.pool.drain()?;
+        placement::clear_for(path, |kind| kind.is_file())
+    }
+
+    /// Creates a file; a later one replaces an earlier one of the same name, where that is allowed.
+    fn create(&mut self, path: PathBuf, size: u64, attributes: Attributes) -> Result<OpenFile, ArchiveError> {
+        if self.repeats == Repeats::FilesAndLinks {
+            self.symlinks.remove(&path);
+        }
+        match OpenFile::create(path.clone(), size, attributes) {
+            Err(ArchiveError::Write { source, .. })
+                if self.repeats != Repeats::Refused && source.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                self.pool.drain()?;
+                placement::clear_for(&path, |kind| kind.is_file())?;
+                OpenFile::create(path, size, attributes)
+            }
+            created => created,
+        }
+    }
+
+    fn finish_small(&mut self, content: Content) -> Result<(), ArchiveError> {
+        match self.file.take() {
+            Some(Incoming::Small { path, open: None, attributes, .. }) => {
+                self.pool.submit(Job::Create { path, content, attributes })
+            }
+            Some(Incoming::Small { open: Some(file), .. }) => self.pool.submit(Job::Fill { file, content }),
+            Some(Incoming::Large { .. }) | None => Ok(()),
+        }
+    }
+
+    fn make_hard_link(&mut self, path: &Path, target: &Path) -> Result<(), ArchiveError> {
+        if !fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_file()) {
+            let name = path.as_os_str().as_encoded_bytes();
+            let reason = "is a hard link to a file that the archive does not hold";
+            return Err(ArchiveError::refused(name, reason));
+        }
+        // GNU tar stores what its arguments name twice as a link to itself.
+        if path == target {
+            return Ok(());
+        }
+        pool::make_parent(path)?;
+        match self.repeats {
+            Repeats::Refused => {}
+            Repeats::SameKind if fs::symlink_metadata(path).is_err() => {}
+            Repeats::SameKind => placement::clear_for(path, |kind| kind.is_file())?,
+            Repeats::FilesAndLinks => self.clear(path)?,
+        }
+        match fs::hard_link(target, path) {
+            // Roots may go to different volumes, and some file systems have no hard links.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) =>
+            {
+                self.pool.drain()?;
+                placement::copy(target, path)
+            }
+            linked => linked.map_err(ArchiveError::write("link", path)),
+        }
+    }
+
+    fn make_symlink(&self, path: &Path, target: &[u8], attributes: Attributes) -> Result<(), ArchiveError> {
+        let target = guard::os_name(target)
+            .ok_or_else(|| ArchiveError::refused(target, "is a link to a name that is not Unicode"))?;
+        if self.repeats != Repeats::Refused && fs::symlink_metadata(path).is_ok() {
+            placement::clear_for(path, |kind| kind.is_symlink())?;
+        }
+        placement::symlink(&target, path).map_err(ArchiveError::write("link", path))?;
+        let Some(modified) = attributes.modified else { return Ok(()) };
+        let time = file_time(modified);
+        filetime::set_symlink_file_times(path, time, time)
+            .map_err(ArchiveError::write("set the time of", path))
+    }
+}
