@@ -1,7 +1,7 @@
-//! What can go wrong with an archive.
+//! Errors of archives.
 //!
-//! A damaged archive ([`ArchiveError::Damaged`]) was not made so, a refused one ([`ArchiveError::Refused`])
-//! holds something that must not be written; whoever restores treats both as a miss.
+//! A damaged archive ([`ArchiveError::Damaged`]) differs from what was written. A refused one ([`ArchiveError::Refused`])
+//! holds something that must not be written. A restore treats both as a miss.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::tree::walk::WalkError;
 /// Why an archive could not be packed, unpacked or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Somebody asked to stop.
+    /// A signal or the deadline ended the work.
     #[error("interrupted")]
     Cancelled,
     /// The tree could not be walked.
@@ -24,68 +24,70 @@ pub enum ArchiveError {
     ReadFile {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A file is not what it was when the archive was planned.
+    /// A file has another size or time than when the archive was planned.
     #[error("`{}` changed while being packed", .0.display())]
     Changed(PathBuf),
-    /// Files came or went between counting and packing.
+    /// Files were added or removed between counting and packing.
     #[error("the files below `{}` changed while being packed", .0.display())]
     TreeChanged(PathBuf),
-    /// A name that no portable archive can hold.
-    #[error("the name `{}` cannot be kept in an archive: {reason}", path.display())]
+    /// A name or link target that a portable archive cannot hold.
+    #[error("the name `{}` cannot be stored in an archive: {reason}", path.display())]
     Name {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The rule that it breaks.
         reason: &'static str,
     },
-    /// The archive could not be handed on.
+    /// The output did not take the archive.
     #[error("cannot write the archive: {0}")]
     Output(#[source] io::Error),
-    /// The archive could not be fetched.
+    /// The input failed.
     #[error("cannot read the archive: {0}")]
     Input(#[source] io::Error),
-    /// The archive is not what was written.
+    /// The archive differs from what was written.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// The archive was made by a later format.
     #[error("the archive has format {0}, this program reads format {format}", format = super::version::FORMAT)]
     Format(u32),
-    /// The archive asks for something that must not be done.
+    /// The archive holds an entry that must not be written.
     #[error("the archive is refused: `{name}` {reason}")]
     Refused {
         /// The entry, as the archive names it.
         name: String,
-        /// What is wrong with it.
+        /// The rule that it breaks, as a verb phrase.
         reason: String,
     },
-    /// The archive is good, and this volume takes two of its names for one.
-    #[error("`{name}` cannot be restored here: this volume takes its name for that of another file")]
+    /// The archive is good, but this volume does not distinguish two of its names.
+    #[error(
+        "`{name}` cannot be restored here: this volume does not distinguish its name from that of another file"
+    )]
     NameClash {
         /// The entry, as the archive names it.
         name: String,
     },
-    /// The archive is larger than it may be.
+    /// The archive is larger than allowed.
     #[error("the archive is refused: it holds more than {limit} {unit}")]
     Limit {
-        /// How many.
+        /// The largest number allowed.
         limit: u64,
-        /// Of what.
+        /// What is counted.
         unit: &'static str,
     },
-    /// Who asked does not want what the manifest announces.
+    /// The caller declined what the manifest announces.
     #[error("{0}")]
     Declined(String),
-    /// A file, directory or link could not be made.
+    /// A file, directory or link could not be written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Write {
-        /// What was tried.
+        /// The verb of what was tried.
         action: &'static str,
-        /// On what.
+        /// The file, directory or link.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
     /// A compressor or a worker thread could not be started, or has failed.
@@ -115,7 +117,7 @@ impl ArchiveError {
         matches!(self, ArchiveError::Damaged(_) | ArchiveError::Refused { .. } | ArchiveError::Limit { .. })
     }
 
-    /// Whether whoever took the archive stopped taking.
+    /// Whether the reader of the output has closed it.
     pub fn is_broken_output(&self) -> bool {
         matches!(self, ArchiveError::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -141,11 +143,11 @@ impl Hint for ArchiveError {
                 Some(format!("make `{}` readable, or exclude it with `!`", path.display()))
             }
             ArchiveError::Changed(_) | ArchiveError::TreeChanged(_) => {
-                Some("end whatever still writes to the cache before it is saved".to_owned())
+                Some("stop the processes that write to the cache before it is saved".to_owned())
             }
-            ArchiveError::NameClash { .. } => {
-                Some("rename one of the two before the cache is saved, or exclude it with `!`".to_owned())
-            }
+            ArchiveError::NameClash { .. } => Some(
+                "rename one of the two files before the cache is saved, or exclude it with `!`".to_owned(),
+            ),
             ArchiveError::Name { .. } => Some("rename the file, or exclude it with `!`".to_owned()),
             ArchiveError::Format(_) => Some("update cachekeep, or save the cache under a new key".to_owned()),
             error if error.is_no_space() => Some("free space on that volume".to_owned()),

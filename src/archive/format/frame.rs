@@ -1,7 +1,7 @@
-//! The frames of an archive: told apart and checked as they stream in, without decompressing.
+//! The frames of an archive: separated and checked as they stream in, without decompressing.
 //!
-//! Source: RFC 8878. The splitter walks block headers to find where a frame ends, keeps the running digest,
-//! and holds an archive with a manifest to the order, sizes, digest and seek table that it must have.
+//! Source: RFC 8878. The splitter walks block headers to find where a frame ends and keeps the running digest. In an archive with a
+//! manifest it checks the order and sizes of the frames, the digest and the seek table.
 
 use std::io::{self, BufReader, Read};
 
@@ -38,7 +38,7 @@ pub(crate) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
 /// What comes next in an archive.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// The manifest; only ever the first part.
+    /// The manifest; always the first part.
     Manifest(Manifest),
     /// A frame of known size, whole, in the buffer given.
     Frame {
@@ -82,12 +82,12 @@ struct OpenFrame {
     checksum: bool,
 }
 
-/// What a zstd frame's header says.
+/// The header of a zstd frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FrameHeader {
-    /// Bytes that tell the window.
+    /// Length of the field with the window size.
     window_length: usize,
-    /// Bytes that tell the content's size, after them.
+    /// Length of the field with the content size, which follows.
     size_length: usize,
     checksum: bool,
 }
@@ -111,7 +111,7 @@ impl<R: Read> Splitter<R> {
         self.position
     }
 
-    /// The next part, its bytes in the buffer; none when the archive has ended as it must.
+    /// The next part, its bytes in the buffer; `None` after a proper end.
     pub(crate) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
         loop {
             buffer.clear();
@@ -175,10 +175,10 @@ impl<R: Read> Splitter<R> {
             && let Some(digest) = payload.strip_prefix(DIGEST_TAG)
         {
             if self.stage != Stage::Body || digest != &self.hasher.clone().finalize()[..] {
-                return Err(ArchiveError::damaged("its digest does not fit"));
+                return Err(ArchiveError::damaged("its digest does not match"));
             }
             if self.manifest.as_ref().is_some_and(|manifest| manifest.stream_bytes != self.content) {
-                return Err(ArchiveError::damaged("it holds less than its manifest says"));
+                return Err(ArchiveError::damaged("it holds less than its manifest announces"));
             }
             self.stage = Stage::Digested;
             self.pass(buffer, 0);
@@ -191,7 +191,7 @@ impl<R: Read> Splitter<R> {
         Ok(None)
     }
 
-    /// Passes over a frame that means nothing here.
+    /// Skips a frame of another program.
     fn skip(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
         if self.manifest.is_some() {
             return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
@@ -211,11 +211,11 @@ impl<R: Read> Splitter<R> {
     fn seek_table(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
         let expected = self.table.to_frame();
         if self.stage != Stage::Digested || length + 8 != expected.len() {
-            return Err(ArchiveError::damaged("its seek table does not fit"));
+            return Err(ArchiveError::damaged("its seek table does not match"));
         }
         self.read(length, buffer)?;
         if *buffer != expected {
-            return Err(ArchiveError::damaged("its seek table does not fit"));
+            return Err(ArchiveError::damaged("its seek table does not match"));
         }
         self.pass(buffer, 0);
         self.stage = Stage::Tabled;
@@ -235,7 +235,7 @@ impl<R: Read> Splitter<R> {
             let left = manifest.stream_bytes.saturating_sub(self.content);
             let expected = left.min(u64::from(manifest.frame_bytes));
             if whole != Some(expected) || expected == 0 || !header.checksum {
-                return Err(ArchiveError::damaged("its frames are not what its manifest says"));
+                return Err(ArchiveError::damaged("its frames do not match its manifest"));
             }
             self.content += expected;
         }
@@ -244,7 +244,7 @@ impl<R: Read> Splitter<R> {
             self.pass(buffer, 0);
             return Ok(Part::Piece { first: true, last: false });
         };
-        // Blocks may be stored raw with three bytes each; twice the content is beyond any encoder.
+        // Blocks may be stored raw with three bytes each; no encoder needs twice the content.
         let most = content * 2 + (64 << 10);
         while !self.read_block(buffer)? {
             if buffer.len() > most {
@@ -271,7 +271,7 @@ impl<R: Read> Splitter<R> {
         Ok(Part::Piece { first: false, last })
     }
 
-    /// Appends a block with its header to the buffer; says whether it is the frame's last.
+    /// Appends a block with its header to the buffer; returns whether it is the last of the frame.
     fn read_block(&mut self, buffer: &mut Vec<u8>) -> Result<bool, ArchiveError> {
         let start = buffer.len();
         self.read(3, buffer)?;
@@ -281,13 +281,13 @@ impl<R: Read> Splitter<R> {
         let length = match bits >> 1 & 3 {
             0 | 2 if size <= LARGEST_BLOCK => size,
             1 if size <= LARGEST_BLOCK => 1,
-            _ => return Err(ArchiveError::damaged("a block is of no known kind")),
+            _ => return Err(ArchiveError::damaged("a block has an unknown kind")),
         };
         self.read(length, buffer)?;
         Ok(bits & 1 == 1)
     }
 
-    /// Counts bytes as seen: a whole frame, or a part of one that no table lists.
+    /// Counts bytes as read: a whole frame, or a part of one that is not listed in a table.
     fn pass(&mut self, bytes: &[u8], content: usize) {
         self.hasher.update(bytes);
         self.position += bytes.len() as u64;
@@ -296,7 +296,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    /// Reads the magic of the next frame into the empty buffer; none at the end of the input.
+    /// Reads the magic of the next frame into the empty buffer; `None` at the end of the input.
     fn magic(&mut self, buffer: &mut Vec<u8>) -> Result<Option<u32>, ArchiveError> {
         let read = (&mut self.input).take(4).read_to_end(buffer).map_err(ArchiveError::Input)?;
         match read {
@@ -322,7 +322,7 @@ fn truncated() -> ArchiveError {
 }
 
 impl FrameHeader {
-    /// What the descriptor says; the content's size follows in the rest of the header.
+    /// Reads the descriptor; the content size follows in the rest of the header.
     fn begin(descriptor: u8) -> Result<Self, ArchiveError> {
         if descriptor & 0b1011 != 0 {
             return Err(ArchiveError::damaged("a frame needs a dictionary or a later zstd"));
@@ -339,7 +339,7 @@ impl FrameHeader {
         })
     }
 
-    /// Bytes of the content, where the header has them.
+    /// Length of the content; `None` if the header does not record it.
     fn content(self, rest: &[u8]) -> Option<u64> {
         let field = &rest[self.window_length..];
         let mut bytes = [0; 8];

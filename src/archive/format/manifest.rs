@@ -1,4 +1,4 @@
-//! The manifest at the head of an archive: what it holds, told before the first byte is unpacked.
+//! The manifest at the head of an archive: what it holds, known before the first byte is unpacked.
 
 use super::version::FORMAT;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::error::ArchiveError;
 /// The largest frame, decompressed, that a manifest may announce.
 pub(crate) const LARGEST_FRAME: u32 = 8 << 20;
 
-/// More roots than any cache declares.
+/// Upper bound for the roots of a cache.
 const MOST_ROOTS: usize = 1024;
 
 /// What an archive holds.
@@ -23,7 +23,7 @@ pub struct Manifest {
     pub cache: String,
     /// The roots of the cache.
     pub roots: Vec<Root>,
-    /// How many of what.
+    /// Entries of each kind.
     pub counts: Counts,
     /// Bytes of all files.
     pub unpacked_bytes: u64,
@@ -74,7 +74,7 @@ impl Manifest {
         self.roots.iter().map(|root| root.prefix.as_str())
     }
 
-    /// Whether what the roots need is what all of it needs.
+    /// Whether the entries and bytes of the roots add up to those of the archive.
     fn are_roots_all(&self) -> bool {
         let sum = |part: fn(&Root) -> u64| {
             self.roots.iter().try_fold(0_u64, |sum, root| sum.checked_add(part(root)))
@@ -88,7 +88,7 @@ impl Manifest {
     }
 
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, ArchiveError> {
-        /// What every format has.
+        /// The field that every format has.
         #[derive(Deserialize)]
         struct AnyFormat {
             format: u32,
@@ -101,7 +101,7 @@ impl Manifest {
         }
         let manifest: Manifest = serde_json::from_slice(json).map_err(unreadable)?;
         let entries = manifest.counts.entries();
-        let sane = (1..=LARGEST_FRAME).contains(&manifest.frame_bytes)
+        let is_consistent = (1..=LARGEST_FRAME).contains(&manifest.frame_bytes)
             && (1..=MOST_ROOTS).contains(&manifest.roots.len())
             && manifest.are_roots_all()
             && manifest.stream_bytes.is_multiple_of(512)
@@ -109,7 +109,11 @@ impl Manifest {
             && entries.checked_mul(512).is_some_and(|headers| {
                 headers.checked_add(manifest.unpacked_bytes).is_some_and(|least| least <= manifest.stream_bytes)
             });
-        if sane { Ok(manifest) } else { Err(ArchiveError::damaged("its manifest contradicts itself")) }
+        if is_consistent {
+            Ok(manifest)
+        } else {
+            Err(ArchiveError::damaged("its manifest contradicts itself"))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct SeekTable {
 }
 
 impl SeekTable {
-    /// Notes the next frame.
+    /// Adds the next frame.
     pub(crate) fn push(&mut self, compressed: usize, decompressed: usize) {
         let length = |bytes: usize| u32::try_from(bytes).expect("frames are far below 4 GiB");
         self.entries.push((length(compressed), length(decompressed)));
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_has_the_bytes_that_the_format_says() {
+    fn a_table_has_the_bytes_of_the_format() {
         let mut table = SeekTable::default();
         table.push(0x0102, 0x0304);
         let expect = [

@@ -1,4 +1,4 @@
-//! Skippable frames: what zstd passes over, and what holds everything of an archive but its contents.
+//! Skippable frames, which zstd ignores: manifest, digest and seek table are stored in them.
 
 pub(crate) const SEEK_TABLE_MAGIC: u32 = 0x184D_2A5E;
 

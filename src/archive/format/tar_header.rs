@@ -1,6 +1,6 @@
-//! Headers of tar entries as this program writes them: ustar, with PAX records where ustar falls short.
+//! Headers of tar entries as this program writes them: ustar, with PAX records for what ustar cannot hold.
 //!
-//! Source: POSIX.1-2017, `pax`, "pax Interchange Format". Owners are not kept.
+//! Source: POSIX.1-2017, `pax`, "pax Interchange Format". Owners are not stored.
 
 use tar::{EntryType, Header};
 
@@ -33,7 +33,7 @@ pub(crate) fn padding(size: u64) -> usize {
     if over == 0 { 0 } else { BLOCK - over }
 }
 
-/// Appends the header of an entry, with the PAX header that it may need.
+/// Appends the header of an entry, after a PAX header if it needs one.
 pub(crate) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, modified: Modified) {
     let mut name = name.to_vec();
     let (entry_type, size, target) = match kind {
@@ -79,7 +79,7 @@ fn header(name: &[u8], target: &[u8], entry_type: EntryType) -> Header {
     header
 }
 
-/// Whole seconds that an octal field can hold.
+/// Whole seconds; `None` if an octal field cannot hold them.
 fn octal_seconds(modified: Modified) -> Option<u64> {
     u64::try_from(modified.seconds).ok().filter(|seconds| *seconds <= LARGEST_OCTAL)
 }

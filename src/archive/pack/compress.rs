@@ -1,7 +1,7 @@
-//! One frame: its files read, its bytes compressed as far as pays.
+//! One frame: its files are read and its bytes compressed, at a level that fits the output.
 //!
-//! The level is shared by all workers and follows the output (see [`Pace`]). Data that a quick trial on a few
-//! samples cannot shrink is stored at the cheapest level.
+//! The level is shared by all workers and follows the output (see [`Pace`]). Data of which a few
+//! samples do not compress is stored at the cheapest level.
 #![cfg_attr(not(unix), expect(clippy::disallowed_methods, reason = "packing opens files"))]
 
 use std::fs::{File, Metadata};
@@ -16,14 +16,14 @@ use super::plan::{PlannedFile, Segment};
 use crate::archive::format::error::ArchiveError;
 use crate::tree::walk::Modified;
 
-/// Between which zstd levels to choose, by whether compression or the output is slower.
+/// The range of zstd levels; the level moves with whether compression or the output is slower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
-    /// While frames are awaited.
+    /// The level if compression is slower.
     pub lowest: i32,
-    /// At first.
+    /// The level of the first frames.
     pub first: i32,
-    /// While the output is awaited.
+    /// The level if the output is slower.
     pub highest: i32,
 }
 
@@ -37,7 +37,7 @@ impl Default for Levels {
 /// The level at which zstd does little more than copy.
 const CHEAPEST: i32 = -7;
 
-/// Each sample's length and how many are taken, evenly spread over a frame.
+/// Length of a sample, in bytes, and how many are taken, evenly spread over a frame.
 const SAMPLE: usize = 16 << 10;
 const SAMPLES: usize = 4;
 
@@ -49,7 +49,7 @@ pub(super) struct Worker<'a> {
     scratch: Vec<u8>,
     compressor: Compressor<'static>,
     level: i32,
-    /// For samples, and for what they show to be incompressible.
+    /// For samples and for incompressible data.
     quick: Compressor<'static>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Makes the frame of these segments, in an empty buffer; returns how many bytes went in.
+    /// Compresses these segments into an empty buffer; returns their length, in bytes.
     pub(super) fn frame(&mut self, segments: &[Segment], out: &mut Vec<u8>) -> Result<usize, ArchiveError> {
         let mut length = 0;
         for segment in segments {
@@ -116,7 +116,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Reads a range of a file that must be as the walk saw it.
+/// Reads a range of a file, which must have the size and time that the walk found.
 fn read(planned: &PlannedFile, offset: u64, into: &mut [u8]) -> Result<(), ArchiveError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => ArchiveError::Changed(planned.path.clone()),
@@ -136,7 +136,7 @@ fn is_as_planned(planned: &PlannedFile, now: &Metadata) -> bool {
     now.is_file() && now.len() == planned.size && Modified::of(now) == planned.modified
 }
 
-/// Opens a file for reading, but neither through a link nor waiting for a pipe that took its place.
+/// Opens a file for reading. Does not follow a link, and does not block if a pipe has taken its place.
 #[cfg(unix)]
 fn open(planned: &PlannedFile) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
@@ -150,7 +150,7 @@ fn open(planned: &PlannedFile) -> io::Result<File> {
     File::open(&planned.path)
 }
 
-/// Ranges shorter than this are read, holes or not.
+/// Ranges shorter than this are not checked for holes, in bytes.
 const HOLES_FROM: usize = 256 << 10;
 
 /// Whether a range of a file has no data on disk.
@@ -169,7 +169,7 @@ fn is_hole(file: &File, offset: u64, length: usize) -> bool {
     }
 }
 
-/// Whether a range of a file has no data on disk; where the OS does not tell, it is read.
+/// Whether a range of a file has no data on disk; false if the OS does not report it.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn is_hole(_: &File, _: u64, _: usize) -> bool {
     false
@@ -204,7 +204,7 @@ pub(super) struct Pace {
     levels: Levels,
 }
 
-/// What the writing thread measured since the level last moved.
+/// What the writing thread has measured since the last change of the level.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
     frames: u32,
@@ -212,7 +212,7 @@ pub(super) struct Measured {
     for_output: Duration,
 }
 
-/// Frames between two steps.
+/// Frames between two changes of the level.
 const FRAMES_PER_STEP: u32 = 8;
 
 impl Pace {
@@ -224,7 +224,7 @@ impl Pace {
         self.level.load(Ordering::Relaxed)
     }
 
-    /// Notes how long the writing thread waited, and moves the level when that says so.
+    /// Adds how long the writing thread waited, and moves the level if one side is clearly slower.
     pub(super) fn note(&self, measured: &mut Measured, for_frame: Duration, for_output: Duration) {
         measured.frames += 1;
         measured.for_frames += for_frame;
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_level_follows_whoever_is_slower() {
+    fn the_level_follows_the_slower_side() {
         let pace = Pace::new(Levels { lowest: 1, first: 3, highest: 6 });
         let mut measured = Measured::default();
         let mut note = |frames: u32, for_frame: u64, for_output: u64| {

@@ -1,4 +1,4 @@
-//! Archives on the way out: a tree becomes a stream, and nothing of it is ever staged.
+//! Archives packed: a tree becomes a stream, without a temporary file.
 //!
 //! One thread walks and cuts the tar stream into frames by names and sizes; a bounded pool reads files and
 //! compresses; the calling thread writes the frames in order. Memory holds one uncompressed frame for each
@@ -45,9 +45,9 @@ pub struct PackRequest<'a> {
     pub last: Option<&'a Path>,
     /// Threads that read and compress; at least one.
     pub workers: usize,
-    /// How hard to compress.
+    /// The range of compression levels.
     pub levels: Levels,
-    /// Who packs, for the manifest: program and version.
+    /// The program and its version, for the manifest.
     pub producer: &'a str,
 }
 
@@ -70,8 +70,8 @@ pub struct Packed {
 
 /// Packs a tree into an archive.
 ///
-/// A file that changes while it is packed is an error: what is in the archive would be in no state that the
-/// file ever had. On an error the output holds the beginning of an archive that nobody takes for whole.
+/// A file that changes while it is packed is an error, since the archive would hold a content that the file never had.
+/// After an error the output holds the beginning of an archive, which readers refuse as damaged.
 pub fn pack(
     request: &PackRequest<'_>,
     out: impl Write,
@@ -110,7 +110,7 @@ fn roots(prefixes: &[String], totals: &Totals) -> Vec<Root> {
     prefixes.iter().zip(&totals.roots).map(root).collect()
 }
 
-/// A frame in the making.
+/// A frame to be compressed.
 struct Job {
     segments: Vec<Segment>,
     buffer: Vec<u8>,
@@ -124,7 +124,7 @@ struct Frame {
     content: (u64, u64),
 }
 
-/// What the planning thread hands to the writing one: frames to wait for, or why there are no more.
+/// What the planning thread sends to the writing thread: a frame to wait for, or the error that ended the planning.
 type Ordered = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
 
 fn frames<W: Write>(
@@ -140,7 +140,7 @@ fn frames<W: Write>(
     let pace = Pace::new(request.levels);
     std::thread::scope(|scope| {
         let (jobs, taken) = mpsc::channel::<Job>();
-        // How many frames may be in the making or waiting to be written.
+        // The bound is how many frames may be compressed or waiting to be written.
         let (order, ordered) = mpsc::sync_channel::<Ordered>(workers * 2);
         let (give_back, returned) = mpsc::channel::<Vec<u8>>();
         let taken = Arc::new(Mutex::new(taken));
@@ -153,7 +153,7 @@ fn frames<W: Write>(
         let mut measured = Measured::default();
         loop {
             let asked = Instant::now();
-            // The planning thread hangs up after the last frame.
+            // The planning thread closes the channel after the last frame.
             let Ok(promise) = ordered.recv() else { return Ok(()) };
             let lost = |_| ArchiveError::Worker(std::io::Error::other("a thread that compressed has failed"));
             let frame = promise?.recv().map_err(lost)??;
@@ -172,7 +172,7 @@ fn frames<W: Write>(
     })
 }
 
-/// Cuts the stream into jobs, until the end or until nobody listens.
+/// Cuts the stream into jobs, until the end or until the receiver is gone.
 fn plan_frames(
     tree: &Tree<'_>,
     expected: &Totals,
@@ -186,7 +186,7 @@ fn plan_frames(
         let (done, promise) = mpsc::channel();
         let mut buffer = returned.try_recv().unwrap_or_default();
         buffer.clear();
-        // Cancelled also when the writing thread has stopped listening; what it says counts.
+        // Cancelled also when the writing thread has stopped listening; its error is reported.
         order.send(Ok(promise)).map_err(|_| ArchiveError::Cancelled)?;
         jobs.send(Job { segments, buffer, done }).map_err(|_| ArchiveError::Cancelled)
     };
@@ -210,7 +210,7 @@ fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<Job>>) {
             length,
             content: content(&segments),
         });
-        // Nobody waits for it any more: another frame has failed.
+        // The receiver is gone if another frame has failed.
         let _ = done.send(frame);
     }
 }
@@ -225,7 +225,7 @@ fn content(segments: &[Segment]) -> (u64, u64) {
     })
 }
 
-/// Where frames go: hashed, listed and written.
+/// The output: hashes, lists and writes frames.
 struct Output<W> {
     out: W,
     hasher: Sha256,

@@ -1,7 +1,6 @@
 //! The tar stream of a cache, laid out from names and sizes alone: counted first, then cut into frames.
 //!
-//! Both passes walk the tree and build the same headers, so nothing of the tree is kept in memory but the
-//! first names of files that have several.
+//! Both passes walk the tree and build the same headers, so that memory holds only the first names of files with several names.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,18 +14,18 @@ use crate::archive::format::tar_header::{self, Kind};
 use crate::tree::selection::Selection;
 use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
 
-/// Names of skipped things that are remembered; there may be more.
+/// Upper bound for the paths of skipped files that are reported.
 const SKIPPED_NAMED: usize = 100;
 
-/// What is packed, and where its roots lie in the archive.
+/// The trees that are packed, and where their roots lie in the archive.
 pub(super) struct Tree<'a> {
     pub(super) selections: &'a [Selection],
     pub(super) prefixes: &'a [String],
-    /// A file below the first root that comes last.
+    /// The file below the first root that is packed last.
     pub(super) last: Option<&'a Path>,
 }
 
-/// What a pass over the tree found.
+/// The result of a pass over the tree.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) counts: Counts,
@@ -41,7 +40,7 @@ pub(super) struct Totals {
     pub(super) missing: Vec<PathBuf>,
 }
 
-/// A file as the walk saw it, to be read by whoever fills its part of a frame.
+/// A file as the walk found it; the worker that compresses its part of a frame reads it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedFile {
     pub(super) path: PathBuf,
@@ -49,7 +48,7 @@ pub(super) struct PlannedFile {
     pub(super) modified: Modified,
 }
 
-/// Takes the stream in order.
+/// Receives the stream in order.
 pub(super) trait Layout {
     /// Headers and padding.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), ArchiveError>;
@@ -178,7 +177,7 @@ impl Pass<'_> {
     }
 }
 
-/// The name under which a file with several names is packed already, if it is.
+/// The name under which a file with several names is already packed.
 fn first_name(first_names: &mut FirstNames, item: &Item, name: &[u8]) -> Option<Vec<u8>> {
     let identity = item.identity?;
     let key = (identity.device, identity.inode);
@@ -194,7 +193,7 @@ fn first_name(first_names: &mut FirstNames, item: &Item, name: &[u8]) -> Option<
     None
 }
 
-/// A path as archives have it: `/` separates, bytes are kept as they are.
+/// A path in the form of archives: separated by `/`, bytes unchanged.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have names that archives cannot hold")]
 fn portable_name(prefix: &str, relative: &Path) -> Result<Vec<u8>, &'static str> {
@@ -207,7 +206,7 @@ fn portable_name(prefix: &str, relative: &Path) -> Result<Vec<u8>, &'static str>
     Ok(name)
 }
 
-/// A path as archives have it: `/` separates, names are UTF-8.
+/// A path in the form of archives: separated by `/`, in UTF-8.
 #[cfg(not(unix))]
 fn portable_name(prefix: &str, relative: &Path) -> Result<Vec<u8>, &'static str> {
     let mut name = prefix.to_owned();
@@ -230,7 +229,7 @@ fn link_target(target: &Path) -> Result<Vec<u8>, &'static str> {
     target.to_str().map(|text| text.replace('\\', "/").into_bytes()).ok_or("its target is not Unicode")
 }
 
-/// Counts and keeps nothing.
+/// Discards the stream: for the pass that counts.
 pub(super) struct Count;
 
 impl Layout for Count {
@@ -268,7 +267,7 @@ impl<'a> Cutter<'a> {
         Cutter { frame_bytes, segments: Vec::new(), length: 0, emit }
     }
 
-    /// Emits what is left.
+    /// Emits the last segments.
     pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
         if self.length > 0 { self.cut() } else { Ok(()) }
     }

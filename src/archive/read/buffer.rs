@@ -1,4 +1,4 @@
-//! Buffers that are lent out in a bounded number and come home when the last user lets go.
+//! A bounded number of buffers, each returned to the pool when its last user drops it.
 
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,27 +13,27 @@ pub(crate) struct Buffers {
 #[derive(Debug)]
 struct Free {
     buffers: Vec<Buffer>,
-    /// How many more may be made.
-    unmade: usize,
+    /// How many more may be allocated.
+    unallocated: usize,
 }
 
 /// Memory for one frame.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    /// The frame as it lies in the archive.
+    /// The frame as stored in the archive.
     pub(crate) compressed: Vec<u8>,
-    /// What it decompresses to.
+    /// The decompressed content.
     pub(crate) data: Vec<u8>,
 }
 
-/// A buffer that goes home when dropped.
+/// A buffer that returns to its pool when dropped.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     buffer: Buffer,
     home: Arc<Buffers>,
 }
 
-/// A part of a chunk, shared without a copy.
+/// A part of a chunk, shared without copying.
 #[derive(Debug, Clone)]
 pub(crate) struct Slice {
     chunk: Arc<Chunk>,
@@ -42,19 +42,19 @@ pub(crate) struct Slice {
 
 impl Buffers {
     pub(crate) fn new(count: usize) -> Arc<Self> {
-        let free = Free { buffers: Vec::new(), unmade: count };
+        let free = Free { buffers: Vec::new(), unallocated: count };
         Arc::new(Buffers { free: Mutex::new(free), returned: Condvar::new() })
     }
 
-    /// Takes an empty buffer, and waits while all are lent out.
+    /// Takes an empty buffer; waits while all are in use.
     pub(crate) fn take(self: &Arc<Self>) -> Chunk {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(buffer) = free.buffers.pop() {
                 return Chunk { buffer, home: Arc::clone(self) };
             }
-            if free.unmade > 0 {
-                free.unmade -= 1;
+            if free.unallocated > 0 {
+                free.unallocated -= 1;
                 return Chunk { buffer: Buffer::default(), home: Arc::clone(self) };
             }
             free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The digest of what is unpacked, taken while it passes: a save can tell later whether anything changed.
+//! The content digest of an archive, computed while it is unpacked: a later save compares it with the tree.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,13 +12,12 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::Manifest;
 use crate::tree::fingerprint::ContentDigest;
 
-/// Hands everything on and digests it.
+/// Passes entries on to another visitor and digests them.
 pub(crate) struct Digesting<'v, V> {
     inner: &'v mut V,
     digest: ContentDigest,
     file: Option<Open>,
-    /// Files that may yet get a second name, with what a name contributes. Only as many as have links: the rest
-    /// of an archive is never remembered.
+    /// Hard links and their targets, which are added at the end.
     linked: Vec<(Spot, Spot)>,
     digests: HashMap<(usize, PathBuf), (u32, [u8; 32])>,
     remember: bool,
@@ -43,7 +42,7 @@ impl<'v, V: Visitor> Digesting<'v, V> {
         }
     }
 
-    /// The digest of everything that passed.
+    /// The digest of all entries.
     pub(crate) fn finish(mut self) -> ContentDigest {
         for (spot, target) in &self.linked {
             if let Some((mode, content)) = self.digests.get(&(target.root, target.relative.clone())) {

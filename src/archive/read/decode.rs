@@ -1,4 +1,4 @@
-//! Frames into bytes of the tar stream: decompressed on a bounded pool, handed on in order.
+//! Frames decompressed to the tar stream: on a bounded pool, delivered in order.
 
 use std::io::Read;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -14,30 +14,30 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::{Part, Splitter};
 use crate::archive::format::manifest::{LARGEST_FRAME, Manifest};
 
-/// The largest window that foreign frames may ask for, as a power of two: what `zstd -d` allows.
+/// The largest window that frames of other programs may need, as a power of two: what `zstd -d` allows.
 const LARGEST_WINDOW: u32 = 27;
 
-/// Bytes that one block can decompress to, with room for what the decoder held back.
+/// Upper bound for what one block decompresses to, with what the decoder held back, in bytes.
 const BLOCK_ROOM: usize = 256 << 10;
 
-/// What an archive yields.
+/// A part of a decompressed archive.
 #[derive(Debug)]
 pub(crate) enum Unit {
-    /// What it holds; only ever the first.
+    /// The manifest; always the first part.
     Manifest(Manifest),
     /// The next bytes of the tar stream.
     Bytes(Slice),
 }
 
-/// Yields the tar stream; none after its last byte, when the archive has proved whole.
+/// Yields the tar stream; `None` after its last byte, once the archive is verified to its end.
 pub(crate) trait Source {
     fn next(&mut self) -> Result<Option<Unit>, ArchiveError>;
 
-    /// Bytes of the archive; meaningful after its end.
+    /// Length of the archive; valid after its end.
     fn archive_bytes(&self) -> u64;
 }
 
-/// Decompresses on the thread that asks: for small archives and for millions of tests.
+/// Decompresses on the calling thread: for small archives and tests.
 pub(crate) struct Inline<'a, R> {
     splitter: Splitter<R>,
     buffers: Arc<Buffers>,
@@ -91,11 +91,11 @@ pub(crate) struct Threaded {
 /// In the order of the archive.
 enum Ordered {
     Manifest(Manifest),
-    /// A frame that some worker decompresses.
+    /// A frame that a worker decompresses.
     Promised(Receiver<Result<Chunk, ArchiveError>>),
     Ready(Chunk),
     Failed(ArchiveError),
-    /// The archive is whole and has this many bytes.
+    /// The archive has ended properly, after this many bytes.
     End(u64),
 }
 
@@ -126,7 +126,7 @@ impl Threaded {
                     let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(Job { mut chunk, content, done }) = job else { break };
                     let result = decompress(&mut decompressor, &mut chunk, content).map(|()| chunk);
-                    // Nobody waits for it any more: another frame has failed.
+                    // The receiver is gone if another frame has failed.
                     let _ = done.send(result);
                 }
             });
@@ -144,7 +144,7 @@ impl Threaded {
     }
 }
 
-/// Reads the archive to its end, or until nobody listens.
+/// Reads the archive to its end, or until the receiver is gone.
 fn split<R: Read>(
     splitter: &mut Splitter<R>,
     buffers: &Arc<Buffers>,
@@ -157,8 +157,8 @@ fn split<R: Read>(
         if cancel.is_cancelled() {
             return Err(ArchiveError::Cancelled);
         }
-        // Taken here, in the order of the archive: the oldest frame always has its buffer, so that
-        // however many wait, the one that everybody waits for is never among them.
+        // Taken here, in the order of the archive, so that the oldest frame always has its buffer: a frame that waits for
+        // a buffer never delays one before it, and there is no deadlock.
         let mut chunk = buffers.take();
         let next = match splitter.next(&mut chunk.buffer().compressed)? {
             None => return Ok(()),
@@ -224,11 +224,11 @@ fn decompress(
     if length == content {
         Ok(())
     } else {
-        Err(ArchiveError::damaged("a frame has another size than it says"))
+        Err(ArchiveError::damaged("a frame has another size than its header records"))
     }
 }
 
-/// Decompresses frames block by block, as other programs write them: of any size, or of none that they say.
+/// Decompresses frames block by block: frames of other programs may be of any size, and need not record it.
 #[derive(Default)]
 struct Pieces {
     decoder: Option<Decoder<'static>>,
@@ -262,7 +262,7 @@ impl Pieces {
         }
         let complete = hint == 0 && input.pos() == buffer.compressed.len();
         if last != (hint == 0) || (last && !complete) {
-            return Err(ArchiveError::damaged("a frame has another length than it says"));
+            return Err(ArchiveError::damaged("a frame has another length than its header records"));
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub(crate) struct Spot {
     pub(crate) relative: PathBuf,
 }
 
-/// What an entry has besides its content.
+/// Mode and time of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attributes {
     pub(crate) mode: u32,
@@ -30,11 +30,11 @@ pub(crate) struct Attributes {
     pub(crate) modified: Option<Modified>,
 }
 
-/// Takes the entries of an archive.
+/// Receives the entries of an archive.
 pub(crate) trait Visitor {
-    /// Before all else, in an archive that has a manifest; says which names may follow.
+    /// Called first, in an archive that has a manifest; returns the guard for the names that follow.
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError>;
-    /// In place of the manifest, in an archive that has none.
+    /// Called first, in an archive without a manifest.
     fn foreign(&mut self) -> Result<Guard, ArchiveError>;
     fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError>;
     /// A file; its content follows in calls of `content`.
@@ -45,7 +45,7 @@ pub(crate) trait Visitor {
     fn hard_link(&mut self, spot: Spot, target: Spot) -> Result<(), ArchiveError>;
 }
 
-/// What was found in an archive that is whole and keeps its word.
+/// What a verified archive holds.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) manifest: Option<Manifest>,
@@ -99,10 +99,10 @@ pub(crate) fn visit<S: Source>(
         stream.pad(size)?;
         meter.add_items(1);
     }
-    tally.settle(&stream)
+    tally.finish(&stream)
 }
 
-/// Gives an entry to the visitor, where its name allows.
+/// Gives an entry to the visitor if its name is allowed.
 fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
     let Entry { name, kind, mode, modified } = entry;
     let refused = |reason: &str| ArchiveError::refused(&name, reason);
@@ -126,7 +126,7 @@ fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(
     }
 }
 
-/// Counts entries against what the manifest says, or against what is allowed without one.
+/// Counts entries, bounded by the manifest, or by the limits for archives without one.
 struct Tally {
     manifest: Option<Manifest>,
     foreign: Limits,
@@ -160,7 +160,7 @@ impl Tally {
         Ok(())
     }
 
-    fn settle<S: Source>(self, stream: &TarStream<S>) -> Result<Found, ArchiveError> {
+    fn finish<S: Source>(self, stream: &TarStream<S>) -> Result<Found, ArchiveError> {
         if let Some(manifest) = &self.manifest {
             let least = (self.counts.entries() * BLOCK as u64).saturating_add(END.len() as u64);
             let agrees = manifest.counts == self.counts
@@ -168,7 +168,7 @@ impl Tally {
                 && manifest.stream_bytes == stream.position()
                 && least <= stream.position();
             if !agrees {
-                return Err(ArchiveError::damaged("it holds something else than its manifest says"));
+                return Err(ArchiveError::damaged("it does not match its manifest"));
             }
         }
         Ok(Found {

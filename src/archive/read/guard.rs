@@ -1,8 +1,8 @@
 //! Path safety: where an entry may be written, decided from its name alone.
 //!
-//! A name must lie below one of the declared prefixes and be made of plain components. What a name cannot
-//! tell (a link in the way, two entries of one name) cannot happen: destinations start empty, links are made
-//! after all files, and files are only ever created, never opened.
+//! A name must lie below one of the declared prefixes and consist of plain components. What a name does not
+//! show is up to the writer (a link in the way, two entries of one name): destinations start empty, symbolic links are
+//! made after all files, and files are created, never opened.
 
 use std::path::PathBuf;
 
@@ -18,11 +18,11 @@ pub(crate) enum Place {
         /// The path below it; empty for the prefix itself.
         relative: PathBuf,
     },
-    /// A directory above a prefix, which carries nothing.
+    /// A directory above a prefix.
     Above,
 }
 
-/// Decides about names.
+/// The rules for names.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     /// The components of each prefix.
@@ -31,13 +31,13 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// A guard that lets names pass that lie below these prefixes, for the OS that it runs on.
+    /// A guard that allows names below these prefixes, by the rules of this OS.
     pub(crate) fn new<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Self {
         let split = |prefix: &str| components(prefix.as_bytes()).map(<[u8]>::to_vec).collect();
         Guard { prefixes: prefixes.into_iter().map(split).collect(), windows: cfg!(windows) }
     }
 
-    /// A guard that lets every safe name pass: to check an archive that declares nothing.
+    /// A guard that allows every safe name.
     pub(crate) fn anywhere() -> Self {
         Guard { prefixes: vec![Vec::new()], windows: cfg!(windows) }
     }
@@ -134,7 +134,7 @@ fn is_device(stem: &[u8]) -> bool {
         || numbered(b"LPT")
 }
 
-/// A name from an archive as this OS has it; none where it cannot.
+/// A name from an archive as a path of this OS; `None` if the OS cannot hold it.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have names that they cannot hold")]
 pub(crate) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
@@ -142,7 +142,7 @@ pub(crate) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
 }
 
-/// A name from an archive as this OS has it; none where it cannot.
+/// A name from an archive as a path of this OS; `None` if the OS cannot hold it.
 #[cfg(not(unix))]
 pub(crate) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_windows_takes_for_something_else_are_refused_there() {
+    fn names_with_another_meaning_on_windows_are_refused_there() {
         let one = ["c"];
         for name in ["c/a\\b", "c/C:", "c/a:b", "c/x?", "c/\u{1}"] {
             check(&one, true, name.as_bytes(), Err("has a character that Windows forbids"));

@@ -1,7 +1,7 @@
 //! Entries of a tar stream, as this program and as others write them.
 //!
-//! Reads ustar, PAX and GNU long names; refuses what cannot be restored faithfully (sparse maps, devices,
-//! pipes, unknown kinds). Content is handed on in slices of the decompressed frames.
+//! Reads ustar, PAX and GNU long names; refuses what cannot be restored exactly (sparse maps, devices,
+//! pipes, unknown kinds). Content is returned in slices of the decompressed frames.
 
 use tar::{EntryType, Header};
 
@@ -12,10 +12,10 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::{BLOCK, padding};
 use crate::tree::walk::Modified;
 
-/// The most bytes of PAX records or of a long name for one entry.
+/// Upper bound for the PAX records or the long name of one entry, in bytes.
 const LARGEST_EXTENSION: u64 = 1 << 20;
 
-/// Zeros that other programs may put behind the end: a record of the largest blocking factor in use.
+/// Upper bound for the zeros behind the end, in bytes: a record of the largest blocking factor in use.
 const LONGEST_TAIL: u64 = 16 << 20;
 
 /// An entry; its content follows in the stream.
@@ -35,7 +35,7 @@ pub(crate) enum EntryKind {
     HardLink { target: Vec<u8> },
 }
 
-/// What PAX and GNU headers say about the entry after them.
+/// Fields of PAX and GNU headers for the entry after them.
 #[derive(Debug, Default)]
 struct Extensions {
     pax: bool,
@@ -52,7 +52,7 @@ pub(crate) struct TarStream<S> {
 }
 
 impl<S: Source> TarStream<S> {
-    /// A stream of what the source yields after its manifest, and of its first bytes if already taken.
+    /// A stream of the source after its manifest, beginning with bytes that were already taken.
     pub(crate) fn starting_with(source: S, first: Option<Slice>) -> Self {
         TarStream { source, current: first, read: 0 }
     }
@@ -67,7 +67,7 @@ impl<S: Source> TarStream<S> {
         self.source.archive_bytes()
     }
 
-    /// Up to this many bytes, as many as lie together; none at the end of the stream.
+    /// Up to this many contiguous bytes; `None` at the end of the stream.
     pub(crate) fn slice(&mut self, most: u64) -> Result<Option<Slice>, ArchiveError> {
         loop {
             if let Some(current) = &mut self.current {
@@ -93,7 +93,7 @@ impl<S: Source> TarStream<S> {
         self.slice(left)?.ok_or_else(truncated)
     }
 
-    /// Passes over the zeros that fill up an entry's content.
+    /// Skips the zeros that pad an entry's content.
     pub(crate) fn pad(&mut self, size: u64) -> Result<(), ArchiveError> {
         let mut zeros = [0; BLOCK];
         self.fill(&mut zeros[..padding(size)])
@@ -109,7 +109,7 @@ impl<S: Source> TarStream<S> {
         Ok(())
     }
 
-    /// The next entry; none after the last, when nothing but zeros followed.
+    /// The next entry; `None` after the last, if only zeros follow.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
@@ -203,7 +203,7 @@ fn check_sum(header: &Header) -> Result<(), ArchiveError> {
     if header.cksum().map_err(malformed)? == sum + 8 * u32::from(b' ') {
         Ok(())
     } else {
-        Err(ArchiveError::damaged("the checksum of a header does not fit"))
+        Err(ArchiveError::damaged("the checksum of a header does not match"))
     }
 }
 
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn records_must_be_as_long_as_they_say() {
+    fn records_must_have_the_length_that_they_state() {
         let check = |records: &[u8], expect: Option<&[u8]>| {
             let mut extensions = Extensions::default();
             let path = extensions.take_records(records).ok().map(|()| extensions.path.unwrap_or_default());

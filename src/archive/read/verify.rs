@@ -1,4 +1,4 @@
-//! Archives read without writing: what one announces, and whether it is whole.
+//! Archives read without writing: the manifest alone, or all of it to verify it.
 
 use std::io::Read;
 
@@ -14,12 +14,12 @@ use crate::archive::format::frame::{Part, Splitter};
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::domain::event::Meter;
 
-/// What an archive holds that is whole.
+/// What a verified archive holds.
 #[derive(Debug, Clone)]
 pub struct Verified {
-    /// The manifest; none in an archive made by another program.
+    /// The manifest; `None` if another program made the archive.
     pub manifest: Option<Manifest>,
-    /// How many of what.
+    /// Entries of each kind.
     pub counts: Counts,
     /// Bytes of all files.
     pub unpacked_bytes: u64,
@@ -27,9 +27,9 @@ pub struct Verified {
     pub archive_bytes: u64,
 }
 
-/// Reads the manifest at the head of an archive; none if another program made it.
+/// Reads the manifest at the head of an archive; `None` if another program made it.
 ///
-/// Takes no more of the input than one buffer behind the manifest. What it says is proven only by
+/// Takes no more of the input than one buffer behind the manifest. The manifest is proven only by
 /// [`verify`] or [`unpack`](crate::archive::unpack()), which read on to the digest.
 pub fn read_manifest(input: impl Read) -> Result<Option<Manifest>, ArchiveError> {
     match Splitter::new(input).next(&mut Vec::new())? {
@@ -51,21 +51,21 @@ pub fn verify<R: Read + Send>(
     meter: &Meter,
 ) -> Result<Verified, ArchiveError> {
     let found = if workers == 0 {
-        entries::visit(Inline::new(input, cancel)?, foreign, &mut Reader, cancel, meter)?
+        entries::visit(Inline::new(input, cancel)?, foreign, &mut Verifying, cancel, meter)?
     } else {
         std::thread::scope(|scope| {
             let source = Threaded::start(scope, input, workers, cancel)?;
-            entries::visit(source, foreign, &mut Reader, cancel, meter)
+            entries::visit(source, foreign, &mut Verifying, cancel, meter)
         })?
     };
     let Found { manifest, counts, unpacked_bytes, archive_bytes } = found;
     Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })
 }
 
-/// Takes everything and keeps nothing.
-struct Reader;
+/// Accepts all entries and writes none.
+struct Verifying;
 
-impl Visitor for Reader {
+impl Visitor for Verifying {
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
         Ok(Guard::new(manifest.prefixes()))
     }

@@ -32,7 +32,7 @@ impl fmt::Display for Format {
 /// Bytes of a tar block.
 pub(super) const BLOCK: usize = 512;
 
-/// The format that begins like this, or what it looks like instead.
+/// The format that begins like this, or what the bytes look like instead.
 pub(super) fn detect(prefix: &[u8]) -> Result<Format, &'static str> {
     match prefix {
         [0x1f, 0x8b, ..] => Ok(Format::TarGzip),

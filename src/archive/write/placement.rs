@@ -1,4 +1,4 @@
-//! Directories and links made below a destination, one at a time.
+//! Directories and links made below a destination.
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(super) fn make_directory(path: &Path) -> Result<(), ArchiveError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(path).map_err(ArchiveError::write("create", path))
         }
-        // Made for what lies below it, or the destination itself.
+        // It was made for an entry below it, or is the destination itself.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(()),
             _ => Err(ArchiveError::write("create", path)(error)),
@@ -21,7 +21,7 @@ pub(super) fn make_directory(path: &Path) -> Result<(), ArchiveError> {
     }
 }
 
-/// Makes a directory that is not there yet, with those above it that are missing.
+/// Makes a directory that does not exist, with those above it that are missing.
 pub(super) fn make_new_directory(path: &Path) -> Result<(), ArchiveError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_directory(path),
@@ -29,7 +29,7 @@ pub(super) fn make_new_directory(path: &Path) -> Result<(), ArchiveError> {
     }
 }
 
-/// Removes what stands in an entry's place, if it is of the same kind.
+/// Removes what is in the place of an entry, if it has the kind that may be replaced.
 pub(super) fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), ArchiveError> {
     let metadata = fs::symlink_metadata(path).map_err(ArchiveError::write("replace", path))?;
     if same(metadata.file_type()) {
@@ -39,7 +39,7 @@ pub(super) fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Res
     Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
 }
 
-/// Copies a file with its mode and time, where it cannot be linked.
+/// Copies a file with its mode and time, in place of a hard link.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
     let metadata = fs::metadata(from).map_err(ArchiveError::write("read", from))?;
     fs::copy(from, to).map_err(ArchiveError::write("copy", to))?;
@@ -47,14 +47,14 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
         .map_err(ArchiveError::write("set the time of", to))
 }
 
-/// Sets permission bits, where the OS has them.
+/// Sets permission bits; has no effect on an OS without them.
 #[cfg(unix)]
 pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-/// Sets permission bits, where the OS has them.
+/// Sets permission bits; has no effect on an OS without them.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
 pub(super) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
@@ -70,7 +70,7 @@ pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
 /// Makes a symbolic link.
 #[cfg(windows)]
 pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
-    // Windows has two kinds of links, and archives do not say which: what the target is decides.
+    // Windows has links to files and links to directories. Archives do not distinguish them; the target decides.
     let target = std::path::PathBuf::from(target.to_string_lossy().replace('/', "\\"));
     let seen = path.parent().unwrap_or(path).join(&target);
     if fs::metadata(seen).is_ok_and(|metadata| metadata.is_dir()) {

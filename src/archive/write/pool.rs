@@ -1,4 +1,4 @@
-//! Files written by a bounded pool of threads: small ones whole, large ones part by part.
+//! Files written by a bounded pool of threads: small files whole, large ones in parts.
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Deref;
@@ -16,7 +16,7 @@ use crate::archive::read::entries::Attributes;
 use crate::archive::read::tar_stream::is_zero;
 use crate::tree::walk::Modified;
 
-/// Jobs that may wait; each holds at most a small file or a part of a frame.
+/// Upper bound for waiting jobs; each holds at most a small file or a part of a frame.
 const WAITING: usize = 64;
 
 /// Runs of zeros of this length, on a boundary of it, become holes.
@@ -40,7 +40,7 @@ impl Deref for Content {
     }
 }
 
-/// Something to be written.
+/// A piece of work for the pool.
 #[derive(Debug)]
 pub(super) enum Job {
     /// A file that does not exist yet, whole.
@@ -51,7 +51,7 @@ pub(super) enum Job {
     Part { file: Arc<OpenFile>, offset: u64, content: Content },
 }
 
-/// A file being written by several jobs; whichever writes its last byte gives it its attributes.
+/// A file that several jobs write; the one that writes its last byte sets its attributes.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     path: PathBuf,
@@ -67,7 +67,7 @@ impl OpenFile {
         Ok(OpenFile { path, file, attributes, missing: AtomicU64::new(size) })
     }
 
-    /// Gives it its length at once, so that parts may be left out where they are zeros.
+    /// Sets the length of the file, so that parts of zeros need not be written.
     pub(super) fn stretch(&self) -> Result<(), ArchiveError> {
         let size = self.missing.load(Ordering::Relaxed);
         self.file.set_len(size).map_err(ArchiveError::write("write", &self.path))
@@ -116,7 +116,7 @@ impl WritePool {
         WritePool { jobs, shared }
     }
 
-    /// Adds a job; reports the first error of jobs before it.
+    /// Adds a job; returns the first error of earlier jobs.
     pub(super) fn submit(&self, job: Job) -> Result<(), ArchiveError> {
         {
             let mut state = self.shared.lock();
@@ -216,20 +216,20 @@ fn set_mode(file: &File, mode: u32) -> io::Result<()> {
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
 fn set_mode(_: &File, _: u32) -> io::Result<()> {
-    // Read-only files are what caches trip over on Windows, and other bits have no meaning there.
+    // Read-only files cannot be deleted on Windows, which breaks caches; other bits do not exist there.
     Ok(())
 }
 
-/// A time as `filetime` has it.
+/// A time in the type of `filetime`.
 pub(super) fn file_time(modified: Modified) -> FileTime {
     FileTime::from_unix_time(modified.seconds, modified.nanoseconds)
 }
 
-/// Writes all but long runs of zeros, into a file that has its length already.
+/// Writes all but long runs of zeros, into a file that already has its length.
 fn write_sparse(file: &File, offset: u64, content: &[u8]) -> io::Result<()> {
     let (mut pending, mut at) = (0, 0);
     while at < content.len() {
-        // Frames do not keep to the boundaries of blocks: the first and the last piece may be short.
+        // Frames do not end at boundaries of holes: the first and the last piece may be short.
         let into_block = usize::try_from((offset + at as u64) % HOLE as u64).expect("below a boundary");
         let end = content.len().min(at + HOLE - into_block);
         if is_zero(&content[at..end]) {
