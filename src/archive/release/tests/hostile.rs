@@ -64,6 +64,10 @@ fn hostile_entries_are_refused() {
     let outside = "top/h` is a hard link to something outside the cache";
     check("top/h", EntryType::Link, b"other/x", outside);
     check("top/s", EntryType::Symlink, b"", "top/s` is a link to nothing");
+    let name = vec![b'a'; 4097];
+    let long = tar_of(&[("././@LongLink", EntryType::GNULongName, &name), ("top/x", file, b"x")]);
+    let refusal = setting.refusal(&long);
+    assert!(refusal.ends_with("a` has a name of more than 4096 bytes"), "{refusal}");
     for name in ["../evil", "/evil", "a/../../evil"] {
         let refusal = setting.refusal(&zip_of(&[(name, file, b"x")]));
         assert!(refusal.starts_with("the archive: the archive is refused: "), "{refusal}");
