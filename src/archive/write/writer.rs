@@ -1,7 +1,7 @@
 //! The writer of entries: the only code that makes files, directories and links of an archive.
 //!
-//! It is safe and exact by its order: files and directories as they come, then symbolic links, then the modes and
-//! times of directories, innermost first. While files are written there is no symbolic link that a name could lead
+//! It is safe and exact by its order: files and directories as they come, then hard links, then symbolic links, then the
+//! modes and times of directories, innermost first. (Without a manifest hard links are made as they come.) While files are written there is no symbolic link that a name could lead
 //! through. Memory holds a few hundred bytes for each directory and link.
 
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ pub(crate) struct Writer {
     file: Option<Incoming>,
     directories: Vec<(PathBuf, Attributes)>,
     symlinks: BTreeMap<PathBuf, (Vec<u8>, Attributes)>,
-    /// Made at the end if files are: the pool may not have created the target yet.
+    /// Hard links of an archive with a manifest. The pool creates its files, and may not have created the target yet.
     hard_links: Vec<(PathBuf, PathBuf)>,
     remembered: usize,
 }
