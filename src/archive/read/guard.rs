@@ -96,14 +96,7 @@ impl Guard {
         if !self.windows {
             return Ok(());
         }
-        if component.iter().any(|byte| *byte < b' ' || b"<>:\"|?*\\".contains(byte)) {
-            return Err("has a character that Windows forbids");
-        }
-        if component.ends_with(b".") || component.ends_with(b" ") {
-            return Err("ends in a dot or a space, which Windows drops");
-        }
-        let stem = component.split(|byte| *byte == b'.').next().unwrap_or(component);
-        if is_device(stem) { Err("is the name of a device on Windows") } else { Ok(()) }
+        names::windows_refusal(component).map_or(Ok(()), Err)
     }
 }
 
@@ -119,19 +112,6 @@ pub(crate) fn check_target(target: &[u8]) -> Result<(), &'static str> {
         target if target.contains(&0) => Err("has a zero byte in its target"),
         _ => Ok(()),
     }
-}
-
-/// Whether Windows takes a name for a device, whatever its extension.
-fn is_device(stem: &[u8]) -> bool {
-    let stem: Vec<u8> = stem.trim_ascii_end().to_ascii_uppercase();
-    let numbered = |prefix: &[u8]| {
-        stem.strip_prefix(prefix).is_some_and(|rest| {
-            matches!(rest, [b'0'..=b'9']) || [&b"\xC2\xB9"[..], b"\xC2\xB2", b"\xC2\xB3"].contains(&rest)
-        })
-    };
-    matches!(&stem[..], b"CON" | b"PRN" | b"AUX" | b"NUL" | b"CONIN$" | b"CONOUT$")
-        || numbered(b"COM")
-        || numbered(b"LPT")
 }
 
 /// A name from an archive as a path of this OS; `None` if the OS cannot hold it.

@@ -1,12 +1,10 @@
 //! Names of caches and of exported variables.
 
 use crate::config::findings::{Findings, Text};
+use crate::domain::names;
 
 /// Maximum characters of a cache's name, which becomes a directory in archives.
 const MAX_NAME: usize = 100;
-
-/// File names that Windows reserves for devices, with any extension.
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
 /// Checks the name of a cache.
 pub(in crate::config) fn cache(name: &Text, findings: &mut Findings<'_>) -> bool {
@@ -21,7 +19,7 @@ pub(in crate::config) fn cache(name: &Text, findings: &mut Findings<'_>) -> bool
         Some("contains a character other than letters, digits, `-`, `_` and `.`")
     } else if text.ends_with('.') {
         Some("ends with `.`, which Windows removes")
-    } else if is_device(text) {
+    } else if names::is_windows_device(text.as_bytes()) {
         Some("is a device name on Windows")
     } else {
         None
@@ -32,14 +30,6 @@ pub(in crate::config) fn cache(name: &Text, findings: &mut Findings<'_>) -> bool
             .with_hint("use letters, digits, `-`, `_` and `.`: the name becomes a directory in archives");
     }
     refused.is_none()
-}
-
-fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name).to_ascii_lowercase();
-    let numbered = |prefix| {
-        stem.strip_prefix(prefix).is_some_and(|n: &str| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
-    };
-    DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt")
 }
 
 /// Variables that could run code in later steps of the job, or that belong to the platform.

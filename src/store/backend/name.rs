@@ -13,6 +13,8 @@
 
 use data_encoding::{Encoding, Specification};
 
+use crate::domain::names;
+
 /// The longest piece of a name in bytes, without its marks: file systems allow 255 bytes, some
 /// (eCryptfs) 143 characters.
 const SEGMENT: usize = 120;
@@ -28,9 +30,6 @@ const CONTINUED: char = '_';
 
 /// Begins a name in the dense form.
 const DENSE: &str = "==";
-
-/// Names that Windows keeps for devices, whatever follows a dot.
-const DEVICES: &[&str] = &["con", "prn", "aux", "nul", "com", "lpt"];
 
 /// The segments of the path that stands for a text: one, or several of a long text.
 pub(super) fn encode(text: &str) -> Vec<String> {
@@ -113,15 +112,12 @@ fn decode_plain(name: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether Windows would open a device for a file of this name, whatever its suffix.
+/// Whether Windows would open a device for a file of this name. Other characters than lower-case letters and digits are
+/// escaped, which makes a name of its own of `COM1` and `conin$`.
 fn is_device(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or_default();
-    DEVICES.iter().any(|device| {
-        stem.strip_prefix(device).is_some_and(|number| match *device {
-            "com" | "lpt" => number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit()),
-            _ => number.is_empty(),
-        })
-    })
+    let is_kept = stem.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_kept && names::is_windows_device(stem.as_bytes())
 }
 
 /// Base 32 of lower-case letters and digits, without padding.
