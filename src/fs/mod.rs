@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
 
 pub mod cancel;
+pub mod link;
+pub mod mode;
 pub mod path_error;
 pub mod read;
 pub mod read_error;

@@ -17,6 +17,7 @@ use crate::domain::names;
 use crate::fs::path_error::PathError;
 use crate::fs::read_error::ReadError;
 use crate::fs::staging::Staging;
+use crate::fs::{link, mode};
 
 /// Why a tree cannot be had under another name.
 #[derive(Debug, thiserror::Error)]
@@ -137,8 +138,8 @@ pub fn link_tree(
                 meter.add_items(1);
                 meter.add_bytes(item.size);
             }
-            ItemKind::Symlink { target: destination } => {
-                symlink(destination, &from, &to).map_err(PathError::on("link", &to))?;
+            ItemKind::Symlink { .. } => {
+                link::copy(&from, &to).map_err(PathError::on("link", &to))?;
             }
             // No archive keeps these.
             ItemKind::Special => {}
@@ -146,7 +147,7 @@ pub fn link_tree(
     }
     // Innermost first: a directory that may not be written is filled by now, and keeps its time.
     for (path, item) in directories.iter().rev() {
-        dress(path, item).map_err(PathError::on("set mode and time of", path))?;
+        apply_metadata(path, item).map_err(PathError::on("set mode and time of", path))?;
     }
     Ok(linked)
 }
@@ -170,24 +171,9 @@ fn crossing<'a>(
     }
 }
 
-fn dress(path: &Path, item: &Item) -> io::Result<()> {
-    #[cfg(unix)]
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(item.mode))?;
+fn apply_metadata(path: &Path, item: &Item) -> io::Result<()> {
+    mode::set(path, item.mode)?;
     filetime::set_file_mtime(path, FileTime::from_unix_time(item.modified.seconds, item.modified.nanoseconds))
-}
-
-#[cfg(unix)]
-fn symlink(destination: &Path, _from: &Path, to: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(destination, to)
-}
-
-#[cfg(windows)]
-fn symlink(destination: &Path, from: &Path, to: &Path) -> io::Result<()> {
-    if fs::metadata(from).is_ok_and(|facts| facts.is_dir()) {
-        std::os::windows::fs::symlink_dir(destination, to)
-    } else {
-        std::os::windows::fs::symlink_file(destination, to)
-    }
 }
 
 #[cfg(all(test, unix))]

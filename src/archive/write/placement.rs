@@ -46,36 +46,3 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ArchiveError> {
     filetime::set_file_mtime(to, filetime::FileTime::from_last_modification_time(&metadata))
         .map_err(ArchiveError::write("set the time of", to))
 }
-
-/// Sets permission bits; has no effect on an OS without them.
-#[cfg(unix)]
-pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-/// Sets permission bits; has no effect on an OS without them.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
-pub(super) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
-}
-
-/// Makes a symbolic link.
-#[cfg(unix)]
-pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-/// Makes a symbolic link.
-#[cfg(windows)]
-pub(super) fn symlink(target: &Path, path: &Path) -> io::Result<()> {
-    // Windows has links to files and links to directories. Archives do not distinguish them; the target decides.
-    let target = std::path::PathBuf::from(target.to_string_lossy().replace('/', "\\"));
-    let seen = path.parent().unwrap_or(path).join(&target);
-    if fs::metadata(seen).is_ok_and(|metadata| metadata.is_dir()) {
-        std::os::windows::fs::symlink_dir(target, path)
-    } else {
-        std::os::windows::fs::symlink_file(target, path)
-    }
-}

@@ -14,6 +14,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::Attributes;
 use crate::archive::read::tar_stream::is_zero;
+use crate::fs::mode;
 use crate::tree::walk::Modified;
 
 /// Upper bound for waiting jobs; each holds at most a small file or a part of a frame.
@@ -201,23 +202,10 @@ pub(super) fn make_parent(path: &Path) -> Result<(), ArchiveError> {
 }
 
 fn finish(file: &File, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {
-    set_mode(file, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
+    mode::set_of_file(file, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
     let Some(modified) = attributes.modified else { return Ok(()) };
     filetime::set_file_handle_times(file, None, Some(file_time(modified)))
         .map_err(ArchiveError::write("set the time of", path))
-}
-
-#[cfg(unix)]
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "other systems can fail")]
-fn set_mode(_: &File, _: u32) -> io::Result<()> {
-    // Read-only files cannot be deleted on Windows, which breaks caches; other bits do not exist there.
-    Ok(())
 }
 
 /// A time in the type of `filetime`.

@@ -20,6 +20,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
+use crate::fs::{link, mode};
 
 /// Files up to this size are written whole by one thread.
 const SMALL: u64 = 256 << 10;
@@ -228,7 +229,7 @@ impl Writer {
         // Innermost first: a directory may deny access to what lies in it, and its time changes with its content.
         self.directories.sort_by(|(a, _), (b, _)| b.cmp(a));
         for (path, attributes) in &self.directories {
-            placement::set_mode(path, attributes.mode)
+            mode::set(path, attributes.mode)
                 .map_err(ArchiveError::write("set the mode of", path))?;
             if let Some(modified) = attributes.modified {
                 filetime::set_file_mtime(path, file_time(modified))
@@ -324,7 +325,7 @@ impl Writer {
         if self.repeats != Repeats::Refused && fs::symlink_metadata(path).is_ok() {
             placement::clear_for(path, |kind| kind.is_symlink())?;
         }
-        placement::symlink(&target, path).map_err(ArchiveError::write("link", path))?;
+        link::make(&target, path).map_err(ArchiveError::write("link", path))?;
         let Some(modified) = attributes.modified else { return Ok(()) };
         let time = file_time(modified);
         filetime::set_symlink_file_times(path, time, time)

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StagingError, TREE, sweep};
 use crate::fs::lease::{PAYLOAD, is_temp_name};
+use crate::fs::mode;
 use crate::fs::path_error::PathError;
 use crate::fs::remove::remove_tree;
 
@@ -234,7 +235,7 @@ impl Change {
         if let Some(mode) = self.mode
             && look(&target)? == Some(self.stamp)
         {
-            set_mode(&target, mode).map_err(PathError::on("change", &target))?;
+            mode::set(&target, mode).map_err(PathError::on("change", &target))?;
         }
         Ok(())
     }
@@ -260,33 +261,10 @@ fn inode(_: &fs::Metadata) -> u64 {
     0
 }
 
-/// A directory is renamed only by who may write it: its `..` changes. Says the mode to give it afterwards.
-#[cfg(unix)]
+/// Makes a staged directory one that can be renamed, which changes its `..` and so needs the right to write it. Returns
+/// the mode to give it afterwards.
 fn make_renamable(path: &Path, found: &fs::Metadata) -> io::Result<Option<u32>> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = found.permissions().mode() & 0o7777;
-    if !found.is_dir() || mode & 0o700 == 0o700 {
-        return Ok(None);
-    }
-    set_mode(path, mode | 0o700)?;
-    Ok(Some(mode))
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
-fn make_renamable(_: &Path, _: &fs::Metadata) -> io::Result<Option<u32>> {
-    Ok(None)
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
-fn set_mode(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
+    if found.is_dir() { mode::give_owner_access(path, found) } else { Ok(None) }
 }
 
 fn is_taken(error: &io::Error) -> bool {

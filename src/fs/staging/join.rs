@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StagingError, mount};
 use crate::fs::path_error::PathError;
+use crate::fs::{link, mode};
 
 /// A directory of the target and its counterpart in the staged tree.
 struct Pair {
@@ -34,7 +35,9 @@ pub(super) fn join(present: &Path, staged: &Path, cancel: &CancellationToken) ->
 fn join_one(pair: &Pair, pairs: &mut Vec<Pair>, cancel: &CancellationToken) -> Result<u64, StagingError> {
     let present = read_metadata(&pair.present)?;
     let before = read_metadata(&pair.staged)?;
-    let is_opened = open_up(&pair.staged, &before).map_err(PathError::on("change", &pair.staged))?;
+    let is_opened = mode::give_owner_access(&pair.staged, &before)
+        .map_err(PathError::on("change", &pair.staged))?
+        .is_some();
     let mut kept = 0;
     for entry in fs::read_dir(&pair.present).map_err(PathError::on("read", &pair.present))? {
         let entry = entry.map_err(PathError::on("read", &pair.present))?;
@@ -45,9 +48,9 @@ fn join_one(pair: &Pair, pairs: &mut Vec<Pair>, cancel: &CancellationToken) -> R
     }
     let is_moved = keep_owner(&pair.staged, &present, &before)?;
     if pair.is_new {
-        look_like(&pair.staged, &present)?;
+        apply_metadata(&pair.staged, &present)?;
     } else if kept > 0 || is_opened || is_moved {
-        look_like(&pair.staged, &before)?;
+        apply_metadata(&pair.staged, &before)?;
     }
     Ok(kept)
 }
@@ -120,15 +123,14 @@ fn keep_file(present: &Path, found: &Metadata, staged: &Path) -> Result<bool, St
         Err(_) => {
             fs::copy(present, staged).map_err(PathError::on("copy", present))?;
             keep_owner(staged, found, &read_metadata(staged)?)?;
-            look_like(staged, found)?;
+            apply_metadata(staged, found)?;
             Ok(true)
         }
     }
 }
 
 fn keep_link(present: &Path, found: &Metadata, staged: &Path) -> Result<(), StagingError> {
-    let to = fs::read_link(present).map_err(PathError::on("read", present))?;
-    make_link(&to, staged, found).map_err(PathError::on("keep", present))?;
+    link::copy(present, staged).map_err(PathError::on("keep", present))?;
     keep_owner(staged, found, &read_metadata(staged)?)?;
     let (accessed, modified) = times(found);
     // Some file systems keep no times of links; nothing depends on them.
@@ -136,19 +138,8 @@ fn keep_link(present: &Path, found: &Metadata, staged: &Path) -> Result<(), Stag
     Ok(())
 }
 
-#[cfg(unix)]
-fn make_link(to: &Path, staged: &Path, _: &Metadata) -> io::Result<()> {
-    std::os::unix::fs::symlink(to, staged)
-}
-
-#[cfg(windows)]
-fn make_link(to: &Path, staged: &Path, found: &Metadata) -> io::Result<()> {
-    use std::os::windows::fs::{FileTypeExt as _, symlink_dir, symlink_file};
-    if found.file_type().is_symlink_dir() { symlink_dir(to, staged) } else { symlink_file(to, staged) }
-}
-
 /// Gives a staged directory the owner, mode and times of the directory it will replace.
-pub(super) fn become_like(staged: &Path, present: &Metadata) -> Result<(), StagingError> {
+pub(super) fn apply_owner_and_mode(staged: &Path, present: &Metadata) -> Result<(), StagingError> {
     keep_owner(staged, present, &read_metadata(staged)?)?;
     let before = read_metadata(staged)?;
     fs::set_permissions(staged, present.permissions()).map_err(PathError::on("change", staged))?;
@@ -157,7 +148,7 @@ pub(super) fn become_like(staged: &Path, present: &Metadata) -> Result<(), Stagi
 }
 
 /// Mode and times, in this order: the mode of a directory may forbid nothing to its owner here.
-fn look_like(path: &Path, like: &Metadata) -> Result<(), PathError> {
+fn apply_metadata(path: &Path, like: &Metadata) -> Result<(), PathError> {
     let (accessed, modified) = times(like);
     // Windows sets no times of what is read-only: times first there, and on Unix the order is free.
     filetime::set_file_times(path, accessed, modified).map_err(PathError::on("change", path))?;
@@ -170,24 +161,6 @@ fn times(metadata: &Metadata) -> (FileTime, FileTime) {
 
 fn read_metadata(path: &Path) -> Result<Metadata, PathError> {
     fs::symlink_metadata(path).map_err(PathError::on("read", path))
-}
-
-/// Lets us write into a staged directory whose mode forbids it; says whether that was necessary.
-#[cfg(unix)]
-fn open_up(path: &Path, metadata: &Metadata) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode();
-    if mode & 0o700 == 0o700 {
-        return Ok(false);
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o700))?;
-    Ok(true)
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
-fn open_up(_: &Path, _: &Metadata) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// Gives what is staged the owner of what it stands for; says whether it had another.

@@ -251,7 +251,7 @@ impl Staging {
             Ok(present) if !present.is_dir() => return Err(StagingError::NotADirectory(self.target.clone())),
             Ok(present) => {
                 let kept = join::join(&self.target, &self.tree, cancel)?;
-                join::become_like(&self.tree, &present)?;
+                join::apply_owner_and_mode(&self.tree, &present)?;
                 kept
             }
         };

@@ -1,0 +1,63 @@
+//! Symbolic links: made by one rule on each OS.
+//!
+//! Unix has one kind of link. Windows has links to files and links to directories and asks for the kind when a link is
+//! made: a copy is of the kind of its original, a new link of the kind of what its target is at that moment, and a
+//! target that does not exist counts as a file.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Makes a symbolic link at `path`; a relative target counts from the directory of `path`.
+#[cfg(unix)]
+pub fn make(target: &Path, path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
+}
+
+/// Makes a symbolic link at `path`; a relative target counts from the directory of `path`, and may be written with `/`.
+#[cfg(windows)]
+pub fn make(target: &Path, path: &Path) -> io::Result<()> {
+    // Links made with `/` do not resolve.
+    let target = std::path::PathBuf::from(target.to_string_lossy().replace('/', "\\"));
+    let resolved = path.parent().unwrap_or(path).join(&target);
+    make_of_kind(&target, path, resolved.is_dir())
+}
+
+/// Makes a link at `path` that has the target of the link `original`, and its kind.
+#[cfg(unix)]
+pub fn copy(original: &Path, path: &Path) -> io::Result<()> {
+    make(&fs::read_link(original)?, path)
+}
+
+/// Makes a link at `path` that has the target of the link `original`, and its kind.
+#[cfg(windows)]
+pub fn copy(original: &Path, path: &Path) -> io::Result<()> {
+    use std::os::windows::fs::FileTypeExt as _;
+    let is_directory = fs::symlink_metadata(original)?.file_type().is_symlink_dir();
+    make_of_kind(&fs::read_link(original)?, path, is_directory)
+}
+
+#[cfg(windows)]
+fn make_of_kind(target: &Path, path: &Path, is_directory: bool) -> io::Result<()> {
+    if is_directory {
+        std::os::windows::fs::symlink_dir(target, path)
+    } else {
+        std::os::windows::fs::symlink_file(target, path)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_the_target_as_it_was_written() {
+        let place = tempfile::tempdir().expect("a place");
+        let at = |name: &str| place.path().join(name);
+        make(Path::new("../missing/./x"), &at("original")).expect("made");
+        copy(&at("original"), &at("copy")).expect("copied");
+        assert_eq!(fs::read_link(at("copy")).expect("a link"), Path::new("../missing/./x"));
+        let taken = copy(&at("original"), &at("copy")).expect_err("the name is taken");
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+    }
+}
