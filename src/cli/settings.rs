@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::args::{ColorArg, Common, RoleArg};
 use crate::config::{self, ConfigError, Finding};
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::unit::Span;
 use crate::fs::read;
-use crate::fs::text::{self, TextError};
+use crate::fs::text;
 use crate::platform::{Env, Facts};
 use crate::report::{LogOptions, Verbosity};
 
@@ -31,7 +32,7 @@ pub(super) enum SettingsError {
     NoConfig(PathBuf),
     /// The configuration cannot be read.
     #[error(transparent)]
-    Unreadable(#[from] TextError),
+    Unreadable(#[from] Fault),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -33,4 +33,5 @@ pub mod fault;
 pub mod hint;
 pub mod names;
 pub mod outcome;
+pub mod path_pattern;
 pub mod secret;

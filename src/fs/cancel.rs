@@ -4,6 +4,8 @@ use std::io;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::hint::{Class, Hint};
+
 /// The work was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cancelled")]
@@ -13,6 +15,12 @@ impl Cancelled {
     /// Whether an I/O error stands for a cancellation.
     pub fn is(error: &io::Error) -> bool {
         error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Cancelled>)
+    }
+}
+
+impl Hint for Cancelled {
+    fn class(&self) -> Class {
+        Class::Cancelled
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::path_error::PathError;
 use super::volume::{Volume, volume_of};
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::domain::unit::{ByteSize, SizeOrShare};
 
 /// What is about to be written at a path, which need not exist yet.
@@ -18,70 +17,11 @@ pub struct Need {
     pub inodes: u64,
 }
 
-/// A volume has too little room.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoSpace {
-    /// Too few bytes.
-    #[error("volume of `{}` has {free} free, {needed} needed and {reserved} reserved", path.display())]
-    Bytes {
-        /// The first path that needs room there.
-        path: PathBuf,
-        /// Bytes that we may still use.
-        free: ByteSize,
-        /// Bytes that are needed, for all paths on that volume together.
-        needed: ByteSize,
-        /// Bytes that shall stay free.
-        reserved: ByteSize,
-    },
-    /// Too few inodes.
-    #[error("volume of `{}` has {free} inodes free, {needed} needed", path.display())]
-    Inodes {
-        /// The first path that needs some there.
-        path: PathBuf,
-        /// Inodes that we may still use.
-        free: u64,
-        /// Inodes that are needed, for all paths on that volume together.
-        needed: u64,
-    },
-}
-
-/// Why a preflight did not pass.
-#[derive(Debug, thiserror::Error)]
-pub enum PreflightError {
-    /// There is too little room.
-    #[error(transparent)]
-    NoSpace(#[from] NoSpace),
-    /// A volume could not be asked.
-    #[error(transparent)]
-    Unknown(#[from] PathError),
-}
-
-impl Hint for NoSpace {
-    fn hint(&self) -> Option<String> {
-        Some(
-            match self {
-                NoSpace::Bytes { .. } => "free space on that volume, or lower `[disk] reserve`",
-                NoSpace::Inodes { .. } => "remove small files from that volume, or make it with more inodes",
-            }
-            .to_owned(),
-        )
-    }
-}
-
-impl Hint for PreflightError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            PreflightError::NoSpace(error) => error.hint(),
-            PreflightError::Unknown(error) => error.hint(),
-        }
-    }
-}
-
 /// Checks that every volume has room for all that is needed on it, and keeps `reserve` free besides.
 ///
 /// A share is one of the volume's size. A volume on which nothing is needed passes, however full it is.
 /// The answer is as old as the question: others write too, so ENOSPC must be handled all the same.
-pub fn check(needs: &[Need], reserve: SizeOrShare) -> Result<(), PreflightError> {
+pub fn check(needs: &[Need], reserve: SizeOrShare) -> Result<(), Fault> {
     let mut sums: Vec<(Volume, Need)> = Vec::new();
     for need in needs {
         let volume = volume_of(&need.path)?;
@@ -105,17 +45,28 @@ fn judge(
     needed: ByteSize,
     inodes_needed: u64,
     reserve: SizeOrShare,
-) -> Result<(), NoSpace> {
+) -> Result<(), Fault> {
     let reserved = reserve.of(volume.total);
     if needed.0 > 0 && needed.0.saturating_add(reserved.0) > volume.free.0 {
-        return Err(NoSpace::Bytes { path: path.to_owned(), free: volume.free, needed, reserved });
+        let free = volume.free;
+        let message = format!(
+            "volume of `{}` has {free} free, {needed} needed and {reserved} reserved",
+            path.display()
+        );
+        return Err(no_space(message, "free space on that volume, or lower `[disk] reserve`"));
     }
     match volume.inodes {
         Some(inodes) if inodes_needed > inodes.free => {
-            Err(NoSpace::Inodes { path: path.to_owned(), free: inodes.free, needed: inodes_needed })
+            let (free, path) = (inodes.free, path.display());
+            let message = format!("volume of `{path}` has {free} inodes free, {inodes_needed} needed");
+            Err(no_space(message, "remove small files from that volume, or make it with more inodes"))
         }
         _ => Ok(()),
     }
+}
+
+fn no_space(message: String, hint: &str) -> Fault {
+    Fault::environment(message).with_hint(hint.to_owned())
 }
 
 #[cfg(test)]
@@ -152,15 +103,11 @@ mod tests {
             1_000,
             u64::MAX,
             "5%",
-            Some(
-                &NoSpace::Bytes {
-                    path: "/x".into(),
-                    free: ByteSize(1_000),
-                    needed: ByteSize(u64::MAX),
-                    reserved: ByteSize(500_000_000),
-                }
-                .to_string(),
-            ),
+            Some(&format!(
+                "volume of `/x` has 1.00 kB free, {} needed and {} reserved",
+                ByteSize(u64::MAX),
+                ByteSize(500_000_000)
+            )),
         );
     }
 
@@ -168,8 +115,8 @@ mod tests {
     fn inodes_count_where_there_is_a_number_of_them() {
         let none = SizeOrShare::Percent(0.0);
         let judged = |inodes, needed| judge(&volume(10, inodes), Path::new("/x"), ByteSize(1), needed, none);
-        assert_eq!(judged(Some(10), 10), Ok(()));
-        assert_eq!(judged(None, u64::MAX), Ok(()));
+        assert!(judged(Some(10), 10).is_ok());
+        assert!(judged(None, u64::MAX).is_ok());
         let error = judged(Some(10), 11).expect_err("too many");
         assert_eq!(error.to_string(), "volume of `/x` has 10 inodes free, 11 needed");
     }
@@ -183,7 +130,7 @@ mod tests {
         let none = SizeOrShare::Percent(0.0);
         assert!(check(&[need("a")], none).is_ok());
         let error = check(&[need("a"), need("b")], none).expect_err("twice is too much");
-        assert!(matches!(error, PreflightError::NoSpace(NoSpace::Bytes { .. })), "{error}");
+        assert!(error.to_string().contains(" needed and 0 B reserved"), "{error}");
         assert!(check(&[need("a")], SizeOrShare::Percent(100.0)).is_err());
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::cancel::Cancelled;
 use super::path_error::PathError;
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
 
 /// A file or directory was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Makes a closure for `map_err`: tells what hashing says when it is cancelled from what the system says.
+    /// Makes a closure for `map_err`, which tells a cancellation from an error of the system.
     pub fn of(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
         move |source| {
             if Cancelled::is(&source) {
@@ -34,7 +34,7 @@ impl ReadError {
     pub fn of_walk(root: &Path, error: walkdir::Error) -> Self {
         let path = error.path().unwrap_or(root).to_owned();
         let said = error.to_string();
-        // What the walk adds to the system's word is the path; only a circle of links is its own.
+        // The walk adds only the path to an error of the system; a circle of links has no such error.
         ReadError::of(&path)(error.into_io_error().unwrap_or_else(|| io::Error::other(said)))
     }
 }
@@ -43,7 +43,14 @@ impl Hint for ReadError {
     fn hint(&self) -> Option<String> {
         match self {
             ReadError::Failed(error) => error.hint(),
-            ReadError::Cancelled(_) => None,
+            ReadError::Cancelled(error) => error.hint(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            ReadError::Failed(error) => error.class(),
+            ReadError::Cancelled(error) => error.class(),
         }
     }
 }

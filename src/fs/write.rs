@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use super::cancel;
 use super::path_error::PathError;
 
 /// Bytes copied at once.
@@ -17,9 +18,7 @@ pub fn write_file(path: &Path, reader: &mut dyn Read, cancel: &CancellationToken
     let mut file = File::create(path).map_err(&failed)?;
     let mut buffer = vec![0; CHUNK];
     loop {
-        if cancel.is_cancelled() {
-            return Err(failed(std::io::Error::other("interrupted")));
-        }
+        cancel::check(cancel).map_err(|cancelled| failed(cancelled.into()))?;
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => file.write_all(&buffer[..count]).map_err(&failed)?,
@@ -41,6 +40,6 @@ pub fn make_directory(path: &Path) -> Result<(), PathError> {
 
 /// Removes a directory that holds nothing; one that does, or that is not there, stays as it is.
 pub fn remove_if_empty(path: &Path) {
-    // Whoever asks only tidies up.
+    // Best effort: this only tidies up.
     let _ = fs::remove_dir(path);
 }

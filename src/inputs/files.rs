@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::globs::{TreeGlob, TreeGlobError};
+use super::globs::TreeGlob;
 use crate::domain::digest::Sha256Digest;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::fs::read;
 use crate::fs::read_error::ReadError;
 
@@ -33,46 +33,32 @@ pub struct FileDigest {
     pub files: Vec<(String, Sha256Digest)>,
 }
 
-/// Why there is no digest.
-#[derive(Debug, thiserror::Error)]
-pub enum FileDigestError {
-    /// The files could not be listed.
-    #[error(transparent)]
-    List(#[from] TreeGlobError),
-    /// Something could not be read, or the work was cancelled.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-}
-
-impl Hint for FileDigestError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            FileDigestError::List(error) => error.hint(),
-            FileDigestError::Read(ReadError::Failed(_)) => {
-                Some("make the file readable, or exclude it with a `!` glob".to_owned())
-            }
-            FileDigestError::Read(ReadError::Cancelled(_)) => None,
-        }
-    }
-}
-
 /// Digests the files below `root` that the globs mean, but for those below the directories `without`.
 pub fn file_digest(
     root: &Path,
     globs: &TreeGlob,
     without: &[PathBuf],
     cancel: &CancellationToken,
-) -> Result<FileDigest, FileDigestError> {
+) -> Result<FileDigest, Fault> {
     let mut files = Vec::new();
     let mut contents = BTreeSet::new();
     for file in globs.files(root, without, cancel)? {
-        let digest = content_digest(&file.location, cancel).map_err(ReadError::of(&file.location))?;
+        let digest = content_digest(&file.location, cancel).map_err(unreadable(&file.location))?;
         contents.insert(digest);
         files.push((file.path, digest));
     }
     let lines = std::iter::once(LAYOUT.to_owned()).chain(contents.iter().map(ToString::to_string));
     let digest = (!files.is_empty()).then(|| Sha256Digest::of_lines(lines));
     Ok(FileDigest { digest, files })
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
+    |error| match ReadError::of(path)(error) {
+        failed @ ReadError::Failed(_) => {
+            Fault::from(failed).with_hint("make the file readable, or exclude it with a `!` glob".to_owned())
+        }
+        cancelled @ ReadError::Cancelled(_) => cancelled.into(),
+    }
 }
 
 /// The SHA-256 of a file, with CRLF read as LF where git would take it for text.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -13,9 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::globs::TreeGlob;
 use crate::domain::digest::Sha256Digest;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::fs::cancel;
-use crate::fs::cancel::Cancelled;
 
 /// Raised when the digest changes its meaning.
 const LAYOUT: &str = "cachekeep-git-1";
@@ -35,63 +34,18 @@ pub struct GitDigest {
     pub blobs: Vec<(String, String)>,
 }
 
-/// Why the index was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum GitIndexError {
-    /// There is no `git` to run.
-    #[error("git could not be run: {0}")]
-    NotRun(io::Error),
-    /// The workspace is in no repository.
-    #[error("{}: not in a git repository", .0.display())]
-    NoRepository(PathBuf),
-    /// The repository belongs to someone else.
-    #[error("{}: git refuses a repository of another owner: {message}", .workspace.display())]
-    DubiousOwnership {
-        /// Where it was asked.
-        workspace: PathBuf,
-        /// What git said.
-        message: String,
-    },
-    /// Git failed for another reason.
-    #[error("{}: `git ls-files` failed ({status}): {message}", .workspace.display())]
-    Failed {
-        /// Where it was asked.
-        workspace: PathBuf,
-        /// How it ended.
-        status: String,
-        /// What git said.
-        message: String,
-    },
-    /// Git's answer could not be read.
-    #[error("the answer of `git ls-files` could not be read: {0}")]
-    Answer(io::Error),
-    /// Git's answer is not of the form that it documents.
-    #[error("`git ls-files` printed `{0}`, which is not an index entry")]
-    Entry(String),
-    /// The work was cancelled.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
+fn not_run(error: io::Error) -> Fault {
+    Fault::environment(format!("git could not be run: {error}"))
+        .with_hint("install git, or use {files:…}, which reads the files".to_owned())
 }
 
-impl Hint for GitIndexError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            GitIndexError::NotRun(_) => {
-                Some("install git, or use {files:…}, which reads the files".to_owned())
-            }
-            GitIndexError::NoRepository(_) => {
-                Some("use {files:…}, which reads the files, where there is no checkout".to_owned())
-            }
-            GitIndexError::DubiousOwnership { workspace, message } => {
-                let cure = message.lines().map(str::trim).find(|line| line.starts_with("git config"));
-                Some(cure.map_or_else(
-                    || format!("git config --global --add safe.directory {}", workspace.display()),
-                    str::to_owned,
-                ))
-            }
-            _ => None,
-        }
-    }
+fn unreadable(error: io::Error) -> Fault {
+    Fault::environment(format!("the answer of `git ls-files` could not be read: {error}"))
+}
+
+fn not_an_entry(record: &[u8]) -> Fault {
+    let record = String::from_utf8_lossy(record);
+    Fault::environment(format!("`git ls-files` printed `{record}`, which is not an index entry"))
 }
 
 /// Digests the ids of what the index of the workspace's repository holds under the globs. The globs are
@@ -100,37 +54,42 @@ pub fn git_digest(
     workspace: &Path,
     globs: &TreeGlob,
     cancel: &CancellationToken,
-) -> Result<GitDigest, GitIndexError> {
+) -> Result<GitDigest, Fault> {
     let mut git = Command::new("git");
     git.arg("-C").arg(workspace).args(["ls-files", "--stage", "-z"]);
     // Messages are recognized in English; a key must not wait for a lock.
     git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
     git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = git.spawn().map_err(GitIndexError::NotRun)?;
+    let mut child = git.spawn().map_err(not_run)?;
     let blobs = read_entries(&mut child, globs, cancel);
     if blobs.is_err() {
         // It may be gone already; that is fine.
         let _ = child.kill();
     }
     let message = blobs.as_ref().map(|(_, message)| message.trim().to_owned()).unwrap_or_default();
-    let status = child.wait().map_err(GitIndexError::Answer)?;
+    let status = child.wait().map_err(unreadable)?;
     let (blobs, _) = blobs?;
     if !status.success() {
-        return Err(failure(workspace, &status.to_string(), message));
+        return Err(failure(workspace, &status.to_string(), &message));
     }
     let ids: BTreeSet<&str> = blobs.iter().map(|(_, id)| id.as_str()).collect();
     let digest = (!ids.is_empty()).then(|| Sha256Digest::of_lines(std::iter::once(LAYOUT).chain(ids)));
     Ok(GitDigest { digest, blobs })
 }
 
-fn failure(workspace: &Path, status: &str, message: String) -> GitIndexError {
-    let workspace = workspace.to_owned();
+fn failure(workspace: &Path, status: &str, message: &str) -> Fault {
+    let workspace = workspace.display();
     if message.contains("dubious ownership") {
-        GitIndexError::DubiousOwnership { workspace, message }
+        let cure = message.lines().map(str::trim).find(|line| line.starts_with("git config"));
+        let cure = cure
+            .map_or_else(|| format!("git config --global --add safe.directory {workspace}"), str::to_owned);
+        Fault::environment(format!("{workspace}: git refuses a repository of another owner: {message}"))
+            .with_hint(cure)
     } else if message.contains("not a git repository") {
-        GitIndexError::NoRepository(workspace)
+        Fault::environment(format!("{workspace}: not in a git repository"))
+            .with_hint("use {files:…}, which reads the files, where there is no checkout".to_owned())
     } else {
-        GitIndexError::Failed { workspace, status: status.to_owned(), message }
+        Fault::environment(format!("{workspace}: `git ls-files` failed ({status}): {message}"))
     }
 }
 
@@ -139,8 +98,8 @@ fn read_entries(
     child: &mut Child,
     globs: &TreeGlob,
     cancel: &CancellationToken,
-) -> Result<(Vec<(String, String)>, String), GitIndexError> {
-    let piped = || GitIndexError::Answer(io::Error::other("no pipe"));
+) -> Result<(Vec<(String, String)>, String), Fault> {
+    let piped = || unreadable(io::Error::other("no pipe"));
     let stdout = child.stdout.take().ok_or_else(piped)?;
     let mut stderr = child.stderr.take().ok_or_else(piped)?;
     // Read aside, so that a talkative git does not block.
@@ -153,13 +112,12 @@ fn read_entries(
     let mut answer = BufReader::new(stdout);
     let mut blobs = Vec::new();
     let mut record = Vec::new();
-    while answer.read_until(0, &mut record).map_err(GitIndexError::Answer)? > 0 {
+    while answer.read_until(0, &mut record).map_err(unreadable)? > 0 {
         cancel::check(cancel)?;
         if record.last() == Some(&0) {
             record.pop();
         }
-        let entry = Entry::parse(&record)
-            .ok_or_else(|| GitIndexError::Entry(String::from_utf8_lossy(&record).into_owned()))?;
+        let entry = Entry::parse(&record).ok_or_else(|| not_an_entry(&record))?;
         if entry.is_meant(globs) {
             blobs.push((String::from_utf8_lossy(entry.path).into_owned(), entry.id.to_owned()));
         }
@@ -226,7 +184,7 @@ mod tests {
         root
     }
 
-    fn digest(workspace: &Path, globs: &[&str]) -> Result<GitDigest, GitIndexError> {
+    fn digest(workspace: &Path, globs: &[&str]) -> Result<GitDigest, Fault> {
         git_digest(workspace, &TreeGlob::new(globs).expect("globs"), &CancellationToken::new())
     }
 
@@ -311,7 +269,7 @@ mod tests {
     fn outside_of_a_repository_the_error_says_so() {
         let root = tempfile::tempdir().expect("a directory");
         let error = digest(root.path(), &["**"]).expect_err("no repository");
-        assert!(matches!(error, GitIndexError::NoRepository(_)), "{error}");
+        assert!(error.to_string().ends_with(": not in a git repository"), "{error}");
         assert!(error.hint().expect("a hint").contains("{files:"));
     }
 
@@ -319,9 +277,9 @@ mod tests {
     fn gits_messages_are_told_apart() {
         let dubious = "fatal: detected dubious ownership in repository at '/w'\nTo add an exception, call:\n\n\
                        \tgit config --global --add safe.directory /w";
-        let error = failure(Path::new("/w/sub"), "exit status: 128", dubious.to_owned());
+        let error = failure(Path::new("/w/sub"), "exit status: 128", dubious);
         assert_eq!(error.hint().as_deref(), Some("git config --global --add safe.directory /w"));
-        let error = failure(Path::new("/w"), "exit status: 1", "fatal: index file corrupt".to_owned());
+        let error = failure(Path::new("/w"), "exit status: 1", "fatal: index file corrupt");
         assert_eq!(
             error.to_string(),
             "/w: `git ls-files` failed (exit status: 1): fatal: index file corrupt"

@@ -11,7 +11,7 @@ use globset::{Candidate, GlobBuilder, GlobSet};
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-use crate::domain::hint::{Class, Hint};
+use crate::domain::fault::Fault;
 use crate::domain::names;
 use crate::fs::cancel;
 use crate::fs::read_error::ReadError;
@@ -33,54 +33,28 @@ pub struct TreeFile {
     pub location: PathBuf,
 }
 
-/// Why there is no list of files.
-#[derive(Debug, thiserror::Error)]
-pub enum TreeGlobError {
-    /// A text is no glob.
-    #[error("`{glob}` is not a glob: {why}")]
-    Glob {
-        /// The text.
-        glob: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Something could not be read, or the work was cancelled.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-}
-
-impl Hint for TreeGlobError {
-    fn hint(&self) -> Option<String> {
-        matches!(self, TreeGlobError::Glob { .. }).then(|| {
-            "globs are relative to the workspace: `**/*.cid`, `cmake/*.cmake`, `!build/**`".to_owned()
-        })
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            TreeGlobError::Glob { .. } => Class::Usage,
-            TreeGlobError::Read(error) => error.class(),
-        }
-    }
+fn not_a_glob(glob: &str, why: impl std::fmt::Display) -> Fault {
+    Fault::usage(format!("`{glob}` is not a glob: {why}"))
+        .with_hint("globs are relative to the workspace: `**/*.cid`, `cmake/*.cmake`, `!build/**`".to_owned())
 }
 
 impl TreeGlob {
     /// Reads globs. One that ends in `/` means everything below.
-    pub fn new<G: AsRef<str>>(globs: &[G]) -> Result<Self, TreeGlobError> {
+    pub fn new<G: AsRef<str>>(globs: &[G]) -> Result<Self, Fault> {
         let mut set = GlobSet::builder();
         let mut includes = Vec::with_capacity(globs.len());
         for glob in globs.iter().map(AsRef::as_ref) {
-            let refuse = |why: String| TreeGlobError::Glob { glob: glob.to_owned(), why };
+            let refuse = |why: &str| not_a_glob(glob, why);
             let text = glob.strip_prefix('!').unwrap_or(glob);
             let text = text.strip_prefix("./").unwrap_or(text);
             if text.is_empty() {
-                return Err(refuse("it is empty".to_owned()));
+                return Err(refuse("it is empty"));
             }
             if text.starts_with('/') || Path::new(text).is_absolute() {
-                return Err(refuse("it is absolute".to_owned()));
+                return Err(refuse("it is absolute"));
             }
             if text.split('/').any(|part| matches!(part, "." | "..")) {
-                return Err(refuse("`.` and `..` are not allowed in it".to_owned()));
+                return Err(refuse("`.` and `..` are not allowed in it"));
             }
             let text = if text.ends_with('/') { format!("{text}**") } else { text.to_owned() };
             let built = GlobBuilder::new(&text)
@@ -88,14 +62,11 @@ impl TreeGlob {
                 .backslash_escape(true)
                 .empty_alternates(true)
                 .build()
-                .map_err(|error| refuse(error.kind().to_string()))?;
+                .map_err(|error| not_a_glob(glob, error.kind()))?;
             set.add(built);
             includes.push(!glob.starts_with('!'));
         }
-        let set = set.build().map_err(|error| TreeGlobError::Glob {
-            glob: error.glob().unwrap_or_default().to_owned(),
-            why: error.kind().to_string(),
-        })?;
+        let set = set.build().map_err(|error| not_a_glob(error.glob().unwrap_or_default(), error.kind()))?;
         Ok(TreeGlob { set, includes })
     }
 
@@ -120,7 +91,7 @@ impl TreeGlob {
         root: &Path,
         without: &[PathBuf],
         cancel: &CancellationToken,
-    ) -> Result<Vec<TreeFile>, TreeGlobError> {
+    ) -> Result<Vec<TreeFile>, Fault> {
         let without: Vec<PathBuf> = without.iter().flat_map(|path| spellings(root, path)).collect();
         let mut files = Vec::new();
         let walk = WalkDir::new(root).into_iter().filter_entry(|entry| {
@@ -128,7 +99,7 @@ impl TreeGlob {
                 || !(is_private(entry.file_name()) || without.iter().any(|path| path == entry.path()))
         });
         for entry in walk {
-            cancel::check(cancel).map_err(ReadError::from)?;
+            cancel::check(cancel)?;
             let entry = entry.map_err(|error| ReadError::of_walk(root, error))?;
             let kind = entry.file_type();
             if entry.depth() == 0 || !(kind.is_file() || kind.is_symlink()) {

@@ -7,17 +7,16 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::globs::{TreeFile, TreeGlob, TreeGlobError};
+use super::globs::{TreeFile, TreeGlob};
 use crate::domain::content_link::{self, LinkError, MAX_LINK_BYTES, WantedObjects};
 use crate::domain::digest::{Algorithm, ObjectId};
-use crate::domain::hint::{Class, Hint};
+use crate::domain::fault::Fault;
 use crate::fs::cancel;
-use crate::fs::cancel::Cancelled;
 
 /// How many malformed links a message lists.
 const LISTED: usize = 10;
 
-/// A file that the globs mean and that is no content link.
+/// A file that the globs match and that is not a content link.
 #[derive(Debug)]
 pub struct MalformedLink {
     /// Its path in the tree.
@@ -58,38 +57,12 @@ impl fmt::Display for MalformedLinks {
     }
 }
 
-/// Why the wanted objects are not known.
-#[derive(Debug, thiserror::Error)]
-pub enum LinksError {
-    /// The files could not be listed.
-    #[error(transparent)]
-    List(#[from] TreeGlobError),
-    /// Some files are no content links.
-    #[error("{0}")]
-    Malformed(MalformedLinks),
-    /// The work was cancelled.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
-}
-
-impl Hint for LinksError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            LinksError::List(error) => error.hint(),
-            LinksError::Malformed(_) => Some(
-                "correct them, or exclude files that are not content links with a `!` glob in `links.files`"
-                    .to_owned(),
-            ),
-            LinksError::Cancelled(_) => None,
-        }
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            LinksError::List(error) => error.class(),
-            LinksError::Malformed(_) => Class::Environment,
-            LinksError::Cancelled(_) => Class::Cancelled,
-        }
+impl From<MalformedLinks> for Fault {
+    fn from(links: MalformedLinks) -> Self {
+        Fault::environment(links.to_string()).with_hint(
+            "correct them, or exclude files that are not content links with a `!` glob in `links.files`"
+                .to_owned(),
+        )
     }
 }
 
@@ -100,7 +73,7 @@ pub fn wanted_objects(
     globs: &TreeGlob,
     without: &[PathBuf],
     cancel: &CancellationToken,
-) -> Result<WantedObjects, LinksError> {
+) -> Result<WantedObjects, Fault> {
     let mut wanted = WantedObjects::default();
     let mut malformed = MalformedLinks::default();
     for file in globs.files(root, without, cancel)? {
@@ -110,7 +83,7 @@ pub fn wanted_objects(
             Err(why) => malformed.push(&file.path, why),
         }
     }
-    if malformed.count > 0 { Err(LinksError::Malformed(malformed)) } else { Ok(wanted) }
+    if malformed.count > 0 { Err(malformed.into()) } else { Ok(wanted) }
 }
 
 fn read_link(file: &TreeFile) -> Result<ObjectId, String> {
@@ -152,7 +125,7 @@ mod tests {
         fs::write(path, content).expect("a file");
     }
 
-    fn scan(root: &Path) -> Result<WantedObjects, LinksError> {
+    fn scan(root: &Path) -> Result<WantedObjects, Fault> {
         let globs = TreeGlob::new(&["**/*.cid", "**/*.md5"]).expect("globs");
         wanted_objects(root, &globs, &[], &CancellationToken::new())
     }

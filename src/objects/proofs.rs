@@ -15,7 +15,6 @@ use super::unixfs::proof::{Proof, prove};
 use super::unixfs::{self, BlockId, DagError};
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
 use crate::domain::inventory::Presence;
-use crate::fs::cancel::Cancelled;
 use crate::fs::path_error::PathError;
 
 /// The directory of proofs, below a store's root.
@@ -31,7 +30,7 @@ pub fn path_of(root: &Path, object: &ObjectId) -> PathBuf {
 /// Holds a file against the proof that is kept for its object. `None` where there is no proof, or one that proves
 /// nothing.
 ///
-/// Errors: the file cannot be read, or the work was [`Cancelled`].
+/// Errors: the file cannot be read, or the work was [`Cancelled`](cancel::Cancelled).
 pub fn check(
     root: &Path,
     object: &ObjectId,
@@ -46,7 +45,7 @@ pub fn check(
         Err(error @ (DagError::Differs { .. } | DagError::Length { .. })) => {
             Ok(Some(Presence::Corrupt { why: format!("is something else: {error}") }))
         }
-        Err(DagError::Cancelled) => Err(Cancelled.into()),
+        Err(DagError::Cancelled(cancelled)) => Err(cancelled.into()),
         Err(DagError::Io(error)) => Err(error),
         Err(_) => Ok(None),
     }
@@ -79,7 +78,7 @@ pub fn unpack_car(
     max_bytes: u64,
     cancel: &CancellationToken,
 ) -> Result<Proof, DagError> {
-    let Some((codec, digest)) = object.cid() else { return Err(DagError::NotCar("its object is no CID")) };
+    let Some((codec, digest)) = object.cid() else { return Err(DagError::NotCar("its object is not a CID")) };
     let open = || File::open(car).map(BufReader::new);
     let mut output = File::options().read(true).write(true).create(true).truncate(true).open(file)?;
     unixfs::car::unpack(&mut open()?, BlockId { codec, digest }, &mut output, max_bytes, cancel)?;

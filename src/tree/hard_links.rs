@@ -10,63 +10,26 @@ use filetime::FileTime;
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{Item, ItemKind, Walk, WalkError};
+use super::walk::{Item, ItemKind, Walk};
 use crate::domain::event::Meter;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::domain::names;
 use crate::fs::path_error::PathError;
 use crate::fs::read_error::ReadError;
 use crate::fs::staging::Staging;
-use crate::fs::{link, mode};
-
-/// Why a tree cannot be had under another name.
-#[derive(Debug, thiserror::Error)]
-pub enum MappingError {
-    /// The disk refused something.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// The original cannot be walked.
-    #[error(transparent)]
-    Walk(#[from] WalkError),
-    /// A link stands where a directory must be: whoever follows it ends up elsewhere.
-    #[error("`{}` is not a plain directory", .0.display())]
-    NotADirectory(PathBuf),
-    /// The tree brings a name that is ours.
-    #[error("`{}` has a name that is reserved for temporary directories of cachekeep", .0.display())]
-    Reserved(PathBuf),
-    /// It cannot be read to its end.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Neither renames nor hard links cross volumes.
-    #[error("`{}` is on another volume than `{}`", .0.display(), .1.display())]
-    OtherVolume(PathBuf, PathBuf),
-    /// Someone wants this to end.
-    #[error("interrupted")]
-    Cancelled,
-}
-
-impl Hint for MappingError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            MappingError::Walk(error) => error.hint(),
-            MappingError::OtherVolume(..) => Some(
-                "keep the cache below the workspace or the runner's temp folder, or give the job `id-token: write`"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
-    }
-}
+use crate::fs::{cancel, link, mode};
 
 /// Whether a path and what is above it, up to and without `base`, are directories and not links; `false` where
 /// nothing is there.
-pub fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, MappingError> {
+pub fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, Fault> {
     let mut path = base.to_owned();
     for part in relative.components() {
         path.push(part);
         match fs::symlink_metadata(&path) {
             Ok(facts) if facts.is_dir() => {}
-            Ok(_) => return Err(MappingError::NotADirectory(path)),
+            Ok(_) => {
+                return Err(Fault::environment(format!("`{}` is not a plain directory", path.display())));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(PathError::on("look at", &path)(error).into()),
         }
@@ -74,11 +37,14 @@ pub fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, MappingE
     Ok(true)
 }
 
-fn refuse_reserved_names(source: &Path) -> Result<(), MappingError> {
+fn refuse_reserved_names(source: &Path) -> Result<(), Fault> {
     for entry in walkdir::WalkDir::new(source) {
         let entry = entry.map_err(|error| ReadError::of_walk(source, error))?;
         if names::is_temporary(entry.file_name().as_encoded_bytes()) {
-            return Err(MappingError::Reserved(entry.into_path()));
+            return Err(Fault::environment(format!(
+                "`{}` has a name that is reserved for temporary directories of cachekeep",
+                entry.path().display()
+            )));
         }
     }
     Ok(())
@@ -87,7 +53,7 @@ fn refuse_reserved_names(source: &Path) -> Result<(), MappingError> {
 /// Makes a directory the tree of a staging, by a rename.
 ///
 /// Another program unpacked it from an archive that others may have written, so no name in it may be one of ours.
-pub fn adopt(source: &Path, staging: &Staging) -> Result<(), MappingError> {
+pub fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
     refuse_reserved_names(source)?;
     let tree = staging.tree();
     // Windows renames to what is not there, and to nothing else.
@@ -116,13 +82,11 @@ pub fn link_tree(
     target: &Path,
     cancel: &CancellationToken,
     meter: &Meter,
-) -> Result<Linked, MappingError> {
+) -> Result<Linked, Fault> {
     let mut linked = Linked::default();
     let mut directories: Vec<(PathBuf, Item)> = Vec::new();
     for item in Walk::new(selection) {
-        if cancel.is_cancelled() {
-            return Err(MappingError::Cancelled);
-        }
+        cancel::check(cancel)?;
         let item = item?;
         let from = join(&selection.root, &item.relative);
         let to = join(target, &item.relative);
@@ -157,14 +121,13 @@ fn join(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
 }
 
-fn crossing<'a>(
-    from: &'a Path,
-    to: &'a Path,
-    action: &'static str,
-) -> impl Fn(io::Error) -> MappingError + 'a {
+fn crossing<'a>(from: &'a Path, to: &'a Path, action: &'static str) -> impl Fn(io::Error) -> Fault + 'a {
     move |error| {
         if error.kind() == io::ErrorKind::CrossesDevices {
-            MappingError::OtherVolume(from.to_owned(), to.to_owned())
+            Fault::environment(format!("`{}` is on another volume than `{}`", from.display(), to.display())).with_hint(
+                "keep the cache below the workspace or the runner's temp folder, or give the job `id-token: write`"
+                    .to_owned(),
+            )
         } else {
             PathError::on(action, from)(error).into()
         }
@@ -214,7 +177,7 @@ mod tests {
             let from = place.path().join("from");
             fs::create_dir_all(from.join(planted)).expect("made");
             let error = adopt(&from, &staging).expect_err("refused");
-            assert!(matches!(error, MappingError::Reserved(_)), "{error}");
+            assert!(error.to_string().contains("reserved for temporary directories"), "{error}");
             assert_eq!(fs::read_dir(staging.tree()).expect("still there").count(), 0);
             fs::remove_dir_all(&from).expect("removed");
         }
@@ -228,7 +191,8 @@ mod tests {
         let check = |relative: &str| is_plain_directory(place.path(), Path::new(relative));
         assert!(check("real/c").expect("looked at"));
         assert!(!check("real/d").expect("looked at"));
-        assert!(matches!(check("fake/c"), Err(MappingError::NotADirectory(_))));
+        let error = check("fake/c").expect_err("a link").to_string();
+        assert!(error.ends_with("fake` is not a plain directory"), "{error}");
     }
 
     #[test]
@@ -241,6 +205,7 @@ mod tests {
         let meter = Meter::new("c", Phase::Save);
         let selection = Selection::everything(&over);
         let error = link_tree(&selection, &place.path().join("t"), &CancellationToken::new(), &meter);
-        assert!(matches!(error, Err(MappingError::OtherVolume(..))), "{error:?}");
+        let error = error.expect_err("crosses volumes").to_string();
+        assert!(error.contains("is on another volume than"), "{error}");
     }
 }

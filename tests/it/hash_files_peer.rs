@@ -10,7 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use cachekeep::inputs::hash_files::{HashFilesError, hash_files};
+use cachekeep::domain::fault::Fault;
+use cachekeep::inputs::hash_files::hash_files;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use trees::TREES;
@@ -68,7 +69,7 @@ fn digests_equal_the_peers() {
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-fn ours(workspace: &Path, patterns: &[String], follow: bool) -> Result<String, HashFilesError> {
+fn ours(workspace: &Path, patterns: &[String], follow: bool) -> Result<String, Fault> {
     let mut patterns = patterns.to_vec();
     if follow {
         patterns.insert(0, "--follow-symbolic-links".to_owned());

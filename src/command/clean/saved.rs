@@ -10,7 +10,7 @@ use crate::domain::retention::Plan;
 use crate::fs::atomic;
 use crate::fs::text;
 use crate::report::json;
-use crate::report::json::plan::{PlanDocument, PlanError};
+use crate::report::json::plan::PlanDocument;
 
 /// A plan of a million entries is smaller.
 const MAX_BYTES: u64 = 2 << 30;
@@ -25,7 +25,7 @@ pub(super) fn write(path: &Path, plan: &Plan, store: &str, now: DateTime<Utc>) -
 /// Reads a plan for this store.
 pub(super) fn read(path: &Path, store: &str) -> Result<Plan, Fault> {
     let text = text::read(path, MAX_BYTES).map_err(|why| Fault::from(why).with_class(Class::Usage))?;
-    let invalid = |why: PlanError| {
+    let invalid = |why: Fault| {
         Fault::usage(format!("`{}`", path.display()))
             .caused_by(why)
             .with_hint("write plans with `cachekeep clean --plan-out FILE`".to_owned())

@@ -6,6 +6,7 @@ use toml::Spanned;
 use crate::config::findings::{Findings, Text};
 use crate::domain::content_link;
 use crate::domain::digest::Algorithm;
+use crate::domain::path_pattern::BACKSLASH_ESCAPES;
 
 /// The valid globs of content links; reports the others.
 pub(in crate::config) fn link_files(files: &Spanned<Vec<Text>>, findings: &mut Findings<'_>) -> Vec<String> {
@@ -61,7 +62,7 @@ fn refused(glob: &str) -> Option<(String, &'static str)> {
 
 /// Why the pattern of a path is not a valid glob. A `\` is a separator on Windows and an escape elsewhere.
 pub(super) fn invalid(glob: &str) -> Option<String> {
-    let parsed = GlobBuilder::new(glob).literal_separator(true).backslash_escape(cfg!(not(windows))).build();
+    let parsed = GlobBuilder::new(glob).literal_separator(true).backslash_escape(BACKSLASH_ESCAPES).build();
     parsed.err().map(|error| error.kind().to_string())
 }
 

@@ -4,6 +4,7 @@ use super::globs;
 use crate::config::draft::{Draft, Placed};
 use crate::config::findings::{Findings, Text};
 use crate::config::placeholders::{Field, template};
+use crate::domain::path_pattern::{literal, with_slashes};
 use crate::domain::spec::PathPattern;
 use crate::domain::template::{Piece, Placeholder, Template};
 
@@ -52,7 +53,8 @@ fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> 
         })
         .collect();
     let root = Root::of(pattern);
-    let behind = glob.split('/').skip_while(|part| plain(part).is_some()).any(|part| part == "..");
+    let slashed = with_slashes(&glob);
+    let behind = slashed.split('/').skip_while(|part| literal(part).is_some()).any(|part| part == "..");
     let volume = root.components.len() == 1 && !root.components[0].contains('\0');
     if let Some(why) = globs::invalid(&glob) {
         Some((
@@ -66,23 +68,6 @@ fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> 
     } else {
         None
     }
-}
-
-/// The literal name of a component without wildcards, with escapes such as `[*]` resolved.
-fn plain(component: &str) -> Option<String> {
-    let mut name = String::new();
-    let mut rest = component.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '*' | '?' | '{' | '}' | ']' => return None,
-            '[' => {
-                name.push(rest.next().filter(|inner| !"!^]".contains(*inner))?);
-                rest.next().filter(|end| *end == ']')?;
-            }
-            other => name.push(other),
-        }
-    }
-    Some(name)
 }
 
 /// The leading directory of a pattern, compared as text: placeholders are the same directory if they are written the
@@ -100,16 +85,17 @@ impl Root {
             .pieces()
             .iter()
             .map(|piece| match piece {
-                Piece::Literal(text) => text.replace('\\', "/"),
+                Piece::Literal(text) => text.clone(),
                 Piece::Placeholder(placeholder) => placeholder_component(placeholder),
             })
             .collect();
+        let text = with_slashes(&text);
         let mut parts: Vec<&str> = text.split('/').collect();
         // `a/**`, `a/**/*` and `a/*` match all of `a`.
         while parts.len() > 1 && matches!(parts.last(), Some(&("" | "*" | "**"))) {
             parts.pop();
         }
-        let names: Vec<String> = parts.iter().map_while(|part| plain(part)).collect();
+        let names: Vec<String> = parts.iter().map_while(|part| literal(part)).collect();
         let mut components = match absolute_start(&text) {
             Some(start) => vec![start],
             None => vec![placeholder_component(&Placeholder::Workspace)],
@@ -259,6 +245,14 @@ mod tests {
         check("**/node_modules", "build", true);
         check("{env.ROOT}/x", "{env.ROOT}/x/y", true);
         check("{os}/x", "{workspace}/{os}/x", true);
+    }
+
+    #[cfg(not(windows))]
+    #[test]
+    fn a_backslash_is_an_escape_and_not_a_separator() {
+        let root = |text: &str| Root::of(&Template::parse(text).expect("a template"));
+        assert!(!root("a").holds(&root(r"a\*b")), "the file `a*b` is not inside `a`");
+        assert_eq!(root(r"a\*b"), root("a[*]b"));
     }
 
     #[test]

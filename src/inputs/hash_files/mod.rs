@@ -17,13 +17,19 @@ use tokio_util::sync::CancellationToken;
 
 use self::pattern::{Pattern, Roots};
 use crate::domain::digest::Sha256Digest;
-use crate::domain::hint::Hint;
+use crate::domain::fault::Fault;
 use crate::fs::cancel;
 use crate::fs::read;
 use crate::fs::read_error::ReadError;
 
 /// The option that GitHub takes in front of the patterns.
 const FOLLOW: &str = "--follow-symbolic-links";
+
+/// Why a name is refused: GitHub hashes no such file.
+const NOT_UNICODE: &str = "the name is not Unicode, so hash-files cannot give GitHub's digest";
+
+/// Why a link is refused.
+const BROKEN_LINK: &str = "the link leads nowhere, and hash-files needs what it points to";
 
 /// The files that matched, in the order in which they count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,52 +40,10 @@ pub struct HashedFiles {
     pub files: Vec<(String, Sha256Digest)>,
 }
 
-/// Why there is no digest.
-#[derive(Debug, thiserror::Error)]
-pub enum HashFilesError {
-    /// The workspace is no absolute path.
-    #[error("{}: the workspace must be an absolute path", .0.display())]
-    RelativeWorkspace(PathBuf),
-    /// A line is no pattern.
-    #[error("`{pattern}` is not a pattern for hash-files: {why}")]
-    Pattern {
-        /// The line.
-        pattern: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// An option that is not known.
-    #[error("`{0}` is not an option of hash-files; the only one is `{FOLLOW}`")]
-    Option(String),
-    /// A link that matches leads nowhere.
-    #[error("{}: the link leads nowhere, and hash-files needs what it points to", .0.display())]
-    BrokenLink(PathBuf),
-    /// A socket, pipe or device matches.
-    #[error("{}: neither a file nor a directory", .0.display())]
-    NotAFile(PathBuf),
-    /// A name that matches is not Unicode.
-    #[error("{}: the name is not Unicode, so hash-files cannot give GitHub's digest", .0.display())]
-    NameNotUnicode(PathBuf),
-    /// Something could not be read, or the work was cancelled.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-}
-
-impl Hint for HashFilesError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            HashFilesError::BrokenLink(_)
-            | HashFilesError::NotAFile(_)
-            | HashFilesError::NameNotUnicode(_) => {
-                Some("exclude it with a `!` pattern, or use {files:…}".to_owned())
-            }
-            HashFilesError::Pattern { .. } => Some(
-                "patterns are relative to the workspace, with `*`, `**`, `?`, `[ab]` and a leading `!`"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
-    }
+/// The refusal of what GitHub's `hashFiles` cannot digest either.
+fn not_hashable(path: &Path, why: &str) -> Fault {
+    Fault::environment(format!("{}: {why}", path.display()))
+        .with_hint("exclude it with a `!` pattern, or use {files:…}".to_owned())
 }
 
 /// Hashes the files below the workspace that the patterns match.
@@ -90,14 +54,19 @@ pub fn hash_files(
     patterns: &[String],
     home: Option<&Path>,
     cancel: &CancellationToken,
-) -> Result<HashedFiles, HashFilesError> {
+) -> Result<HashedFiles, Fault> {
     if !workspace.is_absolute() {
-        return Err(HashFilesError::RelativeWorkspace(workspace.to_owned()));
+        return Err(Fault::environment(format!(
+            "{}: the workspace must be an absolute path",
+            workspace.display()
+        )));
     }
     let (follow, lines) = match patterns {
         [option, lines @ ..] if !lines.is_empty() && option.starts_with("--") => {
             if !option.eq_ignore_ascii_case(FOLLOW) {
-                return Err(HashFilesError::Option(option.clone()));
+                return Err(Fault::environment(format!(
+                    "`{option}` is not an option of hash-files; the only one is `{FOLLOW}`"
+                )));
             }
             (true, lines)
         }
@@ -139,7 +108,7 @@ struct Item {
 }
 
 impl Walk<'_> {
-    fn search(&mut self, path: PathBuf) -> Result<(), HashFilesError> {
+    fn search(&mut self, path: PathBuf) -> Result<(), Fault> {
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(ReadError::of(&path)(error).into()),
@@ -147,13 +116,13 @@ impl Walk<'_> {
         }
         let mut stack = vec![Item { path, level: 1, unicode: true }];
         while let Some(item) = stack.pop() {
-            cancel::check(self.cancel).map_err(ReadError::from)?;
+            cancel::check(self.cancel)?;
             self.visit(&item, &mut stack)?;
         }
         Ok(())
     }
 
-    fn visit(&mut self, item: &Item, stack: &mut Vec<Item>) -> Result<(), HashFilesError> {
+    fn visit(&mut self, item: &Item, stack: &mut Vec<Item>) -> Result<(), Fault> {
         let names = pattern::components_of(&item.path);
         let found = pattern::match_all(self.patterns, &names);
         let matched = found.file || found.directory;
@@ -161,7 +130,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if !item.unicode {
-            return Err(HashFilesError::NameNotUnicode(item.path.clone()));
+            return Err(not_hashable(&item.path, NOT_UNICODE));
         }
         if self.is_directory(item)? {
             for child in children_of(item)?.into_iter().rev() {
@@ -178,8 +147,8 @@ impl Walk<'_> {
         names.iter().zip(&self.workspace).all(|(name, own)| name == own)
     }
 
-    /// Whether to descend; something gone or a circle of links is no file either.
-    fn is_directory(&mut self, item: &Item) -> Result<bool, HashFilesError> {
+    /// Whether to descend; a missing file and a circle of links are not directories.
+    fn is_directory(&mut self, item: &Item) -> Result<bool, Fault> {
         let failed = ReadError::of(&item.path);
         if !self.follow {
             return Ok(fs::symlink_metadata(&item.path).map_err(failed)?.is_dir());
@@ -199,13 +168,13 @@ impl Walk<'_> {
         Ok(!circle)
     }
 
-    fn hash(&mut self, item: &Item, names: &[String]) -> Result<(), HashFilesError> {
+    fn hash(&mut self, item: &Item, names: &[String]) -> Result<(), Fault> {
         let metadata = match fs::metadata(&item.path) {
             Ok(metadata) => metadata,
             // With links followed, the peer leaves broken ones out.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.follow => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(HashFilesError::BrokenLink(item.path.clone()));
+                return Err(not_hashable(&item.path, BROKEN_LINK));
             }
             Err(error) => return Err(ReadError::of(&item.path)(error).into()),
         };
@@ -213,7 +182,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if !metadata.is_file() {
-            return Err(HashFilesError::NotAFile(item.path.clone()));
+            return Err(not_hashable(&item.path, "neither a file nor a directory"));
         }
         let digest = read::sha256_of_file(&item.path, self.cancel).map_err(ReadError::of(&item.path))?;
         self.outer.update(digest.0);
@@ -223,7 +192,7 @@ impl Walk<'_> {
 }
 
 /// The names in a directory, sorted by bytes.
-fn children_of(item: &Item) -> Result<Vec<Item>, HashFilesError> {
+fn children_of(item: &Item) -> Result<Vec<Item>, Fault> {
     let failed = ReadError::of(&item.path);
     let mut names = Vec::new();
     for entry in fs::read_dir(&item.path).map_err(&failed)? {
@@ -241,6 +210,7 @@ fn children_of(item: &Item) -> Result<Vec<Item>, HashFilesError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::hint::Class;
 
     fn tree(files: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a directory");
@@ -252,7 +222,7 @@ mod tests {
         root
     }
 
-    fn run(root: &Path, patterns: &[&str]) -> Result<HashedFiles, HashFilesError> {
+    fn run(root: &Path, patterns: &[&str]) -> Result<HashedFiles, Fault> {
         let patterns: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
         hash_files(root, &patterns, None, &CancellationToken::new())
     }
@@ -281,10 +251,11 @@ mod tests {
     fn broken_links_stop_the_work_unless_links_are_followed() {
         let root = tree(&["a"]);
         std::os::unix::fs::symlink("nowhere", root.path().join("b")).expect("a link");
-        assert!(matches!(run(root.path(), &["**"]), Err(HashFilesError::BrokenLink(_))));
+        let failure = |patterns| run(root.path(), patterns).expect_err("refused").to_string();
+        assert!(failure(&["**"]).ends_with(BROKEN_LINK));
         assert_eq!(names(root.path(), &["**", "!b"]), ["a"]);
         assert_eq!(names(root.path(), &[FOLLOW, "**"]), ["a"]);
-        assert!(matches!(run(root.path(), &["--odd", "**"]), Err(HashFilesError::Option(_))));
+        assert!(failure(&["--odd", "**"]).starts_with("`--odd` is not an option of hash-files"));
     }
 
     #[test]
@@ -293,7 +264,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let root = tree(&["a"]);
         fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"x\xff")), "x").expect("a file");
-        assert!(matches!(run(root.path(), &["*"]), Err(HashFilesError::NameNotUnicode(_))));
+        assert!(run(root.path(), &["*"]).expect_err("refused").to_string().ends_with(NOT_UNICODE));
         assert_eq!(names(root.path(), &["a*"]), ["a"]);
     }
 
@@ -303,6 +274,6 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let result = hash_files(root.path(), &["**".to_owned()], None, &cancel);
-        assert!(matches!(result, Err(HashFilesError::Read(ReadError::Cancelled(_)))));
+        assert_eq!(result.expect_err("cancelled").class(), Class::Cancelled);
     }
 }

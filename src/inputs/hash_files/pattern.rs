@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::HashFilesError;
 use super::segment::{Segment, literal_of};
+use crate::domain::fault::Fault;
 
 /// A line of patterns, read.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Roots<'a> {
 
 /// Reads lines, each followed by the pattern that it implies for descendants; empty lines and comments are
 /// left out.
-pub(super) fn parse_all(lines: &[String], roots: &Roots<'_>) -> Result<Vec<Pattern>, HashFilesError> {
+pub(super) fn parse_all(lines: &[String], roots: &Roots<'_>) -> Result<Vec<Pattern>, Fault> {
     let mut patterns = Vec::new();
     for line in lines.iter().flat_map(|line| line.split('\n')).map(str::trim) {
         if !line.is_empty() && !line.starts_with('#') {
@@ -49,9 +49,16 @@ pub(super) fn parse_all(lines: &[String], roots: &Roots<'_>) -> Result<Vec<Patte
     Ok(patterns)
 }
 
+/// The refusal of a line.
+fn not_a_pattern(line: &str, why: &str) -> Fault {
+    Fault::environment(format!("`{line}` is not a pattern for hash-files: {why}")).with_hint(
+        "patterns are relative to the workspace, with `*`, `**`, `?`, `[ab]` and a leading `!`".to_owned(),
+    )
+}
+
 impl Pattern {
-    fn parse(line: &str, roots: &Roots<'_>) -> Result<Self, HashFilesError> {
-        let refuse = |why: &str| HashFilesError::Pattern { pattern: line.to_owned(), why: why.to_owned() };
+    fn parse(line: &str, roots: &Roots<'_>) -> Result<Self, Fault> {
+        let refuse = |why: &str| not_a_pattern(line, why);
         let mut text = line;
         let mut negated = false;
         while let Some(rest) = text.strip_prefix('!') {

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::encode::{self, CID_V0, CID_V1_DAG_PB, CID_V1_RAW, CidVersion};
 use crate::domain::digest::CidCodec;
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Class, Hint};
+use crate::fs::cancel::Cancelled;
 
 /// Larger blocks are refused. The field's limit for exchanged blocks is 2 MiB.
 pub const MAX_BLOCK_BYTES: usize = 4 * 1024 * 1024;
@@ -111,7 +112,7 @@ pub enum DagError {
         /// The most that is allowed.
         allowed: u64,
     },
-    /// The stream is no CAR of version 1.
+    /// The stream is not a CAR of version 1.
     #[error("not a CAR: {0}")]
     NotCar(&'static str),
     /// A CAR ends although blocks are still missing.
@@ -128,9 +129,9 @@ pub enum DagError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The caller wants no more.
-    #[error("cancelled")]
-    Cancelled,
+    /// The work was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 impl Hint for DagError {
@@ -145,5 +146,9 @@ impl Hint for DagError {
             }
             _ => None,
         }
+    }
+
+    fn class(&self) -> Class {
+        if matches!(self, DagError::Cancelled(_)) { Class::Cancelled } else { Class::Environment }
     }
 }

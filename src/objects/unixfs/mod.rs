@@ -20,19 +20,17 @@ mod profile;
 pub mod proof;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::digest::CidCodec;
+use crate::fs::read::read_chunks;
 
 pub use builder::{Builder, Candidates, Root};
 pub use error::{BlockId, DagError, MAX_BLOCK_BYTES};
 pub use profile::{Layout, Leaves, Profile};
-
-/// Bytes read at once: a few chunks, so that a file costs few system calls and little memory.
-const READ_BYTES: usize = 1024 * 1024;
 
 /// The profile under which the file's root block is a dag-pb block of this digest, or `None` where no profile
 /// fits.
@@ -42,7 +40,7 @@ const READ_BYTES: usize = 1024 * 1024;
 /// dag-pb block, even if its own SHA-256 is the digest (a file that *is* the root block does not hold the
 /// content the block stands for).
 ///
-/// Errors are those of reading, and [`ErrorKind::Interrupted`] when cancelled.
+/// Errors are those of reading, and one that holds a [`Cancelled`](crate::fs::cancel::Cancelled).
 pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io::Result<Option<Profile>> {
     for profiles in Profile::passes() {
         let mut file = File::open(path)?;
@@ -53,18 +51,7 @@ pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io
             continue;
         }
         let mut candidates = Candidates::new(&possible);
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            if cancel.is_cancelled() {
-                return Err(io::Error::new(ErrorKind::Interrupted, "cancelled"));
-            }
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => candidates.push(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        read_chunks(&mut file, cancel, |bytes| candidates.push(bytes))?;
         let matching = candidates.finish().into_iter().find(|(_, root)| root.names(CidCodec::DagPb, digest));
         if let Some((profile, _)) = matching {
             return Ok(Some(profile));

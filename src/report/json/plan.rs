@@ -9,6 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::entry::{Entry, EntryId};
+use crate::domain::fault::Fault;
 use crate::domain::key::Key;
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::plan::BudgetOutcome;
@@ -34,26 +35,8 @@ pub struct PlanDocument {
     entries: Vec<Entries>,
 }
 
-/// Why a document is no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// It is not JSON of this form.
-    #[error("not a plan: {0}")]
-    Form(#[from] serde_json::Error),
-    /// It was written by another version.
-    #[error("a plan of form {0}, and this version reads {FORMAT}")]
-    Format(u32),
-    /// A field cannot be understood.
-    #[error("not a plan: `{field}` cannot be `{text}`")]
-    Field {
-        /// The field.
-        field: &'static str,
-        /// What it holds.
-        text: String,
-    },
-    /// It was changed after it was written.
-    #[error("the plan was changed after it was written: its fingerprint is another")]
-    Changed,
+fn malformed(error: serde_json::Error) -> Fault {
+    Fault::usage(format!("not a plan: {error}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,16 +111,16 @@ impl PlanDocument {
     }
 
     /// Reads what [`render`](super::render) wrote.
-    pub fn parse(text: &str) -> Result<Self, PlanError> {
+    pub fn parse(text: &str) -> Result<Self, Fault> {
         #[derive(Deserialize)]
         struct Form {
             format: u32,
         }
-        let Form { format } = serde_json::from_str(text)?;
+        let Form { format } = serde_json::from_str(text).map_err(malformed)?;
         if format != FORMAT {
-            return Err(PlanError::Format(format));
+            return Err(Fault::usage(format!("a plan of form {format}, and this version reads {FORMAT}")));
         }
-        Ok(serde_json::from_str(text)?)
+        serde_json::from_str(text).map_err(malformed)
     }
 
     /// The store that the plan is for.
@@ -146,25 +129,30 @@ impl PlanDocument {
     }
 
     /// The plan itself.
-    pub fn plan(&self) -> Result<Plan, PlanError> {
+    pub fn plan(&self) -> Result<Plan, Fault> {
         let plan = Plan {
             now: time("now", &self.now)?,
             decisions: self.entries.iter().map(Entries::decision).collect::<Result<_, _>>()?,
             budget: self.budget.as_ref().map(Budget::outcome).transpose()?,
         };
-        if plan.fingerprint().to_string() == self.fingerprint { Ok(plan) } else { Err(PlanError::Changed) }
+        if plan.fingerprint().to_string() != self.fingerprint {
+            return Err(Fault::usage(
+                "the plan was changed after it was written: its fingerprint is another",
+            ));
+        }
+        Ok(plan)
     }
 }
 
-fn field(field: &'static str, text: &str) -> PlanError {
-    PlanError::Field { field, text: text.to_owned() }
+fn field(field: &'static str, text: &str) -> Fault {
+    Fault::usage(format!("not a plan: `{field}` cannot be `{text}`"))
 }
 
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-fn time(name: &'static str, text: &str) -> Result<DateTime<Utc>, PlanError> {
+fn time(name: &'static str, text: &str) -> Result<DateTime<Utc>, Fault> {
     DateTime::parse_from_rfc3339(text).map(|at| at.with_timezone(&Utc)).map_err(|_| field(name, text))
 }
 
@@ -182,7 +170,7 @@ impl Budget {
         }
     }
 
-    fn outcome(&self) -> Result<BudgetOutcome, PlanError> {
+    fn outcome(&self) -> Result<BudgetOutcome, Fault> {
         let blocked = self.blocked.iter().map(|(name, amount)| {
             let rule = Rule::from_name(name).ok_or_else(|| field("blocked", name))?;
             Ok((rule, Amount { entries: amount.entries, bytes: ByteSize(amount.bytes) }))
@@ -192,7 +180,7 @@ impl Budget {
             headroom: ByteSize(self.headroom),
             before: ByteSize(self.before),
             after: ByteSize(self.after),
-            blocked: blocked.collect::<Result<_, PlanError>>()?,
+            blocked: blocked.collect::<Result<_, Fault>>()?,
         })
     }
 }
@@ -227,13 +215,13 @@ impl Entries {
         }
     }
 
-    fn decision(&self) -> Result<Decision, PlanError> {
+    fn decision(&self) -> Result<Decision, Fault> {
         let reasons = |each: &[Because]| {
             let each = each.iter().map(|because| {
                 let rule = Rule::from_name(&because.rule).ok_or_else(|| field("rule", &because.rule))?;
                 Ok(Reason { rule, text: because.text.clone() })
             });
-            each.collect::<Result<Vec<_>, PlanError>>()
+            each.collect::<Result<Vec<_>, Fault>>()
         };
         Ok(Decision {
             entry: Entry {
@@ -282,7 +270,7 @@ impl State {
         }
     }
 
-    fn scope_state(&self) -> Result<ScopeState, PlanError> {
+    fn scope_state(&self) -> Result<ScopeState, Fault> {
         let at = || self.at.as_deref().map(|at| time("at", at)).transpose();
         let why = || self.why.clone().ok_or_else(|| field("why", ""));
         Ok(match (self.pull_request, self.what.as_str()) {

@@ -10,6 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::leftovers;
+use crate::domain::fault::Fault;
+use crate::domain::path_pattern::{self, BACKSLASH_ESCAPES};
 use crate::objects::layout::ObjectLayout;
 
 /// One line of a cache's paths, its placeholders expanded.
@@ -22,49 +24,13 @@ pub struct PathRule {
     pub pattern: String,
 }
 
-/// Why rules cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SelectionError {
-    /// There is nothing to keep.
-    #[error("no path is included")]
-    Empty,
-    /// A path whose place depends on the working directory.
-    #[error("path `{0}` is not absolute")]
-    Relative(String),
-    /// A glob that would take the whole volume.
-    #[error("path `{0}` has no directory before its first wildcard")]
-    Rootless(String),
-    /// A parent directory behind a wildcard, which has no single meaning.
-    #[error("path `{0}` has `..` behind a wildcard")]
-    Parent(String),
-    /// A glob that does not parse.
-    #[error("path `{pattern}` is not a glob: {source}")]
-    Glob {
-        /// The pattern as written.
-        pattern: String,
-        /// What is wrong with it.
-        source: globset::Error,
-    },
+/// The refusal of a rule that is written wrong.
+fn refused(message: impl Into<String>, hint: &str) -> Fault {
+    Fault::usage(message).with_hint(hint.to_owned())
 }
 
-impl crate::domain::hint::Hint for SelectionError {
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            SelectionError::Empty => "name at least one path without `!`".to_owned(),
-            SelectionError::Relative(_) => {
-                "begin the path with `{workspace}`, `{temp}`, `{home}` or a root directory".to_owned()
-            }
-            SelectionError::Rootless(_) => "name a directory before the first wildcard".to_owned(),
-            SelectionError::Parent(_) | SelectionError::Glob { .. } => {
-                "put characters that are meant literally into brackets: `[*]`".to_owned()
-            }
-        })
-    }
-
-    fn class(&self) -> crate::domain::hint::Class {
-        crate::domain::hint::Class::Usage
-    }
-}
+/// The hint for patterns in which a character was taken for a wildcard.
+const BRACKETS: &str = "put characters that are meant literally into brackets: `[*]`";
 
 /// What is done with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +166,7 @@ impl RuleScope {
 /// Resolves rules into selections: one for each root, in the order in which roots are first written.
 ///
 /// Touches no disk: whether a root exists and is a directory shows when it is walked.
-pub fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, SelectionError> {
+pub fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
     let parsed = rules.iter().map(Pattern::parse).collect::<Result<Vec<_>, _>>()?;
     let mut roots: Vec<PathBuf> = Vec::new();
     for (rule, pattern) in rules.iter().zip(&parsed) {
@@ -208,10 +174,16 @@ pub fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, SelectionError> {
             continue;
         }
         if !pattern.literal.is_absolute() {
-            return Err(SelectionError::Relative(rule.pattern.clone()));
+            return Err(refused(
+                format!("path `{}` is not absolute", rule.pattern),
+                "begin the path with `{workspace}`, `{temp}`, `{home}` or a root directory",
+            ));
         }
         if pattern.literal.parent().is_none() {
-            return Err(SelectionError::Rootless(rule.pattern.clone()));
+            return Err(refused(
+                format!("path `{}` has no directory before its first wildcard", rule.pattern),
+                "name a directory before the first wildcard",
+            ));
         }
         if roots.iter().any(|root| pattern.literal.starts_with(root)) {
             continue;
@@ -222,7 +194,7 @@ pub fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, SelectionError> {
         roots.insert(place.unwrap_or(roots.len()), pattern.literal.clone());
     }
     if roots.is_empty() {
-        return Err(SelectionError::Empty);
+        return Err(refused("no path is included", "name at least one path without `!`"));
     }
     roots
         .into_iter()
@@ -246,21 +218,24 @@ struct Pattern {
 }
 
 impl Pattern {
-    fn parse(rule: &PathRule) -> Result<Self, SelectionError> {
-        let text = if cfg!(windows) { rule.pattern.replace('\\', "/") } else { rule.pattern.clone() };
+    fn parse(rule: &PathRule) -> Result<Self, Fault> {
+        let text = path_pattern::with_slashes(&rule.pattern);
         let mut literal = PathBuf::new();
         let mut glob = Vec::new();
         if text.starts_with('/') {
             literal.push("/");
         }
         for component in text.split('/').filter(|component| !matches!(*component, "" | ".")) {
-            match unescape(component) {
+            match path_pattern::literal(component) {
                 Some(plain) if glob.is_empty() && plain == ".." => {
                     literal.pop();
                 }
                 Some(plain) if glob.is_empty() => push(&mut literal, &plain),
                 Some(plain) if plain == ".." => {
-                    return Err(SelectionError::Parent(rule.pattern.clone()));
+                    return Err(refused(
+                        format!("path `{}` has `..` behind a wildcard", rule.pattern),
+                        BRACKETS,
+                    ));
                 }
                 _ => glob.push(component.to_owned()),
             }
@@ -275,7 +250,7 @@ impl Pattern {
     }
 
     /// What the pattern means below this root; nothing if it lies elsewhere.
-    fn scope_in(&self, root: &Path, rule: &PathRule) -> Result<Option<RuleScope>, SelectionError> {
+    fn scope_in(&self, root: &Path, rule: &PathRule) -> Result<Option<RuleScope>, Fault> {
         let relative = if self.literal.is_absolute() {
             match self.literal.strip_prefix(root) {
                 Ok(relative) => relative,
@@ -300,7 +275,7 @@ impl Pattern {
     }
 
     /// What an exclusion that begins outside the root takes away from it.
-    fn scope_from_above(&self, root: &Path, rule: &PathRule) -> Result<Option<RuleScope>, SelectionError> {
+    fn scope_from_above(&self, root: &Path, rule: &PathRule) -> Result<Option<RuleScope>, Fault> {
         if !root.starts_with(&self.literal) {
             return Ok(None);
         }
@@ -332,39 +307,18 @@ fn escape(component: Component<'_>) -> String {
     }
 }
 
-/// The text that a component without wildcards stands for; none if it has wildcards.
-fn unescape(component: &str) -> Option<String> {
-    let mut plain = String::new();
-    let mut chars = component.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' | '?' | '{' | '}' | ']' => return None,
-            '[' => {
-                let inner = chars.next().filter(|inner| !matches!(inner, '!' | '^' | ']'))?;
-                if chars.next() != Some(']') {
-                    return None;
-                }
-                plain.push(inner);
-            }
-            '\\' => plain.push(chars.next()?),
-            other => plain.push(other),
-        }
-    }
-    Some(plain)
-}
-
-fn compile(glob: &str, rule: &PathRule) -> Result<GlobMatcher, SelectionError> {
+fn compile(glob: &str, rule: &PathRule) -> Result<GlobMatcher, Fault> {
     GlobBuilder::new(glob)
         .literal_separator(true)
-        .backslash_escape(cfg!(not(windows)))
+        .backslash_escape(BACKSLASH_ESCAPES)
         .case_insensitive(cfg!(windows))
         .build()
         .map(|glob| glob.compile_matcher())
-        .map_err(|source| SelectionError::Glob { pattern: rule.pattern.clone(), source })
+        .map_err(|error| refused(format!("path `{}` is not a glob: {error}", rule.pattern), BRACKETS))
 }
 
 /// The components of a glob; from one that cannot stand alone on, anything may lead to a match.
-fn steps(components: &[String], rule: &PathRule) -> Result<Vec<Step>, SelectionError> {
+fn steps(components: &[String], rule: &PathRule) -> Result<Vec<Step>, Fault> {
     let mut steps = Vec::new();
     for component in components {
         // Braces may hold separators: `{a/b,c}`.

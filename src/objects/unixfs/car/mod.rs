@@ -15,10 +15,11 @@ use super::decode;
 use super::encode;
 use super::error::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::domain::digest::CidCodec;
+use crate::fs::cancel;
 
 /// Longer headers are refused: one root takes 59 bytes.
 const MAX_HEADER_BYTES: u64 = 4096;
-/// A binary CID with sha2-256, of either version, is no longer.
+/// The length of the longer of the two binary CIDs with sha2-256.
 const MAX_CID_BYTES: u64 = 36;
 /// Deeper trees are refused; 64 levels of two links hold more bytes than numbers can say.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -41,49 +42,21 @@ pub fn unpack<O: Read + Write + Seek>(
     if !blocks.roots.is_empty() && !blocks.roots.contains(&root) {
         return Err(DagError::NotCar("its root is another"));
     }
-    let mut writer = Writer { output, written: 0, done: HashMap::new() };
-    let mut steps = vec![Step::Expect { block: root, content_bytes: None, depth: 0 }];
+    let mut writer = Writer { output, written: 0, done: HashMap::new(), max_bytes, cancel };
+    let mut steps = vec![Step::Expect(Part { block: root, content_bytes: None, depth: 0 })];
     while let Some(step) = steps.pop() {
-        if cancel.is_cancelled() {
-            return Err(DagError::Cancelled);
-        }
+        cancel::check(cancel)?;
         match step {
             Step::Complete { block, offset } => writer.complete(block, offset),
-            Step::Expect { block, content_bytes, depth } => {
-                let Some(bytes) = blocks.take(block)? else {
+            Step::Expect(part) => match blocks.take(part.block)? {
+                Some(bytes) => writer.put(&part, &bytes, &mut steps)?,
+                None => {
                     let next = blocks.peek()?;
-                    if writer.repeat(block, content_bytes, cancel)? {
-                        continue;
+                    if !writer.repeat(&part)? {
+                        return Err(missing(part.block, next));
                     }
-                    return Err(match next {
-                        None => DagError::Incomplete(block),
-                        Some(found) => DagError::Unexpected { found, expected: Some(block) },
-                    });
-                };
-                let offset = writer.written;
-                if block.codec == CidCodec::Raw {
-                    let bytes_found = bytes.len() as u64;
-                    if content_bytes.is_some_and(|expected| expected != bytes_found) {
-                        return Err(DagError::Malformed { block, why: "its parent gives it another size" });
-                    }
-                    allow(bytes_found, content_bytes, max_bytes)?;
-                    writer.write(&bytes)?;
-                    writer.complete(block, offset);
-                    continue;
                 }
-                if depth == MAX_DEPTH {
-                    return Err(DagError::Malformed { block, why: "it lies too deep" });
-                }
-                let node = decode::node(block, &bytes, content_bytes)?;
-                allow(node.content_bytes, content_bytes, max_bytes)?;
-                writer.write(node.data)?;
-                steps.push(Step::Complete { block, offset });
-                steps.extend(node.children.iter().rev().map(|&(block, content_bytes)| Step::Expect {
-                    block,
-                    content_bytes: Some(content_bytes),
-                    depth: depth + 1,
-                }));
-            }
+            },
         }
     }
     if let Some(found) = blocks.peek()? {
@@ -93,17 +66,40 @@ pub fn unpack<O: Read + Write + Seek>(
     Ok(writer.written)
 }
 
-/// The root alone has no parent that gives its size.
-fn allow(bytes: u64, parent_says: Option<u64>, allowed: u64) -> Result<(), DagError> {
-    if parent_says.is_none() && bytes > allowed {
-        return Err(DagError::LargeFile { bytes, allowed });
+/// The error for a CAR that goes on with `next` instead of `block`.
+fn missing(block: BlockId, next: Option<BlockId>) -> DagError {
+    match next {
+        None => DagError::Incomplete(block),
+        Some(found) => DagError::Unexpected { found, expected: Some(block) },
     }
-    Ok(())
+}
+
+/// A block in its place in the tree.
+struct Part {
+    block: BlockId,
+    /// Bytes of the file under it, as its parent gives them; `None` for the root.
+    content_bytes: Option<u64>,
+    /// Its distance from the root.
+    depth: usize,
+}
+
+impl Part {
+    /// Refuses a file that is larger than the caller allows. Only the root has no parent that gives its size.
+    fn check_size(&self, bytes: u64, allowed: u64) -> Result<(), DagError> {
+        if self.content_bytes.is_none() && bytes > allowed {
+            return Err(DagError::LargeFile { bytes, allowed });
+        }
+        Ok(())
+    }
+
+    fn has_another_size(&self) -> DagError {
+        DagError::Malformed { block: self.block, why: "its parent gives it another size" }
+    }
 }
 
 enum Step {
     /// This block comes next.
-    Expect { block: BlockId, content_bytes: Option<u64>, depth: usize },
+    Expect(Part),
     /// All below this block is written, from this offset.
     Complete { block: BlockId, offset: u64 },
 }
@@ -113,9 +109,38 @@ struct Writer<'a, O> {
     output: &'a mut O,
     written: u64,
     done: HashMap<[u8; 36], (u64, u64)>,
+    max_bytes: u64,
+    cancel: &'a CancellationToken,
 }
 
 impl<O: Read + Write + Seek> Writer<'_, O> {
+    /// Writes what a block itself holds, and adds the steps for the blocks below it.
+    fn put(&mut self, part: &Part, bytes: &[u8], steps: &mut Vec<Step>) -> Result<(), DagError> {
+        let (block, offset) = (part.block, self.written);
+        if block.codec == CidCodec::Raw {
+            let found = bytes.len() as u64;
+            if part.content_bytes.is_some_and(|expected| expected != found) {
+                return Err(part.has_another_size());
+            }
+            part.check_size(found, self.max_bytes)?;
+            self.write(bytes)?;
+            self.complete(block, offset);
+            return Ok(());
+        }
+        if part.depth == MAX_DEPTH {
+            return Err(DagError::Malformed { block, why: "it lies too deep" });
+        }
+        let node = decode::node(block, bytes, part.content_bytes)?;
+        part.check_size(node.content_bytes, self.max_bytes)?;
+        self.write(node.data)?;
+        steps.push(Step::Complete { block, offset });
+        let depth = part.depth + 1;
+        steps.extend(node.children.iter().rev().map(|&(block, content_bytes)| {
+            Step::Expect(Part { block, content_bytes: Some(content_bytes), depth })
+        }));
+        Ok(())
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), DagError> {
         self.output.write_all(bytes)?;
         self.written += bytes.len() as u64;
@@ -127,22 +152,15 @@ impl<O: Read + Write + Seek> Writer<'_, O> {
     }
 
     /// Writes the content of a block that was written before; `false` if it was not.
-    fn repeat(
-        &mut self,
-        block: BlockId,
-        content_bytes: Option<u64>,
-        cancel: &CancellationToken,
-    ) -> Result<bool, DagError> {
-        let Some(&(mut from, length)) = self.done.get(&block.to_bytes()) else { return Ok(false) };
-        if content_bytes != Some(length) {
-            return Err(DagError::Malformed { block, why: "its parent gives it another size" });
+    fn repeat(&mut self, part: &Part) -> Result<bool, DagError> {
+        let Some(&(mut from, length)) = self.done.get(&part.block.to_bytes()) else { return Ok(false) };
+        if part.content_bytes != Some(length) {
+            return Err(part.has_another_size());
         }
         let mut left = length;
         let mut buffer = Vec::new();
         while left > 0 {
-            if cancel.is_cancelled() {
-                return Err(DagError::Cancelled);
-            }
+            cancel::check(self.cancel)?;
             let piece = left.min(COPY_BYTES);
             buffer.resize(usize::try_from(piece).expect("at most COPY_BYTES"), 0);
             self.output.seek(SeekFrom::Start(from))?;
@@ -290,7 +308,7 @@ fn parse_header(bytes: &[u8]) -> Result<Vec<BlockId>, &'static str> {
         let (&length, cid) = rest.strip_prefix(&CBOR_CID).and_then(<[u8]>::split_first).ok_or(WRONG)?;
         let (cid, after) = cid.split_at_checked(usize::from(length)).ok_or(WRONG)?;
         rest = after;
-        // A CID in CBOR has a byte 0 before it. Roots of other kinds are none of ours.
+        // A CID in CBOR has a byte 0 before it. Roots of other kinds are ignored.
         if let Some((block, [])) = cid.strip_prefix(&[0]).and_then(BlockId::split_from) {
             roots.push(block);
         }

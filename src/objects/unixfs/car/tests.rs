@@ -165,5 +165,5 @@ fn a_cancelled_car_ends() {
     cancel.cancel();
     let dag = &samples()[1];
     let result = unpack(&mut &dag.car(false)[..], dag.root, &mut Cursor::new(Vec::new()), 1 << 20, &cancel);
-    assert!(matches!(result, Err(DagError::Cancelled)));
+    assert!(matches!(result, Err(DagError::Cancelled(_))));
 }

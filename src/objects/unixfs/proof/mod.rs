@@ -20,6 +20,7 @@ use super::decode;
 use super::encode::{self, TYPE_FILE, TYPE_RAW};
 use super::error::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::domain::digest::CidCodec;
+use crate::fs::cancel;
 
 /// Larger proofs are neither made nor read: this is enough for a terabyte in the smallest usual chunks.
 pub const MAX_PROOF_BYTES: usize = 256 * 1024 * 1024;
@@ -237,9 +238,7 @@ struct Content<'a, F> {
 impl<F: Read + Seek> Content<'_, F> {
     /// Reads so many bytes into the buffer.
     fn read(&mut self, bytes: usize) -> Result<(), DagError> {
-        if self.cancel.is_cancelled() {
-            return Err(DagError::Cancelled);
-        }
+        cancel::check(self.cancel)?;
         self.buffer.resize(bytes, 0);
         Ok(self.file.read_exact(&mut self.buffer)?)
     }

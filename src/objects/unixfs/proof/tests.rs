@@ -138,7 +138,7 @@ fn wrong_blocks_are_told_from_missing_ones() {
     assert_eq!(gone.to_string(), format!("block {} cannot be fetched: entity not found", dag.root));
     assert!(matches!(Proof::default().check(&path, root, &cancel), Err(DagError::Missing(_))));
     cancel.cancel();
-    assert!(matches!(proven_when(&path, dag, &cancel), Err(DagError::Cancelled)));
+    assert!(matches!(proven_when(&path, dag, &cancel), Err(DagError::Cancelled(_))));
 }
 
 fn proven_when(path: &Path, dag: &Dag, cancel: &CancellationToken) -> Result<Proof, DagError> {
