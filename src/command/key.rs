@@ -132,7 +132,7 @@ fn render(explanation: &Explanation) -> String {
 
 /// Keys that `key --json` printed.
 pub(crate) fn read(saved: &Path) -> Result<Explanation, Fault> {
-    let text = text::read(saved, MAX_BYTES).map_err(|why| Fault::from(why).with_class(Class::Usage))?;
+    let text = text::read(saved, MAX_BYTES).map_err(|why| why.with_class(Class::Usage))?;
     serde_json::from_str(&text).map_err(|why| {
         Fault::usage(format!("`{}` is not what `cachekeep key --json` prints", saved.display()))
             .caused_by(why)

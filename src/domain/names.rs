@@ -1,4 +1,4 @@
-//! File names that are reserved, by this program or by an operating system: each rule is said here and nowhere else.
+//! File names that are reserved, by this program or by an operating system: each rule lives here and nowhere else.
 
 /// Prefix of the names of temporary directories.
 pub const TEMPORARY_PREFIX: &str = ".cachekeep-";

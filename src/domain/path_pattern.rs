@@ -12,8 +12,13 @@ pub const BACKSLASH_ESCAPES: bool = cfg!(not(windows));
 ///
 /// A pattern that begins with a drive can only be meant for Windows and is read as there on every OS.
 pub fn with_slashes(pattern: &str) -> Cow<'_, str> {
-    let has_drive = pattern.as_bytes().get(1) == Some(&b':') && pattern.starts_with(|c: char| c.is_ascii_alphabetic());
-    if has_drive || !BACKSLASH_ESCAPES { Cow::Owned(pattern.replace('\\', "/")) } else { Cow::Borrowed(pattern) }
+    let has_drive =
+        pattern.as_bytes().get(1) == Some(&b':') && pattern.starts_with(|c: char| c.is_ascii_alphabetic());
+    if has_drive || !BACKSLASH_ESCAPES {
+        Cow::Owned(pattern.replace('\\', "/"))
+    } else {
+        Cow::Borrowed(pattern)
+    }
 }
 
 /// The name that a component stands for, with escapes such as `[*]` and `\*` resolved; `None` if it has wildcards.

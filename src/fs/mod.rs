@@ -1,7 +1,7 @@
 //! Files and directories: leases, temporary directories and how they are published, removal, and free space.
 //!
 //! Read [`lease`], [`staging`] and [`recover`] for how unfinished work lives, becomes visible and is cleared up after a
-//! kill; [`volume`] and [`preflight`] for free space. This room knows nothing of caches, keys or archives.
+//! kill; [`volume`] and [`preflight`] for free space. Caches, keys and archives are defined in other rooms.
 
 #![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
 

@@ -1,11 +1,11 @@
-//! Records: what this user has begun to publish, kept where nobody else can write.
+//! Records: what this user has begun to publish, kept where other users cannot write.
 //!
 //! A journal beside a target steers the next start, and an archive, a seed or a checkout could have brought it. So each
 //! journal has a counterpart here: a record with the path of its temporary directory and the digest of the journal. A
 //! journal without a record is not obeyed.
 //!
 //! The record is durable before the journal appears and is removed after it: a kill in between leaves a record without
-//! a journal, which means nothing and is removed with its directory. Recovery looks for half-written records as well.
+//! a journal, which has no effect and is removed with its directory. Recovery looks for half-written records as well.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,7 +21,7 @@ use super::atomic::{self, sync_directory};
 use super::path_error::PathError;
 use super::read::read_regular;
 
-/// No record is longer: it holds a path and a digest.
+/// Upper bound for a record, in bytes: it holds a path and a digest.
 const MAX_RECORD: u64 = 64 << 10;
 
 /// How long a record outlives its temporary directory, which may be on a volume that is not mounted now.
@@ -81,7 +81,7 @@ impl Records {
     }
 
     /// Removes the record of a temporary directory, which still exists. Errors are ignored: a record without a journal
-    /// means nothing.
+    /// has no effect.
     pub fn forget(&self, temp: &Path) {
         let Ok(temp) = fs::canonicalize(temp) else { return };
         for directory in self.trusted() {
@@ -125,7 +125,7 @@ fn read(path: &Path) -> Option<Record> {
     serde_json::from_slice(&read_regular(path, MAX_RECORD).ok()?).ok()
 }
 
-/// Makes a directory that only this user can use, or makes sure that it is one.
+/// Makes a directory that only this user can use, or checks that an existing one is.
 fn make_private(directory: &Path) -> io::Result<()> {
     if let Some(parent) = directory.parent() {
         fs::create_dir_all(parent)?;
@@ -144,7 +144,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails unless this is a directory, not a link to one, that nobody but this user can write.
+/// Fails unless this is a directory, not a link to one, that only this user can write.
 fn is_private(directory: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(directory)?;
     #[cfg(unix)]

@@ -1,6 +1,6 @@
-//! Recovery: what killed processes left behind is completed or removed; what live ones use is spared.
+//! Recovery: what killed processes left behind is completed or removed, and what live ones use is kept.
 //!
-//! It never waits and may run in several processes at once: what another one has in hands is spared.
+//! It never waits and may run in several processes at once: directories that another process holds a lease on are skipped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,7 +55,7 @@ pub fn recover(
             match recover_one(&path, &scope) {
                 Ok(true) => report.removed.push(path),
                 Ok(false) => report.spared.push(path),
-                // Another recoverer removed it under our hands: as good as our own work.
+                // Another process recovered it at the same time.
                 Err(_) if path.symlink_metadata().is_err() => report.removed.push(path),
                 Err(error) => report.failed.push((path, error)),
             }

@@ -9,7 +9,7 @@ use cachekeep_test_support::skip;
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts an empty volume of so many bytes (`1m`) over a directory; `None`, loudly, where we may not.
+    /// Mounts an empty volume of a size (`1m`) over a directory. `None`, with a message, without the right to mount.
     pub(crate) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
         let made = cfg!(target_os = "linux")
             && Command::new("mount")
@@ -20,7 +20,7 @@ impl Mount {
         Self::made(made, over)
     }
 
-    /// Shows a directory at a second place; `None`, loudly, where we may not.
+    /// Shows a directory at a second place. `None`, with a message, without the right to mount.
     #[cfg(unix)]
     pub(crate) fn bind(source: &Path, over: &Path) -> Option<Mount> {
         let made = cfg!(target_os = "linux")

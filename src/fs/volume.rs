@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::path_error::PathError;
 use crate::domain::unit::ByteSize;
 
-/// Tells volumes apart; equal for all paths on one volume. Means nothing after a reboot.
+/// Identifies a volume: equal for all paths on it, and valid until the next reboot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VolumeId(String);
 

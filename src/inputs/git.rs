@@ -34,12 +34,12 @@ pub struct GitDigest {
     pub blobs: Vec<(String, String)>,
 }
 
-fn not_run(error: io::Error) -> Fault {
+fn not_run(error: &io::Error) -> Fault {
     Fault::environment(format!("git could not be run: {error}"))
         .with_hint("install git, or use {files:…}, which reads the files".to_owned())
 }
 
-fn unreadable(error: io::Error) -> Fault {
+fn unreadable(error: &io::Error) -> Fault {
     Fault::environment(format!("the answer of `git ls-files` could not be read: {error}"))
 }
 
@@ -60,14 +60,14 @@ pub fn git_digest(
     // Messages are recognized in English; a key must not wait for a lock.
     git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
     git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = git.spawn().map_err(not_run)?;
+    let mut child = git.spawn().map_err(|error| not_run(&error))?;
     let blobs = read_entries(&mut child, globs, cancel);
     if blobs.is_err() {
         // It may be gone already; that is fine.
         let _ = child.kill();
     }
     let message = blobs.as_ref().map(|(_, message)| message.trim().to_owned()).unwrap_or_default();
-    let status = child.wait().map_err(unreadable)?;
+    let status = child.wait().map_err(|error| unreadable(&error))?;
     let (blobs, _) = blobs?;
     if !status.success() {
         return Err(failure(workspace, &status.to_string(), &message));
@@ -99,7 +99,7 @@ fn read_entries(
     globs: &TreeGlob,
     cancel: &CancellationToken,
 ) -> Result<(Vec<(String, String)>, String), Fault> {
-    let piped = || unreadable(io::Error::other("no pipe"));
+    let piped = || unreadable(&io::Error::other("no pipe"));
     let stdout = child.stdout.take().ok_or_else(piped)?;
     let mut stderr = child.stderr.take().ok_or_else(piped)?;
     // Read aside, so that a talkative git does not block.
@@ -112,7 +112,7 @@ fn read_entries(
     let mut answer = BufReader::new(stdout);
     let mut blobs = Vec::new();
     let mut record = Vec::new();
-    while answer.read_until(0, &mut record).map_err(unreadable)? > 0 {
+    while answer.read_until(0, &mut record).map_err(|error| unreadable(&error))? > 0 {
         cancel::check(cancel)?;
         if record.last() == Some(&0) {
             record.pop();

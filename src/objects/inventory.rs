@@ -92,9 +92,9 @@ pub fn inventory(
 pub struct Listing {
     /// Files under objects' names, with their sizes in bytes.
     pub files: BTreeMap<ObjectId, u64>,
-    /// Whether something under an object's name is no file.
+    /// Whether something other than a file has an object's name.
     pub has_others: bool,
-    /// Files that are no objects, counted as [`VerifiedFiles::inventory`] does.
+    /// Files that are not objects, counted as [`VerifiedFiles::inventory`] does.
     pub unknown_files: u64,
 }
 

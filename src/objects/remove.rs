@@ -1,4 +1,4 @@
-//! Removing objects: those that nobody wants any more, and those that are not what their names say.
+//! Removing objects: those that are not wanted any more, and those that are not what their names say.
 
 use std::fs;
 use std::io::ErrorKind;

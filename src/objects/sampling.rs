@@ -21,7 +21,7 @@ use crate::fs::read_error::ReadError;
 /// The least objects that a sample has, where there are so many.
 const LEAST_SAMPLE: usize = 32;
 
-/// A sample is one object of so many.
+/// A sample is one object in this many.
 const SAMPLE_SHARE: usize = 20;
 
 /// How much is believed.
@@ -36,9 +36,9 @@ pub struct Belief<'a> {
 }
 
 impl VerifiedFiles {
-    /// As [`inventory`](Self::inventory), believing the sentinel as far as `belief` says: then objects are said to
-    /// be verified that were when the sentinel was written. Where names or sizes differ from the sentinel's, or a
-    /// sampled object is not what its name says, every object is hashed after all.
+    /// As [`inventory`](Self::inventory), trusting the sentinel as far as `mode` allows: objects that were verified
+    /// when the sentinel was written count as verified. Where names or sizes differ from the sentinel's, or the hash of
+    /// a sampled object differs from its name, every object is hashed after all.
     pub fn inventory_by(
         &self,
         belief: Belief<'_>,

@@ -9,7 +9,7 @@ use super::stderr;
 use crate::domain::event::{Event, Level, Observer};
 use crate::platform::Platform;
 
-/// How much is told.
+/// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
     /// Warnings and errors.
@@ -24,7 +24,7 @@ pub enum Verbosity {
 /// How the log looks.
 #[derive(Debug, Clone, Copy)]
 pub struct LogOptions {
-    /// How much is told.
+    /// How much is logged.
     pub verbosity: Verbosity,
     /// Whether standard error is a terminal that takes bars.
     pub bars: bool,
@@ -116,7 +116,7 @@ impl Observer for Log {
     }
 }
 
-/// Writes what was asked for to standard output. A reader that closed the pipe early (`| head`) is no error.
+/// Writes what was asked for to standard output. A reader that closed the pipe early (`| head`) is not an error.
 pub fn print_result(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

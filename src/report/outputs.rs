@@ -7,11 +7,11 @@ use super::json::Document;
 use crate::domain::key::Key;
 use crate::domain::outcome::{CacheOutcome, Hit, JobOutcome, SaveResult, SeedResult};
 
-/// An output: its name and what it says, for `action.yml` and the reference.
+/// An output: its name and meaning, for `action.yml` and the reference.
 pub struct Output {
     /// Its name.
     pub name: &'static str,
-    /// What it says.
+    /// Its meaning, in one sentence.
     pub help: &'static str,
 }
 

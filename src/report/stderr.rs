@@ -1,7 +1,7 @@
 //! Standard error, where what cannot be written is dropped.
 //!
 //! `eprintln!` panics when standard error is a full disk or a pipe whose reader has gone, and indicatif panics when its
-//! terminal hangs up. A log that nobody can read must not stop a build, so everything in this room prints through
+//! terminal hangs up. A log that cannot be read must not stop a build, so everything in this room prints through
 //! [`print_line`] and draws on [`bars`].
 
 use std::io::{self, Write};

@@ -265,7 +265,7 @@ impl Target {
             return Ok(response);
         }
         refuse_status(&response, self.options.clock)?;
-        // Whoever says so is not the service: nothing was stored.
+        // Not an answer of the service: nothing was stored.
         Err(Cause::Protocol(format!("HTTP {} to an upload", response.status().as_u16())))
     }
 

@@ -281,7 +281,7 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
     Some((first.trim().parse().ok()?, total))
 }
 
-/// Measures the speed of what is waited for; time in which nobody asks does not count.
+/// Measures the speed of what is waited for; time in which no reader waits does not count.
 #[derive(Debug)]
 pub(super) struct SpeedGuard {
     floor: u64,
@@ -349,7 +349,7 @@ mod tests {
         assert!((0..9).all(|_| !guard.is_too_slow(second, 1)), "the window is not full");
         assert!(guard.is_too_slow(second, 1));
         assert!((0..100).all(|_| !guard.is_too_slow(second, 1_000)));
-        assert!((0..100).all(|_| !guard.is_too_slow(Duration::ZERO, 0)), "nobody waited");
+        assert!((0..100).all(|_| !guard.is_too_slow(Duration::ZERO, 0)), "no reader waited");
         let mut guard = SpeedGuard::new(0, second);
         assert!((0..100).all(|_| !guard.is_too_slow(second, 0)), "no floor");
     }

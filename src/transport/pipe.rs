@@ -66,7 +66,7 @@ where
     PipeReader { receive, current: Bytes::new(), task }
 }
 
-/// Hands a chunk on in parts, so that what waits is bounded however large chunks are; whether somebody takes it.
+/// Hands a chunk on in parts, so that what waits is bounded however large chunks are; whether a reader takes it.
 async fn hand_on(send: &mpsc::Sender<io::Result<Bytes>>, chunk: io::Result<Bytes>) -> bool {
     let mut rest = match chunk {
         Ok(bytes) => bytes,
@@ -221,7 +221,7 @@ impl<T, E> Drop for PipeWriter<T, E> {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
-            // Its cleanup happens as it is dropped: wait, so that nothing of it is left when we return.
+            // Its cleanup happens as it is dropped: wait, so that its cleanup is complete on return.
             let _ = self.runtime.block_on(task);
         }
     }

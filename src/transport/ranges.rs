@@ -178,7 +178,7 @@ impl Drop for InOrder {
 
 /// Fetches `first..end`, from where it stopped after every failure.
 async fn fetch_range(shared: Arc<Shared>, first: u64, end: u64) -> Result<Bytes, FetchError> {
-    // A range is some megabytes; on a machine where that is no `usize`, nothing is allocated ahead.
+    // A range is some megabytes; where that does not fit `usize`, nothing is allocated ahead.
     let mut whole = BytesMut::with_capacity(usize::try_from(end - first).unwrap_or(0));
     let mut attempts = Attempts::new(&shared.options, shared.client.details());
     let (mut renewals, mut counted_from) = (0, 0);

@@ -25,7 +25,7 @@ pub enum Source {
     Http(Url),
 }
 
-/// Why a text names no source.
+/// Why a text is not a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// Nothing.
@@ -37,7 +37,7 @@ pub enum SourceError {
     /// Not a URL that names a file here.
     #[error("`{0}` does not name a file of this machine; write `file:///path`")]
     NotLocal(String),
-    /// Looks like a URL and is none. The text is not shown beyond its scheme: it may hold credentials.
+    /// Looks like a URL and is not one. The text is not shown beyond its scheme: it may hold credentials.
     #[error("not a URL (`{scheme}:…`): {reason}")]
     Malformed {
         /// What it begins with.
@@ -156,7 +156,7 @@ fn open_url(
             Ok(download) => download,
             Err(error) => return drop(started.send(Err(error))),
         };
-        // Sending fails where the reader was dropped: then nobody wants the rest.
+        // Sending fails where the reader was dropped: then the rest is not wanted.
         if started.send(Ok(download.length())).is_err() {
             return;
         }
@@ -166,7 +166,7 @@ fn open_url(
                 return;
             }
         }
-        // The end is told, so that a runtime that shuts down is not taken for it.
+        // The end is sent, so that a runtime that shuts down is not taken for it.
         let _ = pieces.send(Ok(Bytes::new())).await;
     });
     let fetching = Fetching { task, pieces: received, current: Bytes::new(), ended: false };

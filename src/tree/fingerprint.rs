@@ -18,7 +18,7 @@ use crate::fs::read;
 /// What a walk tells of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quick {
-    /// A digest of names, sizes, times and modes: a tree that nobody touched has the same one.
+    /// A digest of names, sizes, times and modes: an untouched tree has the same one.
     pub digest: Sha256Digest,
     /// How many files there are.
     pub files: u64,
@@ -61,7 +61,7 @@ fn line(item: &Item) -> Vec<u8> {
 /// A digest of the files, links and contents of a tree, whatever the order in which they are added.
 ///
 /// The sum, modulo 2^64 in each of four lanes, of the SHA-256 of each item: it needs no memory and threads may
-/// add in any order. That is enough to notice a change; it is no defense against one that was made to fit.
+/// add in any order. That is enough to notice a change; it does not defend against one that was made to fit.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct ContentDigest([u64; 4]);
 

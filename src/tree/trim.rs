@@ -31,7 +31,7 @@ pub fn survey(selection: &Selection) -> Result<(Vec<TrimUnit>, ByteSize), WalkEr
         let path = selection.root.join(&item.relative);
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) => metadata,
-            // Somebody else removed it meanwhile: there is nothing left to trim.
+            // Another process removed it meanwhile: there is nothing left to trim.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(source) => return Err(WalkError::Unreadable { action: "look at", path, source }),
         };

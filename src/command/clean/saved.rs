@@ -24,7 +24,7 @@ pub(super) fn write(path: &Path, plan: &Plan, store: &str, now: DateTime<Utc>) -
 
 /// Reads a plan for this store.
 pub(super) fn read(path: &Path, store: &str) -> Result<Plan, Fault> {
-    let text = text::read(path, MAX_BYTES).map_err(|why| Fault::from(why).with_class(Class::Usage))?;
+    let text = text::read(path, MAX_BYTES).map_err(|why| why.with_class(Class::Usage))?;
     let invalid = |why: Fault| {
         Fault::usage(format!("`{}`", path.display()))
             .caused_by(why)

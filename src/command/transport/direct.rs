@@ -16,7 +16,7 @@ use crate::domain::outcome::SaveResult;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::unit::ByteSize;
 use crate::fs::path_error::PathError;
-use crate::fs::preflight::{self, Need, PreflightError};
+use crate::fs::preflight::{self, Need};
 use crate::fs::staging::Staging;
 use crate::fs::volume::volume_of;
 use crate::report::failure;
@@ -266,7 +266,7 @@ pub(crate) fn deliver(
 }
 
 /// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
-fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), PreflightError> {
+fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), Fault> {
     let need = |(selection, root): (&Selection, &archive::Root)| Need {
         path: selection.root.clone(),
         bytes: ByteSize(root.bytes),

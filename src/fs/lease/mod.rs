@@ -34,7 +34,7 @@ use crate::domain::names::{self, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 const LEASE: &str = "lease";
 pub(super) const PAYLOAD: &str = "payload";
 /// A leased directory with this file takes part in a publication: it may hold the only copy of
-/// something, and is removed only by who settles the journal (`staging`).
+/// something, and is removed only by the recovery that finishes the journal (`staging`).
 pub(super) const JOURNAL: &str = "journal";
 /// How often another token is tried before the owner gives up.
 const ATTEMPTS: u32 = 32;
@@ -55,14 +55,14 @@ pub struct LeasedDirectory {
     lease: Option<File>,
 }
 
-/// What became of an attempt to take over a leased directory.
+/// The outcome of an attempt to take over a leased directory.
 #[derive(Debug)]
 pub(super) enum Takeover {
     /// Its owner is dead or gone: it is ours now.
     Ours(LeasedDirectory),
-    /// Its owner lives, or is being born.
+    /// Its owner lives, or has not locked its lease yet.
     Live,
-    /// It is not there any more.
+    /// It was removed meanwhile.
     Gone,
 }
 
@@ -211,7 +211,7 @@ fn empty_but_for_lease(path: &Path) -> Result<(), PathError> {
     first.map_or(Ok(()), Err)
 }
 
-/// Decides about a directory that has no lease.
+/// Whether a directory that has no lease may be removed.
 fn without_lease(path: &Path, now: DateTime<Utc>) -> io::Result<Takeover> {
     match fs::remove_dir(path) {
         Ok(()) => return Ok(Takeover::Gone),
@@ -252,7 +252,7 @@ fn facts(purpose: &str, now: DateTime<Utc>) -> String {
     facts
 }
 
-/// Nobody else needs to look inside while things are half made.
+/// Makes a directory that other users cannot enter, since what lies in it is unfinished.
 fn make_private(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut builder = fs::DirBuilder::new();

@@ -1,7 +1,7 @@
 //! Removing trees: read-only directories, names of any kind and any depth; never through a link.
 //!
 //! It goes on after an error, removes what it can, and reports the first. It stays on the volume it
-//! began on: what another volume has mounted inside is somebody else's.
+//! began on: volumes that are mounted inside are left alone.
 
 use std::path::Path;
 

@@ -108,7 +108,7 @@ mod unix {
         assert_eq!(remove_tree(&tree).expect("removed").files, 1);
     }
 
-    /// Needs root: nobody else may mount. What another volume holds stays, and all else goes.
+    /// Needs root, which alone may mount. What another volume holds stays, and all else goes.
     #[test]
     fn what_is_mounted_inside_stays_and_the_rest_goes() {
         let place = tempfile::tempdir().expect("a place");

@@ -1,4 +1,4 @@
-//! Removal by directory handles: no path is ever resolved twice, so nobody can swap a link in.
+//! Removal by directory handles: no path is ever resolved twice, so a link cannot be swapped in.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -162,7 +162,7 @@ impl Removal<'_> {
     fn hoist(&mut self, mut deep: Level) -> SysResult<()> {
         let (top, below) = self.levels.split_first_mut().expect("there is a top");
         let level = below.last_mut().expect("the deepest is not the top");
-        // A directory is moved only by who may write it: its `..` changes.
+        // Moving a directory changes its `..`, and so needs the right to write it.
         if !deep.opened_up {
             deep.opened_up = true;
             let _ = sys::fchmod(deep.dir.fd()?, Mode::RWXU);

@@ -34,7 +34,7 @@ const ATTEMPTS: u32 = 16;
 pub(super) enum Way {
     /// In one call; by two renames where that cannot be done.
     Exchange,
-    /// In one call or not at all: without a journal nobody would complete two renames after a kill.
+    /// In one call or not at all: without a journal, two renames would not be completed after a kill.
     ExchangeOnly,
     /// Always by two renames.
     TwoRenames,
@@ -167,7 +167,7 @@ impl Change {
                 return Err(StagingError::NotADirectory(target));
             }
             if between {
-                // Somebody made the target anew while there was none: it gets what it has not.
+                // Another process made the target anew while there was none: it gets what it has not.
                 sweep::sweep(&staged, &target)?;
                 remove_tree(&staged).map_err(|error| error.first)?;
                 continue;

@@ -22,7 +22,7 @@ struct Pair {
     is_new: bool,
 }
 
-/// Links all of `present` that `staged` has not into `staged`; says how many entries that were.
+/// Links all of `present` that `staged` has not into `staged`. Returns the number of these entries.
 pub(super) fn join(present: &Path, staged: &Path, cancel: &CancellationToken) -> Result<u64, StagingError> {
     let mut kept = 0;
     let mut pairs = vec![Pair { present: present.to_owned(), staged: staged.to_owned(), is_new: false }];
@@ -58,7 +58,7 @@ fn join_one(pair: &Pair, pairs: &mut Vec<Pair>, cancel: &CancellationToken) -> R
 /// Whether the entry had to be kept.
 fn join_entry(present: &Path, staged: &Path, pairs: &mut Vec<Pair>) -> Result<bool, StagingError> {
     let found = match fs::symlink_metadata(present) {
-        // Somebody removed it just now: then it need not be kept.
+        // Another process removed it just now: it need not be kept.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         found => found.map_err(PathError::on("read", present))?,
     };
@@ -163,7 +163,7 @@ fn read_metadata(path: &Path) -> Result<Metadata, PathError> {
     fs::symlink_metadata(path).map_err(PathError::on("read", path))
 }
 
-/// Gives what is staged the owner of what it stands for; says whether it had another.
+/// Gives a staged entry the owner of the one it stands for. Returns whether it had another owner.
 #[cfg(unix)]
 fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool, PathError> {
     use std::os::unix::fs::{MetadataExt as _, lchown};

@@ -1,8 +1,8 @@
-//! The journal of a publication: what was about to change, for whoever finds us killed.
+//! The journal of a publication: what was about to change, for the recovery after a kill.
 //!
 //! The first leased directory holds it; every other one says where that is. It appears at one stroke
 //! before the first change and goes at one stroke after the last: a leased directory without a journal,
-//! or one that points to a journal that is gone, holds nothing that anybody needs.
+//! or one that points to a journal that is gone, holds nothing that is needed.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ use crate::fs::path_error::PathError;
 use crate::fs::read::read_regular;
 use crate::fs::records::Records;
 
-/// No journal is longer, however many entries a volume of its own has at its top.
+/// Upper bound for a journal, in bytes; a volume of its own lists all its top-level entries.
 const MAX_JOURNAL: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -30,12 +30,12 @@ enum Journal {
     At(OsString),
 }
 
-/// What came of settling a dead publication.
+/// The outcome of finishing a publication whose owner died.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::fs) enum Settled {
-    /// The leased directory holds nothing that anybody needs.
+    /// The leased directory holds nothing that is needed.
     Garbage,
-    /// Somebody else is at it.
+    /// Another process is recovering it.
     Busy,
 }
 
@@ -62,7 +62,7 @@ fn write_one(
     let path = temp.join(JOURNAL);
     let half = temp.join("journal.new");
     let bytes = serde_json::to_vec(journal).map_err(PathError::on("write", &path))?;
-    // Before the journal: without its record nobody obeys it.
+    // Before the journal, which is not obeyed without its record.
     records.keep(temp, &bytes, now).map_err(StagingError::Record)?;
     let put = || -> io::Result<()> {
         let mut file = File::create(&half)?;
@@ -111,7 +111,7 @@ pub(in crate::fs) struct Scope<'a> {
     pub(in crate::fs) records: &'a Records,
     /// The targets that recovery was called for: no other is changed.
     pub(in crate::fs) targets: &'a [PathBuf],
-    /// Whether a leased directory was made by somebody we trust.
+    /// Whether a leased directory was made by this user or root.
     pub(in crate::fs) is_ours: &'a dyn Fn(&Path) -> bool,
     /// The time, which tells the age of what has no lease.
     pub(in crate::fs) now: DateTime<Utc>,
@@ -138,7 +138,7 @@ fn settle_elsewhere(scope: &Scope<'_>, temp: &Path, first: &Path) -> Result<Sett
     match LeasedDirectory::take_over(first, scope.now)? {
         Takeover::Live => return Ok(Settled::Busy),
         Takeover::Gone => {}
-        // Its lease is the right to change the targets; who has it may do so alone.
+        // Only the process that holds the lease of this directory may change the targets.
         Takeover::Ours(leased) => {
             let settled = read(scope.records, first).and_then(|journal| match journal {
                 Some(Journal::Changes(changes)) => complete(scope, first, &changes),
@@ -156,7 +156,7 @@ fn settle_elsewhere(scope: &Scope<'_>, temp: &Path, first: &Path) -> Result<Sett
     Ok(Settled::Garbage)
 }
 
-/// Nothing begun: nothing to do. Else the rest is made; where that fails, all is taken back.
+/// Makes the remaining changes if some were made; takes all back where that fails.
 fn complete(scope: &Scope<'_>, temp: &Path, changes: &[Change]) -> Result<Settled, StagingError> {
     for change in changes {
         if !change.is_sound() || (change.temp().exists() && !(scope.is_ours)(change.temp())) {
@@ -168,7 +168,7 @@ fn complete(scope: &Scope<'_>, temp: &Path, changes: &[Change]) -> Result<Settle
         has_begun |= !change.is_waiting()?;
     }
     if has_begun {
-        // All or none: one target that was not asked for keeps the others waiting.
+        // All or none: one target that was not asked for leaves the others unchanged, too.
         let asked: Vec<Option<PathBuf>> = scope.targets.iter().map(|target| real(target)).collect();
         let is_asked = |root: &Path| real(root).is_some_and(|root| asked.contains(&Some(root)));
         if let Some(root) = changes.iter().map(Change::root).find(|root| !is_asked(root)) {

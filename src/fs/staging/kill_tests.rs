@@ -235,8 +235,8 @@ const CALLS: [&str; 19] = [
     "write",
 ];
 
-/// Lets a child publish once and kills it before its so-many-th call of a kind; whether it came that far.
-/// Afterwards all must be well. Counts what came of it.
+/// Lets a child publish once and kills it before its `number`-th call of a kind. Returns whether it came that far, after
+/// checking that recovery leaves every target old or new, and counts both outcomes.
 fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> bool {
     let folder = tempfile::tempdir().expect("a place");
     let place = folder.path();

@@ -57,7 +57,7 @@ pub enum StagingError {
     /// The disk refused something.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The target is there and is no directory.
+    /// The target exists and is not a directory.
     #[error("`{}` is not a directory", .0.display())]
     NotADirectory(PathBuf),
     /// The target is a link to nothing.
@@ -90,7 +90,7 @@ pub enum StagingError {
         /// What is wrong.
         reason: String,
     },
-    /// A journal that has no record of ours: it may be somebody else's, and is not obeyed.
+    /// A journal without a record of this user: another user may have written it, and it is not obeyed.
     #[error("`{}` has a journal that this user did not write, and is left as it is", .0.display())]
     Unrecorded(PathBuf),
     /// A publication of ours that was killed, into a target that recovery was not called for.
@@ -354,7 +354,7 @@ fn publish_by(
     Ok(stagings.into_iter().zip(kept).map(close).collect())
 }
 
-/// Writes the journal. Says how the changes are to be made: by a single rename where there is no place for its record.
+/// Writes the journal. Returns how to make the changes: by a single rename where its record cannot be written.
 fn begin(
     records: &Records,
     temps: &[&Path],
@@ -363,7 +363,7 @@ fn begin(
     now: DateTime<Utc>,
 ) -> Result<Way, StagingError> {
     let Err(error) = journal::write(records, temps, changes, now) else { return Ok(way) };
-    // Nothing has begun, so nothing is needed of what was written; without a journal the directories go.
+    // Nothing has been changed yet; recovery removes directories without a journal.
     journal::erase(records, temps)?;
     // One rename needs no journal: a kill leaves the old target or the new one.
     let is_one_step = matches!(error, StagingError::Record(_)) && changes.len() == 1;
@@ -434,7 +434,7 @@ impl MadeParents {
 impl Drop for MadeParents {
     fn drop(&mut self) {
         for path in &self.0 {
-            // Fails where somebody put something in: then it stays, as it must.
+            // Fails for a directory that is not empty, which has to stay.
             let _ = fs::remove_dir(path);
         }
     }

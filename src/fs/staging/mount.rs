@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Whether a directory is where a volume begins, and so cannot be renamed. What is not there is none.
+/// Whether a directory is where a volume begins, and so cannot be renamed. `false` for a path that does not exist.
 ///
 /// Device numbers tell most, but not a directory that is shown at a second place (a bind mount, as
 /// containers use); Linux tells that as well.
@@ -28,7 +28,7 @@ fn is_mount_root(_: &Path) -> bool {
     false
 }
 
-/// Only roots of drives: std knows no names of volumes that are mounted in directories.
+/// Recognizes only roots of drives: std has no names for volumes that are mounted in directories.
 #[cfg(not(unix))]
 pub(super) fn is_volume_root(path: &Path) -> bool {
     path.parent().is_none()

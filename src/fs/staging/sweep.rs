@@ -41,7 +41,7 @@ fn is_directory(path: &Path) -> Result<bool, PathError> {
 }
 
 fn move_over(old: &Path, new: &Path, is_file: bool) -> io::Result<()> {
-    // A link replaces nothing, whoever is faster; a rename is for what knows no links.
+    // A hard link never replaces a file that another process just made; a rename is for what knows no links.
     let moved = match is_file.then(|| fs::hard_link(old, new)) {
         Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Some(Ok(())) => return Ok(()),

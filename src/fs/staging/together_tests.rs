@@ -98,7 +98,7 @@ fn a_kill_between_targets_is_completed_from_either_place() {
                 journal::write(&records(), &temps, &changes, now()).expect("written");
                 changes.iter().take(steps).try_for_each(|change| change.make(way)).expect("made");
                 if steps > 0 {
-                    // Somebody who had the old directory in hands adds to it at the last moment.
+                    // A process that holds the old directory open adds to it at the last moment.
                     let old = [temps[0].join("payload/tree"), temps[0].join("payload/old/one")];
                     let old = old.iter().find(|path| path.is_dir()).expect("the old tree");
                     lay(old, &[("late", "3")]);
@@ -245,7 +245,7 @@ fn a_publication_that_has_not_begun_is_removed_whatever_recovery_was_called_for(
     assert_eq!(contents(place.path()), expect(&[("target/", ""), ("target/old", "1")]));
 }
 
-/// A leftover of ours that somebody carries to another place is not obeyed there; the genuine one still is.
+/// A leftover of ours that is moved to another place is not obeyed there; the genuine one still is.
 #[test]
 fn a_journal_of_ours_in_another_place_is_kept_and_not_obeyed() {
     let place = tempfile::tempdir().expect("a place");

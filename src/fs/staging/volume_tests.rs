@@ -39,7 +39,7 @@ fn a_target_that_is_a_volume_is_published_from_inside() {
     }
 }
 
-/// A bind mount has the device of what it shows, so only the system's own mark tells it.
+/// A bind mount has the device of what it shows, so only the system's own mark shows it.
 #[test]
 fn a_directory_shown_at_a_second_place_is_published_from_inside() {
     let place = tempfile::tempdir().expect("a place");

@@ -65,7 +65,7 @@ fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether both are regular files with the same bytes. A file that only the staged tree has is equal to none.
+/// Whether both are regular files with the same bytes. `false` for a file that only the staged tree has.
 fn is_equal(staged: &Path, target: &Path) -> io::Result<bool> {
     let size = |path: &Path| match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata).filter(fs::Metadata::is_file).map(|metadata| metadata.len())),

@@ -33,7 +33,7 @@ pub enum Take {
     Keep,
 }
 
-/// What came of an offer.
+/// The outcome of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merged {
     /// The store did not have the object.
@@ -67,7 +67,7 @@ pub enum MergeError {
         /// Why nothing is known.
         why: String,
     },
-    /// Something that is no directory is in the way; a link is none, for it may lead out of the store.
+    /// Something other than a directory is in the way. Links count as such: they may lead out of the store.
     #[error("{}: not a directory, so that no object can be kept in it", .0.display())]
     NotADirectory(PathBuf),
     /// A file could not be read or written.
@@ -302,7 +302,7 @@ enum Existing {
 }
 
 /// Gives what lies at a path this very name, where file systems find `cid` under `CID`: otherwise it would be
-/// missed by whoever lists the directory. Not for links.
+/// missed by a listing of the directory. Not for links.
 fn correct_case(path: &Path) -> io::Result<()> {
     if cfg!(not(any(windows, target_os = "macos"))) {
         return Ok(());

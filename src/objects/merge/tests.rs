@@ -122,7 +122,7 @@ fn objects_enter_from_another_volume_as_well() {
         }
         None => cachekeep_test_support::skip(
             "objects_enter_from_another_volume_as_well",
-            "/dev/shm is no other volume",
+            "/dev/shm is not another volume",
         ),
     }
 }

@@ -47,7 +47,7 @@ impl Layout {
         self.leaves
     }
 
-    /// Whether a file of so many bytes has a root of codec dag-pb; otherwise it is one raw chunk.
+    /// Whether a file of this length in bytes has a root of codec dag-pb; otherwise it is one raw chunk.
     pub fn has_dag_pb_root(self, bytes: u64) -> bool {
         self.leaves == Leaves::DagPb || bytes > self.chunk_bytes as u64
     }

@@ -1,4 +1,4 @@
-//! What came of cleaning, for machines.
+//! The outcome of cleaning, as JSON.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct CleanDocument {
     pub reason: Option<String>,
     /// What was deleted.
     pub freed: Sum,
-    /// What was to go and stays, since somebody reads it or its pull request was opened again.
+    /// Entries that were planned for deletion and stay, since a reader uses them or their pull request was opened again.
     pub spared: Sum,
     /// What could not be deleted.
     pub failed: Sum,
@@ -40,7 +40,7 @@ pub struct CleanDocument {
     pub notes: Vec<String>,
 }
 
-/// So many entries of so many bytes.
+/// A number of entries and their total size.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sum {
     /// Entries.
@@ -49,7 +49,7 @@ pub struct Sum {
     pub bytes: u64,
 }
 
-/// What became of the entries of one plan, by their ids.
+/// The entries of one plan by what happened to them, as ids.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RoundDocument {

@@ -19,7 +19,7 @@ use crate::domain::outcome::{
 };
 use crate::domain::unit::ByteSize;
 
-/// What came of a command, cache by cache.
+/// The outcome of a command, cache by cache.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Document {
     /// The command.
@@ -31,30 +31,30 @@ pub struct Document {
     pub exit_code: Option<i32>,
 }
 
-/// What came of one cache; only what was done is there.
+/// The outcome for one cache; holds only what was done.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CacheReport {
     /// Its name.
     pub cache: String,
-    /// What came of restoring it.
+    /// The outcome of restoring it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
-    /// What came of seeding it.
+    /// The outcome of seeding it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<Seed>,
     /// What the gate found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
-    /// What came of trimming it.
+    /// The outcome of trimming it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trim: Option<Trim>,
-    /// What came of saving it.
+    /// The outcome of saving it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save: Option<Save>,
 }
 
-/// What came of a restore.
+/// The outcome of a restore.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Restore {
@@ -78,7 +78,7 @@ pub struct Restore {
     pub seconds: f64,
 }
 
-/// What came of seeding.
+/// The outcome of seeding.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Seed {
@@ -94,7 +94,7 @@ pub struct Seed {
     pub fetched: u64,
     /// Their bytes.
     pub fetched_bytes: u64,
-    /// Objects that links want and nobody gave, after mirrors were asked.
+    /// Objects that links want and no source had, after mirrors were asked.
     pub lacking: Vec<Object>,
     /// What the mirrors did, where they were asked.
     pub mirrors: Vec<Mirror>,
@@ -136,7 +136,7 @@ pub struct Gate {
     pub allowed: usize,
     /// Objects that no link wants.
     pub unwanted: usize,
-    /// Files that are no objects.
+    /// Files that are not objects.
     pub strangers: u64,
     /// Wanted objects that are absent.
     pub missing: Vec<Object>,
@@ -159,7 +159,7 @@ pub struct Object {
     pub why: Option<String>,
 }
 
-/// What came of trimming, or would.
+/// The outcome of trimming, or what it would be.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trim {
@@ -175,7 +175,7 @@ pub struct Trim {
     pub after_bytes: u64,
 }
 
-/// What came of a save.
+/// The outcome of a save.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Save {

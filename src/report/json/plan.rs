@@ -35,7 +35,7 @@ pub struct PlanDocument {
     entries: Vec<Entries>,
 }
 
-fn malformed(error: serde_json::Error) -> Fault {
+fn malformed(error: &serde_json::Error) -> Fault {
     Fault::usage(format!("not a plan: {error}"))
 }
 
@@ -116,11 +116,11 @@ impl PlanDocument {
         struct Form {
             format: u32,
         }
-        let Form { format } = serde_json::from_str(text).map_err(malformed)?;
+        let Form { format } = serde_json::from_str(text).map_err(|error| malformed(&error))?;
         if format != FORMAT {
             return Err(Fault::usage(format!("a plan of form {format}, and this version reads {FORMAT}")));
         }
-        serde_json::from_str(text).map_err(malformed)
+        serde_json::from_str(text).map_err(|error| malformed(&error))
     }
 
     /// The store that the plan is for.

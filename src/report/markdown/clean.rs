@@ -1,4 +1,4 @@
-//! What came of cleaning, for people: a sentence for the log, and Markdown for the summary of a step.
+//! The outcome of cleaning, for people: a sentence for the log, and Markdown for the summary of a step.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ impl Row {
     }
 }
 
-/// What came of it, in a few lines for the log.
+/// The outcome in a few lines for the log.
 pub fn text(outcome: &CleanOutcome) -> String {
     let mut text = headline(outcome);
     for (rule, amount) in &outcome.plan.totals().by_rule {
@@ -97,7 +97,7 @@ fn headline(outcome: &CleanOutcome) -> String {
     }
 }
 
-/// What came of it, as Markdown with a chart.
+/// The outcome as Markdown with a chart.
 pub fn markdown(outcome: &CleanOutcome) -> String {
     let mut text = String::from("## Caches cleaned\n\n");
     let _ = writeln!(text, "{}\n", plain(&headline(outcome)));

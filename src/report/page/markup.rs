@@ -19,7 +19,7 @@ impl Html {
         self
     }
 
-    /// Foreign text, in an element or between the double quotes of an attribute. Characters that nobody sees are
+    /// Foreign text, in an element or between the double quotes of an attribute. Invisible characters are
     /// shown by their number.
     pub(super) fn text(&mut self, foreign: impl Display) -> &mut Self {
         for c in foreign.to_string().chars() {

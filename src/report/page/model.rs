@@ -181,7 +181,7 @@ fn sum(leaves: &[Leaf]) -> Amount {
     all
 }
 
-/// Keeps the large leaves; the rest are summed up by kind of ref, by who can restore them, and by what becomes of them.
+/// Keeps the large leaves; the rest are summed up by kind of ref, by who can restore them, and by what cleaning does to them.
 fn tail(mut leaves: Vec<Leaf>, least: u64) -> Vec<Leaf> {
     let shown = leaves.iter().take(REFS).take_while(|leaf| leaf.amount.bytes.0 >= least).count();
     let mut kinds: BTreeMap<(bool, Reach, RefKind), Vec<Leaf>> = BTreeMap::new();

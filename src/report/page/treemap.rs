@@ -24,7 +24,7 @@ fn class(leaf: &Leaf) -> &'static str {
         Reach::Everyone => "everyone",
         Reach::Branch => "branch",
         Reach::PullRequest => "pull",
-        Reach::NoJob => "nobody",
+        Reach::NoJob => "no-job",
         Reach::Unknown => "unknown",
     }
 }
@@ -34,7 +34,7 @@ const CLASSES: &[(&str, &str)] = &[
     ("everyone", "stays; every job can restore it"),
     ("branch", "stays; jobs of its branch or tag can"),
     ("pull", "stays; jobs of its open pull request can"),
-    ("nobody", "stays for now; no job can restore it"),
+    ("no-job", "stays for now; no job can restore it"),
     ("unknown", "stays; it is not known who can restore it"),
     ("goes", "goes with the next cleaning"),
 ];

@@ -21,7 +21,7 @@ const NAMES: usize = 3;
 /// What is this long and has digits is a digest.
 const LONG_DIGEST: usize = 24;
 
-/// So much of a digest tells it from others.
+/// Characters of a long digest that are shown.
 const SHOWN_OF_DIGEST: usize = 8;
 
 /// Values longer than this are shown by their beginning.
@@ -36,7 +36,7 @@ pub struct Explained<'a> {
     pub cache: Option<&'a str>,
     /// What is looked for.
     pub question: &'a Question,
-    /// What came of it.
+    /// The answer.
     pub answer: &'a Answer,
     /// The store.
     pub store: &'a str,
@@ -238,12 +238,12 @@ impl Explained<'_> {
     }
 }
 
-/// Whether a placeholder is another one in every commit or run, as is meant.
+/// Whether a placeholder has another value in every commit or run, by design.
 fn changes_by_itself(part: &str) -> bool {
     matches!(part, "{sha}" | "{run-id}" | "{run-attempt}")
 }
 
-/// A key as people tell it from others: long digests are shown by their beginning.
+/// A key, short enough to compare by eye: long digests are shown by their beginning.
 fn short(key: &Key) -> String {
     let mut shown = String::new();
     for segment in key.as_str().split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {

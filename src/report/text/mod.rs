@@ -12,7 +12,7 @@ use crate::domain::outcome::{
 /// How many missing objects are listed before the rest is only counted.
 const LISTED: usize = 20;
 
-/// What came of a restore.
+/// The outcome of a restore.
 pub fn restored(outcome: &RestoreOutcome) -> String {
     match (&outcome.matched, outcome.hit) {
         (Some(matched), Hit::Exact | Hit::Partial) => {
@@ -41,7 +41,7 @@ fn entry(matched: &Matched) -> String {
     }
 }
 
-/// What came of a lookup that restores nothing.
+/// The outcome of a lookup that restores nothing.
 pub fn looked_up(outcome: &RestoreOutcome) -> String {
     match &outcome.matched {
         Some(matched) => {
@@ -52,7 +52,7 @@ pub fn looked_up(outcome: &RestoreOutcome) -> String {
     }
 }
 
-/// What came of seeding.
+/// The outcome of seeding.
 pub fn seeded(outcome: &SeedOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     let mut gains = Vec::new();
@@ -99,7 +99,7 @@ fn list_lacking<'a>(text: &mut String, lacks: impl IntoIterator<Item = &'a Missi
     }
 }
 
-/// What came of a save.
+/// The outcome of a save.
 pub fn saved(outcome: &SaveOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     match outcome.result {

@@ -18,7 +18,7 @@ pub struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// No attempt was made yet. Each failure is told to `details`, with its cause and the wait that follows.
+    /// No attempt was made yet. Each failure is reported to `details`, with its cause and the wait that follows.
     pub fn new(options: &'a FetchOptions, details: &'a Details) -> Self {
         Attempts { options, details, failures: 0 }
     }
@@ -43,7 +43,7 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// What is told of a failure after which the request is repeated.
+/// The report of a failure after which the request is repeated.
 pub(crate) fn retry_in(wait: Duration, cause: &Cause, url: &Url) -> String {
     format!("retry in {:.1} s: {}: {cause}", wait.as_secs_f64(), address::shown(url))
 }

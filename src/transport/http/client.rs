@@ -16,7 +16,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Without a single byte: waiting for the answer, or between two pieces of its body.
     pub idle: Duration,
-    /// The least speed of a body, in bytes a second, averaged over [`Timeouts::speed_window`]; 0 is none.
+    /// The least speed of a body, in bytes a second, averaged over [`Timeouts::speed_window`]; 0 sets no limit.
     pub least_speed: u64,
     /// Over how much waiting the speed is averaged.
     pub speed_window: Duration,
@@ -67,7 +67,7 @@ impl Client {
         Client { details, ..self }
     }
 
-    /// Where details of the work with this client are told.
+    /// Where details of the work with this client are reported.
     pub fn details(&self) -> &Details {
         &self.details
     }

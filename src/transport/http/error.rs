@@ -82,7 +82,7 @@ pub enum Cause {
         /// What stands in the way.
         reason: &'static str,
     },
-    /// The answer is no HTTP that can be used.
+    /// The answer is not usable HTTP.
     #[error("not a usable answer: {0}")]
     Protocol(String),
     /// A local file cannot be read or written.

@@ -18,7 +18,7 @@ pub enum Verdict {
 /// How often and how soon to try again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    /// Attempts in all; 1 is no second one.
+    /// Attempts in all, the first included.
     pub attempts: u32,
     /// The longest wait before the second attempt; it doubles for each one after.
     pub first_wait: Duration,
@@ -68,7 +68,7 @@ impl RetryPolicy {
             Verdict::Final => return None,
             Verdict::Retry => backoff,
             Verdict::RetryAfter(wait) if wait > self.longest_requested_wait => return None,
-            // Some milliseconds later than asked: spreads the herd that was told the same second.
+            // Some milliseconds later than asked: spreads clients that were sent away at the same second.
             Verdict::RetryAfter(wait) => wait + backoff.min(wait / 10),
         };
         remaining.is_none_or(|remaining| wait < remaining).then_some(wait)

@@ -109,7 +109,7 @@ impl Attempt<'_> {
 fn new_file(folder: &Path) -> Result<(std::fs::File, TempPath), AttemptError> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("fetch-").suffix(".part");
-    // What is fetched stays under another name: it is for whom every new file is for, not for its owner alone.
+    // The file is later renamed into the cache, so it gets the mode of ordinary new files, not that of private ones.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = builder.tempfile_in(folder);

@@ -65,7 +65,7 @@ pub enum Ending {
         /// Whether nothing had come.
         idle: bool,
     },
-    /// Nobody wanted it any more.
+    /// It was not wanted any more.
     Cancelled,
 }
 
@@ -170,7 +170,7 @@ impl Health {
     pub fn end(&mut self, now: Instant, took: Duration, ending: Ending) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if ending == Ending::Cancelled {
-            // A trial that tells nothing is to be repeated.
+            // A trial that was cancelled is repeated.
             if self.circuit == Circuit::Trial {
                 self.circuit = Circuit::Open { until: now };
             }

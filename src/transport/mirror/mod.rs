@@ -52,7 +52,7 @@ impl GatewayForm {
     }
 }
 
-/// Why a text names no mirror.
+/// Why a text is not a mirror.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MirrorError {
     /// Without the hash every object would be the same file.
@@ -61,7 +61,7 @@ pub enum MirrorError {
     /// A placeholder that is not known.
     #[error("a mirror's URL has `{{hash}}`, `{{ALGO}}` and `{{algo}}`, not `{{{0}}}`")]
     UnknownPlaceholder(String),
-    /// What the template becomes is no source.
+    /// The filled-in template is not a source.
     #[error(transparent)]
     Source(#[from] SourceError),
 }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mirror_is_refused() {
+    fn malformed_mirrors_are_refused() {
         let parse = |text: &str| Mirror::parse(text, Path::new("/w")).expect_err(text);
         assert_eq!(parse("https://h.example/"), MirrorError::NoHash);
         assert_eq!(parse("https://h.example/{Hash}/{hash}"), MirrorError::UnknownPlaceholder("Hash".into()));

@@ -1,4 +1,4 @@
-//! What comes of a fetch from mirrors.
+//! The outcome of a fetch from mirrors.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::domain::digest::ObjectId;
 pub enum Refusal {
     /// It is not the object: the mirror's fault, another one is asked.
     WrongContent(String),
-    /// Nothing tells whether it is the object: another one is asked, and nobody is blamed.
+    /// Nothing tells whether it is the object: another one is asked, and this one is not blamed.
     Unproven(String),
     /// It cannot be kept here: no mirror can help.
     Local(String),
@@ -71,7 +71,7 @@ pub enum Stop {
     },
 }
 
-/// What came of a fetch. What was taken stays taken, whatever stopped the rest.
+/// The outcome of a fetch. What was taken stays taken, whatever stopped the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchReport {
     /// What was taken.

@@ -50,7 +50,7 @@ pub struct Selection {
     pub root: PathBuf,
     rules: Vec<Rule>,
     excluded: Vec<PathBuf>,
-    /// Set where rubbish is left out: files that are objects of this layout are none, whatever their names.
+    /// Set where leftovers are left out: files that are objects of this layout are never leftovers, whatever their names.
     objects: Option<ObjectLayout>,
 }
 

@@ -48,15 +48,16 @@ pub fn unpack<O: Read + Write + Seek>(
         cancel::check(cancel)?;
         match step {
             Step::Complete { block, offset } => writer.complete(block, offset),
-            Step::Expect(part) => match blocks.take(part.block)? {
-                Some(bytes) => writer.put(&part, &bytes, &mut steps)?,
-                None => {
-                    let next = blocks.peek()?;
-                    if !writer.repeat(&part)? {
-                        return Err(missing(part.block, next));
-                    }
+            Step::Expect(part) => {
+                if let Some(bytes) = blocks.take(part.block)? {
+                    writer.put(&part, &bytes, &mut steps)?;
+                    continue;
                 }
-            },
+                let next = blocks.peek()?;
+                if !writer.repeat(&part)? {
+                    return Err(missing(part.block, next));
+                }
+            }
         }
     }
     if let Some(found) = blocks.peek()? {
