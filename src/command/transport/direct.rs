@@ -259,7 +259,7 @@ pub(crate) fn deliver(
     let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
     let unpacked = archive::unpack(request, input, &deadline.cancel, &running.meter);
     match (unpacked, no_room) {
-        (_, Some(error)) => Err(Fault::from(error).into()),
+        (_, Some(error)) => Err(error.into()),
         (Err(error), None) => Err(error.into()),
         (Ok(unpacked), None) => Ok((stagings, unpacked)),
     }
