@@ -102,7 +102,6 @@ impl Installed {
 }
 
 #[test]
-#[cfg(unix)]
 fn an_archive_of_the_release_is_checked_and_kept() {
     let installation = Installation::new();
     installation.publish("x86_64-unknown-linux-musl", "released");
@@ -120,7 +119,6 @@ fn an_archive_of_the_release_is_checked_and_kept() {
 }
 
 #[test]
-#[cfg(unix)]
 fn another_archive_than_the_one_listed_is_refused() {
     let installation = Installation::new();
     installation.publish("x86_64-unknown-linux-musl", "released");
@@ -132,7 +130,6 @@ fn another_archive_than_the_one_listed_is_refused() {
 }
 
 #[test]
-#[cfg(unix)]
 fn without_a_release_it_is_built_and_each_job_keeps_its_own() {
     let installation = Installation::new();
     let done = installation.install("X64", "");
@@ -141,7 +138,6 @@ fn without_a_release_it_is_built_and_each_job_keeps_its_own() {
 }
 
 #[test]
-#[cfg(unix)]
 fn the_installed_one_is_taken_if_asked_for() {
     let installation = Installation::new();
     installation.program("cachekeep", "true");

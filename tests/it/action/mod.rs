@@ -6,6 +6,7 @@ mod cleaning;
 mod definition;
 mod hostile;
 mod hostile_inputs;
+#[cfg(unix)]
 mod installer;
 mod linters;
 mod steps;
