@@ -11,7 +11,6 @@ use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -21,8 +20,7 @@ use cachekeep::domain::retention::{Facts, Policy, Protect};
 use cachekeep::domain::scope::Scope;
 use cachekeep::domain::unit::{ByteSize, Span};
 use cachekeep::domain::version::Version;
-use cachekeep::store::catalog::{Housekeeping, OwnStore};
-use cachekeep::store::{DirectoryStore, ListFilter, NewEntry, Store, StoreExt};
+use cachekeep::store::{Catalog, DirectoryStore, ListFilter, NewEntry, Store, StoreExt, SurveyRequest};
 use chrono::Utc;
 
 /// Refs, and entries of each.
@@ -41,8 +39,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let place = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let store: Arc<dyn Store> = Arc::new(DirectoryStore::new(place.path(), Utc::now));
-    runtime.block_on(fill(store.as_ref(), place.path()))?;
+    let store = DirectoryStore::new(place.path(), Utc::now);
+    runtime.block_on(fill(&store, place.path()))?;
 
     let started = Instant::now();
     let listed = runtime.block_on(store.list(&ListFilter::default()))?;
@@ -52,8 +50,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let leased = runtime.block_on(store.leased(&ids))?;
     println!("leases    {:>6} ms by the clock, {} leased", started.elapsed().as_millis(), leased.len());
 
-    let cleaned = OwnStore::new(store, scope("main"));
-    let facts = runtime.block_on(cleaned.survey(Utc::now(), None))?.facts;
+    let request = SurveyRequest { now: Utc::now(), default_branch: scope("main"), only_pull_request: None };
+    let facts = runtime.block_on(store.survey(&request))?.facts;
     let policy = policy(&facts);
     let mut times = Vec::new();
     let mut deleted = 0;

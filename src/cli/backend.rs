@@ -96,7 +96,7 @@ impl Backend {
         default_directory: &Path,
         options: GitHubOptions,
         clock: store::Clock,
-    ) -> Arc<dyn Store> {
+    ) -> store::Opened {
         let refused = |why: &NoCredentials| -> GitHubAccess {
             let text = format!("cannot use GitHub's cache service: {why}");
             Err(StoreError::new(StoreErrorKind::Denied(store::Access::Read), text))

@@ -10,8 +10,8 @@ use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
 use crate::github::rest::{Endpoint, Options, Pace, Repository, Rest};
-use crate::store::catalog::{Housekeeping, OwnStore};
-use crate::store::github::GitHubCaches;
+use crate::store::Catalog;
+use crate::store::github::GitHubCatalog;
 use crate::transport::http::retry::RetryPolicy;
 
 /// What a timeout beyond the clock's reach means.
@@ -25,12 +25,17 @@ pub(super) fn no_token() -> Fault {
     )
 }
 
+/// The store cannot be listed, and no repository was named whose caches can be.
+fn no_catalog(location: &str) -> Fault {
+    let why = format!(
+        "cannot list the entries at {location}: the cache service of a job has no such method; GitHub's REST API \
+         has, with `permissions: actions: write`"
+    );
+    Fault::denied(why).with_hint("name the repository with `--repository`".to_owned())
+}
+
 /// Opens it. Who names a repository means GitHub; a job there does, too, unless its store is another.
-pub(super) fn open(
-    target: &Target,
-    site: &Site<'_>,
-    ctx: &Context<'_>,
-) -> Result<Box<dyn Housekeeping>, Fault> {
+pub(super) fn open(target: &Target, site: &Site<'_>, ctx: &Context<'_>) -> Result<Arc<dyn Catalog>, Fault> {
     find(target, site, ctx)?.ok_or_else(no_token)
 }
 
@@ -39,7 +44,7 @@ pub(super) fn find(
     target: &Target,
     site: &Site<'_>,
     ctx: &Context<'_>,
-) -> Result<Option<Box<dyn Housekeeping>>, Fault> {
+) -> Result<Option<Arc<dyn Catalog>>, Fault> {
     let env = site.env;
     let job = || {
         let is_job = env.flag("GITHUB_ACTIONS")
@@ -48,8 +53,7 @@ pub(super) fn find(
     };
     let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)
     else {
-        let default_branch = ctx.access.readable.last().unwrap_or(&ctx.access.own).clone();
-        return Ok(Some(Box::new(OwnStore::new(Arc::clone(&ctx.store), default_branch))));
+        return ctx.catalog.clone().map(Some).ok_or_else(|| no_catalog(&ctx.store.location()));
     };
     let repository = Repository::parse(name).map_err(|source| Fault::usage(origin).caused_by(source))?;
     let endpoint = Endpoint::new(env.var("GITHUB_API_URL"), env.var("GITHUB_GRAPHQL_URL"), repository)
@@ -64,5 +68,5 @@ pub(super) fn find(
     let client = ctx.client()?;
     // The client's worker lives on the runtime.
     let _runtime = ctx.runtime.enter();
-    Ok(Some(Box::new(GitHubCaches::new(Rest::new(client, endpoint, options)))))
+    Ok(Some(Arc::new(GitHubCatalog::new(Rest::new(client, endpoint, options)))))
 }

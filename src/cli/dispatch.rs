@@ -24,7 +24,7 @@ use crate::domain::outcome::JobOutcome;
 use crate::github::credentials;
 use crate::platform::{self, Env, Platform};
 use crate::report::{Log, failure, json};
-use crate::store::Clock;
+use crate::store::{Clock, Opened};
 
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
@@ -125,6 +125,7 @@ fn run(args: &Args, row: &Row<'_>, site: &Site<'_>) -> Exit {
     }
     site.report_scopes();
     let settings = &site.settings;
+    let Opened { store, catalog } = site.open_store(interrupt.cancel.clone());
     let ctx = Context {
         caches: &settings.spec.caches,
         disk: &settings.spec.disk,
@@ -135,7 +136,8 @@ fn run(args: &Args, row: &Row<'_>, site: &Site<'_>) -> Exit {
         platform: site.platform.as_ref(),
         git_ref: settings.git_ref.as_deref(),
         access: &site.access,
-        store: site.open_store(interrupt.cancel.clone()),
+        store,
+        catalog,
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
         interrupt: &interrupt,
         runtime: runtime.handle().clone(),

@@ -14,7 +14,7 @@ use crate::domain::hint::Hint as _;
 use crate::domain::scope::{Access, Scope};
 use crate::platform::{Env, Platform};
 use crate::report::Log;
-use crate::store::{Clock, Store};
+use crate::store::{Clock, Opened};
 
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
@@ -61,7 +61,7 @@ impl<'a> Site<'a> {
     }
 
     /// Opens the store, or one that says why it could not be opened.
-    pub(super) fn open_store(&self, cancel: CancellationToken) -> Arc<dyn Store> {
+    pub(super) fn open_store(&self, cancel: CancellationToken) -> Opened {
         let observer = Arc::clone(&self.log) as Arc<dyn Observer>;
         let options = backend::options(self.settings.timeout, cancel, self.now, Some(observer));
         self.backend.open(&self.platform.facts().store_dir, options, self.clock)

@@ -16,7 +16,7 @@ use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{Catalog, Store, StoreError, StoreErrorKind, SurveyRequest};
 use crate::transport::http::client::{Client, ClientError, Timeouts};
 
 /// The time limit for housekeeping of the store; the next start goes on.
@@ -44,6 +44,8 @@ pub(crate) struct Context<'a> {
     pub access: &'a Access,
     /// Where entries live.
     pub store: Arc<dyn Store>,
+    /// The catalog of the store; `None` if a job cannot list and delete there.
+    pub catalog: Option<Arc<dyn Catalog>>,
     /// Where events go.
     pub observer: Arc<dyn Observer>,
     /// Signals that ask the job to stop.
@@ -120,6 +122,12 @@ impl Context<'_> {
         })
     }
 
+    /// A survey of a catalog, of one pull request or of everything.
+    pub(crate) fn survey_request(&self, only_pull_request: Option<u64>) -> SurveyRequest {
+        let default_branch = self.access.readable.last().unwrap_or(&self.access.own).clone();
+        SurveyRequest { now: self.now, default_branch, only_pull_request }
+    }
+
     /// Why a wait ended before its work did.
     fn stopped(&self, deadline: &Deadline) -> StoreError {
         let kind = match self.interrupt.signal() {
@@ -130,14 +138,14 @@ impl Context<'_> {
     }
 
     /// Waits for housekeeping of the store, for a short while.
-    pub(crate) fn wait_for_store<T>(
+    pub(crate) fn wait_for_store<T, E: From<StoreError>>(
         &self,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.runtime.block_on(async {
             let given_up = |_| {
                 let message = format!("given up after {} s", HOUSEKEEPING.as_secs());
-                Err(StoreError::new(StoreErrorKind::TimedOut, message))
+                Err(StoreError::new(StoreErrorKind::TimedOut, message).into())
             };
             tokio::time::timeout(HOUSEKEEPING, work).await.unwrap_or_else(given_up)
         })

@@ -12,6 +12,7 @@ use crate::domain::spec::CacheSpec;
 use crate::fs::recover;
 use crate::fs::staging;
 use crate::report::failure;
+use crate::store::Catalog;
 
 /// A cache, ready to be worked on or not.
 pub(crate) enum Opened<'a> {
@@ -103,13 +104,21 @@ pub(crate) fn recover(ctx: &Context<'_>) {
         let text = format!("`{}` is left for the next time: {}", path.display(), failure::chain(error));
         ctx.report_about_job_with_hint(Level::Warning, text, error.hint());
     }
-    match ctx.wait_for_store(ctx.store.recover()) {
+    // The service of a store without a catalog removes unfinished uploads itself.
+    if let Some(catalog) = &ctx.catalog {
+        recover_uploads(ctx, catalog.as_ref());
+    }
+    drop(running);
+}
+
+fn recover_uploads(ctx: &Context<'_>, catalog: &dyn Catalog) {
+    match ctx.wait_for_store(catalog.recover()) {
         Ok(recovered) if recovered.removed > 0 => {
             let text = format!(
                 "removed {} unfinished uploads, {}, from {}",
                 recovered.removed,
                 recovered.removed_bytes,
-                ctx.store.location()
+                catalog.location()
             );
             ctx.report_about_job(Level::Info, text);
         }
@@ -121,7 +130,6 @@ pub(crate) fn recover(ctx: &Context<'_>) {
             );
         }
     }
-    drop(running);
 }
 
 /// Tells the steps that follow where a cache is.

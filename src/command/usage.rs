@@ -13,13 +13,13 @@ use crate::fs::atomic;
 use crate::report::json;
 use crate::report::json::usage::{EntryDocument, ListDocument, UsageDocument};
 use crate::report::page::{self, UsagePage};
-use crate::store::catalog::{Housekeeping, HousekeepingError, Survey};
+use crate::store::{Catalog, CatalogError, Survey};
 
 /// Rows of a list for people before the rest is counted.
 const ROWS: usize = 15;
 
 /// The entries of a store, the next to be evicted first; as text or as JSON.
-pub(crate) fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<String, Fault> {
+pub(crate) fn list(ctx: &Context<'_>, target: &dyn Catalog) -> Result<String, Fault> {
     let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
     let entries = eviction_order(&facts);
     if ctx.stdout_is_json {
@@ -43,7 +43,7 @@ pub(crate) fn list(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Strin
 /// Where the bytes of a store went; as text or as JSON, and as a page if a file is named for it.
 pub(crate) fn usage(
     ctx: &Context<'_>,
-    target: &dyn Housekeeping,
+    target: &dyn Catalog,
     policy: &Policy,
     html: Option<&Path>,
 ) -> Result<String, Fault> {
@@ -90,7 +90,7 @@ pub(crate) fn usage(
 /// Writes the page, with what this policy would delete now.
 fn write_page(
     ctx: &Context<'_>,
-    target: &dyn Housekeeping,
+    target: &dyn Catalog,
     facts: &Facts,
     policy: &Policy,
     path: &Path,
@@ -118,13 +118,13 @@ fn section<N: ToString>(text: &mut String, title: &str, rows: &[(N, Amount)]) {
 }
 
 /// A survey that failed, as a fault of the command.
-pub(crate) fn not_surveyed(target: &dyn Housekeeping, why: HousekeepingError) -> Fault {
+pub(crate) fn not_surveyed(target: &dyn Catalog, why: CatalogError) -> Fault {
     Fault::from(why).in_context(format!("cannot find out what is in {}", target.location()))
 }
 
 /// Surveys a store and reports what could not be found out.
-pub(crate) fn survey(ctx: &Context<'_>, target: &dyn Housekeeping) -> Result<Facts, HousekeepingError> {
-    let Survey { facts, notes } = ctx.wait(&ctx.deadline(), target.survey(ctx.now, None))?;
+pub(crate) fn survey(ctx: &Context<'_>, target: &dyn Catalog) -> Result<Facts, CatalogError> {
+    let Survey { facts, notes } = ctx.wait(&ctx.deadline(), target.survey(&ctx.survey_request(None)))?;
     for note in notes {
         ctx.report_about_job(Level::Warning, note);
     }

@@ -1,9 +1,8 @@
 //! What can go wrong with a store.
 //!
-//! A [`StoreError`] says what was being done to which path or URL and what kind of failure it was; the cause
-//! that the system or the service gave is its source. Callers decide by [`StoreErrorKind`] and
-//! [`StoreError::retry`], never by text. Reading a hole in a stream of bytes as its end is impossible: every
-//! stream and pipe carries its error.
+//! A [`StoreError`] says what was being done to which path or URL, and what kind of failure it was; its source is the
+//! cause that the system or the service reported. Callers decide by [`StoreErrorKind`], never by text. Every stream
+//! and pipe carries its error, so that a stream that broke off is never taken for a complete one.
 
 use std::error::Error;
 use std::fmt;
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use crate::domain::hint::{Class, Hint};
 
-/// Which right was missing.
+/// A right to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// To look up, list and read.
@@ -21,48 +20,37 @@ pub enum Access {
     Write,
 }
 
-/// What kind of failure it was.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// The entry is not there, or no longer.
+    /// The entry does not exist, or no longer.
     NotFound,
-    /// The name is taken, as is known before all bytes were sent; a commit says
+    /// The name is taken, which became known before all bytes were sent; a commit returns
     /// [`Commit::Exists`](super::Commit::Exists) instead.
     Exists,
-    /// The right to do this is missing.
+    /// This right is missing.
     Denied(Access),
-    /// The store's budget is spent: it takes nothing new until it is cleaned.
+    /// The store's budget is spent: entries can be saved again after it was cleaned.
     BudgetExceeded,
     /// Too many requests; the service asks to wait.
     RateLimited {
-        /// For how long, where it says so.
+        /// How long to wait; `None` if the service does not report it.
         retry_after: Option<Duration>,
     },
-    /// The store's volume is full, or a quota is.
+    /// The store's volume is full, or a quota is used up.
     NoSpace,
-    /// Not reachable or out of order for now.
+    /// The store cannot be reached or is out of order for now.
     Unavailable,
-    /// What is there is not what it should be.
+    /// Stored data is damaged.
     Corrupt,
-    /// The store speaks a layout or protocol that this version does not know.
+    /// The store has a layout or protocol that this version does not know.
     Unsupported,
-    /// The time for it was over.
+    /// The time limit was reached.
     TimedOut,
-    /// The user interrupted it.
+    /// A signal interrupted the work.
     Interrupted,
     /// Anything else.
     Other,
-}
-
-/// Whether trying again can help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// The same request will fail again.
-    Never,
-    /// After a while that the caller chooses.
-    Later,
-    /// Not before this much time has passed.
-    After(Duration),
 }
 
 /// A failure of a store.
@@ -74,19 +62,19 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// A failure of which `message` says what was being done to which path or URL.
+    /// A failure; `message` says what was being done to which path or URL.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         StoreError { kind, message: message.into(), source: None }
     }
 
-    /// The same failure with the cause that the system or the service gave.
+    /// The same failure with the cause that the system or the service reported.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// A failure of the file system at `place`; `access` is the right that the attempt needed.
+    /// A failure of the file system at `place`; `access` is the right that the operation needed.
     pub fn of_io(action: &str, place: impl fmt::Display, access: Access, source: io::Error) -> Self {
         let kind = kind_of_io(source.kind(), access);
         StoreError::new(kind, format!("cannot {action} {place}")).caused_by(source)
@@ -97,26 +85,17 @@ impl StoreError {
         StoreError::new(StoreErrorKind::Corrupt, format!("{place} ends {missing} bytes before its size"))
     }
 
-    /// What kind of failure it was.
+    /// The kind of the failure.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
 
-    /// What was being done, without the words for the kind of failure.
+    /// What was being done, without the text for the kind of failure.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether trying again can help.
-    pub fn retry(&self) -> Retry {
-        match self.kind {
-            StoreErrorKind::Unavailable | StoreErrorKind::RateLimited { retry_after: None } => Retry::Later,
-            StoreErrorKind::RateLimited { retry_after: Some(pause) } => Retry::After(pause),
-            _ => Retry::Never,
-        }
-    }
-
-    /// The failure of a store among the causes of another error, also where an [`io::Error`] carries it.
+    /// The store error among the causes of another error, also where an [`io::Error`] carries it.
     pub fn in_causes_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
         causes(error).find_map(|cause| cause.downcast_ref())
     }
@@ -183,7 +162,7 @@ impl Hint for StoreError {
     }
 }
 
-/// What an error of the file system means for a store.
+/// The kind of an error of the file system.
 pub(super) fn kind_of_io(kind: io::ErrorKind, access: Access) -> StoreErrorKind {
     use io::ErrorKind as Io;
     match kind {
@@ -205,7 +184,7 @@ pub(super) fn kind_of_io(kind: io::ErrorKind, access: Access) -> StoreErrorKind 
     }
 }
 
-/// An error, then its causes; what an [`io::Error`] wraps counts as its cause, which `source` skips.
+/// An error, then its causes; an error that an [`io::Error`] wraps counts as its cause, which `source` skips.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -248,18 +227,6 @@ mod tests {
             io_error(io::ErrorKind::StorageFull).to_string(),
             "cannot create /srv/ci/x: no space is left"
         );
-    }
-
-    #[test]
-    fn only_passing_failures_are_worth_a_retry() {
-        let retry = |kind| StoreError::new(kind, "x").retry();
-        let pause = Duration::from_secs(7);
-        assert_eq!(retry(StoreErrorKind::Unavailable), Retry::Later);
-        assert_eq!(retry(StoreErrorKind::RateLimited { retry_after: None }), Retry::Later);
-        assert_eq!(retry(StoreErrorKind::RateLimited { retry_after: Some(pause) }), Retry::After(pause));
-        for kind in [StoreErrorKind::NoSpace, StoreErrorKind::BudgetExceeded, StoreErrorKind::Corrupt] {
-            assert_eq!(retry(kind), Retry::Never);
-        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::contract::{Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store};
+use super::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
+use super::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use super::error::{StoreError, StoreErrorKind};
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
 
@@ -21,8 +22,8 @@ impl FailedStore {
         FailedStore { location, kind: error.kind(), message: error.message().to_owned() }
     }
 
-    fn error<T>(&self) -> Result<T, StoreError> {
-        Err(StoreError::new(self.kind, self.message.clone()))
+    fn error(&self) -> StoreError {
+        StoreError::new(self.kind, self.message.clone())
     }
 }
 
@@ -33,32 +34,39 @@ impl Store for FailedStore {
     }
 
     async fn lookup(&self, _request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
-        self.error()
+        Err(self.error())
     }
 
     async fn read(&self, _entry: &Entry) -> Result<EntryStream, StoreError> {
-        self.error()
+        Err(self.error())
     }
 
     async fn create(&self, _new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
-        self.error()
-    }
-
-    async fn list(&self, _filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
-        self.error()
-    }
-
-    async fn delete(&self, _id: &EntryId) -> Result<Deletion, StoreError> {
-        self.error()
-    }
-
-    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
-        self.error()
+        Err(self.error())
     }
 
     async fn note_use(&self, _entry: &Entry) {}
+}
 
-    async fn recover(&self) -> Result<Recovered, StoreError> {
-        self.error()
+#[async_trait]
+impl Catalog for FailedStore {
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    async fn list(&self, _filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+        Err(self.error().into())
+    }
+
+    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, CatalogError> {
+        Err(self.error().into())
+    }
+
+    async fn delete(&self, _id: &EntryId) -> Result<Deletion, CatalogError> {
+        Err(self.error().into())
+    }
+
+    async fn recover(&self) -> Result<Recovered, CatalogError> {
+        Err(self.error().into())
     }
 }

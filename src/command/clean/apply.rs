@@ -12,8 +12,8 @@ use crate::domain::event::Level;
 use crate::domain::hint::Hint;
 use crate::domain::retention::{Decision, Facts, Plan};
 use crate::report::failure;
+use crate::store::CatalogError;
 use crate::store::Deletion;
-use crate::store::catalog::HousekeepingError;
 
 /// How many failures in a row end a round: the rest would fail, too.
 const FAILURES_IN_A_ROW: usize = 10;
@@ -138,7 +138,7 @@ impl Application<'_> {
         }
     }
 
-    fn failed(&mut self, name: &str, error: &HousekeepingError) -> Fate {
+    fn failed(&mut self, name: &str, error: &CatalogError) -> Fate {
         let ctx = self.cleaner.ctx;
         let why = failure::chain(error);
         if error.denies_all() {

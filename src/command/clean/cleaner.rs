@@ -4,12 +4,12 @@ use super::options::Options;
 use crate::command::context::{Context, Deadline};
 use crate::command::usage::not_surveyed;
 use crate::domain::fault::Fault;
-use crate::store::catalog::{Housekeeping, Survey};
+use crate::store::{Catalog, Survey};
 
 /// A run of `clean`.
 pub(super) struct Cleaner<'a> {
     pub(super) ctx: &'a Context<'a>,
-    pub(super) target: &'a dyn Housekeeping,
+    pub(super) target: &'a dyn Catalog,
     pub(super) options: &'a Options,
     pub(super) deadline: &'a Deadline,
 }
@@ -17,8 +17,8 @@ pub(super) struct Cleaner<'a> {
 impl Cleaner<'_> {
     /// Surveys the store, until the deadline.
     pub(super) fn survey(&self) -> Result<Survey, Fault> {
-        let about = self.options.policy.only_pull_request;
-        let surveyed = self.ctx.wait(self.deadline, self.target.survey(self.ctx.now, about));
+        let request = self.ctx.survey_request(self.options.policy.only_pull_request);
+        let surveyed = self.ctx.wait(self.deadline, self.target.survey(&request));
         surveyed.map_err(|why| not_surveyed(self.target, why))
     }
 }

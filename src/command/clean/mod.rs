@@ -24,7 +24,7 @@ use crate::domain::retention::Plan;
 use crate::report::failure;
 use crate::report::markdown::clean;
 use crate::store::Recovered;
-use crate::store::catalog::{Housekeeping, Survey};
+use crate::store::{Catalog, Survey};
 use apply::Known;
 use cleaner::Cleaner;
 
@@ -35,11 +35,7 @@ const ROUNDS: usize = 5;
 ///
 /// # Errors
 /// The store cannot be surveyed or the plan is unusable; nothing was deleted.
-pub(crate) fn run(
-    ctx: &Context<'_>,
-    target: &dyn Housekeeping,
-    options: &Options,
-) -> Result<CleanOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, target: &dyn Catalog, options: &Options) -> Result<CleanOutcome, Fault> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
     let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;

@@ -1,11 +1,12 @@
 //! What to explain, and how far the store can be looked into.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
-use crate::store::catalog::Housekeeping;
+use crate::store::Catalog;
 
 /// What is asked about.
 pub(crate) enum Subject {
@@ -39,7 +40,7 @@ pub(crate) struct Options {
 /// How far the store can be looked into.
 pub(crate) enum Reach {
     /// All of it.
-    Listing(Box<dyn Housekeeping>),
+    Listing(Arc<dyn Catalog>),
     /// Lookups only.
     Lookups {
         /// Why there is no list.

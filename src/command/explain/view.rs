@@ -11,8 +11,7 @@ use crate::domain::key::{Key, MAX_KEYS};
 use crate::domain::retention::Facts;
 use crate::domain::version::Version;
 use crate::report::failure;
-use crate::store::catalog::HousekeepingError;
-use crate::store::{Access, StoreErrorKind};
+use crate::store::{Access, CatalogError, StoreErrorKind};
 
 /// The store, as far as it was looked into.
 pub(super) struct View {
@@ -42,19 +41,17 @@ pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Resul
             }
             Err(error) => {
                 let hint = error.hint();
-                let fault = |error: HousekeepingError| usage::not_surveyed(target.as_ref(), error);
+                let fault = |error: CatalogError| usage::not_surveyed(target.as_ref(), error);
                 let why =
                     format!("cannot find out what is in {}: {}", target.location(), failure::chain(&error));
                 match &error {
-                    HousekeepingError::Store(denied)
-                        if denied.kind() == StoreErrorKind::Denied(Access::Read) =>
-                    {
+                    CatalogError::Store(denied) if denied.kind() == StoreErrorKind::Denied(Access::Read) => {
                         Ok(View { location: target.location(), seen: Seen::Denied(why), hint })
                     }
-                    HousekeepingError::Api(_) if options.has_service && error.is_denied() => {
+                    CatalogError::Api(_) if options.has_service && error.is_denied() => {
                         Ok(View { location: service, seen: Seen::Lookups(why), hint })
                     }
-                    HousekeepingError::Store(unable)
+                    CatalogError::Store(unable)
                         if options.has_service && unable.kind() == StoreErrorKind::Unsupported =>
                     {
                         Ok(View { location: service, seen: Seen::Lookups(why), hint })

@@ -20,7 +20,9 @@ use crate::fs::preflight::{self, Need};
 use crate::fs::staging::Staging;
 use crate::fs::volume::volume_of;
 use crate::report::failure;
-use crate::store::{Access, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind};
+use crate::store::{
+    Access, CatalogError, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind,
+};
 use crate::transport::pipe::{self, Chunks, PipeError};
 use crate::tree::selection::Selection;
 
@@ -88,6 +90,15 @@ pub(crate) enum StoreFailure {
     /// The entry was stored, and what the store returns is not what was packed.
     #[error("reading back failed")]
     ReadBack(#[source] Box<StoreFailure>),
+}
+
+impl From<CatalogError> for StoreFailure {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Store(error) => StoreFailure::Store(error),
+            CatalogError::Api(_) => StoreFailure::Other(Fault::from(error)),
+        }
+    }
 }
 
 impl StoreFailure {
@@ -227,7 +238,7 @@ pub(crate) fn deliver(
     // Even if it cannot be restored, it is in use. The lease of the read keeps it until then.
     let noted = async {
         ctx.store.note_use(entry).await;
-        Ok(())
+        Ok::<_, StoreError>(())
     };
     let _ = ctx.wait_for_store(noted);
     let running = ctx.start(cache.name(), Phase::Restore);
@@ -342,11 +353,24 @@ pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
 }
 
 /// Deletes an entry that this job has read; a read-ahead may hold the lease for a moment longer.
-pub(crate) fn delete(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Deletion, StoreError> {
+pub(crate) fn delete(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<Deletion, StoreFailure> {
     let ctx = cache.ctx;
+    let catalog = ctx.catalog.as_ref().ok_or_else(|| {
+        let message = format!(
+            "cannot delete entry {} at {}: the cache service of a job has no such method; `cachekeep clean` does it \
+             through GitHub's REST API with `permissions: actions: write`",
+            entry.id,
+            ctx.store.location()
+        );
+        StoreError::new(StoreErrorKind::Denied(Access::Write), message)
+    })?;
     let since = Instant::now();
     loop {
-        let deleted = ctx.wait(deadline, ctx.store.delete(&entry.id))?;
+        let deleted = ctx.wait(deadline, catalog.delete(&entry.id))?;
         if deleted != Deletion::InUse || since.elapsed() > LEASE_ENDS {
             return Ok(deleted);
         }

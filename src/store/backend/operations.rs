@@ -9,7 +9,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::domain::entry::EntryId;
-use crate::store::contract::{Deletion, EntryStream, NewEntry, Recovered};
+use crate::store::catalog::{Deletion, Recovered};
+use crate::store::contract::{EntryStream, NewEntry};
 use crate::store::error::StoreError;
 
 /// An object below `entries`; its path shows whether it is an entry.

@@ -9,9 +9,8 @@ use object_store::path::Path;
 use tokio::sync::OnceCell;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
-use crate::store::contract::{
-    Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store,
-};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
+use crate::store::contract::{Commit, EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 use super::layout;
@@ -92,7 +91,20 @@ impl<B: Backend> Store for BackendStore<B> {
         Ok(Box::new(BackendWriter { backend, path: layout::entry_path(&new), upload }))
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
+    async fn note_use(&self, entry: &Entry) {
+        if let (Ok(()), Some(path)) = (self.check_layout().await, layout::path_of_id(&entry.id)) {
+            self.backend.note_use(&path, &entry.id).await;
+        }
+    }
+}
+
+#[async_trait]
+impl<B: Backend> Catalog for BackendStore<B> {
+    fn location(&self) -> String {
+        self.backend.location()
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
         self.check_layout().await?;
         let directory = match &filter.scope {
             Some(scope) => layout::directory(scope, filter.version.as_ref()),
@@ -106,26 +118,20 @@ impl<B: Backend> Store for BackendStore<B> {
         Ok(entries)
     }
 
-    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
+    async fn delete(&self, id: &EntryId) -> Result<Deletion, CatalogError> {
         self.check_layout().await?;
-        self.backend.delete(&self.path_of(id)?, id).await
+        Ok(self.backend.delete(&self.path_of(id)?, id).await?)
     }
 
-    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, CatalogError> {
         self.check_layout().await?;
         let with_path = |id: &EntryId| Some((layout::path_of_id(id)?, id.clone()));
-        self.backend.leased(ids.iter().filter_map(with_path).collect()).await
+        Ok(self.backend.leased(ids.iter().filter_map(with_path).collect()).await?)
     }
 
-    async fn note_use(&self, entry: &Entry) {
-        if let (Ok(()), Some(path)) = (self.check_layout().await, layout::path_of_id(&entry.id)) {
-            self.backend.note_use(&path, &entry.id).await;
-        }
-    }
-
-    async fn recover(&self) -> Result<Recovered, StoreError> {
+    async fn recover(&self) -> Result<Recovered, CatalogError> {
         self.check_layout().await?;
-        self.backend.recover().await
+        Ok(self.backend.recover().await?)
     }
 }
 

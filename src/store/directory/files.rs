@@ -16,7 +16,8 @@ use crate::domain::entry::EntryId;
 use crate::fs::read::read_regular;
 use crate::store::backend::layout;
 use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
-use crate::store::contract::{Clock, Deletion, NewEntry, Recovered};
+use crate::store::catalog::{Deletion, Recovered};
+use crate::store::contract::{Clock, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
 use super::blocking::blocking;

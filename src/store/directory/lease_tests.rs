@@ -13,7 +13,8 @@ use super::process_tests::Peer;
 use super::tests::{created, files_below, in_directory, named};
 use crate::domain::entry::Entry;
 use crate::store::backend::layout;
-use crate::store::contract::{Commit, Deletion, ListFilter, Store as _, StoreExt as _};
+use crate::store::catalog::{Catalog as _, Deletion, ListFilter};
+use crate::store::contract::{Commit, Store as _, StoreExt as _};
 
 /// More than a stream reads ahead.
 const LARGE: usize = 4 << 20;

@@ -11,7 +11,8 @@ use futures::TryStreamExt as _;
 
 use super::DirectoryStore;
 use super::tests::{files_below, in_directory, named};
-use crate::store::contract::{Commit, Deletion, EntryWriter, ListFilter, Store as _, StoreExt as _};
+use crate::store::catalog::{Catalog as _, Deletion, ListFilter};
+use crate::store::contract::{Commit, EntryWriter, Store as _, StoreExt as _};
 use crate::store::error::StoreErrorKind;
 
 /// The environment variables with the task and the store of a child.

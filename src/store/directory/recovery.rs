@@ -11,7 +11,7 @@ use crate::domain::unit::ByteSize;
 use crate::fs::lease::is_temp_name;
 use crate::fs::records::Records;
 use crate::fs::recover::recover;
-use crate::store::contract::Recovered;
+use crate::store::catalog::Recovered;
 use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_io};
 
 use crate::store::backend::layout;

@@ -14,7 +14,8 @@ use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
 use crate::store::backend::layout;
-use crate::store::contract::{Commit, Deletion, ListFilter, NewEntry, Store as _, StoreExt as _};
+use crate::store::catalog::{Catalog as _, CatalogError, Deletion, ListFilter};
+use crate::store::contract::{Commit, NewEntry, Store as _, StoreExt as _};
 use crate::store::error::StoreErrorKind;
 use crate::store::testing::{ReadOnly, conformance};
 
@@ -57,7 +58,7 @@ pub(super) fn files_below(root: &Path) -> Vec<String> {
 async fn a_store_in_a_directory_conforms() {
     let place = tempfile::tempdir().expect("a directory");
     let count = AtomicUsize::new(0);
-    conformance::run(async || {
+    conformance::run_catalog(async || {
         let root = place.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
         in_directory(&root)
     })
@@ -153,11 +154,17 @@ async fn a_newer_layout_is_refused_by_every_operation_and_left_alone() {
     let root = tempfile::tempdir().expect("a directory");
     fs::write(root.path().join("cachekeep-store"), "cachekeep store, layout 2\n").expect("a layout file");
     let store = in_directory(root.path());
-    let refused = |kind: Option<StoreErrorKind>| assert_eq!(kind, Some(StoreErrorKind::Unsupported));
-    refused(store.list(&ListFilter::default()).await.err().map(|error| error.kind()));
-    refused(store.create(named("k")).await.err().map(|error| error.kind()));
-    refused(store.delete(&EntryId("x".to_owned())).await.err().map(|error| error.kind()));
-    refused(store.recover().await.err().map(|error| error.kind()));
+    let refused = |error: Option<CatalogError>| {
+        let kind = match error {
+            Some(CatalogError::Store(error)) => Some(error.kind()),
+            _ => None,
+        };
+        assert_eq!(kind, Some(StoreErrorKind::Unsupported));
+    };
+    refused(store.list(&ListFilter::default()).await.err());
+    refused(store.create(named("k")).await.err().map(CatalogError::from));
+    refused(store.delete(&EntryId("x".to_owned())).await.err());
+    refused(store.recover().await.err());
     assert_eq!(files_below(root.path()), ["cachekeep-store"]);
 }
 

@@ -7,6 +7,6 @@ pub mod options;
 pub mod store;
 mod writer;
 
-pub use catalog::GitHubCaches;
+pub use catalog::GitHubCatalog;
 pub use options::GitHubOptions;
 pub use store::GitHubStore;

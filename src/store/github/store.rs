@@ -8,16 +8,15 @@
 //! Asking for an upload URL reserves the name, and a reservation that is never finalized blocks the name for all
 //! jobs. Therefore an upload asks as late as it can: when the first block is full, or at the commit.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
 
-use crate::domain::entry::{Entry, EntryId, LookupRequest};
+use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::scope::Scope;
 use crate::github::{Credentials, Right, ServiceError, ServiceErrorKind};
-use crate::store::contract::{Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store};
+use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 use crate::transport::download::FetchOptions;
 use crate::transport::http::client::ClientError;
@@ -58,14 +57,14 @@ impl Store for GitHubStore {
         let Some(found) = answered.map_err(|error| of_service(&action, Access::Read, error))? else {
             return Ok(None);
         };
-        // The service always matches prefixes, too.
+        // The service always matches prefixes as well.
         if request.exact && found.key != request.key {
             return Ok(None);
         }
         let url = found.url.expose().map_err(|kind| not_a_url(&action, &connection.location(), kind))?;
         let facts = match connection.facts(&url, &bounds).await {
             Ok(facts) => facts,
-            // Evicted in this moment.
+            // Evicted since the lookup.
             Err(error) if matches!(error.cause, Cause::NotFound) => return Ok(None),
             Err(error) => return Err(of_blob(&action, Access::Read, error)),
         };
@@ -87,7 +86,7 @@ impl Store for GitHubStore {
         let resolve = resolver(Arc::clone(connection), entry.clone(), bounds.clone());
         let (url, facts) = match connection.reopen(entry, &bounds).await {
             Ok(Some(open)) => open,
-            // It was not looked up here, or long ago.
+            // This store did not look it up, or its URL has expired.
             Ok(None) => {
                 let answered = connection.find_exact(&entry.key, &entry.version, &bounds).await;
                 let signed = answered.map_err(|error| of_service(&action, Access::Read, error))?;
@@ -123,46 +122,15 @@ impl Store for GitHubStore {
         Ok(Box::new(GitHubWriter::new(Arc::clone(connection), new, action)))
     }
 
-    /// Not for jobs: the service has no such method.
-    async fn list(&self, _filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
-        Err(self.only_by_rest("list the entries", Access::Read))
-    }
-
-    /// Not for jobs: the service has no such method.
-    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
-        Err(self.only_by_rest(&format!("delete entry {id}"), Access::Write))
-    }
-
-    /// The service tells nobody who reads.
-    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
-        Ok(BTreeSet::new())
-    }
-
-    /// The service notes by itself what a lookup finds.
+    /// The service records the uses of entries itself.
     async fn note_use(&self, _entry: &Entry) {}
-
-    /// The service drops unfinished uploads by itself.
-    async fn recover(&self) -> Result<Recovered, StoreError> {
-        Ok(Recovered::default())
-    }
-}
-
-impl GitHubStore {
-    fn only_by_rest(&self, action: &str, access: Access) -> StoreError {
-        let message = format!(
-            "cannot {action} at {}: the cache service of a job has no such method; `cachekeep clean` does it \
-             through GitHub's REST API with `permissions: actions: write`",
-            self.location()
-        );
-        StoreError::new(StoreErrorKind::Denied(access), message)
-    }
 }
 
 fn not_a_url(action: &str, location: &str, kind: ServiceErrorKind) -> StoreError {
     of_service(action, Access::Read, ServiceError { address: location.to_owned(), kind })
 }
 
-/// Asks for a new URL of the same entry; that it is still the same is checked by its version.
+/// Asks for a new URL of an entry; the reader checks by the version of the blob that it is still the same.
 fn resolver(connection: Arc<Connection>, entry: Entry, bounds: FetchOptions) -> Resolve {
     Arc::new(move || {
         let (connection, entry, bounds) = (Arc::clone(&connection), entry.clone(), bounds.clone());

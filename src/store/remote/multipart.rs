@@ -10,7 +10,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
 use crate::domain::unit::ByteSize;
-use crate::store::contract::{Clock, Recovered};
+use crate::store::catalog::Recovered;
+use crate::store::contract::Clock;
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
 use super::failure::store_error;

@@ -12,7 +12,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use crate::domain::entry::EntryId;
 use crate::store::backend::layout;
 use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
-use crate::store::contract::{Clock, Deletion, NewEntry, Recovered};
+use crate::store::catalog::{Deletion, Recovered};
+use crate::store::contract::{Clock, NewEntry};
 use crate::store::error::{Access, StoreError};
 
 use super::failure::store_error;

@@ -11,7 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 
 use super::RemoteStore;
 use super::failure::store_error;
-use crate::store::contract::Store as _;
+use crate::store::catalog::Catalog as _;
 use crate::store::error::{Access, StoreErrorKind};
 use crate::store::testing::conformance;
 
@@ -25,7 +25,7 @@ fn tomorrow() -> DateTime<Utc> {
 
 #[tokio::test]
 async fn a_store_in_a_service_conforms() {
-    conformance::run(async || RemoteStore::new(Arc::new(InMemory::new()), "memory", clock)).await;
+    conformance::run_catalog(async || RemoteStore::new(Arc::new(InMemory::new()), "memory", clock)).await;
 }
 
 #[tokio::test]

@@ -13,14 +13,13 @@ use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 
-use crate::store::contract::{
-    Clock, Commit, Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store,
-};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
+use crate::store::contract::{Clock, Commit, EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 type Name = (Scope, Key, Version);
 
-/// A store that ends with its process. Clones share their entries.
+/// A store in memory. Clones share their entries.
 #[derive(Clone)]
 pub struct MemoryStore {
     clock: Clock,
@@ -39,7 +38,7 @@ impl MemoryStore {
         MemoryStore { clock, contents: Arc::default() }
     }
 
-    /// The entries; a panic elsewhere cannot have left them half changed.
+    /// The entries. A lock poisoned by a panic is ignored: no change consists of several steps.
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,24 +71,6 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryWriter { store: self.clone(), new, chunks: Vec::new() }))
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
-        let contents = self.contents();
-        let entries = contents.entries.values().map(|(entry, _)| entry);
-        Ok(entries.filter(|entry| filter.matches(entry)).cloned().collect())
-    }
-
-    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
-        let mut contents = self.contents();
-        let before = contents.entries.len();
-        contents.entries.retain(|_, (entry, _)| entry.id != *id);
-        Ok(if contents.entries.len() < before { Deletion::Deleted } else { Deletion::AlreadyGone })
-    }
-
-    /// Who reads has the bytes already: nobody needs a lease.
-    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
-        Ok(BTreeSet::new())
-    }
-
     async fn note_use(&self, entry: &Entry) {
         let now = (self.clock)();
         let mut contents = self.contents();
@@ -97,9 +78,34 @@ impl Store for MemoryStore {
             found.last_used_at = found.last_used_at.max(Some(now));
         }
     }
+}
 
-    /// Uploads in memory die with their process: there is never anything to recover.
-    async fn recover(&self) -> Result<Recovered, StoreError> {
+#[async_trait]
+impl Catalog for MemoryStore {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+        let contents = self.contents();
+        let entries = contents.entries.values().map(|(entry, _)| entry);
+        Ok(entries.filter(|entry| filter.matches(entry)).cloned().collect())
+    }
+
+    async fn delete(&self, id: &EntryId) -> Result<Deletion, CatalogError> {
+        let mut contents = self.contents();
+        let before = contents.entries.len();
+        contents.entries.retain(|_, (entry, _)| entry.id != *id);
+        Ok(if contents.entries.len() < before { Deletion::Deleted } else { Deletion::AlreadyGone })
+    }
+
+    /// A reader has the bytes already and does not need a lease.
+    async fn leased(&self, _ids: &[EntryId]) -> Result<BTreeSet<EntryId>, CatalogError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Uploads in memory end with their process.
+    async fn recover(&self) -> Result<Recovered, CatalogError> {
         Ok(Recovered::default())
     }
 }
@@ -161,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_in_memory_conforms() {
-        conformance::run(async || MemoryStore::new(clock)).await;
+        conformance::run_catalog(async || MemoryStore::new(clock)).await;
     }
 
     #[tokio::test]

@@ -1,32 +1,33 @@
-//! A store that is only looked at.
+//! A read-only view of a store.
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
+use crate::domain::clean::ApiCalls;
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
-
-use crate::store::contract::{Deletion, EntryStream, EntryWriter, ListFilter, NewEntry, Recovered, Store};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest};
+use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
-/// Answers as the store inside does and changes nothing in it: creating and deleting are denied, and
-/// recovery leaves everything to those who may write.
+/// Answers as the store inside does and changes nothing in it: creating and deleting are denied, uses are not
+/// recorded, and nothing is recovered.
 #[derive(Debug, Clone)]
 pub struct ReadOnly<S> {
     inner: S,
 }
 
-impl<S: Store> ReadOnly<S> {
-    /// Keeps a store from being changed.
+impl<S> ReadOnly<S> {
+    /// A read-only view of a store.
     pub fn new(inner: S) -> Self {
         ReadOnly { inner }
     }
+}
 
-    fn denied(&self, action: &str) -> StoreError {
-        let message =
-            format!("cannot {action} the store at {}, which is used read-only", self.inner.location());
-        StoreError::new(StoreErrorKind::Denied(Access::Write), message)
-    }
+fn denied(action: &str, location: &str) -> StoreError {
+    let message = format!("cannot {action} the store at {location}, which is used read-only");
+    StoreError::new(StoreErrorKind::Denied(Access::Write), message)
 }
 
 #[async_trait]
@@ -44,34 +45,49 @@ impl<S: Store> Store for ReadOnly<S> {
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
-        Err(self.denied(&format!("create `{}` in", new.key)))
+        Err(denied(&format!("create `{}` in", new.key), &self.inner.location()))
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
+    async fn note_use(&self, _entry: &Entry) {}
+}
+
+#[async_trait]
+impl<C: Catalog> Catalog for ReadOnly<C> {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
         self.inner.list(filter).await
     }
 
-    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
-        Err(self.denied(&format!("delete `{id}` from")))
-    }
-
-    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
+    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, CatalogError> {
         self.inner.leased(ids).await
     }
 
-    /// Notes nothing: that would be a change.
-    async fn note_use(&self, _entry: &Entry) {}
+    async fn delete(&self, id: &EntryId) -> Result<Deletion, CatalogError> {
+        Err(denied(&format!("delete `{id}` from"), &self.inner.location()).into())
+    }
 
-    /// Recovers nothing: removing what the dead left is a change.
-    async fn recover(&self) -> Result<Recovered, StoreError> {
+    async fn recover(&self) -> Result<Recovered, CatalogError> {
         Ok(Recovered::default())
+    }
+
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, CatalogError> {
+        self.inner.survey(request).await
+    }
+
+    fn now(&self) -> Option<DateTime<Utc>> {
+        self.inner.now()
+    }
+
+    fn calls(&self) -> Option<ApiCalls> {
+        self.inner.calls()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
-
     use super::*;
     use crate::store::testing::conformance;
     use crate::store::testing::memory::MemoryStore;

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cachekeep::domain::clean::{CleanOutcome, End};
+use cachekeep::domain::scope::Scope;
 use cachekeep::domain::secret::Secret;
 use cachekeep::github::rest::{Endpoint, Options, Pace, Repository, Rest};
 use cachekeep::report::markdown::clean;
-use cachekeep::store::catalog::Housekeeping as _;
-use cachekeep::store::github::GitHubCaches;
+use cachekeep::store::github::GitHubCatalog;
+use cachekeep::store::{Catalog as _, SurveyRequest};
 use cachekeep::transport::http::client::{Client, Timeouts};
 use cachekeep::transport::http::retry::RetryPolicy;
 
@@ -35,8 +36,10 @@ fn dry_run() -> String {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     let target =
-        GitHubCaches::new(Rest::new(Client::new(Timeouts::default()).expect("a client"), endpoint, options));
-    let survey = runtime.block_on(target.survey(now(), None)).expect("a survey");
+        GitHubCatalog::new(Rest::new(Client::new(Timeouts::default()).expect("a client"), endpoint, options));
+    let default_branch = Scope::new("main").expect("a ref");
+    let request = SurveyRequest { now: now(), default_branch, only_pull_request: None };
+    let survey = runtime.block_on(target.survey(&request)).expect("a survey");
     let outcome = CleanOutcome {
         // As it would be on github.com.
         location: target.location().replace(" at 127.0.0.1", ""),

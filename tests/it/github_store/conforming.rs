@@ -1,7 +1,7 @@
 //! The suite of all stores. The service neither lists nor deletes, and does not report the scope of
 //! an entry: here the fake does, in the place of GitHub's REST API.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -12,8 +12,8 @@ use cachekeep::domain::unit::ByteSize;
 use cachekeep::domain::version::Version;
 use cachekeep::store::testing::conformance;
 use cachekeep::store::{
-    Access, Deletion, EntryStream, EntryWriter, GitHubOptions, GitHubStore, ListFilter, NewEntry, Recovered,
-    Store, StoreError, StoreErrorKind,
+    Access, Commit, EntryStream, EntryWriter, GitHubOptions, GitHubStore, NewEntry, Store, StoreError,
+    StoreErrorKind, StoreExt as _,
 };
 use cachekeep::transport::blocks::BlockOptions;
 use cachekeep::transport::ranges::RangeOptions;
@@ -25,7 +25,7 @@ use crate::github_store::job::{
 use cachekeep_test_support::github_service::blobs::Facts;
 use cachekeep_test_support::github_service::{GitHubService, Kept, Point};
 
-/// Jobs of every scope, and what the REST API knows.
+/// Jobs of every scope, and the entries of the service.
 struct Repository {
     service: GitHubService,
     jobs: Mutex<HashMap<String, GitHubStore>>,
@@ -94,33 +94,37 @@ impl Store for Repository {
         self.job(std::slice::from_ref(&new.scope)).create(new).await
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, StoreError> {
-        let mut entries: Vec<Entry> =
-            self.entries().into_iter().filter(|entry| filter.matches(entry)).collect();
-        entries.sort_by(|a, b| (&a.scope, &a.key, &a.version).cmp(&(&b.scope, &b.key, &b.version)));
-        Ok(entries)
-    }
-
-    async fn delete(&self, id: &EntryId) -> Result<Deletion, StoreError> {
-        Ok(if self.service.delete(&id.0) { Deletion::Deleted } else { Deletion::AlreadyGone })
-    }
-
-    async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, StoreError> {
-        self.job(&[Scope::new(MAIN).expect("a scope")]).leased(ids).await
-    }
-
     async fn note_use(&self, entry: &Entry) {
         self.job(std::slice::from_ref(&entry.scope)).note_use(entry).await;
-    }
-
-    async fn recover(&self) -> Result<Recovered, StoreError> {
-        self.job(&[Scope::new(MAIN).expect("a scope")]).recover().await
     }
 }
 
 #[tokio::test]
 async fn the_github_store_conforms() {
     conformance::run(async || Repository::new()).await;
+}
+
+#[tokio::test]
+async fn an_entry_that_was_deleted_or_replaced_is_not_read() {
+    let repository = Repository::new();
+    let before = match repository.put(named("a"), payload(100).into()).await.expect("saved") {
+        Commit::Created(entry) => entry,
+        Commit::Exists => panic!("the repository was empty"),
+    };
+    assert!(repository.service.delete(&before.id.0));
+    let error = repository.read(&before).await.err().expect("it has vanished");
+    assert_eq!(error.kind(), StoreErrorKind::NotFound);
+    assert_eq!(repository.lookup(&request("a", &[])).await.expect("an answer"), None);
+
+    tokio::time::sleep(conformance::TICK).await;
+    let successor = match repository.put(named("a"), payload(101).into()).await.expect("saved") {
+        Commit::Created(entry) => entry,
+        Commit::Exists => panic!("the entry was deleted"),
+    };
+    assert_ne!(before.id, successor.id);
+    let error = repository.read(&before).await.err().expect("it has vanished");
+    assert_eq!(error.kind(), StoreErrorKind::NotFound);
+    assert_eq!(repository.get(&successor).await.expect("an entry"), payload(101));
 }
 
 #[tokio::test]
@@ -159,13 +163,6 @@ async fn what_the_token_does_not_allow_is_refused_before_any_request() {
     let error = writer.lookup(&request("a", &[])).await.map(drop).expect_err("refused");
     assert_eq!(error.kind(), StoreErrorKind::Denied(Access::Read));
 
-    for error in [
-        reader.list(&ListFilter::default()).await.map(drop).expect_err("refused"),
-        reader.delete(&EntryId("1".to_owned())).await.map(drop).expect_err("refused"),
-    ] {
-        assert!(matches!(error.kind(), StoreErrorKind::Denied(_)));
-        assert!(whole(&error).contains("cachekeep clean"), "{}", whole(&error));
-    }
     assert_eq!([Point::Create, Point::Lookup].map(|point| service.count(point)), [0, 0]);
 }
 

@@ -1,9 +1,9 @@
-//! Checks of lookups and lists.
+//! Checks of lookups.
 
-use crate::domain::entry::{Entry, LookupRequest};
-use crate::store::contract::{ListFilter, NewEntry, Store};
+use crate::domain::entry::LookupRequest;
+use crate::store::contract::{NewEntry, Store};
 
-use super::steps::{created, created_in_turn, found, named, request, scope, version};
+use super::steps::{LOOK_ALIKE_KEYS, created, created_in_turn, found, named, request, scope, version};
 
 fn of(scope_name: &str, key_text: &str) -> (String, String) {
     (scope(scope_name).to_string(), key_text.to_owned())
@@ -12,9 +12,6 @@ fn of(scope_name: &str, key_text: &str) -> (String, String) {
 pub(super) async fn an_empty_store_answers_nothing(store: &impl Store) {
     assert!(!store.location().is_empty(), "a store has a location");
     assert_eq!(found(store, &request("a-1", &["a-"], &["main"])).await, None);
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
-    let recovered = store.recover().await.expect("a recovery");
-    assert_eq!((recovered.removed, recovered.kept), (0, 0));
 }
 
 pub(super) async fn an_exact_key_wins_over_a_newer_prefix_match(store: &impl Store) {
@@ -60,46 +57,13 @@ pub(super) async fn other_versions_are_never_found(store: &impl Store) {
     assert_eq!(entry.version, version("a"));
 }
 
-pub(super) async fn names_that_look_alike_are_told_apart(store: &impl Store) {
-    let keys =
-        ["a", "A", "a.tar.zst", "a=", "a=41", "a%41", "a/b", "a\\b", "\u{e4}", "a\u{308}", "con", "..a"];
-    for text in keys {
+pub(super) async fn names_that_look_alike_are_found_apart(store: &impl Store) {
+    for text in LOOK_ALIKE_KEYS {
         created(store, named("main", text), text.as_bytes()).await;
         created(store, named("MAIN", text), b"upper").await;
     }
-    for text in keys {
+    for text in LOOK_ALIKE_KEYS {
         assert_eq!(found(store, &request(text, &[], &["main"])).await, Some(of("main", text)));
         assert_eq!(found(store, &request(text, &[], &["MAIN"])).await, Some(of("MAIN", text)));
     }
-    let filter = ListFilter { scope: Some(scope("main")), ..ListFilter::default() };
-    assert_eq!(store.list(&filter).await.expect("a list").len(), keys.len());
-}
-
-pub(super) async fn lists_are_filtered_and_sorted(store: &impl Store) {
-    created_in_turn(store, &[("topic", "b-1"), ("main", "a-2"), ("main", "b-1"), ("main", "a-1")]).await;
-    created(store, NewEntry { version: version("b"), ..named("main", "a-1") }, b"x").await;
-    let all = listed(store, ListFilter::default()).await;
-    let mut sorted = all.clone();
-    sorted
-        .sort_by(|one, two| (&one.scope, &one.key, &one.version).cmp(&(&two.scope, &two.key, &two.version)));
-    assert_eq!(all, sorted);
-    assert_eq!(all.len(), 5);
-
-    let main = Some(scope("main"));
-    let prefix = Some("a-".to_owned());
-    let check = async |filter: ListFilter, expect: usize| {
-        let entries = listed(store, filter.clone()).await;
-        assert_eq!(entries.len(), expect, "{filter:?}");
-        assert!(entries.iter().all(|entry| all.contains(entry)), "a filtered list says the same of an entry");
-    };
-    let any = ListFilter::default;
-    check(ListFilter { scope: main.clone(), ..any() }, 4).await;
-    check(ListFilter { key_prefix: prefix.clone(), ..any() }, 3).await;
-    check(ListFilter { version: Some(version("b")), ..any() }, 1).await;
-    check(ListFilter { scope: main, key_prefix: prefix, version: Some(version("a")) }, 2).await;
-    check(ListFilter { scope: Some(scope("none")), ..any() }, 0).await;
-}
-
-async fn listed(store: &impl Store, filter: ListFilter) -> Vec<Entry> {
-    store.list(&filter).await.expect("a list")
 }

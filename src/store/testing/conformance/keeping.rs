@@ -1,13 +1,11 @@
-//! Checks of what is kept: bytes, names, and that entries never change.
+//! Checks that bytes and names come back as they were, and that entries never change.
 
 use bytes::Bytes;
 
-use crate::domain::entry::{Entry, EntryId};
-use crate::domain::key::MAX_KEY_LENGTH;
-use crate::store::contract::{Commit, Deletion, ListFilter, NewEntry, Store, StoreExt};
-use crate::store::error::StoreErrorKind;
+use crate::domain::entry::Entry;
+use crate::store::contract::{Commit, NewEntry, Store, StoreExt};
 
-use super::steps::{TICK, created, found, named, request, scope};
+use super::steps::{TICK, created, long_and_odd_names, named};
 
 pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     let chunks: Vec<Bytes> = (0..40_u8).map(|n| Bytes::from(vec![n; 1 + usize::from(n) * 7919])).collect();
@@ -35,28 +33,7 @@ pub(super) async fn an_empty_archive_is_an_entry(store: &impl Store) {
 }
 
 pub(super) async fn long_and_odd_keys_are_kept_exactly(store: &impl Store) {
-    let long = |text: &str| text.repeat(MAX_KEY_LENGTH / text.chars().count());
-    let keys = [
-        long("k"),
-        long("k").replacen('k', "K", 1),
-        long("k")[..200].to_owned(),
-        long("k")[..201].to_owned(),
-        long("A"),
-        long("\u{e4}"),
-        long("\u{1f980}"),
-        long("a/"),
-        long(".tar.zst"),
-        "a b\"c'd<e>f|g?h*i:j;k&l$m`n(o)p{q}r[s]t!u#v^w~x@y+z=".to_owned(),
-        "../../etc/passwd".to_owned(),
-        "/".to_owned(),
-        ".".to_owned(),
-        "..".to_owned(),
-        "-rf".to_owned(),
-        "trailing.".to_owned(),
-        "nul.txt".to_owned(),
-        "\u{5d0}\u{202e}\u{feff}x".to_owned(),
-    ];
-    let odd_scope = format!("refs/heads/{}", "Long/".repeat(30) + "\u{e4}.");
+    let (keys, odd_scope) = long_and_odd_names();
     for text in &keys {
         for scope_name in ["main", &odd_scope] {
             let new = named(scope_name, text);
@@ -68,17 +45,6 @@ pub(super) async fn long_and_odd_keys_are_kept_exactly(store: &impl Store) {
             assert_eq!(again, Some(entry), "{text:?}");
         }
     }
-    let filter = ListFilter { scope: Some(scope(&odd_scope)), ..ListFilter::default() };
-    let listed = store.list(&filter).await.expect("a list");
-    let mut names: Vec<String> = listed.iter().map(|entry| entry.key.to_string()).collect();
-    let mut expect = keys.to_vec();
-    names.sort();
-    expect.sort();
-    assert_eq!(names, expect);
-    for entry in store.list(&ListFilter::default()).await.expect("a list") {
-        assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted, "{}", entry.key);
-    }
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
 }
 
 pub(super) async fn an_entry_is_immutable(store: &impl Store) {
@@ -87,8 +53,8 @@ pub(super) async fn an_entry_is_immutable(store: &impl Store) {
     let second = store.put(named("main", "a"), Bytes::from_static(b"second")).await;
     assert_eq!(second.expect("a commit"), Commit::Exists);
     assert_eq!(store.get(&first).await.expect("an entry"), &b"first"[..]);
-    let after = store.list(&ListFilter::default()).await.expect("a list");
-    assert_eq!(after, [first], "neither its time nor its size has changed");
+    let after = store.find(&first.scope, &first.key, &first.version).await.expect("a lookup");
+    assert_eq!(after, Some(first), "neither its time nor its size has changed");
     created(store, named("topic", "a"), b"another scope").await;
     created(
         store,
@@ -100,52 +66,13 @@ pub(super) async fn an_entry_is_immutable(store: &impl Store) {
 
 pub(super) async fn a_use_changes_nothing_but_the_time_of_the_last_use(store: &impl Store) {
     let entry = created(store, named("main", "a"), b"used").await;
-    let other = created(store, named("main", "b"), b"idle").await;
     assert_eq!(entry.last_used_at, None);
     tokio::time::sleep(TICK).await;
     store.note_use(&entry).await;
-    let listed = store.list(&ListFilter::default()).await.expect("a list");
-    let used = listed.iter().find(|listed| listed.id == entry.id).expect("it is there");
+    let used = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
+    let used = used.expect("it is there");
     // A store may leave that to its service.
     assert!(used.last_used_at.is_none_or(|used| used >= entry.created_at), "{used:?}");
-    assert_eq!(listed, [Entry { last_used_at: used.last_used_at, ..entry.clone() }, other]);
+    assert_eq!(used, Entry { last_used_at: used.last_used_at, ..entry.clone() });
     assert_eq!(store.get(&entry).await.expect("an entry"), &b"used"[..]);
-    let ids = [entry.id.clone(), EntryId("nonsense".to_owned())];
-    assert!(store.leased(&ids).await.expect("leases").is_empty(), "nobody reads");
-    assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
-    store.note_use(&entry).await;
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list").len(), 1, "a note makes no entry");
-}
-
-pub(super) async fn a_deleted_entry_is_gone(store: &impl Store) {
-    let gone = created(store, named("main", "a"), b"gone").await;
-    let kept = created(store, named("main", "ab"), b"kept").await;
-    assert_eq!(store.delete(&gone.id).await.expect("a deletion"), Deletion::Deleted);
-    assert_eq!(store.delete(&gone.id).await.expect("a deletion"), Deletion::AlreadyGone);
-    assert_eq!(found(store, &request("a", &[], &["topic"])).await, None);
-    let error = store.read(&gone).await.err().expect("it has vanished");
-    assert_eq!(error.kind(), StoreErrorKind::NotFound);
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), [kept]);
-}
-
-pub(super) async fn a_successor_is_neither_read_nor_deleted_for_the_entry_before_it(store: &impl Store) {
-    let before = created(store, named("main", "a"), b"before").await;
-    assert_eq!(store.delete(&before.id).await.expect("a deletion"), Deletion::Deleted);
-    tokio::time::sleep(TICK).await;
-    let successor = created(store, named("main", "a"), b"after!").await;
-    assert_ne!(before.id, successor.id);
-    let error = store.read(&before).await.err().expect("it has vanished");
-    assert_eq!(error.kind(), StoreErrorKind::NotFound);
-    assert_eq!(store.delete(&before.id).await.expect("a deletion"), Deletion::AlreadyGone);
-    assert_eq!(store.get(&successor).await.expect("an entry"), &b"after!"[..]);
-}
-
-pub(super) async fn an_unknown_id_deletes_nothing(store: &impl Store) {
-    let kept = created(store, named("main", "a"), b"kept").await;
-    for id in ["", "0", "..", "../x", "entries", "uploads", "entries/../entries", "nonsense#x", "/etc/passwd"]
-    {
-        let deletion = store.delete(&EntryId(id.to_owned())).await;
-        assert!(!matches!(deletion, Ok(Deletion::Deleted)), "{id:?} came to {deletion:?}");
-    }
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), [kept]);
 }
