@@ -1,28 +1,15 @@
 //! Where the entries of a job live: what the configuration says, and what is reachable from here.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
-use crate::domain::entry::LookupRequest;
-use crate::domain::event::Observer;
-use crate::domain::key::Key;
 use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
-use crate::domain::version::Version;
 use crate::github::{Credentials, Right, credentials::NoCredentials};
 use crate::platform::{Env, Facts};
-use crate::report::failure;
-use crate::store::{self, GitHubAccess, GitHubOptions, GitHubStore, Store, StoreError, StoreErrorKind};
-use crate::transport::blocks::BlockOptions;
-use crate::transport::download::FetchOptions;
-use crate::transport::http::client::Timeouts;
-use crate::transport::http::retry::{Clock, RetryPolicy};
-use crate::transport::ranges::RangeOptions;
+use crate::store::{self, GitHubAccess, GitHubOptions, StoreError, StoreErrorKind};
 
 /// Where the entries of a job live.
 pub(super) enum Backend {
@@ -112,48 +99,4 @@ impl Backend {
         let open_context = store::OpenContext { default_directory, github };
         store::open_or_failed(&location, open_context, clock)
     }
-}
-
-/// How the service is spoken to in this process.
-pub(super) fn options(
-    timeout: Duration,
-    cancel: CancellationToken,
-    now: DateTime<Utc>,
-    observer: Option<Arc<dyn Observer>>,
-) -> GitHubOptions {
-    GitHubOptions {
-        timeouts: Timeouts::default(),
-        fetch: FetchOptions {
-            retry: RetryPolicy::default(),
-            deadline: None,
-            clock: Clock::starting_at(now),
-            // An archive proves itself as it is unpacked, and blobs have versions anyway.
-            digest_is_checked: false,
-            accept: None,
-            cancel,
-        },
-        time_limit: Some(timeout),
-        blocks: BlockOptions::default(),
-        ranges: RangeOptions::default(),
-        observer,
-    }
-}
-
-/// What the service says to a lookup of nothing.
-pub(super) fn ask(credentials: &Credentials, now: DateTime<Utc>) -> Result<String, String> {
-    const PATIENCE: Duration = Duration::from_secs(20);
-    let options = options(PATIENCE, CancellationToken::new(), now, None);
-    let started = std::time::Instant::now();
-    let request = LookupRequest {
-        exact: false,
-        key: Key::new("cachekeep-doctor").expect("a fixed key"),
-        restore_keys: Vec::new(),
-        version: Version::of_roots(["cachekeep-doctor"]),
-        scopes: credentials.scopes_with(Right::Read).unwrap_or_default(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot ask: {error}"))?;
-    let store = GitHubStore::new(credentials.clone(), options).map_err(|error| failure::chain(&error))?;
-    runtime.block_on(store.lookup(&request)).map_err(|error| failure::chain(&error))?;
-    Ok(format!("{} answers in {} ms", store.location(), started.elapsed().as_millis()))
 }

@@ -12,6 +12,7 @@ use crate::github::Credentials;
 use crate::platform::{Env, Platform};
 use crate::report::{failure, json};
 use crate::store::Clock;
+use crate::store::github::probe;
 
 /// Looks at everything and prints what was found.
 pub(super) fn run(
@@ -44,7 +45,7 @@ pub(super) fn run(
         Err(error) => doctor::Configuration::Wrong(vec![(true, failure::chain(error))]),
     };
     let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
-    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| backend::ask(found, now));
+    let answer = credentials.as_ref().ok().filter(|_| online).map(|found| probe::probe(found, now));
     let report = doctor::check(&doctor::DoctorInput {
         env,
         facts,

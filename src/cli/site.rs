@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Step, TypedKey};
-use super::backend::{self, Backend};
+use super::backend::Backend;
 use super::settings::Settings;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint as _;
 use crate::domain::scope::{Access, Scope};
 use crate::platform::{Env, Platform};
 use crate::report::Log;
-use crate::store::{Clock, Opened};
+use crate::store::{Clock, GitHubOptions, Opened};
 
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
@@ -63,7 +63,7 @@ impl<'a> Site<'a> {
     /// Opens the store, or one that says why it could not be opened.
     pub(super) fn open_store(&self, cancel: CancellationToken) -> Opened {
         let observer = Arc::clone(&self.log) as Arc<dyn Observer>;
-        let options = backend::options(self.settings.timeout, cancel, self.now, Some(observer));
+        let options = GitHubOptions::for_job(self.settings.timeout, cancel, self.now, Some(observer));
         self.backend.open(&self.platform.facts().store_dir, options, self.clock)
     }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with a store.
 //!
-//! A [`StoreError`] says what was being done to which path or URL, and what kind of failure it was; its source is the
+//! A [`StoreError`] names the operation with its path or URL, and the kind of the failure; its source is the
 //! cause that the system or the service reported. Callers decide by [`StoreErrorKind`], never by text. Every stream
 //! and pipe carries its error, so that a stream that broke off is never taken for a complete one.
 
@@ -62,7 +62,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// A failure; `message` says what was being done to which path or URL.
+    /// A failure; `message` names the operation with its path or URL.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         StoreError { kind, message: message.into(), source: None }
     }

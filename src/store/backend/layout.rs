@@ -1,7 +1,7 @@
 //! Where objects lie below the root of a store.
 //!
 //! ```text
-//! cachekeep-store                                       the layout file: says which layout this is
+//! cachekeep-store                                       the layout file: names this layout
 //! entries/<scope>/<version>/<key>.tar.zst               an entry: the archive itself
 //! entries/<scope>/<version>/<key>.used                  a use file: empty, its time is that of the entry's last use
 //! uploads/…                                             uploads in progress
@@ -66,7 +66,7 @@ pub(in crate::store) fn check(location: &str, contents: &[u8]) -> Result<(), Sto
         )),
         _ => Err(StoreError::new(
             StoreErrorKind::Corrupt,
-            format!("`{LAYOUT_FILE}` in {location} does not say which layout the store has"),
+            format!("`{LAYOUT_FILE}` in {location} does not name the layout of the store"),
         )),
     }
 }

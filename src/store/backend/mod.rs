@@ -1,7 +1,7 @@
 //! Stores that keep each entry as one object at a path: what a directory and a remote object service have in common.
 //!
-//! [`layout`] says which path an entry has, [`operations`] what a backend has to provide, and [`BackendStore`]
-//! makes a store of a backend.
+//! [`layout`] defines the path of an entry, [`operations`] what a backend provides; [`BackendStore`] is a store over a
+//! backend.
 
 pub(super) mod layout;
 mod name;

@@ -36,7 +36,7 @@ pub trait Backend: Send + Sync + 'static {
     /// A path or a URL for messages, without secrets.
     fn location(&self) -> String;
 
-    /// The file that says which layout the store has; `None` if nothing was ever saved.
+    /// The contents of the layout file; `None` if nothing was ever saved.
     async fn layout_file(&self) -> Result<Option<Bytes>, StoreError>;
 
     /// All objects below a directory, in any order.

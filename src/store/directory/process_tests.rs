@@ -20,7 +20,7 @@ const TASK: &str = "CACHEKEEP_TEST_TASK";
 const ROOT: &str = "CACHEKEEP_TEST_ROOT";
 
 /// The prefix of lines that children print for their parent; the test harness prints others.
-const PREFIX: &str = "child says ";
+const PREFIX: &str = "child: ";
 
 /// Chunks and their size in the uploads of children.
 const CHUNKS: usize = 48;

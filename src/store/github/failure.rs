@@ -1,11 +1,11 @@
-//! What failures of the cache service and of its storage mean for a store.
+//! Errors of the cache service and of its storage as errors of a store.
 
 use crate::github::{Right, ServiceError, ServiceErrorKind};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 use crate::transport::http::error::{Cause, FetchError};
 use crate::transport::http::retry::Verdict;
 
-/// A failure of the service while `action` was tried.
+/// An error of the service during `action`.
 pub(super) fn of_service(action: &str, access: Access, error: ServiceError) -> StoreError {
     let kind = match &error.kind {
         ServiceErrorKind::Denied { right, .. } | ServiceErrorKind::Unauthorized { right, .. } => {
@@ -24,10 +24,10 @@ pub(super) fn of_service(action: &str, access: Access, error: ServiceError) -> S
     StoreError::new(kind, format!("cannot {action}")).caused_by(error)
 }
 
-/// A failure of the storage behind a signed URL while `action` was tried.
+/// An error of the storage behind a signed URL during `action`.
 pub(super) fn of_blob(action: &str, access: Access, error: FetchError) -> StoreError {
     let kind = match &error.cause {
-        // The service has granted it before: what the storage refuses is this signature.
+        // The service has granted the access before: the storage refuses this signature.
         Cause::Denied(_) => StoreErrorKind::Other,
         cause => kind_of(cause, access),
     };
@@ -44,7 +44,7 @@ pub(super) fn of_blob(action: &str, access: Access, error: FetchError) -> StoreE
 
 fn kind_of(cause: &Cause, access: Access) -> StoreErrorKind {
     match cause {
-        // A changed blob is another entry: the one that was wanted has vanished.
+        // A changed blob is another entry: the requested one has vanished.
         Cause::NotFound | Cause::CannotResume { .. } => StoreErrorKind::NotFound,
         Cause::Denied(_) => StoreErrorKind::Denied(access),
         Cause::RateLimited(retry_after) => StoreErrorKind::RateLimited { retry_after: *retry_after },

@@ -4,6 +4,7 @@ pub mod catalog;
 mod connection;
 mod failure;
 pub mod options;
+pub mod probe;
 pub mod store;
 mod writer;
 

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
 use crate::domain::event::Observer;
 use crate::transport::blocks::BlockOptions;
 use crate::transport::download::FetchOptions;
 use crate::transport::http::client::Timeouts;
+use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::ranges::RangeOptions;
 
 /// Limits, sizes and the observer of connections to the service.
@@ -27,6 +31,25 @@ pub struct GitHubOptions {
 }
 
 impl GitHubOptions {
+    /// The options of a job: one operation takes `time_limit` at most.
+    pub fn for_job(
+        time_limit: Duration,
+        cancel: CancellationToken,
+        now: DateTime<Utc>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        let fetch = FetchOptions {
+            retry: RetryPolicy::default(),
+            deadline: None,
+            clock: Clock::starting_at(now),
+            // Unpacking verifies an archive, and blobs have versions anyway.
+            digest_is_checked: false,
+            accept: None,
+            cancel,
+        };
+        GitHubOptions { time_limit: Some(time_limit), observer, ..GitHubOptions::new(fetch) }
+    }
+
     /// Default limits and sizes: an hour for one transfer, which is how long the URL of an upload is valid.
     pub fn new(fetch: FetchOptions) -> Self {
         GitHubOptions {

@@ -1,5 +1,4 @@
-//! An upload to GitHub's cache service: blocks first, the reservation with the first of them, and the entry
-//! with the last word.
+//! An upload to GitHub's cache service: the first block reserves the name, and the commit finalizes the entry.
 
 use std::sync::Arc;
 
@@ -23,38 +22,38 @@ const LEFT_BEHIND: &str =
 pub(super) struct GitHubWriter {
     connection: Arc<Connection>,
     new: NewEntry,
-    /// What is being done, for errors.
+    /// What is being done, for error messages.
     action: String,
     bounds: FetchOptions,
     cutter: BlockCutter,
-    progress: Progress,
+    state: UploadState,
 }
 
-enum Progress {
-    /// The name is not asked for yet.
+enum UploadState {
+    /// The name was not asked for yet.
     Unreserved,
-    /// The name is ours.
+    /// This job has reserved the name.
     Reserved(BlockUpload, ReservedName),
-    /// The name is another's.
+    /// Another job has the name.
     Taken,
 }
 
-/// A name that is ours and not finalized; says so when it is dropped like that.
+/// A name that this job has reserved; warns if it is dropped before the entry was finalized.
 struct ReservedName {
     connection: Arc<Connection>,
     name: String,
-    open: bool,
+    is_open: bool,
 }
 
 impl ReservedName {
     fn close(mut self) {
-        self.open = false;
+        self.is_open = false;
     }
 }
 
 impl Drop for ReservedName {
     fn drop(&mut self) {
-        if self.open {
+        if self.is_open {
             let hint = "change the key, for instance its prefix, or wait some hours";
             self.connection
                 .warn(format!("{}: the upload was not finished and {LEFT_BEHIND}", self.name), Some(hint));
@@ -65,16 +64,16 @@ impl Drop for ReservedName {
 impl GitHubWriter {
     pub(super) fn new(connection: Arc<Connection>, new: NewEntry, action: String) -> Self {
         let (bounds, cutter) = (connection.bounds(), BlockCutter::new(connection.options.blocks));
-        GitHubWriter { connection, new, action, bounds, cutter, progress: Progress::Unreserved }
+        GitHubWriter { connection, new, action, bounds, cutter, state: UploadState::Unreserved }
     }
 
     fn exists(&self) -> StoreError {
         StoreError::new(StoreErrorKind::Exists, format!("cannot {}", self.action))
     }
 
-    /// Reserves the name, unless that was done.
+    /// Reserves the name, unless that was done already.
     async fn reserve(&mut self) -> Result<(), StoreError> {
-        if !matches!(self.progress, Progress::Unreserved) {
+        if !matches!(self.state, UploadState::Unreserved) {
             return Ok(());
         }
         let service = self.connection.service.until(self.bounds.deadline);
@@ -84,7 +83,7 @@ impl GitHubWriter {
                 let name = ReservedName {
                     connection: Arc::clone(&self.connection),
                     name: format!("`{}`", self.new.key),
-                    open: true,
+                    is_open: true,
                 };
                 let address = self.connection.location();
                 let url = signed.expose().map_err(|kind| {
@@ -92,17 +91,18 @@ impl GitHubWriter {
                 })?;
                 let blocks = self.connection.options.blocks;
                 let upload = BlockUpload::new(&self.connection.blobs, url, blocks, self.bounds.clone());
-                self.progress = Progress::Reserved(upload, name);
+                self.state = UploadState::Reserved(upload, name);
             }
             Reservation::Exists { said, perhaps_our_own } => {
                 self.explain_conflict(&said, perhaps_our_own).await?;
-                self.progress = Progress::Taken;
+                self.state = UploadState::Taken;
             }
         }
         Ok(())
     }
 
-    /// A name can be taken without an entry that anybody can restore; that must not pass for a cache.
+    /// Warns or fails if the name is taken although no entry can be restored: then the cache was not saved by
+    /// another job.
     async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
         self.connection.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
         if self.connection.credentials.refusal(Right::Read).is_some() {
@@ -129,15 +129,15 @@ impl GitHubWriter {
 
     async fn put(&mut self, block: Bytes) -> Result<(), StoreError> {
         self.reserve().await?;
-        match &mut self.progress {
-            Progress::Reserved(upload, _) => {
+        match &mut self.state {
+            UploadState::Reserved(upload, _) => {
                 upload.put(block).await.map_err(|error| of_blob(&self.action, Access::Write, error))
             }
             _ => Err(self.exists()),
         }
     }
 
-    /// Finalizes the entry. An answer that says no, or is lost, is checked against what the service serves.
+    /// Finalizes the entry. If the service refuses or the response is lost, a lookup shows whether the entry exists.
     async fn finalize(&self, written: &WrittenBlob) -> Result<Entry, StoreError> {
         let (key, version) = (&self.new.key, &self.new.version);
         let facts = BlobFacts {
@@ -160,7 +160,7 @@ impl GitHubWriter {
         }
     }
 
-    /// Whether this very blob is what the service gives for the name.
+    /// Whether the service serves this blob under the name.
     async fn is_served(&self, facts: &BlobFacts) -> bool {
         let found = self.connection.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
         let Ok(Some(Ok(url))) = found.map(|found| found.map(|signed| signed.expose())) else { return false };
@@ -171,7 +171,7 @@ impl GitHubWriter {
 #[async_trait]
 impl EntryWriter for GitHubWriter {
     async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
-        if matches!(self.progress, Progress::Taken) {
+        if matches!(self.state, UploadState::Taken) {
             return Err(self.exists());
         }
         while !chunk.is_empty() {
@@ -184,8 +184,8 @@ impl EntryWriter for GitHubWriter {
 
     async fn commit(mut self: Box<Self>) -> Result<Commit, StoreError> {
         self.reserve().await?;
-        let progress = std::mem::replace(&mut self.progress, Progress::Taken);
-        let Progress::Reserved(mut upload, name) = progress else { return Ok(Commit::Exists) };
+        let state = std::mem::replace(&mut self.state, UploadState::Taken);
+        let UploadState::Reserved(mut upload, name) = state else { return Ok(Commit::Exists) };
         let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.connection.options.blocks));
         let failed = |error| of_blob(&self.action, Access::Write, error);
         if let Some(rest) = cutter.rest() {
@@ -197,6 +197,6 @@ impl EntryWriter for GitHubWriter {
         Ok(Commit::Created(entry))
     }
 
-    /// The blocks are dropped by the storage; a reservation stays, which is said.
+    /// The storage drops the blocks. A reservation stays; dropping it warns.
     async fn abort(self: Box<Self>) {}
 }

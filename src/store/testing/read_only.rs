@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_denial_says_which_store_and_why() {
+    async fn the_denial_names_the_store_and_the_reason() {
         let store = ReadOnly::new(MemoryStore::new(clock));
         let error = store.delete(&EntryId("7".to_owned())).await.expect_err("it is denied");
         assert_eq!(

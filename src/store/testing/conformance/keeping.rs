@@ -20,7 +20,7 @@ pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     assert_eq!(entry.size.0, whole.len() as u64);
     assert!(store.get(&entry).await.expect("an entry") == whole, "the bytes differ");
     let again = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
-    assert_eq!(again.as_ref(), Some(&entry), "a lookup says the same of an entry as its commit");
+    assert_eq!(again.as_ref(), Some(&entry), "a lookup describes an entry as its commit did");
 }
 
 pub(super) async fn an_empty_archive_is_an_entry(store: &impl Store) {

@@ -72,7 +72,10 @@ pub(super) async fn lists_are_filtered_and_sorted(store: &(impl Store + Catalog)
     let check = async |filter: ListFilter, expect: usize| {
         let entries = listed(store, filter.clone()).await;
         assert_eq!(entries.len(), expect, "{filter:?}");
-        assert!(entries.iter().all(|entry| all.contains(entry)), "a filtered list says the same of an entry");
+        assert!(
+            entries.iter().all(|entry| all.contains(entry)),
+            "a filtered list describes entries as the full one"
+        );
     };
     let any = ListFilter::default;
     check(ListFilter { scope: main.clone(), ..any() }, 4).await;
