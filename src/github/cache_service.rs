@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::key::Key;
 use crate::domain::secret::Secret;
 use crate::domain::version::Version;
-use crate::transport::download::{FetchOptions, bounded, refuse_status};
+use crate::transport::download::{bounded, refuse_status};
 use crate::transport::http::address;
 use crate::transport::http::attempts::Attempts;
 use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
+use crate::transport::http::options::FetchOptions;
 
 use super::error::{Right, ServiceError, ServiceErrorKind};
 use super::messages::{

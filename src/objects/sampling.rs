@@ -24,15 +24,15 @@ const LEAST_SAMPLE: usize = 32;
 /// A sample is one object in this many.
 const SAMPLE_SHARE: usize = 20;
 
-/// How much is believed.
+/// How far a sentinel is trusted.
 #[derive(Debug, Clone, Copy)]
-pub struct Belief<'a> {
+pub struct VerifyMode<'a> {
     /// How thoroughly objects are verified.
     pub thoroughness: Thoroughness,
-    /// What the store's sentinel claims. Without one, every object is hashed.
-    pub claimed: Option<&'a Sentinel>,
-    /// What the sample is drawn by: the same text draws the same objects.
-    pub dice: &'a str,
+    /// The store's sentinel. Without one, every object is hashed.
+    pub sentinel: Option<&'a Sentinel>,
+    /// The seed of the sample: the same text draws the same objects.
+    pub seed: &'a str,
 }
 
 impl VerifiedFiles {
@@ -41,30 +41,29 @@ impl VerifiedFiles {
     /// a sampled object differs from its name, every object is hashed after all.
     pub fn inventory_by(
         &self,
-        belief: Belief<'_>,
+        mode: VerifyMode<'_>,
         root: &Path,
         layout: &ObjectLayout,
         workers: usize,
         cancel: &CancellationToken,
         meter: &Meter,
     ) -> Result<Inventory, ReadError> {
-        if let (Thoroughness::Sample | Thoroughness::Sentinel, Some(claimed)) =
-            (belief.thoroughness, belief.claimed)
+        if let (Thoroughness::Sample | Thoroughness::Sentinel, Some(sentinel)) =
+            (mode.thoroughness, mode.sentinel)
         {
             let listed = inventory::list(root, layout, cancel)?;
             let files = listed.files.into_iter();
             let objects: BTreeMap<_, _> =
                 files.map(|(object, size)| (object, Presence::Verified { size })).collect();
             let inventory = Inventory { objects, unknown_files: listed.unknown_files };
-            let is_as_claimed = !listed.has_others && claimed.check(&inventory).is_ok();
-            let is_believed = match belief.thoroughness {
+            let is_as_claimed = !listed.has_others && sentinel.check(&inventory).is_ok();
+            let is_trusted = match mode.thoroughness {
                 Thoroughness::Sample => {
-                    is_as_claimed
-                        && self.sample_holds(&inventory, belief.dice, root, layout, cancel, meter)?
+                    is_as_claimed && self.sample_holds(&inventory, mode.seed, root, layout, cancel, meter)?
                 }
                 _ => is_as_claimed,
             };
-            if is_believed {
+            if is_trusted {
                 return Ok(inventory);
             }
         }
@@ -75,7 +74,7 @@ impl VerifiedFiles {
     fn sample_holds(
         &self,
         inventory: &Inventory,
-        dice: &str,
+        seed: &str,
         root: &Path,
         layout: &ObjectLayout,
         cancel: &CancellationToken,
@@ -83,7 +82,7 @@ impl VerifiedFiles {
     ) -> Result<bool, ReadError> {
         let mut drawn: Vec<_> = inventory
             .verified()
-            .map(|(object, size)| (Sha256Digest::of(format!("{dice} {object}").as_bytes()), object, size))
+            .map(|(object, size)| (Sha256Digest::of(format!("{seed} {object}").as_bytes()), object, size))
             .collect();
         drawn.sort_unstable();
         drawn.truncate(LEAST_SAMPLE.max(drawn.len() / SAMPLE_SHARE));
@@ -132,12 +131,12 @@ mod tests {
 
     impl Store {
         /// What was found, and how many objects were hashed for it.
-        fn take(&self, thoroughness: Thoroughness, dice: &str) -> (Inventory, u64) {
+        fn take(&self, thoroughness: Thoroughness, seed: &str) -> (Inventory, u64) {
             let meter = Meter::new("x", Phase::Verify);
-            let belief = Belief { thoroughness, claimed: Some(&self.sentinel), dice };
+            let mode = VerifyMode { thoroughness, sentinel: Some(&self.sentinel), seed };
             let cancel = CancellationToken::new();
             let verified = VerifiedFiles::default();
-            let found = verified.inventory_by(belief, self.root.path(), &self.layout, 2, &cancel, &meter);
+            let found = verified.inventory_by(mode, self.root.path(), &self.layout, 2, &cancel, &meter);
             (found.expect("an inventory"), meter.items())
         }
 
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn belief_saves_hashing_and_says_the_same() {
+    fn trust_saves_hashing_and_finds_the_same() {
         let store = store(1000);
         let full = store.take(Thoroughness::Full, "");
         assert_eq!((full.0.count(), full.1), (1000, 1000));

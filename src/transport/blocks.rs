@@ -15,10 +15,11 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::download::{FetchOptions, refuse_status};
+use super::download::refuse_status;
 use super::http::attempts::Attempts;
 use super::http::client::{Client, ClientError, Timeouts};
 use super::http::error::{Cause, FetchError};
+use super::http::options::FetchOptions;
 use super::ranges::last_modified;
 use crate::domain::event::Details;
 

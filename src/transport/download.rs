@@ -7,30 +7,12 @@ use reqwest::header::{
     ACCEPT, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio_util::sync::CancellationToken;
 
-use super::http::attempts::retry_in;
+use super::http::attempts::{self, Failures};
 use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
+use super::http::options::FetchOptions;
 use super::http::retry::{Clock, RetryPolicy, parse_retry_after};
-
-/// What a fetch needs beside its URL.
-#[derive(Debug, Clone)]
-pub struct FetchOptions {
-    /// How often to try again. A connection that drops after [`PROGRESS`] more bytes starts the count anew.
-    pub retry: RetryPolicy,
-    /// When everything must be done.
-    pub deadline: Option<Instant>,
-    /// What time it is, for `Retry-After` dates.
-    pub clock: Clock,
-    /// What `Accept` asks for; nothing in particular where absent.
-    pub accept: Option<&'static str>,
-    /// Whether the caller checks the whole against a digest. Then a broken transfer is resumed also where the
-    /// server has neither `ETag` nor `Last-Modified` to prove that it is still the same file.
-    pub digest_is_checked: bool,
-    /// Ends it.
-    pub cancel: CancellationToken,
-}
 
 /// Bytes after which a connection has proven useful.
 pub const PROGRESS: u64 = 1 << 20;
@@ -47,7 +29,7 @@ pub struct Download {
     position: u64,
     /// Bytes of the current response that were delivered from an earlier one.
     repeated: u64,
-    failures: u32,
+    failures: Failures,
     failed_at: u64,
     speed: SpeedGuard,
 }
@@ -65,7 +47,7 @@ impl Download {
             validator: None,
             position: 0,
             repeated: 0,
-            failures: 0,
+            failures: Failures::default(),
             failed_at: 0,
             speed: SpeedGuard::new(timeouts.least_speed, timeouts.speed_window),
         };
@@ -212,20 +194,10 @@ impl Download {
     /// Waits before the next attempt, or gives up with this cause.
     async fn pause(&mut self, cause: Cause) -> Result<(), Cause> {
         if self.position >= self.failed_at + PROGRESS {
-            self.failures = 0;
+            self.failures.reset();
         }
-        self.failures += 1;
         self.failed_at = self.position;
-        let remaining = self.options.deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        let wait = self.options.retry.wait(self.failures, cause.verdict(), rand::random(), remaining);
-        let Some(wait) = wait else {
-            return Err(cause);
-        };
-        self.client.details().tell(|| retry_in(wait, &cause, &self.url));
-        tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
-            () = self.options.cancel.cancelled() => Err(Cause::Cancelled),
-        }
+        attempts::pause(&mut self.failures, &self.options, self.client.details(), cause, &self.url).await
     }
 }
 

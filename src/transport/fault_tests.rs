@@ -8,9 +8,9 @@ use chrono::DateTime;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::download::FetchOptions;
 use super::http::client::{Client, Timeouts};
 use super::http::error::{Cause, FetchError};
+use super::http::options::FetchOptions;
 use super::http::retry::{Clock, RetryPolicy};
 use super::source::Source;
 use cachekeep_test_support::capture;

@@ -31,9 +31,11 @@ fn cancelled() -> io::Error {
 }
 
 /// Blocking reads of an asynchronous stream.
+#[derive(Debug)]
 pub struct PipeReader {
     receive: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
+    is_at_end: bool,
     task: JoinHandle<()>,
 }
 
@@ -55,15 +57,19 @@ where
                 () = cancel.cancelled() => Some(Err(cancelled())),
                 next = stream.next() => next.map(|chunk| chunk.map_err(io::Error::other)),
             };
-            let Some(chunk) = next else { return };
+            let Some(chunk) = next else {
+                // The end is sent, so that a runtime that shuts down is not taken for it.
+                let _ = send.send(Ok(Bytes::new())).await;
+                return;
+            };
             let is_last = chunk.is_err();
-            // A reader that is gone wants no more.
+            // The reader was dropped, or has its error.
             if !hand_on(&send, chunk).await || is_last {
                 return;
             }
         }
     });
-    PipeReader { receive, current: Bytes::new(), task }
+    PipeReader { receive, current: Bytes::new(), is_at_end: false, task }
 }
 
 /// Hands a chunk on in parts, so that what waits is bounded however large chunks are; whether a reader takes it.
@@ -83,11 +89,9 @@ async fn hand_on(send: &mpsc::Sender<io::Result<Bytes>>, chunk: io::Result<Bytes
 
 impl Read for PipeReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.receive.blocking_recv() {
-                Some(chunk) => self.current = chunk?,
-                None => return Ok(0),
-            }
+        if self.current.is_empty() && !self.is_at_end && !buffer.is_empty() {
+            self.current = self.receive.blocking_recv().ok_or(io::ErrorKind::BrokenPipe)??;
+            self.is_at_end = self.current.is_empty();
         }
         let count = buffer.len().min(self.current.len());
         self.current.copy_to_slice(&mut buffer[..count]);
@@ -155,7 +159,7 @@ impl<T, E: Crossing> PipeWriter<T, E> {
         let task = self.task.take().expect("a pipe is finished once");
         match sent {
             Ok(()) => {}
-            // Its own result says why it stopped taking.
+            // The consumer stopped; its own result holds the reason.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => {
                 task.abort();
@@ -190,7 +194,7 @@ impl<T, E: Crossing> PipeWriter<T, E> {
     }
 }
 
-/// Why a pipe did not come to its end.
+/// Why a consumer has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum PipeError<E: Crossing> {
     /// The consumer failed.
@@ -221,7 +225,7 @@ impl<T, E> Drop for PipeWriter<T, E> {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
-            // Its cleanup happens as it is dropped: wait, so that its cleanup is complete on return.
+            // The task cleans up as it is dropped: wait, so that its cleanup is complete on return.
             let _ = self.runtime.block_on(task);
         }
     }

@@ -19,10 +19,11 @@ use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::download::{FetchOptions, PROGRESS, SpeedGuard, bounded, refuse_status};
+use super::download::{PROGRESS, SpeedGuard, bounded, refuse_status};
 use super::http::attempts::Attempts;
 use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
+use super::http::options::FetchOptions;
 
 /// What a blob is, by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,16 +5,19 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, future, stream};
 use reqwest::Url;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use super::download::{Download, FetchOptions};
+use super::download::Download;
 use super::http::address::{self, AddressError};
 use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
+use super::http::options::FetchOptions;
+use super::pipe::{self, PipeReader};
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,9 +142,6 @@ fn open_file(path: &Path) -> Result<(File, u64), Cause> {
     Ok((file, metadata.len()))
 }
 
-/// Pieces that wait between the network and the reader; a piece has at most some hundred kilobytes.
-const PIECES_AHEAD: usize = 16;
-
 fn open_url(
     client: &Client,
     url: &Url,
@@ -149,29 +149,29 @@ fn open_url(
     runtime: &Handle,
 ) -> Result<SourceReader, FetchError> {
     let (started, start) = oneshot::channel();
-    let (pieces, received) = mpsc::channel(PIECES_AHEAD);
     let (client, fetched) = (client.clone(), url.clone());
-    let task = runtime.spawn(async move {
-        let mut download = match Download::start(&client, &fetched, options).await {
-            Ok(download) => download,
-            Err(error) => return drop(started.send(Err(error))),
-        };
-        // Sending fails where the reader was dropped: then the rest is not wanted.
-        if started.send(Ok(download.length())).is_err() {
-            return;
-        }
-        while let Some(piece) = download.chunk().await.transpose() {
-            let failed = piece.is_err();
-            if pieces.send(piece).await.is_err() || failed {
-                return;
+    let begun = stream::once(async move {
+        match Download::start(&client, &fetched, options).await {
+            // Sending fails if the reader was dropped: the rest is not wanted then.
+            Ok(download) => started.send(Ok(download.length())).is_ok().then_some(download),
+            Err(error) => {
+                let _ = started.send(Err(error));
+                None
             }
         }
-        // The end is sent, so that a runtime that shuts down is not taken for it.
-        let _ = pieces.send(Ok(Bytes::new())).await;
     });
-    let fetching = Fetching { task, pieces: received, current: Bytes::new(), ended: false };
+    let pieces = begun.filter_map(future::ready).flat_map(pieces);
+    // The download ends by itself when it is cancelled, with an error that names its URL.
+    let reader = pipe::reader(runtime, pieces, &CancellationToken::new());
     let length = start.blocking_recv().unwrap_or_else(|_| Err(Cause::Cancelled.at(url)))?;
-    Ok(SourceReader { length, body: Body::Http(fetching) })
+    Ok(SourceReader { length, body: Body::Http(reader) })
+}
+
+/// The rest of a download.
+fn pieces(download: Download) -> impl Stream<Item = Result<Bytes, FetchError>> {
+    stream::try_unfold(download, |mut download| async move {
+        Ok(download.chunk().await?.map(|piece| (piece, download)))
+    })
 }
 
 /// An open source. Errors of the network come as [`io::Error`] with a [`FetchError`] inside.
@@ -184,15 +184,7 @@ pub struct SourceReader {
 #[derive(Debug)]
 enum Body {
     File(File),
-    Http(Fetching),
-}
-
-#[derive(Debug)]
-struct Fetching {
-    task: JoinHandle<()>,
-    pieces: mpsc::Receiver<Result<Bytes, FetchError>>,
-    current: Bytes,
-    ended: bool,
+    Http(PipeReader),
 }
 
 impl SourceReader {
@@ -214,32 +206,8 @@ impl Read for SourceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.body {
             Body::File(file) => file.read(buffer),
-            Body::Http(fetching) => fetching.read(buffer),
+            Body::Http(reader) => reader.read(buffer),
         }
-    }
-}
-
-impl Read for Fetching {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.current.is_empty() && !self.ended && !buffer.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(Ok(piece)) => {
-                    self.ended = piece.is_empty();
-                    self.current = piece;
-                }
-                Some(Err(error)) => return Err(io::Error::other(error)),
-                None => return Err(io::ErrorKind::BrokenPipe.into()),
-            }
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
-}
-
-impl Drop for Fetching {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

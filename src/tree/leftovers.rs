@@ -1,14 +1,14 @@
-//! Rubbish: what killed downloaders, editors and copying tools leave beside objects. It is never archived.
+//! Leftovers of downloaders, editors and copying tools that were killed, beside objects. They are never archived.
 
 /// Extensions of unfinished downloads.
 const UNFINISHED: &[&str] = &["part", "partial", "download", "crdownload", "tmp", "temp"];
 
-/// The least length of what CMake and others put right behind `.tmp`; shorter words may mean something.
+/// Lower bound for the random characters that CMake and others put right behind `.tmp`; shorter words may be extensions.
 const LEAST_TOKEN: usize = 4;
 
-/// Whether a file's name is that of rubbish: `*.part`, `*.partial`, `*.download`, `*.crdownload`, `*.tmp`,
+/// Whether a file's name is that of a leftover: `*.part`, `*.partial`, `*.download`, `*.crdownload`, `*.tmp`,
 /// `*.temp`, `*.tmpTOKEN` (CMake), `*~`, and `.nfs*` (a file that was removed while in use, over NFS).
-pub fn is_rubbish(name: &str) -> bool {
+pub fn is_leftover(name: &str) -> bool {
     if name.ends_with('~') || name.starts_with(".nfs") {
         return true;
     }
@@ -28,11 +28,11 @@ mod tests {
         for name in
             ["a.part", "a.mha.partial", "x.tmp", "d41d8.tmp1a2B3c4D", "notes~", ".nfs0000123", "a.download"]
         {
-            assert!(is_rubbish(name), "{name}");
+            assert!(is_leftover(name), "{name}");
         }
         for name in ["a", "tmp", "part", "a.tmpl", "a.parts", "a.tmp.gz", "temp", "~a", ".cachekeep-sentinel"]
         {
-            assert!(!is_rubbish(name), "{name}");
+            assert!(!is_leftover(name), "{name}");
         }
     }
 }

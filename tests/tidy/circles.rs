@@ -14,14 +14,12 @@ const KNOWN: &[&[&str]] = &[
         "src/fs/staging/journal.rs",
         "src/fs/staging/mod.rs",
     ],
-    &["src/inputs/hash_files/mod.rs", "src/inputs/hash_files/pattern.rs"],
     &[
         "src/report/page/mod.rs",
         "src/report/page/pictures.rs",
         "src/report/page/tables.rs",
         "src/report/page/treemap.rs",
     ],
-    &["src/transport/download.rs", "src/transport/http/attempts.rs"],
 ];
 
 /// How many imports of imports are followed.

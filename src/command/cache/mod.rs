@@ -22,7 +22,7 @@ use crate::domain::version::{Version, portable_roots};
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
 use crate::objects::layout::ObjectLayout;
-use crate::objects::sampling::Belief;
+use crate::objects::sampling::VerifyMode;
 use crate::objects::verified::VerifiedFiles;
 use crate::tree::selection::{PathRule, Selection, resolve};
 use expand::{Inputs, Sources};
@@ -80,7 +80,7 @@ impl<'a> Cache<'a> {
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
         let mut selections = selections;
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
-            *first = first.clone().without_rubbish(layout.clone());
+            *first = first.clone().without_leftovers(layout.clone());
         }
         let allowed = spec.links.as_ref().map(|links| links.allow_unverified.clone()).unwrap_or_default();
         Ok(Cache {
@@ -167,9 +167,9 @@ impl<'a> Cache<'a> {
         let claimed = sentinel::read(root);
         // Runs draw different samples; the steps of one run the same.
         let dice = self.ctx.platform.facts().run_id.as_deref().unwrap_or_default();
-        let belief = Belief { thoroughness, claimed: claimed.as_ref(), dice };
+        let mode = VerifyMode { thoroughness, sentinel: claimed.as_ref(), seed: dice };
         let (workers, meter) = (self.ctx.workers, &running.meter);
-        Ok(self.verified.inventory_by(belief, root, layout, workers, cancel, meter)?)
+        Ok(self.verified.inventory_by(mode, root, layout, workers, cancel, meter)?)
     }
 
     /// Wanted against present, verified as thoroughly as the cache declares.

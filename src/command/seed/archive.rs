@@ -21,7 +21,7 @@ use crate::fs::staging::Staging;
 use crate::fs::write;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::report::failure;
-use crate::transport::download::FetchOptions;
+use crate::transport::http::options::FetchOptions;
 use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::source::Source;
 

@@ -107,16 +107,16 @@ pub(super) fn fetch_missing(
     };
     let fetched = ctx.runtime.block_on(job.run(wanted));
     let mut summary = FetchSummary::of(&fetched);
-    for lacking in fetched.lacking {
-        let why = with_mirrors(&summary.mirrors, &lacking.reasons);
-        let is_tree = matches!(lacking.object.cid(), Some((CidCodec::DagPb, _)));
+    for missing in fetched.missing {
+        let why = with_mirrors(&summary.mirrors, &missing.reasons);
+        let is_tree = matches!(missing.object.cid(), Some((CidCodec::DagPb, _)));
         let taken = if is_tree && summary.stopped.is_none() {
-            let taken = by_blocks(&merger, &prover, &lacking.object, settings.largest_object);
+            let taken = by_blocks(&merger, &prover, &missing.object, settings.largest_object);
             taken.map_err(|reason| format!("{why}; as a CAR: {reason}"))
         } else {
             Err(why)
         };
-        summary.note(lacking.object, taken, &running.meter);
+        summary.note(missing.object, taken, &running.meter);
     }
     temp.close()?;
     Ok(summary)

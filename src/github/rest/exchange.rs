@@ -12,7 +12,6 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use octocrab::OctoBody;
-use rand::RngExt as _;
 use reqwest::Url;
 use tower::Service;
 
@@ -23,6 +22,7 @@ use super::pace::{DELETE_POINTS, Gate, Pace, READ_POINTS};
 use crate::domain::clean::ApiCalls;
 use crate::domain::secret::Secret;
 use crate::transport::http::address;
+use crate::transport::http::attempts::{Failures, retry_in};
 use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
 use crate::transport::http::retry::{RetryPolicy, Verdict, is_transient};
@@ -117,7 +117,7 @@ impl Inner {
         body: &Bytes,
     ) -> Result<Response<Full<Bytes>>, ApiErrorKind> {
         let url = self.url(parts)?;
-        let mut failures = 0;
+        let mut failures = Failures::default();
         loop {
             self.enter(&parts.method, &url).await?;
             let (wait, why) = match self.attempt(&parts.method, &url, &parts.headers, body).await {
@@ -130,16 +130,14 @@ impl Inner {
                     (wait, "the rate limit is reached".to_owned())
                 }
                 Attempt::Failed(kind, verdict) => {
-                    failures += 1;
-                    let jitter = rand::rng().random_range(0.0..1.0);
-                    let wait = self.options.retry.wait(failures, verdict, jitter, Some(self.remaining()));
+                    let wait = failures.wait(&self.options.retry, verdict, Some(self.options.deadline));
                     let why = kind.to_string();
                     (wait.ok_or(kind)?, why)
                 }
             };
             self.client.details().tell(|| {
                 let address = address::shown(&url);
-                format!("retry in {:.1} s: {} {address}: {why}", wait.as_secs_f64(), parts.method)
+                format!("{}: {} {address}: {why}", retry_in(wait), parts.method)
             });
             tokio::time::sleep(wait).await;
             self.state().calls.repeated += 1;

@@ -95,7 +95,8 @@ pub struct Seed {
     /// Their bytes.
     pub fetched_bytes: u64,
     /// Objects that links want and no source had, after mirrors were asked.
-    pub lacking: Vec<Object>,
+    #[serde(rename = "lacking")]
+    pub missing: Vec<Object>,
     /// What the mirrors did, where they were asked.
     pub mirrors: Vec<Mirror>,
     /// Why it failed or was not needed.
@@ -137,14 +138,15 @@ pub struct Gate {
     /// Objects that no link wants.
     pub unwanted: usize,
     /// Files that are not objects.
-    pub strangers: u64,
+    #[serde(rename = "strangers")]
+    pub unknown_files: u64,
     /// Wanted objects that are absent.
     pub missing: Vec<Object>,
     /// Wanted objects that are there, but not what their name says.
     pub unproven: Vec<Object>,
 }
 
-/// An object that is wanted and lacking.
+/// An object that is wanted and missing.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Object {
@@ -276,7 +278,7 @@ impl From<&SeedOutcome> for Seed {
             added_bytes: outcome.added_bytes.0,
             fetched: outcome.fetched,
             fetched_bytes: outcome.fetched_bytes.0,
-            lacking: outcome.missing.iter().map(Object::from).collect(),
+            missing: outcome.missing.iter().map(Object::from).collect(),
             mirrors: outcome.mirrors.iter().map(Mirror::from).collect(),
             reason: outcome.reason.clone(),
             seconds: outcome.elapsed.as_secs_f64(),
@@ -305,7 +307,7 @@ impl From<&GateReport> for Gate {
             missing_count: report.missing_count(),
             allowed: report.allowed,
             unwanted: report.unwanted,
-            strangers: report.unknown_files,
+            unknown_files: report.unknown_files,
             missing: report.missing.iter().map(Object::from).collect(),
             unproven: report.unproven.iter().map(Object::from).collect(),
         }

@@ -69,13 +69,13 @@ pub fn seeded(outcome: &SeedOutcome) -> String {
         SeedResult::NotNeeded => format!("no seed needed: {reason}"),
         SeedResult::Failed => format!("not seeded: {reason}"),
         SeedResult::Incomplete => {
-            let lacking = outcome.missing.len();
+            let missing = outcome.missing.len();
             format!(
-                "incomplete: {gains} in {seconds:.1} s; {lacking} objects that links want are still lacking"
+                "incomplete: {gains} in {seconds:.1} s; {missing} objects that links want are still missing"
             )
         }
     };
-    list_lacking(&mut text, &outcome.missing);
+    list_missing(&mut text, &outcome.missing);
     for dead in outcome.mirrors.iter().filter(|mirror| mirror.given_up) {
         let MirrorUse { mirror, requests, delivered, .. } = dead;
         let _ = write!(text, "\n  given up: {mirror}, after {requests} requests and {delivered} objects");
@@ -84,12 +84,12 @@ pub fn seeded(outcome: &SeedOutcome) -> String {
 }
 
 /// Lists objects with the links that want them, as far as a person reads.
-fn list_lacking<'a>(text: &mut String, lacks: impl IntoIterator<Item = &'a MissingObject>) {
+fn list_missing<'a>(text: &mut String, objects: impl IntoIterator<Item = &'a MissingObject>) {
     let mut rest = 0;
-    for (index, lack) in lacks.into_iter().enumerate() {
+    for (index, object) in objects.into_iter().enumerate() {
         if index < LISTED {
             text.push_str("\n  ");
-            text.push_str(&lacking(lack));
+            text.push_str(&missing_object(object));
         } else {
             rest += 1;
         }
@@ -134,18 +134,18 @@ pub fn gated(report: &GateReport) -> String {
         report.missing.len(),
         report.unproven.len(),
     );
-    list_lacking(&mut text, report.missing.iter().chain(&report.unproven));
+    list_missing(&mut text, report.missing.iter().chain(&report.unproven));
     text
 }
 
-fn lacking(lack: &MissingObject) -> String {
-    let first = lack.links.first().map_or("", String::as_str);
-    let more = match lack.links.len() {
+fn missing_object(object: &MissingObject) -> String {
+    let first = object.links.first().map_or("", String::as_str);
+    let more = match object.links.len() {
         0 | 1 => String::new(),
         count => format!(" and {} more", count - 1),
     };
-    match &lack.why {
-        Some(why) => format!("{} ({why}), wanted by {first}{more}", lack.object),
-        None => format!("{}, wanted by {first}{more}", lack.object),
+    match &object.why {
+        Some(why) => format!("{} ({why}), wanted by {first}{more}", object.object),
+        None => format!("{}, wanted by {first}{more}", object.object),
     }
 }

@@ -15,9 +15,9 @@ use crate::domain::version::Version;
 use crate::github::{CacheService, Credentials, Right, ServiceError, SignedUrl};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 use crate::transport::blocks::BlobClient;
-use crate::transport::download::FetchOptions;
 use crate::transport::http::client::{Client, ClientError};
 use crate::transport::http::error::{Cause, FetchError};
+use crate::transport::http::options::FetchOptions;
 use crate::transport::ranges::{self, BlobFacts};
 
 use super::options::GitHubOptions;

@@ -18,9 +18,9 @@ use crate::domain::scope::Scope;
 use crate::github::{Credentials, Right, ServiceError, ServiceErrorKind};
 use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::download::FetchOptions;
 use crate::transport::http::client::ClientError;
 use crate::transport::http::error::Cause;
+use crate::transport::http::options::FetchOptions;
 use crate::transport::ranges::{self, Resolve};
 
 use super::connection::Connection;

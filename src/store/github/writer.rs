@@ -10,7 +10,7 @@ use crate::github::{Reservation, Right, ServiceError};
 use crate::store::contract::{Commit, EntryWriter, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 use crate::transport::blocks::{BlockCutter, BlockUpload, WrittenBlob};
-use crate::transport::download::FetchOptions;
+use crate::transport::http::options::FetchOptions;
 use crate::transport::ranges::BlobFacts;
 
 use super::connection::Connection;

@@ -1,4 +1,4 @@
-//! The attempts at one step of a transfer: how many there were, and how long to wait before the next.
+//! The attempts at one step of a transfer: how many failed, and how long to wait before the next.
 
 use std::time::{Duration, Instant};
 
@@ -6,44 +6,79 @@ use reqwest::Url;
 
 use super::address;
 use super::error::Cause;
+use super::options::FetchOptions;
+use super::retry::{RetryPolicy, Verdict};
 use crate::domain::event::Details;
-use crate::transport::download::FetchOptions;
+
+/// The number of failures of one step in a row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Failures(u32);
+
+impl Failures {
+    /// The step has made progress: earlier failures do not count any more.
+    pub fn reset(&mut self) {
+        self.0 = 0;
+    }
+
+    /// Counts a failure. Returns the wait before the next attempt, or `None` where there is none: it would not help, the
+    /// attempts are used up, or the wait would pass the deadline.
+    pub fn wait(
+        &mut self,
+        policy: &RetryPolicy,
+        verdict: Verdict,
+        deadline: Option<Instant>,
+    ) -> Option<Duration> {
+        self.0 += 1;
+        let remaining = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        policy.wait(self.0, verdict, rand::random(), remaining)
+    }
+}
+
+/// When a failed request is repeated, as the log says it: `retry in 1.5 s`.
+pub fn retry_in(wait: Duration) -> String {
+    format!("retry in {:.1} s", wait.as_secs_f64())
+}
+
+/// Counts a failure and waits before the next attempt, or returns the cause where there is none. A wait is reported to
+/// `details`, with the cause.
+pub(crate) async fn pause(
+    failures: &mut Failures,
+    options: &FetchOptions,
+    details: &Details,
+    cause: Cause,
+    url: &Url,
+) -> Result<(), Cause> {
+    let Some(wait) = failures.wait(&options.retry, cause.verdict(), options.deadline) else {
+        return Err(cause);
+    };
+    details.tell(|| format!("{}: {}: {cause}", retry_in(wait), address::shown(url)));
+    tokio::select! {
+        () = tokio::time::sleep(wait) => Ok(()),
+        () = options.cancel.cancelled() => Err(Cause::Cancelled),
+    }
+}
 
 /// Counts the failures of one step and waits between its attempts.
 #[derive(Debug)]
 pub struct Attempts<'a> {
     options: &'a FetchOptions,
     details: &'a Details,
-    failures: u32,
+    failures: Failures,
 }
 
 impl<'a> Attempts<'a> {
-    /// No attempt was made yet. Each failure is reported to `details`, with its cause and the wait that follows.
+    /// The attempts of a new step. Each failure is reported to `details`, with its cause and the wait that follows.
     pub fn new(options: &'a FetchOptions, details: &'a Details) -> Self {
-        Attempts { options, details, failures: 0 }
+        Attempts { options, details, failures: Failures::default() }
     }
 
-    /// The step has come further: what failed before does not count against what comes.
+    /// The step has made progress: earlier failures do not count any more.
     pub fn progressed(&mut self) {
-        self.failures = 0;
+        self.failures.reset();
     }
 
-    /// Waits before the next attempt, or returns the cause where there is none: it would not help, the
-    /// attempts are used up, or the wait would pass the deadline.
+    /// Waits before the next attempt, or returns the cause where there is none.
     pub async fn pause(&mut self, cause: Cause, url: &Url) -> Result<(), Cause> {
-        self.failures += 1;
-        let remaining = self.options.deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        let wait = self.options.retry.wait(self.failures, cause.verdict(), rand::random(), remaining);
-        let Some(wait) = wait else { return Err(cause) };
-        self.details.tell(|| retry_in(wait, &cause, url));
-        tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
-            () = self.options.cancel.cancelled() => Err(Cause::Cancelled),
-        }
+        pause(&mut self.failures, self.options, self.details, cause, url).await
     }
-}
-
-/// The report of a failure after which the request is repeated.
-pub(crate) fn retry_in(wait: Duration, cause: &Cause, url: &Url) -> String {
-    format!("retry in {:.1} s: {}: {cause}", wait.as_secs_f64(), address::shown(url))
 }

@@ -4,4 +4,5 @@ pub mod address;
 pub mod attempts;
 pub mod client;
 pub mod error;
+pub mod options;
 pub mod retry;

@@ -9,9 +9,10 @@ use tempfile::TempPath;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::domain::event::Meter;
-use crate::transport::download::{Download, FetchOptions};
+use crate::transport::download::Download;
 use crate::transport::http::client::Client;
 use crate::transport::http::error::{Cause, FetchError};
+use crate::transport::http::options::FetchOptions;
 use crate::transport::http::retry::RetryPolicy;
 use crate::transport::source::Source;
 

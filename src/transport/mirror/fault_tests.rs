@@ -159,7 +159,7 @@ fn every_object_arrives_although_most_mirrors_are_broken() {
     let (_good, good_url) = server(&objects, well);
     let urls = [dead(), stalling_url, limited_url, html_url, cut_url, wrong_url, failing_url, good_url];
     let report = bench.fetch(&urls, &objects);
-    assert_eq!((report.lacking, report.stopped), (vec![], None));
+    assert_eq!((report.missing, report.stopped), (vec![], None));
     assert_eq!(bench.taken.lock().expect("no panic").len(), 120);
     let requests = report.mirrors.iter().map(|mirror| mirror.requests);
     for (mirror, requests) in report.mirrors.iter().zip(requests).take(7) {
@@ -200,7 +200,7 @@ fn an_object_that_only_one_flaky_mirror_has_is_found() {
     };
     let (_flaky, flaky_url) = server(&objects[19..], faults);
     let report = bench.fetch(&[without_url, flaky_url], &objects[19..]);
-    assert_eq!((report.lacking, report.fetched.len()), (vec![], 1));
+    assert_eq!((report.missing, report.fetched.len()), (vec![], 1));
     assert_eq!(report.fetched[0].mirror, 1);
     assert_eq!(without.requests().len(), 1);
 }
@@ -220,10 +220,10 @@ fn what_no_mirror_gives_is_listed_with_every_reason() {
         "not a usable answer: larger than 1048576 bytes",
         "the server refuses access (HTTP 403)",
     ];
-    assert_eq!(report.lacking.len(), 1);
-    assert_eq!(report.lacking[0].reasons, expect);
+    assert_eq!(report.missing.len(), 1);
+    assert_eq!(report.missing[0].reasons, expect);
     let report = bench.fetch(&[], &objects);
-    assert_eq!((report.lacking.len(), report.stopped), (3, None));
+    assert_eq!((report.missing.len(), report.stopped), (3, None));
 }
 
 #[test]
@@ -248,8 +248,8 @@ fn folders_are_mirrors_too() {
     }
     let url = format!("file://{}/{{hash}}", folder.path().display());
     let report = bench.fetch(&[url], &objects);
-    assert_eq!((report.fetched.len(), report.lacking.len()), (4, 1));
-    assert_eq!(report.lacking[0].reasons, ["not found"]);
+    assert_eq!((report.fetched.len(), report.missing.len()), (4, 1));
+    assert_eq!(report.missing[0].reasons, ["not found"]);
 }
 
 #[test]

@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::Mirror;
 use super::attempt::{Attempt, AttemptError};
 use super::health::{Availability, BreakerPolicy, Ending, Health};
-use super::report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
+use super::report::{Accept, FetchReport, Fetched, MirrorReport, NotFetched, Refusal, Stop};
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
-use crate::transport::download::FetchOptions;
+use crate::transport::http::attempts::{Failures, retry_in};
 use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
+use crate::transport::http::options::FetchOptions;
 use crate::transport::http::retry::{Clock, RetryPolicy};
 
 /// How objects are fetched.
@@ -32,11 +33,11 @@ pub struct MirrorSettings {
     pub resume: RetryPolicy,
     /// When a mirror is left alone.
     pub breaker: BreakerPolicy,
-    /// A mirror that has sent nothing for so long gets a rival for this object; one that is sending gets it
+    /// A mirror that has sent nothing for so long gets a hedge for this object; one that is sending gets it
     /// when no other object is left to begin.
     pub hedge_after: Duration,
     /// Mirrors that are asked for one object at once.
-    pub rivals: usize,
+    pub max_requests: usize,
     /// How long one object may take, over all mirrors and waits.
     pub object_deadline: Duration,
     /// Larger objects are refused.
@@ -44,7 +45,7 @@ pub struct MirrorSettings {
 }
 
 impl Default for MirrorSettings {
-    /// 16 objects at once, two tries a mirror, a rival after 3 seconds, 15 minutes and 64 GiB an object.
+    /// 16 objects at once, two tries a mirror, a hedge after 3 seconds, 15 minutes and 64 GiB an object.
     fn default() -> Self {
         MirrorSettings {
             workers: 16,
@@ -56,7 +57,7 @@ impl Default for MirrorSettings {
             },
             breaker: BreakerPolicy::default(),
             hedge_after: Duration::from_secs(3),
-            rivals: 3,
+            max_requests: 3,
             object_deadline: Duration::from_mins(15),
             largest_object: 64 << 30,
         }
@@ -87,7 +88,7 @@ pub struct MirrorFetch<'a> {
 impl MirrorFetch<'_> {
     /// Fetches these objects. It must run on a runtime with time and I/O.
     pub async fn run(&self, objects: Vec<ObjectId>) -> FetchReport {
-        let crew = Crew {
+        let scheduler = Scheduler {
             job: self,
             // One local failure ends it for all.
             cancel: self.cancel.child_token(),
@@ -95,28 +96,28 @@ impl MirrorFetch<'_> {
             changed: Notify::new(),
             waiting: AtomicUsize::new(objects.len()),
         };
-        let mut report = FetchReport { fetched: vec![], lacking: vec![], mirrors: vec![], stopped: None };
-        let work = futures::stream::iter(objects).map(|object| crew.fetch(object));
+        let mut report = FetchReport { fetched: vec![], missing: vec![], mirrors: vec![], stopped: None };
+        let work = futures::stream::iter(objects).map(|object| scheduler.fetch(object));
         let mut results = std::pin::pin!(work.buffer_unordered(self.settings.workers.max(1)));
         while let Some(result) = results.next().await {
             match result {
                 Ok(Ok(fetched)) => report.fetched.push(fetched),
-                Ok(Err(lacking)) => report.lacking.push(lacking),
+                Ok(Err(missing)) => report.missing.push(missing),
                 Err(stop) => {
-                    crew.cancel.cancel();
+                    scheduler.cancel.cancel();
                     // The first reason is the true one; the others were cancelled by it.
                     report.stopped.get_or_insert(stop);
                 }
             }
         }
-        let health = crew.health();
+        let health = scheduler.health();
         let judged = self.mirrors.iter().zip(health.iter());
         report.mirrors = judged.map(|(mirror, health)| MirrorReport::of(mirror, health)).collect();
         report
     }
 }
 
-struct Crew<'a> {
+struct Scheduler<'a> {
     job: &'a MirrorFetch<'a>,
     cancel: CancellationToken,
     health: Mutex<Vec<Health>>,
@@ -126,8 +127,8 @@ struct Crew<'a> {
 
 /// What one object has gone through at one mirror.
 #[derive(Debug, Clone, Default)]
-struct Trace {
-    failures: u32,
+struct Progress {
+    failures: Failures,
     not_before: Option<Instant>,
     running: bool,
     received: Arc<AtomicU64>,
@@ -138,21 +139,21 @@ struct Trace {
 enum Choice {
     Ask(usize),
     Wait(Option<Instant>),
-    Nobody,
+    Exhausted,
 }
 
-impl Crew<'_> {
+impl Scheduler<'_> {
     fn health(&self) -> MutexGuard<'_, Vec<Health>> {
         // Health is whole after every step, also where a panic came between two.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self, object: ObjectId) -> Result<Result<Fetched, Lacking>, Stop> {
+    async fn fetch(&self, object: ObjectId) -> Result<Result<Fetched, NotFetched>, Stop> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let deadline = Instant::now() + self.job.settings.object_deadline;
-        let mut traces = vec![Trace::default(); self.job.mirrors.len()];
+        let mut progress = vec![Progress::default(); self.job.mirrors.len()];
         let mut running = FuturesUnordered::new();
-        let mut rival_at: Option<Instant> = None;
+        let mut hedge_at: Option<Instant> = None;
         loop {
             if self.cancel.is_cancelled() {
                 return Err(Stop::Cancelled);
@@ -161,29 +162,30 @@ impl Crew<'_> {
             changed.as_mut().enable();
             let now = Instant::now();
             let mut wake = None;
-            let mut rival = rival_at.is_some_and(|at| at <= now) && running.len() < self.job.settings.rivals;
-            if rival && self.waiting.load(Ordering::Relaxed) > 0 && is_sending(&traces) {
-                rival_at = Some(now + self.job.settings.hedge_after);
-                rival = false;
+            let mut hedge =
+                hedge_at.is_some_and(|at| at <= now) && running.len() < self.job.settings.max_requests;
+            if hedge && self.waiting.load(Ordering::Relaxed) > 0 && is_sending(&progress) {
+                hedge_at = Some(now + self.job.settings.hedge_after);
+                hedge = false;
             }
-            if now < deadline && (running.is_empty() || rival) {
-                match self.choose(&traces, now) {
+            if now < deadline && (running.is_empty() || hedge) {
+                match self.choose(&progress, now) {
                     Choice::Ask(mirror) => {
-                        traces[mirror].running = true;
-                        traces[mirror].received = Arc::default();
-                        rival_at = Some(now + self.job.settings.hedge_after);
-                        let received = Arc::clone(&traces[mirror].received);
+                        progress[mirror].running = true;
+                        progress[mirror].received = Arc::default();
+                        hedge_at = Some(now + self.job.settings.hedge_after);
+                        let received = Arc::clone(&progress[mirror].received);
                         running.push(self.ask(mirror, object.clone(), received, deadline));
                         continue;
                     }
                     Choice::Wait(until) => wake = until,
-                    Choice::Nobody if running.is_empty() => return Ok(Err(lacking(object, traces))),
-                    Choice::Nobody => {}
+                    Choice::Exhausted if running.is_empty() => return Ok(Err(missing(object, progress))),
+                    Choice::Exhausted => {}
                 }
             } else if now >= deadline && running.is_empty() {
-                return Ok(Err(lacking(object, traces)));
+                return Ok(Err(missing(object, progress)));
             }
-            let timer = [wake, rival_at.filter(|at| *at > now)].into_iter().flatten().min();
+            let timer = [wake, hedge_at.filter(|at| *at > now)].into_iter().flatten().min();
             let timer = timer.unwrap_or(deadline).min(deadline.max(now + Duration::from_millis(1)));
             let (mirror, ended) = tokio::select! {
                 Some(ended) = running.next() => ended,
@@ -191,10 +193,10 @@ impl Crew<'_> {
                 () = changed => continue,
                 () = self.cancel.cancelled() => return Err(Stop::Cancelled),
             };
-            traces[mirror].running = false;
+            progress[mirror].running = false;
             // Where one of several has failed, the next takes its place at once: the wait was for an answer.
-            rival_at = if running.is_empty() { None } else { Some(Instant::now()) };
-            if let Some(bytes) = self.conclude(mirror, &object, ended, &mut traces[mirror]).await? {
+            hedge_at = if running.is_empty() { None } else { Some(Instant::now()) };
+            if let Some(bytes) = self.conclude(mirror, &object, ended, &mut progress[mirror]).await? {
                 self.job.meter.add_items(1);
                 return Ok(Ok(Fetched { object, mirror, bytes }));
             }
@@ -202,7 +204,7 @@ impl Crew<'_> {
     }
 
     /// The cheapest mirror that may be asked now.
-    fn choose(&self, traces: &[Trace], now: Instant) -> Choice {
+    fn choose(&self, progress: &[Progress], now: Instant) -> Choice {
         let health = self.health();
         let mut best: Option<(usize, f64)> = None;
         let mut wait: Option<Option<Instant>> = None;
@@ -213,10 +215,10 @@ impl Crew<'_> {
                 (_, until) => until,
             });
         };
-        for (index, trace) in
-            traces.iter().enumerate().filter(|(_, trace)| !trace.exhausted && !trace.running)
+        for (index, at_mirror) in
+            progress.iter().enumerate().filter(|(_, at_mirror)| !at_mirror.exhausted && !at_mirror.running)
         {
-            if let Some(until) = trace.not_before.filter(|time| *time > now) {
+            if let Some(until) = at_mirror.not_before.filter(|time| *time > now) {
                 wait_for(Some(until));
                 continue;
             }
@@ -235,7 +237,7 @@ impl Crew<'_> {
         match (best, wait) {
             (Some((mirror, _)), _) => Choice::Ask(mirror),
             (None, Some(until)) => Choice::Wait(until),
-            (None, None) => Choice::Nobody,
+            (None, None) => Choice::Exhausted,
         }
     }
 
@@ -280,7 +282,7 @@ impl Crew<'_> {
         mirror: usize,
         object: &ObjectId,
         ended: Ended<'_>,
-        trace: &mut Trace,
+        at_mirror: &mut Progress,
     ) -> Result<Option<u64>, Stop> {
         let Ended { mut request, result } = ended;
         let (ending, reason) = match result {
@@ -293,11 +295,11 @@ impl Crew<'_> {
                     return Err(Stop::Local { path: self.job.temp.to_owned(), reason });
                 }
                 Err(Refusal::WrongContent(reason)) => {
-                    trace.exhausted = true;
+                    at_mirror.exhausted = true;
                     (Ending::Failed, reason)
                 }
                 Err(Refusal::Unproven(reason)) => {
-                    trace.exhausted = true;
+                    at_mirror.exhausted = true;
                     (Ending::Missing, reason)
                 }
             },
@@ -305,39 +307,37 @@ impl Crew<'_> {
                 return Err(Stop::Local { path: self.job.temp.to_owned(), reason });
             }
             Err(Failure::Never(reason)) => {
-                trace.exhausted = true;
+                at_mirror.exhausted = true;
                 (Ending::Missing, reason)
             }
             Err(Failure::Mirror(Cause::Cancelled)) => return Err(Stop::Cancelled),
             Err(Failure::Mirror(cause)) => {
                 let reason = cause.to_string();
-                (self.note_failure(&cause, trace), reason)
+                (self.note_failure(&cause, at_mirror), reason)
             }
         };
         self.job.client.details().tell(|| {
-            let next = match trace.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
-                _ if trace.exhausted => String::new(),
-                Some(wait) if !wait.is_zero() => format!("; retry in {:.1} s", wait.as_secs_f64()),
+            let next = match at_mirror.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
+                _ if at_mirror.exhausted => String::new(),
+                Some(wait) if !wait.is_zero() => format!("; {}", retry_in(wait)),
                 _ => "; retry when the mirror may be asked again".to_owned(),
             };
             format!("{object} from {}: {reason}{next}", self.job.mirrors[mirror])
         });
-        trace.reason = Some(reason);
+        at_mirror.reason = Some(reason);
         request.ending = Some(ending);
         Ok(None)
     }
 
-    fn note_failure(&self, cause: &Cause, trace: &mut Trace) -> Ending {
+    fn note_failure(&self, cause: &Cause, at_mirror: &mut Progress) -> Ending {
         if let Cause::RateLimited(wait) = cause {
             // The mirror's waits are kept by its health; the object may come back after each, as long as its
             // own deadline allows.
             return Ending::RateLimited(*wait);
         }
-        trace.failures += 1;
-        let wait = self.job.settings.retry.wait(trace.failures, cause.verdict(), rand::random(), None);
-        match wait {
-            Some(wait) => trace.not_before = Some(Instant::now() + wait),
-            None => trace.exhausted = true,
+        match at_mirror.failures.wait(&self.job.settings.retry, cause.verdict(), None) {
+            Some(wait) => at_mirror.not_before = Some(Instant::now() + wait),
+            None => at_mirror.exhausted = true,
         }
         if matches!(cause, Cause::NotFound) { Ending::Missing } else { Ending::Failed }
     }
@@ -349,14 +349,14 @@ impl Crew<'_> {
     }
 }
 
-fn is_sending(traces: &[Trace]) -> bool {
-    traces.iter().any(|trace| trace.running && trace.received.load(Ordering::Relaxed) > 0)
+fn is_sending(progress: &[Progress]) -> bool {
+    progress.iter().any(|at_mirror| at_mirror.running && at_mirror.received.load(Ordering::Relaxed) > 0)
 }
 
-fn lacking(object: ObjectId, traces: Vec<Trace>) -> Lacking {
+fn missing(object: ObjectId, progress: Vec<Progress>) -> NotFetched {
     let unasked = || "not asked: it failed too often for other objects, or there was no time left".to_owned();
-    let reasons = traces.into_iter().map(|trace| trace.reason.unwrap_or_else(unasked)).collect();
-    Lacking { object, reasons }
+    let reasons = progress.into_iter().map(|at_mirror| at_mirror.reason.unwrap_or_else(unasked)).collect();
+    NotFetched { object, reasons }
 }
 
 /// Why one mirror did not give one object.
@@ -373,7 +373,7 @@ struct Ended<'c> {
 
 /// A request in flight: dropping it tells the mirror's health how it ended.
 struct Request<'c> {
-    crew: &'c Crew<'c>,
+    scheduler: &'c Scheduler<'c>,
     mirror: usize,
     begun: Instant,
     received: Arc<AtomicU64>,
@@ -382,9 +382,9 @@ struct Request<'c> {
 }
 
 impl<'c> Request<'c> {
-    fn begin(crew: &'c Crew<'c>, mirror: usize, received: Arc<AtomicU64>) -> Self {
-        crew.health()[mirror].begin();
-        Request { crew, mirror, begun: Instant::now(), received, ending: None }
+    fn begin(scheduler: &'c Scheduler<'c>, mirror: usize, received: Arc<AtomicU64>) -> Self {
+        scheduler.health()[mirror].begin();
+        Request { scheduler, mirror, begun: Instant::now(), received, ending: None }
     }
 }
 
@@ -392,9 +392,10 @@ impl Drop for Request<'_> {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
         let idle = self.received.load(Ordering::Relaxed) == 0;
-        let had_its_time = took >= self.crew.job.settings.hedge_after && !self.crew.cancel.is_cancelled();
-        let dropped = if had_its_time { Ending::Outpaced { idle } } else { Ending::Cancelled };
-        self.crew.health()[self.mirror].end(Instant::now(), took, self.ending.unwrap_or(dropped));
-        self.crew.changed.notify_waiters();
+        let had_its_time =
+            took >= self.scheduler.job.settings.hedge_after && !self.scheduler.cancel.is_cancelled();
+        let dropped = if had_its_time { Ending::LostRace { idle } } else { Ending::Cancelled };
+        self.scheduler.health()[self.mirror].end(Instant::now(), took, self.ending.unwrap_or(dropped));
+        self.scheduler.changed.notify_waiters();
     }
 }

@@ -61,7 +61,7 @@ pub enum Ending {
     /// With nothing usable: no connection, an error, wrong bytes.
     Failed,
     /// Another mirror was faster; `idle` where this one had not sent a byte.
-    Outpaced {
+    LostRace {
         /// Whether nothing had come.
         idle: bool,
     },
@@ -180,7 +180,7 @@ impl Health {
         let mean = self.mean_seconds.get_or_insert(took.as_secs_f64());
         *mean += NEWEST * (took.as_secs_f64() - *mean);
         match ending {
-            Ending::Delivered | Ending::Missing | Ending::Outpaced { idle: false } => {
+            Ending::Delivered | Ending::Missing | Ending::LostRace { idle: false } => {
                 self.delivered += u64::from(ending == Ending::Delivered);
                 self.failures = 0;
                 self.limited = 0;
@@ -189,7 +189,7 @@ impl Health {
                 }
             }
             Ending::RateLimited(wait) => self.limit(now, wait),
-            Ending::Failed | Ending::Outpaced { idle: true } => self.fail(now),
+            Ending::Failed | Ending::LostRace { idle: true } => self.fail(now),
             Ending::Cancelled => {}
         }
     }
@@ -316,7 +316,7 @@ mod tests {
         for (idle, expect) in [(true, Availability::Until(now + 2 * SECOND)), (false, Availability::Ready)] {
             let mut health = Health::new(BreakerPolicy::default());
             for _ in 0..3 {
-                run(&mut health, now, Ending::Outpaced { idle });
+                run(&mut health, now, Ending::LostRace { idle });
             }
             assert_eq!(health.availability(now), expect);
         }
@@ -349,7 +349,7 @@ mod tests {
                     Availability::Ready | Availability::Busy => {}
                 }
                 prop_assert_eq!(health.availability(now), Availability::Ready);
-                let ending = [Ending::Failed, Ending::Outpaced { idle: true }, Ending::Cancelled][ending as usize];
+                let ending = [Ending::Failed, Ending::LostRace { idle: true }, Ending::Cancelled][ending as usize];
                 health.begin();
                 health.end(now, SECOND, ending);
                 prop_assert!(health.ended <= 6);

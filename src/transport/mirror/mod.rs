@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 pub use fetch::{MirrorFetch, MirrorSettings};
-pub use report::{Accept, FetchReport, Fetched, Lacking, MirrorReport, Refusal, Stop};
+pub use report::{Accept, FetchReport, Fetched, MirrorReport, NotFetched, Refusal, Stop};
 
 use super::source::{Source, SourceError};
 use crate::domain::digest::{Algorithm, ObjectId};

@@ -35,7 +35,7 @@ pub struct Fetched {
 
 /// An object that no mirror gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lacking {
+pub struct NotFetched {
     /// Which.
     pub object: ObjectId,
     /// For every mirror, in the order given, why not.
@@ -77,7 +77,7 @@ pub struct FetchReport {
     /// What was taken.
     pub fetched: Vec<Fetched>,
     /// What no mirror has, or gives. Objects that were not reached before a stop are not listed.
-    pub lacking: Vec<Lacking>,
+    pub missing: Vec<NotFetched>,
     /// The mirrors, in the order given.
     pub mirrors: Vec<MirrorReport>,
     /// What ended it early.

@@ -95,7 +95,7 @@ impl Selection {
 
     /// Leaves out files with the names of [`leftovers`], but for objects of this layout.
     #[must_use]
-    pub fn without_rubbish(mut self, objects: ObjectLayout) -> Self {
+    pub fn without_leftovers(mut self, objects: ObjectLayout) -> Self {
         self.objects = Some(objects);
         self
     }
@@ -106,7 +106,7 @@ impl Selection {
             return Verdict::Skip;
         }
         if let Some(objects) = self.objects.as_ref().filter(|_| !is_dir)
-            && relative.file_name().and_then(|name| name.to_str()).is_some_and(leftovers::is_rubbish)
+            && relative.file_name().and_then(|name| name.to_str()).is_some_and(leftovers::is_leftover)
             && objects.object_at(relative).is_none()
         {
             return Verdict::Skip;

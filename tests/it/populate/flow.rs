@@ -181,7 +181,7 @@ fn what_a_build_fetched_by_itself_is_verified_and_kept() {
 }
 
 #[test]
-fn rubbish_of_killed_tools_is_not_archived() {
+fn leftovers_of_killed_tools_are_not_archived() {
     let populate = populate("");
     let project = &populate.project;
     project.run(&["fetch", "--required"]).success();

@@ -305,8 +305,8 @@ fn zips_with_backslashes_have_directories_too() {
 
 #[test]
 fn archives_come_through_broken_connections() {
-    use crate::transport::download::FetchOptions;
     use crate::transport::http::client::{Client, Timeouts};
+    use crate::transport::http::options::FetchOptions;
     use crate::transport::http::retry::{Clock, RetryPolicy};
     use crate::transport::source::Source;
     use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
