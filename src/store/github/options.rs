@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::event::Observer;
 use crate::transport::blocks::BlockOptions;
 use crate::transport::http::client::Timeouts;
-use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::http::options::FetchOptions;
+use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::ranges::RangeOptions;
 
 /// Limits, sizes and the observer of connections to the service.
