@@ -4,20 +4,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use cachekeep::domain::clean::{CleanOutcome, End};
 use cachekeep::domain::scope::Scope;
-use cachekeep::domain::secret::Secret;
-use cachekeep::github::rest::{Endpoint, Options, Pace, Repository, Rest};
 use cachekeep::report::markdown::clean;
-use cachekeep::store::github::GitHubCatalog;
 use cachekeep::store::{Catalog as _, SurveyRequest};
-use cachekeep::transport::http::client::{Client, Timeouts};
-use cachekeep::transport::http::retry::RetryPolicy;
 
+use super::catalog::catalog_of;
 use super::{NIGHTLY, now, setup, sweep};
-use cachekeep_test_support::github_api::{REPOSITORY, TOKEN};
 
 /// What `cachekeep clean --dry-run` finds out and writes.
 fn dry_run() -> String {
@@ -25,18 +19,9 @@ fn dry_run() -> String {
     sweep::populate(&mut api.world());
     let policy =
         cachekeep::config::parse(NIGHTLY, Path::new("cachekeep.toml")).expect("a configuration").spec.clean;
-    let repository = Repository::parse(REPOSITORY).expect("a repository");
-    let endpoint = Endpoint::new(Some(&api.url()), None, repository).expect("an address");
-    let options = Options {
-        token: Secret::new(TOKEN),
-        pace: Pace::of_deletions(180),
-        retry: RetryPolicy::default(),
-        deadline: Instant::now() + Duration::from_mins(10),
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
-    let target =
-        GitHubCatalog::new(Rest::new(Client::new(Timeouts::default()).expect("a client"), endpoint, options));
+    let target = catalog_of(&api);
     let default_branch = Scope::new("main").expect("a ref");
     let request = SurveyRequest { now: now(), default_branch, only_pull_request: None };
     let survey = runtime.block_on(target.survey(&request)).expect("a survey");

@@ -1,11 +1,12 @@
 //! The suites that stores, catalogs and decorators pass.
 //!
 //! [`run`] checks the contract of a [`Store`], [`run_catalog`] that of a store that is also a [`Catalog`],
-//! [`run_read_only`] a view that denies changes. Each takes a function that makes an empty store and calls it for
+//! [`run_filled_catalog`] that of a catalog without a store, [`run_read_only`] a view that denies changes. Each takes a function that makes an empty store and calls it for
 //! every check. A check panics with what it expected; call the suites from tests, also from those of a crate with a
 //! store of its own. The clock of a store must tell apart entries that are created [`TICK`] after each other.
 
 mod denying;
+mod filled;
 mod finding;
 mod keeping;
 mod listing;
@@ -55,6 +56,15 @@ pub async fn run_catalog<S: Store + Catalog>(make: impl AsyncFn() -> S) {
     recovering::half_an_entry_is_never_listed(&make().await).await;
     recovering::aborted_and_dropped_uploads_leave_nothing(&make().await).await;
     recovering::recovery_keeps_entries_and_uploads_in_progress(&make().await).await;
+}
+
+/// Checks a catalog to which this crate cannot write. `make` returns one with at least three entries in at least two
+/// scopes at each call.
+pub async fn run_filled_catalog<C: Catalog>(make: impl AsyncFn() -> C) {
+    filled::lists_are_filtered_and_sorted(&make().await).await;
+    filled::a_deleted_entry_is_no_longer_listed(&make().await).await;
+    filled::an_unknown_id_deletes_nothing(&make().await).await;
+    filled::nothing_is_leased_or_recovered(&make().await).await;
 }
 
 /// Checks a view that denies changes. `make` returns two views of one empty store: one to write to it, and the one

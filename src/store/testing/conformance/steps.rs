@@ -123,3 +123,7 @@ pub(super) fn long_and_odd_names() -> (Vec<String>, String) {
     let odd_scope = format!("refs/heads/{}", "Long/".repeat(30) + "\u{e4}.");
     (keys, odd_scope)
 }
+
+/// Ids that are not those of entries.
+pub(super) const UNKNOWN_IDS: [&str; 9] =
+    ["", "0", "..", "../x", "entries", "uploads", "entries/../entries", "nonsense#x", "/etc/passwd"];
