@@ -9,6 +9,7 @@ use super::path_error::PathError;
 
 #[cfg(not(unix))]
 mod portable;
+mod tally;
 #[cfg(unix)]
 mod unix;
 
@@ -17,20 +18,12 @@ use portable as native;
 #[cfg(unix)]
 use unix as native;
 
+use tally::Tally;
+
+pub use tally::Removed;
+
 #[cfg(test)]
 mod tests;
-
-/// What was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Removed {
-    /// Files, links and special files.
-    pub files: u64,
-    /// Directories.
-    pub directories: u64,
-    /// Bytes that the volume gained, where the system tells: those allocated to files whose last name
-    /// went. A file with other names elsewhere gives nothing back.
-    pub bytes: u64,
-}
 
 /// A tree was not removed, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +49,5 @@ pub fn remove_tree(path: &Path) -> Result<Removed, RemoveError> {
     match tally.first {
         None => Ok(tally.removed),
         Some(first) => Err(RemoveError { first, failures: tally.failures, removed: tally.removed }),
-    }
-}
-
-/// Counts what goes and what stays.
-#[derive(Debug, Default)]
-struct Tally {
-    removed: Removed,
-    failures: u64,
-    first: Option<PathError>,
-}
-
-impl Tally {
-    fn fail(&mut self, error: PathError) {
-        self.failures += 1;
-        self.first.get_or_insert(error);
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Tally;
+use super::tally::Tally;
 use crate::fs::path_error::PathError;
 
 enum Step {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self as sys, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, Result as SysResult};
 
-use super::Tally;
+use super::tally::Tally;
 use crate::fs::path_error::PathError;
 
 /// Directories held open at once. What lies deeper is moved up to the top and removed from there, so

@@ -18,13 +18,17 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StagingError, TREE, sweep};
+use super::error::StagingError;
+use super::sweep;
 use crate::fs::lease::{PAYLOAD, is_temp_name};
 use crate::fs::mode;
 use crate::fs::path_error::PathError;
 use crate::fs::remove::remove_tree;
 
-/// Where a target goes that is renamed away.
+/// The staged tree's name in the payload.
+pub(super) const TREE: &str = "tree";
+
+/// The name in the payload of a target that is renamed away.
 const OLD: &str = "old";
 /// How often a change is tried while others make and remove its target.
 const ATTEMPTS: u32 = 16;

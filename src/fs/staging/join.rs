@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use tokio_util::sync::CancellationToken;
 
-use super::{StagingError, mount};
+use super::error::StagingError;
+use super::mount;
 use crate::fs::path_error::PathError;
 use crate::fs::{link, mode};
 

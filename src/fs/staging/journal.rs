@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::StagingError;
 use super::change::{Change, Way};
+use super::error::StagingError;
 use crate::fs::lease::{JOURNAL, LeasedDirectory, Takeover, is_temp_name};
 use crate::fs::path_error::PathError;
 use crate::fs::read::read_regular;

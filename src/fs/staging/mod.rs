@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 use super::lease::LeasedDirectory;
 use super::path_error::PathError;
 use super::records::Records;
-use crate::domain::hint::Hint;
 
 mod change;
+mod error;
 mod join;
 mod journal;
 mod mount;
@@ -37,7 +37,9 @@ mod yielding;
 
 pub(super) use journal::{Scope, Settled, settle};
 
-use change::{Change, Way};
+use change::{Change, TREE, Way};
+
+pub use error::StagingError;
 
 #[cfg(all(test, unix))]
 mod kill_tests;
@@ -47,117 +49,6 @@ mod tests;
 mod together_tests;
 #[cfg(all(test, unix))]
 mod volume_tests;
-
-/// The staged tree's name in the payload.
-const TREE: &str = "tree";
-
-/// Why a tree could not be staged or published. The target is as it was, but after [`StagingError::Stuck`].
-#[derive(Debug, thiserror::Error)]
-pub enum StagingError {
-    /// The disk refused something.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// The target exists and is not a directory.
-    #[error("`{}` is not a directory", .0.display())]
-    NotADirectory(PathBuf),
-    /// The target is a link to nothing.
-    #[error("`{}` is a link to something that does not exist", .0.display())]
-    DanglingLink(PathBuf),
-    /// A directory would have to replace something else, or the other way round.
-    #[error("`{}` is {present} and would become {staged}", path.display())]
-    Conflict {
-        /// Where, in the target.
-        path: PathBuf,
-        /// What is there.
-        present: &'static str,
-        /// What is staged.
-        staged: &'static str,
-    },
-    /// Another volume is mounted inside the target.
-    #[error("another volume is mounted inside the target, at `{}`", .0.display())]
-    NestedVolume(PathBuf),
-    /// Two targets that are published together lie in one another.
-    #[error("`{}` and `{}` overlap", .0.display(), .1.display())]
-    Overlap(PathBuf, PathBuf),
-    /// The work was cancelled.
-    #[error("cancelled before `{}` was published", .0.display())]
-    Cancelled(PathBuf),
-    /// A journal cannot be understood or trusted.
-    #[error("`{}` cannot be recovered: {reason}", path.display())]
-    Journal {
-        /// The leased directory.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A journal without a record of this user: another user may have written it, and it is not obeyed.
-    #[error("`{}` has a journal that this user did not write, and is left as it is", .0.display())]
-    Unrecorded(PathBuf),
-    /// A publication of ours that was killed, into a target that recovery was not called for.
-    #[error("`{}` holds an unfinished publication into `{}`, which this command does not use", path.display(), target.display())]
-    NotAsked {
-        /// The leased directory.
-        path: PathBuf,
-        /// The target.
-        target: PathBuf,
-    },
-    /// Without a record nothing can be published that a kill may not tear.
-    #[error("cannot record what is published: {0}")]
-    Record(#[source] PathError),
-    /// Publishing failed half-way and could not be taken back; all content is kept for `recover`.
-    #[error("{publishing}; and taking it back failed: {undoing}; the next start tries again from `{}`", kept.display())]
-    Stuck {
-        /// Why publishing failed.
-        publishing: Box<StagingError>,
-        /// Why it could not be taken back.
-        undoing: Box<StagingError>,
-        /// The leased directory with the journal.
-        kept: PathBuf,
-    },
-}
-
-impl StagingError {
-    /// Whether a volume or a quota is full.
-    pub fn is_no_space(&self) -> bool {
-        match self {
-            StagingError::Path(error) => error.is_no_space(),
-            StagingError::Stuck { publishing, .. } => publishing.is_no_space(),
-            _ => false,
-        }
-    }
-}
-
-impl Hint for StagingError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            StagingError::Path(error) => error.hint(),
-            StagingError::NotADirectory(path) | StagingError::DanglingLink(path) => {
-                Some(format!("remove `{}` or choose another `path`", path.display()))
-            }
-            StagingError::Conflict { path, .. } => {
-                Some(format!("remove `{}`: nothing is deleted to make way for a restore", path.display()))
-            }
-            StagingError::NestedVolume(_) => {
-                Some("mount the volume at the cache's path itself, or make it a cache of its own".to_owned())
-            }
-            StagingError::Overlap(..) => Some("give every cache a path outside the others".to_owned()),
-            StagingError::Unrecorded(path) => Some(format!(
-                "an archive or a checkout may have brought `{}`; look for data of yours in it, then remove it",
-                path.display()
-            )),
-            StagingError::NotAsked { path, target } => Some(format!(
-                "a restore of the cache at `{}` completes it; if there is no such cache any more, look for data of \
-                 yours in `{}`, then remove it",
-                target.display(),
-                path.display()
-            )),
-            StagingError::Record(_) => {
-                Some("set `XDG_STATE_HOME` to a directory that belongs to this user".to_owned())
-            }
-            StagingError::Stuck { .. } | StagingError::Cancelled(_) | StagingError::Journal { .. } => None,
-        }
-    }
-}
 
 /// A tree that is being made and may become its target. Dropping it discards it.
 #[derive(Debug)]

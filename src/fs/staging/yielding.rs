@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Staging, StagingError};
+use super::Staging;
+use super::error::StagingError;
 use crate::fs::path_error::PathError;
 
 impl Staging {

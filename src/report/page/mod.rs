@@ -4,46 +4,30 @@
 //! Every picture has a table that says the same. `model` sums up, `pictures`, `treemap` and `tables` draw, `markup` is the only
 //! way in for foreign text.
 
+mod input;
 mod markup;
 mod model;
 mod pictures;
 mod squarify;
 mod tables;
 mod treemap;
+mod words;
 
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::retention::Elapsed;
 use crate::domain::retention::usage::Forecast;
-use crate::domain::retention::{Elapsed, Facts, Plan, Policy};
 use crate::domain::unit::ByteSize;
 use markup::Html;
 use model::Sides;
+use words::{count, percent};
+
+pub use input::UsagePage;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("sort.js");
-
-/// What the page is about.
-pub struct UsagePage<'a> {
-    /// The store, for people.
-    pub store: &'a str,
-    /// What is known of it.
-    pub facts: &'a Facts,
-    /// What cleaning would do now.
-    pub plan: &'a Plan,
-    /// By which rules.
-    pub policy: &'a Policy,
-    /// How fast it fills, where there is a limit.
-    pub forecast: Option<Forecast>,
-}
-
-impl UsagePage<'_> {
-    /// What the bytes are to stay below: the store's own limit, else the policy's budget.
-    fn roof(&self) -> Option<ByteSize> {
-        self.facts.limit.or(self.policy.budget)
-    }
-}
 
 /// The page.
 pub fn render(page: &UsagePage<'_>) -> String {
@@ -133,49 +117,6 @@ fn header(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
     html.raw("</dl>\n");
     pictures::budget_bar(html, page, sides);
     html.raw("</header>\n");
-}
-
-/// `1 entry`, `2 entries`.
-fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
-}
-
-/// `12 345`, with a narrow space that does not break.
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Percent with one digit behind the point below ten.
-fn percent(part: u64, whole: u64) -> String {
-    let share = share(part, whole);
-    match share {
-        share if part > 0 && share < 0.1 => "< 0.1".to_owned(),
-        share if share < 10.0 => format!("{share:.1}"),
-        share => format!("{share:.0}"),
-    }
-}
-
-/// Percent.
-#[expect(clippy::cast_precision_loss, reason = "a picture need not be exact to the byte")]
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
-}
-
-/// At most so many characters of a name.
-fn cut(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
-        return name.to_owned();
-    }
-    let head: String = name.chars().take(most - 1).collect();
-    format!("{head}…")
 }
 
 #[cfg(test)]

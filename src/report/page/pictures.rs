@@ -3,9 +3,10 @@
 //! The shapes are SVG that stretches with the page; names and details are text over it, so that letters keep their
 //! size. What goes is hatched and says so: color never stands alone.
 
+use super::input::UsagePage;
 use super::markup::Html;
 use super::model::{self, Bucket, Sides};
-use super::{UsagePage, share};
+use super::words::share;
 use crate::domain::retention::Elapsed;
 use crate::domain::unit::ByteSize;
 

@@ -1,8 +1,9 @@
 //! The tables behind the pictures, each bounded: a long tail is one row.
 
+use super::input::UsagePage;
 use super::markup::Html;
 use super::model::{self, Sides};
-use super::{UsagePage, cut, percent, thousands};
+use super::words::{cut, percent, thousands};
 use crate::domain::entry::Entry;
 use crate::domain::retention::plan::{Amount, Decision};
 use crate::domain::retention::usage::{Reach, eviction_order};

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::*;
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::Key;
+use crate::domain::retention::{Facts, Policy};
 use crate::domain::scope::Scope;
 use crate::domain::unit::Span;
 use crate::domain::version::Version;

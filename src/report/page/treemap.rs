@@ -1,9 +1,10 @@
 //! Bytes as a treemap: each group a key pattern, each tile in it a ref, laid out for a wide and a narrow screen.
 
+use super::input::UsagePage;
 use super::markup::Html;
 use super::model::{self, Group, Leaf, RefKind, Sides};
 use super::squarify::{Area, squarify};
-use super::{UsagePage, count, cut, percent};
+use super::words::{count, cut, percent};
 use crate::domain::retention::facts::pull_request_of;
 use crate::domain::retention::usage::Reach;
 use crate::domain::unit::ByteSize;
