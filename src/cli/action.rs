@@ -3,15 +3,15 @@
 //! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
 //! the nested steps of actions/cache, into the environment of the next.
 
-use super::args::{Command, Step};
+use super::args::{ActionStep, Command};
 use super::backend::Backend;
 use super::inputs;
 use super::publish::relay;
 use super::site::Site;
 use crate::command::complete;
 use crate::command::context::Context;
-use crate::command::restore::Options;
-use crate::command::wrapped::{self, Found, NESTED};
+use crate::command::restore::RestoreOptions;
+use crate::command::wrapped::{self, FoundKeys, NESTED};
 use crate::command::{gate, save, seed};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -26,17 +26,17 @@ pub(super) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     command: &Command,
-    step: Step,
+    step: ActionStep,
 ) -> Result<JobOutcome, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
     match (step, &site.backend) {
-        (Step::Start, Backend::Wrapped(why)) => {
+        (ActionStep::Start, Backend::Wrapped(why)) => {
             announce(ctx, why);
             if moves { plan(ctx, command) } else { direct(ctx, command) }
         }
-        (Step::Start, _) => direct(ctx, command),
-        (Step::Stage, _) => stage(ctx),
-        (Step::Finish, _) => finish(ctx, command),
+        (ActionStep::Start, _) => direct(ctx, command),
+        (ActionStep::Stage, _) => stage(ctx),
+        (ActionStep::Finish, _) => finish(ctx, command),
     }
 }
 
@@ -49,8 +49,8 @@ fn output(ctx: &Context<'_>, name: &str, value: &str) {
     relay(ctx, "set an output", ctx.platform.output(name, value));
 }
 
-fn options(command: &Command) -> Options {
-    Options { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
+fn options(command: &Command) -> RestoreOptions {
+    RestoreOptions { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
 }
 
 fn all(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
@@ -85,10 +85,10 @@ fn each<T>(env: &Env, name: &str, read: impl Fn(&str) -> T) -> Vec<T> {
     (0..NESTED).map(|index| read(env.var(&format!("CACHEKEEP_{name}_{index}")).unwrap_or_default())).collect()
 }
 
-fn found(env: &Env) -> Vec<Found> {
+fn found(env: &Env) -> Vec<FoundKeys> {
     let keys = each(env, "KEY", str::to_owned);
     let matched = each(env, "MATCHED", str::to_owned);
-    keys.into_iter().zip(matched).map(|(key, matched)| Found { key, matched }).collect()
+    keys.into_iter().zip(matched).map(|(key, matched)| FoundKeys { key, matched }).collect()
 }
 
 /// Shows actions/cache what is to be saved.

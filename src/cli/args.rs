@@ -133,7 +133,7 @@ pub struct Selected {
 
 /// The steps of the GitHub action, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Step {
+pub enum ActionStep {
     /// Does all of it, or says what actions/cache is to look for.
     Start,
     /// Shows actions/cache what it is to save.
@@ -144,7 +144,7 @@ pub enum Step {
 
 /// The store to look after.
 #[derive(Debug, Clone, Default, ClapArgs)]
-pub struct Target {
+pub struct StoreTarget {
     /// The repository whose caches GitHub keeps [default on GitHub Actions: the job's, unless `--store` is given].
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<String>,
@@ -269,7 +269,7 @@ pub enum Command {
     #[command(hide = true)]
     Action {
         /// Which step.
-        step: Step,
+        step: ActionStep,
     },
     /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
     #[command(
@@ -278,7 +278,7 @@ pub enum Command {
     Clean {
         /// The store.
         #[command(flatten)]
-        target: Target,
+        target: StoreTarget,
         /// Only entries of this pull request, which was closed just now: without grace.
         #[arg(long, value_name = "N")]
         pull_request: Option<u64>,
@@ -296,13 +296,13 @@ pub enum Command {
     Ls {
         /// The store.
         #[command(flatten)]
-        target: Target,
+        target: StoreTarget,
     },
     /// Say where the bytes of the store went: by key pattern, ref, last use and reach.
     Usage {
         /// The store.
         #[command(flatten)]
-        target: Target,
+        target: StoreTarget,
         /// Write a page for the browser, too: pictures, tables, and what `clean` would delete.
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
@@ -315,7 +315,7 @@ pub enum Command {
         selected: Selected,
         /// The store.
         #[command(flatten)]
-        target: Target,
+        target: StoreTarget,
         /// With `--key`: the version to look for [default: that of CACHE, or any].
         #[arg(long = "version", value_name = "VERSION")]
         layout: Option<String>,

@@ -8,7 +8,7 @@ use super::settings::Settings;
 use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
 use crate::github::{Credentials, Right, credentials::NoCredentials};
-use crate::platform::{Env, Facts};
+use crate::platform::{Env, JobFacts};
 use crate::store::{self, GitHubAccess, GitHubOptions, StoreError, StoreErrorKind};
 
 /// Where the entries of a job live.
@@ -38,7 +38,7 @@ impl Backend {
     pub(super) fn find(
         location: &StoreLocation,
         env: &Env,
-        facts: &Facts,
+        facts: &JobFacts,
         in_action: bool,
         now: DateTime<Utc>,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Backend {
 
     /// Who may read and write what. GitHub's service takes entries only into scopes that the job's token names, and the
     /// job's ref is not always one of them; a ref that was given is kept, so that the refusal names it.
-    pub(super) fn access(&self, settings: &Settings, facts: &Facts) -> Access {
+    pub(super) fn access(&self, settings: &Settings, facts: &JobFacts) -> Access {
         let access = settings.access.clone();
         let is_given = settings.git_ref != facts.git_ref;
         match self {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::args::Target;
+use super::args::StoreTarget;
 use super::site::Site;
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
-use crate::github::rest::{Endpoint, Options, Pace, Repository, Rest};
+use crate::github::rest::{Endpoint, RestOptions, Pace, Repository, Rest};
 use crate::store::Catalog;
 use crate::store::github::GitHubCatalog;
 use crate::transport::http::retry::RetryPolicy;
@@ -35,13 +35,13 @@ fn no_catalog(location: &str) -> Fault {
 }
 
 /// Opens it. Who names a repository means GitHub; a job there does, too, unless its store is another.
-pub(super) fn open(target: &Target, site: &Site<'_>, ctx: &Context<'_>) -> Result<Arc<dyn Catalog>, Fault> {
+pub(super) fn open(target: &StoreTarget, site: &Site<'_>, ctx: &Context<'_>) -> Result<Arc<dyn Catalog>, Fault> {
     find(target, site, ctx)?.ok_or_else(no_token)
 }
 
 /// The same; `None` where only a token is missing.
 pub(super) fn find(
-    target: &Target,
+    target: &StoreTarget,
     site: &Site<'_>,
     ctx: &Context<'_>,
 ) -> Result<Option<Arc<dyn Catalog>>, Fault> {
@@ -59,7 +59,7 @@ pub(super) fn find(
     let endpoint = Endpoint::new(env.var("GITHUB_API_URL"), env.var("GITHUB_GRAPHQL_URL"), repository)
         .map_err(|source| Fault::usage("GITHUB_API_URL").caused_by(source))?;
     let Some(token) = env.var("GITHUB_TOKEN").or_else(|| env.var("GH_TOKEN")) else { return Ok(None) };
-    let options = Options {
+    let options = RestOptions {
         token: Secret::new(token.trim()),
         pace: Pace::of_deletions(target.deletions_per_minute),
         retry: RetryPolicy::default(),

@@ -10,10 +10,10 @@ use super::doctor;
 use super::exit::{self, Exit};
 use super::inputs;
 use super::publish::{self, print};
-use super::settings::{Place, Settings, SettingsError, log_options};
+use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
 use super::signals;
 use super::site::Site;
-use super::table::{self, Needs, Row, Run};
+use super::table::{self, CommandRow, Needs, Run};
 use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
 use crate::config;
@@ -41,8 +41,8 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     let typed_key = args.take_key();
     let row = table::row(&args.command);
     let place = match row.needs {
-        Needs::Store => Place::find_or_bare(&args.common, env),
-        Needs::Caches | Needs::Nothing => Place::find(&args.common, env),
+        Needs::Store => ConfigPlace::find_or_bare(&args.common, env),
+        Needs::Caches | Needs::Nothing => ConfigPlace::find(&args.common, env),
     };
     let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
     let platform = platform::detect(env, workspace);
@@ -108,7 +108,7 @@ fn report(log: &Log, level: Level, text: String, hint: Option<String>) {
 }
 
 /// Runs a command where everything that it needs was found.
-fn run(args: &Args, row: &Row<'_>, site: &Site<'_>) -> Exit {
+fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
     for warning in &site.settings.warnings {
         site.report(Level::Warning, warning.body(), None);
     }
@@ -157,7 +157,7 @@ fn run(args: &Args, row: &Row<'_>, site: &Site<'_>) -> Exit {
     }
 }
 
-fn execute(args: &Args, row: &Row<'_>, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
+fn execute(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
     match &row.run {
         Run::Answer(answer) => Ok(print(&answer(site, ctx)?)),
         Run::Other(run) => run(site, ctx),

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::args::{Target, TypedKey};
+use super::args::{StoreTarget, TypedKey};
 use super::catalog;
 use super::site::Site;
 use crate::command::context::Context;
-use crate::command::explain::{self, Reach, Subject};
+use crate::command::explain::{self, StoreReach, Subject};
 use crate::domain::fault::Fault;
 use crate::domain::key::Key;
 use crate::domain::version::Version;
@@ -25,24 +25,24 @@ pub(super) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     asked: &Asked<'_>,
-    target: &Target,
+    target: &StoreTarget,
     diff: Option<&Path>,
 ) -> Result<String, Fault> {
     let credentials = site.backend.credentials();
     let subject = subject(site.typed_key.as_ref(), asked)?;
     let reach = match credentials.and_then(|found| found.refusal(Right::Read)) {
-        Some(why) => Reach::Denied(why),
+        Some(why) => StoreReach::Denied(why),
         None => match catalog::find(target, site, ctx)? {
-            Some(catalog) => Reach::Listing(catalog),
+            Some(catalog) => StoreReach::Listing(catalog),
             // The service itself still answers lookups.
             None if credentials.is_some() => {
                 let fault = catalog::no_token();
-                Reach::Lookups { why: fault.to_string(), hint: fault.hint() }
+                StoreReach::Lookups { why: fault.to_string(), hint: fault.hint() }
             }
             None => return Err(catalog::no_token()),
         },
     };
-    let options = explain::Options {
+    let options = explain::ExplainOptions {
         subject,
         diff: diff.map(|path| site.absolute(path)),
         has_service: credentials.is_some(),

@@ -15,7 +15,7 @@ use crate::domain::fault::Fault;
 use crate::platform::Env;
 
 /// An input of the action.
-pub struct Input {
+pub struct ActionInput {
     /// Its name.
     pub name: &'static str,
     /// What it is when it is not given.
@@ -44,104 +44,104 @@ pub enum Argument {
 }
 
 /// Every input, in the order of the reference.
-pub const INPUTS: &[Input] = &[
-    Input {
+pub const INPUTS: &[ActionInput] = &[
+    ActionInput {
         name: "mode",
         default: "restore",
         help: "`restore` (and seed what is missing), `seed`, `gate`, `save`, `clean` or `doctor`.",
         to: Argument::Command,
     },
-    Input {
+    ActionInput {
         name: "cache",
         default: "",
         help: "The caches by their names in `cachekeep.toml`, separated by spaces or lines. All of them if empty.",
         to: Argument::Caches,
     },
-    Input {
+    ActionInput {
         name: "path",
         default: "",
         help: "Without a `cachekeep.toml`: the paths and globs of one cache, one a line, as for actions/cache.",
         to: Argument::Option("path"),
     },
-    Input {
+    ActionInput {
         name: "key",
         default: "",
         help: "Without a `cachekeep.toml`: its key.",
         to: Argument::Option("key"),
     },
-    Input {
+    ActionInput {
         name: "restore-keys",
         default: "",
         help: "Without a `cachekeep.toml`: prefixes of keys to fall back to, one a line.",
         to: Argument::Option("restore-key"),
     },
-    Input {
+    ActionInput {
         name: "fail-on-cache-miss",
         default: "false",
         help: "Fail the step if a cache has no exact or partial hit.",
         to: Argument::Flag("fail-on-miss", &["restore"]),
     },
-    Input {
+    ActionInput {
         name: "lookup-only",
         default: "false",
         help: "Only say which entry would be restored.",
         to: Argument::Flag("lookup-only", &["restore"]),
     },
-    Input {
+    ActionInput {
         name: "required",
         default: "false",
         help: "Fail the step if a cache cannot be restored, seeded or saved; otherwise that is a warning.",
         to: Argument::Flag("required", &["restore", "seed", "save"]),
     },
-    Input {
+    ActionInput {
         name: "seed",
         default: "true",
         help: "After a restore, fill a cache from its seed if objects are missing.",
         to: Argument::Action,
     },
-    Input {
+    ActionInput {
         name: "vars",
         default: "",
         help: "Values for `{var.NAME}`: `NAME=VALUE`, separated by spaces or lines.",
         to: Argument::Pairs("var"),
     },
-    Input {
+    ActionInput {
         name: "role",
         default: "",
         help: "`writer` or `consumer`: whether this job saves. What `cachekeep.toml` says if empty.",
         to: Argument::Option("role"),
     },
-    Input {
+    ActionInput {
         name: "config",
         default: "",
         help: "The configuration, if it is not `cachekeep.toml` in the workspace.",
         to: Argument::Option("config"),
     },
-    Input {
+    ActionInput {
         name: "store",
         default: "",
         help: "Where entries live: `auto`, `github` or `file:///srv/ci-cache`. What `cachekeep.toml` says if empty.",
         to: Argument::Option("store"),
     },
-    Input {
+    ActionInput {
         name: "dry-run",
         default: "false",
         help: "With `clean`: only say what would be deleted, and why.",
         to: Argument::Flag("dry-run", &["clean"]),
     },
-    Input {
+    ActionInput {
         name: "pull-request",
         default: "",
         help: "With `clean`: the number of a pull request that was closed just now; only its entries are deleted.",
         to: Argument::Option("pull-request"),
     },
-    Input {
+    ActionInput {
         name: "timeout",
         default: "",
         help: "Give up on a cache after this long: `90s`, `20m`. One hour if empty.",
         to: Argument::Option("timeout"),
     },
-    Input {
+    ActionInput {
         name: "version",
         default: "",
         help: "Which cachekeep: the action's own release if empty, `source` builds it with cargo, `installed` \
@@ -162,7 +162,7 @@ pub fn variable(name: &str) -> String {
 }
 
 /// An input's value.
-pub fn value<'a>(env: &'a Env, input: &Input) -> &'a str {
+pub fn value<'a>(env: &'a Env, input: &ActionInput) -> &'a str {
     env.var(&variable(input.name)).map(str::trim).filter(|value| !value.is_empty()).unwrap_or(input.default)
 }
 
@@ -172,7 +172,7 @@ pub fn is_true(env: &Env, name: &str) -> Result<bool, Fault> {
     truth(input, value(env, input))
 }
 
-fn truth(input: &Input, value: &str) -> Result<bool, Fault> {
+fn truth(input: &ActionInput, value: &str) -> Result<bool, Fault> {
     match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),

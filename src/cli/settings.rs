@@ -15,7 +15,7 @@ use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::unit::Span;
 use crate::fs::read;
 use crate::fs::text;
-use crate::platform::{Env, Facts};
+use crate::platform::{Env, JobFacts};
 use crate::report::{LogOptions, Verbosity};
 
 /// Upper bound for configuration files, in bytes.
@@ -98,7 +98,7 @@ pub(super) struct Settings {
 
 /// Where a configuration was found, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ConfigPlace {
     /// The file; none where the command line declares the cache.
     pub config: Option<PathBuf>,
     /// The directory that stands for the workspace.
@@ -115,11 +115,11 @@ fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
     SettingsError::Value { origin: origin.to_owned(), problem: problem.to_string() }
 }
 
-impl Place {
+impl ConfigPlace {
     /// The same for a command that works without a configuration, too.
     pub(super) fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
-        match Place::find(common, env) {
-            Err(SettingsError::NoConfig(directory)) => Ok(Place { config: None, workspace: directory }),
+        match ConfigPlace::find(common, env) {
+            Err(SettingsError::NoConfig(directory)) => Ok(ConfigPlace { config: None, workspace: directory }),
             other => other,
         }
     }
@@ -142,7 +142,10 @@ impl Place {
         };
         let beside = config.as_deref().and_then(Path::parent).unwrap_or(&env.current_dir);
         let workspace = common.workspace.clone().or_else(|| env.path("CACHEKEEP_WORKSPACE"));
-        Ok(Place { workspace: workspace.map_or_else(|| beside.to_owned(), |path| absolute(&path)), config })
+        Ok(ConfigPlace {
+            workspace: workspace.map_or_else(|| beside.to_owned(), |path| absolute(&path)),
+            config,
+        })
     }
 }
 
@@ -151,8 +154,8 @@ impl Settings {
     pub(super) fn new(
         common: &Common,
         env: &Env,
-        place: Place,
-        facts: &Facts,
+        place: ConfigPlace,
+        facts: &JobFacts,
     ) -> Result<Self, SettingsError> {
         let config::Loaded { mut spec, mut warnings } = load(common, env, &place)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
@@ -196,13 +199,13 @@ impl Settings {
     }
 
     /// Whether entries live in a directory that does not outlive this job, for lack of a better place.
-    pub(super) fn store_is_volatile(&self, facts: &Facts) -> bool {
+    pub(super) fn store_is_volatile(&self, facts: &JobFacts) -> bool {
         self.spec.store == StoreLocation::Auto && facts.is_ci && facts.store_dir.starts_with(&facts.temp)
     }
 }
 
 /// The file, or the cache that the command line declares.
-fn load(common: &Common, env: &Env, place: &Place) -> Result<config::Loaded, SettingsError> {
+fn load(common: &Common, env: &Env, place: &ConfigPlace) -> Result<config::Loaded, SettingsError> {
     if let Some(path) = &place.config {
         let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
         return Ok(config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?);
@@ -247,13 +250,13 @@ fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, Set
     Ok(variables)
 }
 
-fn access(common: &Common, env: &Env, facts: &Facts, git_ref: Option<String>) -> Access {
+fn access(common: &Common, env: &Env, facts: &JobFacts, git_ref: Option<String>) -> Access {
     let pick = |flag: &Option<String>, name: &str, variable: &str, fact: &Option<String>| {
         given(flag.as_deref(), name, env, variable)
             .map(|(_, value)| value.to_owned())
             .or_else(|| fact.clone())
     };
-    let facts = Facts {
+    let facts = JobFacts {
         git_ref,
         base_ref: pick(&common.base_ref, "base-ref", "CACHEKEEP_BASE_REF", &facts.base_ref),
         default_ref: pick(&common.default_ref, "default-ref", "CACHEKEEP_DEFAULT_REF", &facts.default_ref),
@@ -285,7 +288,7 @@ fn workers(common: &Common, env: &Env) -> Result<usize, SettingsError> {
 }
 
 /// How the log looks: the platform, the terminal, `NO_COLOR` and the flags decide.
-pub(super) fn log_options(common: &Common, env: &Env, facts: &Facts) -> LogOptions {
+pub(super) fn log_options(common: &Common, env: &Env, facts: &JobFacts) -> LogOptions {
     let verbosity =
         match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
             (true, _) => Verbosity::Quiet,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Step, TypedKey};
+use super::args::{ActionStep, TypedKey};
 use super::backend::Backend;
 use super::settings::Settings;
 use crate::domain::event::{Event, Level, Observer};
@@ -36,7 +36,7 @@ pub(super) struct Site<'a> {
     /// The key that `explain` is asked about.
     pub(super) typed_key: Option<TypedKey>,
     /// The step of the GitHub action that this is, if it is one.
-    pub(super) step: Option<Step>,
+    pub(super) step: Option<ActionStep>,
     /// Where entries live.
     pub(super) backend: Backend,
     /// Who may read and write what.
@@ -51,7 +51,7 @@ impl<'a> Site<'a> {
         platform: Arc<dyn Platform>,
         log: Arc<Log>,
         settings: Settings,
-        step: Option<Step>,
+        step: Option<ActionStep>,
         typed_key: Option<TypedKey>,
     ) -> Self {
         let now = clock();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::{Args, Command, EnvFormat, Target};
+use super::args::{Args, Command, EnvFormat, StoreTarget};
 use super::exit::{self, Exit};
 use super::publish::{print, summarize};
 use super::site::Site;
@@ -19,7 +19,7 @@ use crate::report::json::{self, clean::CleanDocument};
 use crate::report::markdown;
 
 /// A command, as it was typed.
-pub(super) struct Row<'a> {
+pub(super) struct CommandRow<'a> {
     /// What must be found before it runs.
     pub(super) needs: Needs,
     /// What it does.
@@ -63,28 +63,31 @@ pub(super) enum Run<'a> {
     Other(Do<'a, Exit>),
 }
 
-fn text<'a>(text: impl Fn() -> String + 'a) -> Row<'a> {
-    Row { needs: Needs::Nothing, run: Run::Text(Box::new(text)) }
+fn text<'a>(text: impl Fn() -> String + 'a) -> CommandRow<'a> {
+    CommandRow { needs: Needs::Nothing, run: Run::Text(Box::new(text)) }
 }
 
-fn answer<'a>(needs: Needs, run: impl Fn(&Site<'_>, &Context<'_>) -> Result<String, Fault> + 'a) -> Row<'a> {
-    Row { needs, run: Run::Answer(Box::new(run)) }
+fn answer<'a>(
+    needs: Needs,
+    run: impl Fn(&Site<'_>, &Context<'_>) -> Result<String, Fault> + 'a,
+) -> CommandRow<'a> {
+    CommandRow { needs, run: Run::Answer(Box::new(run)) }
 }
 
 fn job<'a>(
     run: impl Fn(&Context<'_>) -> Result<JobOutcome, Fault> + 'a,
     exit: impl Fn(&JobOutcome) -> Exit + 'a,
-) -> Row<'a> {
+) -> CommandRow<'a> {
     let run = Box::new(move |_: &Site<'_>, ctx: &Context<'_>| run(ctx));
-    Row { needs: Needs::Caches, run: Run::Job { run, exit: Box::new(exit) } }
+    CommandRow { needs: Needs::Caches, run: Run::Job { run, exit: Box::new(exit) } }
 }
 
 /// The row of a command.
-pub(super) fn row(command: &Command) -> Row<'_> {
+pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
         Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), exit::of_child),
         Command::Restore { lookup_only, fail_on_miss, required, .. } => {
-            let options = restore::Options { lookup_only: *lookup_only };
+            let options = restore::RestoreOptions { lookup_only: *lookup_only };
             job(
                 move |ctx| restore::run(ctx, options),
                 |outcome| exit::of_restore(outcome, *fail_on_miss, *required),
@@ -111,27 +114,29 @@ pub(super) fn row(command: &Command) -> Row<'_> {
             let asked = explain::Asked { caches: &selected.caches, layout: layout.as_deref() };
             explain::run(site, ctx, &asked, target, diff.as_deref())
         }),
-        Command::Clean { target, pull_request, dry_run, plan_out, apply } => Row {
+        Command::Clean { target, pull_request, dry_run, plan_out, apply } => CommandRow {
             needs: Needs::Store,
             run: Run::Other(Box::new(|site, ctx| {
                 let policy = site.settings.spec.clean.clone();
                 let absolute = |path: &Path| site.absolute(path);
-                let options = clean::Options {
+                let options = clean::CleanOptions {
                     policy: match pull_request {
                         Some(number) => clean::options::about_pull_request(policy, *number),
                         None => policy,
                     },
                     source: apply
                         .as_deref()
-                        .map_or(clean::Source::Policy, |path| clean::Source::Saved(absolute(path))),
+                        .map_or(clean::PlanSource::Policy, |path| clean::PlanSource::Saved(absolute(path))),
                     dry_run: *dry_run,
                     plan_out: plan_out.as_deref().map(absolute),
                 };
                 clean(site, ctx, target, &options)
             })),
         },
-        Command::Doctor { online } => Row { needs: Needs::Caches, run: Run::Doctor { online: *online } },
-        Command::Action { .. } => Row { needs: Needs::Nothing, run: Run::Action },
+        Command::Doctor { online } => {
+            CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }
+        }
+        Command::Action { .. } => CommandRow { needs: Needs::Nothing, run: Run::Action },
         Command::Schema => text(|| json::render(&config::schema())),
         Command::Completions { shell } => text(|| {
             let mut text = Vec::new();
@@ -144,8 +149,8 @@ pub(super) fn row(command: &Command) -> Row<'_> {
 fn clean(
     site: &Site<'_>,
     ctx: &Context<'_>,
-    target: &Target,
-    options: &clean::Options,
+    target: &StoreTarget,
+    options: &clean::CleanOptions,
 ) -> Result<Exit, Fault> {
     let outcome = clean::run(ctx, catalog::open(target, site, ctx)?.as_ref(), options)?;
     summarize(ctx, &markdown::clean::markdown(&outcome));
@@ -159,12 +164,12 @@ fn clean(
     Ok(exit.or(printed))
 }
 
-fn env_format(format: EnvFormat, is_json: bool) -> env::Format {
+fn env_format(format: EnvFormat, is_json: bool) -> env::Syntax {
     match format {
-        _ if is_json => env::Format::Json,
-        EnvFormat::Sh => env::Format::Sh,
-        EnvFormat::PowerShell => env::Format::PowerShell,
-        EnvFormat::Dotenv => env::Format::Dotenv,
-        EnvFormat::Json => env::Format::Json,
+        _ if is_json => env::Syntax::Json,
+        EnvFormat::Sh => env::Syntax::Sh,
+        EnvFormat::PowerShell => env::Syntax::PowerShell,
+        EnvFormat::Dotenv => env::Syntax::Dotenv,
+        EnvFormat::Json => env::Syntax::Json,
     }
 }

@@ -4,13 +4,13 @@
 use super::cache::Cache;
 use super::context::Context;
 use super::gate;
-use super::restore::{self, Options};
+use super::restore::{self, RestoreOptions};
 use super::seed;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
 /// Restores every selected cache, and seeds and gates those that have something to be seeded or gated with.
-pub(crate) fn run(ctx: &Context<'_>, options: Options, seeds: bool) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions, seeds: bool) -> Result<JobOutcome, Fault> {
     let mut job = restore::run(ctx, options)?;
     if !options.lookup_only {
         complete(ctx, seeds, &mut job);

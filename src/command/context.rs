@@ -157,9 +157,9 @@ impl Context<'_> {
     }
 
     /// Groups log lines until the returned value is dropped.
-    pub(crate) fn group(&self, title: &str) -> Group<'_> {
+    pub(crate) fn group(&self, title: &str) -> LogGroup<'_> {
         self.observer.observe(Event::GroupStarted(title.to_owned()));
-        Group(&*self.observer)
+        LogGroup(&*self.observer)
     }
 
     /// Where publications are recorded.
@@ -189,9 +189,9 @@ impl Context<'_> {
 }
 
 /// Ends a group of messages when dropped.
-pub(crate) struct Group<'a>(&'a dyn Observer);
+pub(crate) struct LogGroup<'a>(&'a dyn Observer);
 
-impl Drop for Group<'_> {
+impl Drop for LogGroup<'_> {
     fn drop(&mut self) {
         self.0.observe(Event::GroupFinished);
     }

@@ -15,7 +15,7 @@ use crate::report::json;
 
 /// How variables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum Syntax {
     /// `export NAME='value'`, for POSIX shells.
     Sh,
     /// `$env:NAME = 'value'`, for PowerShell.
@@ -30,13 +30,13 @@ pub(crate) enum Format {
 ///
 /// # Errors
 /// The configuration of a cache is wrong, or a placeholder of its exports has no value.
-pub(crate) fn run(ctx: &Context<'_>, format: Format) -> Result<String, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, format: Syntax) -> Result<String, Fault> {
     let mut variables = BTreeMap::new();
     for spec in ctx.caches {
         let exports = Cache::open(ctx, spec).and_then(|cache| cache.exports());
         variables.extend(exports.map_err(|source| session::of_cache(spec, source))?);
     }
-    if format == Format::Json {
+    if format == Syntax::Json {
         return Ok(json::render(&variables));
     }
     let mut text = String::new();
@@ -52,12 +52,12 @@ pub(crate) fn run(ctx: &Context<'_>, format: Format) -> Result<String, Fault> {
 }
 
 /// One variable; `None` where the format cannot hold the value.
-fn line(format: Format, name: &str, value: &str) -> Option<String> {
+fn line(format: Syntax, name: &str, value: &str) -> Option<String> {
     match format {
-        Format::Sh => Some(format!("export {name}='{}'", value.replace('\'', r"'\''"))),
-        Format::PowerShell => Some(format!("$env:{name} = '{}'", value.replace('\'', "''"))),
-        Format::Dotenv => (!value.contains(['\n', '\r'])).then(|| format!("{name}={value}")),
-        Format::Json => None,
+        Syntax::Sh => Some(format!("export {name}='{}'", value.replace('\'', r"'\''"))),
+        Syntax::PowerShell => Some(format!("$env:{name} = '{}'", value.replace('\'', "''"))),
+        Syntax::Dotenv => (!value.contains(['\n', '\r'])).then(|| format!("{name}={value}")),
+        Syntax::Json => None,
     }
 }
 
@@ -70,11 +70,11 @@ mod tests {
         let check = |format, value, expect: Option<&str>| {
             assert_eq!(line(format, "N", value).as_deref(), expect, "{format:?}");
         };
-        check(Format::Sh, "a b", Some("export N='a b'"));
-        check(Format::Sh, "'; rm -rf ~; '", Some(r"export N=''\''; rm -rf ~; '\'''"));
-        check(Format::Sh, "$(id)\n`id`", Some("export N='$(id)\n`id`'"));
-        check(Format::PowerShell, "it's $x", Some("$env:N = 'it''s $x'"));
-        check(Format::Dotenv, "a=b c", Some("N=a=b c"));
-        check(Format::Dotenv, "a\nPATH=/evil", None);
+        check(Syntax::Sh, "a b", Some("export N='a b'"));
+        check(Syntax::Sh, "'; rm -rf ~; '", Some(r"export N=''\''; rm -rf ~; '\'''"));
+        check(Syntax::Sh, "$(id)\n`id`", Some("export N='$(id)\n`id`'"));
+        check(Syntax::PowerShell, "it's $x", Some("$env:N = 'it''s $x'"));
+        check(Syntax::Dotenv, "a=b c", Some("N=a=b c"));
+        check(Syntax::Dotenv, "a\nPATH=/evil", None);
     }
 }

@@ -25,13 +25,13 @@ const LOOKUPS: usize = 5;
 
 /// How the command of this name goes about it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Options {
+pub(crate) struct RestoreOptions {
     /// Only say which entry would be restored.
     pub lookup_only: bool,
 }
 
 /// Restores every selected cache.
-pub(crate) fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
         session::recover(ctx);
@@ -49,7 +49,7 @@ pub(crate) fn run(ctx: &Context<'_>, options: Options) -> Result<JobOutcome, Fau
 }
 
 /// Restores one cache and reports the outcome. A failure is a miss with a reason; the target is as it was.
-pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> RestoreOutcome {
+pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: RestoreOptions) -> RestoreOutcome {
     let deadline = cache.ctx.deadline();
     let started = Instant::now();
     let mut left = LOOKUPS;
@@ -66,7 +66,7 @@ pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: Options) -> Resto
 fn attempt(
     cache: &Cache<'_>,
     keys: &Keys,
-    options: Options,
+    options: RestoreOptions,
     deadline: &Deadline,
     started: Instant,
     is_last: bool,

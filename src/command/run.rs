@@ -6,10 +6,10 @@ use std::process::{Command, ExitStatus};
 
 use super::context::Context;
 use super::gate;
-use super::restore::{self, Options};
+use super::restore::{self, RestoreOptions};
 use super::save;
 use super::seed;
-use super::session::{self, Opened};
+use super::session::{self, OpenedCache};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{Child, JobOutcome};
@@ -26,7 +26,7 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
         let Some((cache, keys)) = opened.ready(&mut job) else { continue };
-        let restored = restore::restore(cache, keys, Options::default());
+        let restored = restore::restore(cache, keys, RestoreOptions::default());
         job.cache(cache.name()).restore = Some(restored);
         if ctx.interrupt.signal().is_some() {
             return Ok(job);
@@ -46,7 +46,7 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
     let child = run_command(ctx, command, &variables);
     job.child = Some(child);
     for opened in &opened {
-        let Opened::Ready { cache, keys } = opened else { continue };
+        let OpenedCache::Ready { cache, keys } = opened else { continue };
         let _group = ctx.group(&format!("Save {}", cache.name()));
         if let Some(reason) = not_saved(ctx, cache.spec.save, child) {
             ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));

@@ -15,7 +15,7 @@ use crate::report::failure;
 use crate::store::Catalog;
 
 /// A cache, ready to be worked on or not.
-pub(crate) enum Opened<'a> {
+pub(crate) enum OpenedCache<'a> {
     /// Opened, with its keys.
     Ready {
         /// The cache.
@@ -30,20 +30,20 @@ pub(crate) enum Opened<'a> {
     },
 }
 
-impl<'a> Opened<'a> {
+impl<'a> OpenedCache<'a> {
     /// The cache's name.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Opened::Ready { cache, .. } => cache.name(),
-            Opened::Failed { name } => name,
+            OpenedCache::Ready { cache, .. } => cache.name(),
+            OpenedCache::Failed { name } => name,
         }
     }
 
     /// The cache and its keys; one that could not be opened is noted in the outcome.
     pub(crate) fn ready(&self, job: &mut JobOutcome) -> Option<(&Cache<'a>, &Keys)> {
         match self {
-            Opened::Ready { cache, keys } => Some((cache, keys)),
-            Opened::Failed { name } => {
+            OpenedCache::Ready { cache, keys } => Some((cache, keys)),
+            OpenedCache::Failed { name } => {
                 job.broken.push((*name).to_owned());
                 None
             }
@@ -55,14 +55,14 @@ impl<'a> Opened<'a> {
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let opened = Cache::open(ctx, spec).and_then(|cache| {
             let keys = cache.keys()?;
-            Ok(Opened::Ready { cache: Box::new(cache), keys })
+            Ok(OpenedCache::Ready { cache: Box::new(cache), keys })
         });
         match opened {
             Ok(opened) => Ok(opened),
             Err(fault) if fault.is_usage() => Err(of_cache(spec, fault)),
             Err(fault) => {
                 ctx.report_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
-                Ok(Opened::Failed { name: &spec.name })
+                Ok(OpenedCache::Failed { name: &spec.name })
             }
         }
     }
@@ -75,8 +75,8 @@ pub(crate) fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
 
 /// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
 /// command first.
-pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened<'a>>, Fault> {
-    ctx.caches.iter().map(|spec| Opened::open(ctx, spec)).collect()
+pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<OpenedCache<'a>>, Fault> {
+    ctx.caches.iter().map(|spec| OpenedCache::open(ctx, spec)).collect()
 }
 
 /// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it

@@ -11,9 +11,9 @@ use super::cache::Cache;
 use super::context::Context;
 use super::materialize::materialize;
 use super::notes::receipt::Receipt;
-use super::restore::{self, Options};
-use super::save::{self, decide::Refusal};
-use super::session::{self, Opened};
+use super::restore::{self, RestoreOptions};
+use super::save::{self, decide::SaveRefusal};
+use super::session::{self, OpenedCache};
 use super::transport::wrapped;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
@@ -67,7 +67,7 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
     let mut slots = Vec::new();
     for opened in session::open_all(ctx)? {
         slots.push(match opened {
-            Opened::Ready { cache, keys } => {
+            OpenedCache::Ready { cache, keys } => {
                 session::export(&cache);
                 let restore_keys: Vec<&str> = keys.restore_keys.iter().map(Key::as_str).collect();
                 Some(Slot {
@@ -76,7 +76,7 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
                     paths: cache.prefixes.join("\n"),
                 })
             }
-            Opened::Failed { .. } => None,
+            OpenedCache::Failed { .. } => None,
         });
     }
     Ok(slots)
@@ -84,7 +84,7 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
 
 /// A key that was looked for and the one that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundKeys {
     /// The primary key, as planned; empty where nothing was planned.
     pub key: String,
     /// The key of the entry that actions/cache found; empty for a miss.
@@ -92,7 +92,11 @@ pub(crate) struct Found {
 }
 
 /// Makes the caches of what actions/cache unpacked.
-pub(crate) fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> Result<JobOutcome, Fault> {
+pub(crate) fn restored(
+    ctx: &Context<'_>,
+    found: &[FoundKeys],
+    options: RestoreOptions,
+) -> Result<JobOutcome, Fault> {
     let workspace = workspace(ctx)?;
     let mut job = JobOutcome::new("restore");
     for (spec, found) in ctx.caches.iter().zip(found) {
@@ -145,7 +149,7 @@ pub(crate) fn restored(ctx: &Context<'_>, found: &[Found], options: Options) -> 
     Ok(job)
 }
 
-impl Found {
+impl FoundKeys {
     /// Both keys; `None` where nothing was planned for this cache.
     fn keys(&self) -> Option<(Key, Option<Key>)> {
         Some((Key::new(self.key.clone()).ok()?, Key::new(self.matched.clone()).ok()))
@@ -179,7 +183,7 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
 
 /// Decides what is to be saved and shows it to actions/cache. The outcomes are final but for those that say
 /// `saved`: whether they were is known once actions/cache has run.
-pub(crate) fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<SaveOutcome>>, Fault> {
+pub(crate) fn stage(ctx: &Context<'_>, found: &[FoundKeys]) -> Result<Vec<Option<SaveOutcome>>, Fault> {
     let workspace = workspace(ctx)?;
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
@@ -207,7 +211,7 @@ pub(crate) fn stage(ctx: &Context<'_>, found: &[Found]) -> Result<Vec<Option<Sav
             }
             Err(error) => {
                 let (reason, hint) = (failure::chain(&error), error.hint());
-                let refusal = Refusal { result: SaveResult::Failed, reason, hint };
+                let refusal = SaveRefusal { result: SaveResult::Failed, reason, hint };
                 save::refuse(&cache, outcome, Level::Warning, refusal);
             }
         }
@@ -251,6 +255,6 @@ pub(crate) fn saved(
 fn decide(cache: &Cache<'_>, key: Key, matched: Option<&Key>) -> SaveOutcome {
     let deadline = cache.ctx.deadline();
     let is_there = hit(&key, matched) == Hit::Exact;
-    let exists = is_there.then(|| Refusal::new(SaveResult::Exists, format!("`{key}` is there already")));
+    let exists = is_there.then(|| SaveRefusal::new(SaveResult::Exists, format!("`{key}` is there already")));
     save::attempt(cache, key, &deadline, |_| save::refusal(cache, |_| Ok(exists), &deadline))
 }

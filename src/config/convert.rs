@@ -123,7 +123,7 @@ fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -
 }
 
 /// Converts one cache; `None` if its name or key is invalid, to avoid follow-up errors.
-pub(super) fn cache(name: &Text, raw: file::Cache, findings: &mut Findings<'_>) -> Option<Draft> {
+pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_>) -> Option<Draft> {
     let named = lint::names::cache(name, findings);
     let field = Field::Key { links: raw.links.is_some() };
     let key = lint::keys::key(&raw.key, field, findings);
@@ -148,13 +148,13 @@ pub(super) fn cache(name: &Text, raw: file::Cache, findings: &mut Findings<'_>) 
         key: key.filter(|_| named)?,
         restore_keys,
         role: match raw.role {
-            file::Role::Writer => Role::Writer,
-            file::Role::Consumer => Role::Consumer,
+            file::RawRole::Writer => Role::Writer,
+            file::RawRole::Consumer => Role::Consumer,
         },
         save: match raw.save {
-            file::Save::Success => SavePolicy::Success,
-            file::Save::Always => SavePolicy::Always,
-            file::Save::Never => SavePolicy::Never,
+            file::RawSave::Success => SavePolicy::Success,
+            file::RawSave::Always => SavePolicy::Always,
+            file::RawSave::Never => SavePolicy::Never,
         },
         export,
         links,
@@ -207,8 +207,8 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     let harvest =
         raw.harvest.iter().filter_map(|directory| lint::sources::harvest(directory, findings)).collect();
     let unwanted = match raw.unwanted {
-        file::Unwanted::Keep => Unwanted::Keep,
-        file::Unwanted::Prune => Unwanted::Prune,
+        file::RawUnwanted::Keep => Unwanted::Keep,
+        file::RawUnwanted::Prune => Unwanted::Prune,
     };
     let verify = match raw.verify {
         file::Verify::Full => Thoroughness::Full,
@@ -218,7 +218,7 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     Some(LinksSpec { files, object: object?, mirrors, allow_unverified, unwanted, harvest, verify })
 }
 
-fn seed(raw: file::Seed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {
+fn seed(raw: file::RawSeed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {
     let digests = [
         (Algorithm::Md5, raw.md5),
         (Algorithm::Sha1, raw.sha1),
@@ -268,8 +268,8 @@ fn checksum(algorithm: Algorithm, digest: &Text, findings: &mut Findings<'_>) ->
     }
 }
 
-fn trim(raw: &Spanned<file::Trim>, findings: &mut Findings<'_>) -> Option<TrimPolicy> {
-    let file::Trim { units, max_size, unused_for } = raw.get_ref();
+fn trim(raw: &Spanned<file::RawTrim>, findings: &mut Findings<'_>) -> Option<TrimPolicy> {
+    let file::RawTrim { units, max_size, unused_for } = raw.get_ref();
     if max_size.is_none() && unused_for.is_none() {
         findings
             .error(&raw.span(), "`trim` sets no limit")

@@ -27,8 +27,8 @@ pub(super) struct File {
     pub store: Option<Text>,
     /// The caches by name: letters, digits, `-`, `_` and `.`.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, Cache>")]
-    pub cache: BTreeMap<Spanned<String>, Cache>,
+    #[schemars(with = "BTreeMap<String, RawCache>")]
+    pub cache: BTreeMap<Spanned<String>, RawCache>,
     /// Free space to keep on disks.
     #[serde(default)]
     pub disk: Disk,
@@ -42,7 +42,7 @@ pub(super) struct File {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["paths"] }]))]
-pub(super) struct Cache {
+pub(super) struct RawCache {
     /// The directory to cache, absolute or relative to the workspace; globs are allowed.
     #[serde(default)]
     #[schemars(with = "String")]
@@ -61,11 +61,11 @@ pub(super) struct Cache {
     /// Whether jobs save it or only restore it.
     #[serde(default)]
     #[schemars(extend("default" = "writer"))]
-    pub role: Role,
+    pub role: RawRole,
     /// When it is saved after the command of `cachekeep run`.
     #[serde(default)]
     #[schemars(extend("default" = "success"))]
-    pub save: Save,
+    pub save: RawSave,
     /// Environment variables for the build, such as `CCACHE_DIR = "{path}"`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
@@ -76,17 +76,17 @@ pub(super) struct Cache {
     pub links: Option<Links>,
     /// The release archive that fills the cache when it is empty.
     #[serde(default)]
-    #[schemars(with = "Seed")]
-    pub seed: Option<Seed>,
+    #[schemars(with = "RawSeed")]
+    pub seed: Option<RawSeed>,
     /// How its directory is trimmed before a save.
     #[serde(default)]
-    #[schemars(with = "Trim")]
-    pub trim: Option<Spanned<Trim>>,
+    #[schemars(with = "RawTrim")]
+    pub trim: Option<Spanned<RawTrim>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Role {
+pub(super) enum RawRole {
     /// Restores and saves.
     #[default]
     Writer,
@@ -96,7 +96,7 @@ pub(super) enum Role {
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Save {
+pub(super) enum RawSave {
     /// When the command succeeded.
     #[default]
     Success,
@@ -131,7 +131,7 @@ pub(super) struct Links {
     /// What to do with objects that no link names, once the cache is complete and before it is saved.
     #[serde(default)]
     #[schemars(extend("default" = "keep"))]
-    pub unwanted: Unwanted,
+    pub unwanted: RawUnwanted,
     /// Directories in the same layout where a build stores objects that it downloads itself: those that links name are
     /// verified and merged before a save.
     #[serde(default)]
@@ -145,7 +145,7 @@ pub(super) struct Links {
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Unwanted {
+pub(super) enum RawUnwanted {
     /// Keep them.
     #[default]
     Keep,
@@ -168,7 +168,7 @@ pub(super) enum Verify {
 /// The release archive that fills an empty cache.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Seed {
+pub(super) struct RawSeed {
     /// A name for the contents of the archive, such as its release; a new name seeds again.
     #[schemars(with = "String", length(min = 1))]
     pub version: Text,
@@ -225,7 +225,7 @@ pub(super) struct Seed {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(extend("minProperties" = 1))]
-pub(super) struct Trim {
+pub(super) struct RawTrim {
     /// The unit of removal.
     #[serde(default)]
     #[schemars(extend("default" = "files"))]

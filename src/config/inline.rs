@@ -32,14 +32,14 @@ pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, Confi
     let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
     let kept = lines(path).filter(|line| !line.starts_with('#'));
     let paths: Vec<Text> = kept.map(|line| text(line, ["[{{]", "[}}]"], &mut findings)).collect();
-    let raw = file::Cache {
+    let raw = file::RawCache {
         path: None,
         // The error for an empty list names `paths`, which is not an input.
         paths: (!paths.is_empty()).then(|| Spanned::new(0..0, paths)),
         key: text(key.trim(), BRACES, &mut findings),
         restore_keys: lines(restore_keys).map(|line| text(line, BRACES, &mut findings)).collect(),
-        role: file::Role::default(),
-        save: file::Save::default(),
+        role: file::RawRole::default(),
+        save: file::RawSave::default(),
         export: BTreeMap::new(),
         links: None,
         seed: None,

@@ -38,7 +38,7 @@ pub struct ScopeRights {
 }
 
 #[derive(Deserialize)]
-struct Payload {
+struct TokenPayload {
     #[serde(default)]
     ac: Option<String>,
     #[serde(default)]
@@ -65,7 +65,7 @@ impl Claims {
             return None;
         };
         let bytes = BASE64URL_NOPAD.decode(payload.trim_end_matches('=').as_bytes()).ok()?;
-        let payload: Payload = serde_json::from_slice(&bytes).ok()?;
+        let payload: TokenPayload = serde_json::from_slice(&bytes).ok()?;
         Some(Claims {
             scopes: payload.ac.as_deref().and_then(scopes),
             is_for_results: payload

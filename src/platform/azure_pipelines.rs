@@ -8,13 +8,13 @@ use rand::RngExt as _;
 
 use super::facts::{arch, os};
 use super::user::record_dirs;
-use super::{Env, Facts, Platform};
+use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A job of Azure Pipelines.
 pub struct AzurePipelines {
-    facts: Facts,
+    facts: JobFacts,
 }
 
 impl AzurePipelines {
@@ -23,7 +23,7 @@ impl AzurePipelines {
         let owned = |name| env.var(name).map(str::to_owned);
         let temp = env.path("AGENT_TEMPDIRECTORY").unwrap_or_else(|| env.temp_dir.clone());
         AzurePipelines {
-            facts: Facts {
+            facts: JobFacts {
                 platform: "Azure Pipelines",
                 is_ci: true,
                 os: match env.var("AGENT_OS") {
@@ -71,7 +71,7 @@ fn set_variable(name: &str, value: &str, properties: &str) -> String {
 }
 
 impl Platform for AzurePipelines {
-    fn facts(&self) -> &Facts {
+    fn facts(&self) -> &JobFacts {
         &self.facts
     }
 

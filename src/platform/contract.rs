@@ -2,14 +2,14 @@
 
 use std::io;
 
-use super::facts::Facts;
+use super::facts::JobFacts;
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A CI platform, or a plain machine: facts about the job, and how to write to its log and its runner.
 pub trait Platform: Send + Sync {
     /// Facts about the job.
-    fn facts(&self) -> &Facts;
+    fn facts(&self) -> &JobFacts;
 
     /// The line that starts a collapsible group of the log; `None` if the log has no groups.
     fn group_start(&self, title: &str) -> Option<String>;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::azure_pipelines::AzurePipelines;
-use super::facts::Facts;
+use super::facts::JobFacts;
 use super::git::Checkout;
 use super::github_actions::GitHubActions;
 use super::gitlab::GitLab;
@@ -26,9 +26,9 @@ pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
 }
 
 /// Facts of a laptop, or of a CI that we do not know: `--ref` and its kin serve the latter.
-fn local_facts(env: &Env, workspace: &Path) -> Facts {
+fn local_facts(env: &Env, workspace: &Path) -> JobFacts {
     let checkout = Checkout::read(workspace);
-    Facts {
+    JobFacts {
         git_ref: checkout.branch,
         default_ref: checkout.default_branch,
         sha: checkout.sha,
@@ -40,7 +40,7 @@ fn local_facts(env: &Env, workspace: &Path) -> Facts {
 mod tests {
     use super::*;
 
-    fn facts(variables: &[(&str, &str)]) -> Facts {
+    fn facts(variables: &[(&str, &str)]) -> JobFacts {
         let dir = tempfile::tempdir().expect("a temp dir");
         detect(&Env::of(variables.iter().copied()), dir.path()).facts().clone()
     }

@@ -6,7 +6,7 @@ use crate::domain::scope::{Access, Scope};
 
 /// Facts about the job. What the platform does not provide is `None`, never guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct JobFacts {
     /// Human-readable name of the platform.
     pub platform: &'static str,
     /// Whether this is a CI job, as opposed to an interactive run.
@@ -47,7 +47,7 @@ pub struct Facts {
 /// The scope of a workspace without a git ref.
 const NO_REF: &str = "refs/local/workspace";
 
-impl Facts {
+impl JobFacts {
     /// The scopes that the job reads and writes, derived from its refs.
     pub fn access(&self) -> Access {
         let scope = |name: &Option<String>| name.as_deref().and_then(Scope::new);

@@ -10,13 +10,13 @@ use rand::RngExt as _;
 
 use super::facts::{arch, os};
 use super::user::record_dirs;
-use super::{Env, Facts, Platform};
+use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A job of GitHub Actions.
 pub struct GitHubActions {
-    facts: Facts,
+    facts: JobFacts,
     env_file: Option<PathBuf>,
     output_file: Option<PathBuf>,
     summary_file: Option<PathBuf>,
@@ -28,10 +28,10 @@ impl GitHubActions {
         let owned = |name| env.var(name).map(str::to_owned);
         let temp = env.path("RUNNER_TEMP").unwrap_or_else(|| env.temp_dir.clone());
         let event = owned("GITHUB_EVENT_NAME").unwrap_or_default();
-        let payload = Event::read(env.path("GITHUB_EVENT_PATH"));
+        let payload = EventPayload::read(env.path("GITHUB_EVENT_PATH"));
         let home = env.path("HOME").or_else(|| env.path("USERPROFILE"));
         GitHubActions {
-            facts: Facts {
+            facts: JobFacts {
                 platform: "GitHub Actions",
                 is_ci: true,
                 os: env.var("RUNNER_OS").map_or_else(os, str::to_lowercase),
@@ -59,12 +59,12 @@ impl GitHubActions {
 
 /// Facts from the payload of the event.
 #[derive(Default)]
-struct Event {
+struct EventPayload {
     default_branch: Option<String>,
     is_from_fork: bool,
 }
 
-impl Event {
+impl EventPayload {
     fn read(path: Option<PathBuf>) -> Self {
         let payload: serde_json::Value = path
             .and_then(|path| std::fs::read(path).ok())
@@ -74,7 +74,7 @@ impl Event {
         let head = repository("/pull_request/head/repo/full_name")
             .or_else(|| repository("/workflow_run/head_repository/full_name"));
         let own = repository("/repository/full_name");
-        Event {
+        EventPayload {
             default_branch: repository("/repository/default_branch").map(str::to_owned),
             // A deleted fork leaves `head.repo` null, but its code is still untrusted.
             is_from_fork: (payload.pointer("/pull_request").is_some() && head.is_none())
@@ -105,7 +105,7 @@ fn append(file: &PathBuf, name: &str, value: &str) -> io::Result<()> {
 }
 
 impl Platform for GitHubActions {
-    fn facts(&self) -> &Facts {
+    fn facts(&self) -> &JobFacts {
         &self.facts
     }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 use super::user::facts_of_user;
-use super::{Env, Facts, Platform, level_word};
+use super::{Env, JobFacts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
@@ -18,7 +18,7 @@ pub const DOTENV: &str = "CACHEKEEP_DOTENV";
 
 /// A job of GitLab CI.
 pub struct GitLab {
-    facts: Facts,
+    facts: JobFacts,
     dotenv: Option<PathBuf>,
     sections: Mutex<Sections>,
 }
@@ -48,7 +48,7 @@ impl GitLab {
         let source = env.var("CI_MERGE_REQUEST_SOURCE_PROJECT_ID");
         let job_started = env.var("CI_JOB_STARTED_AT").and_then(|text| text.parse().ok());
         GitLab {
-            facts: Facts {
+            facts: JobFacts {
                 platform: "GitLab CI",
                 is_ci: true,
                 workspace: env.path("CI_PROJECT_DIR"),
@@ -93,7 +93,7 @@ fn guard(text: &str) -> String {
 }
 
 impl Platform for GitLab {
-    fn facts(&self) -> &Facts {
+    fn facts(&self) -> &JobFacts {
         &self.facts
     }
 

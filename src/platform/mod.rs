@@ -18,4 +18,4 @@ mod user;
 pub use contract::{Platform, level_word};
 pub use detect::detect;
 pub use env::Env;
-pub use facts::Facts;
+pub use facts::JobFacts;

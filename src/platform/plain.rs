@@ -2,24 +2,24 @@
 
 use std::io;
 
-use super::{Facts, Platform, level_word};
+use super::{JobFacts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A platform with a plain text log.
 pub struct Plain {
-    facts: Facts,
+    facts: JobFacts,
 }
 
 impl Plain {
     /// A plain platform with these facts.
-    pub fn new(facts: Facts) -> Self {
+    pub fn new(facts: JobFacts) -> Self {
         Plain { facts }
     }
 }
 
 impl Platform for Plain {
-    fn facts(&self) -> &Facts {
+    fn facts(&self) -> &JobFacts {
         &self.facts
     }
 

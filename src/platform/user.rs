@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Env;
-use super::facts::{Facts, arch, os};
+use super::facts::{JobFacts, arch, os};
 
 /// Facts from the user's environment, for platforms without directories of their own. Nothing about the job.
-pub(super) fn facts_of_user(env: &Env) -> Facts {
+pub(super) fn facts_of_user(env: &Env) -> JobFacts {
     let cache_home = cache_home(env);
-    Facts {
+    JobFacts {
         platform: "this machine",
         is_ci: env.flag("CI"),
         os: os(),

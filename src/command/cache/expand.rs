@@ -44,7 +44,7 @@ fn failed(template: &Template, error: ExpandError<Fault>) -> Fault {
 }
 
 /// What went into a placeholder: a name and a digest for each file or object, sorted by name.
-pub(crate) type Inputs = Vec<(String, String)>;
+pub(crate) type KeyInputs = Vec<(String, String)>;
 
 /// What placeholders may draw on beside the job.
 #[derive(Default)]
@@ -62,7 +62,7 @@ pub(crate) fn expand(
     ctx: &Context<'_>,
     template: &Template,
     sources: &Sources<'_>,
-    mut inputs: impl FnMut(&Placeholder, Inputs),
+    mut inputs: impl FnMut(&Placeholder, KeyInputs),
 ) -> Result<Expanded, Fault> {
     template
         .expand(|placeholder| value(ctx, placeholder, sources, &mut inputs))
@@ -73,7 +73,7 @@ fn value(
     ctx: &Context<'_>,
     placeholder: &Placeholder,
     sources: &Sources<'_>,
-    inputs: &mut impl FnMut(&Placeholder, Inputs),
+    inputs: &mut impl FnMut(&Placeholder, KeyInputs),
 ) -> Result<String, Fault> {
     let facts = ctx.platform.facts();
     let known = |value: Option<&str>| value.map(str::to_owned).ok_or_else(|| unavailable(facts.platform));

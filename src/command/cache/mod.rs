@@ -25,7 +25,7 @@ use crate::objects::layout::ObjectLayout;
 use crate::objects::sampling::VerifyMode;
 use crate::objects::verified::VerifiedFiles;
 use crate::tree::selection::{PathRule, Selection, resolve};
-use expand::{Inputs, Sources};
+use expand::{KeyInputs, Sources};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct KeyPart {
     /// What it became.
     pub value: String,
     /// For digests: the files or objects, sorted by name, each with its own digest where it has one.
-    pub inputs: Inputs,
+    pub inputs: KeyInputs,
 }
 
 /// The keys of a cache in this job.
@@ -191,7 +191,7 @@ impl<'a> Cache<'a> {
         let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
         let roots = self.roots();
         let sources = Sources { path: None, wanted, without: &roots };
-        let mut all_inputs: Vec<(Placeholder, Inputs)> = Vec::new();
+        let mut all_inputs: Vec<(Placeholder, KeyInputs)> = Vec::new();
         let mut made = Vec::new();
         let mut parts = Vec::new();
         for template in templates() {

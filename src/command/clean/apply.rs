@@ -23,15 +23,15 @@ const FAILURES_IN_A_ROW: usize = 10;
 const RELIABLE: Duration = Duration::from_mins(5);
 
 /// How old what is known is: by the store's clock if its answers carry one, else by the local clock.
-pub(super) struct Known {
+pub(super) struct SurveyAge {
     at: DateTime<Utc>,
     since: Instant,
 }
 
-impl Known {
+impl SurveyAge {
     /// These facts were found out just now.
     pub(super) fn just_now(facts: &Facts) -> Self {
-        Known { at: facts.now, since: Instant::now() }
+        SurveyAge { at: facts.now, since: Instant::now() }
     }
 
     fn is_old(&self, cleaner: &Cleaner<'_>) -> bool {
@@ -44,7 +44,7 @@ impl Known {
 pub(super) fn apply(
     cleaner: &Cleaner<'_>,
     plan: &Plan,
-    known: Known,
+    known: SurveyAge,
     tried: &BTreeSet<EntryId>,
 ) -> (Round, End) {
     let mut application = Application {
@@ -73,7 +73,7 @@ pub(super) fn apply(
 struct Application<'a> {
     cleaner: &'a Cleaner<'a>,
     plan: &'a Plan,
-    known: Known,
+    known: SurveyAge,
     /// Entries that may not go any more, and why.
     changed: BTreeMap<EntryId, String>,
     stop: Option<End>,
@@ -129,7 +129,7 @@ impl Application<'_> {
                 return;
             }
         };
-        self.known = Known::just_now(&facts);
+        self.known = SurveyAge::just_now(&facts);
         for stale in self.plan.stale_entries(&facts) {
             match stale.id() {
                 Some(id) => drop(self.changed.insert(id.clone(), stale.to_string())),

@@ -1,6 +1,6 @@
 //! What the steps of a cleaning share: the store, the options and the deadline.
 
-use super::options::Options;
+use super::options::CleanOptions;
 use crate::command::context::{Context, Deadline};
 use crate::command::usage::not_surveyed;
 use crate::domain::fault::Fault;
@@ -10,7 +10,7 @@ use crate::store::{Catalog, Survey};
 pub(super) struct Cleaner<'a> {
     pub(super) ctx: &'a Context<'a>,
     pub(super) target: &'a dyn Catalog,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a CleanOptions,
     pub(super) deadline: &'a Deadline,
 }
 

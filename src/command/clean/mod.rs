@@ -12,7 +12,7 @@ pub(crate) mod saved;
 
 use std::collections::BTreeSet;
 
-pub(crate) use options::{Options, Source};
+pub(crate) use options::{CleanOptions, PlanSource};
 
 use super::context::Context;
 use crate::domain::clean::{CleanOutcome, End, Round, Swept};
@@ -25,7 +25,7 @@ use crate::report::failure;
 use crate::report::markdown::clean;
 use crate::store::Recovered;
 use crate::store::{Catalog, Survey};
-use apply::Known;
+use apply::SurveyAge;
 use cleaner::Cleaner;
 
 /// Limits how often the store is listed again, so that a job that keeps saving does not keep the cleaner.
@@ -35,7 +35,7 @@ const ROUNDS: usize = 5;
 ///
 /// # Errors
 /// The store cannot be surveyed or the plan is unusable; nothing was deleted.
-pub(crate) fn run(ctx: &Context<'_>, target: &dyn Catalog, options: &Options) -> Result<CleanOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, target: &dyn Catalog, options: &CleanOptions) -> Result<CleanOutcome, Fault> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
     let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;
@@ -54,7 +54,7 @@ pub(crate) fn run(ctx: &Context<'_>, target: &dyn Catalog, options: &Options) ->
 impl Cleaner<'_> {
     fn run(&self) -> Result<CleanOutcome, Fault> {
         let survey = self.survey()?;
-        let known = Known::just_now(&survey.facts);
+        let known = SurveyAge::just_now(&survey.facts);
         let plan = self.plan(&survey)?;
         if let Some(path) = &self.options.plan_out {
             saved::write(path, &plan, &self.target.location(), self.ctx.now)?;
@@ -77,7 +77,7 @@ impl Cleaner<'_> {
     }
 
     fn plan(&self, survey: &Survey) -> Result<Plan, Fault> {
-        let Source::Saved(path) = &self.options.source else {
+        let PlanSource::Saved(path) = &self.options.source else {
             return Ok(self.options.policy.plan(&survey.facts));
         };
         let plan = saved::read(path, &self.target.location())?;
@@ -94,11 +94,11 @@ impl Cleaner<'_> {
     }
 
     /// Carries the plan out, then whatever became due meanwhile.
-    fn carry_out(&self, plan: &Plan, known: Known, rounds: &mut Vec<Round>) -> End {
+    fn carry_out(&self, plan: &Plan, known: SurveyAge, rounds: &mut Vec<Round>) -> End {
         let mut tried = BTreeSet::new();
         let mut end = self.round(plan, known, &mut tried, rounds);
         // A saved plan is all that was agreed to.
-        if self.options.source != Source::Policy {
+        if self.options.source != PlanSource::Policy {
             return end;
         }
         while end == End::Done
@@ -115,7 +115,7 @@ impl Cleaner<'_> {
                 }
             };
             let next = self.options.policy.plan(&survey.facts);
-            end = self.round(&next, Known::just_now(&survey.facts), &mut tried, rounds);
+            end = self.round(&next, SurveyAge::just_now(&survey.facts), &mut tried, rounds);
         }
         end
     }
@@ -124,7 +124,7 @@ impl Cleaner<'_> {
     fn round(
         &self,
         plan: &Plan,
-        known: Known,
+        known: SurveyAge,
         tried: &mut BTreeSet<EntryId>,
         rounds: &mut Vec<Round>,
     ) -> End {

@@ -7,11 +7,11 @@ use crate::domain::unit::Span;
 
 /// What to clean, and how far to go.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Options {
+pub(crate) struct CleanOptions {
     /// Which entries go.
     pub policy: Policy,
     /// Where the plan comes from.
-    pub source: Source,
+    pub source: PlanSource,
     /// Only make the plan.
     pub dry_run: bool,
     /// Where the plan is saved.
@@ -20,7 +20,7 @@ pub(crate) struct Options {
 
 /// Where a plan comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum PlanSource {
     /// It is made now, by the policy.
     Policy,
     /// It was saved earlier; it is refused where it is stale.

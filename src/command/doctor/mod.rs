@@ -14,7 +14,7 @@ use crate::fs::read;
 use crate::fs::volume::volume_of;
 use crate::github::credentials::NoCredentials;
 use crate::github::{Credentials, Right};
-use crate::platform::{Env, Facts, programs};
+use crate::platform::{Env, JobFacts, programs};
 use crate::report::failure;
 
 /// No token of a job lives longer than this.
@@ -93,7 +93,7 @@ pub(crate) struct DoctorInput<'a> {
     /// The environment.
     pub env: &'a Env,
     /// Facts of the job.
-    pub facts: &'a Facts,
+    pub facts: &'a JobFacts,
     /// The checkout.
     pub workspace: &'a Path,
     /// The configuration.

@@ -5,12 +5,12 @@ mod view;
 
 use std::collections::BTreeMap;
 
-pub(crate) use options::{Options, Reach, Subject};
+pub(crate) use options::{ExplainOptions, StoreReach, Subject};
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
 use super::key::{self, InputChanges, Part};
-use super::notes::remembered::{self, Record};
+use super::notes::remembered::{self, KnownEntry};
 use super::session;
 use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
@@ -29,11 +29,11 @@ struct Case {
     known_layouts: KnownLayouts,
     /// What the key is made of.
     parts: Vec<Part>,
-    records: Vec<Record>,
+    records: Vec<KnownEntry>,
 }
 
 /// Explains; the text, or the JSON document.
-pub(crate) fn run(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<String, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOptions) -> Result<String, Fault> {
     let cases = cases(ctx, options)?;
     let before = options.diff.as_deref().map(key::read).transpose()?;
     let view = view::look(ctx, reach, options)?;
@@ -80,7 +80,7 @@ fn nothing() -> Fault {
     )
 }
 
-fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, Fault> {
+fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault> {
     let scopes = || options.scopes.clone().unwrap_or_else(|| ctx.access.readable.clone());
     let open = |spec: &'_ CacheSpec| -> Result<(), Fault> {
         Cache::open(ctx, spec).map(drop).map_err(|source| session::of_cache(spec, source))
@@ -100,7 +100,7 @@ fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, Fault> {
                     restore_keys,
                     version: Some(cache.version()),
                     scopes: scopes(),
-                    remembered: records.iter().filter_map(Record::entry).collect(),
+                    remembered: records.iter().filter_map(KnownEntry::entry).collect(),
                 };
                 let parts = parts.into_iter().map(Part::from).collect();
                 Ok(Case {
@@ -125,7 +125,7 @@ fn cases(ctx: &Context<'_>, options: &Options) -> Result<Vec<Case>, Fault> {
                 restore_keys: restore_keys.clone(),
                 version: version.clone().or_else(|| opened.as_ref().map(Cache::version)),
                 scopes: scopes(),
-                remembered: records.iter().filter_map(Record::entry).collect(),
+                remembered: records.iter().filter_map(KnownEntry::entry).collect(),
             };
             let known_layouts = known_layouts(ctx, opened.as_ref());
             Ok(vec![Case { cache: cache.clone(), question, known_layouts, parts: Vec::new(), records }])

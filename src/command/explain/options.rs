@@ -26,7 +26,7 @@ pub(crate) enum Subject {
 }
 
 /// What to explain, and with what.
-pub(crate) struct Options {
+pub(crate) struct ExplainOptions {
     /// What is asked about.
     pub subject: Subject,
     /// Keys that another job printed.
@@ -38,7 +38,7 @@ pub(crate) struct Options {
 }
 
 /// How far the store can be looked into.
-pub(crate) enum Reach {
+pub(crate) enum StoreReach {
     /// All of it.
     Listing(Arc<dyn Catalog>),
     /// Lookups only.

@@ -1,6 +1,6 @@
 //! The store, as far as it can be looked into from here.
 
-use super::options::{Options, Reach};
+use super::options::{ExplainOptions, StoreReach};
 use crate::command::context::Context;
 use crate::command::usage;
 use crate::domain::entry::{Entry, LookupRequest};
@@ -28,14 +28,16 @@ enum Seen {
 }
 
 /// Looks into the store, as far as the reach goes.
-pub(super) fn look(ctx: &Context<'_>, reach: &Reach, options: &Options) -> Result<View, Fault> {
+pub(super) fn look(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOptions) -> Result<View, Fault> {
     let service = ctx.store.location();
     match reach {
-        Reach::Denied(why) => Ok(View { location: service, seen: Seen::Denied(why.clone()), hint: None }),
-        Reach::Lookups { why, hint } => {
+        StoreReach::Denied(why) => {
+            Ok(View { location: service, seen: Seen::Denied(why.clone()), hint: None })
+        }
+        StoreReach::Lookups { why, hint } => {
             Ok(View { location: service, seen: Seen::Lookups(why.clone()), hint: hint.clone() })
         }
-        Reach::Listing(target) => match usage::survey(ctx, target.as_ref()) {
+        StoreReach::Listing(target) => match usage::survey(ctx, target.as_ref()) {
             Ok(facts) => {
                 Ok(View { location: target.location(), seen: Seen::Listed(Box::new(facts)), hint: None })
             }

@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 32 << 20;
 
 /// An entry that was saved or restored here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct KnownEntry {
     store: String,
     key: String,
     version: String,
@@ -40,7 +40,7 @@ pub(crate) struct Record {
     pub(crate) parts: Vec<Part>,
 }
 
-impl Record {
+impl KnownEntry {
     /// What the domain needs to know of it; nothing where it is damaged.
     pub(crate) fn entry(&self) -> Option<Remembered> {
         Some(Remembered {
@@ -71,7 +71,7 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
             }
         }
     }
-    let record = Record {
+    let record = KnownEntry {
         store: cache.ctx.store.location(),
         key: key.to_string(),
         version: cache.version().to_string(),
@@ -81,14 +81,14 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
         parts,
     };
     let mut records = all(cache);
-    let is_other = |other: &Record| {
+    let is_other = |other: &KnownEntry| {
         (&other.store, &other.key, &other.version) != (&record.store, &record.key, &record.version)
     };
     // An entry that is restored keeps what its key was made of, which only its saver knew.
     let parts = records.iter().find(|other| !is_other(other)).map(|other| other.parts.clone());
     let parts = if record.parts.is_empty() { parts.unwrap_or_default() } else { record.parts.clone() };
     records.retain(is_other);
-    records.insert(0, Record { parts, ..record });
+    records.insert(0, KnownEntry { parts, ..record });
     records.truncate(MOST);
     let bytes = serde_json::to_vec(&records).expect("only strings");
     let path = receipt::note(cache, "known.json");
@@ -100,14 +100,14 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
 }
 
 /// The entries of a cache in this job's store that were saved or restored here, the newest first.
-pub(crate) fn read(cache: &Cache<'_>) -> Vec<Record> {
+pub(crate) fn read(cache: &Cache<'_>) -> Vec<KnownEntry> {
     let store = cache.ctx.store.location();
     let mut records = all(cache);
     records.retain(|record| record.store == store);
     records
 }
 
-fn all(cache: &Cache<'_>) -> Vec<Record> {
+fn all(cache: &Cache<'_>) -> Vec<KnownEntry> {
     let text = text::read(&receipt::note(cache, "known.json"), MAX_BYTES).ok();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }

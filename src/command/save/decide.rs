@@ -8,7 +8,7 @@ use crate::report::text;
 
 /// Why a cache is not saved, though nothing failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct SaveRefusal {
     /// The documented result.
     pub(crate) result: SaveResult,
     /// The reason.
@@ -17,20 +17,20 @@ pub(crate) struct Refusal {
     pub(crate) hint: Option<String>,
 }
 
-impl Refusal {
+impl SaveRefusal {
     /// A refusal without a hint.
     pub(crate) fn new(result: SaveResult, reason: impl Into<String>) -> Self {
-        Refusal { result, reason: reason.into(), hint: None }
+        SaveRefusal { result, reason: reason.into(), hint: None }
     }
 
     fn with_hint(self, hint: impl Into<String>) -> Self {
-        Refusal { hint: Some(hint.into()), ..self }
+        SaveRefusal { hint: Some(hint.into()), ..self }
     }
 }
 
 /// Refuses a job that must not save this cache into this scope.
-pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<Refusal> {
-    let refused = |reason: &str| Refusal::new(SaveResult::DeniedMode, reason);
+pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<SaveRefusal> {
+    let refused = |reason: &str| SaveRefusal::new(SaveResult::DeniedMode, reason);
     match (spec.role, spec.save) {
         (Role::Consumer, _) => Some(
             refused("this job is a consumer of the cache")
@@ -46,9 +46,9 @@ pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<Refusal> {
 }
 
 /// Refuses an incomplete content-addressed cache.
-pub(super) fn by_gate(report: &GateReport) -> Option<Refusal> {
+pub(super) fn by_gate(report: &GateReport) -> Option<SaveRefusal> {
     (!report.is_complete()).then(|| {
-        Refusal::new(SaveResult::Incomplete, text::gated(report)).with_hint(
+        SaveRefusal::new(SaveResult::Incomplete, text::gated(report)).with_hint(
             "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
         )
     })

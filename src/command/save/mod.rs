@@ -24,7 +24,7 @@ use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 use crate::store::Deletion;
-use decide::Refusal;
+use decide::SaveRefusal;
 
 /// Saves every selected cache.
 pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
@@ -50,7 +50,7 @@ pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         match direct::store(cache, &keys.key, &deadline)? {
             Stored::Exists => {
                 let reason = format!("another job saved `{}` a moment ago", keys.key);
-                Ok(Some(Refusal::new(SaveResult::Exists, reason)))
+                Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)))
             }
             Stored::Created(packed) => {
                 stored(cache, keys, outcome, &packed);
@@ -70,7 +70,7 @@ pub(super) fn attempt(
     cache: &Cache<'_>,
     key: Key,
     deadline: &Deadline,
-    work: impl FnOnce(&mut SaveOutcome) -> Result<Option<Refusal>, StoreFailure>,
+    work: impl FnOnce(&mut SaveOutcome) -> Result<Option<SaveRefusal>, StoreFailure>,
 ) -> SaveOutcome {
     let started = Instant::now();
     let mut outcome = SaveOutcome {
@@ -93,7 +93,7 @@ pub(super) fn attempt(
         }
         Err(error) => {
             let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            let refusal = Refusal { result: error.result(), reason, hint: error.hint() };
+            let refusal = SaveRefusal { result: error.result(), reason, hint: error.hint() };
             refuse(cache, &mut outcome, Level::Warning, refusal);
         }
     }
@@ -102,7 +102,7 @@ pub(super) fn attempt(
 }
 
 /// Turns an outcome into that of a cache that was not saved, and reports it.
-pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level, refusal: Refusal) {
+pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level, refusal: SaveRefusal) {
     outcome.result = refusal.result;
     outcome.reason = Some(refusal.reason);
     outcome.hint = refusal.hint;
@@ -113,9 +113,9 @@ pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level,
 /// `existing` refuses where the entry is already there.
 pub(super) fn refusal(
     cache: &Cache<'_>,
-    existing: impl FnOnce(Option<&Receipt>) -> Result<Option<Refusal>, StoreFailure>,
+    existing: impl FnOnce(Option<&Receipt>) -> Result<Option<SaveRefusal>, StoreFailure>,
     deadline: &Deadline,
-) -> Result<Option<Refusal>, StoreFailure> {
+) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = decide::by_role(cache.spec, &cache.ctx.access.own) {
         return Ok(Some(refusal));
     }
@@ -140,12 +140,12 @@ fn existing(
     key: &Key,
     receipt: Option<&Receipt>,
     deadline: &Deadline,
-) -> Result<Option<Refusal>, StoreFailure> {
+) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(entry) = direct::existing(cache, key, deadline)?
         && !remove_corrupt(cache, &entry, receipt, deadline)?
     {
         let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
-        return Ok(Some(Refusal::new(SaveResult::Exists, reason)));
+        return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));
     }
     let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store.location());
     cache.ctx.report(Level::Debug, cache.name(), text);

@@ -1,7 +1,7 @@
 //! What changes a cache before it is saved: objects that the build fetched are added, unwanted ones are removed, the
 //! sentinel is written, and files are trimmed.
 
-use super::decide::{self, Refusal};
+use super::decide::{self, SaveRefusal};
 use crate::command::cache::expand::Sources;
 use crate::command::cache::{Cache, expand_one};
 use crate::command::context::Deadline;
@@ -30,7 +30,7 @@ pub(super) fn prepare(
     cache: &Cache<'_>,
     receipt: Option<Receipt>,
     deadline: &Deadline,
-) -> Result<Option<Refusal>, StoreFailure> {
+) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = prepare_objects(cache, deadline)? {
         return Ok(Some(refusal));
     }
@@ -38,7 +38,7 @@ pub(super) fn prepare(
         && is_unchanged(cache, &receipt, deadline)?
     {
         let reason = format!("nothing changed since `{}` was restored", receipt.key);
-        return Ok(Some(Refusal::new(SaveResult::Unchanged, reason)));
+        return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
     }
     if cache.spec.trim.is_some() {
         trim::trim(cache, false).map_err(Fault::from)?;
@@ -47,7 +47,7 @@ pub(super) fn prepare(
 }
 
 /// A content-addressed cache is saved complete or not at all; its sentinel says what it holds.
-fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Refusal>, Fault> {
+fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>, Fault> {
     if cache.layout().is_none() {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::mirrors;
-use super::prover::{Prover, ProverConfig, Verdict};
+use super::prover::{ProofVerdict, Prover, ProverConfig};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::quarantine::leased_in;
@@ -127,17 +127,17 @@ fn is_proven_in_place(cache: &Cache<'_>, prover: &Prover, object: &ObjectId) -> 
     let Some(layout) = cache.layout() else { return false };
     let is_tree = matches!(object.cid(), Some((CidCodec::DagPb, _)));
     let file = cache.root().join(layout.path_of(object));
-    is_tree && read::is_file(&file) && matches!(prover.prove(object, &file), Verdict::Proven)
+    is_tree && read::is_file(&file) && matches!(prover.prove(object, &file), ProofVerdict::Proven)
 }
 
 /// Verifies a fetched file and puts it into the store.
 fn take(merger: &Merger, prover: &Prover, object: &ObjectId, file: &Path) -> Result<(), Refusal> {
     let offered = match merger.offer(object, file, Take::Move) {
         Err(MergeError::Unproven { why, .. }) => match prover.prove(object, file) {
-            Verdict::Proven => merger.offer(object, file, Take::Move),
-            Verdict::Different(reason) => return Err(Refusal::WrongContent(reason)),
-            Verdict::Unknown(reason) => return Err(Refusal::Unproven(format!("{why}; {reason}"))),
-            Verdict::Local(reason) => return Err(Refusal::Local(reason)),
+            ProofVerdict::Proven => merger.offer(object, file, Take::Move),
+            ProofVerdict::Different(reason) => return Err(Refusal::WrongContent(reason)),
+            ProofVerdict::Unknown(reason) => return Err(Refusal::Unproven(format!("{why}; {reason}"))),
+            ProofVerdict::Local(reason) => return Err(Refusal::Local(reason)),
         },
         offered => offered,
     };

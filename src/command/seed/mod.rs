@@ -122,11 +122,11 @@ fn fill_objects(
     }
     if let Some(seed) = seed {
         match need(cache, seed, &report, &inventory) {
-            Need::Seed(reason) => {
+            SeedNeed::Seed(reason) => {
                 from_archive(cache, seed, &reason, deadline, outcome);
                 (report, inventory) = cache.gate(cancel)?;
             }
-            Need::None(reason) => {
+            SeedNeed::None(reason) => {
                 outcome.result = SeedResult::NotNeeded;
                 outcome.reason = Some(reason);
             }
@@ -206,21 +206,21 @@ fn from_archive(
 }
 
 /// Whether the archive has something to give, with the reason.
-enum Need {
+enum SeedNeed {
     None(String),
     Seed(String),
 }
 
-fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inventory) -> Need {
+fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inventory) -> SeedNeed {
     let claimed = sentinel::read(cache.root());
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
     let lacking = format!("{} of {} objects are missing or unproven", report.missing_count(), report.wanted);
     match claimed.map(|sentinel| sentinel.check(inventory)) {
         Some(Ok(())) if is_this_seed => {
-            Need::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))
+            SeedNeed::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))
         }
-        Some(Err(error)) => Need::Seed(format!("{lacking}; {error}")),
-        _ => Need::Seed(lacking),
+        Some(Err(error)) => SeedNeed::Seed(format!("{lacking}; {error}")),
+        _ => SeedNeed::Seed(lacking),
     }
 }

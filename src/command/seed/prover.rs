@@ -27,7 +27,7 @@ const FAILURES: u32 = 3;
 
 /// How a file that its bytes alone do not prove came out.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum ProofVerdict {
     /// It is the object, and the proof is kept beside the store.
     Proven,
     /// It is something else.
@@ -87,18 +87,18 @@ impl Prover {
     }
 
     /// Holds a file against the inner blocks of its object's tree, fetched from the gateways.
-    pub(super) fn prove(&self, object: &ObjectId, file: &Path) -> Verdict {
+    pub(super) fn prove(&self, object: &ObjectId, file: &Path) -> ProofVerdict {
         let Some((CidCodec::DagPb, digest)) = object.cid() else {
-            return Verdict::Unknown("it is not named by a tree of blocks".to_owned());
+            return ProofVerdict::Unknown("it is not named by a tree of blocks".to_owned());
         };
         let mut fetch = |block: BlockId| self.block(block);
         match prove(file, &digest, &mut fetch, &self.cancel) {
             Ok(proof) => self.keep(object, &proof),
             Err(error @ (DagError::Differs { .. } | DagError::Length { .. })) => {
-                Verdict::Different(failure::chain(&error))
+                ProofVerdict::Different(failure::chain(&error))
             }
-            Err(DagError::Io(error)) => Verdict::Local(error.to_string()),
-            Err(error) => Verdict::Unknown(failure::chain(&error)),
+            Err(DagError::Io(error)) => ProofVerdict::Local(error.to_string()),
+            Err(error) => ProofVerdict::Unknown(failure::chain(&error)),
         }
     }
 
@@ -144,10 +144,10 @@ impl Prover {
         Ok(file)
     }
 
-    fn keep(&self, object: &ObjectId, proof: &Proof) -> Verdict {
+    fn keep(&self, object: &ObjectId, proof: &Proof) -> ProofVerdict {
         match proofs::keep(&self.root, object, proof, &self.temp) {
-            Ok(()) => Verdict::Proven,
-            Err(error) => Verdict::Local(failure::chain(&error)),
+            Ok(()) => ProofVerdict::Proven,
+            Err(error) => ProofVerdict::Local(failure::chain(&error)),
         }
     }
 

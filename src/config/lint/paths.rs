@@ -52,7 +52,7 @@ fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> 
             Piece::Placeholder(_) => "x",
         })
         .collect();
-    let root = Root::of(pattern);
+    let root = CacheRoot::of(pattern);
     let slashed = with_slashes(&glob);
     let behind = slashed.split('/').skip_while(|part| literal(part).is_some()).any(|part| part == "..");
     let volume = root.components.len() == 1 && !root.components[0].contains('\0');
@@ -73,14 +73,14 @@ fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> 
 /// The leading directory of a pattern, compared as text: placeholders are the same directory if they are written the
 /// same.
 #[derive(Debug, PartialEq, Eq)]
-struct Root {
+struct CacheRoot {
     components: Vec<String>,
     /// Whether the pattern matches only a part of what lies below the root.
     partial: bool,
 }
 
-impl Root {
-    fn of(pattern: &Template) -> Root {
+impl CacheRoot {
+    fn of(pattern: &Template) -> CacheRoot {
         let text: String = pattern
             .pieces()
             .iter()
@@ -110,10 +110,10 @@ impl Root {
                 name => components.push(name.to_owned()),
             }
         }
-        Root { components, partial: names.len() < parts.len() }
+        CacheRoot { components, partial: names.len() < parts.len() }
     }
 
-    fn holds(&self, other: &Root) -> bool {
+    fn holds(&self, other: &CacheRoot) -> bool {
         other.components.starts_with(&self.components)
     }
 }
@@ -152,14 +152,14 @@ fn included(draft: &Draft) -> impl Iterator<Item = &Placed<PathPattern>> {
 }
 
 /// Whether the cache excludes everything below the root. A relative exclusion applies to every root of the cache.
-fn excludes(draft: &Draft, root: &Root) -> bool {
+fn excludes(draft: &Draft, root: &CacheRoot) -> bool {
     let workspace = placeholder_component(&Placeholder::Workspace);
     draft.paths.iter().filter(|path| path.value.exclude).any(|path| {
-        let excluded = Root::of(&path.value.pattern);
+        let excluded = CacheRoot::of(&path.value.pattern);
         let below_a_root = || {
             let relative = excluded.components.strip_prefix(std::slice::from_ref(&workspace))?;
             let holds = |from: &Placed<PathPattern>| {
-                let mut components = Root::of(&from.value.pattern).components;
+                let mut components = CacheRoot::of(&from.value.pattern).components;
                 components.extend_from_slice(relative);
                 root.components.starts_with(&components)
             };
@@ -172,7 +172,7 @@ fn excludes(draft: &Draft, root: &Root) -> bool {
 fn overlap(earlier: &Draft, later: &Draft, findings: &mut Findings<'_>) {
     for one in included(earlier) {
         for other in included(later) {
-            let (first, second) = (Root::of(&one.value.pattern), Root::of(&other.value.pattern));
+            let (first, second) = (CacheRoot::of(&one.value.pattern), CacheRoot::of(&other.value.pattern));
             let (outer_is_first, holds) =
                 (first.holds(&second), first.holds(&second) || second.holds(&first));
             let (outer, outer_root, inner_root) =
@@ -207,7 +207,7 @@ fn overlap(earlier: &Draft, later: &Draft, findings: &mut Findings<'_>) {
 }
 
 fn repeats(draft: &Draft, findings: &mut Findings<'_>) {
-    let paths: Vec<_> = included(draft).map(|path| (path, Root::of(&path.value.pattern))).collect();
+    let paths: Vec<_> = included(draft).map(|path| (path, CacheRoot::of(&path.value.pattern))).collect();
     for (index, (path, root)) in paths.iter().enumerate() {
         let holder = paths.iter().enumerate().find(|(other, (_, holder))| {
             let first = *other < index || holder.components.len() < root.components.len();
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn roots_are_compared_by_components() {
-        let root = |text: &str| Root::of(&Template::parse(text).expect("a template"));
+        let root = |text: &str| CacheRoot::of(&Template::parse(text).expect("a template"));
         let check = |outer: &str, inner: &str, holds: bool| {
             assert_eq!(root(outer).holds(&root(inner)), holds, "{outer} {inner}");
         };
@@ -250,14 +250,14 @@ mod tests {
     #[cfg(not(windows))]
     #[test]
     fn a_backslash_is_an_escape_and_not_a_separator() {
-        let root = |text: &str| Root::of(&Template::parse(text).expect("a template"));
+        let root = |text: &str| CacheRoot::of(&Template::parse(text).expect("a template"));
         assert!(!root("a").holds(&root(r"a\*b")), "the file `a*b` is not inside `a`");
         assert_eq!(root(r"a\*b"), root("a[*]b"));
     }
 
     #[test]
     fn a_glob_for_everything_is_not_partial() {
-        let partial = |text: &str| Root::of(&Template::parse(text).expect("a template")).partial;
+        let partial = |text: &str| CacheRoot::of(&Template::parse(text).expect("a template")).partial;
         for (text, expected) in
             [("a", false), ("a/**", false), ("a/**/*", false), ("a/*.o", true), ("*", true)]
         {

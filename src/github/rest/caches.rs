@@ -39,7 +39,7 @@ pub struct Listing {
 }
 
 /// One pass over all pages.
-struct Pass {
+struct ListPass {
     items: BTreeMap<i64, ActionsCacheItem>,
     total: i64,
 }
@@ -60,7 +60,7 @@ impl Rest {
     /// A deletion while pages are read moves later caches to earlier pages, where they are missed. So the caches are
     /// listed until two consecutive listings agree with each other and with the total that GitHub states.
     pub async fn list(&self, refs: &[Scope]) -> Result<Listing, ApiError> {
-        let mut previous: Option<Pass> = None;
+        let mut previous: Option<ListPass> = None;
         let mut why = String::new();
         for _ in 0..LISTINGS {
             let pass = self.pass(refs).await?;
@@ -142,8 +142,8 @@ impl Rest {
         format!("/repos/{}/{below}", self.endpoint.repository)
     }
 
-    async fn pass(&self, refs: &[Scope]) -> Result<Pass, ApiError> {
-        let mut whole = Pass { items: BTreeMap::new(), total: 0 };
+    async fn pass(&self, refs: &[Scope]) -> Result<ListPass, ApiError> {
+        let mut whole = ListPass { items: BTreeMap::new(), total: 0 };
         let filters: Vec<Option<&Scope>> =
             if refs.is_empty() { vec![None] } else { refs.iter().map(Some).collect() };
         for filter in filters {
@@ -178,7 +178,7 @@ impl Rest {
         list.send().await.map_err(|error| self.failed(&self.route("actions/caches"), error))
     }
 
-    fn listing(&self, pass: Pass, incomplete: Option<String>) -> Listing {
+    fn listing(&self, pass: ListPass, incomplete: Option<String>) -> Listing {
         let mut listing = Listing { incomplete, at: self.exchange.server_time(), ..Listing::default() };
         for (id, item) in pass.items {
             match entry(item) {

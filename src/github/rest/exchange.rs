@@ -18,7 +18,7 @@ use tower::Service;
 use super::endpoint::join;
 use super::error::ApiErrorKind;
 use super::limits::{self, Limited};
-use super::pace::{DELETE_POINTS, Gate, Pace, READ_POINTS};
+use super::pace::{DELETE_POINTS, Pace, READ_POINTS, Throttle};
 use crate::domain::clean::ApiCalls;
 use crate::domain::secret::Secret;
 use crate::transport::http::address;
@@ -35,7 +35,7 @@ const API_VERSION: &str = "2022-11-28";
 
 /// Options of a client.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RestOptions {
     /// The token: `GITHUB_TOKEN` or a personal access token.
     pub token: Secret,
     /// The rate of requests.
@@ -53,20 +53,20 @@ pub(super) struct Exchange(Arc<Inner>);
 struct Inner {
     client: Client,
     base: Url,
-    options: Options,
-    gate: Gate,
-    state: Mutex<State>,
+    options: RestOptions,
+    gate: Throttle,
+    state: Mutex<ExchangeState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ExchangeState {
     calls: ApiCalls,
     server_time: Option<DateTime<Utc>>,
 }
 
 impl Exchange {
-    pub(super) fn new(client: Client, base: Url, options: Options) -> Self {
-        let gate = Gate::new(options.pace);
+    pub(super) fn new(client: Client, base: Url, options: RestOptions) -> Self {
+        let gate = Throttle::new(options.pace);
         Exchange(Arc::new(Inner { client, base, options, gate, state: Mutex::default() }))
     }
 
@@ -100,14 +100,14 @@ impl Service<Request<OctoBody>> for Exchange {
 }
 
 /// The result of one attempt.
-enum Attempt {
+enum Reply {
     Answered(Response<Full<Bytes>>),
     Limited(Limited),
     Failed(ApiErrorKind, Verdict),
 }
 
 impl Inner {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, ExchangeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,15 +121,15 @@ impl Inner {
         loop {
             self.enter(&parts.method, &url).await?;
             let (wait, why) = match self.attempt(&parts.method, &url, &parts.headers, body).await {
-                Attempt::Answered(response) => return Ok(response),
-                Attempt::Limited(Limited { wait, is_primary }) => {
+                Reply::Answered(response) => return Ok(response),
+                Reply::Limited(Limited { wait, is_primary }) => {
                     if wait >= self.remaining() {
                         return Err(ApiErrorKind::RateLimited { wait, is_primary });
                     }
                     self.state().calls.waited += wait;
                     (wait, "the rate limit is reached".to_owned())
                 }
-                Attempt::Failed(kind, verdict) => {
+                Reply::Failed(kind, verdict) => {
                     let wait = failures.wait(&self.options.retry, verdict, Some(self.options.deadline));
                     let why = kind.to_string();
                     (wait.ok_or(kind)?, why)
@@ -175,10 +175,10 @@ impl Inner {
         self.options.deadline.saturating_duration_since(Instant::now())
     }
 
-    async fn attempt(&self, method: &Method, url: &Url, headers: &HeaderMap, body: &Bytes) -> Attempt {
+    async fn attempt(&self, method: &Method, url: &Url, headers: &HeaderMap, body: &Bytes) -> Reply {
         let failed = |cause: Cause| {
             let verdict = cause.verdict();
-            Attempt::Failed(ApiErrorKind::Transport(cause), verdict)
+            Reply::Failed(ApiErrorKind::Transport(cause), verdict)
         };
         let exchanged =
             tokio::time::timeout(self.remaining(), self.exchange(method, url, headers, body)).await;
@@ -194,19 +194,19 @@ impl Inner {
             state.server_time.unwrap_or(DateTime::UNIX_EPOCH)
         };
         if let Some(limited) = limits::limited(status, &headers, &String::from_utf8_lossy(&body), now) {
-            return Attempt::Limited(limited);
+            return Reply::Limited(limited);
         }
         if is_transient(status.as_u16()) {
             let wait = headers.get("retry-after").and_then(|value| value.to_str().ok());
             let wait = wait.and_then(|value| crate::transport::http::retry::parse_retry_after(value, now));
             let said = super::error::line(&String::from_utf8_lossy(&body));
             let kind = ApiErrorKind::Refused { status: status.as_u16(), said };
-            return Attempt::Failed(kind, wait.map_or(Verdict::Retry, Verdict::RetryAfter));
+            return Reply::Failed(kind, wait.map_or(Verdict::Retry, Verdict::RetryAfter));
         }
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        Attempt::Answered(response)
+        Reply::Answered(response)
     }
 
     async fn exchange(

@@ -19,7 +19,7 @@ use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 pub use caches::Listing;
 pub use endpoint::{Endpoint, EndpointError, Repository};
 pub use error::{ApiError, ApiErrorKind};
-pub use exchange::Options;
+pub use exchange::RestOptions;
 pub use pace::Pace;
 
 use crate::domain::clean::ApiCalls;
@@ -36,7 +36,7 @@ pub struct Rest {
 
 impl Rest {
     /// Creates a client. Must be called within a Tokio runtime.
-    pub fn new(client: Client, endpoint: Endpoint, options: Options) -> Self {
+    pub fn new(client: Client, endpoint: Endpoint, options: RestOptions) -> Self {
         let exchange = Exchange::new(client, endpoint.api.clone(), options);
         let builder = OctocrabBuilder::new_empty().with_service(exchange.clone()).with_auth(AuthState::None);
         let octocrab = match builder.build() {

@@ -38,14 +38,14 @@ impl Pace {
 
 /// Schedules the start times of requests.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Throttle {
     pace: Pace,
     next: Mutex<Option<Instant>>,
 }
 
-impl Gate {
+impl Throttle {
     pub(super) fn new(pace: Pace) -> Self {
-        Gate { pace, next: Mutex::new(None) }
+        Throttle { pace, next: Mutex::new(None) }
     }
 
     /// Reserves the next slot for a request that costs `points`; returns how long it has to wait from `now`.
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn no_minute_has_more_than_180_deletions() {
-        let gate = Gate::new(Pace::default());
+        let gate = Throttle::new(Pace::default());
         let now = Instant::now();
         let starts: Vec<Duration> = (0..400).map(|_| gate.enter(DELETE_POINTS, now)).collect();
         assert_eq!(starts[0], Duration::ZERO);
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn idle_time_does_not_accumulate() {
-        let gate = Gate::new(Pace::of_deletions(60));
+        let gate = Throttle::new(Pace::of_deletions(60));
         let now = Instant::now();
         let second = Duration::from_secs(1);
         assert_eq!(gate.enter(DELETE_POINTS, now), Duration::ZERO);

@@ -26,7 +26,7 @@ pub type PullRequests = (BTreeMap<u64, PullRequestState>, BTreeMap<u64, Scope>);
 
 /// The response to a query. Parts of it may be missing, each with an error.
 #[derive(Deserialize)]
-struct Answer {
+struct StateResponse {
     data: Option<Value>,
     #[serde(default)]
     errors: Vec<QueryError>,
@@ -112,7 +112,7 @@ impl Rest {
         declared: &str,
         fields: &str,
         variables: Map<String, Value>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<StateResponse, ApiError> {
         let repository = &self.endpoint.repository;
         let query = format!(
             "query($owner: String!, $name: String!{declared}) {{ repository(owner: $owner, name: $name) {{{fields} }} }}"
@@ -121,7 +121,8 @@ impl Rest {
         variables.insert("owner".to_owned(), json!(repository.owner));
         variables.insert("name".to_owned(), json!(repository.name));
         let body = json!({ "query": query, "variables": variables });
-        let answer = self.octocrab.post::<_, Answer>(self.endpoint.graphql.as_str(), Some(&body)).await;
+        let answer =
+            self.octocrab.post::<_, StateResponse>(self.endpoint.graphql.as_str(), Some(&body)).await;
         match answer.map_err(|error| ApiError::of(&self.endpoint.graphql, error)) {
             Ok(answer) => Ok(answer),
             Err(error) if error.ends_the_run() && !error.is_denied() => Err(error),
@@ -130,13 +131,13 @@ impl Rest {
             }
             Err(error) => {
                 let refusal = QueryError { message: error.kind.to_string(), path: Vec::new() };
-                Ok(Answer { data: None, errors: vec![refusal] })
+                Ok(StateResponse { data: None, errors: vec![refusal] })
             }
         }
     }
 }
 
-impl Answer {
+impl StateResponse {
     /// The value of a field, possibly null, or why it is missing.
     fn field(&self, alias: &str) -> Result<&Value, String> {
         let concerns = |error: &&QueryError| {

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 
-use self::shape::{Change, Part};
+use self::shape::{ShapePart, Variation};
 use crate::domain::key::Key;
 use crate::domain::template::{Placeholder, Template};
 
@@ -26,7 +26,7 @@ impl Pattern {
     /// The pattern of a key: from the matching declared pattern with the most literal text, otherwise from its shape.
     pub fn of(key: &Key, declared: &[DeclaredPattern]) -> Self {
         let text = key.as_str();
-        let mut best: Option<(&DeclaredPattern, Vec<Part>)> = None;
+        let mut best: Option<(&DeclaredPattern, Vec<ShapePart>)> = None;
         for pattern in declared {
             if best.as_ref().is_some_and(|(b, _)| b.literal_length() >= pattern.literal_length()) {
                 continue;
@@ -44,7 +44,7 @@ impl Pattern {
         Pattern { text, comes_back }
     }
 
-    fn replacing(key: &str, parts: &[Part]) -> Self {
+    fn replacing(key: &str, parts: &[ShapePart]) -> Self {
         let mut text = String::with_capacity(key.len());
         let mut from = 0;
         for part in parts {
@@ -53,7 +53,7 @@ impl Pattern {
             from = part.end;
         }
         text.push_str(&key[from..]);
-        Pattern { text, comes_back: parts.iter().all(|part| part.change == Change::WithContent) }
+        Pattern { text, comes_back: parts.iter().all(|part| part.change == Variation::WithContent) }
     }
 
     /// The key with `*` for its changing parts.
@@ -87,7 +87,7 @@ pub struct DeclaredPattern {
 enum Segment {
     Literal(String),
     /// A changing part. `None` captures any text, whose changing parts are then recognized by shape.
-    Capture(Option<Change>),
+    Capture(Option<Variation>),
 }
 
 impl DeclaredPattern {
@@ -125,13 +125,13 @@ impl DeclaredPattern {
     }
 
     /// The changing parts of a key, if the whole key fits this template.
-    fn parts(&self, key: &str) -> Option<Vec<Part>> {
+    fn parts(&self, key: &str) -> Option<Vec<ShapePart>> {
         let mut spans = Vec::new();
         spans_of(&self.segments, key, 0, &mut spans, &mut HashSet::new()).then_some(())?;
         let mut parts = Vec::new();
         for (start, end, change) in spans {
             match change {
-                Some(change) => parts.push(Part { start, end, change }),
+                Some(change) => parts.push(ShapePart { start, end, change }),
                 None => parts.extend(shape::parts(&key[start..end]).into_iter().map(|part| part.at(start))),
             }
         }
@@ -139,17 +139,17 @@ impl DeclaredPattern {
     }
 }
 
-fn change_of(placeholder: &Placeholder) -> Option<Change> {
+fn change_of(placeholder: &Placeholder) -> Option<Variation> {
     match placeholder {
-        Placeholder::Sha | Placeholder::RunId | Placeholder::RunAttempt => Some(Change::EveryRun),
+        Placeholder::Sha | Placeholder::RunId | Placeholder::RunAttempt => Some(Variation::EveryRun),
         Placeholder::Links | Placeholder::Git(_) | Placeholder::Files(_) | Placeholder::HashFiles(_) => {
-            Some(Change::WithContent)
+            Some(Variation::WithContent)
         }
         _ => None,
     }
 }
 
-type Span = (usize, usize, Option<Change>);
+type Span = (usize, usize, Option<Variation>);
 
 /// Matches `segments` against `key[at..]` by backtracking, captures as short as possible. `dead` records failed states,
 /// which keeps the work polynomial for any key.

@@ -2,7 +2,7 @@
 
 /// When a part changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Change {
+pub(super) enum Variation {
     /// With every run: a commit, a run number or a date.
     EveryRun,
     /// With contents: a digest, which recurs for the same contents.
@@ -11,16 +11,16 @@ pub(super) enum Change {
 
 /// A changing part: the bytes `start..end` of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct ShapePart {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) change: Change,
+    pub(super) change: Variation,
 }
 
-impl Part {
+impl ShapePart {
     /// The part shifted by `offset`, for a text that is embedded in another one.
     pub(super) fn at(self, offset: usize) -> Self {
-        Part { start: self.start + offset, end: self.end + offset, change: self.change }
+        ShapePart { start: self.start + offset, end: self.end + offset, change: self.change }
     }
 }
 
@@ -37,7 +37,7 @@ const COMMIT: usize = 40;
 
 /// The changing parts of a whole key. Empty if the rest has no letters: keys that are a bare digest name objects, not
 /// generations.
-pub(super) fn parts_of_key(key: &str) -> Vec<Part> {
+pub(super) fn parts_of_key(key: &str) -> Vec<ShapePart> {
     let parts = parts(key);
     let mut from = 0;
     let mut fixed = String::new();
@@ -50,19 +50,19 @@ pub(super) fn parts_of_key(key: &str) -> Vec<Part> {
 }
 
 /// The changing parts of a text, in order.
-pub(super) fn parts(text: &str) -> Vec<Part> {
+pub(super) fn parts(text: &str) -> Vec<ShapePart> {
     let words = Words::of(text);
     let mut parts = Vec::new();
     let mut index = 0;
     while index < words.spans.len() {
         if let Some((count, end, change)) = words.uuid(index).or_else(|| words.date(index)) {
-            parts.push(Part { start: words.spans[index].0, end, change });
+            parts.push(ShapePart { start: words.spans[index].0, end, change });
             index += count;
             continue;
         }
         let (start, end) = words.spans[index];
         match whole(words.word(index)) {
-            Some(change) if !words.names_object(index) => parts.push(Part { start, end, change }),
+            Some(change) if !words.names_object(index) => parts.push(ShapePart { start, end, change }),
             Some(_) => {}
             None => parts.extend(numbers_within(words.word(index)).map(|part| part.at(start))),
         }
@@ -72,22 +72,22 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
 }
 
 /// When a whole word changes; `None` if it is fixed.
-fn whole(word: &str) -> Option<Change> {
+fn whole(word: &str) -> Option<Variation> {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     if digits == word.len() {
-        return (digits >= LONG_NUMBER).then_some(Change::EveryRun);
+        return (digits >= LONG_NUMBER).then_some(Variation::EveryRun);
     }
     if is_cid(word) {
-        return Some(Change::WithContent);
+        return Some(Variation::WithContent);
     }
     if !is_hexadecimal(word) {
         return None;
     }
     match word.len() {
-        COMMIT => Some(Change::EveryRun),
-        DIGEST.. => Some(Change::WithContent),
+        COMMIT => Some(Variation::EveryRun),
+        DIGEST.. => Some(Variation::WithContent),
         // `deadbeef`, `facade1` and `cafe2024` are a word with a number; a hash mixes letters and digits.
-        SHORT_HASH.. if digits >= 2 && !is_word_then_number(word) => Some(Change::WithContent),
+        SHORT_HASH.. if digits >= 2 && !is_word_then_number(word) => Some(Variation::WithContent),
         _ => None,
     }
 }
@@ -111,7 +111,7 @@ fn is_cid(word: &str) -> bool {
 }
 
 /// Long numbers inside a word.
-fn numbers_within(word: &str) -> impl Iterator<Item = Part> {
+fn numbers_within(word: &str) -> impl Iterator<Item = ShapePart> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
@@ -119,7 +119,7 @@ fn numbers_within(word: &str) -> impl Iterator<Item = Part> {
             let length = word[start..].bytes().take_while(u8::is_ascii_digit).count();
             at = start + length;
             if length >= LONG_NUMBER_IN_WORD {
-                return Some(Part { start, end: at, change: Change::EveryRun });
+                return Some(ShapePart { start, end: at, change: Variation::EveryRun });
             }
         }
     })
@@ -132,7 +132,7 @@ struct Words<'a> {
 }
 
 /// The number of words in a part, where it ends, and when it changes.
-type Found = (usize, usize, Change);
+type Found = (usize, usize, Variation);
 
 impl<'a> Words<'a> {
     fn of(text: &'a str) -> Self {
@@ -173,7 +173,7 @@ impl<'a> Words<'a> {
                 && is_hexadecimal(word)
                 && (offset == 4 || self.separator(index + offset) == "-")
         });
-        fits.then(|| (5, self.spans[index + 4].1, Change::WithContent))
+        fits.then(|| (5, self.spans[index + 4].1, Variation::WithContent))
     }
 
     /// A date: `2026-11-21` with any single-character separator, optionally with a time of day after a `T`; `2026-W47`;
@@ -185,7 +185,7 @@ impl<'a> Words<'a> {
             let build = self.word(index + 1);
             let counted = separator == "." && (1..=3).contains(&build.len()) && is_number(build);
             let count = 1 + usize::from(counted);
-            return Some((count, self.spans[index + count - 1].1, Change::EveryRun));
+            return Some((count, self.spans[index + count - 1].1, Variation::EveryRun));
         }
         if !(year.len() == 4 && year.starts_with("20") && is_number(year)) || separator.len() != 1 {
             return None;
@@ -193,7 +193,7 @@ impl<'a> Words<'a> {
         let month = self.word(index + 1);
         let week = month.strip_prefix(['W', 'w']).filter(|week| between(week, 1, 53));
         if week.is_some() {
-            return Some((2, self.spans[index + 1].1, Change::EveryRun));
+            return Some((2, self.spans[index + 1].1, Variation::EveryRun));
         }
         let day = self.word(index + 2);
         let (date, time) = day.split_once(['T', 't']).unwrap_or((day, ""));
@@ -210,7 +210,7 @@ impl<'a> Words<'a> {
         } else if day.len() > 2 && !is_number(time.trim_end_matches(['Z', 'z'])) {
             return None;
         }
-        Some((count, self.spans[index + count - 1].1, Change::EveryRun))
+        Some((count, self.spans[index + count - 1].1, Variation::EveryRun))
     }
 
     /// Whether a digest names an object rather than a generation: `sha256:<digest>` (image layers), or `a/b/c/abc…` and
