@@ -1,7 +1,5 @@
 //! The commands, one arm each: what must be found before it runs, what it does, and what the process returns.
 
-use std::path::Path;
-
 use clap::CommandFactory;
 
 use super::args::{Args, Command, EnvFormat, StoreTarget};
@@ -9,6 +7,7 @@ use super::exit::{self, Exit};
 use super::publish::{print, summarize};
 use super::site::Site;
 use super::{catalog, explain};
+use crate::command::clean::{CleanOptions, PlanSource};
 use crate::command::context::Context;
 use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, trim, usage};
 use crate::config;
@@ -117,18 +116,16 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Clean { target, pull_request, dry_run, plan_out, apply } => CommandRow {
             needs: Needs::Store,
             run: Run::Other(Box::new(|site, ctx| {
+                let apply = apply.as_deref().map(|path| site.absolute(path));
                 let policy = site.settings.spec.clean.clone();
-                let absolute = |path: &Path| site.absolute(path);
-                let options = clean::CleanOptions {
+                let options = CleanOptions {
                     policy: match pull_request {
                         Some(number) => clean::options::about_pull_request(policy, *number),
                         None => policy,
                     },
-                    source: apply
-                        .as_deref()
-                        .map_or(clean::PlanSource::Policy, |path| clean::PlanSource::Saved(absolute(path))),
+                    source: apply.map_or(PlanSource::Policy, PlanSource::Saved),
                     dry_run: *dry_run,
-                    plan_out: plan_out.as_deref().map(absolute),
+                    plan_out: plan_out.as_deref().map(|path| site.absolute(path)),
                 };
                 clean(site, ctx, target, &options)
             })),
@@ -150,7 +147,7 @@ fn clean(
     site: &Site<'_>,
     ctx: &Context<'_>,
     target: &StoreTarget,
-    options: &clean::CleanOptions,
+    options: &CleanOptions,
 ) -> Result<Exit, Fault> {
     let outcome = clean::run(ctx, catalog::open(target, site, ctx)?.as_ref(), options)?;
     summarize(ctx, &markdown::clean::markdown(&outcome));
