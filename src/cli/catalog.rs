@@ -9,7 +9,7 @@ use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
-use crate::github::rest::{Endpoint, RestOptions, Pace, Repository, Rest};
+use crate::github::rest::{Endpoint, Pace, Repository, Rest, RestOptions};
 use crate::store::Catalog;
 use crate::store::github::GitHubCatalog;
 use crate::transport::http::retry::RetryPolicy;
@@ -35,7 +35,11 @@ fn no_catalog(location: &str) -> Fault {
 }
 
 /// Opens it. Who names a repository means GitHub; a job there does, too, unless its store is another.
-pub(super) fn open(target: &StoreTarget, site: &Site<'_>, ctx: &Context<'_>) -> Result<Arc<dyn Catalog>, Fault> {
+pub(super) fn open(
+    target: &StoreTarget,
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+) -> Result<Arc<dyn Catalog>, Fault> {
     find(target, site, ctx)?.ok_or_else(no_token)
 }
 

@@ -35,7 +35,11 @@ const ROUNDS: usize = 5;
 ///
 /// # Errors
 /// The store cannot be surveyed or the plan is unusable; nothing was deleted.
-pub(crate) fn run(ctx: &Context<'_>, target: &dyn Catalog, options: &CleanOptions) -> Result<CleanOutcome, Fault> {
+pub(crate) fn run(
+    ctx: &Context<'_>,
+    target: &dyn Catalog,
+    options: &CleanOptions,
+) -> Result<CleanOutcome, Fault> {
     let _group = ctx.group("Clean");
     let deadline = ctx.deadline();
     let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;
