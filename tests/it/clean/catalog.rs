@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cachekeep::domain::secret::Secret;
-use cachekeep::github::rest::{Endpoint, Options, Pace, Repository, Rest};
+use cachekeep::github::rest::{Endpoint, Pace, Repository, Rest, RestOptions};
 use cachekeep::store::github::GitHubCatalog;
 use cachekeep::store::testing::conformance;
 use cachekeep::transport::http::client::{Client, Timeouts};
@@ -16,7 +16,7 @@ use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
 pub(super) fn catalog_of(api: &GitHubApi) -> GitHubCatalog {
     let repository = Repository::parse(REPOSITORY).expect("a repository");
     let endpoint = Endpoint::new(Some(&api.url()), None, repository).expect("an address");
-    let options = Options {
+    let options = RestOptions {
         token: Secret::new(TOKEN),
         pace: Pace::of_deletions(1_000_000),
         retry: RetryPolicy::default(),
