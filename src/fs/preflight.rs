@@ -20,7 +20,7 @@ pub struct Need {
 /// Checks that every volume has room for all that is needed on it, and keeps `reserve` free besides.
 ///
 /// A share is one of the volume's size. A volume on which nothing is needed passes, however full it is.
-/// The answer is as old as the question: others write too, so ENOSPC must be handled all the same.
+/// Other processes write as well, so ENOSPC must still be handled later.
 pub fn check(needs: &[Need], reserve: SizeOrShare) -> Result<(), Fault> {
     let mut sums: Vec<(Volume, Need)> = Vec::new();
     for need in needs {

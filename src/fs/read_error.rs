@@ -1,4 +1,4 @@
-//! Why reading ended before its end.
+//! Why a file or directory was not read to its end.
 
 use std::io;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Recovery: what killed processes left behind is completed or removed, and what live ones use is kept.
 //!
-//! It never waits and may run in several processes at once: directories that another process holds a lease on are skipped.
+//! It never waits and may run in several processes at once: directories that another process holds a lease on are
+//! skipped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,11 +18,11 @@ use super::staging::{Scope, Settled, StagingError, settle};
 /// What recovery did.
 #[derive(Debug, Default)]
 pub struct RecoverReport {
-    /// Temporary things that were removed.
+    /// Temporary directories that were removed.
     pub removed: Vec<PathBuf>,
-    /// Temporary things whose owners live, or belong to another user.
+    /// Temporary directories whose owners live, or that belong to another user.
     pub spared: Vec<PathBuf>,
-    /// What could not be done, and why; it stays for the next time.
+    /// Directories that could not be recovered, and why; the next recovery retries them.
     pub failed: Vec<(PathBuf, StagingError)>,
 }
 
@@ -29,7 +30,8 @@ pub struct RecoverReport {
 ///
 /// A journal is obeyed only where `records` has its counterpart and `targets` has all that it changes; otherwise the
 /// directory stays and is reported. See [`target_of`](super::staging::target_of) for how targets are named.
-/// A place that does not exist holds nothing. `now` tells the age of things that have no lease. See
+/// A place that does not exist holds nothing. `now` is the time from which the age of directories without a lease is
+/// counted. See
 /// [`place_of`](super::staging::place_of) for the place of a target.
 pub fn recover(
     places: &[PathBuf],

@@ -14,7 +14,7 @@ pub struct VolumeId(String);
 /// Inodes of a volume that has a fixed number of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inodes {
-    /// Those that we may still use.
+    /// Those that this user may still use.
     pub free: u64,
     /// All there are.
     pub total: u64,
@@ -27,7 +27,7 @@ pub struct Volume {
     pub id: VolumeId,
     /// The nearest thing to the path asked for that exists.
     pub at: PathBuf,
-    /// Bytes that we may still use: what is kept for root is not ours.
+    /// Bytes that this user may still use, without those reserved for root.
     pub free: ByteSize,
     /// All bytes.
     pub total: ByteSize,

@@ -27,8 +27,7 @@ pub fn path_of(root: &Path, object: &ObjectId) -> PathBuf {
     root.join(DIRECTORY).join(format!("{}{SUFFIX}", object.hash()))
 }
 
-/// Holds a file against the proof that is kept for its object. `None` where there is no proof, or one that proves
-/// nothing.
+/// Holds a file against the proof that is kept for its object. `None` where there is no proof, or one that is damaged.
 ///
 /// Errors: the file cannot be read, or the work was [`Cancelled`](cancel::Cancelled).
 pub fn check(
@@ -70,7 +69,7 @@ pub fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -> Resul
 
 /// Makes a file from a CAR with every block verified and none missing; gives the proof of it, for later.
 ///
-/// `file` is made, or emptied; on any error, what is in it is worthless. A file of more than `max_bytes` is refused.
+/// `file` is made, or emptied; on any error, its content must be discarded. A file of more than `max_bytes` is refused.
 pub fn unpack_car(
     car: &Path,
     object: &ObjectId,

@@ -89,7 +89,7 @@ impl BlockCutter {
         })
     }
 
-    /// What is left for the last block; none where nothing is.
+    /// What is left for the last block; `None` if nothing is left.
     pub fn rest(self) -> Option<Bytes> {
         Some(self.block.freeze()).filter(|block| !block.is_empty())
     }
@@ -303,7 +303,7 @@ impl Target {
     }
 }
 
-/// A body that says whenever the connection has taken a piece of it.
+/// A body that reports each piece that the connection has taken.
 fn in_pieces(body: Bytes, progress: watch::Sender<()>) -> Body {
     Body::wrap_stream(futures::stream::unfold((body, progress), |(mut body, progress)| async move {
         if body.is_empty() {

@@ -59,7 +59,7 @@ impl Download {
         Ok(download)
     }
 
-    /// The length of the whole body, where the server said it.
+    /// The length of the whole body; `None` if the server does not report it.
     pub fn length(&self) -> Option<u64> {
         self.length
     }

@@ -72,7 +72,8 @@ where
     PipeReader { receive, current: Bytes::new(), is_at_end: false, task }
 }
 
-/// Hands a chunk on in parts, so that what waits is bounded however large chunks are; whether a reader takes it.
+/// Hands a chunk on in parts, so that the bytes in the channel are bounded however large chunks are. Returns whether the
+/// reader still exists.
 async fn hand_on(send: &mpsc::Sender<io::Result<Bytes>>, chunk: io::Result<Bytes>) -> bool {
     let mut rest = match chunk {
         Ok(bytes) => bytes,

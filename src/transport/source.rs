@@ -31,7 +31,7 @@ pub enum Source {
 /// Why a text is not a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// Nothing.
+    /// The text is empty.
     #[error("a source is empty")]
     Empty,
     /// A path that is absolute or leads out of the workspace.

@@ -1,4 +1,4 @@
-//! Whether a tree is still what it was: quickly, by what the file system says of it, and surely, by content.
+//! Whether a tree has changed: quickly, by its metadata, and reliably, by its content.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use super::walk::{Item, ItemKind, Walk, WalkError};
 use crate::domain::digest::Sha256Digest;
 use crate::fs::read;
 
-/// What a walk tells of a tree.
+/// The result of a walk over a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quick {
     /// A digest of names, sizes, times and modes: an untouched tree has the same one.
@@ -111,7 +111,7 @@ impl fmt::Debug for ContentDigest {
     }
 }
 
-/// The content digest of a tree as it lies on disk; reads every file, on so many threads.
+/// The content digest of a tree as it lies on disk; reads every file, on `workers` threads.
 pub fn content(
     selections: &[Selection],
     workers: usize,

@@ -56,10 +56,10 @@ fn refuse_reserved_names(source: &Path) -> Result<(), Fault> {
 pub fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
     refuse_reserved_names(source)?;
     let tree = staging.tree();
-    // Windows renames to what is not there, and to nothing else.
+    // Windows renames a directory only to a name that is free.
     fs::remove_dir(tree).map_err(PathError::on("make way at", tree))?;
     fs::rename(source, tree).map_err(|error| {
-        // Whatever was refused, the staging has its tree again.
+        // The staging needs its tree again, whatever the error is.
         let _ = fs::create_dir(tree);
         crossing(source, staging.target(), "rename")(error)
     })
@@ -105,7 +105,7 @@ pub fn link_tree(
             ItemKind::Symlink { .. } => {
                 link::copy(&from, &to).map_err(PathError::on("link", &to))?;
             }
-            // No archive keeps these.
+            // Archives do not keep sockets, pipes and devices.
             ItemKind::Special => {}
         }
     }
@@ -117,7 +117,7 @@ pub fn link_tree(
 }
 
 fn join(root: &Path, relative: &Path) -> PathBuf {
-    // Joining nothing would add a separator.
+    // Joining an empty path would add a separator.
     if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
 }
 

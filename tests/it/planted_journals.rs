@@ -161,7 +161,7 @@ fn a_seed_with_a_journal_is_refused_as_tar_and_as_zip() {
             project.write("workspace/cachekeep.toml", format!("{CONFIG}{seed}"));
             let ran = project.run(&["seed"]);
             let refusal =
-                ".CacheKeep-e.Tmp/lease`: the name is reserved for temporary directories of cachekeep";
+                ".CacheKeep-e.Tmp/lease` has a name that is reserved for temporary directories of cachekeep";
             assert_eq!(!ran.stderr.contains(refusal), is_fine, "{name}: {}", ran.stderr);
             assert_eq!(project.path("workspace/out/file").exists(), is_fine, "{name}: {}", ran.stderr);
             assert!(project.temporary_things().is_empty());

@@ -2,22 +2,22 @@
 //!
 //! Every temporary thing is a directory `.cachekeep-<token>.tmp`, made where it is needed, with a file
 //! `lease` on which its owner holds an exclusive lock. The kernel drops that lock on any death, SIGKILL
-//! and power loss included; so a lease that can be locked is a dead one. This needs no process id to
-//! stay unique, and works between containers, and over NFS where the server has locks. What the lease
-//! says (program, process, boot, time, purpose) is for people.
+//! and power loss included; so a lease that can be locked has no living owner. This needs no process id to
+//! stay unique, and works between containers, and over NFS where the server has locks. The contents of
+//! the lease (program, process, boot, time, purpose) are for people.
 //!
 //! The races, and who wins them:
 //! - The owner makes the directory, makes and locks the lease, and only then checks that the path still
-//!   names the file it locked. A recoverer that came in between has removed it: the owner starts anew
+//!   names the file it locked. A recoverer may have removed it in between: the owner starts again
 //!   under another token.
 //! - A recoverer that has the lock removes everything else first, the lease next, the directory last. It
-//!   may be killed anywhere; the next one goes on. Two of them cannot hold one lock.
+//!   may be killed at any point; the next one continues. Two of them cannot hold one lock.
 //! - A directory without a lease is one whose owner is about to write it, or one that is almost removed:
 //!   it may go if it is empty, or if it is older than a day.
 //!
 //! Children do not keep a lease alive: files are opened close-on-exec (std's default), so a child that
-//! outlives its parent holds no copy of the lock. Where locks do not exist at all, age must do: a lease
-//! older than a day is a dead one.
+//! outlives its parent holds no copy of the lock. Where locks do not exist, age decides: a lease
+//! older than a day counts as abandoned.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -39,12 +39,12 @@ pub(super) const JOURNAL: &str = "journal";
 /// How often another token is tried before the owner gives up.
 const ATTEMPTS: u32 = 32;
 
-/// Whether a name is that of a temporary directory of ours.
+/// Whether a name is that of a temporary directory of this program.
 pub fn is_temp_name(name: &OsStr) -> bool {
     names::is_temporary(name.as_encoded_bytes())
 }
 
-/// A temporary directory that is ours while this value lives.
+/// A temporary directory that belongs to this process while the value lives.
 ///
 /// Dropping it removes it, silently; [`close`](Self::close) does the same and reports.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub struct LeasedDirectory {
 /// The outcome of an attempt to take over a leased directory.
 #[derive(Debug)]
 pub(super) enum Takeover {
-    /// Its owner is dead or gone: it is ours now.
+    /// Its owner has ended: it belongs to this process now.
     Ours(LeasedDirectory),
     /// Its owner lives, or has not locked its lease yet.
     Live,
@@ -69,7 +69,7 @@ pub(super) enum Takeover {
 impl LeasedDirectory {
     /// Makes a temporary directory in an existing directory.
     ///
-    /// `purpose` and `now` tell people who find it what it is.
+    /// `purpose` and `now` are recorded in the lease, for people who find it.
     pub fn create_in(parent: &Path, purpose: &str, now: DateTime<Utc>) -> Result<Self, PathError> {
         for _ in 0..ATTEMPTS {
             let token = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
@@ -166,7 +166,7 @@ impl LeasedDirectory {
         self.remove()
     }
 
-    /// Gives the lease up without removing anything: recovery will see to it.
+    /// Releases the lease without removing anything; recovery finishes the work.
     pub(super) fn leave(mut self) {
         if let Some(lease) = self.lease.take() {
             // Closing would do, but for a child between its fork and its exec.
@@ -222,7 +222,7 @@ fn without_lease(path: &Path, now: DateTime<Utc>) -> io::Result<Takeover> {
     if !is_older_than_a_day(&fs::symlink_metadata(path)?, now) {
         return Ok(Takeover::Live);
     }
-    // A lease of our own makes this an ordinary dead directory, however many find it at once.
+    // With a lease, the directory is recovered as any other, also when several processes find it at once.
     match File::options().write(true).create_new(true).open(path.join(LEASE)) {
         Ok(lease) => drop(lease),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -278,7 +278,7 @@ pub fn is_same_file(path: &Path, file: &File) -> io::Result<bool> {
     Ok(by_name.is_file() && opened.is_file())
 }
 
-/// Whether an error means that this file system (or its server) knows no locks.
+/// Whether an error means that this file system (or its server) does not support locks.
 pub fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::NOLCK) {

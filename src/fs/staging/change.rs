@@ -171,7 +171,7 @@ impl Change {
                 return Err(StagingError::NotADirectory(target));
             }
             if between {
-                // Another process made the target anew while there was none: it gets what it has not.
+                // Another process made the target while there was none: what it does not have is moved into it.
                 sweep::sweep(&staged, &target)?;
                 remove_tree(&staged).map_err(|error| error.first)?;
                 continue;
@@ -183,7 +183,7 @@ impl Change {
                     Err(error) if way == Way::ExchangeOnly => {
                         return Err(PathError::on("publish", &target)(error).into());
                     }
-                    // Not known here, or not permitted: then two renames tell what the matter is.
+                    // Not supported or not permitted: two renames do the same, or fail with the true reason.
                     Err(_) => {}
                 }
             }
@@ -212,7 +212,7 @@ impl Change {
         match self.state()? {
             State::Waiting => {}
             State::Between => rename(&self.old(), &target)?,
-            // Others have published since: then all we can do is to lose nothing of the old.
+            // Another process has published since: the old tree is kept, since it may hold the only copy of something.
             State::Made(old) if look(&target)? != Some(self.stamp) => {
                 if let Some(old) = old {
                     sweep::sweep(&old, &target)?;
@@ -259,7 +259,7 @@ fn inode(metadata: &fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::ino(metadata)
 }
 
-/// There are no exchanges here, so names tell all.
+/// Without exchanges, names suffice to find out how far a change has come.
 #[cfg(not(unix))]
 fn inode(_: &fs::Metadata) -> u64 {
     0

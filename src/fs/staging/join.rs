@@ -1,7 +1,7 @@
 //! Joining: what a target has and a staged tree has not is linked into the staged tree.
 //!
 //! The target is only read. Files are shared by hard links, so no content is copied unless the file
-//! system knows no links; directories are made anew, links are made anew.
+//! system does not support hard links; directories and symbolic links are created.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -134,7 +134,7 @@ fn keep_link(present: &Path, found: &Metadata, staged: &Path) -> Result<(), Stag
     link::copy(present, staged).map_err(PathError::on("keep", present))?;
     keep_owner(staged, found, &read_metadata(staged)?)?;
     let (accessed, modified) = times(found);
-    // Some file systems keep no times of links; nothing depends on them.
+    // Some file systems keep no times of links, and nothing depends on them.
     let _ = filetime::set_symlink_file_times(staged, accessed, modified);
     Ok(())
 }

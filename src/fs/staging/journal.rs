@@ -1,7 +1,7 @@
 //! The journal of a publication: what was about to change, for the recovery after a kill.
 //!
-//! The first leased directory holds it; every other one says where that is. It appears at one stroke
-//! before the first change and goes at one stroke after the last: a leased directory without a journal,
+//! The first leased directory holds it; every other one says where that is. It appears in one step
+//! before the first change and is removed in one step after the last: a leased directory without a journal,
 //! or one that points to a journal that is gone, holds nothing that is needed.
 
 use std::ffi::OsString;
@@ -113,7 +113,7 @@ pub(in crate::fs) struct Scope<'a> {
     pub(in crate::fs) targets: &'a [PathBuf],
     /// Whether a leased directory was made by this user or root.
     pub(in crate::fs) is_ours: &'a dyn Fn(&Path) -> bool,
-    /// The time, which tells the age of what has no lease.
+    /// The time from which the age of directories without a lease is counted.
     pub(in crate::fs) now: DateTime<Utc>,
 }
 

@@ -1,4 +1,4 @@
-//! Staging: a tree is made beside its target, on the same volume, and then becomes it at one stroke.
+//! Staging: a tree is made beside its target, on the same volume, and takes its place in one step.
 //!
 //! What the target holds and the staged tree does not is linked into the staged tree first (`join`), so
 //! publishing merges and never deletes; then the two change places in one system call, and the old tree
@@ -59,7 +59,7 @@ pub struct Staging {
     tree: PathBuf,
     /// Where the journal has its counterpart.
     records: Records,
-    /// When it began, for people who find what it left.
+    /// When it began: recorded for people who find its leftovers.
     now: DateTime<Utc>,
     temp: LeasedDirectory,
     /// Dropped last: these are empty again only without the leased directory.
@@ -112,7 +112,7 @@ impl Staging {
         &self.target
     }
 
-    /// Room for other things on the same volume, gone with the staging. Do not use the name `tree` or `old`.
+    /// A directory for other files on the same volume, removed with the staging. Do not use the name `tree` or `old`.
     pub fn payload(&self) -> &Path {
         self.temp.payload()
     }

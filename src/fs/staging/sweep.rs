@@ -8,7 +8,7 @@ use crate::fs::path_error::PathError;
 
 /// Moves all that `old` has and `new` has not. What is different in both stays as it is in `new`.
 ///
-/// `new` is live: nothing in it is replaced, and where it is gone there is nothing to do.
+/// `new` is in use: nothing in it is replaced. If it was removed, there is nothing to do.
 pub(super) fn sweep(old: &Path, new: &Path) -> Result<(), PathError> {
     let mut pairs: Vec<(PathBuf, PathBuf)> = vec![(old.to_owned(), new.to_owned())];
     while let Some((old, new)) = pairs.pop() {
@@ -48,7 +48,7 @@ fn move_over(old: &Path, new: &Path, is_file: bool) -> io::Result<()> {
         _ => fs::rename(old, new),
     };
     match moved {
-        // Either end went away meanwhile: who removed it meant it.
+        // The source or the destination was removed meanwhile, on purpose: there is nothing to move.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

@@ -36,7 +36,7 @@ pub struct CleanDocument {
     pub swept: Option<SweptDocument>,
     /// Requests that it took.
     pub calls: Option<Calls>,
-    /// What the store could not tell.
+    /// What the store could not report.
     pub notes: Vec<String>,
 }
 

@@ -165,7 +165,7 @@ pub struct Object {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Trim {
-    /// Whether nothing was removed, only told.
+    /// Whether it was a dry run.
     pub dry_run: bool,
     /// Files removed.
     pub files: u64,

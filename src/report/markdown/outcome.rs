@@ -13,10 +13,10 @@ use crate::domain::unit::ByteSize;
 /// GitHub takes one mebibyte of summary from a step; what other programs write in the same step needs room too.
 const MAX_BYTES: usize = 768 << 10;
 
-/// A chart of more caches says nothing.
+/// Upper bound for the caches of a chart; more are not readable.
 const CHARTED: usize = 12;
 
-/// So many characters of a reason or key are shown.
+/// Upper bound for the characters of a reason or key.
 const LONGEST: usize = 240;
 
 /// A volume before and after the command.

@@ -15,10 +15,10 @@ const PATTERNS: usize = 12;
 /// Refs of a pattern in the picture before the rest is one.
 const REFS: usize = 14;
 
-/// What is smaller than one in so many of the whole has no tile of its own.
+/// An entry smaller than the whole divided by this has no tile of its own.
 const SMALLEST_SHARE: u64 = 500;
 
-/// What goes and what stays of something.
+/// What is deleted and what is kept of something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sides {
     pub(super) stays: Amount,

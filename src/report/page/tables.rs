@@ -18,7 +18,7 @@ const ENTRIES: usize = 100;
 /// Entries of the order of eviction.
 const NEXT: usize = 25;
 
-/// Characters of a key or ref; the rest of a longer one says nothing to people.
+/// Characters of a key or ref; the rest of a longer one does not help people.
 const LONGEST: usize = 120;
 
 /// A column: its heading, and whether it holds numbers.

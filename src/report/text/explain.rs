@@ -46,7 +46,7 @@ pub struct Explained<'a> {
     pub known_layouts: &'a KnownLayouts,
     /// What went into the parts that differ, where it is known.
     pub inputs: Inputs,
-    /// What would let more be told.
+    /// What would allow a fuller answer.
     pub untold: Option<&'a str>,
 }
 

@@ -61,7 +61,7 @@ impl Client {
         Ok(Client { outward, loopback, timeouts, details: Details::none() })
     }
 
-    /// The same client, telling its requests and what is retried.
+    /// The same client, which reports its requests and retries.
     #[must_use]
     pub fn with_details(self, details: Details) -> Self {
         Client { details, ..self }
@@ -108,7 +108,7 @@ fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
 fn install_crypto_provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An error says that the process has chosen already, which serves as well.
+        // An error means that the process has chosen one already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }

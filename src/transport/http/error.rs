@@ -167,12 +167,12 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     causes(error).find_map(|error| error.downcast_ref())
 }
 
-/// The outer errors only say in which layer it happened.
+/// The outer errors name only the layer.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The error and what it comes from. What lies inside an I/O error is not its source, only its inside.
+/// The error and what it comes from. An error wrapped in an I/O error is not its `source()` and is reached by `get_ref()`.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);

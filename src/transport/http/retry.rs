@@ -1,4 +1,4 @@
-//! When to try again: a pure policy, told the time and the dice, that never sleeps itself.
+//! When to try again: a pure policy. The time and the jitter are parameters, and it never sleeps.
 
 use std::time::{Duration, Instant};
 

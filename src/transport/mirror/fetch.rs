@@ -33,10 +33,10 @@ pub struct MirrorSettings {
     pub resume: RetryPolicy,
     /// When a mirror is left alone.
     pub breaker: BreakerPolicy,
-    /// A mirror that has sent nothing for so long gets a hedge for this object; one that is sending gets it
-    /// when no other object is left to begin.
+    /// After this long without a byte, another mirror is asked for the object as well (a hedge). Where bytes arrive, the
+    /// hedge waits until no other object is left to begin.
     pub hedge_after: Duration,
-    /// Mirrors that are asked for one object at once.
+    /// Upper bound for the mirrors that are asked for one object at once.
     pub max_requests: usize,
     /// How long one object may take, over all mirrors and waits.
     pub object_deadline: Duration,
@@ -69,7 +69,7 @@ impl Default for MirrorSettings {
 pub struct MirrorFetch<'a> {
     /// Makes the requests.
     pub client: &'a Client,
-    /// Who is asked; an earlier one first where nothing else decides.
+    /// The mirrors to ask; the earlier one if nothing else decides.
     pub mirrors: &'a [Mirror],
     /// How they are asked.
     pub settings: &'a MirrorSettings,
@@ -79,7 +79,7 @@ pub struct MirrorFetch<'a> {
     pub accept: Arc<Accept>,
     /// What time it is, for `Retry-After` dates.
     pub clock: Clock,
-    /// Ends it.
+    /// Cancels the fetch.
     pub cancel: &'a CancellationToken,
     /// Turned by bytes that arrive and by objects that are taken.
     pub meter: &'a Meter,
@@ -125,7 +125,7 @@ struct Scheduler<'a> {
     waiting: AtomicUsize,
 }
 
-/// What one object has gone through at one mirror.
+/// The progress of one object at one mirror.
 #[derive(Debug, Clone, Default)]
 struct Progress {
     failures: Failures,
@@ -276,7 +276,7 @@ impl Scheduler<'_> {
         (mirror, Ended { request, result })
     }
 
-    /// Takes the file, or notes why there is none. The size of a file that was taken comes back.
+    /// Takes the file and returns its size, or records why there is none.
     async fn conclude(
         &self,
         mirror: usize,
@@ -359,7 +359,7 @@ fn missing(object: ObjectId, progress: Vec<Progress>) -> NotFetched {
     NotFetched { object, reasons }
 }
 
-/// Why one mirror did not give one object.
+/// Why a mirror did not deliver an object.
 enum Failure {
     Mirror(Cause),
     Local(String),

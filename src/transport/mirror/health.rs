@@ -1,4 +1,4 @@
-//! The health of one mirror: a circuit breaker and what it costs to ask, told the time, without a clock.
+//! The health of one mirror: a circuit breaker and what it costs to ask, as pure values: the time is a parameter.
 //!
 //! A mirror that keeps failing is left alone for a while, then tried with a single request, and given up after
 //! some of these trials failed too. What it asks to wait is kept to.
@@ -56,13 +56,13 @@ pub enum Ending {
     Delivered,
     /// It works and has no such object.
     Missing,
-    /// It asks to be left alone, for so long where it says so.
+    /// It is rate limited, for this long if the server gives a time.
     RateLimited(Option<Duration>),
     /// With nothing usable: no connection, an error, wrong bytes.
     Failed,
     /// Another mirror was faster; `idle` where this one had not sent a byte.
     LostRace {
-        /// Whether nothing had come.
+        /// Whether no byte had arrived.
         idle: bool,
     },
     /// It was not wanted any more.
@@ -100,7 +100,7 @@ const ASSUMED_SECONDS: f64 = 0.1;
 const NEWEST: f64 = 0.2;
 
 impl Health {
-    /// A mirror that nothing is known of.
+    /// A mirror that was not asked yet.
     pub fn new(policy: BreakerPolicy) -> Self {
         Health {
             policy,
@@ -166,7 +166,7 @@ impl Health {
         }
     }
 
-    /// A request ended after so long.
+    /// A request ended after this time.
     pub fn end(&mut self, now: Instant, took: Duration, ending: Ending) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if ending == Ending::Cancelled {
@@ -194,7 +194,7 @@ impl Health {
         }
     }
 
-    /// Being told to wait is an answer, not a failure; without a time the waits double.
+    /// A rate limit is an answer, not a failure; if it comes without a time, the waits double.
     fn limit(&mut self, now: Instant, wait: Option<Duration>) {
         if self.circuit == Circuit::Trial {
             self.circuit = Circuit::Closed;

@@ -12,7 +12,7 @@ use crate::domain::digest::ObjectId;
 pub enum Refusal {
     /// It is not the object: the mirror's fault, another one is asked.
     WrongContent(String),
-    /// Nothing tells whether it is the object: another one is asked, and this one is not blamed.
+    /// Nothing proves that it is the object: another one is asked, and this one is not blamed.
     Unproven(String),
     /// It cannot be kept here: no mirror can help.
     Local(String),
@@ -76,7 +76,7 @@ pub enum Stop {
 pub struct FetchReport {
     /// What was taken.
     pub fetched: Vec<Fetched>,
-    /// What no mirror has, or gives. Objects that were not reached before a stop are not listed.
+    /// Objects that no mirror delivered. Objects that were not reached before a stop are not listed.
     pub missing: Vec<NotFetched>,
     /// The mirrors, in the order given.
     pub mirrors: Vec<MirrorReport>,

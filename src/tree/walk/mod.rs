@@ -37,7 +37,7 @@ pub enum ItemKind {
     Directory,
     /// A symbolic link, with its target as written.
     Symlink {
-        /// What the link says.
+        /// The target as written.
         target: PathBuf,
     },
     /// A socket, pipe or device, which no archive can keep.
@@ -133,7 +133,7 @@ struct Found {
     facts: Facts,
 }
 
-/// What the file system says, in few bytes: a directory may have a million of them.
+/// Metadata of an entry in few bytes: a directory may have a million of them.
 #[derive(Debug)]
 struct Facts {
     kind: FactKind,
@@ -287,7 +287,7 @@ impl Facts {
 }
 
 impl Modified {
-    /// When the content behind these facts was last changed; 1970 where the OS does not say.
+    /// When the content behind these facts was last changed; 1970 if the OS does not report it.
     #[cfg(unix)]
     pub fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
@@ -295,7 +295,7 @@ impl Modified {
         Modified { seconds: metadata.mtime(), nanoseconds }
     }
 
-    /// When the content behind these facts was last changed; 1970 where the OS does not say.
+    /// When the content behind these facts was last changed; 1970 if the OS does not report it.
     #[cfg(not(unix))]
     pub fn of(metadata: &Metadata) -> Self {
         use std::time::UNIX_EPOCH;

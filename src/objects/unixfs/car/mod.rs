@@ -21,7 +21,7 @@ use crate::fs::cancel;
 const MAX_HEADER_BYTES: u64 = 4096;
 /// The length of the longer of the two binary CIDs with sha2-256.
 const MAX_CID_BYTES: u64 = 36;
-/// Deeper trees are refused; 64 levels of two links hold more bytes than numbers can say.
+/// Deeper trees are refused; 64 levels of two links hold more bytes than a `u64` can count.
 pub(super) const MAX_DEPTH: usize = 64;
 /// Bytes copied at once where content repeats.
 const COPY_BYTES: u64 = 1024 * 1024;
@@ -29,8 +29,8 @@ const COPY_BYTES: u64 = 1024 * 1024;
 /// Reads a CAR of exactly the blocks below `root` and writes the file that they are to `output`, from its
 /// beginning.
 ///
-/// Gives the bytes of the file. `output` must be empty; it is read where content repeats. Nothing is written
-/// for a root that stands for more than `max_bytes`. On any error, what was written is worthless.
+/// Returns the length of the file in bytes. `output` must be empty; it is read where content repeats. Nothing is written
+/// for a root that stands for more than `max_bytes`. On any error, what was written must be discarded.
 pub fn unpack<O: Read + Write + Seek>(
     input: &mut dyn Read,
     root: BlockId,
@@ -257,7 +257,7 @@ fn read_varint(input: &mut dyn Read) -> Result<Option<u64>, DagError> {
     decode::take_varint(&mut &bytes[..]).map(Some).map_err(DagError::NotCar)
 }
 
-/// Exactly so many bytes. What is claimed is not believed before it comes: memory grows with the stream.
+/// Exactly `length` bytes. Memory grows with the bytes that arrive, not with the length that is announced.
 fn read_bytes(input: &mut dyn Read, length: u64) -> Result<Vec<u8>, DagError> {
     let mut bytes = Vec::new();
     input.take(length).read_to_end(&mut bytes)?;

@@ -130,7 +130,7 @@ impl Proof {
 
 /// Where the blocks of a tree come from.
 trait Source {
-    /// Whether the block is at hand.
+    /// Whether the source has the block.
     fn has(&self, block: BlockId) -> bool;
     /// The block, its hash checked.
     fn get(&mut self, block: BlockId) -> Result<&[u8], DagError>;
@@ -236,7 +236,7 @@ struct Content<'a, F> {
 }
 
 impl<F: Read + Seek> Content<'_, F> {
-    /// Reads so many bytes into the buffer.
+    /// Reads this many bytes into the buffer.
     fn read(&mut self, bytes: usize) -> Result<(), DagError> {
         cancel::check(self.cancel)?;
         self.buffer.resize(bytes, 0);
