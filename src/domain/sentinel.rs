@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::digest::Sha256Digest;
+use super::fault::Fault;
 use super::inventory::Inventory;
 use super::unit::ByteSize;
 
@@ -27,27 +28,6 @@ pub struct Sentinel {
     pub bytes: ByteSize,
 }
 
-/// Why a sentinel is not valid.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SentinelError {
-    /// The file is not a sentinel of this format.
-    #[error("line {line} of the sentinel is not `{expected}`")]
-    Malformed {
-        /// Line, from 1.
-        line: usize,
-        /// The expected content.
-        expected: &'static str,
-    },
-    /// The cache holds other objects than the sentinel records.
-    #[error("the sentinel records {claimed}, the cache holds {found}")]
-    Differs {
-        /// The summary in the sentinel.
-        claimed: String,
-        /// The summary of the cache.
-        found: String,
-    },
-}
-
 impl Sentinel {
     /// The sentinel of a cache with this inventory.
     pub fn of(seed: Option<String>, inventory: &Inventory) -> Self {
@@ -60,7 +40,7 @@ impl Sentinel {
     }
 
     /// Compares the sentinel with an inventory of the cache.
-    pub fn check(&self, inventory: &Inventory) -> Result<(), SentinelError> {
+    pub fn check(&self, inventory: &Inventory) -> Result<(), Fault> {
         let found = Sentinel::of(self.seed.clone(), inventory);
         if *self == found {
             return Ok(());
@@ -68,19 +48,25 @@ impl Sentinel {
         let words = |s: &Sentinel| {
             format!("{} objects of {} bytes ({:.12})", s.objects, s.bytes.0, s.objects_digest.to_string())
         };
-        Err(SentinelError::Differs { claimed: words(self), found: words(&found) })
+        Err(Fault::environment(format!(
+            "the sentinel records {}, the cache holds {}",
+            words(self),
+            words(&found)
+        )))
     }
 
     /// Parses the contents of a sentinel's file.
-    pub fn parse(text: &str) -> Result<Self, SentinelError> {
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let malformed = |line: usize, expected: &str| {
+            Fault::environment(format!("line {line} of the sentinel is not `{expected}`"))
+        };
         let mut lines = text.lines();
         let mut field = |line: usize, name: &'static str| {
             lines
                 .next()
                 .and_then(|text| text.strip_prefix(name)?.strip_prefix(' '))
-                .ok_or(SentinelError::Malformed { line, expected: name })
+                .ok_or_else(|| malformed(line, name))
         };
-        let malformed = |line, expected| SentinelError::Malformed { line, expected };
         if field(1, "cachekeep")? != "sentinel 1" {
             return Err(malformed(1, HEADER));
         }
@@ -89,7 +75,7 @@ impl Sentinel {
             version => Some(version.to_owned()),
         };
         let objects_digest =
-            Sha256Digest::from_hex(field(3, "digest")?).ok_or(malformed(3, "digest <sha256>"))?;
+            Sha256Digest::from_hex(field(3, "digest")?).ok_or_else(|| malformed(3, "digest <sha256>"))?;
         let objects = field(4, "objects")?.parse().map_err(|_| malformed(4, "objects <count>"))?;
         let bytes = field(5, "bytes")?.parse().map_err(|_| malformed(5, "bytes <count>"))?;
         Ok(Sentinel { seed, objects_digest, objects, bytes: ByteSize(bytes) })
@@ -126,15 +112,18 @@ mod tests {
     fn a_sentinel_reads_back_what_it_wrote() {
         for seed in [None, Some("5.4.5".to_owned())] {
             let sentinel = Sentinel::of(seed, &inventory("abc"));
-            assert_eq!(Sentinel::parse(&sentinel.to_string()), Ok(sentinel.clone()));
-            assert_eq!(Sentinel::parse(&sentinel.to_string().replace('\n', "\r\n")), Ok(sentinel));
+            assert_eq!(Sentinel::parse(&sentinel.to_string()).expect("it is valid"), sentinel);
+            assert_eq!(
+                Sentinel::parse(&sentinel.to_string().replace('\n', "\r\n")).expect("it is valid"),
+                sentinel
+            );
         }
     }
 
     #[test]
     fn one_object_less_or_another_one_makes_it_invalid() {
         let sentinel = Sentinel::of(None, &inventory("abc"));
-        assert_eq!(sentinel.check(&inventory("abc")), Ok(()));
+        assert!(sentinel.check(&inventory("abc")).is_ok());
         for other in ["ab", "abcd", "abd", ""] {
             assert!(sentinel.check(&inventory(other)).is_err(), "{other}");
         }

@@ -10,7 +10,7 @@ use std::thread;
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-pub use super::layout::{LayoutError, ObjectLayout};
+pub use super::layout::ObjectLayout;
 use super::proofs;
 pub use super::verified::VerifiedFiles;
 use crate::domain::digest::ObjectId;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::domain::digest::{Algorithm, ObjectId};
-use crate::domain::hint::{Class, Hint};
+use crate::domain::fault::Fault;
 use crate::domain::template::{ExpandError, Placeholder, Template};
 
 /// A template of paths, checked: it gives each object a path of its own below the root.
@@ -20,51 +20,19 @@ enum Piece {
     Hash,
 }
 
-/// Why a template does not say where objects lie.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LayoutError {
-    /// It has a placeholder that objects do not fill.
-    #[error("`{template}`: objects have no {placeholder}")]
-    Placeholder {
-        /// The template.
-        template: String,
-        /// The placeholder.
-        placeholder: Placeholder,
-    },
-    /// It does not tell objects apart.
-    #[error("`{template}` does not tell objects apart: it needs {lacks}")]
-    Ambiguous {
-        /// The template.
-        template: String,
-        /// The placeholder that is missing.
-        lacks: &'static str,
-    },
-    /// Its paths would leave the root, or be written in a second way.
-    #[error("`{template}` is not a path below the store's root: {why}")]
-    Unsafe {
-        /// The template.
-        template: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-}
-
-impl Hint for LayoutError {
-    fn hint(&self) -> Option<String> {
-        Some("write it like `{ALGO}/{hash}`, which is where CMake's ExternalData looks".to_owned())
-    }
-
-    fn class(&self) -> Class {
-        Class::Usage
-    }
+/// The fault of a template that does not say where objects lie.
+fn invalid(message: String) -> Fault {
+    Fault::usage(message)
+        .with_hint("write it like `{ALGO}/{hash}`, which is where CMake's ExternalData looks".to_owned())
 }
 
 impl ObjectLayout {
     /// Reads a template. It must be relative, with `/` between names, and hold `{hash}` and either `{ALGO}` or
     /// `{algo}`.
-    pub fn new(template: &Template) -> Result<Self, LayoutError> {
-        let source = || template.source().to_owned();
-        let unsafe_path = |why| LayoutError::Unsafe { template: source(), why };
+    pub fn new(template: &Template) -> Result<Self, Fault> {
+        let source = template.source();
+        let unsafe_path =
+            |why: &str| invalid(format!("`{source}` is not a path below the store's root: {why}"));
         if template.source().chars().any(char::is_control) {
             return Err(unsafe_path("it has a control character"));
         }
@@ -78,11 +46,12 @@ impl ObjectLayout {
         let text = match marked {
             Ok(expanded) => expanded.text,
             Err(ExpandError::Empty(placeholder) | ExpandError::Failed { placeholder, .. }) => {
-                return Err(LayoutError::Placeholder { template: source(), placeholder });
+                return Err(invalid(format!("`{source}`: objects have no {placeholder}")));
             }
         };
         let pieces = pieces_of(&text);
-        let ambiguous = |lacks| LayoutError::Ambiguous { template: source(), lacks };
+        let ambiguous =
+            |lacks: &str| invalid(format!("`{source}` does not tell objects apart: it needs {lacks}"));
         if !pieces.contains(&Piece::Hash) {
             return Err(ambiguous("{hash}"));
         }
@@ -166,7 +135,7 @@ mod tests {
 
     const CID: &str = "bafkreif2pall7dybz7vecqka3zo24irdwabwdi4wc55jznaq75q7eaavvu";
 
-    fn layout(template: &str) -> Result<ObjectLayout, LayoutError> {
+    fn layout(template: &str) -> Result<ObjectLayout, Fault> {
         ObjectLayout::new(&Template::parse(template).expect(template))
     }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use reqwest::Url;
 
-use crate::transport::http::address::{self, AddressError};
+use crate::domain::fault::Fault;
+use crate::transport::http::address;
 
 /// The API of github.com.
 const PUBLIC: &str = "https://api.github.com";
@@ -29,28 +30,9 @@ pub struct Endpoint {
     pub repository: Repository,
 }
 
-/// Why an endpoint is invalid.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
-    /// It is not `owner/name`.
-    #[error("`{0}` is not a repository: write `owner/name`")]
-    Repository(String),
-    /// It is not a URL.
-    #[error("`{0}` is not a URL")]
-    Url(String),
-    /// A token must not be sent to this URL.
-    #[error("`{url}`: {why}")]
-    Address {
-        /// The URL.
-        url: String,
-        /// The reason.
-        why: AddressError,
-    },
-}
-
 impl Repository {
     /// Parses `owner/name`.
-    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+    pub fn parse(text: &str) -> Result<Self, Fault> {
         let fits = |part: &str| {
             let characters =
                 part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -60,7 +42,7 @@ impl Repository {
             Some((owner, name)) if fits(owner) && fits(name) => {
                 Ok(Repository { owner: owner.to_owned(), name: name.to_owned() })
             }
-            _ => Err(EndpointError::Repository(text.to_owned())),
+            _ => Err(Fault::usage(format!("`{text}` is not a repository: write `owner/name`"))),
         }
     }
 }
@@ -74,11 +56,7 @@ impl fmt::Display for Repository {
 impl Endpoint {
     /// The endpoint at `api` (`GITHUB_API_URL`) and `graphql` (`GITHUB_GRAPHQL_URL`), by default that of github.com. If
     /// only `api` is given, the GraphQL URL is derived from it as on GitHub Enterprise Server.
-    pub fn new(
-        api: Option<&str>,
-        graphql: Option<&str>,
-        repository: Repository,
-    ) -> Result<Self, EndpointError> {
+    pub fn new(api: Option<&str>, graphql: Option<&str>, repository: Repository) -> Result<Self, Fault> {
         let api = url(api.unwrap_or(PUBLIC))?;
         let graphql = if let Some(graphql) = graphql {
             url(graphql)?
@@ -100,11 +78,11 @@ impl Endpoint {
     }
 }
 
-fn url(text: &str) -> Result<Url, EndpointError> {
-    let url = Url::parse(text).map_err(|_| EndpointError::Url(text.to_owned()))?;
+fn url(text: &str) -> Result<Url, Fault> {
+    let url = Url::parse(text).map_err(|_| Fault::usage(format!("`{text}` is not a URL")))?;
     match address::check(&url) {
         Ok(()) => Ok(url),
-        Err(why) => Err(EndpointError::Address { url: address::shown(&url), why }),
+        Err(why) => Err(Fault::usage(format!("`{}`: {why}", address::shown(&url)))),
     }
 }
 

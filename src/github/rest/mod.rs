@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 
 pub use caches::Listing;
-pub use endpoint::{Endpoint, EndpointError, Repository};
+pub use endpoint::{Endpoint, Repository};
 pub use error::{ApiError, ApiErrorKind};
 pub use exchange::RestOptions;
 pub use pace::Pace;
