@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use cachekeep::domain::digest::{Algorithm, CidCodec};
 use cachekeep::domain::event::{Meter, Phase};
 use cachekeep::domain::template::Template;
-use cachekeep::objects::hash::ObjectHasher;
-use cachekeep::objects::inventory::inventory;
-use cachekeep::objects::layout::ObjectLayout;
-use cachekeep::objects::unixfs::{BlockId, Builder, Profile};
+use cachekeep::parts::ObjectHasher;
+use cachekeep::parts::ObjectLayout;
+use cachekeep::parts::inventory;
+use cachekeep::parts::unixfs::{BlockId, Builder, Profile};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of the files, over and over: small ones by number, large ones by bytes.

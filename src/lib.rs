@@ -1,26 +1,29 @@
 //! `cachekeep` keeps CI caches: it restores, seeds, gates and saves them, and deletes entries that are no longer useful.
 //!
-//! The rooms, in reading order; each uses only rooms above it (`ARCHITECTURE.md` tells why):
+//! The rooms, in reading order; each uses only rooms above it (`ARCHITECTURE.md` tells why). Public are the vocabulary, archives,
+//! stores with their conformance suite, and the command line; [`parts`] has what benchmarks and tests need of the others.
 
 pub mod domain;
 
-pub mod config;
-pub mod fs;
-pub mod platform;
-pub mod transport;
+mod config;
+mod fs;
+mod platform;
+mod transport;
 
-pub mod inputs;
+mod inputs;
 
-pub mod objects;
+mod objects;
 
-pub mod tree;
+mod tree;
 
 pub mod archive;
-pub mod github;
-pub mod report;
+mod github;
+mod report;
 
 pub mod store;
 
 mod command;
 
 pub mod cli;
+
+pub mod parts;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, UnpackRequest};
-use cachekeep::tree::selection::Selection;
-use cachekeep::tree::walk::{ItemKind, Walk};
+use cachekeep::parts::Selection;
+use cachekeep::parts::{ItemKind, Walk};
 use cachekeep::domain::event::{Meter, Phase};
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,7 @@ pub fn unpacked(bytes: &[u8]) -> Option<Vec<String>> {
 }
 
 fn lines(root: &Path) -> Vec<String> {
-    let line = |item: cachekeep::tree::walk::Item| {
+    let line = |item: cachekeep::parts::Item| {
         let content = match item.kind {
             ItemKind::File => fs::read(root.join(&item.relative)).expect("content"),
             _ => Vec::new(),

@@ -28,7 +28,7 @@ const MAX_NAME: usize = 60;
 /// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders are expanded; a text without one is
 /// literal, with a warning if its braces look like a misspelled placeholder. What actions/cache accepts is at most a
 /// warning here, since the inputs were probably written for it.
-pub fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
+pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
     let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
     let kept = lines(path).filter(|line| !line.starts_with('#'));
     let paths: Vec<Text> = kept.map(|line| text(line, ["[{{]", "[}}]"], &mut findings)).collect();

@@ -12,7 +12,7 @@ mod error;
 mod file;
 mod findings;
 mod inline;
-pub mod lint;
+pub(crate) mod lint;
 mod loaded;
 mod placeholders;
 mod scalars;
@@ -25,16 +25,16 @@ use std::path::Path;
 use serde::Deserialize as _;
 use toml::de::DeTable;
 
-pub use self::error::{ConfigError, Finding, Location, Severity};
-pub use self::inline::inline;
-pub use self::loaded::Loaded;
+pub(crate) use self::error::{ConfigError, Finding, Severity};
+pub(crate) use self::inline::inline;
+pub(crate) use self::loaded::Loaded;
 pub use self::schema::schema;
 
 use self::findings::Findings;
 use crate::domain::spec::StoreLocation;
 
 /// File name of the configuration at the root of a repository.
-pub const DISCOVERY: &str = "cachekeep.toml";
+pub(crate) const DISCOVERY: &str = "cachekeep.toml";
 
 /// Parses and validates a configuration; `name` is the file name in messages.
 ///
@@ -70,7 +70,7 @@ pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
 ///
 /// # Errors
 /// One sentence with the problem and its fix.
-pub fn store_location(text: &str) -> Result<StoreLocation, String> {
+pub(crate) fn store_location(text: &str) -> Result<StoreLocation, String> {
     convert::parse_store(text).map_err(|(message, hint)| format!("{message}; {hint}"))
 }
 

@@ -14,7 +14,7 @@ use super::path_error::PathError;
 /// The bytes reach the disk before the name does. The half-written file lies in a leased directory
 /// beside the target, where [`recover`](super::recover::recover) finds it after a kill. A link at `path`
 /// is replaced, not followed.
-pub fn write(path: &Path, bytes: &[u8], now: DateTime<Utc>) -> Result<(), PathError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], now: DateTime<Utc>) -> Result<(), PathError> {
     let absolute = std::path::absolute(path).map_err(PathError::on("write", path))?;
     let parent = absolute.parent().unwrap_or(&absolute);
     let leased = LeasedDirectory::create_in(parent, &format!("writing `{}`", path.display()), now)?;

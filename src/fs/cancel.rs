@@ -32,6 +32,6 @@ impl From<Cancelled> for io::Error {
 }
 
 /// Fails once the work is cancelled.
-pub fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
+pub(crate) fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
     if cancel.is_cancelled() { Err(Cancelled) } else { Ok(()) }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Makes a symbolic link at `path`; a relative target counts from the directory of `path`.
 #[cfg(unix)]
-pub fn make(target: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn make(target: &Path, path: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
@@ -25,7 +25,7 @@ pub fn make(target: &Path, path: &Path) -> io::Result<()> {
 
 /// Makes a link at `path` that has the target of the link `original`, and its kind.
 #[cfg(unix)]
-pub fn copy(original: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn copy(original: &Path, path: &Path) -> io::Result<()> {
     make(&fs::read_link(original)?, path)
 }
 

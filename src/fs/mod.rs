@@ -5,24 +5,24 @@
 
 #![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
 
-pub mod cancel;
-pub mod link;
-pub mod mode;
-pub mod path_error;
-pub mod read;
-pub mod read_error;
-pub mod text;
-pub mod write;
+pub(crate) mod cancel;
+pub(crate) mod link;
+pub(crate) mod mode;
+pub(crate) mod path_error;
+pub(crate) mod read;
+pub(crate) mod read_error;
+pub(crate) mod text;
+pub(crate) mod write;
 
-pub mod atomic;
-pub mod lease;
-pub mod records;
-pub mod recover;
-pub mod remove;
-pub mod staging;
+pub(crate) mod atomic;
+pub(crate) mod lease;
+pub(crate) mod records;
+pub(crate) mod recover;
+pub(crate) mod remove;
+pub(crate) mod staging;
 
-pub mod preflight;
-pub mod volume;
+pub(crate) mod preflight;
+pub(crate) mod volume;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,7 +11,7 @@ const OWNER_ACCESS: u32 = 0o700;
 
 /// Sets the permission bits of what is at a path, a link followed.
 #[cfg(unix)]
-pub fn set(path: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn set(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
@@ -25,7 +25,7 @@ pub fn set(_: &Path, _: u32) -> io::Result<()> {
 
 /// Sets the permission bits of an open file.
 #[cfg(unix)]
-pub fn set_of_file(file: &File, mode: u32) -> io::Result<()> {
+pub(crate) fn set_of_file(file: &File, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(std::fs::Permissions::from_mode(mode))
 }
@@ -39,7 +39,7 @@ pub fn set_of_file(_: &File, _: u32) -> io::Result<()> {
 
 /// Lets the owner list, enter and change a directory. Returns its mode of before if it had to be changed.
 #[cfg(unix)]
-pub fn give_owner_access(directory: &Path, metadata: &Metadata) -> io::Result<Option<u32>> {
+pub(crate) fn give_owner_access(directory: &Path, metadata: &Metadata) -> io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & OWNER_ACCESS == OWNER_ACCESS {

@@ -47,7 +47,7 @@ impl Hint for PathError {
 }
 
 /// Whether an error says that a volume is full or a quota is used up.
-pub fn is_no_space(error: &io::Error) -> bool {
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

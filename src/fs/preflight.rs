@@ -8,7 +8,7 @@ use crate::domain::unit::{ByteSize, SizeOrShare};
 
 /// What is about to be written at a path, which need not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
+pub(crate) struct Need {
     /// Where.
     pub path: PathBuf,
     /// How many bytes.
@@ -21,7 +21,7 @@ pub struct Need {
 ///
 /// A share is one of the volume's size. A volume on which nothing is needed passes, however full it is.
 /// Other processes write as well, so ENOSPC must still be handled later.
-pub fn check(needs: &[Need], reserve: SizeOrShare) -> Result<(), Fault> {
+pub(crate) fn check(needs: &[Need], reserve: SizeOrShare) -> Result<(), Fault> {
     let mut sums: Vec<(Volume, Need)> = Vec::new();
     for need in needs {
         let volume = volume_of(&need.path)?;

@@ -17,7 +17,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// Reads to the end in chunks and hands each to `take`. Returns the bytes read; the error holds a
 /// [`Cancelled`](cancel::Cancelled) once the work is cancelled.
-pub fn read_chunks(
+pub(crate) fn read_chunks(
     reader: &mut impl Read,
     cancel: &CancellationToken,
     mut take: impl FnMut(&[u8]),
@@ -39,24 +39,24 @@ pub fn read_chunks(
 }
 
 /// Whether a regular file is at a path, a link followed; `false` where it cannot be told.
-pub fn is_file(path: &Path) -> bool {
+pub(crate) fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
 /// Whether a directory is at a path, a link followed; the error is that of a path that cannot be looked at.
-pub fn is_directory(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_directory(path: &Path) -> io::Result<bool> {
     path.metadata().map(|found| found.is_dir())
 }
 
 /// The length of a file in bytes, a link followed.
-pub fn length(path: &Path) -> io::Result<u64> {
+pub(crate) fn length(path: &Path) -> io::Result<u64> {
     path.metadata().map(|found| found.len())
 }
 
 /// Reads a file that others may have put there: a regular file, not through a link, of at most `limit` bytes.
 ///
 /// It never waits for a pipe or a device that has the file's name.
-pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
@@ -83,7 +83,7 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The SHA-256 of a file's contents; a link is followed.
-pub fn sha256_of_file(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
+pub(crate) fn sha256_of_file(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
     read_chunks(&mut File::open(path)?, cancel, |bytes| hasher.update(bytes))?;
     Ok(Sha256Digest(hasher.finalize().into()))

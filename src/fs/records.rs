@@ -29,7 +29,7 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Directories for records, the preferred one first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Records {
+pub(crate) struct Records {
     directories: Vec<PathBuf>,
 }
 
@@ -43,12 +43,12 @@ struct Record {
 
 impl Records {
     /// Records in the first of these directories that takes them. Nothing is created until a record is kept.
-    pub fn in_directories(directories: Vec<PathBuf>) -> Self {
+    pub(crate) fn in_directories(directories: Vec<PathBuf>) -> Self {
         Records { directories }
     }
 
     /// No records at all, for places where nothing is ever published: no journal there is obeyed.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Records::default()
     }
 
@@ -56,7 +56,7 @@ impl Records {
     ///
     /// # Errors
     /// That of the preferred directory, where no directory takes the record.
-    pub fn keep(&self, temp: &Path, journal: &[u8], now: DateTime<Utc>) -> Result<(), PathError> {
+    pub(crate) fn keep(&self, temp: &Path, journal: &[u8], now: DateTime<Utc>) -> Result<(), PathError> {
         let temp = fs::canonicalize(temp).map_err(PathError::on("resolve", temp))?;
         let record = Record { temp: temp.as_os_str().to_owned(), journal: digest(journal) };
         let bytes = serde_json::to_vec(&record).map_err(PathError::on("record", &temp))?;
@@ -74,7 +74,7 @@ impl Records {
     }
 
     /// Whether a journal found in `temp` is one that this user wrote there.
-    pub fn vouch_for(&self, temp: &Path, journal: &[u8]) -> bool {
+    pub(crate) fn vouch_for(&self, temp: &Path, journal: &[u8]) -> bool {
         let Ok(temp) = fs::canonicalize(temp) else { return false };
         let is_of_this = |record: &Record| record.temp == temp && record.journal == digest(journal);
         self.trusted().any(|directory| read(&directory.join(name_of(&temp))).is_some_and(|r| is_of_this(&r)))
@@ -82,7 +82,7 @@ impl Records {
 
     /// Removes the record of a temporary directory, which still exists. Errors are ignored: a record without a journal
     /// has no effect.
-    pub fn forget(&self, temp: &Path) {
+    pub(crate) fn forget(&self, temp: &Path) {
         let Ok(temp) = fs::canonicalize(temp) else { return };
         for directory in self.trusted() {
             let _ = fs::remove_file(directory.join(name_of(&temp)));
@@ -90,7 +90,7 @@ impl Records {
     }
 
     /// Removes records whose temporary directory went long ago.
-    pub fn sweep(&self, now: DateTime<Utc>) {
+    pub(crate) fn sweep(&self, now: DateTime<Utc>) {
         for entry in self.trusted().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
             let is_old = entry
                 .metadata()

@@ -17,7 +17,7 @@ use super::staging::{Scope, Settled, StagingError, settle};
 
 /// What recovery did.
 #[derive(Debug, Default)]
-pub struct RecoverReport {
+pub(crate) struct RecoverReport {
     /// Temporary directories that were removed.
     pub removed: Vec<PathBuf>,
     /// Temporary directories whose owners live, or that belong to another user.
@@ -33,7 +33,7 @@ pub struct RecoverReport {
 /// A place that does not exist holds nothing. `now` is the time from which the age of directories without a lease is
 /// counted. See
 /// [`place_of`](super::staging::place_of) for the place of a target.
-pub fn recover(
+pub(crate) fn recover(
     places: &[PathBuf],
     targets: &[PathBuf],
     records: &Records,

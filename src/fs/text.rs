@@ -8,7 +8,7 @@ use super::path_error::PathError;
 use crate::domain::fault::Fault;
 
 /// Reads a UTF-8 file of at most `limit` bytes; a byte order mark is dropped.
-pub fn read(path: &Path, limit: u64) -> Result<String, Fault> {
+pub(crate) fn read(path: &Path, limit: u64) -> Result<String, Fault> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => Fault::environment(format!("`{}` does not exist", path.display())),
         _ => PathError::on("read", path)(source).into(),

@@ -9,11 +9,11 @@ use crate::domain::unit::ByteSize;
 
 /// Identifies a volume: equal for all paths on it, and valid until the next reboot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VolumeId(String);
+pub(crate) struct VolumeId(String);
 
 /// Inodes of a volume that has a fixed number of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inodes {
+pub(crate) struct Inodes {
     /// Those that this user may still use.
     pub free: u64,
     /// All there are.
@@ -22,7 +22,7 @@ pub struct Inodes {
 
 /// A volume at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
+pub(crate) struct Volume {
     /// Which volume it is.
     pub id: VolumeId,
     /// The nearest thing to the path asked for that exists.
@@ -38,7 +38,7 @@ pub struct Volume {
 /// The volume that a path is on, or will be on once it is made.
 ///
 /// Links are followed, as writing through them would.
-pub fn volume_of(path: &Path) -> Result<Volume, PathError> {
+pub(crate) fn volume_of(path: &Path) -> Result<Volume, PathError> {
     let at = nearest_existing(path)?;
     measure(&at).map_err(PathError::on("measure the volume of", path))
 }

@@ -13,7 +13,11 @@ use super::path_error::PathError;
 const CHUNK: usize = 256 << 10;
 
 /// Writes everything the reader has into a file, which is made or emptied first.
-pub fn write_file(path: &Path, reader: &mut dyn Read, cancel: &CancellationToken) -> Result<(), PathError> {
+pub(crate) fn write_file(
+    path: &Path,
+    reader: &mut dyn Read,
+    cancel: &CancellationToken,
+) -> Result<(), PathError> {
     let failed = PathError::on("write", path);
     let mut file = File::create(path).map_err(&failed)?;
     let mut buffer = vec![0; CHUNK];
@@ -29,17 +33,17 @@ pub fn write_file(path: &Path, reader: &mut dyn Read, cancel: &CancellationToken
 }
 
 /// Removes a file.
-pub fn remove_file(path: &Path) -> Result<(), PathError> {
+pub(crate) fn remove_file(path: &Path) -> Result<(), PathError> {
     fs::remove_file(path).map_err(PathError::on("remove", path))
 }
 
 /// Makes a directory and those above it, unless they are there.
-pub fn make_directory(path: &Path) -> Result<(), PathError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), PathError> {
     fs::create_dir_all(path).map_err(PathError::on("make", path))
 }
 
 /// Removes a directory that holds nothing; one that does, or that is not there, stays as it is.
-pub fn remove_if_empty(path: &Path) {
+pub(crate) fn remove_if_empty(path: &Path) {
     // Best effort: this only tidies up.
     let _ = fs::remove_dir(path);
 }

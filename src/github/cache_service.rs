@@ -52,7 +52,7 @@ pub enum Reservation {
 
 /// The download of an entry.
 #[derive(Debug)]
-pub struct Download {
+pub(crate) struct Download {
     /// Its key.
     pub key: Key,
     /// The URL of its archive.
@@ -65,7 +65,7 @@ pub struct SignedUrl(Secret);
 
 impl SignedUrl {
     /// The URL with its signature, for the code that sends requests to it.
-    pub fn expose(&self) -> Result<Url, ServiceErrorKind> {
+    pub(crate) fn expose(&self) -> Result<Url, ServiceErrorKind> {
         let malformed =
             |why: String| ServiceErrorKind::Malformed(format!("the signed URL is not valid: {why}"));
         let url = Url::parse(self.0.expose()).map_err(|error| malformed(error.to_string()))?;
@@ -94,12 +94,12 @@ impl CacheService {
 
     /// The same client with another deadline for its requests.
     #[must_use]
-    pub fn until(&self, deadline: Option<Instant>) -> Self {
+    pub(crate) fn until(&self, deadline: Option<Instant>) -> Self {
         CacheService { options: FetchOptions { deadline, ..self.options.clone() }, ..self.clone() }
     }
 
     /// The URL of the service, without secrets.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         address::shown(&self.service)
     }
 
@@ -129,7 +129,12 @@ impl CacheService {
     }
 
     /// Makes a reserved entry visible after `size` bytes were uploaded. Returns its identifier.
-    pub async fn finalize(&self, key: &Key, version: &Version, size: u64) -> Result<String, ServiceError> {
+    pub(crate) async fn finalize(
+        &self,
+        key: &Key,
+        version: &Version,
+        size: u64,
+    ) -> Result<String, ServiceError> {
         const METHOD: &str = "FinalizeCacheEntryUpload";
         let request =
             FinalizeRequest { key: key.as_str(), version: version.as_str(), size_bytes: size.to_string() };
@@ -142,7 +147,7 @@ impl CacheService {
     }
 
     /// Looks up an entry in the scopes that the token reads.
-    pub async fn look_up(
+    pub(crate) async fn look_up(
         &self,
         key: &Key,
         restore_keys: &[Key],

@@ -208,7 +208,7 @@ impl Credentials {
 }
 
 /// All tokens in the environment of the job, usable or not, for masking.
-pub fn tokens(env: &Env) -> Vec<Secret> {
+pub(crate) fn tokens(env: &Env) -> Vec<Secret> {
     [RUNTIME_TOKEN, REQUEST_TOKEN].into_iter().filter_map(|name| env.var(name)).map(Secret::new).collect()
 }
 

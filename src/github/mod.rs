@@ -4,16 +4,15 @@
 //! [`cache_service`] is a client of the cache service v2, [`rest`] of the API of a repository, [`redaction`] removes
 //! secrets from their answers, and [`error`] has the errors of the cache service.
 
-pub mod credentials;
-pub mod error;
-pub mod redaction;
-pub mod token;
+pub(crate) mod credentials;
+pub(crate) mod error;
+pub(crate) mod redaction;
+pub(crate) mod token;
 
-pub mod cache_service;
+pub(crate) mod cache_service;
 mod messages;
-pub mod rest;
+pub(crate) mod rest;
 
-pub use cache_service::{CacheService, Download, Reservation, SignedUrl};
-pub use credentials::{CacheMode, Credentials, NoCredentials, TokenSource};
-pub use error::{Right, ServiceError, ServiceErrorKind};
-pub use token::{Claims, ScopeRights};
+pub(crate) use cache_service::{CacheService, Reservation, SignedUrl};
+pub(crate) use credentials::Credentials;
+pub(crate) use error::{Right, ServiceError, ServiceErrorKind};

@@ -9,7 +9,7 @@ const MAX_LENGTH: usize = 300;
 const SIGNATURES: [&str; 2] = ["sig=", "signature="];
 
 /// The text without control characters, signatures and this token, truncated.
-pub fn redacted(text: &str, token: &Secret) -> String {
+pub(crate) fn redacted(text: &str, token: &Secret) -> String {
     let mut shown = text.to_owned();
     if !token.expose().is_empty() {
         shown = shown.replace(token.expose(), "***");

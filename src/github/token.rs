@@ -17,7 +17,7 @@ const WRITE: u64 = 2;
 
 /// The claims of a job's token that concern caches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// The cache scopes that it grants access to, in lookup order; `None` without a valid `ac` claim.
     pub scopes: Option<Vec<ScopeRights>>,
     /// Whether it is valid for the results services.
@@ -57,7 +57,7 @@ struct AccessControl {
 
 impl Claims {
     /// Decodes the claims of a JSON web token; `None` if it is not one.
-    pub fn of(token: &Secret) -> Option<Self> {
+    pub(crate) fn of(token: &Secret) -> Option<Self> {
         let mut parts = token.expose().split('.');
         let (Some(_header), Some(payload), Some(_signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())

@@ -26,7 +26,7 @@ const TEXT_PROBE: usize = 8000;
 
 /// The files that matched and what they amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileDigest {
+pub(crate) struct FileDigest {
     /// The digest; nothing where no file matched.
     pub digest: Option<Sha256Digest>,
     /// Each file by its path with the digest of its content, sorted by path.
@@ -34,7 +34,7 @@ pub struct FileDigest {
 }
 
 /// Digests the files below `root` that the globs mean, but for those below the directories `without`.
-pub fn file_digest(
+pub(crate) fn file_digest(
     root: &Path,
     globs: &TreeGlob,
     without: &[PathBuf],
@@ -62,7 +62,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
 }
 
 /// The SHA-256 of a file, with CRLF read as LF where git would take it for text.
-pub fn content_digest(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
+pub(crate) fn content_digest(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
     let mut content = Content::default();
     read::read_chunks(&mut File::open(path)?, cancel, |bytes| content.update(bytes))?;
     Ok(content.finish())

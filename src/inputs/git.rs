@@ -27,7 +27,7 @@ const MAX_MESSAGE: u64 = 64 * 1024;
 
 /// What the index holds under the globs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GitDigest {
+pub(crate) struct GitDigest {
     /// The digest; nothing where no path matched.
     pub digest: Option<Sha256Digest>,
     /// Each path relative to the workspace with its id, in git's order; an unmerged path comes several times.
@@ -50,7 +50,7 @@ fn not_an_entry(record: &[u8]) -> Fault {
 
 /// Digests the ids of what the index of the workspace's repository holds under the globs. The globs are
 /// relative to the workspace, which may be a directory within the repository.
-pub fn git_digest(
+pub(crate) fn git_digest(
     workspace: &Path,
     globs: &TreeGlob,
     cancel: &CancellationToken,

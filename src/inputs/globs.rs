@@ -18,7 +18,7 @@ use crate::fs::read_error::ReadError;
 
 /// Globs, in order.
 #[derive(Debug, Clone)]
-pub struct TreeGlob {
+pub(crate) struct TreeGlob {
     set: GlobSet,
     /// For each glob whether it includes.
     includes: Vec<bool>,
@@ -26,7 +26,7 @@ pub struct TreeGlob {
 
 /// A file that globs match.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TreeFile {
+pub(crate) struct TreeFile {
     /// Relative to the root, `/` between names; where a name is not Unicode, with replacement characters.
     pub path: String,
     /// Where it lies.
@@ -40,7 +40,7 @@ fn not_a_glob(glob: &str, why: impl std::fmt::Display) -> Fault {
 
 impl TreeGlob {
     /// Reads globs. One that ends in `/` means everything below.
-    pub fn new<G: AsRef<str>>(globs: &[G]) -> Result<Self, Fault> {
+    pub(crate) fn new<G: AsRef<str>>(globs: &[G]) -> Result<Self, Fault> {
         let mut set = GlobSet::builder();
         let mut includes = Vec::with_capacity(globs.len());
         for glob in globs.iter().map(AsRef::as_ref) {
@@ -70,13 +70,14 @@ impl TreeGlob {
         Ok(TreeGlob { set, includes })
     }
 
-    /// Whether a path relative to the root, `/` between names, is meant.
-    pub fn matches(&self, path: &str) -> bool {
+    /// Whether a path relative to the root, `/` between names, is matched.
+    #[cfg(test)]
+    pub(crate) fn matches(&self, path: &str) -> bool {
         self.matches_bytes(path.as_bytes())
     }
 
-    /// As [`matches`](Self::matches), for a path that may not be Unicode.
-    pub fn matches_bytes(&self, path: &[u8]) -> bool {
+    /// Whether a path relative to the root, `/` between names and perhaps not Unicode, is matched.
+    pub(crate) fn matches_bytes(&self, path: &[u8]) -> bool {
         let hits = self.set.matches_candidate(&Candidate::from_bytes(path));
         hits.into_iter().max().is_some_and(|last| self.includes[last])
     }
@@ -86,7 +87,7 @@ impl TreeGlob {
     /// Links to files count, broken ones too, so that who reads them can say so; links to directories are not
     /// followed; sockets, pipes and devices do not count. Left out are repositories' `.git`, temporary things
     /// of this program, and what lies below the directories `without` (absolute, or relative to the root).
-    pub fn files(
+    pub(crate) fn files(
         &self,
         root: &Path,
         without: &[PathBuf],

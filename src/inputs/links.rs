@@ -68,7 +68,7 @@ impl From<MalformedLinks> for Fault {
 
 /// Reads the content links below `root` that the globs mean, but for those below the directories `without`.
 /// No file means that nothing is wanted.
-pub fn wanted_objects(
+pub(crate) fn wanted_objects(
     root: &Path,
     globs: &TreeGlob,
     without: &[PathBuf],

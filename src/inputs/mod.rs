@@ -5,8 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room reads files of the checkout")]
 
-pub mod files;
-pub mod git;
-pub mod globs;
-pub mod hash_files;
-pub mod links;
+pub(crate) mod files;
+pub(crate) mod git;
+pub(crate) mod globs;
+pub(crate) mod hash_files;
+pub(crate) mod links;

@@ -10,9 +10,9 @@ use std::thread;
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-pub use super::layout::ObjectLayout;
+pub(crate) use super::layout::ObjectLayout;
 use super::proofs;
-pub use super::verified::VerifiedFiles;
+pub(crate) use super::verified::VerifiedFiles;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
 use crate::domain::inventory::{Inventory, Presence};
@@ -29,7 +29,7 @@ impl VerifiedFiles {
     /// Links and directories under an object's name are corrupt; what cannot be read is unverifiable; other
     /// files count as unknown, but for the sentinel and temporary things of this program. A root that is not
     /// there holds nothing.
-    pub fn inventory(
+    pub(crate) fn inventory(
         &self,
         root: &Path,
         layout: &ObjectLayout,
@@ -89,7 +89,7 @@ pub fn inventory(
 
 /// What lies in a store, by names and sizes alone: nothing is hashed, and nothing is proven.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Files under objects' names, with their sizes in bytes.
     pub files: BTreeMap<ObjectId, u64>,
     /// Whether something other than a file has an object's name.
@@ -99,7 +99,11 @@ pub struct Listing {
 }
 
 /// Lists a store by names and sizes.
-pub fn list(root: &Path, layout: &ObjectLayout, cancel: &CancellationToken) -> Result<Listing, ReadError> {
+pub(crate) fn list(
+    root: &Path,
+    layout: &ObjectLayout,
+    cancel: &CancellationToken,
+) -> Result<Listing, ReadError> {
     let (found, unknown_files) = find(root, layout, cancel)?;
     let has_others = found.iter().any(|candidate| !candidate.is_file);
     let files = found.into_iter().filter(|candidate| candidate.is_file);

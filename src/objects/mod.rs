@@ -5,15 +5,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room reads and writes objects")]
 
-pub mod layout;
+pub(crate) mod layout;
 
-pub mod hash;
-pub mod proofs;
+pub(crate) mod hash;
+pub(crate) mod proofs;
 pub mod unixfs;
 
-pub mod inventory;
-pub mod sampling;
-pub mod verified;
+pub(crate) mod inventory;
+pub(crate) mod sampling;
+pub(crate) mod verified;
 
-pub mod merge;
-pub mod remove;
+pub(crate) mod merge;
+pub(crate) mod remove;

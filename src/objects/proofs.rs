@@ -18,19 +18,19 @@ use crate::domain::inventory::Presence;
 use crate::fs::path_error::PathError;
 
 /// The directory of proofs, below a store's root.
-pub const DIRECTORY: &str = ".cachekeep-proofs";
+pub(crate) const DIRECTORY: &str = ".cachekeep-proofs";
 
 const SUFFIX: &str = ".car";
 
 /// Where the proof of an object lies.
-pub fn path_of(root: &Path, object: &ObjectId) -> PathBuf {
+pub(crate) fn path_of(root: &Path, object: &ObjectId) -> PathBuf {
     root.join(DIRECTORY).join(format!("{}{SUFFIX}", object.hash()))
 }
 
 /// Holds a file against the proof that is kept for its object. `None` where there is no proof, or one that is damaged.
 ///
 /// Errors: the file cannot be read, or the work was [`Cancelled`](cancel::Cancelled).
-pub fn check(
+pub(crate) fn check(
     root: &Path,
     object: &ObjectId,
     file: &Path,
@@ -52,7 +52,7 @@ pub fn check(
 
 /// Keeps a proof. `temp` is a directory of this process alone on the store's volume, so that the proof comes under
 /// its name whole.
-pub fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -> Result<(), PathError> {
+pub(crate) fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -> Result<(), PathError> {
     let Some((CidCodec::DagPb, digest)) = object.cid() else { return Ok(()) };
     let target = path_of(root, object);
     let directory = root.join(DIRECTORY);
@@ -70,7 +70,7 @@ pub fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -> Resul
 /// Makes a file from a CAR with every block verified and none missing; gives the proof of it, for later.
 ///
 /// `file` is made, or emptied; on any error, its content must be discarded. A file of more than `max_bytes` is refused.
-pub fn unpack_car(
+pub(crate) fn unpack_car(
     car: &Path,
     object: &ObjectId,
     file: &Path,
@@ -90,7 +90,7 @@ pub fn unpack_car(
 }
 
 /// Removes the proofs of objects that are not kept, and whatever else lies among them. How many files went.
-pub fn sweep(root: &Path, is_kept: impl Fn(&ObjectId) -> bool) -> Result<u64, PathError> {
+pub(crate) fn sweep(root: &Path, is_kept: impl Fn(&ObjectId) -> bool) -> Result<u64, PathError> {
     let directory = root.join(DIRECTORY);
     let entries = match fs::read_dir(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -9,7 +9,11 @@ use crate::domain::digest::ObjectId;
 use crate::fs::path_error::PathError;
 
 /// Removes an object from a store. Whether it was there.
-pub fn remove_object(root: &Path, layout: &ObjectLayout, object: &ObjectId) -> Result<bool, PathError> {
+pub(crate) fn remove_object(
+    root: &Path,
+    layout: &ObjectLayout,
+    object: &ObjectId,
+) -> Result<bool, PathError> {
     let path = root.join(layout.path_of(object));
     match fs::remove_file(&path) {
         Ok(()) => Ok(true),
@@ -20,7 +24,7 @@ pub fn remove_object(root: &Path, layout: &ObjectLayout, object: &ObjectId) -> R
 
 /// Moves what lies under an object's name, a directory even, into `aside`: an existing directory of this process
 /// alone on the store's volume, which goes with its owner. Whether something was there.
-pub fn set_aside(
+pub(crate) fn set_aside(
     root: &Path,
     layout: &ObjectLayout,
     object: &ObjectId,

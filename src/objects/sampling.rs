@@ -26,7 +26,7 @@ const SAMPLE_SHARE: usize = 20;
 
 /// How far a sentinel is trusted.
 #[derive(Debug, Clone, Copy)]
-pub struct VerifyMode<'a> {
+pub(crate) struct VerifyMode<'a> {
     /// How thoroughly objects are verified.
     pub thoroughness: Thoroughness,
     /// The store's sentinel. Without one, every object is hashed.
@@ -39,7 +39,7 @@ impl VerifiedFiles {
     /// As [`inventory`](Self::inventory), trusting the sentinel as far as `mode` allows: objects that were verified
     /// when the sentinel was written count as verified. Where names or sizes differ from the sentinel's, or the hash of
     /// a sampled object differs from its name, every object is hashed after all.
-    pub fn inventory_by(
+    pub(crate) fn inventory_by(
         &self,
         mode: VerifyMode<'_>,
         root: &Path,

@@ -45,20 +45,20 @@ impl Stamp {
 
 /// Verdicts on files, so that what has not changed since is not hashed again in the same process.
 #[derive(Debug, Default)]
-pub struct VerifiedFiles {
+pub(crate) struct VerifiedFiles {
     allowed: BTreeSet<ObjectId>,
     verdicts: Mutex<HashMap<PathBuf, (Stamp, ObjectId, Presence)>>,
 }
 
 impl VerifiedFiles {
     /// An empty memory; these objects are [`Presence::Allowed`] where nothing can prove them.
-    pub fn allowing(allowed: BTreeSet<ObjectId>) -> Self {
+    pub(crate) fn allowing(allowed: BTreeSet<ObjectId>) -> Self {
         VerifiedFiles { allowed, verdicts: Mutex::default() }
     }
 
     /// As [`hash::verify_file`], from memory where the file is as it was. What its bytes alone cannot prove is
     /// held against the proof that is kept beside the store at `root`, if there is one.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         root: &Path,
         path: &Path,
@@ -76,7 +76,7 @@ impl VerifiedFiles {
             }
             return Ok(presence.clone());
         }
-        let mut presence = hash::verify_file_metered(path, object, cancel, meter)?;
+        let mut presence = hash::verify_file(path, object, cancel, meter)?;
         if let Presence::Unverifiable { .. } = presence {
             if let Some(proven) = proofs::check(root, object, path, cancel)? {
                 presence = proven;
@@ -93,7 +93,7 @@ impl VerifiedFiles {
     }
 
     /// Remembers below `to` what was found below `from`, after a directory was renamed.
-    pub fn relocate(&self, from: &Path, to: &Path) {
+    pub(crate) fn relocate(&self, from: &Path, to: &Path) {
         let moved: Vec<PathBuf> = self.lock().keys().filter(|path| path.starts_with(from)).cloned().collect();
         for path in moved {
             let relative = path.strip_prefix(from).expect("it starts with it");

@@ -13,13 +13,13 @@ use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A job of Azure Pipelines.
-pub struct AzurePipelines {
+pub(crate) struct AzurePipelines {
     facts: JobFacts,
 }
 
 impl AzurePipelines {
     /// Reads the variables that the agent sets.
-    pub fn new(env: &Env) -> Self {
+    pub(crate) fn new(env: &Env) -> Self {
         let owned = |name| env.var(name).map(str::to_owned);
         let temp = env.path("AGENT_TEMPDIRECTORY").unwrap_or_else(|| env.temp_dir.clone());
         AzurePipelines {

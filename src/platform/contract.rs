@@ -7,7 +7,7 @@ use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A CI platform, or a plain machine: facts about the job, and how to write to its log and its runner.
-pub trait Platform: Send + Sync {
+pub(crate) trait Platform: Send + Sync {
     /// Facts about the job.
     fn facts(&self) -> &JobFacts;
 
@@ -36,7 +36,7 @@ pub trait Platform: Send + Sync {
 }
 
 /// The prefix of a message in a plain log. The severity is never conveyed by color alone.
-pub fn level_word(level: Level) -> &'static str {
+pub(crate) fn level_word(level: Level) -> &'static str {
     match level {
         Level::Debug => "debug: ",
         Level::Info => "",

@@ -13,7 +13,7 @@ use super::user::facts_of_user;
 use super::{Env, Platform};
 
 /// Detects the platform. Refs are read from the git repository at `workspace` if the platform does not provide them.
-pub fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
+pub(crate) fn detect(env: &Env, workspace: &Path) -> Arc<dyn Platform> {
     if env.flag("GITHUB_ACTIONS") {
         Arc::new(GitHubActions::new(env))
     } else if env.flag("TF_BUILD") {

@@ -6,7 +6,7 @@ use crate::domain::scope::{Access, Scope};
 
 /// Facts about the job. What the platform does not provide is `None`, never guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobFacts {
+pub(crate) struct JobFacts {
     /// Human-readable name of the platform.
     pub platform: &'static str,
     /// Whether this is a CI job, as opposed to an interactive run.
@@ -49,7 +49,7 @@ const NO_REF: &str = "refs/local/workspace";
 
 impl JobFacts {
     /// The scopes that the job reads and writes, derived from its refs.
-    pub fn access(&self) -> Access {
+    pub(crate) fn access(&self) -> Access {
         let scope = |name: &Option<String>| name.as_deref().and_then(Scope::new);
         let own = scope(&self.git_ref).unwrap_or_else(|| Scope::new(NO_REF).expect("it is not empty"));
         Access::new(own, scope(&self.base_ref), scope(&self.default_ref))
@@ -57,12 +57,12 @@ impl JobFacts {
 }
 
 /// The target operating system: `linux`, `macos` or `windows`.
-pub fn os() -> String {
+pub(crate) fn os() -> String {
     std::env::consts::OS.to_owned()
 }
 
 /// The target architecture, in lower case, as GitHub's runners name it.
-pub fn arch() -> String {
+pub(crate) fn arch() -> String {
     match std::env::consts::ARCH {
         "x86_64" => "x64",
         "aarch64" => "arm64",

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 /// The refs and the commit of a checkout; `None` where git reports nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checkout {
+pub(crate) struct Checkout {
     /// The current branch, as a full ref.
     pub branch: Option<String>,
     /// The default branch of `origin`, as a full ref; `refs/heads/main` if `origin/HEAD` is not set.
@@ -17,7 +17,7 @@ pub struct Checkout {
 impl Checkout {
     #[expect(clippy::disallowed_methods, reason = "runs git for facts that the platform does not provide")]
     /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
-    pub fn read(workspace: &Path) -> Self {
+    pub(crate) fn read(workspace: &Path) -> Self {
         let ask = |arguments: &[&str]| {
             let output = Command::new("git")
                 .arg("-C")

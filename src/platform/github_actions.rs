@@ -15,7 +15,7 @@ use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A job of GitHub Actions.
-pub struct GitHubActions {
+pub(crate) struct GitHubActions {
     facts: JobFacts,
     env_file: Option<PathBuf>,
     output_file: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct GitHubActions {
 
 impl GitHubActions {
     /// Reads the variables that the runner sets.
-    pub fn new(env: &Env) -> Self {
+    pub(crate) fn new(env: &Env) -> Self {
         let owned = |name| env.var(name).map(str::to_owned);
         let temp = env.path("RUNNER_TEMP").unwrap_or_else(|| env.temp_dir.clone());
         let event = owned("GITHUB_EVENT_NAME").unwrap_or_default();

@@ -14,10 +14,10 @@ use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// Names the file of the job's dotenv report, since GitLab has no variable for it.
-pub const DOTENV: &str = "CACHEKEEP_DOTENV";
+pub(crate) const DOTENV: &str = "CACHEKEEP_DOTENV";
 
 /// A job of GitLab CI.
-pub struct GitLab {
+pub(crate) struct GitLab {
     facts: JobFacts,
     dotenv: Option<PathBuf>,
     sections: Mutex<Sections>,
@@ -40,7 +40,7 @@ impl Sections {
 
 impl GitLab {
     /// Reads the variables that the runner sets.
-    pub fn new(env: &Env) -> Self {
+    pub(crate) fn new(env: &Env) -> Self {
         let owned = |name| env.var(name).map(str::to_owned);
         let tag = env.var("CI_COMMIT_TAG").map(|tag| format!("refs/tags/{tag}"));
         let merge_request =

@@ -3,19 +3,19 @@
 //! [`mod@env`] is the only place that reads the environment; [`mod@detect`] turns it into a [`Platform`], which hides
 //! the differences between GitHub Actions, Azure Pipelines and a laptop from everything else.
 
-pub mod azure_pipelines;
+pub(crate) mod azure_pipelines;
 mod contract;
-pub mod detect;
-pub mod env;
-pub mod facts;
-pub mod git;
-pub mod github_actions;
-pub mod gitlab;
-pub mod plain;
-pub mod programs;
+pub(crate) mod detect;
+pub(crate) mod env;
+pub(crate) mod facts;
+pub(crate) mod git;
+pub(crate) mod github_actions;
+pub(crate) mod gitlab;
+pub(crate) mod plain;
+pub(crate) mod programs;
 mod user;
 
-pub use contract::{Platform, level_word};
-pub use detect::detect;
+pub(crate) use contract::{Platform, level_word};
+pub(crate) use detect::detect;
 pub use env::Env;
-pub use facts::JobFacts;
+pub(crate) use facts::JobFacts;

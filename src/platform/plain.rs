@@ -7,13 +7,13 @@ use crate::domain::event::Level;
 use crate::domain::secret::Secret;
 
 /// A platform with a plain text log.
-pub struct Plain {
+pub(crate) struct Plain {
     facts: JobFacts,
 }
 
 impl Plain {
     /// A plain platform with these facts.
-    pub fn new(facts: JobFacts) -> Self {
+    pub(crate) fn new(facts: JobFacts) -> Self {
         Plain { facts }
     }
 }

@@ -6,7 +6,7 @@ use super::Env;
 
 #[expect(clippy::disallowed_methods, reason = "searches the directories on `PATH`")]
 /// The path of the first program with this name on `PATH`.
-pub fn find(env: &Env, name: &str) -> Option<PathBuf> {
+pub(crate) fn find(env: &Env, name: &str) -> Option<PathBuf> {
     let path = env.path("PATH").or_else(|| env.path("Path"))?;
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     std::env::split_paths(&path).map(|directory| directory.join(&name)).find(|candidate| candidate.is_file())

@@ -4,7 +4,7 @@ use std::error::Error;
 
 /// An error with its causes, on one line: `cannot save: /x: permission denied`. A cause that only repeats
 /// the end of what stands before it is left out.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -18,7 +18,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// A message and its cure, as two sentences.
-pub fn with_hint(text: &str, hint: Option<&str>) -> String {
+pub(crate) fn with_hint(text: &str, hint: Option<&str>) -> String {
     match hint {
         Some(hint) => format!("{text}\n  hint: {hint}"),
         None => text.to_owned(),

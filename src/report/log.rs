@@ -11,7 +11,7 @@ use crate::platform::Platform;
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Warnings and errors.
     Quiet,
     /// What was done.
@@ -23,7 +23,7 @@ pub enum Verbosity {
 
 /// How the log looks.
 #[derive(Debug, Clone, Copy)]
-pub struct LogOptions {
+pub(crate) struct LogOptions {
     /// How much is logged.
     pub verbosity: Verbosity,
     /// Whether standard error is a terminal that takes bars.
@@ -33,7 +33,7 @@ pub struct LogOptions {
 }
 
 /// Prints events to standard error.
-pub struct Log {
+pub(crate) struct Log {
     platform: Arc<dyn Platform>,
     options: LogOptions,
     progress: Mutex<Progress>,
@@ -41,7 +41,7 @@ pub struct Log {
 
 impl Log {
     /// A log in this platform's dialect.
-    pub fn new(platform: Arc<dyn Platform>, options: LogOptions) -> Self {
+    pub(crate) fn new(platform: Arc<dyn Platform>, options: LogOptions) -> Self {
         let progress = if options.verbosity == Verbosity::Quiet {
             Progress::silent()
         } else if options.bars {
@@ -117,7 +117,7 @@ impl Observer for Log {
 }
 
 /// Writes what was asked for to standard output. A reader that closed the pipe early (`| head`) is not an error.
-pub fn print_result(text: &str) -> io::Result<()> {
+pub(crate) fn print_result(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -3,14 +3,14 @@
 //! People read standard error; standard output carries only what was asked for (`--json`, `key`,
 //! `schema`, `completions`), so that it can be piped.
 
-pub mod failure;
-pub mod json;
-pub mod log;
-pub mod markdown;
-pub mod outputs;
-pub mod page;
-pub mod progress;
-pub mod stderr;
-pub mod text;
+pub(crate) mod failure;
+pub(crate) mod json;
+pub(crate) mod log;
+pub(crate) mod markdown;
+pub(crate) mod outputs;
+pub(crate) mod page;
+pub(crate) mod progress;
+pub(crate) mod stderr;
+pub(crate) mod text;
 
-pub use log::{Log, LogOptions, Verbosity};
+pub(crate) use log::{Log, LogOptions, Verbosity};

@@ -52,7 +52,7 @@ const GRAVEST_FIRST: [SaveResult; 9] = [
 ];
 
 /// The outputs of an outcome, name by name; what a command does not do is left out.
-pub fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
+pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     let caches = &outcome.caches;
     let mut found = Vec::new();
     let hits: Vec<Hit> =

@@ -18,7 +18,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const BAR_EVERY: Duration = Duration::from_millis(100);
 
 /// Shows meters while they turn.
-pub struct Progress {
+pub(crate) struct Progress {
     kind: Kind,
     running: Vec<Shown>,
 }
@@ -39,22 +39,22 @@ struct Shown {
 
 impl Progress {
     /// Shows nothing.
-    pub fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Progress { kind: Kind::Silent, running: Vec::new() }
     }
 
     /// Draws bars on a terminal.
-    pub fn bars() -> Self {
+    pub(crate) fn bars() -> Self {
         Progress { kind: Kind::Bars(MultiProgress::with_draw_target(stderr::bars())), running: Vec::new() }
     }
 
     /// Prints a line now and then.
-    pub fn lines() -> Self {
+    pub(crate) fn lines() -> Self {
         Progress { kind: Kind::Lines, running: Vec::new() }
     }
 
     /// Begins to show a meter.
-    pub fn start(&mut self, meter: Arc<Meter>) {
+    pub(crate) fn start(&mut self, meter: Arc<Meter>) {
         let done = Arc::new(AtomicBool::new(false));
         let bar = match &self.kind {
             Kind::Silent => return,
@@ -73,14 +73,14 @@ impl Progress {
     }
 
     /// Stops showing it.
-    pub fn finish(&mut self, meter: &Arc<Meter>) {
+    pub(crate) fn finish(&mut self, meter: &Arc<Meter>) {
         if let Some(at) = self.running.iter().position(|shown| Arc::ptr_eq(&shown.meter, meter)) {
             drop(self.running.swap_remove(at));
         }
     }
 
     /// Prints without tearing the bars.
-    pub fn above_bars(&self, print: impl FnOnce()) {
+    pub(crate) fn above_bars(&self, print: impl FnOnce()) {
         match &self.kind {
             Kind::Bars(bars) => bars.suspend(print),
             Kind::Silent | Kind::Lines => print(),

@@ -14,7 +14,7 @@ use indicatif::{ProgressDrawTarget, TermLike};
 const DRAWS_PER_SECOND: u8 = 20;
 
 /// Prints a line to standard error. Errors are dropped.
-pub fn print_line(text: &str) {
+pub(crate) fn print_line(text: &str) {
     write_line(&mut io::stderr().lock(), text);
 }
 
@@ -24,7 +24,7 @@ fn write_line(out: &mut dyn Write, text: &str) {
 }
 
 /// Where bars are drawn: on the terminal of standard error, until it fails. Errors are dropped.
-pub fn bars() -> ProgressDrawTarget {
+pub(crate) fn bars() -> ProgressDrawTarget {
     bars_on(Term::buffered_stderr())
 }
 

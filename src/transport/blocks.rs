@@ -65,7 +65,7 @@ impl BlockOptions {
 
 /// Collects chunks of any size into blocks.
 #[derive(Debug)]
-pub struct BlockCutter {
+pub(crate) struct BlockCutter {
     options: BlockOptions,
     number: usize,
     block: BytesMut,
@@ -73,13 +73,13 @@ pub struct BlockCutter {
 
 impl BlockCutter {
     /// Nothing was cut yet.
-    pub fn new(options: BlockOptions) -> Self {
+    pub(crate) fn new(options: BlockOptions) -> Self {
         BlockCutter { options, number: 0, block: BytesMut::new() }
     }
 
     /// Takes bytes from the front of `chunk`; returns a block once it is full. To be called until the chunk
     /// is empty.
-    pub fn take(&mut self, chunk: &mut Bytes) -> Option<Bytes> {
+    pub(crate) fn take(&mut self, chunk: &mut Bytes) -> Option<Bytes> {
         let size = self.options.size_of(self.number);
         let part = chunk.split_to(chunk.len().min(size - self.block.len()));
         self.block.extend_from_slice(&part);
@@ -90,21 +90,21 @@ impl BlockCutter {
     }
 
     /// What is left for the last block; `None` if nothing is left.
-    pub fn rest(self) -> Option<Bytes> {
+    pub(crate) fn rest(self) -> Option<Bytes> {
         Some(self.block.freeze()).filter(|block| !block.is_empty())
     }
 }
 
 /// Uploads blobs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct BlobClient {
+pub(crate) struct BlobClient {
     client: Client,
     idle: Duration,
 }
 
 impl BlobClient {
     /// A client with these timeouts; idle is here a connection that takes no bytes and gives no answer.
-    pub fn new(timeouts: Timeouts, details: Details) -> Result<Self, ClientError> {
+    pub(crate) fn new(timeouts: Timeouts, details: Details) -> Result<Self, ClientError> {
         // The HTTP client counts the time of sending as waiting for an answer.
         let client = Client::new(Timeouts { idle: LONGEST_REQUEST, ..timeouts })?.with_details(details);
         Ok(BlobClient { client, idle: timeouts.idle })
@@ -113,7 +113,7 @@ impl BlobClient {
 
 /// A blob that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenBlob {
+pub(crate) struct WrittenBlob {
     /// Its bytes.
     pub size: u64,
     /// The name of this version of it, with quotes.
@@ -124,7 +124,7 @@ pub struct WrittenBlob {
 
 /// An upload in progress. Dropped, it ends its requests; blocks without a list are dropped by the service.
 #[derive(Debug)]
-pub struct BlockUpload {
+pub(crate) struct BlockUpload {
     target: Arc<Target>,
     budget: usize,
     in_flight: usize,
@@ -148,7 +148,7 @@ impl std::fmt::Debug for Target {
 
 impl BlockUpload {
     /// Begins an upload to a signed URL; nothing is sent yet.
-    pub fn new(blobs: &BlobClient, url: Url, blocks: BlockOptions, options: FetchOptions) -> Self {
+    pub(crate) fn new(blobs: &BlobClient, url: Url, blocks: BlockOptions, options: FetchOptions) -> Self {
         BlockUpload {
             target: Arc::new(Target { blobs: blobs.clone(), url, options }),
             budget: blocks.block_size.saturating_mul(blocks.in_flight.max(1)),
@@ -161,7 +161,7 @@ impl BlockUpload {
 
     /// Sends a block, which follows the ones before it; waits while too many bytes are on their way. Fails
     /// also for a block that was taken earlier.
-    pub async fn put(&mut self, block: Bytes) -> Result<(), FetchError> {
+    pub(crate) async fn put(&mut self, block: Bytes) -> Result<(), FetchError> {
         if self.blocks == MAX_BLOCKS {
             let cause = Cause::Protocol(format!("a blob has {MAX_BLOCKS} blocks at the most"));
             return Err(cause.at(&self.target.url));
@@ -179,7 +179,7 @@ impl BlockUpload {
     }
 
     /// Waits for all blocks and makes the blob of them.
-    pub async fn finish(mut self) -> Result<WrittenBlob, FetchError> {
+    pub(crate) async fn finish(mut self) -> Result<WrittenBlob, FetchError> {
         while !self.sending.is_empty() {
             self.join_one().await?;
         }

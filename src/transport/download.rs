@@ -15,11 +15,11 @@ use super::http::options::FetchOptions;
 use super::http::retry::{Clock, RetryPolicy, parse_retry_after};
 
 /// Bytes after which a connection has proven useful.
-pub const PROGRESS: u64 = 1 << 20;
+pub(crate) const PROGRESS: u64 = 1 << 20;
 
 /// A body on its way.
 #[derive(Debug)]
-pub struct Download {
+pub(crate) struct Download {
     client: Client,
     url: Url,
     options: FetchOptions,
@@ -36,7 +36,7 @@ pub struct Download {
 
 impl Download {
     /// Sends the request, and again as the policy says; returns when the body begins.
-    pub async fn start(client: &Client, url: &Url, options: FetchOptions) -> Result<Self, FetchError> {
+    pub(crate) async fn start(client: &Client, url: &Url, options: FetchOptions) -> Result<Self, FetchError> {
         let timeouts = client.timeouts();
         let mut download = Download {
             client: client.clone(),
@@ -60,19 +60,19 @@ impl Download {
     }
 
     /// The length of the whole body; `None` if the server does not report it.
-    pub fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
     /// From here on, breaks are met with another policy than the beginning was.
     #[must_use]
-    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+    pub(crate) fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.options.retry = retry;
         self
     }
 
     /// The next piece, or `None` at the end of a complete body.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             match self.next_piece().await {
                 Ok(piece) => return Ok(piece),

@@ -4,14 +4,14 @@
 //! [`ranges`] and [`blocks`] move one large blob in parallel parts, [`source`] opens what a configuration names, and
 //! [`mirror`] fetches many objects from servers that may be dead, slow or wrong.
 
-pub mod http;
+pub(crate) mod http;
 
-pub mod blocks;
-pub mod download;
-pub mod mirror;
-pub mod pipe;
-pub mod ranges;
-pub mod source;
+pub(crate) mod blocks;
+pub(crate) mod download;
+pub(crate) mod mirror;
+pub(crate) mod pipe;
+pub(crate) mod ranges;
+pub(crate) mod source;
 
 #[cfg(test)]
 mod fault_tests;

@@ -22,7 +22,7 @@ const WAITING: usize = 8;
 const CHUNK: usize = 1 << 20;
 
 /// An error that can cross a pipe.
-pub trait Crossing: Error + Send + Sync + 'static {}
+pub(crate) trait Crossing: Error + Send + Sync + 'static {}
 
 impl<E: Error + Send + Sync + 'static> Crossing for E {}
 
@@ -32,7 +32,7 @@ fn cancelled() -> io::Error {
 
 /// Blocking reads of an asynchronous stream.
 #[derive(Debug)]
-pub struct PipeReader {
+pub(crate) struct PipeReader {
     receive: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
     is_at_end: bool,
@@ -42,7 +42,7 @@ pub struct PipeReader {
 /// Reads a stream from a blocking thread; it is fetched ahead by a task on `runtime`.
 ///
 /// Not to be used from asynchronous code: a read would block its executor.
-pub fn reader<S, E>(runtime: &Handle, stream: S, cancel: &CancellationToken) -> PipeReader
+pub(crate) fn reader<S, E>(runtime: &Handle, stream: S, cancel: &CancellationToken) -> PipeReader
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: Crossing,
@@ -107,7 +107,7 @@ impl Drop for PipeReader {
 }
 
 /// Blocking writes into an asynchronous consumer.
-pub struct PipeWriter<T, E> {
+pub(crate) struct PipeWriter<T, E> {
     send: Option<mpsc::Sender<Bytes>>,
     buffer: BytesMut,
     task: Option<JoinHandle<Result<T, E>>>,
@@ -117,18 +117,18 @@ pub struct PipeWriter<T, E> {
 
 /// Chunks as they come out of a pipe. The end comes only after the writer finished: a writer that was dropped
 /// cancels its consumer.
-pub struct Chunks(mpsc::Receiver<Bytes>);
+pub(crate) struct Chunks(mpsc::Receiver<Bytes>);
 
 impl Chunks {
     /// The next chunk; nothing after the last.
-    pub async fn next(&mut self) -> Option<Bytes> {
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
         self.0.recv().await
     }
 }
 
 /// Feeds a consumer from a blocking thread; it runs as a task on `runtime` and what it returns comes out of
 /// [`PipeWriter::finish`].
-pub fn writer<F, T, E>(
+pub(crate) fn writer<F, T, E>(
     runtime: &Handle,
     consume: impl FnOnce(Chunks) -> F,
     cancel: &CancellationToken,
@@ -154,7 +154,7 @@ impl<T, E: Crossing> PipeWriter<T, E> {
     ///
     /// # Errors
     /// The consumer's own error, or that the work was cancelled.
-    pub fn finish(mut self) -> Result<T, PipeError<E>> {
+    pub(crate) fn finish(mut self) -> Result<T, PipeError<E>> {
         let sent = self.hand_over();
         self.send = None;
         let task = self.task.take().expect("a pipe is finished once");
@@ -197,7 +197,7 @@ impl<T, E: Crossing> PipeWriter<T, E> {
 
 /// Why a consumer has no result.
 #[derive(Debug, thiserror::Error)]
-pub enum PipeError<E: Crossing> {
+pub(crate) enum PipeError<E: Crossing> {
     /// The consumer failed.
     #[error(transparent)]
     Consumer(E),

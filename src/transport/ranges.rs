@@ -27,7 +27,7 @@ use super::http::options::FetchOptions;
 
 /// What a blob is, by its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobFacts {
+pub(crate) struct BlobFacts {
     /// Its bytes.
     pub size: u64,
     /// The name of this version of it, with quotes.
@@ -37,7 +37,7 @@ pub struct BlobFacts {
 }
 
 /// Makes a new signed URL for the same blob, when the old one has expired.
-pub type Resolve = Arc<dyn Fn() -> BoxFuture<'static, Result<Url, Cause>> + Send + Sync>;
+pub(crate) type Resolve = Arc<dyn Fn() -> BoxFuture<'static, Result<Url, Cause>> + Send + Sync>;
 
 /// How a blob is cut.
 #[derive(Debug, Clone)]
@@ -59,7 +59,11 @@ impl Default for RangeOptions {
 const RENEWALS: u32 = 2;
 
 /// Asks what a blob is.
-pub async fn facts(client: &Client, url: &Url, options: &FetchOptions) -> Result<BlobFacts, FetchError> {
+pub(crate) async fn facts(
+    client: &Client,
+    url: &Url,
+    options: &FetchOptions,
+) -> Result<BlobFacts, FetchError> {
     let mut attempts = Attempts::new(options, client.details());
     loop {
         match facts_once(client, url, options).await {
@@ -105,7 +109,7 @@ struct Shared {
 
 /// Streams a blob in order. The stream ends after [`BlobFacts::size`] bytes or with an error; dropped, it
 /// ends its requests. It must be created within a tokio runtime.
-pub fn stream(
+pub(crate) fn stream(
     client: &Client,
     url: Url,
     facts: BlobFacts,

@@ -21,7 +21,7 @@ use super::pipe::{self, PipeReader};
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A local file.
     File(PathBuf),
     /// A URL: `https:`, or `http:` on this machine.
@@ -30,7 +30,7 @@ pub enum Source {
 
 /// Why a text is not a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// The text is empty.
     #[error("a source is empty")]
     Empty,
@@ -62,7 +62,7 @@ impl crate::domain::hint::Hint for SourceError {}
 
 impl Source {
     /// Reads `file:///…`, `https://…`, `http://…` on this machine, or a path below the workspace.
-    pub fn parse(text: &str, workspace: &Path) -> Result<Self, SourceError> {
+    pub(crate) fn parse(text: &str, workspace: &Path) -> Result<Self, SourceError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(SourceError::Empty);
@@ -96,7 +96,7 @@ impl Source {
 
     /// Opens it and blocks until its first bytes are on their way. Not to be called from asynchronous code:
     /// use a blocking thread, whose `runtime` fetches beside it.
-    pub fn open(
+    pub(crate) fn open(
         &self,
         client: &Client,
         options: FetchOptions,

@@ -17,7 +17,7 @@ use crate::fs::read;
 
 /// The result of a walk over a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quick {
+pub(crate) struct Quick {
     /// A digest of names, sizes, times and modes: an untouched tree has the same one.
     pub digest: Sha256Digest,
     /// How many files there are.
@@ -27,7 +27,7 @@ pub struct Quick {
 }
 
 /// Walks a tree. Times of directories do not count: a file that came and went changes them and nothing else.
-pub fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
+pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
     let mut hasher = Sha256::new();
     let (mut files, mut bytes) = (0, 0);
     for selection in selections {
@@ -112,7 +112,7 @@ impl fmt::Debug for ContentDigest {
 }
 
 /// The content digest of a tree as it lies on disk; reads every file, on `workers` threads.
-pub fn content(
+pub(crate) fn content(
     selections: &[Selection],
     workers: usize,
     cancel: &CancellationToken,

@@ -21,7 +21,7 @@ use crate::fs::{cancel, link, mode};
 
 /// Whether a path and what is above it, up to and without `base`, are directories and not links; `false` where
 /// nothing is there.
-pub fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, Fault> {
+pub(crate) fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, Fault> {
     let mut path = base.to_owned();
     for part in relative.components() {
         path.push(part);
@@ -53,7 +53,7 @@ fn refuse_reserved_names(source: &Path) -> Result<(), Fault> {
 /// Makes a directory the tree of a staging, by a rename.
 ///
 /// Another program unpacked it from an archive that others may have written, so no name in it may be one of ours.
-pub fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
+pub(crate) fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
     refuse_reserved_names(source)?;
     let tree = staging.tree();
     // Windows renames a directory only to a name that is free.
@@ -67,7 +67,7 @@ pub fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
 
 /// What was linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Linked {
+pub(crate) struct Linked {
     /// Files.
     pub files: u64,
     /// Their bytes.
@@ -77,7 +77,7 @@ pub struct Linked {
 /// Shows what a selection takes at `target`, which is made: files as hard links, symbolic links as they are.
 ///
 /// A file that is written through one name is written for both: the tree is for reading.
-pub fn link_tree(
+pub(crate) fn link_tree(
     selection: &Selection,
     target: &Path,
     cancel: &CancellationToken,

@@ -8,7 +8,7 @@ const LEAST_TOKEN: usize = 4;
 
 /// Whether a file's name is that of a leftover: `*.part`, `*.partial`, `*.download`, `*.crdownload`, `*.tmp`,
 /// `*.temp`, `*.tmpTOKEN` (CMake), `*~`, and `.nfs*` (a file that was removed while in use, over NFS).
-pub fn is_leftover(name: &str) -> bool {
+pub(crate) fn is_leftover(name: &str) -> bool {
     if name.ends_with('~') || name.starts_with(".nfs") {
         return true;
     }

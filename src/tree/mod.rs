@@ -5,10 +5,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room reads and changes the trees of caches")]
 
-pub mod selection;
-pub mod walk;
+pub(crate) mod selection;
+pub(crate) mod walk;
 
-pub mod fingerprint;
-pub mod hard_links;
-pub mod leftovers;
-pub mod trim;
+pub(crate) mod fingerprint;
+pub(crate) mod hard_links;
+pub(crate) mod leftovers;
+pub(crate) mod trim;

@@ -19,7 +19,7 @@ use crate::fs::path_error::PathError;
 ///
 /// A file was used when it was last read or written, whichever is later: file systems that do not keep the time
 /// of reading still keep the other.
-pub fn survey(selection: &Selection) -> Result<(Vec<TrimUnit>, ByteSize), WalkError> {
+pub(crate) fn survey(selection: &Selection) -> Result<(Vec<TrimUnit>, ByteSize), WalkError> {
     let mut units = Vec::new();
     let mut total = 0;
     let mut shared = HashSet::new();
@@ -52,7 +52,7 @@ pub fn survey(selection: &Selection) -> Result<(Vec<TrimUnit>, ByteSize), WalkEr
 
 /// What a trim did.
 #[derive(Debug, Default)]
-pub struct Trimmed {
+pub(crate) struct Trimmed {
     /// Files removed.
     pub files: u64,
     /// Bytes that this freed.
@@ -63,7 +63,7 @@ pub struct Trimmed {
 
 /// Removes what the plan names. A file that is gone already is fine; one that cannot be removed is reported and
 /// the rest goes on.
-pub fn apply(root: &Path, plan: TrimPlan, cancel: &CancellationToken) -> Trimmed {
+pub(crate) fn apply(root: &Path, plan: TrimPlan, cancel: &CancellationToken) -> Trimmed {
     let mut trimmed = Trimmed::default();
     for (unit, _) in plan.remove {
         if cancel.is_cancelled() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cachekeep::domain::fault::Fault;
-use cachekeep::inputs::hash_files::hash_files;
+use cachekeep::parts::hash_files;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use trees::TREES;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use cachekeep::domain::digest::{Algorithm, CidCodec, ObjectId};
-use cachekeep::objects::unixfs::proof::Proof;
-use cachekeep::objects::unixfs::{self, BlockId, Builder, Candidates, Layout, Leaves, Profile, Root, car};
+use cachekeep::parts::unixfs::proof::Proof;
+use cachekeep::parts::unixfs::{self, BlockId, Builder, Candidates, Layout, Leaves, Profile, Root, car};
 use tokio_util::sync::CancellationToken;
 
 const VECTORS: &str = include_str!("../fixtures/unixfs/vectors.tsv");

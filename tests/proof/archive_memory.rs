@@ -5,7 +5,7 @@ use std::io::{BufReader, BufWriter, Write as _};
 use std::process::Command;
 
 use cachekeep::archive;
-use cachekeep::tree::selection::Selection;
+use cachekeep::parts::Selection;
 use tokio_util::sync::CancellationToken;
 
 use crate::packing::{meter, noise, pack_request, unpack};

@@ -7,7 +7,7 @@ use std::path::Path;
 #[test]
 fn the_committed_schema_is_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("cachekeep.schema.json");
-    let schema = cachekeep::config::schema();
+    let schema = cachekeep::parts::schema();
     if std::env::var_os("CACHEKEEP_BLESS").is_some_and(|value| value == "1") {
         let text = serde_json::to_string_pretty(&schema).expect("JSON has a text");
         std::fs::write(&path, text + "\n").expect("the schema can be written");

@@ -39,7 +39,7 @@ pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
 
 /// Warnings about the configuration in this run: caches that would be written by a job for an untrusted event, such as
 /// a pull request from a fork.
-pub fn at_run(spec: &Spec, trusted: bool) -> Vec<Finding> {
+pub(crate) fn at_run(spec: &Spec, trusted: bool) -> Vec<Finding> {
     let written = |role, save| role == Role::Writer && save != SavePolicy::Never;
     spec.caches
         .iter()

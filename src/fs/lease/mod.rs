@@ -40,7 +40,7 @@ pub(super) const JOURNAL: &str = "journal";
 const ATTEMPTS: u32 = 32;
 
 /// Whether a name is that of a temporary directory of this program.
-pub fn is_temp_name(name: &OsStr) -> bool {
+pub(crate) fn is_temp_name(name: &OsStr) -> bool {
     names::is_temporary(name.as_encoded_bytes())
 }
 
@@ -48,7 +48,7 @@ pub fn is_temp_name(name: &OsStr) -> bool {
 ///
 /// Dropping it removes it, silently; [`close`](Self::close) does the same and reports.
 #[derive(Debug)]
-pub struct LeasedDirectory {
+pub(crate) struct LeasedDirectory {
     path: PathBuf,
     payload: PathBuf,
     /// Holds the lock; `None` once closed or left.
@@ -70,7 +70,7 @@ impl LeasedDirectory {
     /// Makes a temporary directory in an existing directory.
     ///
     /// `purpose` and `now` are recorded in the lease, for people who find it.
-    pub fn create_in(parent: &Path, purpose: &str, now: DateTime<Utc>) -> Result<Self, PathError> {
+    pub(crate) fn create_in(parent: &Path, purpose: &str, now: DateTime<Utc>) -> Result<Self, PathError> {
         for _ in 0..ATTEMPTS {
             let token = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
             let path = parent.join(format!("{TEMPORARY_PREFIX}{token}{TEMPORARY_SUFFIX}"));
@@ -152,17 +152,17 @@ impl LeasedDirectory {
     }
 
     /// The temporary directory itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// An empty directory inside, on the same volume, for whatever the owner needs.
-    pub fn payload(&self) -> &Path {
+    pub(crate) fn payload(&self) -> &Path {
         &self.payload
     }
 
     /// Removes it and everything in it.
-    pub fn close(mut self) -> Result<(), PathError> {
+    pub(crate) fn close(mut self) -> Result<(), PathError> {
         self.remove()
     }
 
@@ -263,7 +263,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 /// Whether a path still names the file that was opened. Tokens are never used twice, so where files have
 /// no identity that std knows of, existence is enough.
-pub fn is_same_file(path: &Path, file: &File) -> io::Result<bool> {
+pub(crate) fn is_same_file(path: &Path, file: &File) -> io::Result<bool> {
     let by_name = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         metadata => metadata?,
@@ -279,7 +279,7 @@ pub fn is_same_file(path: &Path, file: &File) -> io::Result<bool> {
 }
 
 /// Whether an error means that this file system (or its server) does not support locks.
-pub fn has_no_locks(error: &io::Error) -> bool {
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::NOLCK) {
         return true;

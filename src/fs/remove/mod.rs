@@ -20,7 +20,7 @@ use unix as native;
 
 use tally::Tally;
 
-pub use tally::Removed;
+pub(crate) use tally::Removed;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ mod tests;
 /// A tree was not removed, or not all of it.
 #[derive(Debug, thiserror::Error)]
 #[error("{first}{}", others(*.failures))]
-pub struct RemoveError {
+pub(crate) struct RemoveError {
     /// The first thing that could not be removed.
     #[source]
     pub first: PathError,
@@ -43,7 +43,7 @@ fn others(failures: u64) -> String {
 }
 
 /// Removes a file, a link or a whole tree. What is not there counts as removed.
-pub fn remove_tree(path: &Path) -> Result<Removed, RemoveError> {
+pub(crate) fn remove_tree(path: &Path) -> Result<Removed, RemoveError> {
     let mut tally = Tally::default();
     native::remove(path, &mut tally);
     match tally.first {

@@ -4,7 +4,7 @@ use crate::fs::path_error::PathError;
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// Files, links and special files.
     pub files: u64,
     /// Directories.

@@ -7,7 +7,7 @@ use crate::fs::path_error::PathError;
 
 /// Why a tree could not be staged or published. The target is unchanged, except after [`StagingError::Stuck`].
 #[derive(Debug, thiserror::Error)]
-pub enum StagingError {
+pub(crate) enum StagingError {
     /// The disk refused something.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -70,9 +70,10 @@ pub enum StagingError {
     },
 }
 
+#[cfg(test)]
 impl StagingError {
     /// Whether a volume or a quota is full.
-    pub fn is_no_space(&self) -> bool {
+    pub(crate) fn is_no_space(&self) -> bool {
         match self {
             StagingError::Path(error) => error.is_no_space(),
             StagingError::Stuck { publishing, .. } => publishing.is_no_space(),

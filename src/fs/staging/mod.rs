@@ -39,7 +39,7 @@ pub(super) use journal::{Scope, Settled, settle};
 
 use change::{Change, TREE, Way};
 
-pub use error::StagingError;
+pub(crate) use error::StagingError;
 
 #[cfg(all(test, unix))]
 mod kill_tests;
@@ -52,7 +52,7 @@ mod volume_tests;
 
 /// A tree that is being made and may become its target. Dropping it discards it.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     target: PathBuf,
     /// The target is a volume of its own: we are inside of it, and it cannot be renamed.
     inside: bool,
@@ -68,9 +68,7 @@ pub struct Staging {
 
 /// A tree became its target.
 #[derive(Debug)]
-pub struct Published {
-    /// The target, links resolved.
-    pub target: PathBuf,
+pub(crate) struct Published {
     /// Entries that the target had and the staged tree had not; directories count as one each.
     pub kept: u64,
     /// Something of the old tree could not be moved over or removed; the target is complete all the same.
@@ -81,7 +79,7 @@ impl Staging {
     /// Makes an empty tree for a target: beside it, or inside where it is a volume of its own.
     ///
     /// A link to a directory is resolved. Missing parents are made, and removed again by a discard.
-    pub fn beside(target: &Path, records: &Records, now: DateTime<Utc>) -> Result<Self, StagingError> {
+    pub(crate) fn beside(target: &Path, records: &Records, now: DateTime<Utc>) -> Result<Self, StagingError> {
         let target = resolve(target)?;
         let place = place_of_resolved(&target);
         let parents = MadeParents::make(&place).map_err(PathError::on("make", &place))?;
@@ -103,17 +101,17 @@ impl Staging {
     }
 
     /// The directory to fill, empty at first. Its own mode and times count only where there is no target yet.
-    pub fn tree(&self) -> &Path {
+    pub(crate) fn tree(&self) -> &Path {
         &self.tree
     }
 
     /// The target, links resolved.
-    pub fn target(&self) -> &Path {
+    pub(crate) fn target(&self) -> &Path {
         &self.target
     }
 
     /// A directory for other files on the same volume, removed with the staging. Do not use the name `tree` or `old`.
-    pub fn payload(&self) -> &Path {
+    pub(crate) fn payload(&self) -> &Path {
         self.temp.payload()
     }
 
@@ -174,12 +172,12 @@ impl Staging {
 }
 
 /// A target as its publications name it, links resolved: what `recover` is called for.
-pub fn target_of(target: &Path) -> Result<PathBuf, StagingError> {
+pub(crate) fn target_of(target: &Path) -> Result<PathBuf, StagingError> {
     resolve(target)
 }
 
 /// The directory in which a target's temporary things lie: where `recover` looks for them.
-pub fn place_of(target: &Path) -> Result<PathBuf, StagingError> {
+pub(crate) fn place_of(target: &Path) -> Result<PathBuf, StagingError> {
     Ok(place_of_resolved(&resolve(target)?))
 }
 
@@ -187,7 +185,7 @@ pub fn place_of(target: &Path) -> Result<PathBuf, StagingError> {
 ///
 /// On an error those that were published already are taken back. A kill in between is completed by
 /// `recover`, whichever of the targets it looks at.
-pub fn publish_all(
+pub(crate) fn publish_all(
     stagings: Vec<Staging>,
     cancel: &CancellationToken,
 ) -> Result<Vec<Published>, StagingError> {
@@ -233,14 +231,14 @@ fn publish_by(
     }
     let is_settled = leftover.is_none();
     let close = |(staging, kept): (Staging, u64)| {
-        let Staging { target, temp, .. } = staging;
+        let Staging { temp, .. } = staging;
         let leftover = if is_settled {
             temp.close().err().map(StagingError::from)
         } else {
             temp.leave();
             leftover.take()
         };
-        Published { target, kept, leftover }
+        Published { kept, leftover }
     };
     Ok(stagings.into_iter().zip(kept).map(close).collect())
 }

@@ -202,8 +202,8 @@ fn a_link_to_a_directory_stays_and_its_directory_is_published() {
     let place = tempfile::tempdir().expect("a place");
     lay(place.path(), &[("real/old", "1"), ("elsewhere/link", "->../real")]);
     let link = place.path().join("elsewhere/link");
-    let published = publish_one(&link, &[("new", "2")], Way::Exchange).expect("published");
-    assert!(published.target.ends_with("real"));
+    publish_one(&link, &[("new", "2")], Way::Exchange).expect("published");
+    assert!(fs::canonicalize(&link).expect("it leads somewhere").ends_with("real"));
     assert!(link.is_symlink());
     assert_eq!(contents(&place.path().join("real")), expect(&[("new", "2"), ("old", "1")]));
     assert_eq!(place_of(&link).expect("a place"), fs::canonicalize(place.path()).expect("real"));

@@ -15,13 +15,13 @@ impl Staging {
     /// Removes from the staged tree every file and link whose name the target has; says how many are left.
     ///
     /// Without it, where both have a file, the staged one wins.
-    pub fn yield_to_target(&self) -> Result<u64, StagingError> {
+    pub(crate) fn yield_to_target(&self) -> Result<u64, StagingError> {
         self.yield_where(|_, target| exists(target).map_err(PathError::on("read", target)))
     }
 
     /// Removes from the staged tree every file of which the target has the same bytes under the same name, so that
     /// what is there already is not replaced by its copy; says how many are left.
-    pub fn yield_equal(&self, cancel: &CancellationToken) -> Result<u64, StagingError> {
+    pub(crate) fn yield_equal(&self, cancel: &CancellationToken) -> Result<u64, StagingError> {
         self.yield_where(|staged, target| {
             if cancel.is_cancelled() {
                 return Ok(false);

@@ -12,7 +12,7 @@ const UNNAMED: Duration = Duration::from_mins(1);
 
 /// A rate limit that was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limited {
+pub(crate) struct Limited {
     /// How long to wait before the next request.
     pub wait: Duration,
     /// Whether it is the primary limit of requests per hour, as opposed to a secondary one.
@@ -21,7 +21,12 @@ pub struct Limited {
 
 /// The exceeded limit, if the response reports one. Times are relative to the server's clock from the `Date` header,
 /// so that a wrong local clock has no effect; `now` is used if the header is missing.
-pub fn limited(status: StatusCode, headers: &HeaderMap, body: &str, now: DateTime<Utc>) -> Option<Limited> {
+pub(crate) fn limited(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &str,
+    now: DateTime<Utc>,
+) -> Option<Limited> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_refusal = matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
     // GraphQL reports a rate limit with a successful status.
@@ -47,7 +52,7 @@ pub fn limited(status: StatusCode, headers: &HeaderMap, body: &str, now: DateTim
 }
 
 /// The time of the server, from the `Date` header.
-pub fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+pub(crate) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let text = headers.get("date")?.to_str().ok()?;
     DateTime::parse_from_rfc2822(text).ok().map(|date| date.with_timezone(&Utc))
 }

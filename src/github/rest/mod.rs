@@ -3,24 +3,23 @@
 //! [`endpoint`] has the URLs and the repository, [`pace`] and [`limits`] stay within the rate limits, [`exchange`]
 //! is the HTTP layer below octocrab, [`caches`] and [`states`] are the queries, and [`error`] has the errors.
 
-pub mod endpoint;
-pub mod error;
-pub mod limits;
-pub mod pace;
+pub(crate) mod endpoint;
+pub(crate) mod error;
+pub(crate) mod limits;
+pub(crate) mod pace;
 
-pub mod exchange;
+pub(crate) mod exchange;
 
-pub mod caches;
-pub mod states;
+pub(crate) mod caches;
+pub(crate) mod states;
 
 use chrono::{DateTime, Utc};
 use octocrab::{AuthState, Octocrab, OctocrabBuilder};
 
-pub use caches::Listing;
-pub use endpoint::{Endpoint, Repository};
-pub use error::{ApiError, ApiErrorKind};
-pub use exchange::RestOptions;
-pub use pace::Pace;
+pub(crate) use endpoint::{Endpoint, Repository};
+pub(crate) use error::ApiError;
+pub(crate) use exchange::RestOptions;
+pub(crate) use pace::Pace;
 
 use crate::domain::clean::ApiCalls;
 use crate::transport::http::client::Client;

@@ -12,10 +12,10 @@ pub struct Pace {
 }
 
 /// Points of a deletion.
-pub const DELETE_POINTS: u32 = 5;
+pub(crate) const DELETE_POINTS: u32 = 5;
 
 /// Points of any other request.
-pub const READ_POINTS: u32 = 1;
+pub(crate) const READ_POINTS: u32 = 1;
 
 impl Default for Pace {
     /// 900 points per minute, which GitHub allows: 180 deletions.

@@ -22,7 +22,7 @@ const BATCH: usize = 50;
 const REFS: [&str; 2] = ["refs/heads/", "refs/tags/"];
 
 /// States of pull requests, and their base branches as far as GitHub reports them.
-pub type PullRequests = (BTreeMap<u64, PullRequestState>, BTreeMap<u64, Scope>);
+pub(crate) type PullRequests = (BTreeMap<u64, PullRequestState>, BTreeMap<u64, Scope>);
 
 /// The response to a query. Parts of it may be missing, each with an error.
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 //! A file that names an object is proven by its bytes or not at all: [`verify_file`] says which.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -101,77 +101,12 @@ impl ObjectHasher {
     }
 }
 
-/// Hashes what is read through it.
-#[derive(Debug)]
-pub struct HashingReader<R> {
-    inner: R,
-    hasher: ObjectHasher,
-    bytes: u64,
-}
-
-impl<R: Read> HashingReader<R> {
-    /// Reads from `inner`.
-    pub fn new(inner: R, hasher: ObjectHasher) -> Self {
-        HashingReader { inner, hasher, bytes: 0 }
-    }
-
-    /// The reader, the hasher and how many bytes went through.
-    pub fn into_parts(self) -> (R, ObjectHasher, u64) {
-        (self.inner, self.hasher, self.bytes)
-    }
-}
-
-impl<R: Read> Read for HashingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.bytes += count as u64;
-        Ok(count)
-    }
-}
-
-/// Hashes what is written through it.
-#[derive(Debug)]
-pub struct HashingWriter<W> {
-    inner: W,
-    hasher: ObjectHasher,
-    bytes: u64,
-}
-
-impl<W: Write> HashingWriter<W> {
-    /// Writes to `inner`.
-    pub fn new(inner: W, hasher: ObjectHasher) -> Self {
-        HashingWriter { inner, hasher, bytes: 0 }
-    }
-
-    /// The writer, the hasher and how many bytes went through.
-    pub fn into_parts(self) -> (W, ObjectHasher, u64) {
-        (self.inner, self.hasher, self.bytes)
-    }
-}
-
-impl<W: Write> Write for HashingWriter<W> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 /// Whether a file's bytes are those of an object. Links and directories never are, wherever they lead.
 ///
+/// The meter, if any, counts the bytes read.
+///
 /// Errors: the file cannot be read, or is not there; or the work was [`Cancelled`].
-pub fn verify_file(path: &Path, object: &ObjectId, cancel: &CancellationToken) -> io::Result<Presence> {
-    verify_file_metered(path, object, cancel, None)
-}
-
-/// As [`verify_file`], turning a meter by the bytes read.
-pub fn verify_file_metered(
+pub(crate) fn verify_file(
     path: &Path,
     object: &ObjectId,
     cancel: &CancellationToken,

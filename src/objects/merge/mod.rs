@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 8;
 
 /// What may become of the file that is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Take {
+pub(crate) enum Take {
     /// It is given away: moved where possible, and removed once the store holds its object.
     Move,
     /// It stays where it is: linked where possible, else copied.
@@ -35,7 +35,7 @@ pub enum Take {
 
 /// The outcome of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Merged {
+pub(crate) enum Merged {
     /// The store did not have the object.
     Added,
     /// The store has it, proven.
@@ -46,7 +46,7 @@ pub enum Merged {
 
 /// Why an object did not enter.
 #[derive(Debug, thiserror::Error)]
-pub enum MergeError {
+pub(crate) enum MergeError {
     /// What was offered is not the object, or cannot be proven to be.
     #[error("{}: refused as {object}: it {why}", .staged.display())]
     Refused {
@@ -107,7 +107,7 @@ impl Hint for MergeError {
 
 /// Puts objects into a store. May be shared by threads.
 #[derive(Debug)]
-pub struct Merger {
+pub(crate) struct Merger {
     root: PathBuf,
     layout: ObjectLayout,
     temp: PathBuf,
@@ -120,7 +120,7 @@ pub struct Merger {
 impl Merger {
     /// Merges into the store at `root`, which is created when needed. `temp` is an existing directory of this
     /// process alone on the same volume, which its owner removes in the end.
-    pub fn new(
+    pub(crate) fn new(
         root: &Path,
         layout: &ObjectLayout,
         temp: &Path,
@@ -139,7 +139,7 @@ impl Merger {
     }
 
     /// Offers a file as an object. It is verified first, and refused where it is not proven.
-    pub fn offer(&self, object: &ObjectId, staged: &Path, take: Take) -> Result<Merged, MergeError> {
+    pub(crate) fn offer(&self, object: &ObjectId, staged: &Path, take: Take) -> Result<Merged, MergeError> {
         self.prove(object, staged)?;
         let relative = self.layout.path_of(object);
         self.ensure_directories(relative.parent().unwrap_or(Path::new("")))?;

@@ -11,7 +11,7 @@ use crate::domain::retention::plan::Amount;
 /// What `clean --json` prints. The plan is the same whether it was carried out or not.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct CleanDocument {
+pub(crate) struct CleanDocument {
     /// `clean`.
     pub command: &'static str,
     /// The plan.
@@ -42,7 +42,7 @@ pub struct CleanDocument {
 
 /// A number of entries and their total size.
 #[derive(Debug, Clone, Serialize)]
-pub struct Sum {
+pub(crate) struct Sum {
     /// Entries.
     pub entries: usize,
     /// Bytes.
@@ -52,7 +52,7 @@ pub struct Sum {
 /// The entries of one plan by what happened to them, as ids.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct RoundDocument {
+pub(crate) struct RoundDocument {
     /// Deleted.
     pub deleted: Vec<String>,
     /// Gone already.
@@ -67,7 +67,7 @@ pub struct RoundDocument {
 
 /// Uploads that did not end.
 #[derive(Debug, Clone, Serialize)]
-pub struct SweptDocument {
+pub(crate) struct SweptDocument {
     /// Those of dead processes, which were removed.
     pub removed: u64,
     /// Their bytes.
@@ -78,7 +78,7 @@ pub struct SweptDocument {
 
 /// An entry that was not deleted.
 #[derive(Debug, Clone, Serialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Its id.
     pub id: String,
     /// Why not.
@@ -88,7 +88,7 @@ pub struct Failure {
 /// Requests to a service that limits them.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Calls {
+pub(crate) struct Calls {
     /// All of them.
     pub requests: u64,
     /// Questions in `GraphQL`.

@@ -12,7 +12,7 @@ const MOST: usize = 100;
 /// What `explain --json` prints.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct ExplainDocument {
+pub(crate) struct ExplainDocument {
     /// `explain`.
     pub command: &'static str,
     /// The store, for people.
@@ -24,7 +24,7 @@ pub struct ExplainDocument {
 /// One lookup.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct CacheExplained {
+pub(crate) struct CacheExplained {
     /// The cache; absent for a key that was typed.
     pub cache: Option<String>,
     /// The key.
@@ -59,7 +59,7 @@ pub struct CacheExplained {
 /// A part of the key that differs.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct PartDocument {
+pub(crate) struct PartDocument {
     /// The placeholder as written, or where in the key it stands.
     pub part: String,
     /// Its value in the key.
@@ -75,7 +75,7 @@ pub struct PartDocument {
 /// An entry that was compared.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct CandidateDocument {
+pub(crate) struct CandidateDocument {
     /// The entry.
     pub entry: EntryDocument,
     /// How near its key is: `same`, `spelling`, `prefix` or `similar`.
@@ -86,7 +86,7 @@ pub struct CandidateDocument {
 
 impl ExplainDocument {
     /// All of it.
-    pub fn new(store: &str, explained: &[Explained<'_>]) -> Self {
+    pub(crate) fn new(store: &str, explained: &[Explained<'_>]) -> Self {
         let caches = explained.iter().map(CacheExplained::from).collect();
         ExplainDocument { command: "explain", store: store.to_owned(), caches }
     }

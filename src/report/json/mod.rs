@@ -2,10 +2,10 @@
 //!
 //! Fields are only ever added. Sizes are bytes, durations seconds.
 
-pub mod clean;
-pub mod explain;
-pub mod plan;
-pub mod usage;
+pub(crate) mod clean;
+pub(crate) mod explain;
+pub(crate) mod plan;
+pub(crate) mod usage;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::domain::unit::ByteSize;
 
 /// The outcome of a command, cache by cache.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Document {
+pub(crate) struct Document {
     /// The command.
     pub command: &'static str,
     /// The caches, in the order worked on.
@@ -34,7 +34,7 @@ pub struct Document {
 /// The outcome for one cache; holds only what was done.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct CacheReport {
+pub(crate) struct CacheReport {
     /// Its name.
     pub cache: String,
     /// The outcome of restoring it.
@@ -57,7 +57,7 @@ pub struct CacheReport {
 /// The outcome of a restore.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Restore {
+pub(crate) struct Restore {
     /// The key looked for.
     pub key: String,
     /// `exact`, `partial` or `none`.
@@ -81,7 +81,7 @@ pub struct Restore {
 /// The outcome of seeding.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Seed {
+pub(crate) struct Seed {
     /// `seeded`, `not-needed`, `incomplete` or `failed`.
     pub result: String,
     /// Where the seed came from.
@@ -108,7 +108,8 @@ pub struct Seed {
 /// What a mirror did.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Mirror {
+#[expect(clippy::struct_field_names, reason = "the keys of the document are documented")]
+pub(crate) struct Mirror {
     /// The mirror, without secrets.
     pub mirror: String,
     /// Requests to it.
@@ -122,7 +123,7 @@ pub struct Mirror {
 /// What the gate found.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Gate {
+pub(crate) struct Gate {
     /// Whether every wanted object is present and verified.
     pub complete: bool,
     /// Objects wanted.
@@ -149,7 +150,7 @@ pub struct Gate {
 /// An object that is wanted and missing.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Object {
+pub(crate) struct Object {
     /// Its algorithm.
     pub algorithm: String,
     /// Its hash.
@@ -164,7 +165,7 @@ pub struct Object {
 /// The outcome of trimming, or what it would be.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Trim {
+pub(crate) struct Trim {
     /// Whether it was a dry run.
     pub dry_run: bool,
     /// Files removed.
@@ -180,7 +181,8 @@ pub struct Trim {
 /// The outcome of a save.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Save {
+#[expect(clippy::struct_field_names, reason = "the keys of the document are documented")]
+pub(crate) struct Save {
     /// The key saved under.
     pub key: String,
     /// One of the documented results.
@@ -237,7 +239,7 @@ impl From<&TrimOutcome> for Trim {
 
 impl Save {
     /// The outcome that an earlier step of the action handed over; `None` where it is not one.
-    pub fn into_outcome(self, cache: &str) -> Option<SaveOutcome> {
+    pub(crate) fn into_outcome(self, cache: &str) -> Option<SaveOutcome> {
         Some(SaveOutcome {
             cache: cache.to_owned(),
             key: Key::new(self.key).ok()?,
@@ -340,7 +342,7 @@ impl From<&SaveOutcome> for Save {
 }
 
 /// The document as text, ending in a line feed.
-pub fn render(document: &impl Serialize) -> String {
+pub(crate) fn render(document: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(document).expect("only strings, numbers and lists");
     text.push('\n');
     text

@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 /// A plan, as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PlanDocument {
+pub(crate) struct PlanDocument {
     format: u32,
     store: String,
     now: String,
@@ -99,7 +99,7 @@ struct State {
 
 impl PlanDocument {
     /// A plan for a store.
-    pub fn of(plan: &Plan, store: &str) -> Self {
+    pub(crate) fn of(plan: &Plan, store: &str) -> Self {
         PlanDocument {
             format: FORMAT,
             store: store.to_owned(),
@@ -111,7 +111,7 @@ impl PlanDocument {
     }
 
     /// Reads what [`render`](super::render) wrote.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         #[derive(Deserialize)]
         struct Form {
             format: u32,
@@ -124,12 +124,12 @@ impl PlanDocument {
     }
 
     /// The store that the plan is for.
-    pub fn store(&self) -> &str {
+    pub(crate) fn store(&self) -> &str {
         &self.store
     }
 
     /// The plan itself.
-    pub fn plan(&self) -> Result<Plan, Fault> {
+    pub(crate) fn plan(&self) -> Result<Plan, Fault> {
         let plan = Plan {
             now: time("now", &self.now)?,
             decisions: self.entries.iter().map(Entries::decision).collect::<Result<_, _>>()?,

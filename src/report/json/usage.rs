@@ -11,7 +11,7 @@ use crate::domain::retention::usage::{AgeBucket, Forecast, Reach, Usage};
 /// What `ls --json` prints.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct ListDocument {
+pub(crate) struct ListDocument {
     /// `ls`.
     pub command: &'static str,
     /// The store, for people.
@@ -25,7 +25,7 @@ pub struct ListDocument {
 /// An entry.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct EntryDocument {
+pub(crate) struct EntryDocument {
     /// The store's name for it.
     pub id: String,
     /// The ref it belongs to.
@@ -59,7 +59,7 @@ impl From<&Entry> for EntryDocument {
 /// What `usage --json` prints.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct UsageDocument {
+pub(crate) struct UsageDocument {
     /// `usage`.
     pub command: &'static str,
     /// The store, for people.
@@ -89,7 +89,7 @@ pub struct UsageDocument {
 /// A sum with what it is about.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Named {
+pub(crate) struct Named {
     /// What it is about.
     pub name: String,
     /// Entries.
@@ -109,7 +109,7 @@ fn named<N: ToString>(rows: &[(N, Amount)]) -> Vec<Named> {
 
 impl UsageDocument {
     /// What is stored where, and what comes next.
-    pub fn new(
+    pub(crate) fn new(
         store: &str,
         complete: bool,
         usage: &Usage,

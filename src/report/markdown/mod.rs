@@ -1,4 +1,4 @@
 //! Summaries of a step, as Markdown.
 
 pub mod clean;
-pub mod outcome;
+pub(crate) mod outcome;

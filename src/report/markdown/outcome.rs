@@ -21,7 +21,7 @@ const LONGEST: usize = 240;
 
 /// A volume before and after the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskChange {
+pub(crate) struct DiskChange {
     /// A path on it.
     pub at: PathBuf,
     /// Its size.
@@ -33,7 +33,7 @@ pub struct DiskChange {
 }
 
 /// The summary of a command; nothing where no cache was worked on.
-pub fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) -> Option<String> {
+pub(crate) fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) -> Option<String> {
     if outcome.caches.is_empty() {
         return None;
     }

@@ -5,7 +5,7 @@ use crate::domain::retention::{Facts, Plan, Policy};
 use crate::domain::unit::ByteSize;
 
 /// What the page is about.
-pub struct UsagePage<'a> {
+pub(crate) struct UsagePage<'a> {
     /// The store, for people.
     pub store: &'a str,
     /// What is known of it.

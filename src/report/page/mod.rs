@@ -24,13 +24,13 @@ use markup::Html;
 use model::Sides;
 use words::{count, percent};
 
-pub use input::UsagePage;
+pub(crate) use input::UsagePage;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("sort.js");
 
 /// The page.
-pub fn render(page: &UsagePage<'_>) -> String {
+pub(crate) fn render(page: &UsagePage<'_>) -> String {
     let mut html = Html::default();
     let sides = model::total(page.plan);
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");

@@ -28,10 +28,10 @@ const SHOWN_OF_DIGEST: usize = 8;
 const LONGEST_VALUE: usize = 20;
 
 /// What went into a part of the key: here and not there, and there and not here; each a name with its digest.
-pub type Inputs = BTreeMap<String, (Vec<(String, String)>, Vec<(String, String)>)>;
+pub(crate) type Inputs = BTreeMap<String, (Vec<(String, String)>, Vec<(String, String)>)>;
 
 /// Everything that is known about one lookup.
-pub struct Explained<'a> {
+pub(crate) struct Explained<'a> {
     /// The cache; none for a key that was typed.
     pub cache: Option<&'a str>,
     /// What is looked for.
@@ -52,7 +52,7 @@ pub struct Explained<'a> {
 
 impl Explained<'_> {
     /// The verdict, in one sentence without a full stop.
-    pub fn verdict(&self) -> String {
+    pub(crate) fn verdict(&self) -> String {
         let found = self.answer.found.as_ref();
         match (self.answer.result, found) {
             (Lookup::Hit, Some(entry)) => {
@@ -171,7 +171,7 @@ impl Explained<'_> {
     }
 
     /// What can be done about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let default = self.facts.map_or("the default branch", |facts| facts.default_branch.as_str());
         Some(match self.answer.cause.as_ref()? {
             Cause::Version => match self.answer.witness.as_ref().and_then(|w| self.known_layouts.origin(&w.version)) {
@@ -282,7 +282,7 @@ fn changes(come: &[(String, String)], gone: &[(String, String)]) -> String {
 }
 
 /// All of it as text.
-pub fn render(explained: &[Explained<'_>]) -> String {
+pub(crate) fn render(explained: &[Explained<'_>]) -> String {
     let mut text = String::new();
     for (index, one) in explained.iter().enumerate() {
         if index > 0 {

@@ -1,6 +1,6 @@
 //! Outcomes as sentences for people.
 
-pub mod explain;
+pub(crate) mod explain;
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::domain::outcome::{
 const LISTED: usize = 20;
 
 /// The outcome of a restore.
-pub fn restored(outcome: &RestoreOutcome) -> String {
+pub(crate) fn restored(outcome: &RestoreOutcome) -> String {
     match (&outcome.matched, outcome.hit) {
         (Some(matched), Hit::Exact | Hit::Partial) => {
             let how = if outcome.hit == Hit::Exact { "exact hit" } else { "partial hit" };
@@ -42,7 +42,7 @@ fn entry(matched: &Matched) -> String {
 }
 
 /// The outcome of a lookup that restores nothing.
-pub fn looked_up(outcome: &RestoreOutcome) -> String {
+pub(crate) fn looked_up(outcome: &RestoreOutcome) -> String {
     match &outcome.matched {
         Some(matched) => {
             let size = matched.size.map(|size| format!(" ({size})")).unwrap_or_default();
@@ -53,7 +53,7 @@ pub fn looked_up(outcome: &RestoreOutcome) -> String {
 }
 
 /// The outcome of seeding.
-pub fn seeded(outcome: &SeedOutcome) -> String {
+pub(crate) fn seeded(outcome: &SeedOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     let mut gains = Vec::new();
     if let Some(source) = &outcome.source {
@@ -100,7 +100,7 @@ fn list_missing<'a>(text: &mut String, objects: impl IntoIterator<Item = &'a Mis
 }
 
 /// The outcome of a save.
-pub fn saved(outcome: &SaveOutcome) -> String {
+pub(crate) fn saved(outcome: &SaveOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     match outcome.result {
         SaveResult::Saved => format!(
@@ -116,7 +116,7 @@ pub fn saved(outcome: &SaveOutcome) -> String {
 }
 
 /// What the gate found, with what is missing and which links want it.
-pub fn gated(report: &GateReport) -> String {
+pub(crate) fn gated(report: &GateReport) -> String {
     if report.is_complete() {
         let allowed = match report.allowed {
             0 => String::new(),

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 /// The URL without user, password, query and fragment: signed URLs carry their signature in the query.
-pub fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut bare = url.clone();
     bare.set_query(None);
     bare.set_fragment(None);
@@ -14,7 +14,7 @@ pub fn shown(url: &Url) -> String {
 }
 
 /// Whether the host is this machine.
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => host
@@ -44,10 +44,10 @@ pub enum AddressError {
 }
 
 /// Redirects that are followed for one request; `curl` and browsers allow more, no honest server needs it.
-pub const MAX_REDIRECTS: usize = 10;
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// Checks a URL that is to be fetched.
-pub fn check(url: &Url) -> Result<(), AddressError> {
+pub(crate) fn check(url: &Url) -> Result<(), AddressError> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_loopback(url) => Ok(()),
@@ -57,7 +57,7 @@ pub fn check(url: &Url) -> Result<(), AddressError> {
 }
 
 /// Checks the next hop of a redirect, after the URLs that led there.
-pub fn check_redirect(previous: &[Url], next: &Url) -> Result<(), AddressError> {
+pub(crate) fn check_redirect(previous: &[Url], next: &Url) -> Result<(), AddressError> {
     if previous.len() > MAX_REDIRECTS {
         return Err(AddressError::TooManyRedirects);
     }

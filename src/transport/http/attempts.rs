@@ -12,17 +12,17 @@ use crate::domain::event::Details;
 
 /// The number of failures of one step in a row.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Failures(u32);
+pub(crate) struct Failures(u32);
 
 impl Failures {
     /// The step has made progress: earlier failures do not count any more.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.0 = 0;
     }
 
     /// Counts a failure. Returns the wait before the next attempt, or `None` where there is none: it would not help, the
     /// attempts are used up, or the wait would pass the deadline.
-    pub fn wait(
+    pub(crate) fn wait(
         &mut self,
         policy: &RetryPolicy,
         verdict: Verdict,
@@ -35,7 +35,7 @@ impl Failures {
 }
 
 /// When a failed request is repeated, as the log says it: `retry in 1.5 s`.
-pub fn retry_in(wait: Duration) -> String {
+pub(crate) fn retry_in(wait: Duration) -> String {
     format!("retry in {:.1} s", wait.as_secs_f64())
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn pause(
 
 /// Counts the failures of one step and waits between its attempts.
 #[derive(Debug)]
-pub struct Attempts<'a> {
+pub(crate) struct Attempts<'a> {
     options: &'a FetchOptions,
     details: &'a Details,
     failures: Failures,
@@ -68,17 +68,17 @@ pub struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     /// The attempts of a new step. Each failure is reported to `details`, with its cause and the wait that follows.
-    pub fn new(options: &'a FetchOptions, details: &'a Details) -> Self {
+    pub(crate) fn new(options: &'a FetchOptions, details: &'a Details) -> Self {
         Attempts { options, details, failures: Failures::default() }
     }
 
     /// The step has made progress: earlier failures do not count any more.
-    pub fn progressed(&mut self) {
+    pub(crate) fn progressed(&mut self) {
         self.failures.reset();
     }
 
     /// Waits before the next attempt, or returns the cause where there is none.
-    pub async fn pause(&mut self, cause: Cause, url: &Url) -> Result<(), Cause> {
+    pub(crate) async fn pause(&mut self, cause: Cause, url: &Url) -> Result<(), Cause> {
         pause(&mut self.failures, self.options, self.details, cause, url).await
     }
 }

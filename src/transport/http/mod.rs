@@ -1,8 +1,8 @@
 //! HTTP: addresses, the client, errors, and when a request is repeated.
 
-pub mod address;
-pub mod attempts;
-pub mod client;
-pub mod error;
-pub mod options;
-pub mod retry;
+pub(crate) mod address;
+pub(crate) mod attempts;
+pub(crate) mod client;
+pub(crate) mod error;
+pub(crate) mod options;
+pub(crate) mod retry;

@@ -76,12 +76,12 @@ impl RetryPolicy {
 }
 
 /// Whether a status may pass by itself.
-pub fn is_transient(status: u16) -> bool {
+pub(crate) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=524)
 }
 
 /// Reads `Retry-After`: seconds, or an HTTP date (RFC 9110, 5.6.7 and 10.2.3) counted from `now`.
-pub fn parse_retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+pub(crate) fn parse_retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More seconds than fit are longer than anybody waits.

@@ -16,6 +16,7 @@ use crate::domain::event::{Meter, Phase};
 use crate::transport::http::client::{Client, Timeouts};
 use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::mirror::health::BreakerPolicy;
+use crate::transport::mirror::report::{Accept, Stop};
 use cachekeep_test_support::capture;
 use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 

@@ -24,7 +24,7 @@ use crate::transport::http::retry::{Clock, RetryPolicy};
 
 /// How objects are fetched.
 #[derive(Debug, Clone)]
-pub struct MirrorSettings {
+pub(crate) struct MirrorSettings {
     /// Objects that are fetched at once.
     pub workers: usize,
     /// How often one mirror is asked for one object, and how soon again.
@@ -66,7 +66,7 @@ impl Default for MirrorSettings {
 
 /// A fetch of many objects, and all that it works with.
 #[derive(Clone)]
-pub struct MirrorFetch<'a> {
+pub(crate) struct MirrorFetch<'a> {
     /// Makes the requests.
     pub client: &'a Client,
     /// The mirrors to ask; the earlier one if nothing else decides.
@@ -87,7 +87,7 @@ pub struct MirrorFetch<'a> {
 
 impl MirrorFetch<'_> {
     /// Fetches these objects. It must run on a runtime with time and I/O.
-    pub async fn run(&self, objects: Vec<ObjectId>) -> FetchReport {
+    pub(crate) async fn run(&self, objects: Vec<ObjectId>) -> FetchReport {
         let scheduler = Scheduler {
             job: self,
             // One local failure ends it for all.

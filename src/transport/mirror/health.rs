@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// When a mirror is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerPolicy {
+pub(crate) struct BreakerPolicy {
     /// Failures in a row that open the circuit.
     pub failures: u32,
     /// How long it stays open at first; doubles each time.
@@ -38,7 +38,7 @@ impl Default for BreakerPolicy {
 
 /// Whether a mirror may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Availability {
+pub(crate) enum Availability {
     /// Now.
     Ready,
     /// When one of the requests to it has ended.
@@ -51,7 +51,7 @@ pub enum Availability {
 
 /// How a request to a mirror ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// With the right bytes.
     Delivered,
     /// It works and has no such object.
@@ -79,7 +79,7 @@ enum Circuit {
 
 /// What is known of a mirror.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub(crate) struct Health {
     policy: BreakerPolicy,
     circuit: Circuit,
     failures: u32,
@@ -101,7 +101,7 @@ const NEWEST: f64 = 0.2;
 
 impl Health {
     /// A mirror that was not asked yet.
-    pub fn new(policy: BreakerPolicy) -> Self {
+    pub(crate) fn new(policy: BreakerPolicy) -> Self {
         Health {
             policy,
             circuit: Circuit::Closed,
@@ -118,17 +118,17 @@ impl Health {
     }
 
     /// Requests that were begun.
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests
     }
 
     /// Objects that came right.
-    pub fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.delivered
     }
 
     /// Whether it may be asked now.
-    pub fn availability(&self, now: Instant) -> Availability {
+    pub(crate) fn availability(&self, now: Instant) -> Availability {
         let waits = self.not_before.filter(|time| *time > now);
         match self.circuit {
             Circuit::GivenUp => return Availability::GivenUp,
@@ -152,13 +152,13 @@ impl Health {
 
     /// What one more request is expected to cost, in seconds for each object that it brings.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    pub fn cost(&self) -> f64 {
+    pub(crate) fn cost(&self) -> f64 {
         let hits = (self.delivered + 1) as f64 / (self.ended + 1) as f64;
         self.mean_seconds.unwrap_or(ASSUMED_SECONDS) * f64::from(self.in_flight + 1) / hits
     }
 
     /// A request begins; only where it is [`Availability::Ready`].
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.in_flight += 1;
         self.requests += 1;
         if matches!(self.circuit, Circuit::Open { .. }) {
@@ -167,7 +167,7 @@ impl Health {
     }
 
     /// A request ended after this time.
-    pub fn end(&mut self, now: Instant, took: Duration, ending: Ending) {
+    pub(crate) fn end(&mut self, now: Instant, took: Duration, ending: Ending) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if ending == Ending::Cancelled {
             // A trial that was cancelled is repeated.

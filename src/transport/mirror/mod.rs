@@ -5,7 +5,7 @@
 
 mod attempt;
 mod fetch;
-pub mod health;
+pub(crate) mod health;
 mod report;
 
 use std::fmt;
@@ -13,22 +13,22 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
-pub use fetch::{MirrorFetch, MirrorSettings};
-pub use report::{Accept, FetchReport, Fetched, MirrorReport, NotFetched, Refusal, Stop};
+pub(crate) use fetch::{MirrorFetch, MirrorSettings};
+pub(crate) use report::{FetchReport, MirrorReport, Refusal};
 
 use super::source::{Source, SourceError};
 use crate::domain::digest::{Algorithm, ObjectId};
 
 /// Where objects can be had, by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mirror {
+pub(crate) struct Mirror {
     template: String,
     workspace: PathBuf,
 }
 
 /// In which form a gateway is asked for a CID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GatewayForm {
+pub(crate) enum GatewayForm {
     /// The block that it names, as it is.
     Block,
     /// That block and all below it, as a CAR in depth-first order.
@@ -44,7 +44,7 @@ impl GatewayForm {
     }
 
     /// What `Accept` must say, for gateways that do not look at the URL.
-    pub fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             GatewayForm::Block => "application/vnd.ipld.raw",
             GatewayForm::Car => "application/vnd.ipld.car; version=1; order=dfs; dups=y",
@@ -54,7 +54,7 @@ impl GatewayForm {
 
 /// Why a text is not a mirror.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MirrorError {
+pub(crate) enum MirrorError {
     /// Without the hash every object would be the same file.
     #[error("a mirror needs `{{hash}}` in its URL")]
     NoHash,
@@ -69,7 +69,7 @@ pub enum MirrorError {
 impl Mirror {
     /// Reads a source ([`Source::parse`]) with `{hash}`, and `{ALGO}` or `{algo}` for the algorithm as stores
     /// and as links spell it.
-    pub fn parse(text: &str, workspace: &Path) -> Result<Self, MirrorError> {
+    pub(crate) fn parse(text: &str, workspace: &Path) -> Result<Self, MirrorError> {
         let mirror = Mirror { template: text.trim().to_owned(), workspace: workspace.to_owned() };
         if !text.contains("{hash}") {
             return Err(MirrorError::NoHash);
@@ -83,19 +83,19 @@ impl Mirror {
     }
 
     /// Where this mirror has an object.
-    pub fn source(&self, object: &ObjectId) -> Result<Source, SourceError> {
+    pub(crate) fn source(&self, object: &ObjectId) -> Result<Source, SourceError> {
         self.expand(object.algorithm(), object.hash())
     }
 
     /// Whether it looks like an IPFS gateway, which also has single blocks and whole trees of them: `/ipfs/{hash}` in
     /// its path, or `{hash}.ipfs.` in its host.
-    pub fn is_gateway(&self) -> bool {
+    pub(crate) fn is_gateway(&self) -> bool {
         let bare = self.template.split(['?', '#']).next().unwrap_or_default();
         bare.ends_with("/ipfs/{hash}") || bare.contains("/ipfs/{hash}/") || bare.contains("//{hash}.ipfs.")
     }
 
     /// Where a gateway has a CID in this form ("Trustless Gateway Specification").
-    pub fn gateway_url(&self, cid: &ObjectId, form: GatewayForm) -> Option<Url> {
+    pub(crate) fn gateway_url(&self, cid: &ObjectId, form: GatewayForm) -> Option<Url> {
         let Ok(Source::Http(mut url)) = self.source(cid) else { return None };
         url.query_pairs_mut().append_pair("format", form.format());
         Some(url)

@@ -9,7 +9,7 @@ use crate::domain::digest::ObjectId;
 
 /// Why a fetched file was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// It is not the object: the mirror's fault, another one is asked.
     WrongContent(String),
     /// Nothing proves that it is the object: another one is asked, and this one is not blamed.
@@ -20,11 +20,11 @@ pub enum Refusal {
 
 /// Verifies a fetched file and takes it, by renaming it away or by copying. It is called in blocking threads, for
 /// one object never twice at once.
-pub type Accept = dyn Fn(&ObjectId, &Path) -> Result<(), Refusal> + Send + Sync;
+pub(crate) type Accept = dyn Fn(&ObjectId, &Path) -> Result<(), Refusal> + Send + Sync;
 
 /// An object that was fetched and taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// Which.
     pub object: ObjectId,
     /// The mirror that had it, as an index into those that were given.
@@ -35,7 +35,7 @@ pub struct Fetched {
 
 /// An object that no mirror gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFetched {
+pub(crate) struct NotFetched {
     /// Which.
     pub object: ObjectId,
     /// For every mirror, in the order given, why not.
@@ -44,7 +44,7 @@ pub struct NotFetched {
 
 /// What a mirror did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MirrorReport {
+pub(crate) struct MirrorReport {
     /// The mirror, without secrets.
     pub mirror: String,
     /// Requests to it.
@@ -57,7 +57,7 @@ pub struct MirrorReport {
 
 /// What ended a fetch early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// The user.
     #[error("interrupted")]
     Cancelled,
@@ -73,7 +73,7 @@ pub enum Stop {
 
 /// The outcome of a fetch. What was taken stays taken, whatever stopped the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchReport {
+pub(crate) struct FetchReport {
     /// What was taken.
     pub fetched: Vec<Fetched>,
     /// Objects that no mirror delivered. Objects that were not reached before a stop are not listed.

@@ -16,7 +16,7 @@ use crate::objects::layout::ObjectLayout;
 
 /// One line of a cache's paths, its placeholders expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathRule {
+pub(crate) struct PathRule {
     /// Whether it takes away what rules before it added.
     pub exclude: bool,
     /// An absolute path or glob; an exclusion may be relative and then counts from every root.
@@ -166,7 +166,7 @@ impl RuleScope {
 /// Resolves rules into selections: one for each root, in the order in which roots are first written.
 ///
 /// Touches no disk: whether a root exists and is a directory shows when it is walked.
-pub fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
+pub(crate) fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
     let parsed = rules.iter().map(Pattern::parse).collect::<Result<Vec<_>, _>>()?;
     let mut roots: Vec<PathBuf> = Vec::new();
     for (rule, pattern) in rules.iter().zip(&parsed) {

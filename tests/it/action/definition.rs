@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cachekeep::cli::inputs::NESTED;
 use cachekeep::cli::inputs::{INPUTS, variable};
-use cachekeep::report::outputs::OUTPUTS;
+use cachekeep::parts::OUTPUTS;
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

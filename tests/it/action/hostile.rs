@@ -46,7 +46,7 @@ pub fn assert_harmless(job: &Job, done: &Done, text: &str) {
     assert_ne!(done.outputs.get("cache-hit").map(String::as_str), Some("true"), "{text:?}");
     let known = ["transport", "lookup-only"];
     for name in done.outputs.keys().filter(|name| !known.contains(&name.as_str())) {
-        let is_ours = cachekeep::report::outputs::OUTPUTS.iter().any(|output| output.name == name)
+        let is_ours = cachekeep::parts::OUTPUTS.iter().any(|output| output.name == name)
             || ["key-0", "path-0", "restore-keys-0", "staged-0", "save-0"].contains(&name.as_str());
         assert!(is_ours, "{text:?} set the output {name:?}");
     }

@@ -13,7 +13,7 @@ use cachekeep::archive::{
     self, ArchiveError, Destination, Levels, Limits, PackRequest, Packed, UnpackRequest, Unpacked, Verified,
 };
 use cachekeep::domain::event::{Meter, Phase};
-use cachekeep::tree::selection::Selection;
+use cachekeep::parts::Selection;
 use filetime::FileTime;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cachekeep::archive::{self, ArchiveError, Destination, UnpackRequest};
-use cachekeep::tree::selection::Selection;
+use cachekeep::parts::Selection;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::packing::{

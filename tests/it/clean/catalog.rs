@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use cachekeep::domain::secret::Secret;
-use cachekeep::github::rest::{Endpoint, Pace, Repository, Rest, RestOptions};
+use cachekeep::parts::RetryPolicy;
+use cachekeep::parts::{Client, Timeouts};
+use cachekeep::parts::{Endpoint, Pace, Repository, Rest, RestOptions};
 use cachekeep::store::github::GitHubCatalog;
 use cachekeep::store::testing::conformance;
-use cachekeep::transport::http::client::{Client, Timeouts};
-use cachekeep::transport::http::retry::RetryPolicy;
 
 use super::now;
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};

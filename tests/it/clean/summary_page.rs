@@ -7,7 +7,7 @@ use std::path::Path;
 
 use cachekeep::domain::clean::{CleanOutcome, End};
 use cachekeep::domain::scope::Scope;
-use cachekeep::report::markdown::clean;
+use cachekeep::parts::clean_summary as clean;
 use cachekeep::store::{Catalog as _, SurveyRequest};
 
 use super::catalog::catalog_of;
@@ -18,7 +18,7 @@ fn dry_run() -> String {
     let (api, _project) = setup(NIGHTLY);
     sweep::populate(&mut api.world());
     let policy =
-        cachekeep::config::parse(NIGHTLY, Path::new("cachekeep.toml")).expect("a configuration").spec.clean;
+        cachekeep::parts::parse(NIGHTLY, Path::new("cachekeep.toml")).expect("a configuration").spec.clean;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     let target = catalog_of(&api);

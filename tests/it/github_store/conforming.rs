@@ -10,13 +10,13 @@ use cachekeep::domain::key::Key;
 use cachekeep::domain::scope::Scope;
 use cachekeep::domain::unit::ByteSize;
 use cachekeep::domain::version::Version;
+use cachekeep::parts::BlockOptions;
+use cachekeep::parts::RangeOptions;
 use cachekeep::store::testing::conformance;
 use cachekeep::store::{
     Access, Commit, EntryStream, EntryWriter, GitHubOptions, GitHubStore, NewEntry, Store, StoreError,
     StoreErrorKind, StoreExt as _,
 };
-use cachekeep::transport::blocks::BlockOptions;
-use cachekeep::transport::ranges::RangeOptions;
 use chrono::DateTime;
 
 use crate::github_store::job::{

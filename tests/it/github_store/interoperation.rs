@@ -6,9 +6,9 @@ use std::path::Path;
 use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, UnpackRequest};
 use cachekeep::domain::event::{Meter, Phase};
 use cachekeep::domain::version::{Version, portable_roots};
+use cachekeep::parts::Selection;
+use cachekeep::parts::Timeouts;
 use cachekeep::store::{Commit, GitHubOptions};
-use cachekeep::transport::http::client::Timeouts;
-use cachekeep::tree::selection::Selection;
 use tokio_util::sync::CancellationToken;
 
 use crate::github_store::job::{MAIN, impatient, restore, save, store};

@@ -1,7 +1,7 @@
 //! Neither a token nor a signature in anything that a person may see.
 
-use cachekeep::github::{CacheService, Reservation};
-use cachekeep::transport::http::client::Client;
+use cachekeep::parts::Client;
+use cachekeep::parts::{CacheService, Reservation};
 
 use crate::github_store::job::{MAIN, credentials, impatient, named, payload, save, store, version, whole};
 use cachekeep_test_support::github_service::{Fault, GitHubService, Point, capture};

@@ -1,9 +1,9 @@
 //! Entries larger than memory would like, in bounded memory, in memory of the fake and through Azurite.
 
 use bytes::Bytes;
+use cachekeep::parts::BlockOptions;
+use cachekeep::parts::RangeOptions;
 use cachekeep::store::{Commit, Store as _};
-use cachekeep::transport::blocks::BlockOptions;
-use cachekeep::transport::ranges::RangeOptions;
 use futures::TryStreamExt as _;
 
 use crate::github_store::job::{MAIN, impatient, named, payload, request, restore, save, store};
@@ -35,7 +35,7 @@ async fn a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts() {
         }
     };
     let options = cachekeep::store::GitHubOptions {
-        timeouts: cachekeep::transport::http::client::Timeouts::default(),
+        timeouts: cachekeep::parts::Timeouts::default(),
         time_limit: None,
         blocks: BlockOptions { block_size: 1 << 20, in_flight: 4 },
         ranges: RangeOptions { range_size: 1 << 20, in_flight: 4 },

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 
 use cachekeep::domain::digest::{Algorithm, CidCodec};
-use cachekeep::objects::unixfs::{BlockId, car};
+use cachekeep::parts::unixfs::{BlockId, car};
 use tokio_util::sync::CancellationToken;
 
 use crate::populate::objects::{Object, assert_holds, config};

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cachekeep::domain::digest::{Algorithm, CidCodec};
-use cachekeep::objects::hash::ObjectHasher;
-use cachekeep::objects::unixfs::{BlockId, Builder, Profile};
+use cachekeep::parts::ObjectHasher;
+use cachekeep::parts::unixfs::{BlockId, Builder, Profile};
 
 use cachekeep_test_support::project::Project;
 
