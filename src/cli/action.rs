@@ -4,7 +4,7 @@
 //! the nested steps of actions/cache, into the environment of the next.
 
 use super::args::{ActionStep, Command};
-use super::backend::Backend;
+use super::backend::JobStore;
 use super::inputs;
 use super::publish::relay;
 use super::site::Site;
@@ -30,7 +30,7 @@ pub(super) fn run(
 ) -> Result<JobOutcome, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
     match (step, &site.backend) {
-        (ActionStep::Start, Backend::Wrapped(why)) => {
+        (ActionStep::Start, JobStore::Wrapped(why)) => {
             announce(ctx, why);
             if moves { plan(ctx, command) } else { direct(ctx, command) }
         }

@@ -12,7 +12,7 @@ use crate::platform::{Env, JobFacts};
 use crate::store::{self, GitHubAccess, GitHubOptions, StoreError, StoreErrorKind};
 
 /// Where the entries of a job live.
-pub(super) enum Backend {
+pub(super) enum JobStore {
     /// In GitHub's cache service, which these credentials open.
     Service(Credentials),
     /// In GitHub's cache service; actions/cache moves the archives, since nothing opens it for this step.
@@ -33,7 +33,7 @@ pub(super) fn is_github(env: &Env) -> bool {
     env.flag("GITHUB_ACTIONS")
 }
 
-impl Backend {
+impl JobStore {
     /// What a configured location means in this job; `in_action` is whether this is a step of the GitHub action.
     pub(super) fn find(
         location: &StoreLocation,
@@ -42,15 +42,15 @@ impl Backend {
         in_action: bool,
         now: DateTime<Utc>,
     ) -> Self {
-        let directory = |instead_of| Backend::Directory { path: facts.store_dir.clone(), instead_of };
+        let directory = |instead_of| JobStore::Directory { path: facts.store_dir.clone(), instead_of };
         match location {
-            StoreLocation::Directory(path) => Backend::Directory { path: path.clone(), instead_of: None },
+            StoreLocation::Directory(path) => JobStore::Directory { path: path.clone(), instead_of: None },
             StoreLocation::Auto if !is_github(env) => directory(None),
             StoreLocation::Auto | StoreLocation::GitHub => match Credentials::from_env(env, now) {
-                Ok(credentials) => Backend::Service(credentials),
-                Err(why) if in_action && is_github(env) => Backend::Wrapped(why),
-                Err(why) if *location == StoreLocation::GitHub => Backend::Closed(why),
-                // A store that does not last would only pretend to be one; the job is warned of it.
+                Ok(credentials) => JobStore::Service(credentials),
+                Err(why) if in_action && is_github(env) => JobStore::Wrapped(why),
+                Err(why) if *location == StoreLocation::GitHub => JobStore::Closed(why),
+                // The directory may not outlive the job, which is then warned.
                 Err(why) => directory(Some(why)),
             },
         }
@@ -59,7 +59,7 @@ impl Backend {
     /// What opens the service, where that is the store.
     pub(super) fn credentials(&self) -> Option<&Credentials> {
         match self {
-            Backend::Service(credentials) => Some(credentials),
+            JobStore::Service(credentials) => Some(credentials),
             _ => None,
         }
     }
@@ -70,14 +70,14 @@ impl Backend {
         let access = settings.access.clone();
         let is_given = settings.git_ref != facts.git_ref;
         match self {
-            Backend::Service(credentials) if !is_given => {
+            JobStore::Service(credentials) if !is_given => {
                 access.writing_to(&credentials.scopes_with(Right::Write).unwrap_or_default())
             }
             _ => access,
         }
     }
 
-    /// Opens the store, or one that says why it could not be opened.
+    /// Opens the store, or one whose operations report why it could not be opened.
     pub(super) fn open(
         &self,
         default_directory: &Path,
@@ -89,9 +89,9 @@ impl Backend {
             Err(StoreError::new(StoreErrorKind::Denied(store::Access::Read), text))
         };
         let (location, github) = match self {
-            Backend::Service(credentials) => (StoreLocation::GitHub, Ok((credentials.clone(), options))),
-            Backend::Wrapped(why) | Backend::Closed(why) => (StoreLocation::GitHub, refused(why)),
-            Backend::Directory { path, .. } => {
+            JobStore::Service(credentials) => (StoreLocation::GitHub, Ok((credentials.clone(), options))),
+            JobStore::Wrapped(why) | JobStore::Closed(why) => (StoreLocation::GitHub, refused(why)),
+            JobStore::Directory { path, .. } => {
                 let unasked = StoreError::new(StoreErrorKind::Unsupported, "not asked for");
                 (StoreLocation::Directory(path.clone()), Err(unasked))
             }

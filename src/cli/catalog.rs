@@ -57,7 +57,7 @@ pub(super) fn find(
     };
     let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)
     else {
-        return ctx.catalog.clone().map(Some).ok_or_else(|| no_catalog(&ctx.store.location()));
+        return ctx.catalog().cloned().map(Some).ok_or_else(|| no_catalog(&ctx.store().location()));
     };
     let repository = Repository::parse(name).map_err(|source| Fault::usage(origin).caused_by(source))?;
     let endpoint = Endpoint::new(env.var("GITHUB_API_URL"), env.var("GITHUB_GRAPHQL_URL"), repository)

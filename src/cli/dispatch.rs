@@ -14,7 +14,7 @@ use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
 use super::signals;
 use super::site::Site;
 use super::table::{self, CommandRow, Needs, Run};
-use crate::command::context::Context;
+use crate::command::context::{Context, LazyStore};
 use crate::command::interrupt::Interrupt;
 use crate::config;
 use crate::domain::event::{Event, Level, Observer};
@@ -24,7 +24,7 @@ use crate::domain::outcome::JobOutcome;
 use crate::github::credentials;
 use crate::platform::{self, Env, Platform};
 use crate::report::{Log, failure, json};
-use crate::store::{Clock, Opened};
+use crate::store::Clock;
 
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
@@ -125,7 +125,6 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
     }
     site.report_scopes();
     let settings = &site.settings;
-    let Opened { store, catalog } = site.open_store(interrupt.cancel.clone());
     let ctx = Context {
         caches: &settings.spec.caches,
         disk: &settings.spec.disk,
@@ -136,8 +135,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
         platform: site.platform.as_ref(),
         git_ref: settings.git_ref.as_deref(),
         access: &site.access,
-        store,
-        catalog,
+        store: LazyStore::new(|| site.open_store(interrupt.cancel.clone())),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
         interrupt: &interrupt,
         runtime: runtime.handle().clone(),

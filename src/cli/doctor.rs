@@ -1,7 +1,7 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
 use super::args::Args;
-use super::backend::{self, Backend};
+use super::backend::{self, JobStore};
 use super::exit::{self, Exit};
 use super::publish::print;
 use super::settings::{Settings, SettingsError};
@@ -29,7 +29,7 @@ pub(super) fn run(
     let access = settings
         .as_ref()
         .ok()
-        .map(|settings| Backend::find(&settings.spec.store, env, facts, false, now).access(settings, facts));
+        .map(|settings| JobStore::find(&settings.spec.store, env, facts, false, now).access(settings, facts));
     let configuration = match settings {
         Ok(settings) => doctor::Configuration::Usable {
             spec: &settings.spec,

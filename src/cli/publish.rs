@@ -38,7 +38,7 @@ pub(super) fn publish(ctx: &Context<'_>, outcome: &JobOutcome, before: &[Volume]
         })
     };
     let disks: Vec<DiskChange> = before.iter().filter_map(changes).collect();
-    if let Some(markdown) = markdown::outcome::markdown(outcome, &ctx.store.location(), &disks) {
+    if let Some(markdown) = markdown::outcome::markdown(outcome, &ctx.store().location(), &disks) {
         summarize(ctx, &markdown);
     }
 }

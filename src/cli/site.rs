@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ActionStep, TypedKey};
-use super::backend::Backend;
+use super::backend::JobStore;
 use super::settings::Settings;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint as _;
@@ -38,7 +38,7 @@ pub(super) struct Site<'a> {
     /// The step of the GitHub action that this is, if it is one.
     pub(super) step: Option<ActionStep>,
     /// Where entries live.
-    pub(super) backend: Backend,
+    pub(super) backend: JobStore,
     /// Who may read and write what.
     pub(super) access: Access,
 }
@@ -55,16 +55,18 @@ impl<'a> Site<'a> {
         typed_key: Option<TypedKey>,
     ) -> Self {
         let now = clock();
-        let backend = Backend::find(&settings.spec.store, env, platform.facts(), step.is_some(), now);
+        let backend = JobStore::find(&settings.spec.store, env, platform.facts(), step.is_some(), now);
         let access = backend.access(&settings, platform.facts());
         Site { env, clock, now, platform, log, settings, typed_key, step, backend, access }
     }
 
-    /// Opens the store, or one that says why it could not be opened.
+    /// Opens the store, or one whose operations report why it could not be opened.
     pub(super) fn open_store(&self, cancel: CancellationToken) -> Opened {
         let observer = Arc::clone(&self.log) as Arc<dyn Observer>;
         let options = GitHubOptions::for_job(self.settings.timeout, cancel, self.now, Some(observer));
-        self.backend.open(&self.platform.facts().store_dir, options, self.clock)
+        let opened = self.backend.open(&self.platform.facts().store_dir, options, self.clock);
+        self.report(Level::Debug, format!("opened the store at {}", opened.store.location()), None);
+        opened
     }
 
     /// A path that was typed.
@@ -86,7 +88,7 @@ impl<'a> Site<'a> {
 
     /// Warns where entries are kept in a directory that does not outlive the job.
     pub(super) fn warn_of_volatile_store(&self) {
-        let Backend::Directory { path, instead_of } = &self.backend else { return };
+        let JobStore::Directory { path, instead_of } = &self.backend else { return };
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;
         }

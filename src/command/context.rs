@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,11 +16,28 @@ use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
-use crate::store::{Catalog, Store, StoreError, StoreErrorKind, SurveyRequest};
+use crate::store::{Catalog, Opened, Store, StoreError, StoreErrorKind, SurveyRequest};
 use crate::transport::http::client::{Client, ClientError, Timeouts};
 
 /// The time limit for housekeeping of the store; the next start goes on.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
+
+/// The store of a job, opened when it is first used.
+pub(crate) struct LazyStore<'a> {
+    open: Box<dyn Fn() -> Opened + Send + Sync + 'a>,
+    opened: OnceLock<Opened>,
+}
+
+impl<'a> LazyStore<'a> {
+    /// A store that `open` opens.
+    pub(crate) fn new(open: impl Fn() -> Opened + Send + Sync + 'a) -> Self {
+        LazyStore { open: Box::new(open), opened: OnceLock::new() }
+    }
+
+    fn get(&self) -> &Opened {
+        self.opened.get_or_init(|| (self.open)())
+    }
+}
 
 /// A job: its caches, its directories, its store, and its observer.
 pub(crate) struct Context<'a> {
@@ -43,9 +60,7 @@ pub(crate) struct Context<'a> {
     /// Who may read and write what.
     pub access: &'a Access,
     /// Where entries live.
-    pub store: Arc<dyn Store>,
-    /// The catalog of the store; `None` if a job cannot list and delete there.
-    pub catalog: Option<Arc<dyn Catalog>>,
+    pub store: LazyStore<'a>,
     /// Where events go.
     pub observer: Arc<dyn Observer>,
     /// Signals that ask the job to stop.
@@ -63,6 +78,16 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Where entries live.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store.get().store
+    }
+
+    /// The catalog of the store; `None` if a job cannot list and delete there.
+    pub(crate) fn catalog(&self) -> Option<&Arc<dyn Catalog>> {
+        self.store.get().catalog.as_ref()
+    }
+
     /// Logs a message about a cache.
     pub(crate) fn report(&self, level: Level, cache: &str, text: impl Into<String>) {
         self.report_with_hint(level, cache, text, None);

@@ -22,7 +22,7 @@ pub(super) fn leased_in(cache: &Cache<'_>, purpose: &str) -> Result<LeasedDirect
 }
 
 /// Verifies what was unpacked, as thoroughly as the cache declares, and takes out what is not proven: it never comes
-/// under its final name, and never replaces what is there. How many objects were taken out.
+/// under its final name, and never replaces what is there. Returns how many objects were taken out.
 pub(super) fn before_publishing(
     cache: &Cache<'_>,
     staging: &Staging,
@@ -50,7 +50,7 @@ pub(super) fn before_publishing(
     Ok(refused.len())
 }
 
-/// Moves corrupt objects out of the cache. Whether there were any.
+/// Moves corrupt objects out of the cache. Returns whether there were any.
 pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool, PathError> {
     let Some(layout) = cache.layout() else { return Ok(false) };
     let corrupt: Vec<&ObjectId> = inventory.corrupt().collect();

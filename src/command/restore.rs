@@ -23,7 +23,7 @@ use crate::tree::fingerprint;
 /// How many times an entry is looked up that is deleted between the lookup and the read.
 const LOOKUPS: usize = 5;
 
-/// How the command of this name goes about it.
+/// Options of `restore`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RestoreOptions {
     /// Only say which entry would be restored.

@@ -105,7 +105,7 @@ pub(crate) fn recover(ctx: &Context<'_>) {
         ctx.report_about_job_with_hint(Level::Warning, text, error.hint());
     }
     // The service of a store without a catalog removes unfinished uploads itself.
-    if let Some(catalog) = &ctx.catalog {
+    if let Some(catalog) = ctx.catalog() {
         recover_uploads(ctx, catalog.as_ref());
     }
     drop(running);

@@ -16,7 +16,7 @@ pub(crate) fn make(target: &Path, path: &Path) -> io::Result<()> {
 
 /// Makes a symbolic link at `path`; a relative target counts from the directory of `path`, and may be written with `/`.
 #[cfg(windows)]
-pub fn make(target: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn make(target: &Path, path: &Path) -> io::Result<()> {
     // Links made with `/` do not resolve.
     let target = std::path::PathBuf::from(target.to_string_lossy().replace('/', "\\"));
     let resolved = path.parent().unwrap_or(path).join(&target);
@@ -31,7 +31,7 @@ pub(crate) fn copy(original: &Path, path: &Path) -> io::Result<()> {
 
 /// Makes a link at `path` that has the target of the link `original`, and its kind.
 #[cfg(windows)]
-pub fn copy(original: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn copy(original: &Path, path: &Path) -> io::Result<()> {
     use std::os::windows::fs::FileTypeExt as _;
     let is_directory = fs::symlink_metadata(original)?.file_type().is_symlink_dir();
     make_of_kind(&fs::read_link(original)?, path, is_directory)

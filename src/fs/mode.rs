@@ -19,7 +19,7 @@ pub(crate) fn set(path: &Path, mode: u32) -> io::Result<()> {
 /// Sets the permission bits of what is at a path, a link followed.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "other systems can fail; the lint passes over public functions")]
-pub fn set(_: &Path, _: u32) -> io::Result<()> {
+pub(crate) fn set(_: &Path, _: u32) -> io::Result<()> {
     Ok(())
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn set_of_file(file: &File, mode: u32) -> io::Result<()> {
 /// Sets the permission bits of an open file.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "other systems can fail; the lint passes over public functions")]
-pub fn set_of_file(_: &File, _: u32) -> io::Result<()> {
+pub(crate) fn set_of_file(_: &File, _: u32) -> io::Result<()> {
     Ok(())
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn give_owner_access(directory: &Path, metadata: &Metadata) -> io::Re
 /// Lets the owner list, enter and change a directory. Returns its mode of before if it had to be changed.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "other systems can fail; the lint passes over public functions")]
-pub fn give_owner_access(_: &Path, _: &Metadata) -> io::Result<Option<u32>> {
+pub(crate) fn give_owner_access(_: &Path, _: &Metadata) -> io::Result<Option<u32>> {
     Ok(None)
 }
 

@@ -18,7 +18,8 @@ use crate::transport::http::options::FetchOptions;
 
 use super::error::{Right, ServiceError, ServiceErrorKind};
 use super::messages::{
-    CreateRequest, CreateResponse, FinalizeRequest, FinalizeResponse, LookupRequest, LookupResponse, Refusal,
+    CreateRequest, CreateResponse, FinalizeRequest, FinalizeResponse, LookupMessage, LookupResponse,
+    RefusalMessage,
 };
 use super::redaction::redacted;
 
@@ -83,7 +84,7 @@ struct Answered<T> {
 /// An HTTP error status that is not retried.
 struct Refused {
     status: StatusCode,
-    refusal: Refusal,
+    refusal: RefusalMessage,
 }
 
 impl CacheService {
@@ -154,7 +155,7 @@ impl CacheService {
         version: &Version,
     ) -> Result<Option<Download>, ServiceError> {
         const METHOD: &str = "GetCacheEntryDownloadURL";
-        let request = LookupRequest {
+        let request = LookupMessage {
             key: key.as_str(),
             restore_keys: restore_keys.iter().map(Key::as_str).collect(),
             version: version.as_str(),
@@ -184,7 +185,7 @@ impl CacheService {
     }
 
     fn refused(&self, refused: Refused, right: Right) -> ServiceErrorKind {
-        let Refusal { code, msg } = refused.refusal;
+        let RefusalMessage { code, msg } = refused.refusal;
         let said = if msg.is_empty() { format!("HTTP {} {code}", refused.status.as_u16()) } else { msg };
         self.denial(&said, right, Some(refused.status))
     }

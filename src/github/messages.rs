@@ -59,7 +59,7 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
 }
 
 #[derive(Serialize)]
-pub(super) struct LookupRequest<'a> {
+pub(super) struct LookupMessage<'a> {
     pub(super) key: &'a str,
     pub(super) restore_keys: Vec<&'a str>,
     pub(super) version: &'a str,
@@ -77,7 +77,7 @@ pub(super) struct LookupResponse {
 
 /// A Twirp error.
 #[derive(Deserialize, Default)]
-pub(super) struct Refusal {
+pub(super) struct RefusalMessage {
     #[serde(default)]
     pub(super) code: String,
     #[serde(default)]

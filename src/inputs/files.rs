@@ -63,14 +63,14 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
 
 /// The SHA-256 of a file, with CRLF read as LF where git would take it for text.
 pub(crate) fn content_digest(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
-    let mut content = Content::default();
+    let mut content = FileContent::default();
     read::read_chunks(&mut File::open(path)?, cancel, |bytes| content.update(bytes))?;
     Ok(content.finish())
 }
 
 /// A content in the making.
 #[derive(Default)]
-struct Content {
+struct FileContent {
     hasher: Sha256,
     /// The beginning, held back until it is known whether this is text.
     probe: Vec<u8>,
@@ -79,7 +79,7 @@ struct Content {
     carriage_return: bool,
 }
 
-impl Content {
+impl FileContent {
     fn update(&mut self, mut bytes: &[u8]) {
         if self.is_text.is_none() {
             let (probed, rest) = bytes.split_at(bytes.len().min(TEXT_PROBE - self.probe.len()));
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn of_chunks(bytes: &[u8], size: usize) -> Sha256Digest {
-        let mut content = Content::default();
+        let mut content = FileContent::default();
         for chunk in bytes.chunks(size.max(1)) {
             content.update(chunk);
         }

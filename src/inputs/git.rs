@@ -117,7 +117,7 @@ fn read_entries(
         if record.last() == Some(&0) {
             record.pop();
         }
-        let entry = Entry::parse(&record).ok_or_else(|| not_an_entry(&record))?;
+        let entry = IndexEntry::parse(&record).ok_or_else(|| not_an_entry(&record))?;
         if entry.is_meant(globs) {
             blobs.push((String::from_utf8_lossy(entry.path).into_owned(), entry.id.to_owned()));
         }
@@ -127,19 +127,19 @@ fn read_entries(
 }
 
 /// `<mode> <id> <stage>\t<path>`.
-struct Entry<'a> {
+struct IndexEntry<'a> {
     mode: &'a str,
     id: &'a str,
     path: &'a [u8],
 }
 
-impl<'a> Entry<'a> {
+impl<'a> IndexEntry<'a> {
     fn parse(record: &'a [u8]) -> Option<Self> {
         let tab = record.iter().position(|byte| *byte == b'\t')?;
         let mut fields = std::str::from_utf8(&record[..tab]).ok()?.split(' ');
         let (mode, id, _stage) = (fields.next()?, fields.next()?, fields.next()?);
         let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_id.then_some(Entry { mode, id, path: &record[tab + 1..] })
+        is_id.then_some(IndexEntry { mode, id, path: &record[tab + 1..] })
     }
 
     /// A submodule stands for what lies in it, too.
@@ -290,9 +290,9 @@ mod tests {
     fn entries_are_read_to_the_letter() {
         let id = "a".repeat(40);
         let record = format!("100644 {id} 0\tdir/a\tb");
-        assert_eq!(Entry::parse(record.as_bytes()).expect("an entry").path, b"dir/a\tb");
+        assert_eq!(IndexEntry::parse(record.as_bytes()).expect("an entry").path, b"dir/a\tb");
         for record in ["", "100644", "100644 abc 0\tx", "\tx"] {
-            assert!(Entry::parse(record.as_bytes()).is_none(), "{record:?}");
+            assert!(IndexEntry::parse(record.as_bytes()).is_none(), "{record:?}");
         }
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn list(
     })
 }
 
-struct Candidate {
+struct FoundFile {
     object: ObjectId,
     path: PathBuf,
     size: u64,
@@ -126,7 +126,7 @@ fn find(
     root: &Path,
     layout: &ObjectLayout,
     cancel: &CancellationToken,
-) -> Result<(Vec<Candidate>, u64), ReadError> {
+) -> Result<(Vec<FoundFile>, u64), ReadError> {
     let mut found = Vec::new();
     let mut unknown_files = 0;
     let mut walk = WalkDir::new(root).min_depth(1).into_iter();
@@ -151,7 +151,7 @@ fn find(
             Some(object) => {
                 let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file);
                 let (is_file, size) = (metadata.is_some(), metadata.map_or(0, |metadata| metadata.len()));
-                found.push(Candidate { object, path: entry.path().to_owned(), size, is_file });
+                found.push(FoundFile { object, path: entry.path().to_owned(), size, is_file });
                 if is_directory {
                     walk.skip_current_dir();
                 }

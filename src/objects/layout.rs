@@ -9,11 +9,11 @@ use crate::domain::template::{ExpandError, Placeholder, Template};
 /// A template of paths, checked: it gives each object a path of its own below the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectLayout {
-    pieces: Vec<Piece>,
+    pieces: Vec<LayoutPiece>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+enum LayoutPiece {
     Literal(String),
     Upper,
     Lower,
@@ -52,10 +52,10 @@ impl ObjectLayout {
         let pieces = pieces_of(&text);
         let ambiguous =
             |lacks: &str| invalid(format!("`{source}` does not tell objects apart: it needs {lacks}"));
-        if !pieces.contains(&Piece::Hash) {
+        if !pieces.contains(&LayoutPiece::Hash) {
             return Err(ambiguous("{hash}"));
         }
-        if !pieces.contains(&Piece::Upper) && !pieces.contains(&Piece::Lower) {
+        if !pieces.contains(&LayoutPiece::Upper) && !pieces.contains(&LayoutPiece::Lower) {
             return Err(ambiguous("{ALGO}"));
         }
         if text.starts_with('/') {
@@ -90,38 +90,39 @@ impl ObjectLayout {
         self.pieces
             .iter()
             .map(|piece| match piece {
-                Piece::Literal(text) => text.clone(),
-                Piece::Upper => object.algorithm().directory().to_owned(),
-                Piece::Lower => object.algorithm().directory().to_ascii_lowercase(),
-                Piece::Hash => object.hash().to_owned(),
+                LayoutPiece::Literal(text) => text.clone(),
+                LayoutPiece::Upper => object.algorithm().directory().to_owned(),
+                LayoutPiece::Lower => object.algorithm().directory().to_ascii_lowercase(),
+                LayoutPiece::Hash => object.hash().to_owned(),
             })
             .collect()
     }
 
     /// The text where the first hash stands, if the path is as long as one of this algorithm can be.
     fn hash_in<'a>(&self, text: &'a str, algorithm: Algorithm) -> Option<&'a str> {
-        let width = |piece: &Piece| match piece {
-            Piece::Literal(text) => text.len(),
-            Piece::Upper | Piece::Lower => algorithm.directory().len(),
-            Piece::Hash => 0,
+        let width = |piece: &LayoutPiece| match piece {
+            LayoutPiece::Literal(text) => text.len(),
+            LayoutPiece::Upper | LayoutPiece::Lower => algorithm.directory().len(),
+            LayoutPiece::Hash => 0,
         };
         let fixed: usize = self.pieces.iter().map(width).sum();
-        let hashes = self.pieces.iter().filter(|piece| **piece == Piece::Hash).count();
-        let start: usize = self.pieces.iter().take_while(|piece| **piece != Piece::Hash).map(width).sum();
+        let hashes = self.pieces.iter().filter(|piece| **piece == LayoutPiece::Hash).count();
+        let start: usize =
+            self.pieces.iter().take_while(|piece| **piece != LayoutPiece::Hash).map(width).sum();
         let length = text.len().checked_sub(fixed)? / hashes;
         text.get(start..start + length)
     }
 }
 
-fn pieces_of(marked: &str) -> Vec<Piece> {
+fn pieces_of(marked: &str) -> Vec<LayoutPiece> {
     let mut pieces = Vec::new();
     for c in marked.chars() {
         match (c, pieces.last_mut()) {
-            ('\u{1}', _) => pieces.push(Piece::Upper),
-            ('\u{2}', _) => pieces.push(Piece::Lower),
-            ('\u{3}', _) => pieces.push(Piece::Hash),
-            (c, Some(Piece::Literal(text))) => text.push(c),
-            (c, _) => pieces.push(Piece::Literal(c.to_string())),
+            ('\u{1}', _) => pieces.push(LayoutPiece::Upper),
+            ('\u{2}', _) => pieces.push(LayoutPiece::Lower),
+            ('\u{3}', _) => pieces.push(LayoutPiece::Hash),
+            (c, Some(LayoutPiece::Literal(text))) => text.push(c),
+            (c, _) => pieces.push(LayoutPiece::Literal(c.to_string())),
         }
     }
     pieces

@@ -118,7 +118,7 @@ mod tests {
     use crate::objects::unixfs::Leaves;
     use crate::objects::unixfs::sample::{Dag, Dice};
 
-    struct Store {
+    struct ProofStore {
         root: tempfile::TempDir,
         object: ObjectId,
         file: PathBuf,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     /// An object of odd chunks, which no profile gives, and its proof.
-    fn store() -> Store {
+    fn store() -> ProofStore {
         let root = tempfile::tempdir().expect("a directory");
         let dag = Dag::balanced(&Dice(5).bytes(5000), 100, 4, Leaves::Raw);
         let object = ObjectId::new(Algorithm::Cid, &dag.root.to_string()).expect("a CID");
@@ -134,10 +134,10 @@ mod tests {
         fs::write(&file, &dag.content).expect("written");
         let mut fetch = |block: BlockId| Ok(dag.block(block).to_vec());
         let proof = prove(&file, &dag.root.digest, &mut fetch, &CancellationToken::new()).expect("proven");
-        Store { root, object, file, proof }
+        ProofStore { root, object, file, proof }
     }
 
-    impl Store {
+    impl ProofStore {
         fn check(&self) -> Option<Presence> {
             check(self.root.path(), &self.object, &self.file, &CancellationToken::new()).expect("read")
         }

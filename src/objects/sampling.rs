@@ -109,13 +109,13 @@ mod tests {
     use crate::domain::event::Phase;
     use crate::domain::template::Template;
 
-    struct Store {
+    struct SampledStore {
         root: tempfile::TempDir,
         layout: ObjectLayout,
         sentinel: Sentinel,
     }
 
-    fn store(objects: usize) -> Store {
+    fn store(objects: usize) -> SampledStore {
         let root = tempfile::tempdir().expect("a directory");
         fs::create_dir(root.path().join("SHA256")).expect("made");
         for index in 0..objects {
@@ -124,12 +124,12 @@ mod tests {
             fs::write(root.path().join("SHA256").join(name), content).expect("written");
         }
         let layout = ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template")).expect("one");
-        let mut store = Store { root, layout, sentinel: Sentinel::of(None, &Inventory::default()) };
+        let mut store = SampledStore { root, layout, sentinel: Sentinel::of(None, &Inventory::default()) };
         store.sentinel = Sentinel::of(None, &store.take(Thoroughness::Full, "").0);
         store
     }
 
-    impl Store {
+    impl SampledStore {
         /// What was found, and how many objects were hashed for it.
         fn take(&self, thoroughness: Thoroughness, seed: &str) -> (Inventory, u64) {
             let meter = Meter::new("x", Phase::Verify);

@@ -40,10 +40,10 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot save: {0}")]
-    struct Inline(#[source] std::io::Error);
+    struct InlineCause(#[source] std::io::Error);
 
     #[test]
     fn a_cause_is_told_once() {
-        assert_eq!(chain(&Inline(std::io::Error::other("disk is gone"))), "cannot save: disk is gone");
+        assert_eq!(chain(&InlineCause(std::io::Error::other("disk is gone"))), "cannot save: disk is gone");
     }
 }

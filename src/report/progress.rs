@@ -19,11 +19,11 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 
 /// Shows meters while they turn.
 pub(crate) struct Progress {
-    kind: Kind,
+    kind: BarKind,
     running: Vec<Shown>,
 }
 
-enum Kind {
+enum BarKind {
     Silent,
     Bars(MultiProgress),
     Lines,
@@ -40,26 +40,26 @@ struct Shown {
 impl Progress {
     /// Shows nothing.
     pub(crate) fn silent() -> Self {
-        Progress { kind: Kind::Silent, running: Vec::new() }
+        Progress { kind: BarKind::Silent, running: Vec::new() }
     }
 
     /// Draws bars on a terminal.
     pub(crate) fn bars() -> Self {
-        Progress { kind: Kind::Bars(MultiProgress::with_draw_target(stderr::bars())), running: Vec::new() }
+        Progress { kind: BarKind::Bars(MultiProgress::with_draw_target(stderr::bars())), running: Vec::new() }
     }
 
     /// Prints a line now and then.
     pub(crate) fn lines() -> Self {
-        Progress { kind: Kind::Lines, running: Vec::new() }
+        Progress { kind: BarKind::Lines, running: Vec::new() }
     }
 
     /// Begins to show a meter.
     pub(crate) fn start(&mut self, meter: Arc<Meter>) {
         let done = Arc::new(AtomicBool::new(false));
         let bar = match &self.kind {
-            Kind::Silent => return,
-            Kind::Lines => None,
-            Kind::Bars(bars) => Some(bars.add(ProgressBar::no_length().with_style(style(false)))),
+            BarKind::Silent => return,
+            BarKind::Lines => None,
+            BarKind::Bars(bars) => Some(bars.add(ProgressBar::no_length().with_style(style(false)))),
         };
         let thread = {
             let (meter, done, bar) = (Arc::clone(&meter), Arc::clone(&done), bar.clone());
@@ -82,8 +82,8 @@ impl Progress {
     /// Prints without tearing the bars.
     pub(crate) fn above_bars(&self, print: impl FnOnce()) {
         match &self.kind {
-            Kind::Bars(bars) => bars.suspend(print),
-            Kind::Silent | Kind::Lines => print(),
+            BarKind::Bars(bars) => bars.suspend(print),
+            BarKind::Silent | BarKind::Lines => print(),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Download {
         self.length
     }
 
-    /// From here on, breaks are met with another policy than the beginning was.
+    /// Replaces the retry policy for the rest of the body.
     #[must_use]
     pub(crate) fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.options.retry = retry;

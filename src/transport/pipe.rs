@@ -336,15 +336,15 @@ mod tests {
 
     #[test]
     fn a_dropped_writer_drops_its_consumer_before_it_returns() {
-        struct Guard(std::sync::Arc<std::sync::atomic::AtomicBool>);
-        impl Drop for Guard {
+        struct AbortGuard(std::sync::Arc<std::sync::atomic::AtomicBool>);
+        impl Drop for AbortGuard {
             fn drop(&mut self) {
                 self.0.store(true, std::sync::atomic::Ordering::SeqCst);
             }
         }
         let runtime = runtime();
         let dropped = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let guard = Guard(std::sync::Arc::clone(&dropped));
+        let guard = AbortGuard(std::sync::Arc::clone(&dropped));
         let consume = |mut chunks: Chunks| async move {
             let _guard = guard;
             while chunks.next().await.is_some() {}

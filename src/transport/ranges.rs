@@ -25,7 +25,7 @@ use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
 
-/// What a blob is, by its head.
+/// Metadata of a blob, from a HEAD request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlobFacts {
     /// Its bytes.
@@ -58,7 +58,7 @@ impl Default for RangeOptions {
 /// How often one range may meet an expired URL with less than [`PROGRESS`] in between.
 const RENEWALS: u32 = 2;
 
-/// Asks what a blob is.
+/// Sends a HEAD request for a blob.
 pub(crate) async fn facts(
     client: &Client,
     url: &Url,

@@ -105,7 +105,7 @@ impl Source {
         match self {
             Source::File(path) => open_file(path)
                 .map_err(|cause| FetchError { address: path.display().to_string(), cause })
-                .map(|(file, length)| SourceReader { length: Some(length), body: Body::File(file) }),
+                .map(|(file, length)| SourceReader { length: Some(length), body: SourceBody::File(file) }),
             Source::Http(url) => open_url(client, url, options, runtime),
         }
     }
@@ -164,7 +164,7 @@ fn open_url(
     // The download ends by itself when it is cancelled, with an error that names its URL.
     let reader = pipe::reader(runtime, pieces, &CancellationToken::new());
     let length = start.blocking_recv().unwrap_or_else(|_| Err(Cause::Cancelled.at(url)))?;
-    Ok(SourceReader { length, body: Body::Http(reader) })
+    Ok(SourceReader { length, body: SourceBody::Http(reader) })
 }
 
 /// The rest of a download.
@@ -178,11 +178,11 @@ fn pieces(download: Download) -> impl Stream<Item = Result<Bytes, FetchError>> {
 #[derive(Debug)]
 pub struct SourceReader {
     length: Option<u64>,
-    body: Body,
+    body: SourceBody,
 }
 
 #[derive(Debug)]
-enum Body {
+enum SourceBody {
     File(File),
     Http(PipeReader),
 }
@@ -196,8 +196,8 @@ impl SourceReader {
     /// The local file, for formats that are not read from front to end.
     pub fn into_file(self) -> Result<File, Self> {
         match self.body {
-            Body::File(file) => Ok(file),
-            body @ Body::Http(_) => Err(SourceReader { body, ..self }),
+            SourceBody::File(file) => Ok(file),
+            body @ SourceBody::Http(_) => Err(SourceReader { body, ..self }),
         }
     }
 }
@@ -205,8 +205,8 @@ impl SourceReader {
 impl Read for SourceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.body {
-            Body::File(file) => file.read(buffer),
-            Body::Http(reader) => reader.read(buffer),
+            SourceBody::File(file) => file.read(buffer),
+            SourceBody::Http(reader) => reader.read(buffer),
         }
     }
 }

@@ -125,7 +125,7 @@ fn crossing<'a>(from: &'a Path, to: &'a Path, action: &'static str) -> impl Fn(i
     move |error| {
         if error.kind() == io::ErrorKind::CrossesDevices {
             Fault::environment(format!("`{}` is on another volume than `{}`", from.display(), to.display())).with_hint(
-                "keep the cache below the workspace or the runner's temp folder, or give the job `id-token: write`"
+                "keep the cache below the workspace or the runner's temp directory, or give the job `id-token: write`"
                     .to_owned(),
             )
         } else {

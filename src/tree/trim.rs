@@ -1,4 +1,4 @@
-//! Trimming a folder: what is in it and when it was used, and the removal of what a plan names.
+//! Trimming a directory: what is in it and when it was used, and the removal of what a plan names.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -15,7 +15,7 @@ use crate::domain::trim::{TrimPlan, TrimUnit};
 use crate::domain::unit::ByteSize;
 use crate::fs::path_error::PathError;
 
-/// The files of a folder that may be removed, and the bytes of all of them, shared ones counted once.
+/// The files of a directory that may be removed, and the bytes of all of them, shared ones counted once.
 ///
 /// A file was used when it was last read or written, whichever is later: file systems that do not keep the time
 /// of reading still keep the other.

@@ -74,3 +74,21 @@ fn keys_and_other_repositories_need_no_store() {
     assert!(!ran.stderr.contains(&store[7..]), "{}", ran.stderr);
     assert!(ran.stderr.contains("GITHUB_TOKEN"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_store_is_opened_by_commands_that_use_it_alone() {
+    let project = Project::new(CONFIG);
+    project.write("workspace/in/file", "x");
+    let opens = |arguments: &[&str]| {
+        let ran = project.run(&[&["--verbose"], arguments].concat());
+        ran.stderr.contains("opened the store at")
+    };
+    for arguments in [&["key"][..], &["env"], &["schema"], &["completions", "bash"], &["doctor"]] {
+        assert!(!opens(arguments), "{arguments:?}");
+    }
+    // Another repository's caches are GitHub's; without a token there is nothing to ask.
+    assert!(!opens(&["ls", "--repository", "other/repo"]));
+    for arguments in [&["ls"][..], &["usage"], &["explain"], &["restore", "--lookup-only"], &["save"]] {
+        assert!(opens(arguments), "{arguments:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! One frame: its files are read and its bytes compressed, at a level that fits the output.
 //!
-//! The level is shared by all workers and follows the output (see [`Pace`]). Data of which a few
+//! The level is shared by all workers and follows the output (see [`CompressionPace`]). Data of which a few
 //! samples do not compress is stored at the cheapest level.
 #![cfg_attr(not(unix), expect(clippy::disallowed_methods, reason = "packing opens files"))]
 
@@ -43,7 +43,7 @@ const SAMPLES: usize = 4;
 
 /// Fills and compresses frames, one at a time.
 pub(super) struct Worker<'a> {
-    pace: &'a Pace,
+    pace: &'a CompressionPace,
     /// The frame being filled.
     frame: Vec<u8>,
     scratch: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(frame_bytes: usize, pace: &'a Pace) -> io::Result<Self> {
+    pub(super) fn new(frame_bytes: usize, pace: &'a CompressionPace) -> io::Result<Self> {
         let compressor = || {
             let mut compressor = Compressor::new(1)?;
             compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -199,7 +199,7 @@ fn read_exact_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Resul
 /// The thread that writes knows both: how long it waited for the next frame, and how long for the output to
 /// take it. When over a few frames one clearly exceeds the other, the level moves by one step.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct CompressionPace {
     level: AtomicI32,
     levels: Levels,
 }
@@ -215,9 +215,9 @@ pub(super) struct Measured {
 /// Frames between two changes of the level.
 const FRAMES_PER_STEP: u32 = 8;
 
-impl Pace {
+impl CompressionPace {
     pub(super) fn new(levels: Levels) -> Self {
-        Pace { level: AtomicI32::new(levels.first), levels }
+        CompressionPace { level: AtomicI32::new(levels.first), levels }
     }
 
     fn level(&self) -> i32 {
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_level_follows_the_slower_side() {
-        let pace = Pace::new(Levels { lowest: 1, first: 3, highest: 6 });
+        let pace = CompressionPace::new(Levels { lowest: 1, first: 3, highest: 6 });
         let mut measured = Measured::default();
         let mut note = |frames: u32, for_frame: u64, for_output: u64| {
             for _ in 0..frames {

@@ -26,7 +26,7 @@ use crate::domain::event::Meter;
 use crate::domain::version::portable_roots;
 use crate::tree::selection::Selection;
 use crate::tree::walk::WalkError;
-use compress::{Levels, Measured, Pace, Worker};
+use compress::{CompressionPace, Levels, Measured, Worker};
 use plan::{Count, Cutter, Segment, Totals, Tree};
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
@@ -97,7 +97,7 @@ pub fn pack(
         stream_bytes: totals.stream_bytes,
         frame_bytes,
     };
-    let mut output = Output::new(out);
+    let mut output = PackOutput::new(out);
     output.write(&frame::manifest_frame(&manifest), 0)?;
     frames(request, &tree, &totals, frame_bytes as usize, &mut output, cancel, meter)?;
     let (archive_bytes, digest) = output.seal()?;
@@ -111,7 +111,7 @@ fn roots(prefixes: &[String], totals: &Totals) -> Vec<Root> {
 }
 
 /// A frame to be compressed.
-struct Job {
+struct PackJob {
     segments: Vec<Segment>,
     buffer: Vec<u8>,
     done: Sender<Result<Frame, ArchiveError>>,
@@ -125,23 +125,23 @@ struct Frame {
 }
 
 /// What the planning thread sends to the writing thread: a frame to wait for, or the error that ended the planning.
-type Ordered = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
+type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
 
 fn frames<W: Write>(
     request: &PackRequest<'_>,
     tree: &Tree<'_>,
     expected: &Totals,
     frame_bytes: usize,
-    output: &mut Output<W>,
+    output: &mut PackOutput<W>,
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<(), ArchiveError> {
     let workers = request.workers.max(1);
-    let pace = Pace::new(request.levels);
+    let pace = CompressionPace::new(request.levels);
     std::thread::scope(|scope| {
-        let (jobs, taken) = mpsc::channel::<Job>();
+        let (jobs, taken) = mpsc::channel::<PackJob>();
         // The bound is how many frames may be compressed or waiting to be written.
-        let (order, ordered) = mpsc::sync_channel::<Ordered>(workers * 2);
+        let (order, ordered) = mpsc::sync_channel::<OrderedFrames>(workers * 2);
         let (give_back, returned) = mpsc::channel::<Vec<u8>>();
         let taken = Arc::new(Mutex::new(taken));
         for _ in 0..workers {
@@ -177,9 +177,9 @@ fn plan_frames(
     tree: &Tree<'_>,
     expected: &Totals,
     frame_bytes: usize,
-    jobs: &Sender<Job>,
+    jobs: &Sender<PackJob>,
     returned: &Receiver<Vec<u8>>,
-    order: &SyncSender<Ordered>,
+    order: &SyncSender<OrderedFrames>,
     cancel: &CancellationToken,
 ) {
     let mut emit = |segments| {
@@ -188,7 +188,7 @@ fn plan_frames(
         buffer.clear();
         // Cancelled also when the writing thread has stopped listening; its error is reported.
         order.send(Ok(promise)).map_err(|_| ArchiveError::Cancelled)?;
-        jobs.send(Job { segments, buffer, done }).map_err(|_| ArchiveError::Cancelled)
+        jobs.send(PackJob { segments, buffer, done }).map_err(|_| ArchiveError::Cancelled)
     };
     let mut cutter = Cutter::new(frame_bytes, &mut emit);
     let planned =
@@ -201,10 +201,10 @@ fn plan_frames(
     let _ = order.send(Err(end));
 }
 
-fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<Job>>) {
+fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<PackJob>>) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { segments, mut buffer, done }) = job else { break };
+        let Ok(PackJob { segments, mut buffer, done }) = job else { break };
         let frame = worker.frame(&segments, &mut buffer).map(|length| Frame {
             compressed: buffer,
             length,
@@ -226,16 +226,16 @@ fn content(segments: &[Segment]) -> (u64, u64) {
 }
 
 /// The output: hashes, lists and writes frames.
-struct Output<W> {
+struct PackOutput<W> {
     out: W,
     hasher: Sha256,
     table: SeekTable,
     bytes: u64,
 }
 
-impl<W: Write> Output<W> {
+impl<W: Write> PackOutput<W> {
     fn new(out: W) -> Self {
-        Output { out, hasher: Sha256::new(), table: SeekTable::default(), bytes: 0 }
+        PackOutput { out, hasher: Sha256::new(), table: SeekTable::default(), bytes: 0 }
     }
 
     fn write(&mut self, frame: &[u8], content: usize) -> Result<(), ArchiveError> {

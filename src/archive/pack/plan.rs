@@ -62,7 +62,7 @@ pub(super) fn lay_out(
     layout: &mut dyn Layout,
     cancel: &CancellationToken,
 ) -> Result<Totals, ArchiveError> {
-    let mut pass = Pass { totals: Totals::default(), layout, header: Vec::new() };
+    let mut pass = PlanPass { totals: Totals::default(), layout, header: Vec::new() };
     let mut last = None;
     for (index, (selection, prefix)) in tree.selections.iter().zip(tree.prefixes).enumerate() {
         let mut first_names = HashMap::new();
@@ -97,7 +97,7 @@ pub(super) fn lay_out(
     Ok(pass.totals)
 }
 
-struct Pass<'a> {
+struct PlanPass<'a> {
     totals: Totals,
     layout: &'a mut dyn Layout,
     header: Vec<u8>,
@@ -106,7 +106,7 @@ struct Pass<'a> {
 /// The first name of a file, by volume and number, and how many names are still to come.
 type FirstNames = HashMap<(u64, u64), (Vec<u8>, u64)>;
 
-impl Pass<'_> {
+impl PlanPass<'_> {
     /// Entries and bytes of files so far.
     fn content(&self) -> (u64, u64) {
         (self.totals.counts.entries(), self.totals.unpacked_bytes)

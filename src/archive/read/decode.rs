@@ -99,7 +99,7 @@ enum Ordered {
     End(u64),
 }
 
-struct Job {
+struct DecodeJob {
     chunk: Chunk,
     content: usize,
     done: Sender<Result<Chunk, ArchiveError>>,
@@ -115,7 +115,7 @@ impl Threaded {
         cancel: &'scope CancellationToken,
     ) -> Result<Self, ArchiveError> {
         let frames_in_flight = workers + workers / 2 + 3;
-        let (jobs, taken) = mpsc::channel::<Job>();
+        let (jobs, taken) = mpsc::channel::<DecodeJob>();
         let (order, ordered) = mpsc::sync_channel(frames_in_flight);
         let taken = Arc::new(Mutex::new(taken));
         for _ in 0..workers {
@@ -124,7 +124,7 @@ impl Threaded {
             scope.spawn(move || {
                 loop {
                     let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(Job { mut chunk, content, done }) = job else { break };
+                    let Ok(DecodeJob { mut chunk, content, done }) = job else { break };
                     let result = decompress(&mut decompressor, &mut chunk, content).map(|()| chunk);
                     // The receiver is gone if another frame has failed.
                     let _ = done.send(result);
@@ -148,7 +148,7 @@ impl Threaded {
 fn split<R: Read>(
     splitter: &mut Splitter<R>,
     buffers: &Arc<Buffers>,
-    jobs: &Sender<Job>,
+    jobs: &Sender<DecodeJob>,
     order: &SyncSender<Ordered>,
     cancel: &CancellationToken,
 ) -> Result<(), ArchiveError> {
@@ -166,7 +166,7 @@ fn split<R: Read>(
             Some(Part::Frame { content }) => {
                 let (done, promise) = mpsc::channel();
                 // Workers outlive this thread's sender, so a send cannot fail while they are needed.
-                let _ = jobs.send(Job { chunk, content, done });
+                let _ = jobs.send(DecodeJob { chunk, content, done });
                 Ordered::Promised(promise)
             }
             Some(Part::Piece { first, last }) => {

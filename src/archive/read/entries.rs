@@ -74,7 +74,7 @@ pub(crate) fn visit<S: Source>(
         }
         None => visitor.foreign()?,
     };
-    let mut tally = Tally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0 };
+    let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0 };
     let mut stream = TarStream::starting_with(source, first);
     while let Some(entry) = stream.next_entry()? {
         if cancel.is_cancelled() {
@@ -127,14 +127,14 @@ fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(
 }
 
 /// Counts entries, bounded by the manifest, or by the limits for archives without one.
-struct Tally {
+struct EntryTally {
     manifest: Option<Manifest>,
     foreign: Limits,
     counts: Counts,
     unpacked_bytes: u64,
 }
 
-impl Tally {
+impl EntryTally {
     fn count(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         let counts = &mut self.counts;
         let counter = match entry.kind {

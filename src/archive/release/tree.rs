@@ -36,7 +36,7 @@ pub fn unpack_tree(input: Input, options: &ExtractOptions<'_>, directory: &Path)
     let fail = |error| named(options.archive, clash::explain(error, &places));
     std::thread::scope(|scope| {
         let writer = Writer::start(scope, WRITERS, places.clone(), Repeats::FilesAndLinks);
-        let mut tree = Tree { writer, buffers: Buffers::new(BUFFERS) };
+        let mut tree = ReleaseTree { writer, buffers: Buffers::new(BUFFERS) };
         let extracted = extract(input, options, &mut |item| {
             tree.put(item).map_err(fail)?;
             Ok(ControlFlow::Continue(()))
@@ -49,12 +49,12 @@ pub fn unpack_tree(input: Input, options: &ExtractOptions<'_>, directory: &Path)
     })
 }
 
-struct Tree {
+struct ReleaseTree {
     writer: Writer,
     buffers: Arc<Buffers>,
 }
 
-impl Tree {
+impl ReleaseTree {
     fn put(&mut self, item: ReleaseItem<'_>) -> Result<(), ArchiveError> {
         let ReleaseItem { path, mode, modified, kind } = item;
         let spot = Spot { root: 0, relative: path };

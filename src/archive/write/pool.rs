@@ -89,17 +89,17 @@ impl OpenFile {
 /// A pool of threads that write.
 pub(super) struct WritePool {
     jobs: SyncSender<Job>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedPool>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedPool {
+    state: Mutex<PoolState>,
     idle: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     unfinished: usize,
     error: Option<ArchiveError>,
 }
@@ -109,7 +109,7 @@ impl WritePool {
     pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, workers: usize) -> Self {
         let (jobs, taken) = mpsc::sync_channel(WAITING);
         let taken = Arc::new(Mutex::new(taken));
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedPool::default());
         for _ in 0..workers.max(1) {
             let (taken, shared) = (Arc::clone(&taken), Arc::clone(&shared));
             scope.spawn(move || work(&taken, &shared));
@@ -141,13 +141,13 @@ impl WritePool {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+impl SharedPool {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn work(taken: &Mutex<Receiver<Job>>, shared: &Shared) {
+fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { break };

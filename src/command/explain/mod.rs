@@ -39,7 +39,7 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
     let view = view::look(ctx, reach, options)?;
     let mut answered: Vec<(Case, Answer)> = Vec::new();
     // What this machine remembers is of the store that its jobs use, and says nothing about another.
-    let is_jobs_store = options.has_service || view.location == ctx.store.location();
+    let is_jobs_store = options.has_service || view.location == ctx.store().location();
     for mut case in cases {
         if !is_jobs_store {
             case.question.remembered.clear();

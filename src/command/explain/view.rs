@@ -29,13 +29,13 @@ enum Seen {
 
 /// Looks into the store, as far as the reach goes.
 pub(super) fn look(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOptions) -> Result<View, Fault> {
-    let service = ctx.store.location();
+    let service = || ctx.store().location();
     match reach {
         StoreReach::Denied(why) => {
-            Ok(View { location: service, seen: Seen::Denied(why.clone()), hint: None })
+            Ok(View { location: service(), seen: Seen::Denied(why.clone()), hint: None })
         }
         StoreReach::Lookups { why, hint } => {
-            Ok(View { location: service, seen: Seen::Lookups(why.clone()), hint: hint.clone() })
+            Ok(View { location: service(), seen: Seen::Lookups(why.clone()), hint: hint.clone() })
         }
         StoreReach::Listing(target) => match usage::survey(ctx, target.as_ref()) {
             Ok(facts) => {
@@ -51,12 +51,12 @@ pub(super) fn look(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOptio
                         Ok(View { location: target.location(), seen: Seen::Denied(why), hint })
                     }
                     CatalogError::Api(_) if options.has_service && error.is_denied() => {
-                        Ok(View { location: service, seen: Seen::Lookups(why), hint })
+                        Ok(View { location: service(), seen: Seen::Lookups(why), hint })
                     }
                     CatalogError::Store(unable)
                         if options.has_service && unable.kind() == StoreErrorKind::Unsupported =>
                     {
-                        Ok(View { location: service, seen: Seen::Lookups(why), hint })
+                        Ok(View { location: service(), seen: Seen::Lookups(why), hint })
                     }
                     _ => Err(fault(error)),
                 }
@@ -109,8 +109,8 @@ fn lookup(
         scopes: question.scopes.clone(),
     };
     let deadline = ctx.deadline();
-    ctx.wait(&deadline, ctx.store.lookup(&request)).map_err(|source| {
-        Fault::from(source).in_context(format!("cannot look up in {}", ctx.store.location()))
+    ctx.wait(&deadline, ctx.store().lookup(&request)).map_err(|source| {
+        Fault::from(source).in_context(format!("cannot look up in {}", ctx.store().location()))
     })
 }
 

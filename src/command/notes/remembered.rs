@@ -72,7 +72,7 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
         }
     }
     let record = KnownEntry {
-        store: cache.ctx.store.location(),
+        store: cache.ctx.store().location(),
         key: key.to_string(),
         version: cache.version().to_string(),
         scope: scope.to_string(),
@@ -101,7 +101,7 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
 
 /// The entries of a cache in this job's store that were saved or restored here, the newest first.
 pub(crate) fn read(cache: &Cache<'_>) -> Vec<KnownEntry> {
-    let store = cache.ctx.store.location();
+    let store = cache.ctx.store().location();
     let mut records = all(cache);
     records.retain(|record| record.store == store);
     records

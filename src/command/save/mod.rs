@@ -147,7 +147,7 @@ fn existing(
         let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
         return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));
     }
-    let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store.location());
+    let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store().location());
     cache.ctx.report(Level::Debug, cache.name(), text);
     Ok(None)
 }

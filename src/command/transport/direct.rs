@@ -192,10 +192,10 @@ pub(crate) fn lookup(
     ctx.report(
         Level::Debug,
         cache.name(),
-        format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store.location(), request.version),
+        format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store().location(), request.version),
     );
     let started = Instant::now();
-    let found = ctx.wait(deadline, ctx.store.lookup(&request));
+    let found = ctx.wait(deadline, ctx.store().lookup(&request));
     if let Ok(found) = &found {
         let found = found.as_ref().map_or("nothing".to_owned(), |entry| {
             format!("`{}` of {}, {}", entry.key, entry.scope, entry.size)
@@ -220,7 +220,7 @@ pub(crate) fn existing(
         scopes: ctx.access.readable.clone(),
         exact: true,
     };
-    match ctx.wait(deadline, ctx.store.lookup(&request)) {
+    match ctx.wait(deadline, ctx.store().lookup(&request)) {
         // A write-only job cannot look up; the store reports the conflict on create.
         Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => Ok(None),
         found => Ok(found?),
@@ -234,10 +234,10 @@ pub(crate) fn deliver(
     deadline: &Deadline,
 ) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
     let ctx = cache.ctx;
-    let stream = ctx.wait(deadline, ctx.store.read(entry))?;
+    let stream = ctx.wait(deadline, ctx.store().read(entry))?;
     // Even if it cannot be restored, it is in use. The lease of the read keeps it until then.
     let noted = async {
-        ctx.store.note_use(entry).await;
+        ctx.store().note_use(entry).await;
         Ok::<_, StoreError>(())
     };
     let _ = ctx.wait_for_store(noted);
@@ -307,7 +307,7 @@ pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
         levels: archive::Levels::default(),
     };
     let running = ctx.start(cache.name(), Phase::Save);
-    let writer = ctx.wait(deadline, ctx.store.create(new))?;
+    let writer = ctx.wait(deadline, ctx.store().create(new))?;
     let mut pipe = pipe::writer(&ctx.runtime, |chunks| upload(writer, chunks), &deadline.cancel);
     let packed = match archive::pack(&request, &mut pipe, &deadline.cancel, &running.meter) {
         Ok(packed) => packed,
@@ -359,12 +359,12 @@ pub(crate) fn delete(
     deadline: &Deadline,
 ) -> Result<Deletion, StoreFailure> {
     let ctx = cache.ctx;
-    let catalog = ctx.catalog.as_ref().ok_or_else(|| {
+    let catalog = ctx.catalog().ok_or_else(|| {
         let message = format!(
             "cannot delete entry {} at {}: the cache service of a job has no such method; `cachekeep clean` does it \
              through GitHub's REST API with `permissions: actions: write`",
             entry.id,
-            ctx.store.location()
+            ctx.store().location()
         );
         StoreError::new(StoreErrorKind::Denied(Access::Write), message)
     })?;
@@ -397,7 +397,7 @@ pub(crate) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -
     let ctx = cache.ctx;
     let running = ctx.start(cache.name(), Phase::ReadBack);
     running.meter.set_total(entry.size.0);
-    let stream = ctx.wait(deadline, ctx.store.read(entry))?;
+    let stream = ctx.wait(deadline, ctx.store().read(entry))?;
     let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
     let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
     let started = Instant::now();

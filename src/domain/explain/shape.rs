@@ -7,11 +7,11 @@ use crate::domain::template::{Piece, Template};
 
 /// A key split into literals and the values of placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyShape(Vec<Part>);
+pub struct KeyShape(Vec<KeyFragment>);
 
 /// A literal or the value of a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct KeyFragment {
     /// The placeholder that it came from, as written; `None` for literal text.
     placeholder: Option<String>,
     text: String,
@@ -38,8 +38,8 @@ impl KeyShape {
     pub fn of_template<'a>(template: &Template, values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut values = values.into_iter();
         let part = |piece: &Piece| match piece {
-            Piece::Literal(text) => Part { placeholder: None, text: text.clone() },
-            Piece::Placeholder(placeholder) => Part {
+            Piece::Literal(text) => KeyFragment { placeholder: None, text: text.clone() },
+            Piece::Placeholder(placeholder) => KeyFragment {
                 placeholder: Some(placeholder.to_string()),
                 text: values.next().unwrap_or_default().to_owned(),
             },
@@ -49,7 +49,7 @@ impl KeyShape {
 
     /// The shape of a key without a known template.
     pub fn of_key(key: &Key) -> Self {
-        KeyShape(vec![Part { placeholder: None, text: key.as_str().to_owned() }])
+        KeyShape(vec![KeyFragment { placeholder: None, text: key.as_str().to_owned() }])
     }
 
     fn text(&self) -> String {
@@ -103,7 +103,7 @@ impl KeyShape {
 /// Matches parts against `text[at..]` by backtracking. A placeholder is tried with its own value first, then with the
 /// shortest. `dead` records failed states, which keeps the work polynomial for any key.
 fn align<'a>(
-    parts: &[Part],
+    parts: &[KeyFragment],
     text: &'a str,
     at: usize,
     values: &mut Vec<&'a str>,

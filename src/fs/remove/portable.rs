@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use super::tally::Tally;
 use crate::fs::path_error::PathError;
 
-enum Step {
+enum RemoveStep {
     Look(PathBuf),
     Leave(PathBuf),
 }
 
 pub(super) fn remove(path: &Path, tally: &mut Tally) {
-    let mut steps = vec![Step::Look(path.to_owned())];
+    let mut steps = vec![RemoveStep::Look(path.to_owned())];
     while let Some(step) = steps.pop() {
         let (path, done) = match &step {
-            Step::Look(path) => (path.clone(), look(path, &mut steps, tally)),
-            Step::Leave(path) => (path.clone(), leave(path, tally)),
+            RemoveStep::Look(path) => (path.clone(), look(path, &mut steps, tally)),
+            RemoveStep::Leave(path) => (path.clone(), leave(path, tally)),
         };
         match done {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -29,13 +29,13 @@ pub(super) fn remove(path: &Path, tally: &mut Tally) {
     }
 }
 
-fn look(path: &Path, steps: &mut Vec<Step>, tally: &mut Tally) -> io::Result<()> {
+fn look(path: &Path, steps: &mut Vec<RemoveStep>, tally: &mut Tally) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     // Links to directories are links here: their type is not `dir`.
     if metadata.is_dir() {
-        steps.push(Step::Leave(path.to_owned()));
+        steps.push(RemoveStep::Leave(path.to_owned()));
         for entry in fs::read_dir(path)? {
-            steps.push(Step::Look(entry?.path()));
+            steps.push(RemoveStep::Look(entry?.path()));
         }
         return Ok(());
     }

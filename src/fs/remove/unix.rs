@@ -16,7 +16,7 @@ use crate::fs::path_error::PathError;
 const LEVELS: usize = 48;
 
 #[expect(clippy::struct_excessive_bools, reason = "four facts, each true or false on its own")]
-struct Level {
+struct DirectoryLevel {
     dir: Dir,
     name: CString,
     /// Whether something went in this pass over its entries.
@@ -46,7 +46,7 @@ fn remove_top(path: &Path, tally: &mut Tally) -> SysResult<()> {
         return Ok(());
     }
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
-    let top = Level::open(CWD, name)?;
+    let top = DirectoryLevel::open(CWD, name)?;
     Removal { path, device: stat.st_dev, levels: vec![top], tally }.run();
     match sys::unlinkat(CWD, path, AtFlags::REMOVEDIR) {
         Ok(()) => tally.removed.directories += 1,
@@ -65,9 +65,9 @@ fn count(stat: &Stat, tally: &mut Tally) {
     }
 }
 
-impl Level {
+impl DirectoryLevel {
     /// Opens a directory, giving ourselves permission to read it where that is missing.
-    fn open(parent: BorrowedFd<'_>, name: CString) -> SysResult<Level> {
+    fn open(parent: BorrowedFd<'_>, name: CString) -> SysResult<DirectoryLevel> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut opened_up = false;
         let fd: OwnedFd = match sys::openat(parent, name.as_c_str(), flags, Mode::empty()) {
@@ -78,7 +78,14 @@ impl Level {
             }
             opened => opened?,
         };
-        Ok(Level { dir: Dir::new(fd)?, name, progressed: false, stuck: false, joined: false, opened_up })
+        Ok(DirectoryLevel {
+            dir: Dir::new(fd)?,
+            name,
+            progressed: false,
+            stuck: false,
+            joined: false,
+            opened_up,
+        })
     }
 
     /// Does something to an entry; if that is not permitted, makes the directory writable and tries again.
@@ -97,7 +104,7 @@ impl Level {
 struct Removal<'a> {
     path: &'a Path,
     device: sys::Dev,
-    levels: Vec<Level>,
+    levels: Vec<DirectoryLevel>,
     tally: &'a mut Tally,
 }
 
@@ -150,7 +157,7 @@ impl Removal<'_> {
         if stat.st_dev != self.device {
             return Err(Errno::XDEV);
         }
-        let next = Level::open(level.dir.fd()?, name.to_owned())?;
+        let next = DirectoryLevel::open(level.dir.fd()?, name.to_owned())?;
         if depth < LEVELS {
             self.levels.push(next);
             return Ok(());
@@ -159,7 +166,7 @@ impl Removal<'_> {
     }
 
     /// Moves a directory that lies too deep to the top.
-    fn hoist(&mut self, mut deep: Level) -> SysResult<()> {
+    fn hoist(&mut self, mut deep: DirectoryLevel) -> SysResult<()> {
         let (top, below) = self.levels.split_first_mut().expect("there is a top");
         let level = below.last_mut().expect("the deepest is not the top");
         // Moving a directory changes its `..`, and so needs the right to write it.

@@ -60,7 +60,7 @@ pub(super) struct Change {
 }
 
 /// How far a change has come.
-enum State {
+enum ChangeState {
     Waiting,
     Between,
     /// Made; the old target, where there was one, lies here.
@@ -127,25 +127,25 @@ impl Change {
         }
     }
 
-    fn state(&self) -> Result<State, PathError> {
+    fn state(&self) -> Result<ChangeState, PathError> {
         let (staged, old) = (self.staged(), self.old());
         let has_old = look(&old)?.is_some();
         Ok(match look(&staged)? {
             Some(inode) if inode == self.stamp => {
                 if has_old {
-                    State::Between
+                    ChangeState::Between
                 } else {
-                    State::Waiting
+                    ChangeState::Waiting
                 }
             }
-            Some(_) => State::Made(Some(staged)),
-            None => State::Made(has_old.then_some(old)),
+            Some(_) => ChangeState::Made(Some(staged)),
+            None => ChangeState::Made(has_old.then_some(old)),
         })
     }
 
     /// Whether nothing was done for this change yet.
     pub(super) fn is_waiting(&self) -> Result<bool, PathError> {
-        Ok(matches!(self.state()?, State::Waiting))
+        Ok(matches!(self.state()?, ChangeState::Waiting))
     }
 
     /// Makes the change, or what is left of it.
@@ -153,9 +153,9 @@ impl Change {
         let (staged, target) = (self.staged(), self.target());
         for _ in 0..ATTEMPTS {
             let between = match self.state()? {
-                State::Made(_) => return Ok(()),
-                State::Between => true,
-                State::Waiting => false,
+                ChangeState::Made(_) => return Ok(()),
+                ChangeState::Between => true,
+                ChangeState::Waiting => false,
             };
             let found = match fs::symlink_metadata(&target) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -210,19 +210,19 @@ impl Change {
         let rename =
             |from: &Path, to: &Path| fs::rename(from, to).map_err(PathError::on("put back", &target));
         match self.state()? {
-            State::Waiting => {}
-            State::Between => rename(&self.old(), &target)?,
+            ChangeState::Waiting => {}
+            ChangeState::Between => rename(&self.old(), &target)?,
             // Another process has published since: the old tree is kept, since it may hold the only copy of something.
-            State::Made(old) if look(&target)? != Some(self.stamp) => {
+            ChangeState::Made(old) if look(&target)? != Some(self.stamp) => {
                 if let Some(old) = old {
                     sweep::sweep(&old, &target)?;
                 }
             }
-            State::Made(None) => rename(&target, &staged)?,
-            State::Made(Some(old)) if old == staged => {
+            ChangeState::Made(None) => rename(&target, &staged)?,
+            ChangeState::Made(Some(old)) if old == staged => {
                 exchange(&staged, &target).map_err(PathError::on("put back", &target))?;
             }
-            State::Made(Some(old)) => {
+            ChangeState::Made(Some(old)) => {
                 rename(&target, &staged)?;
                 rename(&old, &target)?;
             }
@@ -233,7 +233,7 @@ impl Change {
     /// After all changes are made: final mode, and what came into the old target at the last moment.
     pub(super) fn finish(&self) -> Result<(), StagingError> {
         let target = self.target();
-        if let State::Made(Some(old)) = self.state()? {
+        if let ChangeState::Made(Some(old)) = self.state()? {
             sweep::sweep(&old, &target)?;
         }
         if let Some(mode) = self.mode

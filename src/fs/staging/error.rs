@@ -70,7 +70,7 @@ pub(crate) enum StagingError {
     },
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 impl StagingError {
     /// Whether a volume or a quota is full.
     pub(crate) fn is_no_space(&self) -> bool {

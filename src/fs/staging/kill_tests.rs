@@ -128,8 +128,8 @@ fn only_generation(kind: &str, place: &Path) -> Option<String> {
 
 fn survive_kills(kind: &str) {
     let kills = std::env::var("CACHEKEEP_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    let folder = tempfile::tempdir().expect("a place");
-    let place = folder.path();
+    let directory = tempfile::tempdir().expect("a place");
+    let place = directory.path();
     for target in targets(kind, place) {
         lay(&target, &[("d1/mine", "kept")]);
     }
@@ -198,8 +198,8 @@ fn trees_published_from_inside_survive_kills() {
 
 #[test]
 fn atomic_files_survive_kills() {
-    let folder = tempfile::tempdir().expect("a place");
-    let place = folder.path();
+    let directory = tempfile::tempdir().expect("a place");
+    let place = directory.path();
     for _ in 0..KILLS {
         kill_at_random(spawn("atomic", place), place);
         let report = recover(&[place.to_owned()], &[], &Records::none(), now());
@@ -238,8 +238,8 @@ const CALLS: [&str; 19] = [
 /// Lets a child publish once and kills it before its `number`-th call of a kind. Returns whether it came that far, after
 /// checking that recovery leaves every target old or new, and counts both outcomes.
 fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> bool {
-    let folder = tempfile::tempdir().expect("a place");
-    let place = folder.path();
+    let directory = tempfile::tempdir().expect("a place");
+    let place = directory.path();
     for target in targets(kind, place) {
         lay(&target, &[("d1/mine", "kept")]);
         for number in 0..FILES {

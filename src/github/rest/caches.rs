@@ -27,7 +27,7 @@ const FREE: ByteSize = ByteSize(10_000_000_000);
 
 /// A listing of the caches of a repository.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Listing {
+pub struct CacheListing {
     /// The caches.
     pub entries: Vec<Entry>,
     /// Why the listing may be incomplete, if it may.
@@ -59,7 +59,7 @@ impl Rest {
     ///
     /// A deletion while pages are read moves later caches to earlier pages, where they are missed. So the caches are
     /// listed until two consecutive listings agree with each other and with the total that GitHub states.
-    pub async fn list(&self, refs: &[Scope]) -> Result<Listing, ApiError> {
+    pub async fn list(&self, refs: &[Scope]) -> Result<CacheListing, ApiError> {
         let mut previous: Option<ListPass> = None;
         let mut why = String::new();
         for _ in 0..LISTINGS {
@@ -178,8 +178,9 @@ impl Rest {
         list.send().await.map_err(|error| self.failed(&self.route("actions/caches"), error))
     }
 
-    fn listing(&self, pass: ListPass, incomplete: Option<String>) -> Listing {
-        let mut listing = Listing { incomplete, at: self.exchange.server_time(), ..Listing::default() };
+    fn listing(&self, pass: ListPass, incomplete: Option<String>) -> CacheListing {
+        let mut listing =
+            CacheListing { incomplete, at: self.exchange.server_time(), ..CacheListing::default() };
         for (id, item) in pass.items {
             match entry(item) {
                 Ok(entry) => listing.entries.push(entry),

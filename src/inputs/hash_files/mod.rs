@@ -73,7 +73,7 @@ pub fn hash_files(
         lines => (false, lines),
     };
     let patterns = pattern::parse_all(lines, &Roots { workspace, home })?;
-    let mut walk = Walk {
+    let mut walk = HashWalk {
         patterns: &patterns,
         workspace: pattern::components_of(workspace),
         follow,
@@ -89,7 +89,7 @@ pub fn hash_files(
     Ok(HashedFiles { digest, files: walk.files })
 }
 
-struct Walk<'a> {
+struct HashWalk<'a> {
     patterns: &'a [Pattern],
     workspace: Vec<String>,
     follow: bool,
@@ -101,20 +101,20 @@ struct Walk<'a> {
 }
 
 /// A path to visit. Many wait at once in a large directory, so it is kept small.
-struct Item {
+struct Visit {
     path: PathBuf,
     level: usize,
     unicode: bool,
 }
 
-impl Walk<'_> {
+impl HashWalk<'_> {
     fn search(&mut self, path: PathBuf) -> Result<(), Fault> {
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(ReadError::of(&path)(error).into()),
             Ok(_) => {}
         }
-        let mut stack = vec![Item { path, level: 1, unicode: true }];
+        let mut stack = vec![Visit { path, level: 1, unicode: true }];
         while let Some(item) = stack.pop() {
             cancel::check(self.cancel)?;
             self.visit(&item, &mut stack)?;
@@ -122,7 +122,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn visit(&mut self, item: &Item, stack: &mut Vec<Item>) -> Result<(), Fault> {
+    fn visit(&mut self, item: &Visit, stack: &mut Vec<Visit>) -> Result<(), Fault> {
         let names = pattern::components_of(&item.path);
         let found = pattern::match_all(self.patterns, &names);
         let matched = found.file || found.directory;
@@ -148,7 +148,7 @@ impl Walk<'_> {
     }
 
     /// Whether to descend; a missing file and a circle of links are not directories.
-    fn is_directory(&mut self, item: &Item) -> Result<bool, Fault> {
+    fn is_directory(&mut self, item: &Visit) -> Result<bool, Fault> {
         let failed = ReadError::of(&item.path);
         if !self.follow {
             return Ok(fs::symlink_metadata(&item.path).map_err(failed)?.is_dir());
@@ -168,7 +168,7 @@ impl Walk<'_> {
         Ok(!circle)
     }
 
-    fn hash(&mut self, item: &Item, names: &[String]) -> Result<(), Fault> {
+    fn hash(&mut self, item: &Visit, names: &[String]) -> Result<(), Fault> {
         let metadata = match fs::metadata(&item.path) {
             Ok(metadata) => metadata,
             // With links followed, the peer leaves broken ones out.
@@ -192,14 +192,14 @@ impl Walk<'_> {
 }
 
 /// The names in a directory, sorted by bytes.
-fn children_of(item: &Item) -> Result<Vec<Item>, Fault> {
+fn children_of(item: &Visit) -> Result<Vec<Visit>, Fault> {
     let failed = ReadError::of(&item.path);
     let mut names = Vec::new();
     for entry in fs::read_dir(&item.path).map_err(&failed)? {
         names.push(entry.map_err(&failed)?.file_name());
     }
     names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
-    let children = names.into_iter().map(|name| Item {
+    let children = names.into_iter().map(|name| Visit {
         path: item.path.join(&name),
         level: item.level + 1,
         unicode: item.unicode && name.to_str().is_some(),

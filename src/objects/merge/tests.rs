@@ -12,7 +12,7 @@ use crate::domain::template::Template;
 use crate::objects::inventory;
 
 /// A store, a temporary directory on its volume and a directory to offer from.
-struct Place {
+struct TestPlace {
     base: tempfile::TempDir,
     elsewhere: tempfile::TempDir,
     layout: ObjectLayout,
@@ -20,11 +20,11 @@ struct Place {
     cancel: CancellationToken,
 }
 
-impl Place {
+impl TestPlace {
     fn new() -> Self {
         let base = tempfile::tempdir().expect("a directory");
         fs::create_dir(base.path().join("temp")).expect("a directory");
-        Place {
+        TestPlace {
             elsewhere: tempfile::tempdir_in(base.path()).expect("a directory"),
             base,
             layout: ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template"))
@@ -38,7 +38,7 @@ impl Place {
     #[cfg(target_os = "linux")]
     fn across_volumes() -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
-        let place = Place { elsewhere: tempfile::tempdir_in("/dev/shm").ok()?, ..Place::new() };
+        let place = TestPlace { elsewhere: tempfile::tempdir_in("/dev/shm").ok()?, ..TestPlace::new() };
         let device = |path: &Path| fs::metadata(path).expect("metadata").dev();
         (device(place.elsewhere.path()) != device(place.base.path())).then_some(place)
     }
@@ -79,7 +79,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).expect("a file")
 }
 
-fn check_offers(place: &Place) {
+fn check_offers(place: &TestPlace) {
     for take in [Take::Move, Take::Keep] {
         let content = format!("{take:?}");
         let wanted = object(&content);
@@ -108,13 +108,13 @@ fn check_offers(place: &Place) {
 
 #[test]
 fn objects_enter_once_and_unproven_ones_make_way() {
-    check_offers(&Place::new());
+    check_offers(&TestPlace::new());
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn objects_enter_from_another_volume_as_well() {
-    match Place::across_volumes() {
+    match TestPlace::across_volumes() {
         Some(place) => {
             check_offers(&place);
             let left = fs::read_dir(place.base.path().join("temp")).expect("a directory").count();
@@ -129,7 +129,7 @@ fn objects_enter_from_another_volume_as_well() {
 
 #[test]
 fn what_is_not_proven_never_enters() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     for staged in ["", "contenT", "content\n"] {
         let path = place.staged(staged);
@@ -150,7 +150,7 @@ fn what_is_not_proven_never_enters() {
 
 #[test]
 fn a_proven_object_is_never_replaced() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     let target = place.existing(&wanted, "content");
     let before = fs::metadata(&target).expect("metadata").modified().expect("a time");
@@ -162,7 +162,7 @@ fn a_proven_object_is_never_replaced() {
 
 #[test]
 fn a_directory_under_an_objects_name_makes_way() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     let target = place.root().join(place.layout.path_of(&wanted));
     fs::create_dir_all(target.join("x/y")).expect("directories");
@@ -173,7 +173,7 @@ fn a_directory_under_an_objects_name_makes_way() {
 #[test]
 #[cfg(unix)]
 fn links_never_lead_an_object_out_of_the_store() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     let target = place.root().join(place.layout.path_of(&wanted));
     fs::create_dir_all(target.parent().expect("a parent")).expect("directories");
@@ -183,7 +183,7 @@ fn links_never_lead_an_object_out_of_the_store() {
     assert_eq!(read(&outside), "content of someone else");
     assert!(fs::symlink_metadata(&target).expect("metadata").is_file());
 
-    let place = Place::new();
+    let place = TestPlace::new();
     fs::create_dir_all(place.root()).expect("a directory");
     std::os::unix::fs::symlink(place.elsewhere.path(), place.root().join("SHA256")).expect("a link");
     let error = place.offer(&wanted, &place.staged("content"), Take::Keep).expect_err("a link in the way");
@@ -192,7 +192,7 @@ fn links_never_lead_an_object_out_of_the_store() {
 
 #[test]
 fn a_file_where_a_directory_belongs_is_an_error_that_names_it() {
-    let place = Place::new();
+    let place = TestPlace::new();
     fs::create_dir_all(place.root()).expect("a directory");
     fs::write(place.root().join("SHA256"), "").expect("a file");
     let error =
@@ -204,7 +204,7 @@ fn a_file_where_a_directory_belongs_is_an_error_that_names_it() {
 #[cfg(unix)]
 fn read_only_objects_enter_and_make_way() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     let read_only =
         |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o444)).expect("a mode");
@@ -219,7 +219,7 @@ fn read_only_objects_enter_and_make_way() {
 
 #[test]
 fn a_directory_in_another_case_holds_no_object() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     let other = place.root().join("sha256").join(wanted.hash());
     fs::create_dir_all(other.parent().expect("a parent")).expect("directories");
@@ -230,7 +230,7 @@ fn a_directory_in_another_case_holds_no_object() {
 
 #[test]
 fn a_change_after_entering_is_seen() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let wanted = object("content");
     place.offer(&wanted, &place.staged("content"), Take::Move).expect("merged");
     let target = place.root().join(place.layout.path_of(&wanted));
@@ -242,7 +242,7 @@ fn a_change_after_entering_is_seen() {
 
 #[test]
 fn threads_that_offer_the_same_objects_agree() {
-    let place = Place::new();
+    let place = TestPlace::new();
     let (root, temp) = (place.root(), place.base.path().join("temp"));
     let merger = Merger::new(&root, &place.layout, &temp, &place.verified, &place.cancel);
     let contents: Vec<String> = (0..40).map(|index| format!("content {index}")).collect();
@@ -267,7 +267,7 @@ fn threads_that_offer_the_same_objects_agree() {
 
 #[test]
 fn a_cancelled_merge_adds_nothing() {
-    let place = Place::new();
+    let place = TestPlace::new();
     place.cancel.cancel();
     let error = place.offer(&object("content"), &place.staged("content"), Take::Move).expect_err("cancelled");
     assert!(matches!(error, MergeError::Cancelled(_)), "{error}");
@@ -281,7 +281,7 @@ proptest! {
     fn merging_completes_any_store_and_is_idempotent(
         before in proptest::collection::vec(proptest::option::of(any::<bool>()), 1..12)
     ) {
-        let place = Place::new();
+        let place = TestPlace::new();
         let contents: Vec<String> = (0..before.len()).map(|index| format!("content {index}")).collect();
         for (content, state) in contents.iter().zip(&before) {
             if let Some(intact) = state {

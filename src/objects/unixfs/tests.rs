@@ -25,8 +25,8 @@ fn root_of(profile: Profile, bytes: &[u8]) -> Root {
 }
 
 fn matched(bytes: &[u8], digest: &[u8; 32]) -> Option<Profile> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("object");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("object");
     fs::write(&path, bytes).unwrap();
     matches(&path, digest, &CancellationToken::new()).unwrap()
 }
@@ -83,10 +83,10 @@ fn flipped_truncated_and_extended_files_are_refused() {
 
 #[test]
 fn a_missing_file_and_a_cancelled_check_are_errors() {
-    let folder = tempfile::tempdir().unwrap();
-    let missing = matches(&folder.path().join("none"), &[0; 32], &CancellationToken::new());
+    let directory = tempfile::tempdir().unwrap();
+    let missing = matches(&directory.path().join("none"), &[0; 32], &CancellationToken::new());
     assert_eq!(missing.unwrap_err().kind(), std::io::ErrorKind::NotFound);
-    let path = folder.path().join("some");
+    let path = directory.path().join("some");
     fs::write(&path, b"x").unwrap();
     let cancel = CancellationToken::new();
     cancel.cancel();

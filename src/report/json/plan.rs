@@ -32,7 +32,7 @@ pub(crate) struct PlanDocument {
     now: String,
     fingerprint: String,
     budget: Option<Budget>,
-    entries: Vec<Entries>,
+    entries: Vec<PlannedEntries>,
 }
 
 fn malformed(error: &serde_json::Error) -> Fault {
@@ -58,7 +58,7 @@ struct BlockedBy {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Entries {
+struct PlannedEntries {
     verdict: String,
     id: String,
     r#ref: String,
@@ -67,7 +67,7 @@ struct Entries {
     created_at: String,
     last_used_at: Option<String>,
     size: u64,
-    state: State,
+    state: PlanState,
     pattern: String,
     key_comes_back: bool,
     reasons: Vec<Because>,
@@ -87,7 +87,7 @@ struct Because {
 /// The state of a scope; what `what` does not need is absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct State {
+struct PlanState {
     what: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pull_request: Option<u64>,
@@ -106,17 +106,17 @@ impl PlanDocument {
             now: instant(plan.now),
             fingerprint: plan.fingerprint().to_string(),
             budget: plan.budget.as_ref().map(Budget::of),
-            entries: plan.decisions.iter().map(Entries::of).collect(),
+            entries: plan.decisions.iter().map(PlannedEntries::of).collect(),
         }
     }
 
     /// Reads what [`render`](super::render) wrote.
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         #[derive(Deserialize)]
-        struct Form {
+        struct PlanForm {
             format: u32,
         }
-        let Form { format } = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+        let PlanForm { format } = serde_json::from_str(text).map_err(|error| malformed(&error))?;
         if format != FORMAT {
             return Err(Fault::usage(format!("a plan of form {format}, and this version reads {FORMAT}")));
         }
@@ -132,7 +132,7 @@ impl PlanDocument {
     pub(crate) fn plan(&self) -> Result<Plan, Fault> {
         let plan = Plan {
             now: time("now", &self.now)?,
-            decisions: self.entries.iter().map(Entries::decision).collect::<Result<_, _>>()?,
+            decisions: self.entries.iter().map(PlannedEntries::decision).collect::<Result<_, _>>()?,
             budget: self.budget.as_ref().map(Budget::outcome).transpose()?,
         };
         if plan.fingerprint().to_string() != self.fingerprint {
@@ -185,7 +185,7 @@ impl Budget {
     }
 }
 
-impl Entries {
+impl PlannedEntries {
     fn of(decision: &Decision) -> Self {
         let because = |reasons: &[Reason]| {
             let each = reasons.iter();
@@ -193,7 +193,7 @@ impl Entries {
                 .collect()
         };
         let entry = &decision.entry;
-        Entries {
+        PlannedEntries {
             verdict: match decision.verdict {
                 Verdict::Delete => "delete",
                 Verdict::Keep => "keep",
@@ -206,7 +206,7 @@ impl Entries {
             created_at: instant(entry.created_at),
             last_used_at: entry.last_used_at.map(instant),
             size: entry.size.0,
-            state: State::of(&decision.scope_state),
+            state: PlanState::of(&decision.scope_state),
             pattern: decision.pattern.as_str().to_owned(),
             key_comes_back: decision.pattern.comes_back(),
             reasons: because(&decision.reasons),
@@ -247,9 +247,9 @@ impl Entries {
     }
 }
 
-impl State {
+impl PlanState {
     fn of(state: &ScopeState) -> Self {
-        let named = |what: &str| State { what: what.to_owned(), ..State::default() };
+        let named = |what: &str| PlanState { what: what.to_owned(), ..PlanState::default() };
         match state {
             ScopeState::DefaultBranch => named("default-branch"),
             ScopeState::PullRequest { number, state } => {
@@ -259,12 +259,14 @@ impl State {
                     PullRequestState::Unknown { why } => ("unknown", None, Some(why.clone())),
                     PullRequestState::Untracked => ("untracked", None, None),
                 };
-                State { what: what.to_owned(), pull_request: Some(*number), at, why }
+                PlanState { what: what.to_owned(), pull_request: Some(*number), at, why }
             }
             ScopeState::Ref(state) => match state {
                 RefState::Exists => named("exists"),
-                RefState::DeletedOrAbsent { since } => State { at: since.map(instant), ..named("deleted") },
-                RefState::Unknown { why } => State { why: Some(why.clone()), ..named("unknown") },
+                RefState::DeletedOrAbsent { since } => {
+                    PlanState { at: since.map(instant), ..named("deleted") }
+                }
+                RefState::Unknown { why } => PlanState { why: Some(why.clone()), ..named("unknown") },
                 RefState::Untracked => named("untracked"),
             },
         }

@@ -72,7 +72,7 @@ async fn a_lease_of_another_process_counts_until_it_ends_or_dies() {
         assert!(store.leased(std::slice::from_ref(&entry.id)).await.expect("leases").is_empty());
     }
     assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
-    assert_eq!(files_below(root.path()), ["cachekeep-store", "folders.lock"], "a lease leaves nothing");
+    assert_eq!(files_below(root.path()), ["cachekeep-store", "directories.lock"], "a lease leaves nothing");
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_use_is_a_file_beside_the_entry_that_goes_with_it() {
         assert_eq!(found.last_used_at.map(|used| (used - later).num_seconds()), Some(0));
         assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
     }
-    assert_eq!(files_below(root.path()), ["cachekeep-store", "folders.lock"]);
+    assert_eq!(files_below(root.path()), ["cachekeep-store", "directories.lock"]);
     assert_eq!(fs::read_dir(root.path().join("entries")).expect("a directory").count(), 0);
 }
 

@@ -215,7 +215,7 @@ async fn kills(rounds: u32) {
     assert!(matches!(own.commit().await, Ok(Commit::Created(_))));
     let names: Vec<_> =
         files_below(root.path()).into_iter().filter(|name| !name.ends_with(".tar.zst")).collect();
-    assert_eq!(names, ["cachekeep-store", "folders.lock"]);
+    assert_eq!(names, ["cachekeep-store", "directories.lock"]);
     every_entry_is_whole(&store).await;
 }
 

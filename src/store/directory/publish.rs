@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 100;
 const LOCK: &str = "commit.lock";
 
 /// The file at the root that is locked to remove empty directories, and by a process that lost a race against that.
-const DIRECTORIES_LOCK: &str = "folders.lock";
+const DIRECTORIES_LOCK: &str = "directories.lock";
 
 /// Gives a file its final name; returns `false` if the name is taken. The file may keep its old name as well.
 pub(super) fn publish(from: &Path, to: &Path, root: &Path) -> io::Result<bool> {

@@ -16,19 +16,19 @@ use crate::store::backend::operations::Listed;
 /// The files below a directory whose path below the store's root is `name`: the objects with the times of their
 /// last use, and the paths of use files without an object.
 pub(super) fn walk(directory: &Path, name: &str) -> io::Result<(Vec<Listed>, Vec<String>)> {
-    let mut walk = Walk::default();
+    let mut walk = StoreWalk::default();
     walk.directory(directory, name)?;
     Ok(walk.paired())
 }
 
 #[derive(Default)]
-struct Walk {
+struct StoreWalk {
     objects: Vec<ObjectMeta>,
     /// Times of use files, by path.
     uses: BTreeMap<String, SystemTime>,
 }
 
-impl Walk {
+impl StoreWalk {
     /// Walks a directory. Files that vanish meanwhile are left out; every other failure is an error, because
     /// deleting by age needs a complete list. Links are not followed: their targets are not part of the store.
     fn directory(&mut self, directory: &Path, name: &str) -> io::Result<()> {

@@ -25,7 +25,7 @@ pub(super) enum AttemptError {
     Local(io::Error),
 }
 
-pub(super) struct Attempt<'a> {
+pub(super) struct MirrorAttempt<'a> {
     pub(super) client: &'a Client,
     /// How the beginning is tried; dropped connections are resumed by `resume`.
     pub(super) options: FetchOptions,
@@ -37,7 +37,7 @@ pub(super) struct Attempt<'a> {
     pub(super) received: &'a AtomicU64,
 }
 
-impl Attempt<'_> {
+impl MirrorAttempt<'_> {
     /// Fetches into a new file with a name of its own, which goes when the path is dropped.
     pub(super) async fn run(self, source: &Source) -> Result<(TempPath, u64), AttemptError> {
         // After the first byte is known to come, so that a mirror without the object costs no file.
@@ -107,13 +107,13 @@ impl Attempt<'_> {
     }
 }
 
-fn new_file(folder: &Path) -> Result<(std::fs::File, TempPath), AttemptError> {
+fn new_file(directory: &Path) -> Result<(std::fs::File, TempPath), AttemptError> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("fetch-").suffix(".part");
     // The file is later renamed into the cache, so it gets the mode of ordinary new files, not that of private ones.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder);
+    let file = builder.tempfile_in(directory);
     file.map(tempfile::NamedTempFile::into_parts).map_err(AttemptError::Local)
 }
 

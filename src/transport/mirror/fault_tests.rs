@@ -20,7 +20,7 @@ use crate::transport::mirror::report::{Accept, Stop};
 use cachekeep_test_support::capture;
 use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 
-struct Bench {
+struct MirrorBench {
     runtime: Runtime,
     client: Client,
     settings: MirrorSettings,
@@ -34,12 +34,12 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// Longer than any test, even on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn bench() -> Bench {
+fn bench() -> MirrorBench {
     bench_with(1_500 * MILLISECOND)
 }
 
 /// A bench where silence is borne for so long.
-fn bench_with(idle: Duration) -> Bench {
+fn bench_with(idle: Duration) -> MirrorBench {
     let timeouts = Timeouts {
         connect: Duration::from_secs(10),
         idle,
@@ -62,7 +62,7 @@ fn bench_with(idle: Duration) -> Bench {
         object_deadline: 2 * PATIENCE,
         ..MirrorSettings::default()
     };
-    Bench {
+    MirrorBench {
         runtime: Runtime::new().expect("a runtime"),
         client: Client::new(timeouts).expect("a client"),
         settings,
@@ -72,7 +72,7 @@ fn bench_with(idle: Duration) -> Bench {
     }
 }
 
-impl Bench {
+impl MirrorBench {
     fn fetch(&self, mirrors: &[String], objects: &[Object]) -> FetchReport {
         let taken = Arc::clone(&self.taken);
         let accept = move |object: &ObjectId, path: &Path| {
@@ -243,11 +243,11 @@ fn a_mirror_that_stalls_in_the_middle_gets_a_rival() {
 fn folders_are_mirrors_too() {
     let bench = bench();
     let objects = objects(5);
-    let folder = tempfile::tempdir().expect("a temp directory");
+    let directory = tempfile::tempdir().expect("a temp directory");
     for object in &objects[..4] {
-        std::fs::write(folder.path().join(object.id.hash()), &object.bytes).expect("written");
+        std::fs::write(directory.path().join(object.id.hash()), &object.bytes).expect("written");
     }
-    let url = format!("file://{}/{{hash}}", folder.path().display());
+    let url = format!("file://{}/{{hash}}", directory.path().display());
     let report = bench.fetch(&[url], &objects);
     assert_eq!((report.fetched.len(), report.missing.len()), (4, 1));
     assert_eq!(report.missing[0].reasons, ["not found"]);

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Mirror;
-use super::attempt::{Attempt, AttemptError};
+use super::attempt::{AttemptError, MirrorAttempt};
 use super::health::{Availability, BreakerPolicy, Ending, Health};
 use super::report::{Accept, FetchReport, Fetched, MirrorReport, NotFetched, Refusal, Stop};
 use crate::domain::digest::ObjectId;
@@ -73,7 +73,7 @@ pub(crate) struct MirrorFetch<'a> {
     pub mirrors: &'a [Mirror],
     /// How they are asked.
     pub settings: &'a MirrorSettings,
-    /// A folder of the caller, where files lie until they are taken; each has a name of its own.
+    /// A directory of the caller, where files lie until they are taken; each has a name of its own.
     pub temp: &'a Path,
     /// Verifies and takes.
     pub accept: Arc<Accept>,
@@ -81,7 +81,7 @@ pub(crate) struct MirrorFetch<'a> {
     pub clock: Clock,
     /// Cancels the fetch.
     pub cancel: &'a CancellationToken,
-    /// Turned by bytes that arrive and by objects that are taken.
+    /// Counts received bytes and accepted objects.
     pub meter: &'a Meter,
 }
 
@@ -127,7 +127,7 @@ struct Scheduler<'a> {
 
 /// The progress of one object at one mirror.
 #[derive(Debug, Clone, Default)]
-struct Progress {
+struct FetchProgress {
     failures: Failures,
     not_before: Option<Instant>,
     running: bool,
@@ -151,7 +151,7 @@ impl Scheduler<'_> {
     async fn fetch(&self, object: ObjectId) -> Result<Result<Fetched, NotFetched>, Stop> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let deadline = Instant::now() + self.job.settings.object_deadline;
-        let mut progress = vec![Progress::default(); self.job.mirrors.len()];
+        let mut progress = vec![FetchProgress::default(); self.job.mirrors.len()];
         let mut running = FuturesUnordered::new();
         let mut hedge_at: Option<Instant> = None;
         loop {
@@ -204,7 +204,7 @@ impl Scheduler<'_> {
     }
 
     /// The cheapest mirror that may be asked now.
-    fn choose(&self, progress: &[Progress], now: Instant) -> Choice {
+    fn choose(&self, progress: &[FetchProgress], now: Instant) -> Choice {
         let health = self.health();
         let mut best: Option<(usize, f64)> = None;
         let mut wait: Option<Option<Instant>> = None;
@@ -251,9 +251,11 @@ impl Scheduler<'_> {
         let request = Request::begin(self, mirror, received);
         let source = match self.job.mirrors[mirror].source(&object) {
             Ok(source) => source,
-            Err(error) => return (mirror, Ended { request, result: Err(Failure::Never(error.to_string())) }),
+            Err(error) => {
+                return (mirror, Ended { request, result: Err(FetchFailure::Never(error.to_string())) });
+            }
         };
-        let attempt = Attempt {
+        let attempt = MirrorAttempt {
             client: self.job.client,
             options: FetchOptions {
                 retry: RetryPolicy::never(),
@@ -270,8 +272,8 @@ impl Scheduler<'_> {
             received: &request.received,
         };
         let result = attempt.run(&source).await.map_err(|error| match error {
-            AttemptError::Mirror(error) => Failure::Mirror(error.cause),
-            AttemptError::Local(error) => Failure::Local(error.to_string()),
+            AttemptError::Mirror(error) => FetchFailure::Mirror(error.cause),
+            AttemptError::Local(error) => FetchFailure::Local(error.to_string()),
         });
         (mirror, Ended { request, result })
     }
@@ -282,7 +284,7 @@ impl Scheduler<'_> {
         mirror: usize,
         object: &ObjectId,
         ended: Ended<'_>,
-        at_mirror: &mut Progress,
+        at_mirror: &mut FetchProgress,
     ) -> Result<Option<u64>, Stop> {
         let Ended { mut request, result } = ended;
         let (ending, reason) = match result {
@@ -303,15 +305,15 @@ impl Scheduler<'_> {
                     (Ending::Missing, reason)
                 }
             },
-            Err(Failure::Local(reason)) => {
+            Err(FetchFailure::Local(reason)) => {
                 return Err(Stop::Local { path: self.job.temp.to_owned(), reason });
             }
-            Err(Failure::Never(reason)) => {
+            Err(FetchFailure::Never(reason)) => {
                 at_mirror.exhausted = true;
                 (Ending::Missing, reason)
             }
-            Err(Failure::Mirror(Cause::Cancelled)) => return Err(Stop::Cancelled),
-            Err(Failure::Mirror(cause)) => {
+            Err(FetchFailure::Mirror(Cause::Cancelled)) => return Err(Stop::Cancelled),
+            Err(FetchFailure::Mirror(cause)) => {
                 let reason = cause.to_string();
                 (self.note_failure(&cause, at_mirror), reason)
             }
@@ -329,7 +331,7 @@ impl Scheduler<'_> {
         Ok(None)
     }
 
-    fn note_failure(&self, cause: &Cause, at_mirror: &mut Progress) -> Ending {
+    fn note_failure(&self, cause: &Cause, at_mirror: &mut FetchProgress) -> Ending {
         if let Cause::RateLimited(wait) = cause {
             // The mirror's waits are kept by its health; the object may come back after each, as long as its
             // own deadline allows.
@@ -349,18 +351,18 @@ impl Scheduler<'_> {
     }
 }
 
-fn is_sending(progress: &[Progress]) -> bool {
+fn is_sending(progress: &[FetchProgress]) -> bool {
     progress.iter().any(|at_mirror| at_mirror.running && at_mirror.received.load(Ordering::Relaxed) > 0)
 }
 
-fn missing(object: ObjectId, progress: Vec<Progress>) -> NotFetched {
+fn missing(object: ObjectId, progress: Vec<FetchProgress>) -> NotFetched {
     let unasked = || "not asked: it failed too often for other objects, or there was no time left".to_owned();
     let reasons = progress.into_iter().map(|at_mirror| at_mirror.reason.unwrap_or_else(unasked)).collect();
     NotFetched { object, reasons }
 }
 
 /// Why a mirror did not deliver an object.
-enum Failure {
+enum FetchFailure {
     Mirror(Cause),
     Local(String),
     Never(String),
@@ -368,7 +370,7 @@ enum Failure {
 
 struct Ended<'c> {
     request: Request<'c>,
-    result: Result<(TempPath, u64), Failure>,
+    result: Result<(TempPath, u64), FetchFailure>,
 }
 
 /// A request in flight: dropping it tells the mirror's health how it ended.

@@ -48,14 +48,14 @@ pub enum Verdict {
 pub struct Selection {
     /// The directory that holds them.
     pub root: PathBuf,
-    rules: Vec<Rule>,
+    rules: Vec<SelectionRule>,
     excluded: Vec<PathBuf>,
     /// Set where leftovers are left out: files that are objects of this layout are never leftovers, whatever their names.
     objects: Option<ObjectLayout>,
 }
 
 #[derive(Debug, Clone)]
-struct Rule {
+struct SelectionRule {
     exclude: bool,
     scope: RuleScope,
 }
@@ -82,7 +82,7 @@ enum Step {
 impl Selection {
     /// Everything below a root.
     pub fn everything(root: impl Into<PathBuf>) -> Self {
-        let rule = Rule { exclude: false, scope: RuleScope::Everything };
+        let rule = SelectionRule { exclude: false, scope: RuleScope::Everything };
         Selection { root: root.into(), rules: vec![rule], excluded: Vec::new(), objects: None }
     }
 
@@ -125,7 +125,7 @@ impl Selection {
 
     /// `Skip`, or `Descend` for a directory in which a rule from this one on may take something.
     fn unless_entered(&self, first: usize, relative: &Path, is_dir: bool) -> Verdict {
-        let enters = |rule: &Rule| !rule.exclude && rule.scope.enters(relative);
+        let enters = |rule: &SelectionRule| !rule.exclude && rule.scope.enters(relative);
         if is_dir && self.rules[first..].iter().any(enters) { Verdict::Descend } else { Verdict::Skip }
     }
 }
@@ -167,7 +167,7 @@ impl RuleScope {
 ///
 /// Touches no disk: whether a root exists and is a directory shows when it is walked.
 pub(crate) fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
-    let parsed = rules.iter().map(Pattern::parse).collect::<Result<Vec<_>, _>>()?;
+    let parsed = rules.iter().map(PathGlob::parse).collect::<Result<Vec<_>, _>>()?;
     let mut roots: Vec<PathBuf> = Vec::new();
     for (rule, pattern) in rules.iter().zip(&parsed) {
         if rule.exclude {
@@ -201,7 +201,7 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
         .map(|root| {
             let scoped = rules.iter().zip(&parsed).filter_map(|(rule, pattern)| {
                 let scope = pattern.scope_in(&root, rule).transpose()?;
-                Some(scope.map(|scope| Rule { exclude: rule.exclude, scope }))
+                Some(scope.map(|scope| SelectionRule { exclude: rule.exclude, scope }))
             });
             let rules = scoped.collect::<Result<_, _>>()?;
             Ok(Selection { root: root.clone(), rules, excluded: Vec::new(), objects: None })
@@ -210,14 +210,14 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
 }
 
 /// A pattern cut where its wildcards begin.
-struct Pattern {
+struct PathGlob {
     /// The components before the first wildcard, with escapes undone.
     literal: PathBuf,
     /// The components from the first wildcard on.
     glob: Vec<String>,
 }
 
-impl Pattern {
+impl PathGlob {
     fn parse(rule: &PathRule) -> Result<Self, Fault> {
         let text = path_pattern::with_slashes(&rule.pattern);
         let mut literal = PathBuf::new();
@@ -246,7 +246,7 @@ impl Pattern {
         if !rule.exclude && glob == ["**"] {
             glob.clear();
         }
-        Ok(Pattern { literal, glob })
+        Ok(PathGlob { literal, glob })
     }
 
     /// What the pattern means below this root; nothing if it lies elsewhere.

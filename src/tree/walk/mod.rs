@@ -109,7 +109,7 @@ impl crate::domain::hint::Hint for WalkError {
 pub struct Walk<'a> {
     selection: &'a Selection,
     /// Directories being walked, outermost first; in each, what is left, last first.
-    open: Vec<Vec<Found>>,
+    open: Vec<Vec<FoundItem>>,
     /// The path of the innermost open directory, below the root.
     directory: PathBuf,
     /// Directories that matter only if something below them is taken, outermost first.
@@ -127,15 +127,15 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Found {
+struct FoundItem {
     name: OsString,
     verdict: Verdict,
-    facts: Facts,
+    facts: PathFacts,
 }
 
 /// Metadata of an entry in few bytes: a directory may have a million of them.
 #[derive(Debug)]
-struct Facts {
+struct PathFacts {
     kind: FactKind,
     size: u64,
     mode: u32,
@@ -175,11 +175,11 @@ impl<'a> Walk<'a> {
         }
         self.open.push(self.list(Path::new(""))?);
         self.state = State::Inside;
-        self.item(PathBuf::new(), &Facts::of(&metadata))
+        self.item(PathBuf::new(), &PathFacts::of(&metadata))
     }
 
     /// The entries of a directory that the selection does not skip, last first.
-    fn list(&self, relative: &Path) -> Result<Vec<Found>, WalkError> {
+    fn list(&self, relative: &Path) -> Result<Vec<FoundItem>, WalkError> {
         let directory = self.selection.root.join(relative);
         let mut found = Vec::new();
         for entry in fs::read_dir(&directory).map_err(unreadable("list", &directory))? {
@@ -194,18 +194,18 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let facts = match entry.metadata() {
-                Ok(metadata) => Facts::of(&metadata),
+                Ok(metadata) => PathFacts::of(&metadata),
                 // Removed since it was listed: as if it had never been there.
                 Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
                 Err(source) => return Err(unreadable("read", &entry.path())(source)),
             };
-            found.push(Found { name, verdict, facts });
+            found.push(FoundItem { name, verdict, facts });
         }
         found.sort_unstable_by(|a, b| b.name.as_encoded_bytes().cmp(a.name.as_encoded_bytes()));
         Ok(found)
     }
 
-    fn item(&self, relative: PathBuf, facts: &Facts) -> Result<Item, WalkError> {
+    fn item(&self, relative: PathBuf, facts: &PathFacts) -> Result<Item, WalkError> {
         let kind = match facts.kind {
             FactKind::File => ItemKind::File,
             FactKind::Directory => ItemKind::Directory,
@@ -216,7 +216,7 @@ impl<'a> Walk<'a> {
                 ItemKind::Symlink { target }
             }
         };
-        let Facts { size, mode, modified, identity, .. } = *facts;
+        let PathFacts { size, mode, modified, identity, .. } = *facts;
         Ok(Item { relative, kind, size, mode, modified, identity })
     }
 
@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
                 return Ok(Some(item));
             }
             let Some(listing) = self.open.last_mut() else { return Ok(None) };
-            let Some(Found { name, verdict, facts }) = listing.pop() else {
+            let Some(FoundItem { name, verdict, facts }) = listing.pop() else {
                 self.open.pop();
                 if self.waiting.last().is_some_and(|item| item.relative == self.directory) {
                     self.waiting.pop();
@@ -268,7 +268,7 @@ impl Iterator for Walk<'_> {
     }
 }
 
-impl Facts {
+impl PathFacts {
     fn of(metadata: &Metadata) -> Self {
         let file_type = metadata.file_type();
         let kind = if file_type.is_file() {
@@ -282,7 +282,7 @@ impl Facts {
         };
         let size = if kind == FactKind::File { metadata.len() } else { 0 };
         let identity = if kind == FactKind::File { identity(metadata) } else { None };
-        Facts { kind, size, mode: mode(metadata), modified: Modified::of(metadata), identity }
+        PathFacts { kind, size, mode: mode(metadata), modified: Modified::of(metadata), identity }
     }
 }
 

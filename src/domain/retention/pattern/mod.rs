@@ -80,11 +80,11 @@ impl fmt::Display for Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredPattern {
     source: String,
-    segments: Vec<Segment>,
+    segments: Vec<KeySegment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
+enum KeySegment {
     Literal(String),
     /// A changing part. `None` captures any text, whose changing parts are then recognized by shape.
     Capture(Option<Variation>),
@@ -102,10 +102,10 @@ impl DeclaredPattern {
         for (index, literal) in expanded.text.split(MARK).enumerate() {
             if index > 0 {
                 let change = placeholders.next().and_then(|(placeholder, _)| change_of(placeholder));
-                segments.push(Segment::Capture(change));
+                segments.push(KeySegment::Capture(change));
             }
             if !literal.is_empty() {
-                segments.push(Segment::Literal(literal.to_owned()));
+                segments.push(KeySegment::Literal(literal.to_owned()));
             }
         }
         DeclaredPattern { source: template.source().to_owned(), segments }
@@ -117,9 +117,9 @@ impl DeclaredPattern {
     }
 
     fn literal_length(&self) -> usize {
-        let literal = |segment: &Segment| match segment {
-            Segment::Literal(text) => text.len(),
-            Segment::Capture(_) => 0,
+        let literal = |segment: &KeySegment| match segment {
+            KeySegment::Literal(text) => text.len(),
+            KeySegment::Capture(_) => 0,
         };
         self.segments.iter().map(literal).sum()
     }
@@ -149,15 +149,15 @@ fn change_of(placeholder: &Placeholder) -> Option<Variation> {
     }
 }
 
-type Span = (usize, usize, Option<Variation>);
+type TextSpan = (usize, usize, Option<Variation>);
 
 /// Matches `segments` against `key[at..]` by backtracking, captures as short as possible. `dead` records failed states,
 /// which keeps the work polynomial for any key.
 fn spans_of(
-    segments: &[Segment],
+    segments: &[KeySegment],
     key: &str,
     at: usize,
-    spans: &mut Vec<Span>,
+    spans: &mut Vec<TextSpan>,
     dead: &mut HashSet<(usize, usize)>,
 ) -> bool {
     let Some((first, rest)) = segments.split_first() else {
@@ -167,10 +167,10 @@ fn spans_of(
         return false;
     }
     let found = match first {
-        Segment::Literal(text) => {
+        KeySegment::Literal(text) => {
             key[at..].starts_with(text.as_str()) && spans_of(rest, key, at + text.len(), spans, dead)
         }
-        Segment::Capture(change) => {
+        KeySegment::Capture(change) => {
             let mut ends = key[at..].char_indices().map(|(offset, c)| (at + offset + c.len_utf8(), c));
             ends.by_ref().take_while(|(_, c)| change.is_none() || c.is_ascii_alphanumeric()).any(
                 |(end, _)| {

@@ -132,7 +132,7 @@ struct Words<'a> {
 }
 
 /// The number of words in a part, where it ends, and when it changes.
-type Found = (usize, usize, Variation);
+type ShapeHit = (usize, usize, Variation);
 
 impl<'a> Words<'a> {
     fn of(text: &'a str) -> Self {
@@ -165,7 +165,7 @@ impl<'a> Words<'a> {
     }
 
     /// `8-4-4-4-12` hexadecimal digits.
-    fn uuid(&self, index: usize) -> Option<Found> {
+    fn uuid(&self, index: usize) -> Option<ShapeHit> {
         let lengths = [8, 4, 4, 4, 12];
         let fits = (0..lengths.len()).all(|offset| {
             let word = self.word(index + offset);
@@ -178,7 +178,7 @@ impl<'a> Words<'a> {
 
     /// A date: `2026-11-21` with any single-character separator, optionally with a time of day after a `T`; `2026-W47`;
     /// `20261121.3`, the build number of Azure Pipelines.
-    fn date(&self, index: usize) -> Option<Found> {
+    fn date(&self, index: usize) -> Option<ShapeHit> {
         let year = self.word(index);
         let separator = self.separator(index);
         if is_compact_date(year) {

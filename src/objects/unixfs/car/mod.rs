@@ -42,13 +42,13 @@ pub fn unpack<O: Read + Write + Seek>(
     if !blocks.roots.is_empty() && !blocks.roots.contains(&root) {
         return Err(DagError::NotCar("its root is another"));
     }
-    let mut writer = Writer { output, written: 0, done: HashMap::new(), max_bytes, cancel };
-    let mut steps = vec![Step::Expect(Part { block: root, content_bytes: None, depth: 0 })];
+    let mut writer = CarWriter { output, written: 0, done: HashMap::new(), max_bytes, cancel };
+    let mut steps = vec![CarStep::Expect(CarPart { block: root, content_bytes: None, depth: 0 })];
     while let Some(step) = steps.pop() {
         cancel::check(cancel)?;
         match step {
-            Step::Complete { block, offset } => writer.complete(block, offset),
-            Step::Expect(part) => {
+            CarStep::Complete { block, offset } => writer.complete(block, offset),
+            CarStep::Expect(part) => {
                 if let Some(bytes) = blocks.take(part.block)? {
                     writer.put(&part, &bytes, &mut steps)?;
                     continue;
@@ -76,7 +76,7 @@ fn missing(block: BlockId, next: Option<BlockId>) -> DagError {
 }
 
 /// A block in its place in the tree.
-struct Part {
+struct CarPart {
     block: BlockId,
     /// Bytes of the file under it, as its parent gives them; `None` for the root.
     content_bytes: Option<u64>,
@@ -84,7 +84,7 @@ struct Part {
     depth: usize,
 }
 
-impl Part {
+impl CarPart {
     /// Refuses a file that is larger than the caller allows. Only the root has no parent that gives its size.
     fn check_size(&self, bytes: u64, allowed: u64) -> Result<(), DagError> {
         if self.content_bytes.is_none() && bytes > allowed {
@@ -98,15 +98,15 @@ impl Part {
     }
 }
 
-enum Step {
+enum CarStep {
     /// This block comes next.
-    Expect(Part),
+    Expect(CarPart),
     /// All below this block is written, from this offset.
     Complete { block: BlockId, offset: u64 },
 }
 
 /// Writes a file and remembers which block's content lies where, for blocks that come once and count twice.
-struct Writer<'a, O> {
+struct CarWriter<'a, O> {
     output: &'a mut O,
     written: u64,
     done: HashMap<[u8; 36], (u64, u64)>,
@@ -114,9 +114,9 @@ struct Writer<'a, O> {
     cancel: &'a CancellationToken,
 }
 
-impl<O: Read + Write + Seek> Writer<'_, O> {
+impl<O: Read + Write + Seek> CarWriter<'_, O> {
     /// Writes what a block itself holds, and adds the steps for the blocks below it.
-    fn put(&mut self, part: &Part, bytes: &[u8], steps: &mut Vec<Step>) -> Result<(), DagError> {
+    fn put(&mut self, part: &CarPart, bytes: &[u8], steps: &mut Vec<CarStep>) -> Result<(), DagError> {
         let (block, offset) = (part.block, self.written);
         if block.codec == CidCodec::Raw {
             let found = bytes.len() as u64;
@@ -134,10 +134,10 @@ impl<O: Read + Write + Seek> Writer<'_, O> {
         let node = decode::node(block, bytes, part.content_bytes)?;
         part.check_size(node.content_bytes, self.max_bytes)?;
         self.write(node.data)?;
-        steps.push(Step::Complete { block, offset });
+        steps.push(CarStep::Complete { block, offset });
         let depth = part.depth + 1;
         steps.extend(node.children.iter().rev().map(|&(block, content_bytes)| {
-            Step::Expect(Part { block, content_bytes: Some(content_bytes), depth })
+            CarStep::Expect(CarPart { block, content_bytes: Some(content_bytes), depth })
         }));
         Ok(())
     }
@@ -153,7 +153,7 @@ impl<O: Read + Write + Seek> Writer<'_, O> {
     }
 
     /// Writes the content of a block that was written before; `false` if it was not.
-    fn repeat(&mut self, part: &Part) -> Result<bool, DagError> {
+    fn repeat(&mut self, part: &CarPart) -> Result<bool, DagError> {
         let Some(&(mut from, length)) = self.done.get(&part.block.to_bytes()) else { return Ok(false) };
         if part.content_bytes != Some(length) {
             return Err(part.has_another_size());

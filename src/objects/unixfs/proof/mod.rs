@@ -48,7 +48,7 @@ pub fn prove(
     cancel: &CancellationToken,
 ) -> Result<Proof, DagError> {
     let mut proof = Proof::default();
-    verify_file(path, root, &mut Fetched { proof: &mut proof, fetch }, cancel)?;
+    verify_file(path, root, &mut FetchedBlock { proof: &mut proof, fetch }, cancel)?;
     Ok(proof)
 }
 
@@ -129,7 +129,7 @@ impl Proof {
 }
 
 /// Where the blocks of a tree come from.
-trait Source {
+trait BlockSource {
     /// Whether the source has the block.
     fn has(&self, block: BlockId) -> bool;
     /// The block, its hash checked.
@@ -138,7 +138,7 @@ trait Source {
 
 struct Kept<'a>(&'a Proof);
 
-impl Source for Kept<'_> {
+impl BlockSource for Kept<'_> {
     fn has(&self, block: BlockId) -> bool {
         self.0.blocks.contains_key(&block.digest)
     }
@@ -148,12 +148,12 @@ impl Source for Kept<'_> {
     }
 }
 
-struct Fetched<'a> {
+struct FetchedBlock<'a> {
     proof: &'a mut Proof,
     fetch: &'a mut dyn FnMut(BlockId) -> io::Result<Vec<u8>>,
 }
 
-impl Source for Fetched<'_> {
+impl BlockSource for FetchedBlock<'_> {
     fn has(&self, block: BlockId) -> bool {
         self.proof.blocks.contains_key(&block.digest)
     }
@@ -170,16 +170,16 @@ impl Source for Fetched<'_> {
 fn verify_file(
     path: &Path,
     root: &[u8; 32],
-    source: &mut dyn Source,
+    source: &mut dyn BlockSource,
     cancel: &CancellationToken,
 ) -> Result<(), DagError> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    verify(&mut Content { file: &mut file, buffer: Vec::new(), cancel }, length, root, source)
+    verify(&mut ProvenContent { file: &mut file, buffer: Vec::new(), cancel }, length, root, source)
 }
 
 /// A block and the part of the file that it stands for.
-struct Part {
+struct ProofPart {
     block: BlockId,
     offset: u64,
     bytes: u64,
@@ -188,14 +188,14 @@ struct Part {
 
 /// Walks the tree from the root, depth first, so that the file is read from front to back.
 fn verify<F: Read + Seek>(
-    content: &mut Content<'_, F>,
+    content: &mut ProvenContent<'_, F>,
     length: u64,
     root: &[u8; 32],
-    source: &mut dyn Source,
+    source: &mut dyn BlockSource,
 ) -> Result<(), DagError> {
     let root = BlockId { codec: CidCodec::DagPb, digest: *root };
-    let mut parts = vec![Part { block: root, offset: 0, bytes: length, depth: 0 }];
-    while let Some(part @ Part { block, offset, bytes, depth }) = parts.pop() {
+    let mut parts = vec![ProofPart { block: root, offset: 0, bytes: length, depth: 0 }];
+    while let Some(part @ ProofPart { block, offset, bytes, depth }) = parts.pop() {
         let differs = DagError::Differs { offset, bytes };
         if block.codec == CidCodec::Raw {
             let digest = content.hash(offset, bytes, Sha256::new())?;
@@ -222,20 +222,20 @@ fn verify<F: Read + Seek>(
         // The last part goes down first, and lies at the bottom of the stack.
         for &(block, bytes) in node.children.iter().rev() {
             end -= bytes;
-            parts.push(Part { block, offset: end, bytes, depth: depth + 1 });
+            parts.push(ProofPart { block, offset: end, bytes, depth: depth + 1 });
         }
     }
     Ok(())
 }
 
 /// The file that is checked.
-struct Content<'a, F> {
+struct ProvenContent<'a, F> {
     file: &'a mut F,
     buffer: Vec<u8>,
     cancel: &'a CancellationToken,
 }
 
-impl<F: Read + Seek> Content<'_, F> {
+impl<F: Read + Seek> ProvenContent<'_, F> {
     /// Reads this many bytes into the buffer.
     fn read(&mut self, bytes: usize) -> Result<(), DagError> {
         cancel::check(self.cancel)?;
@@ -265,7 +265,7 @@ impl<F: Read + Seek> Content<'_, F> {
     }
 
     /// Whether this part of the file, wrapped as encoders wrap leaves, is the block.
-    fn is_wrapped_leaf(&mut self, part: &Part) -> Result<bool, DagError> {
+    fn is_wrapped_leaf(&mut self, part: &ProofPart) -> Result<bool, DagError> {
         if part.bytes > MAX_BLOCK_BYTES as u64 {
             return Ok(false);
         }

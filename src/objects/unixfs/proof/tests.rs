@@ -7,8 +7,8 @@ use crate::objects::unixfs::Leaves;
 use crate::objects::unixfs::sample::{Dag, Dice};
 
 fn proven(dag: &Dag, content: &[u8]) -> Result<Proof, DagError> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("object");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("object");
     std::fs::write(&path, content).unwrap();
     let mut fetch = |block| Ok(dag.block(block).to_vec());
     prove(&path, &dag.root.digest, &mut fetch, &CancellationToken::new())
@@ -18,7 +18,7 @@ fn proven(dag: &Dag, content: &[u8]) -> Result<Proof, DagError> {
 fn checked(proof: &Proof, root: &[u8; 32], content: &[u8]) -> Result<(), DagError> {
     let cancel = CancellationToken::new();
     let mut file = Cursor::new(content);
-    let mut read = Content { file: &mut file, buffer: Vec::new(), cancel: &cancel };
+    let mut read = ProvenContent { file: &mut file, buffer: Vec::new(), cancel: &cancel };
     verify(&mut read, content.len() as u64, root, &mut Kept(proof))
 }
 
@@ -41,8 +41,8 @@ fn the_right_file_is_proven_and_can_be_checked_again_offline() {
         proof.write_to(&dag.root.digest, &mut kept).unwrap();
         let read = Proof::read_from(&mut &kept[..]).unwrap();
         assert_eq!(read, proof);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("object");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("object");
         std::fs::write(&path, &dag.content).unwrap();
         read.check(&path, &dag.root.digest, &CancellationToken::new()).unwrap();
     }
@@ -125,8 +125,8 @@ fn a_damaged_proof_is_refused_or_proves_the_same() {
 #[test]
 fn wrong_blocks_are_told_from_missing_ones() {
     let dag = &samples()[0];
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("object");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("object");
     std::fs::write(&path, &dag.content).unwrap();
     let root = &dag.root.digest;
     let cancel = CancellationToken::new();
@@ -149,8 +149,8 @@ fn proven_when(path: &Path, dag: &Dag, cancel: &CancellationToken) -> Result<Pro
 fn a_directory_is_no_file() {
     let directory = [0x0a, 0x02, 0x08, 0x01];
     let digest: [u8; 32] = Sha256::digest(directory).into();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("object");
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("object");
     std::fs::write(&path, b"").unwrap();
     let result = prove(&path, &digest, &mut |_| Ok(directory.to_vec()), &CancellationToken::new());
     assert!(matches!(result, Err(DagError::Malformed { .. })));
