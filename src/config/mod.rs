@@ -2,7 +2,7 @@
 //!
 //! The text is parsed into a TOML table with positions. [`shape`] validates it against the generated
 //! [`mod@schema`] and removes invalid parts, serde deserializes the rest into the raw structs of [`mod@file`],
-//! and [`convert`] and [`lint`] turn them into the domain's [`Spec`]. No step stops at its first error, so that
+//! and [`convert`] and [`lint`] turn them into the domain's [`Spec`](crate::domain::spec::Spec). No step stops at its first error, so that
 //! a run reports all problems of a file. Only a syntax error hides what comes after it.
 
 mod clean;

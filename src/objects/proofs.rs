@@ -29,7 +29,7 @@ pub(crate) fn path_of(root: &Path, object: &ObjectId) -> PathBuf {
 
 /// Holds a file against the proof that is kept for its object. `None` where there is no proof, or one that is damaged.
 ///
-/// Errors: the file cannot be read, or the work was [`Cancelled`](cancel::Cancelled).
+/// Errors: the file cannot be read, or the work was [`Cancelled`](crate::fs::cancel::Cancelled).
 pub(crate) fn check(
     root: &Path,
     object: &ObjectId,
