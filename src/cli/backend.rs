@@ -1,6 +1,6 @@
 //! Where the entries of a job live: what the configuration says, and what is reachable from here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
 use crate::github::{Credentials, Right, credentials::NoCredentials};
 use crate::platform::{Env, JobFacts};
-use crate::store::{self, GitHubAccess, GitHubOptions, StoreError, StoreErrorKind};
+use crate::store::{self, GitHubOptions, Opened, StoreError, StoreErrorKind};
 
 /// Where the entries of a job live.
 pub(super) enum JobStore {
@@ -78,25 +78,14 @@ impl JobStore {
     }
 
     /// Opens the store, or one whose operations report why it could not be opened.
-    pub(super) fn open(
-        &self,
-        default_directory: &Path,
-        options: GitHubOptions,
-        clock: store::Clock,
-    ) -> store::Opened {
-        let refused = |why: &NoCredentials| -> GitHubAccess {
-            let text = format!("cannot use GitHub's cache service: {why}");
-            Err(StoreError::new(StoreErrorKind::Denied(store::Access::Read), text))
-        };
-        let (location, github) = match self {
-            JobStore::Service(credentials) => (StoreLocation::GitHub, Ok((credentials.clone(), options))),
-            JobStore::Wrapped(why) | JobStore::Closed(why) => (StoreLocation::GitHub, refused(why)),
-            JobStore::Directory { path, .. } => {
-                let unasked = StoreError::new(StoreErrorKind::Unsupported, "not asked for");
-                (StoreLocation::Directory(path.clone()), Err(unasked))
+    pub(super) fn open(&self, options: GitHubOptions, clock: store::Clock) -> Opened {
+        match self {
+            JobStore::Directory { path, .. } => Opened::directory(path, clock),
+            JobStore::Service(credentials) => Opened::service(credentials.clone(), options),
+            JobStore::Wrapped(why) | JobStore::Closed(why) => {
+                let text = format!("cannot use GitHub's cache service: {why}");
+                Opened::failed_service(&StoreError::new(StoreErrorKind::Denied(store::Access::Read), text))
             }
-        };
-        let open_context = store::OpenContext { default_directory, github };
-        store::open_or_failed(&location, open_context, clock)
+        }
     }
 }

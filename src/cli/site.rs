@@ -64,7 +64,7 @@ impl<'a> Site<'a> {
     pub(super) fn open_store(&self, cancel: CancellationToken) -> Opened {
         let observer = Arc::clone(&self.log) as Arc<dyn Observer>;
         let options = GitHubOptions::for_job(self.settings.timeout, cancel, self.now, Some(observer));
-        let opened = self.backend.open(&self.platform.facts().store_dir, options, self.clock);
+        let opened = self.backend.open(options, self.clock);
         self.report(Level::Debug, format!("opened the store at {}", opened.store.location()), None);
         opened
     }

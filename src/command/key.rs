@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::{Cache, KeyPart, Keys};
+use super::cache::{KeyPart, Keys};
 use super::context::Context;
 use super::session;
 use crate::domain::fault::Fault;
@@ -96,7 +96,7 @@ fn explain(ctx: &Context<'_>) -> Result<Explanation, Fault> {
     let mut caches = Vec::new();
     for spec in ctx.caches {
         let failed = |source| session::of_cache(spec, source);
-        let cache = Cache::open(ctx, spec).map_err(failed)?;
+        let cache = session::open(ctx, spec)?;
         let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
         caches.push(CacheKeys {
             cache: spec.name.clone(),

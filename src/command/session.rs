@@ -23,7 +23,7 @@ pub(crate) enum OpenedCache<'a> {
         /// Its keys.
         keys: Keys,
     },
-    /// Its links or files could not be read; which was reported. The job goes on without it.
+    /// Its links or files could not be read, which was reported. The job goes on without it.
     Failed {
         /// Its name.
         name: &'a str,
@@ -66,6 +66,11 @@ impl<'a> OpenedCache<'a> {
             }
         }
     }
+}
+
+/// Opens a cache for a command that a fault ends, whatever it is.
+pub(crate) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Cache<'a>, Fault> {
+    Cache::open(ctx, spec).map_err(|fault| of_cache(spec, fault))
 }
 
 /// A fault with the name of its cache, for a command that it ends.

@@ -17,7 +17,7 @@ use crate::tree::walk::WalkError;
 pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("trim");
     for spec in ctx.caches {
-        let cache = Cache::open(ctx, spec).map_err(|source| session::of_cache(spec, source))?;
+        let cache = session::open(ctx, spec)?;
         if spec.trim.is_none() {
             ctx.report(Level::Info, cache.name(), "has no `trim` policy");
             continue;

@@ -101,8 +101,7 @@ pub(crate) fn restored(
     let mut job = JobOutcome::new("restore");
     for (spec, found) in ctx.caches.iter().zip(found) {
         let _group = ctx.group(&format!("Restore {}", spec.name));
-        let opened = Cache::open(ctx, spec);
-        let cache = opened.map_err(|source| session::of_cache(spec, source))?;
+        let cache = session::open(ctx, spec)?;
         let Some((key, matched)) = found.keys() else {
             job.broken.push(spec.name.clone());
             continue;
@@ -188,8 +187,7 @@ pub(crate) fn stage(ctx: &Context<'_>, found: &[FoundKeys]) -> Result<Vec<Option
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
     for (spec, found) in ctx.caches.iter().zip(found) {
-        let opened = Cache::open(ctx, spec);
-        let cache = opened.map_err(|source| session::of_cache(spec, source))?;
+        let cache = session::open(ctx, spec)?;
         let Some((key, matched)) = found.keys() else {
             staged.push(None);
             continue;

@@ -26,5 +26,5 @@ pub use directory::DirectoryStore;
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
-pub use open::{GitHubAccess, OpenContext, Opened, open, open_or_failed};
+pub use open::Opened;
 pub use remote::RemoteStore;

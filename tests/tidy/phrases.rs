@@ -123,7 +123,7 @@ pub(crate) fn texts() -> Vec<(String, String)> {
     rust_files()
         .into_iter()
         .chain(read)
-        // What the rule itself says is no offence.
+        // The files that define the phrases are exempt.
         .filter(|(path, _)| path != "docs/style.md" && path != "tests/tidy/phrases.rs")
         .collect()
 }

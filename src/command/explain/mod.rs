@@ -82,15 +82,13 @@ fn nothing() -> Fault {
 
 fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault> {
     let scopes = || options.scopes.clone().unwrap_or_else(|| ctx.access.readable.clone());
-    let open = |spec: &'_ CacheSpec| -> Result<(), Fault> {
-        Cache::open(ctx, spec).map(drop).map_err(|source| session::of_cache(spec, source))
-    };
+    let open = |spec: &'_ CacheSpec| -> Result<(), Fault> { session::open(ctx, spec).map(drop) };
     match &options.subject {
         Subject::Declared(names) => {
             let wanted = ctx.caches.iter().filter(|spec| names.is_empty() || names.contains(&spec.name));
             let cases = wanted.map(|spec| {
                 let failed = |source| session::of_cache(spec, source);
-                let cache = Cache::open(ctx, spec).map_err(failed)?;
+                let cache = session::open(ctx, spec)?;
                 let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
                 let values = parts.iter().map(|part| part.value.as_str());
                 let records = remembered::read(&cache);

@@ -43,7 +43,7 @@ pub(crate) enum StoreReach {
     Listing(Arc<dyn Catalog>),
     /// Lookups only.
     Lookups {
-        /// Why there is no list.
+        /// Why the store cannot be listed.
         why: String,
         /// What would give one.
         hint: Option<String>,

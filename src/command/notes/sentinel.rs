@@ -19,15 +19,31 @@ pub(crate) fn read(root: &Path) -> Option<Sentinel> {
     Sentinel::parse(&text).ok()
 }
 
-/// Makes the sentinel say what the tree holds; leaves it alone where it does already.
-pub(crate) fn write(
+/// Makes the sentinel say what the tree holds, of the seed that it names already.
+pub(crate) fn update(root: &Path, inventory: &Inventory, now: DateTime<Utc>) -> Result<(), PathError> {
+    let before = read(root);
+    let seed = before.as_ref().and_then(|sentinel| sentinel.seed.clone());
+    replace(root, before.as_ref(), &Sentinel::of(seed, inventory), now)
+}
+
+/// Makes the sentinel say what the tree holds, and that it was seeded with this version.
+pub(crate) fn write_seeded(
     root: &Path,
-    seed: Option<String>,
+    seed: &str,
     inventory: &Inventory,
     now: DateTime<Utc>,
 ) -> Result<(), PathError> {
-    let sentinel = Sentinel::of(seed, inventory);
-    if read(root).as_ref() == Some(&sentinel) {
+    replace(root, read(root).as_ref(), &Sentinel::of(Some(seed.to_owned()), inventory), now)
+}
+
+/// Writes the sentinel, unless it says this already.
+fn replace(
+    root: &Path,
+    before: Option<&Sentinel>,
+    sentinel: &Sentinel,
+    now: DateTime<Utc>,
+) -> Result<(), PathError> {
+    if before == Some(sentinel) {
         return Ok(());
     }
     atomic::write(&root.join(SENTINEL_FILE), sentinel.to_string().as_bytes(), now)

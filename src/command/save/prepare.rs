@@ -57,8 +57,7 @@ fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Save
         return Ok(Some(refusal));
     }
     remove_unwanted(cache, &mut inventory)?;
-    let seed = sentinel::read(cache.root()).and_then(|sentinel| sentinel.seed);
-    sentinel::write(cache.root(), seed, &inventory, cache.ctx.now)?;
+    sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
     Ok(None)
 }
 

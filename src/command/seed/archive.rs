@@ -163,7 +163,7 @@ fn merge_objects(
     temp.close()?;
     // The sentinel comes last: it names the seed and what the cache now holds.
     let inventory = cache.inventory(&deadline.cancel)?;
-    sentinel::write(cache.root(), Some(spec.version.clone()), &inventory, cache.ctx.now)?;
+    sentinel::write_seeded(cache.root(), &spec.version, &inventory, cache.ctx.now)?;
     Ok(added)
 }
 

@@ -24,19 +24,27 @@ use archive::from_sources;
 
 /// Seeds every selected cache that declares a seed or mirrors.
 pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
-    let mut job = JobOutcome::new("seed");
+    fill_each(ctx, "seed", "Seed", seed, "declares neither a seed nor mirrors")
+}
+
+/// Fills every selected cache. `nothing` is reported of a cache that `fill` has nothing to fill from.
+pub(super) fn fill_each(
+    ctx: &Context<'_>,
+    command: &'static str,
+    group: &str,
+    fill: impl Fn(&Cache<'_>) -> Option<SeedOutcome>,
+    nothing: &str,
+) -> Result<JobOutcome, Fault> {
+    let mut job = JobOutcome::new(command);
     session::recover(ctx);
     for spec in ctx.caches {
-        let _group = ctx.group(&format!("Seed {}", spec.name));
-        let cache = match Cache::open(ctx, spec) {
-            Ok(cache) => cache,
-            Err(source) => return Err(session::of_cache(spec, source)),
-        };
-        match seed(&cache) {
+        let _group = ctx.group(&format!("{group} {}", spec.name));
+        let cache = session::open(ctx, spec)?;
+        match fill(&cache) {
             Some(outcome) => {
                 job.cache(cache.name()).seed = Some(outcome);
             }
-            None => ctx.report(Level::Info, cache.name(), "declares neither a seed nor mirrors"),
+            None => ctx.report(Level::Info, cache.name(), nothing),
         }
     }
     Ok(job)
@@ -113,9 +121,8 @@ fn fill_objects(
     if quarantine::of_cache(cache, &inventory)? {
         (report, inventory) = cache.gate(cancel)?;
     }
-    let claimed = sentinel::read(cache.root());
     if report.is_complete() && report.wanted > 0 {
-        sentinel::write(cache.root(), claimed.and_then(|sentinel| sentinel.seed), &inventory, cache.ctx.now)?;
+        sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
         outcome.result = SeedResult::NotNeeded;
         outcome.reason = Some(format!("all {} objects are present and verified", report.wanted));
         return Ok(());
@@ -167,8 +174,7 @@ fn from_mirrors(
         Err(_) => (report.clone(), inventory.clone()),
     };
     if stopped.is_none() {
-        let seed = sentinel::read(cache.root()).and_then(|sentinel| sentinel.seed);
-        sentinel::write(cache.root(), seed, &inventory, ctx.now)?;
+        sentinel::update(cache.root(), &inventory, ctx.now)?;
     }
     let with_reason = |lack: &MissingObject| MissingObject {
         why: summary.reasons.get(&lack.object).cloned().or_else(|| lack.why.clone()),
