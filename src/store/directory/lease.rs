@@ -30,8 +30,29 @@ const ATTEMPTS: u32 = 3;
 /// The pause between two attempts: many times as long as a check takes.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A file with a lock that is released on drop.
+/// A file whose lock is released on drop.
 pub(super) struct Locked(File);
+
+impl Locked {
+    /// Opens a lock file, creates it if necessary, and waits for its exclusive lock.
+    pub(super) fn wait(path: &Path) -> io::Result<Self> {
+        let file = open_lock_file(path)?;
+        file.lock()?;
+        Ok(Self(file))
+    }
+
+    /// The same without waiting; `None` if another process holds the lock. The file of a file system without locks
+    /// is returned as if it were locked.
+    pub(super) fn try_now(path: &Path) -> io::Result<Option<Self>> {
+        let file = open_lock_file(path)?;
+        let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        Ok((!taken).then_some(Self(file)))
+    }
+}
+
+fn open_lock_file(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
 
 impl Deref for Locked {
     type Target = File;
@@ -126,6 +147,18 @@ fn is_no_file(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A copy of the file, as a child has it between fork and exec, must not prolong the lock.
+    #[test]
+    fn a_lock_file_is_free_at_once_although_a_copy_of_it_is_open() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("lock");
+        let locked = Locked::wait(&path).expect("locked");
+        let _copy = locked.try_clone().expect("a copy");
+        assert!(Locked::try_now(&path).expect("an answer").is_none());
+        drop(locked);
+        assert!(Locked::try_now(&path).expect("an answer").is_some());
+    }
 
     fn entry() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::lease::Locked;
 use crate::store::backend::layout;
 
 /// How often a directory is created that other processes remove as empty.
@@ -34,10 +35,7 @@ pub(super) fn publish(from: &Path, to: &Path, root: &Path) -> io::Result<bool> {
 
 /// The same for file systems without hard links: a lock on the store makes the check and the rename one step.
 fn publish_by_rename(from: &Path, to: &Path, root: &Path) -> io::Result<bool> {
-    let lock_path = root.join(layout::UPLOADS).join(LOCK);
-    let lock = File::options().create(true).truncate(false).write(true).open(lock_path)?;
-    // Held until `lock` is dropped.
-    lock.lock()?;
+    let _lock = Locked::wait(&root.join(layout::UPLOADS).join(LOCK))?;
     in_directory_of(to, root, || {
         if to.symlink_metadata().is_ok() {
             return Ok(false);
@@ -59,7 +57,7 @@ fn in_directory_of(path: &Path, root: &Path, act: impl Fn() -> io::Result<bool>)
                 attempt += 1;
                 if attempt == 2 {
                     // Without locks, trying again has to do.
-                    lock = directories_lock(root).and_then(|lock| lock.lock().map(|()| lock)).ok();
+                    lock = Locked::wait(&root.join(DIRECTORIES_LOCK)).ok();
                 }
                 match fs::create_dir_all(directory) {
                     // Another process removed a directory just before or after this one created it.
@@ -88,10 +86,9 @@ fn in_directory_of(path: &Path, root: &Path, act: impl Fn() -> io::Result<bool>)
 ///
 /// Skipped while another process holds the lock: empty directories cost nothing.
 pub(super) fn remove_empty_directories(entry: &Path, entries: &Path) {
-    let lock = entries.parent().and_then(|root| directories_lock(root).ok());
-    if let Some(lock) = &lock
-        && matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))
-    {
+    // Where the lock file cannot be opened, a race costs the other process another attempt.
+    let lock = entries.parent().map(|root| Locked::try_now(&root.join(DIRECTORIES_LOCK)));
+    if matches!(lock, Some(Ok(None))) {
         return;
     }
     let directories = entry
@@ -103,10 +100,6 @@ pub(super) fn remove_empty_directories(entry: &Path, entries: &Path) {
             break;
         }
     }
-}
-
-fn directories_lock(root: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(root.join(DIRECTORIES_LOCK))
 }
 
 /// Whether an error means that the file system has no hard links, rather than that this one is not allowed.
