@@ -254,5 +254,7 @@ fn decide(cache: &Cache<'_>, key: Key, matched: Option<&Key>) -> SaveOutcome {
     let deadline = cache.ctx.deadline();
     let is_there = hit(&key, matched) == Hit::Exact;
     let exists = is_there.then(|| SaveRefusal::new(SaveResult::Exists, format!("`{key}` is there already")));
-    save::attempt(cache, key, &deadline, |_| save::refusal(cache, |_| Ok(exists), &deadline))
+    // Only actions/cache could tell whether the restored entry is still there, and it is asked to save instead.
+    let is_found = |_: &_| Ok(false);
+    save::attempt(cache, key, &deadline, |_| save::refusal(cache, |_| Ok(exists), is_found, &deadline))
 }

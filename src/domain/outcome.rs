@@ -179,6 +179,8 @@ pub enum SaveResult {
     Unchanged,
     /// The gate failed: objects are missing or unproven.
     Incomplete,
+    /// There is nothing worth saving.
+    Skipped,
     /// This job may not write: because of its role, its token or the cache mode.
     DeniedMode,
     /// The store is over its budget and has become read-only.
@@ -193,11 +195,12 @@ pub enum SaveResult {
 
 impl SaveResult {
     /// Every result, in the order of `docs/reference.md`.
-    pub const ALL: [SaveResult; 9] = [
+    pub const ALL: [SaveResult; 10] = [
         SaveResult::Saved,
         SaveResult::Exists,
         SaveResult::Unchanged,
         SaveResult::Incomplete,
+        SaveResult::Skipped,
         SaveResult::DeniedMode,
         SaveResult::DeniedBudget,
         SaveResult::RateLimited,
@@ -218,6 +221,7 @@ impl fmt::Display for SaveResult {
             SaveResult::Exists => "exists",
             SaveResult::Unchanged => "unchanged",
             SaveResult::Incomplete => "incomplete",
+            SaveResult::Skipped => "skipped",
             SaveResult::DeniedMode => "denied-mode",
             SaveResult::DeniedBudget => "denied-budget",
             SaveResult::RateLimited => "rate-limited",

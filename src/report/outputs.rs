@@ -39,13 +39,14 @@ pub const OUTPUTS: &[Output] = &[
 ];
 
 /// Results of a save from the gravest to the best.
-const GRAVEST_FIRST: [SaveResult; 9] = [
+const GRAVEST_FIRST: [SaveResult; 10] = [
     SaveResult::Failed,
     SaveResult::NoSpace,
     SaveResult::RateLimited,
     SaveResult::DeniedBudget,
     SaveResult::Incomplete,
     SaveResult::DeniedMode,
+    SaveResult::Skipped,
     SaveResult::Unchanged,
     SaveResult::Exists,
     SaveResult::Saved,

@@ -18,8 +18,9 @@ use crate::fs::read;
 /// The result of a walk over a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quick {
-    /// A digest of names, sizes, times and modes: an untouched tree has the same one.
-    pub digest: Sha256Digest,
+    /// A digest of names, sizes, modes, times and revisions: an untouched tree has the same one, and a tree in which a
+    /// file was written another one. `None` where the OS keeps no revisions: there only contents can tell.
+    pub digest: Option<Sha256Digest>,
     /// How many files there are.
     pub files: u64,
     /// Their bytes.
@@ -30,6 +31,7 @@ pub(crate) struct Quick {
 pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
     let mut hasher = Sha256::new();
     let (mut files, mut bytes) = (0, 0);
+    let mut has_revisions = true;
     for selection in selections {
         hasher.update(b"root\0");
         for item in Walk::new(selection) {
@@ -38,11 +40,26 @@ pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
             if item.kind == ItemKind::File {
                 files += 1;
                 bytes += item.size;
-                hasher.update(format!("{}.{}\0", item.modified.seconds, item.modified.nanoseconds));
+                hasher.update(format!("{}\0", item.modified));
+                match item.revision {
+                    Some(revision) => hasher.update(format!("{} {}\0", revision.inode, revision.changed)),
+                    None => has_revisions = false,
+                }
             }
         }
     }
-    Ok(Quick { digest: Sha256Digest(hasher.finalize().into()), files, bytes })
+    let digest = has_revisions.then(|| Sha256Digest(hasher.finalize().into()));
+    Ok(Quick { digest, files, bytes })
+}
+
+/// Whether a selection takes neither a file nor a link: nothing that a build could use.
+pub(crate) fn is_empty(selection: &Selection) -> Result<bool, WalkError> {
+    for item in Walk::new(selection) {
+        if matches!(item?.kind, ItemKind::File | ItemKind::Symlink { .. }) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What an item is, without its times and content.
@@ -207,6 +224,37 @@ mod tests {
         let after = digests(tree.path());
         assert_ne!(before.0, after.0);
         assert_eq!(before.1, after.1);
+    }
+
+    /// Package managers give every file the same time, and two versions of a manifest the same length.
+    #[test]
+    #[cfg(unix)]
+    fn a_written_file_is_noticed_although_its_size_and_time_are_the_same() {
+        let tree = tree();
+        let path = tree.path().join("d1/f1");
+        let time = filetime::FileTime::from_unix_time(499_162_500, 0);
+        filetime::set_file_mtime(&path, time).expect("a time");
+        let before = digests(tree.path()).0;
+        for replace in [false, true] {
+            if replace {
+                fs::remove_file(&path).expect("removed");
+            }
+            fs::write(&path, vec![9; 1000]).expect("a file");
+            filetime::set_file_mtime(&path, time).expect("a time");
+            let after = digests(tree.path()).0;
+            assert_eq!((before.files, before.bytes), (after.files, after.bytes));
+            assert_ne!(before.digest, after.digest);
+        }
+    }
+
+    #[test]
+    fn a_tree_of_directories_is_empty() {
+        let tree = tempfile::tempdir().expect("a temp dir");
+        fs::create_dir_all(tree.path().join("a/b")).expect("directories");
+        let selection = Selection::everything(tree.path());
+        assert!(is_empty(&selection).expect("walked"));
+        fs::write(tree.path().join("a/b/c"), "").expect("a file");
+        assert!(!is_empty(&selection).expect("walked"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn a_missing_path_is_named() {
     fs::remove_dir_all(project.path("workspace/out")).expect("removed");
     let ran = project.run(&["save"]).success();
     insta::assert_snapshot!(told(&project, &ran), @"
-    warning: out: not saved (failed): `…/workspace/out` does not exist
+    warning: out: not saved (skipped): `…/workspace/out` does not exist
       hint: nothing made it: does the build write there? `path` in the configuration says where
     ");
     project.run(&["save", "--required"]).code(1);

@@ -57,6 +57,62 @@ fn what_was_restored_and_not_changed_is_not_saved_again() {
     saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
 }
 
+/// npm dates every file 1985, and `"1.0.0"` is as long as `"1.0.1"`.
+#[test]
+fn a_change_that_keeps_size_and_time_is_saved() {
+    let project = project();
+    let file = project.path("workspace/out/a/file");
+    let time = filetime::FileTime::from_unix_time(499_162_500, 0);
+    filetime::set_file_mtime(&file, time).expect("a time");
+    on(&project, "main", &["--var", "generation=1", "save"]).success();
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    hits(&on(&project, "main", &["--var", "generation=2", "restore"]), "partial");
+    project.write("workspace/out/a/file", "two");
+    filetime::set_file_mtime(&file, time).expect("a time");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "saved");
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    hits(&on(&project, "main", &["--var", "generation=2", "restore"]), "exact");
+    assert_eq!(project.read("workspace/out/a/file"), "two");
+}
+
+/// A nightly cache becomes the stable one: who looks for the stable key must find it.
+#[test]
+fn what_did_not_change_is_saved_under_a_key_that_does_not_find_it() {
+    let project = project();
+    let of =
+        |key: &str, verb: &str| project.run(&["--json", "--path", "{workspace}/out", "--key", key, verb]);
+    saves(&of("nightly-1", "save"), "saved");
+    hits(&of("nightly-1", "restore"), "exact");
+    saves(&of("stable", "save"), "saved");
+    hits(&of("stable", "restore"), "exact");
+    // An entry that is found by a prefix, but is not the newest of those that are.
+    let restore = ["--json", "--path", "{workspace}/out", "--key", "next", "--restore-key", "nightly-"];
+    hits(&project.run(&[&restore[..], &["restore"]].concat()), "partial");
+    saves(&project.run(&[&restore[..], &["save"]].concat()), "unchanged");
+    saves(&project.run(&["--json", "--path", "{workspace}/out", "--key", "next", "save"]), "saved");
+}
+
+#[test]
+fn a_cache_without_a_file_is_not_saved() {
+    let project = project();
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    let save = |arguments: &[&str]| project.run(&[&["--json", "--key", "k"], arguments, &["save"]].concat());
+    let glob = save(&["--path", "{workspace}/app/*/cache"]);
+    saves(&glob, "skipped");
+    fs::create_dir_all(project.path("workspace/out/deep/er")).expect("directories");
+    let directories = save(&["--path", "{workspace}/out"]);
+    saves(&directories, "skipped");
+    assert!(
+        directories.stderr.contains("warning: out: not saved (skipped): nothing in"),
+        "{}",
+        directories.stderr
+    );
+    project.write("workspace/out/deep/file", "x");
+    saves(&save(&["--path", "{workspace}/out", "--path", "!{workspace}/out/deep"]), "skipped");
+    hits(&project.run(&["--json", "--path", "{workspace}/out", "--key", "k", "restore"]), "none");
+    saves(&save(&["--path", "{workspace}/out"]), "saved");
+}
+
 #[test]
 fn what_was_restored_from_an_entry_that_is_gone_is_saved_again() {
     let project = project();

@@ -45,12 +45,12 @@ impl Receipt {
             content: unpacked.content.to_string(),
             files: unpacked.counts.files + unpacked.counts.hard_links,
             bytes: unpacked.unpacked_bytes,
-            quick: quick.map(|quick| quick.digest.to_string()),
+            quick: quick.and_then(digest_of),
             ..Receipt::of(entry)
         }
     }
 
-    /// The receipt of what another program unpacked, of which only sizes and times are known.
+    /// The receipt of what another program unpacked, whose contents were not read.
     pub(crate) fn of_wrapped(key: &str, scope: &str, version: &str, quick: &Quick) -> Self {
         Receipt {
             key: key.to_owned(),
@@ -59,7 +59,7 @@ impl Receipt {
             content: String::new(),
             files: quick.files,
             bytes: quick.bytes,
-            quick: Some(quick.digest.to_string()),
+            quick: digest_of(quick),
             corrupt: false,
         }
     }
@@ -89,8 +89,12 @@ impl Receipt {
 
     /// Whether the quick fingerprint is the one of the restored tree.
     pub(crate) fn is_untouched(&self, now: &Quick) -> bool {
-        self.quick.as_deref() == Some(now.digest.to_string().as_str())
+        self.quick.is_some() && self.quick == digest_of(now)
     }
+}
+
+fn digest_of(quick: &Quick) -> Option<String> {
+    quick.digest.map(|digest| digest.to_string())
 }
 
 /// One receipt for each cache of each checkout.

@@ -23,7 +23,7 @@ use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
-use crate::store::Deletion;
+use crate::store::{Access, Deletion, StoreErrorKind};
 use decide::SaveRefusal;
 
 /// Saves every selected cache.
@@ -44,7 +44,8 @@ pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
     let deadline = cache.ctx.deadline();
     let outcome = attempt(cache, keys.key.clone(), &deadline, |outcome| {
         let exists = |receipt: Option<&Receipt>| existing(cache, &keys.key, receipt, &deadline);
-        if let Some(refusal) = refusal(cache, exists, &deadline)? {
+        let is_found = |receipt: &Receipt| is_found(cache, keys, receipt, &deadline);
+        if let Some(refusal) = refusal(cache, exists, is_found, &deadline)? {
             return Ok(Some(refusal));
         }
         match direct::store(cache, &keys.key, &deadline)? {
@@ -88,7 +89,7 @@ pub(super) fn attempt(
         Ok(None) => {}
         Ok(Some(refusal)) => {
             // A refusal that the configuration asked for is not a warning.
-            let is_trouble = refusal.result == SaveResult::Incomplete;
+            let is_trouble = matches!(refusal.result, SaveResult::Incomplete | SaveResult::Skipped);
             refuse(cache, &mut outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
         }
         Err(error) => {
@@ -110,10 +111,12 @@ pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level,
 }
 
 /// Why this cache is not saved; `None` for one that may be saved, which is then prepared: it has its sentinel and is trimmed.
-/// `existing` refuses where the entry is already there.
+/// `existing` refuses where the entry is already there; `is_found` tells whether who looks for the keys of this job finds
+/// the entry that it restored.
 pub(super) fn refusal(
     cache: &Cache<'_>,
     existing: impl FnOnce(Option<&Receipt>) -> Result<Option<SaveRefusal>, StoreFailure>,
+    is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = decide::by_role(cache.spec, &cache.ctx.access.own) {
@@ -123,7 +126,7 @@ pub(super) fn refusal(
     if let Some(refusal) = existing(receipt.as_ref())? {
         return Ok(Some(refusal));
     }
-    prepare::prepare(cache, receipt, deadline)
+    prepare::prepare(cache, receipt, is_found, deadline)
 }
 
 /// Notes a stored archive in the outcome, and for later `explain`s.
@@ -150,6 +153,20 @@ fn existing(
     let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store().location());
     cache.ctx.report(Level::Debug, cache.name(), text);
     Ok(None)
+}
+
+/// Whether a lookup of these keys finds the restored entry: otherwise a cache that did not change is saved, since nothing
+/// is found under its new key.
+fn is_found(
+    cache: &Cache<'_>,
+    keys: &Keys,
+    receipt: &Receipt,
+    deadline: &Deadline,
+) -> Result<bool, StoreFailure> {
+    match direct::lookup(cache, keys, deadline) {
+        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => Ok(false),
+        found => Ok(found?.is_some_and(|entry| receipt.is_of(&entry))),
+    }
 }
 
 /// Removes an entry of this job's own scope that a restore of this job found corrupt, if it still is: a key must not be

@@ -8,13 +8,13 @@ use crate::command::context::Deadline;
 use crate::command::notes::receipt::Receipt;
 use crate::command::notes::sentinel;
 use crate::command::quarantine::leased_in;
-use crate::command::transport::direct::{self, StoreFailure};
+use crate::command::transport::direct::StoreFailure;
 use crate::command::trim;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
+use crate::domain::hint::Hint as _;
 use crate::domain::inventory::Inventory;
-use crate::domain::key::Key;
 use crate::domain::outcome::SaveResult;
 use crate::domain::spec::Unwanted;
 use crate::objects::inventory;
@@ -23,19 +23,22 @@ use crate::objects::proofs;
 use crate::objects::remove;
 use crate::report::failure;
 use crate::tree::fingerprint;
+use crate::tree::walk::WalkError;
 
 /// Prepares a cache to be saved: harvests and removes objects and writes the sentinel of a content-addressed cache, trims
-/// another. Refuses one that is incomplete, or unchanged since it was restored; what was harvested before that stays.
+/// another. Refuses one that is incomplete, unchanged since it was restored, or empty; what was harvested before that stays.
 pub(super) fn prepare(
     cache: &Cache<'_>,
     receipt: Option<Receipt>,
+    is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = prepare_objects(cache, deadline)? {
         return Ok(Some(refusal));
     }
     if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
-        && is_unchanged(cache, &receipt, deadline)?
+        && holds_what_was_restored(cache, &receipt, deadline)?
+        && is_found(&receipt)?
     {
         let reason = format!("nothing changed since `{}` was restored", receipt.key);
         return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
@@ -43,7 +46,29 @@ pub(super) fn prepare(
     if cache.spec.trim.is_some() {
         trim::trim(cache, false).map_err(Fault::from)?;
     }
-    Ok(None)
+    Ok(without_content(cache).map_err(Fault::from)?)
+}
+
+/// Refuses a cache that holds no file: as an entry it would hide those of earlier jobs from who looks by a prefix.
+fn without_content(cache: &Cache<'_>) -> Result<Option<SaveRefusal>, WalkError> {
+    let mut missing = None;
+    for selection in &cache.selections {
+        match fingerprint::is_empty(selection) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error @ WalkError::Missing(_)) => missing = missing.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    let roots: Vec<_> = cache.selections.iter().map(|it| format!("`{}`", it.root.display())).collect();
+    let (reason, hint) = match missing {
+        Some(error) => (error.to_string(), error.hint()),
+        None => (
+            format!("nothing in {} belongs to the cache", roots.join(", ")),
+            Some("`path` in the configuration says which files do; wildcards match what is there".to_owned()),
+        ),
+    };
+    Ok(Some(SaveRefusal { result: SaveResult::Skipped, reason, hint }))
 }
 
 /// A content-addressed cache is saved complete or not at all; its sentinel says what it holds.
@@ -61,14 +86,7 @@ fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Save
     Ok(None)
 }
 
-/// Whether the cache holds what was restored, by sizes and times, and if those differ by contents; and whether that
-/// entry is still there to be restored.
-fn is_unchanged(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, StoreFailure> {
-    let Ok(key) = Key::new(receipt.key.clone()) else { return Ok(false) };
-    Ok(holds_what_was_restored(cache, receipt, deadline)?
-        && direct::existing(cache, &key, deadline)?.is_some())
-}
-
+/// Whether the cache holds what was restored: at a glance where no file was written since, else by its contents.
 fn holds_what_was_restored(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, Fault> {
     let quick = fingerprint::quick(&cache.selections)?;
     if receipt.is_untouched(&quick) {

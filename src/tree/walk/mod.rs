@@ -26,6 +26,18 @@ pub struct Item {
     pub modified: Modified,
     /// For a file that has other names as well: what they share.
     pub identity: Option<FileIdentity>,
+    /// For a file: what changes with every write to it. `None` where the OS keeps no such thing.
+    pub revision: Option<Revision>,
+}
+
+/// What the OS changes with every write to a file, and no program can set: size and modification time can be equal for
+/// two contents, as where a package manager gives every file one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision {
+    /// The file on its volume.
+    pub inode: u64,
+    /// When its content, mode, owner or number of names last changed.
+    pub changed: Modified,
 }
 
 /// What an item is.
@@ -141,6 +153,7 @@ struct PathFacts {
     mode: u32,
     modified: Modified,
     identity: Option<FileIdentity>,
+    revision: Option<Revision>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,8 +229,8 @@ impl<'a> Walk<'a> {
                 ItemKind::Symlink { target }
             }
         };
-        let PathFacts { size, mode, modified, identity, .. } = *facts;
-        Ok(Item { relative, kind, size, mode, modified, identity })
+        let PathFacts { size, mode, modified, identity, revision, .. } = *facts;
+        Ok(Item { relative, kind, size, mode, modified, identity, revision })
     }
 
     fn step(&mut self) -> Result<Option<Item>, WalkError> {
@@ -282,7 +295,14 @@ impl PathFacts {
         };
         let size = if kind == FactKind::File { metadata.len() } else { 0 };
         let identity = if kind == FactKind::File { identity(metadata) } else { None };
-        PathFacts { kind, size, mode: mode(metadata), modified: Modified::of(metadata), identity }
+        let revision = if kind == FactKind::File { revision(metadata) } else { None };
+        PathFacts { kind, size, mode: mode(metadata), modified: Modified::of(metadata), identity, revision }
+    }
+}
+
+impl std::fmt::Display for Modified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:09}", self.seconds, self.nanoseconds)
     }
 }
 
@@ -342,6 +362,20 @@ fn identity(metadata: &Metadata) -> Option<FileIdentity> {
 #[cfg(not(unix))]
 fn identity(_: &Metadata) -> Option<FileIdentity> {
     // The file index is not in stable std; names of one file are kept as files of their own.
+    None
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "not every OS has revisions")]
+fn revision(metadata: &Metadata) -> Option<Revision> {
+    use std::os::unix::fs::MetadataExt as _;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+    Some(Revision { inode: metadata.ino(), changed: Modified { seconds: metadata.ctime(), nanoseconds } })
+}
+
+#[cfg(not(unix))]
+fn revision(_: &Metadata) -> Option<Revision> {
+    // Neither the file index nor the time of change is in stable std.
     None
 }
 
