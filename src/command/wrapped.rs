@@ -206,6 +206,7 @@ pub(crate) fn stage(ctx: &Context<'_>, found: &[FoundKeys]) -> Result<Vec<Option
             Ok(linked) => {
                 outcome.files = linked.files;
                 outcome.unpacked = ByteSize(linked.bytes);
+                save::warn_of_idle_exclusions(&cache);
             }
             Err(error) => {
                 let (reason, hint) = (failure::chain(&error), error.hint());

@@ -5,6 +5,19 @@
 
 use std::borrow::Cow;
 
+/// A name or path as a pattern that matches it alone: the inverse of [`literal`].
+pub fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '*' | '?' | '[' | ']' | '{' | '}' => escaped.extend(['[', c, ']']),
+            '\\' if BACKSLASH_ESCAPES => escaped.push_str("\\\\"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
 /// Whether `\` escapes the next character in path patterns of this OS. On Windows it separates components.
 pub const BACKSLASH_ESCAPES: bool = cfg!(not(windows));
 
@@ -29,7 +42,7 @@ pub fn literal(component: &str) -> Option<String> {
         match c {
             '*' | '?' | '{' | '}' | ']' => return None,
             '[' => {
-                name.push(chars.next().filter(|inner| !matches!(inner, '!' | '^' | ']'))?);
+                name.push(chars.next().filter(|inner| !matches!(inner, '!' | '^'))?);
                 chars.next().filter(|end| *end == ']')?;
             }
             '\\' => name.push(chars.next()?),
@@ -52,8 +65,19 @@ mod tests {
         check("", Some(""));
         check("[*]a[[]", Some("*a["));
         check(r"a\*b\\", Some(r"a*b\"));
+        check("job[[]1[]]", Some("job[1]"));
         for wild in ["*", "a?", "{a,b}", "[ab]", "[!a]", "[]", "a]", "[a", r"a\"] {
             check(wild, None);
+        }
+    }
+
+    #[test]
+    fn every_name_can_be_escaped() {
+        for name in ["plain", "job[1]", "{a,b}", "*?", "[!x]", "^", "é]["] {
+            assert_eq!(literal(&escape(name)).as_deref(), Some(name));
+        }
+        if BACKSLASH_ESCAPES {
+            assert_eq!(literal(&escape(r"a\b")).as_deref(), Some(r"a\b"));
         }
     }
 

@@ -113,6 +113,60 @@ fn a_cache_without_a_file_is_not_saved() {
     saves(&save(&["--path", "{workspace}/out"]), "saved");
 }
 
+/// Both sides of a declaration count from the workspace, as in actions/cache.
+#[test]
+fn exclusions_count_from_the_workspace_and_say_when_they_exclude_nothing() {
+    let project = project();
+    project.write("workspace/out/unwanted/file", "no");
+    let save = |exclusion: &str, key: &str| {
+        project.run(&["--json", "--path", "out", "--path", exclusion, "--key", key, "save"])
+    };
+    let excluded = save("!out/unwanted", "a");
+    saves(&excluded, "saved");
+    assert!(!excluded.stderr.contains("excludes nothing"), "{}", excluded.stderr);
+    let idle = save("!unwanted", "b");
+    saves(&idle, "saved");
+    assert!(idle.stderr.contains("warning: out: `!unwanted` excludes nothing"), "{}", idle.stderr);
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    hits(
+        &project.run(&["--json", "--path", "out", "--path", "!out/unwanted", "--key", "a", "restore"]),
+        "exact",
+    );
+    assert!(project.path("workspace/out/a/file").exists());
+    assert!(!project.path("workspace/out/unwanted").exists());
+}
+
+#[test]
+fn names_with_brackets_are_names() {
+    let project = Project::new("");
+    project.write("workspace/app/[slug]/.c/file", "x");
+    let run = |arguments: &[&str]| project.run(&[&["--json", "--key", "k"], arguments].concat());
+    saves(&run(&["--path", "app/[slug]/.c", "save"]), "saved");
+    fs::remove_dir_all(project.path("workspace/app/[slug]/.c")).expect("removed");
+    hits(&run(&["--path", "app/[slug]/.c", "restore"]), "exact");
+    assert_eq!(project.read("workspace/app/[slug]/.c/file"), "x");
+}
+
+#[test]
+fn a_workspace_may_have_any_name() {
+    for name in ["job[1]", "{a,b}", "a b#", "[!x]", "é"] {
+        let project = Project::new("");
+        let workspace = project.path("workspace").join(name);
+        fs::create_dir_all(workspace.join("c")).expect("directories");
+        fs::write(workspace.join("c/file"), "x").expect("a file");
+        let run = |verb: &str| {
+            let workspace = workspace.to_str().expect("text");
+            project.run(&["--json", "--workspace", workspace, "--path", "c", "--key", "k", verb])
+        };
+        saves(&run("save"), "saved");
+        fs::write(workspace.join("beside"), "kept").expect("a file");
+        fs::remove_dir_all(workspace.join("c")).expect("removed");
+        hits(&run("restore"), "exact");
+        assert_eq!(fs::read_to_string(workspace.join("c/file")).expect("restored"), "x", "{name}");
+        assert!(workspace.join("beside").exists(), "{name}");
+    }
+}
+
 #[test]
 fn what_was_restored_from_an_entry_that_is_gone_is_saved_again() {
     let project = project();

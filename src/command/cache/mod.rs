@@ -16,7 +16,8 @@ use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
-use crate::domain::spec::{CacheSpec, Thoroughness};
+use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
+use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Piece, Placeholder, Template};
 use crate::domain::version::{Version, portable_roots};
 use crate::inputs::globs::TreeGlob;
@@ -24,7 +25,7 @@ use crate::inputs::links;
 use crate::objects::layout::ObjectLayout;
 use crate::objects::sampling::VerifyMode;
 use crate::objects::verified::VerifiedFiles;
-use crate::tree::selection::{PathRule, Selection, resolve};
+use crate::tree::selection::{Exclusion, PathRule, Resolved, Selection, resolve};
 use expand::{KeyInputs, Sources};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
@@ -58,6 +59,8 @@ pub(crate) struct Cache<'a> {
     pub spec: &'a CacheSpec,
     /// Its roots and what of them belongs to it; the first one is `{path}`.
     pub selections: Vec<Selection>,
+    /// In the order of the declaration.
+    exclusions: Vec<Exclusion>,
     /// Where its roots lie in an archive, in the same order.
     pub prefixes: Vec<String>,
     layout: Option<ObjectLayout>,
@@ -68,14 +71,8 @@ pub(crate) struct Cache<'a> {
 impl<'a> Cache<'a> {
     /// Resolves the paths of a declared cache.
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
-        let rule = |pattern: &crate::domain::spec::PathPattern| {
-            let expanded = expand_pattern(ctx, &pattern.pattern)?;
-            // An exclusion may be relative and then counts from every root; an inclusion is from the workspace.
-            let path = if pattern.exclude { expanded } else { below(ctx.workspace, &expanded) };
-            Ok(PathRule { exclude: pattern.exclude, pattern: path })
-        };
-        let rules = spec.paths.iter().map(rule).collect::<Result<Vec<_>, Fault>>()?;
-        let selections = resolve(&rules)?;
+        let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
+        let Resolved { selections, exclusions } = resolve(&rules)?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
         let mut selections = selections;
@@ -87,6 +84,7 @@ impl<'a> Cache<'a> {
             ctx,
             spec,
             selections,
+            exclusions,
             prefixes,
             layout,
             wanted: OnceCell::new(),
@@ -107,6 +105,13 @@ impl<'a> Cache<'a> {
     /// All roots.
     pub(crate) fn roots(&self) -> Vec<PathBuf> {
         self.selections.iter().map(|selection| selection.root.clone()).collect()
+    }
+
+    /// The exclusions that excluded nothing in the walks that were made so far, as declared.
+    pub(crate) fn idle_exclusions(&self) -> impl Iterator<Item = &Template> {
+        let declared = self.spec.paths.iter().filter(|pattern| pattern.exclude);
+        let idle = declared.zip(&self.exclusions).filter(|(_, exclusion)| !exclusion.has_applied());
+        idle.map(|(pattern, _)| &pattern.pattern)
     }
 
     /// The version that entries of this cache have.
@@ -222,19 +227,34 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// A path below the workspace, or the path itself if it is absolute.
-fn below(workspace: &Path, path: &str) -> String {
-    if Path::new(path).is_absolute() {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", escape(&workspace.display().to_string()))
+/// A line of a cache's paths, filled in. It counts from the workspace, or from the directory that it begins with.
+fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule, Fault> {
+    let pieces = pattern.pattern.pieces();
+    let directory = match pieces.first() {
+        Some(Piece::Placeholder(Placeholder::Workspace)) => Some(ctx.workspace),
+        Some(Piece::Placeholder(Placeholder::Temp)) => Some(ctx.temp),
+        Some(Piece::Placeholder(Placeholder::Home)) => ctx.platform.facts().home.as_deref(),
+        _ => None,
+    };
+    let separators: &[char] = if BACKSLASH_ESCAPES { &['/'] } else { &['/', '\\'] };
+    let ends_there = match pieces.get(1) {
+        None => true,
+        Some(Piece::Literal(text)) => text.starts_with(separators),
+        Some(Piece::Placeholder(_)) => false,
+    };
+    if let Some(base) = directory.filter(|_| ends_there) {
+        let text = expand_pieces(ctx, &pieces[1..])?;
+        let text = text.trim_start_matches(separators).to_owned();
+        return Ok(PathRule { exclude: pattern.exclude, base: base.to_owned(), pattern: text });
     }
+    let text = expand_pieces(ctx, pieces)?;
+    Ok(PathRule { exclude: pattern.exclude, base: ctx.workspace.to_owned(), pattern: text })
 }
 
 /// Fills in a path or glob: what placeholders stand for is literal, whatever characters are in it.
-fn expand_pattern(ctx: &Context<'_>, pattern: &Template) -> Result<String, Fault> {
+fn expand_pieces(ctx: &Context<'_>, pieces: &[Piece]) -> Result<String, Fault> {
     let mut text = String::new();
-    for piece in pattern.pieces() {
+    for piece in pieces {
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
             Piece::Placeholder(placeholder) => {
@@ -244,18 +264,6 @@ fn expand_pattern(ctx: &Context<'_>, pattern: &Template) -> Result<String, Fault
         }
     }
     Ok(text)
-}
-
-/// Puts the wildcards of a literal path into brackets.
-fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for c in path.chars() {
-        match c {
-            '*' | '?' | '[' | ']' | '{' | '}' => escaped.extend(['[', c, ']']),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 /// Expands a template without reporting the inputs of its digests.

@@ -135,6 +135,17 @@ fn stored(cache: &Cache<'_>, keys: &Keys, outcome: &mut SaveOutcome, packed: &Pa
     outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
     outcome.archive = ByteSize(packed.archive_bytes);
     remembered::remember(cache, keys, &keys.key, &cache.ctx.access.own, true);
+    warn_of_idle_exclusions(cache);
+}
+
+/// Warns of exclusions that excluded nothing in the walks that packed the cache: what they were to leave out may be in
+/// the entry.
+pub(super) fn warn_of_idle_exclusions(cache: &Cache<'_>) {
+    for pattern in cache.idle_exclusions() {
+        let text = format!("`!{pattern}` excludes nothing");
+        let hint = format!("paths count from `{}`, those of exclusions too", cache.ctx.workspace.display());
+        cache.ctx.report_with_hint(Level::Warning, cache.name(), text, Some(hint));
+    }
 }
 
 /// Refuses where this job can already read an entry with this key, unless it is corrupt and could be removed.

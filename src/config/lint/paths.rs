@@ -151,21 +151,11 @@ fn included(draft: &Draft) -> impl Iterator<Item = &Placed<PathPattern>> {
     draft.paths.iter().filter(|path| !path.value.exclude)
 }
 
-/// Whether the cache excludes everything below the root. A relative exclusion applies to every root of the cache.
+/// Whether the cache excludes everything below the root.
 fn excludes(draft: &Draft, root: &CacheRoot) -> bool {
-    let workspace = placeholder_component(&Placeholder::Workspace);
     draft.paths.iter().filter(|path| path.value.exclude).any(|path| {
         let excluded = CacheRoot::of(&path.value.pattern);
-        let below_a_root = || {
-            let relative = excluded.components.strip_prefix(std::slice::from_ref(&workspace))?;
-            let holds = |from: &Placed<PathPattern>| {
-                let mut components = CacheRoot::of(&from.value.pattern).components;
-                components.extend_from_slice(relative);
-                root.components.starts_with(&components)
-            };
-            (!relative.is_empty()).then(|| included(draft).any(holds))
-        };
-        !excluded.partial && (excluded.holds(root) || below_a_root().unwrap_or(false))
+        !excluded.partial && excluded.holds(root)
     })
 }
 

@@ -147,6 +147,7 @@ fn overlaps() {
         check("**/node_modules", "build"),
         check("a/*.o", "a/*.o"),
         check("a !a/b", "a/b"),
+        check("{home}/.cargo !{home}/.cargo/registry", "{home}/.cargo/registry"),
         check("{home}/.cargo !registry", "{home}/.cargo/registry"),
     ]
     .join("\n"), @"
@@ -164,10 +165,11 @@ key = 'k'
 paths = ['a/b']
 fine: [cache.one]
 key = 'k'
-paths = ['{home}/.cargo', '!registry']
+paths = ['{home}/.cargo', '!{home}/.cargo/registry']
 [cache.two]
 key = 'k'
 paths = ['{home}/.cargo/registry']
+6:10 error: `{home}/.cargo/registry` lies inside `{home}/.cargo` of the cache `one` | use separate directories, or exclude the inner one with `!`
 ");
 }
 

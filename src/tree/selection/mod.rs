@@ -1,11 +1,14 @@
 //! Which files below a root belong to a cache: its path rules, resolved into roots and verdicts.
 //!
-//! A rule is a path, or a glob below one. Its root is the longest prefix without wildcards; roots that are
-//! the same or lie below each other become one selection. Rules apply in order and the last match wins, for
+//! A rule is a path, or a glob below one. Its root is the longest prefix without wildcards, where a name that exists is
+//! itself, brackets and braces included (`app/[slug]`); roots that are the same or lie below each other become one
+//! selection. Rules apply in order and the last match wins, for
 //! a path as for everything below it; a directory that is excluded is not entered unless a later rule takes
 //! something inside.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -19,9 +22,30 @@ use crate::objects::layout::ObjectLayout;
 pub(crate) struct PathRule {
     /// Whether it takes away what rules before it added.
     pub exclude: bool,
-    /// An absolute path or glob; an exclusion may be relative and then counts from every root.
-    /// `/` separates on every OS, `\` on Windows as well.
+    /// The directory that a relative pattern counts from: any path, never read as a pattern.
+    pub base: PathBuf,
+    /// A path or glob. `/` separates on every OS, `\` on Windows as well.
     pub pattern: String,
+}
+
+/// Rules, resolved.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// What they take: one selection for each root, in the order in which roots are first written.
+    pub selections: Vec<Selection>,
+    /// The exclusions, in order.
+    pub exclusions: Vec<Exclusion>,
+}
+
+/// Whether an exclusion has excluded anything.
+#[derive(Debug, Clone)]
+pub(crate) struct Exclusion(Arc<AtomicBool>);
+
+impl Exclusion {
+    /// Whether it excluded anything in the walks that were made so far.
+    pub(crate) fn has_applied(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The refusal of a rule that is written wrong.
@@ -58,6 +82,8 @@ pub struct Selection {
 struct SelectionRule {
     exclude: bool,
     scope: RuleScope,
+    /// Set when it takes something away; shared with the same rule in other selections.
+    applied: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,8 +94,8 @@ enum RuleScope {
     Literal(PathBuf),
     /// What a glob matches, from the root, and all below.
     Relative { glob: GlobMatcher, steps: Vec<Step> },
-    /// What a glob over absolute paths matches: an exclusion that begins above the root.
-    Absolute(GlobMatcher),
+    /// What a glob matches that counts from a directory above the root; `below` is the root's path from there.
+    Above { glob: GlobMatcher, below: PathBuf },
 }
 
 /// One component of a glob, to tell which directories can lead to a match.
@@ -82,7 +108,7 @@ enum Step {
 impl Selection {
     /// Everything below a root.
     pub fn everything(root: impl Into<PathBuf>) -> Self {
-        let rule = SelectionRule { exclude: false, scope: RuleScope::Everything };
+        let rule = SelectionRule { exclude: false, scope: RuleScope::Everything, applied: Arc::default() };
         Selection { root: root.into(), rules: vec![rule], excluded: Vec::new(), objects: None }
     }
 
@@ -112,12 +138,13 @@ impl Selection {
             return Verdict::Skip;
         }
         for (index, rule) in self.rules.iter().enumerate().rev() {
-            if !rule.scope.covers(&self.root, relative) {
+            if !rule.scope.covers(relative) {
                 continue;
             }
             if !rule.exclude {
                 return Verdict::Take;
             }
+            rule.applied.store(true, Ordering::Relaxed);
             return self.unless_entered(index + 1, relative, is_dir);
         }
         self.unless_entered(0, relative, is_dir)
@@ -132,13 +159,13 @@ impl Selection {
 
 impl RuleScope {
     /// Whether it matches the path or a directory above it.
-    fn covers(&self, root: &Path, relative: &Path) -> bool {
+    fn covers(&self, relative: &Path) -> bool {
         let above = || relative.ancestors().filter(|path| !path.as_os_str().is_empty());
         match self {
             RuleScope::Everything => true,
             RuleScope::Literal(path) => relative.starts_with(path),
             RuleScope::Relative { glob, .. } => above().any(|path| glob.is_match(path)),
-            RuleScope::Absolute(glob) => above().any(|path| glob.is_match(root.join(path))),
+            RuleScope::Above { glob, below } => above().any(|path| glob.is_match(below.join(path))),
         }
     }
 
@@ -158,15 +185,14 @@ impl RuleScope {
                 }
                 steps.next().is_some()
             }
-            RuleScope::Absolute(_) => false,
+            RuleScope::Above { .. } => false,
         }
     }
 }
 
-/// Resolves rules into selections: one for each root, in the order in which roots are first written.
-///
-/// Touches no disk: whether a root exists and is a directory shows when it is walked.
-pub(crate) fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
+/// Resolves rules. Looks only whether names with brackets or braces exist: whether a root is a directory shows when it
+/// is walked.
+pub(crate) fn resolve(rules: &[PathRule]) -> Result<Resolved, Fault> {
     let parsed = rules.iter().map(PathGlob::parse).collect::<Result<Vec<_>, _>>()?;
     let mut roots: Vec<PathBuf> = Vec::new();
     for (rule, pattern) in rules.iter().zip(&parsed) {
@@ -196,17 +222,20 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Vec<Selection>, Fault> {
     if roots.is_empty() {
         return Err(refused("no path is included", "name at least one path without `!`"));
     }
-    roots
-        .into_iter()
-        .map(|root| {
-            let scoped = rules.iter().zip(&parsed).filter_map(|(rule, pattern)| {
-                let scope = pattern.scope_in(&root, rule).transpose()?;
-                Some(scope.map(|scope| SelectionRule { exclude: rule.exclude, scope }))
-            });
-            let rules = scoped.collect::<Result<_, _>>()?;
-            Ok(Selection { root: root.clone(), rules, excluded: Vec::new(), objects: None })
-        })
-        .collect()
+    let applied: Vec<Arc<AtomicBool>> = rules.iter().map(|_| Arc::default()).collect();
+    let selection = |root: PathBuf| {
+        let scoped = rules.iter().zip(&parsed).zip(&applied).filter_map(|((rule, pattern), applied)| {
+            let scope = pattern.scope_in(&root, rule).transpose()?;
+            let applied = Arc::clone(applied);
+            Some(scope.map(|scope| SelectionRule { exclude: rule.exclude, scope, applied }))
+        });
+        let rules = scoped.collect::<Result<_, _>>()?;
+        Ok(Selection { root: root.clone(), rules, excluded: Vec::new(), objects: None })
+    };
+    let selections = roots.into_iter().map(selection).collect::<Result<_, Fault>>()?;
+    let exclusions = rules.iter().zip(applied).filter(|(rule, _)| rule.exclude);
+    let exclusions = exclusions.map(|(_, applied)| Exclusion(applied)).collect();
+    Ok(Resolved { selections, exclusions })
 }
 
 /// A pattern cut where its wildcards begin.
@@ -220,11 +249,13 @@ struct PathGlob {
 impl PathGlob {
     fn parse(rule: &PathRule) -> Result<Self, Fault> {
         let text = path_pattern::with_slashes(&rule.pattern);
-        let mut literal = PathBuf::new();
+        let has_drive = cfg!(windows) && text.as_bytes().get(1) == Some(&b':');
+        let mut literal = match text.starts_with('/') {
+            true => PathBuf::from("/"),
+            false if has_drive => PathBuf::new(),
+            false => rule.base.clone(),
+        };
         let mut glob = Vec::new();
-        if text.starts_with('/') {
-            literal.push("/");
-        }
         for component in text.split('/').filter(|component| !matches!(*component, "" | ".")) {
             match path_pattern::literal(component) {
                 Some(plain) if glob.is_empty() && plain == ".." => {
@@ -237,6 +268,7 @@ impl PathGlob {
                         BRACKETS,
                     ));
                 }
+                _ if glob.is_empty() && exists(&literal, component) => literal.push(component),
                 _ => glob.push(component.to_owned()),
             }
         }
@@ -251,14 +283,10 @@ impl PathGlob {
 
     /// What the pattern means below this root; nothing if it lies elsewhere.
     fn scope_in(&self, root: &Path, rule: &PathRule) -> Result<Option<RuleScope>, Fault> {
-        let relative = if self.literal.is_absolute() {
-            match self.literal.strip_prefix(root) {
-                Ok(relative) => relative,
-                Err(_) if !rule.exclude => return Ok(None),
-                Err(_) => return self.scope_from_above(root, rule),
-            }
-        } else {
-            self.literal.as_path()
+        let relative = match self.literal.strip_prefix(root) {
+            Ok(relative) => relative,
+            Err(_) if !rule.exclude => return Ok(None),
+            Err(_) => return self.scope_from_above(root, rule),
         };
         if self.glob.is_empty() {
             let whole = relative.as_os_str().is_empty();
@@ -276,18 +304,19 @@ impl PathGlob {
 
     /// What an exclusion that begins outside the root takes away from it.
     fn scope_from_above(&self, root: &Path, rule: &PathRule) -> Result<Option<RuleScope>, Fault> {
-        if !root.starts_with(&self.literal) {
-            return Ok(None);
-        }
+        let Ok(below) = root.strip_prefix(&self.literal) else { return Ok(None) };
         if self.glob.is_empty() {
             return Ok(Some(RuleScope::Everything));
         }
-        let mut components: Vec<String> = self.literal.components().map(escape).collect();
-        components.extend(self.glob.iter().cloned());
-        // The root directory is an empty component: one of its own on unix, behind the drive on Windows.
-        let glob = components.join("/").replacen("//", "/", 1);
-        compile(&glob, rule).map(|glob| Some(RuleScope::Absolute(glob)))
+        let glob = compile(&self.glob.join("/"), rule)?;
+        Ok(Some(RuleScope::Above { glob, below: below.to_owned() }))
     }
+}
+
+/// Whether a component with brackets or braces is the name of something: then it stands for that alone.
+fn exists(directory: &Path, component: &str) -> bool {
+    let has_class = component.contains(['[', ']', '{', '}']) && !component.contains(['*', '?', '\\']);
+    has_class && directory.join(component).symlink_metadata().is_ok()
 }
 
 /// Pushes a component; on Windows a drive (`C:`) is kept absolute.

@@ -3,15 +3,19 @@
 use super::*;
 
 fn rules(lines: &[&str]) -> Vec<PathRule> {
-    let rule = |line: &&str| match line.strip_prefix('!') {
-        Some(pattern) => PathRule { exclude: true, pattern: pattern.to_owned() },
-        None => PathRule { exclude: false, pattern: (*line).to_owned() },
+    rules_in("/w", lines)
+}
+
+fn rules_in(base: impl AsRef<Path>, lines: &[&str]) -> Vec<PathRule> {
+    let rule = |line: &&str| {
+        let (exclude, pattern) = line.strip_prefix('!').map_or((false, *line), |rest| (true, rest));
+        PathRule { exclude, base: base.as_ref().to_owned(), pattern: pattern.to_owned() }
     };
     lines.iter().map(rule).collect()
 }
 
 fn check_roots(lines: &[&str], expect: &[&str]) {
-    let selections = resolve(&rules(lines)).expect("rules that resolve");
+    let selections = resolve(&rules(lines)).expect("rules that resolve").selections;
     let roots: Vec<_> = selections.iter().map(|s| s.root.to_str().expect("text")).collect();
     assert_eq!(roots, expect, "{lines:?}");
 }
@@ -35,7 +39,7 @@ fn roots_keep_the_order_in_which_they_are_first_written() {
 }
 
 fn check(lines: &[&str], path: &str, is_dir: bool, expect: Verdict) {
-    let selections = resolve(&rules(lines)).expect("rules that resolve");
+    let selections = resolve(&rules(lines)).expect("rules that resolve").selections;
     let selection = &selections[0];
     assert_eq!(selection.verdict(Path::new(path), is_dir), expect, "{lines:?} on {path}");
 }
@@ -54,8 +58,7 @@ fn the_last_match_wins_and_counts_for_all_below() {
     check(&["/r", "!/r/a", "/r/a/k"], "a/j", true, Skip);
     check(&["/r", "!/r/**/*.tmp"], "x/y/z.tmp", false, Skip);
     check(&["/r", "!/r/**/*.tmp"], "z.tmp", false, Skip);
-    check(&["/r", "!**/*.tmp"], "x/z.tmp", false, Skip);
-    check(&["/r", "!**/*.tmp", "/r/keep.tmp"], "keep.tmp", false, Take);
+    check(&["/r", "!/r/**/*.tmp", "/r/keep.tmp"], "keep.tmp", false, Take);
     check(&["!/r/a", "/r"], "a", false, Take);
     check(&["/r/x", "!/r/**/*.o"], "y/a.o", false, Skip);
     check(&["/r/x", "!/r/**/*.o"], "y/a.c", false, Take);
@@ -96,9 +99,66 @@ fn unusable_rules_are_refused() {
     let refusal = |lines: &[&str]| resolve(&rules(lines)).expect_err("a refusal").to_string();
     assert_eq!(refusal(&[]), "no path is included");
     assert_eq!(refusal(&["!/a"]), "no path is included");
-    assert_eq!(refusal(&["a/b"]), "path `a/b` is not absolute");
     assert_eq!(refusal(&["/"]), "path `/` has no directory before its first wildcard");
     assert_eq!(refusal(&["/*"]), "path `/*` has no directory before its first wildcard");
     assert_eq!(refusal(&["/a/*/../b"]), "path `/a/*/../b` has `..` behind a wildcard");
     assert!(refusal(&["/a/[b"]).starts_with("path `/a/[b` is not a glob: "));
+}
+
+#[test]
+fn what_is_relative_counts_from_the_base_whether_it_includes_or_excludes() {
+    check_roots(&["c", "/w/d", "c/../e"], &["/w/c", "/w/d", "/w/e"]);
+    check(&["c", "!c/a"], "a/x", false, Verdict::Skip);
+    check(&["c", "!c/a"], "ab", false, Verdict::Take);
+    check(&["c", "!**/*.tmp"], "x/z.tmp", false, Verdict::Skip);
+    // Counted from the root, as before, it would name `/w/c/a`.
+    check(&["c", "!a"], "a/x", false, Verdict::Take);
+    check(&["/elsewhere", "!**/*.tmp"], "z.tmp", false, Verdict::Take);
+}
+
+#[test]
+fn a_base_is_a_path_whatever_characters_it_has() {
+    for base in ["/job[1]", "/{a,b}", "/a*b?", "/a\\b", "/[!x]"] {
+        let resolved = resolve(&rules_in(base, &["c", "!c/**/*.o", "!**/d"])).expect("rules");
+        let selection = &resolved.selections[0];
+        assert_eq!(selection.root, Path::new(base).join("c"));
+        let verdict = |path: &str| selection.verdict(Path::new(path), false);
+        assert_eq!(
+            (verdict("x/a.o"), verdict("x/d"), verdict("x/a")),
+            (Verdict::Skip, Verdict::Skip, Verdict::Take)
+        );
+    }
+}
+
+#[test]
+fn a_base_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let base = Path::new(std::ffi::OsStr::from_bytes(b"/w\xff"));
+    let resolved = resolve(&rules_in(base, &["c", "!**/*.o"])).expect("rules");
+    assert_eq!(resolved.selections[0].root, base.join("c"));
+    assert_eq!(resolved.selections[0].verdict(Path::new("x/a.o"), false), Verdict::Skip);
+}
+
+#[test]
+fn a_name_that_exists_is_that_name() {
+    let base = tempfile::tempdir().expect("a directory");
+    let roots = |pattern: &str| {
+        let resolved = resolve(&rules_in(base.path(), &[pattern])).expect("rules");
+        resolved.selections[0].root.strip_prefix(base.path()).expect("below").to_owned()
+    };
+    assert_eq!(roots("app/[slug]/{x}/c"), Path::new("app"));
+    std::fs::create_dir_all(base.path().join("app/[slug]/{x}")).expect("directories");
+    assert_eq!(roots("app/[slug]/{x}/c"), Path::new("app/[slug]/{x}/c"));
+    // A star is a star, whatever it could also name.
+    std::fs::create_dir_all(base.path().join("app/*/c")).expect("directories");
+    assert_eq!(roots("app/*/c"), Path::new("app"));
+}
+
+#[test]
+fn exclusions_know_whether_they_excluded_anything() {
+    let resolved = resolve(&rules(&["c", "!c/a", "!c/b", "!/elsewhere"])).expect("rules");
+    resolved.selections[0].verdict(Path::new("a"), true);
+    resolved.selections[0].verdict(Path::new("x"), true);
+    let applied: Vec<bool> = resolved.exclusions.iter().map(Exclusion::has_applied).collect();
+    assert_eq!(applied, [true, false, false]);
 }

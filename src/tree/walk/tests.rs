@@ -27,9 +27,9 @@ fn check(paths: &[&str], rules: &[&str], expect: &[&str]) {
     let root = tree(paths);
     let rule = |line: &&str| {
         let (exclude, pattern) = line.strip_prefix('!').map_or((false, *line), |rest| (true, rest));
-        PathRule { exclude, pattern: format!("{}/{pattern}", root.path().display()) }
+        PathRule { exclude, base: root.path().to_owned(), pattern: pattern.to_owned() }
     };
-    let selections = resolve(&rules.iter().map(rule).collect::<Vec<_>>()).expect("rules");
+    let selections = resolve(&rules.iter().map(rule).collect::<Vec<_>>()).expect("rules").selections;
     assert_eq!(names(&selections[0]), expect, "{rules:?}");
 }
 
