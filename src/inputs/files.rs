@@ -25,12 +25,14 @@ const LAYOUT: &str = "cachekeep-files-1";
 const TEXT_PROBE: usize = 8000;
 
 /// The files that matched and what they amount to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct FileDigest {
     /// The digest; nothing where no file matched.
     pub digest: Option<Sha256Digest>,
     /// Each file by its path with the digest of its content, sorted by path.
     pub files: Vec<(String, Sha256Digest)>,
+    /// Directories that could not be read, and may hold more.
+    pub unreadable: Vec<ReadError>,
 }
 
 /// Digests the files below `root` that the globs mean, but for those below the directories `without`.
@@ -42,14 +44,15 @@ pub(crate) fn file_digest(
 ) -> Result<FileDigest, Fault> {
     let mut files = Vec::new();
     let mut contents = BTreeSet::new();
-    for file in globs.files(root, without, cancel)? {
+    let found = globs.files(root, without, cancel)?;
+    for file in found.files {
         let digest = content_digest(&file.location, cancel).map_err(unreadable(&file.location))?;
         contents.insert(digest);
         files.push((file.path, digest));
     }
     let lines = std::iter::once(LAYOUT.to_owned()).chain(contents.iter().map(ToString::to_string));
     let digest = (!files.is_empty()).then(|| Sha256Digest::of_lines(lines));
-    Ok(FileDigest { digest, files })
+    Ok(FileDigest { digest, files, unreadable: found.unreadable })
 }
 
 fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
@@ -196,7 +199,8 @@ mod tests {
         assert_eq!(digest(&[("z", "1\r\n"), ("b", "2"), ("c", "2")]).digest, reference.digest);
         assert_ne!(digest(&[("a", "1\n"), ("b", "3")]).digest, reference.digest);
         assert_eq!(reference.files[0].0, "a");
-        assert_eq!(digest(&[]), FileDigest { digest: None, files: Vec::new() });
+        let nothing = digest(&[]);
+        assert_eq!((nothing.digest, nothing.files), (None, Vec::new()));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! Rooted at the workspace, `/` between names, `*` stays within a name, `**` crosses names, a leading dot is
 //! like any other character, braces give alternatives; a leading `!` excludes, and the last glob that matches
-//! has the final word.
+//! has the final word. What excludes a directory excludes all that is in it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use globset::{Candidate, GlobBuilder, GlobSet};
+use globset::{Candidate, GlobBuilder, GlobMatcher};
 use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
@@ -19,9 +21,34 @@ use crate::fs::read_error::ReadError;
 /// Globs, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct TreeGlob {
-    set: GlobSet,
-    /// For each glob whether it includes.
-    includes: Vec<bool>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    includes: bool,
+    matcher: GlobMatcher,
+    /// Its components, to tell which directories can lead to a match.
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A name without wildcards.
+    Name(String),
+    /// A name with wildcards.
+    Glob(GlobMatcher),
+    /// Anything, and any number of names.
+    Any,
+}
+
+/// What globs found below a root.
+#[derive(Debug, Default)]
+pub(crate) struct TreeFiles {
+    /// The files, sorted by path.
+    pub files: Vec<TreeFile>,
+    /// Directories that could not be read, and may hold more.
+    pub unreadable: Vec<ReadError>,
 }
 
 /// A file that globs match.
@@ -41,33 +68,8 @@ fn not_a_glob(glob: &str, why: impl std::fmt::Display) -> Fault {
 impl TreeGlob {
     /// Reads globs. One that ends in `/` means everything below.
     pub(crate) fn new<G: AsRef<str>>(globs: &[G]) -> Result<Self, Fault> {
-        let mut set = GlobSet::builder();
-        let mut includes = Vec::with_capacity(globs.len());
-        for glob in globs.iter().map(AsRef::as_ref) {
-            let refuse = |why: &str| not_a_glob(glob, why);
-            let text = glob.strip_prefix('!').unwrap_or(glob);
-            let text = text.strip_prefix("./").unwrap_or(text);
-            if text.is_empty() {
-                return Err(refuse("it is empty"));
-            }
-            if text.starts_with('/') || Path::new(text).is_absolute() {
-                return Err(refuse("it is absolute"));
-            }
-            if text.split('/').any(|part| matches!(part, "." | "..")) {
-                return Err(refuse("`.` and `..` are not allowed in it"));
-            }
-            let text = if text.ends_with('/') { format!("{text}**") } else { text.to_owned() };
-            let built = GlobBuilder::new(&text)
-                .literal_separator(true)
-                .backslash_escape(true)
-                .empty_alternates(true)
-                .build()
-                .map_err(|error| not_a_glob(glob, error.kind()))?;
-            set.add(built);
-            includes.push(!glob.starts_with('!'));
-        }
-        let set = set.build().map_err(|error| not_a_glob(error.glob().unwrap_or_default(), error.kind()))?;
-        Ok(TreeGlob { set, includes })
+        let rules = globs.iter().map(|glob| Rule::parse(glob.as_ref())).collect::<Result<_, _>>()?;
+        Ok(TreeGlob { rules })
     }
 
     /// Whether a path relative to the root, `/` between names, is matched.
@@ -78,11 +80,13 @@ impl TreeGlob {
 
     /// Whether a path relative to the root, `/` between names and perhaps not Unicode, is matched.
     pub(crate) fn matches_bytes(&self, path: &[u8]) -> bool {
-        let hits = self.set.matches_candidate(&Candidate::from_bytes(path));
-        hits.into_iter().max().is_some_and(|last| self.includes[last])
+        self.rules.iter().rev().find(|rule| rule.covers(path)).is_some_and(|last| last.includes)
     }
 
     /// The files below `root` that are meant, sorted by path.
+    ///
+    /// Only directories that can hold such files are read: a path without wildcards is looked up, a glob is looked for
+    /// below the names that it begins with, and excluded directories are not entered.
     ///
     /// Links to files count, broken ones too, so that who reads them can say so; links to directories are not
     /// followed; sockets, pipes and devices do not count. Left out are repositories' `.git`, temporary things
@@ -92,29 +96,153 @@ impl TreeGlob {
         root: &Path,
         without: &[PathBuf],
         cancel: &CancellationToken,
-    ) -> Result<Vec<TreeFile>, Fault> {
+    ) -> Result<TreeFiles, Fault> {
+        fs::metadata(root).map_err(ReadError::of(root))?;
         let without: Vec<PathBuf> = without.iter().flat_map(|path| spellings(root, path)).collect();
-        let mut files = Vec::new();
-        let walk = WalkDir::new(root).into_iter().filter_entry(|entry| {
-            entry.depth() == 0
-                || !(is_private(entry.file_name()) || without.iter().any(|path| path == entry.path()))
-        });
-        for entry in walk {
-            cancel::check(cancel)?;
-            let entry = entry.map_err(|error| ReadError::of_walk(root, error))?;
-            let kind = entry.file_type();
-            if entry.depth() == 0 || !(kind.is_file() || kind.is_symlink()) {
-                continue;
+        let is_entered = |entry: &walkdir::DirEntry| {
+            let Ok(relative) = entry.path().strip_prefix(root) else { return false };
+            let is_users = !(relative.iter().any(is_private)
+                || without.iter().any(|path| entry.path().starts_with(path)));
+            is_users && (!entry.file_type().is_dir() || self.enters(relative))
+        };
+        let mut found = TreeFiles::default();
+        for start in self.starts(root) {
+            for entry in
+                WalkDir::new(root.join(start)).follow_root_links(false).into_iter().filter_entry(is_entered)
+            {
+                cancel::check(cancel)?;
+                match entry {
+                    Ok(entry) => found.files.extend(self.file(root, &entry)),
+                    Err(error) => found.unreadable.extend(unreadable(root, error)),
+                }
             }
-            let Ok(relative) = entry.path().strip_prefix(root) else { continue };
-            if !self.matches_bytes(&slashed(relative)) || (kind.is_symlink() && entry.path().is_dir()) {
-                continue;
-            }
-            let path = String::from_utf8_lossy(&slashed(relative)).into_owned();
-            files.push(TreeFile { path, location: entry.into_path() });
         }
-        files.sort_unstable();
-        Ok(files)
+        found.files.sort_unstable();
+        Ok(found)
+    }
+
+    /// What a walk met, where it is a file that is meant.
+    fn file(&self, root: &Path, entry: &walkdir::DirEntry) -> Option<TreeFile> {
+        let kind = entry.file_type();
+        let relative = entry.path().strip_prefix(root).ok()?;
+        let is_file = kind.is_file() || (kind.is_symlink() && !entry.path().is_dir());
+        let path = slashed(relative);
+        (is_file && self.matches_bytes(&path)).then(|| TreeFile {
+            path: String::from_utf8_lossy(&path).into_owned(),
+            location: entry.path().to_owned(),
+        })
+    }
+
+    /// Where walks begin: paths below the root, none below another one.
+    fn starts(&self, root: &Path) -> BTreeSet<PathBuf> {
+        let mut starts = BTreeSet::new();
+        for rule in self.rules.iter().filter(|rule| rule.includes) {
+            let mut start = PathBuf::new();
+            for step in &rule.steps {
+                let Step::Name(name) = step else { break };
+                // What lies behind a link to a directory is not meant.
+                if root.join(&start).symlink_metadata().is_ok_and(|it| it.is_symlink())
+                    && start != Path::new("")
+                {
+                    break;
+                }
+                start.push(name);
+            }
+            starts.insert(start);
+        }
+        let is_below_another = |path: &Path| path.ancestors().skip(1).any(|above| starts.contains(above));
+        starts.iter().filter(|path| !is_below_another(path)).cloned().collect()
+    }
+
+    /// Whether a directory may hold files that are meant. The last glob that says something about it decides, as for
+    /// files.
+    fn enters(&self, directory: &Path) -> bool {
+        let path = slashed(directory);
+        for rule in self.rules.iter().rev() {
+            if rule.includes && rule.leads_through(directory) {
+                return true;
+            }
+            if !rule.includes && rule.covers(&path) {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// A directory that could not be read; nothing for one that is not there.
+fn unreadable(root: &Path, error: walkdir::Error) -> Option<ReadError> {
+    let is_gone = error
+        .io_error()
+        .is_some_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory));
+    (!is_gone).then(|| ReadError::of_walk(root, error))
+}
+
+impl Rule {
+    fn parse(glob: &str) -> Result<Self, Fault> {
+        let refuse = |why: &str| not_a_glob(glob, why);
+        let text = glob.strip_prefix('!').unwrap_or(glob);
+        let text = text.strip_prefix("./").unwrap_or(text);
+        if text.is_empty() {
+            return Err(refuse("it is empty"));
+        }
+        if text.starts_with('/') || Path::new(text).is_absolute() {
+            return Err(refuse("it is absolute"));
+        }
+        if text.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(refuse("`.` and `..` are not allowed in it"));
+        }
+        let includes = !glob.starts_with('!');
+        // An exclusion of a directory excludes what is in it: `!build`, `!build/` and `!build/**` say the same.
+        let bare = text.trim_end_matches("/**").trim_end_matches('/');
+        let text = match (includes, text.ends_with('/')) {
+            (false, _) if !bare.is_empty() => bare.to_owned(),
+            (_, true) => format!("{text}**"),
+            (_, false) => text.to_owned(),
+        };
+        let compile = |text: &str| {
+            let mut builder = GlobBuilder::new(text);
+            builder.literal_separator(true).backslash_escape(true).empty_alternates(true);
+            builder.build().map(|glob| glob.compile_matcher())
+        };
+        let matcher = compile(&text).map_err(|error| not_a_glob(glob, error.kind()))?;
+        let mut steps = Vec::new();
+        for part in text.split('/') {
+            // Braces may hold separators: `{a/b,c}`. What cannot stand alone may lead anywhere.
+            let alone =
+                if part == "**" || part.contains(['{', '}', '\\']) { None } else { compile(part).ok() };
+            match alone {
+                Some(_) if !part.contains(['*', '?', '[', ']']) => steps.push(Step::Name(part.to_owned())),
+                Some(matcher) => steps.push(Step::Glob(matcher)),
+                None => {
+                    steps.push(Step::Any);
+                    break;
+                }
+            }
+        }
+        Ok(Rule { includes, matcher, steps })
+    }
+
+    /// Whether it speaks of this path: an exclusion speaks of all that lies below what it matches.
+    fn covers(&self, path: &[u8]) -> bool {
+        let matches = |path: &[u8]| self.matcher.is_match_candidate(&Candidate::from_bytes(path));
+        let above =
+            || path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
+        matches(path) || (!self.includes && above().any(matches))
+    }
+
+    /// Whether it may match something below this directory.
+    fn leads_through(&self, directory: &Path) -> bool {
+        let mut steps = self.steps.iter();
+        for name in directory {
+            match steps.next() {
+                Some(Step::Any) => return true,
+                Some(Step::Name(step)) if name == step.as_str() => {}
+                Some(Step::Glob(glob)) if glob.is_match(name) => {}
+                _ => return false,
+            }
+        }
+        steps.next().is_some()
     }
 }
 
@@ -141,8 +269,6 @@ fn slashed(relative: &Path) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn check(globs: &[&str], yes: &[&str], no: &[&str]) {
@@ -205,6 +331,7 @@ mod tests {
                 .expect("globs")
                 .files(root.path(), &[PathBuf::from("cache")], &CancellationToken::new())
                 .expect("a list")
+                .files
                 .into_iter()
                 .map(|file| file.path)
                 .collect()
@@ -218,7 +345,7 @@ mod tests {
             std::os::unix::fs::symlink(root.path(), &alias).expect("a link");
             let without = [root.path().join("cache")];
             let glob = TreeGlob::new(&["cache/**"]).expect("a glob");
-            assert_eq!(glob.files(&alias, &without, &CancellationToken::new()).expect("a list"), []);
+            assert_eq!(glob.files(&alias, &without, &CancellationToken::new()).expect("a list").files, []);
             let link = |target: &str, name: &str| {
                 std::os::unix::fs::symlink(target, root.path().join(name)).expect("a link");
             };
@@ -227,6 +354,77 @@ mod tests {
             link("nowhere", "to-nothing");
             assert_eq!(list(&["to*/**", "to*"]), ["to-file", "to-nothing"]);
         }
+    }
+
+    #[test]
+    fn what_excludes_a_directory_excludes_all_in_it() {
+        for exclusion in ["!build", "!build/", "!build/**"] {
+            check(
+                &["**/*.o", exclusion, "build/keep.o"],
+                &["a.o", "build/keep.o"],
+                &["build/a.o", "build/x/a.o"],
+            );
+            check(&["build", "**/build.o", exclusion], &["x/build.o"], &["build"]);
+        }
+        check(&["**", "!**/build"], &["builds/x"], &["build/x", "a/build/x/y"]);
+    }
+
+    #[test]
+    fn only_directories_that_can_lead_to_a_match_are_entered() {
+        let enters = |globs: &[&str], yes: &[&str], no: &[&str]| {
+            let glob = TreeGlob::new(globs).expect("globs");
+            for (paths, expect) in [(yes, true), (no, false)] {
+                for path in paths {
+                    assert_eq!(glob.enters(Path::new(path)), expect, "{globs:?} enters {path}");
+                }
+            }
+        };
+        enters(&["a.lock", "x/*.lock"], &["", "x"], &["y", "x/z", "a.lock"]);
+        enters(&["**/*.lock"], &["", "a/b/c"], &[]);
+        enters(&["a*/b/**"], &["a1", "a1/b", "a1/b/c"], &["b", "a1/c"]);
+        enters(&["{a/b,c}/x"], &["anything"], &[]);
+        enters(&["**", "!pgdata"], &["", "x/pgdata"], &["pgdata", "pgdata/x"]);
+        enters(&["**", "!pgdata", "pgdata/x/keep"], &["pgdata", "pgdata/x"], &["pgdata/y"]);
+        enters(&["!a"], &[], &["", "b"]);
+    }
+
+    #[test]
+    fn walks_begin_where_the_wildcards_do() {
+        let root = tempfile::tempdir().expect("a directory");
+        let starts = |globs: &[&str]| -> Vec<PathBuf> {
+            TreeGlob::new(globs).expect("globs").starts(root.path()).into_iter().collect()
+        };
+        assert_eq!(starts(&["a/b/*.lock", "c.lock"]), [Path::new("a/b"), Path::new("c.lock")]);
+        assert_eq!(starts(&["a/b/*.lock", "a/**"]), [Path::new("a")]);
+        assert_eq!(starts(&["a/b/*.lock", "*"]), [Path::new("")]);
+        assert_eq!(starts(&["!a"]), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_lies_behind_a_link_to_a_directory_is_not_found() {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("real")).expect("a directory");
+        fs::write(root.path().join("real/a.lock"), "").expect("a file");
+        std::os::unix::fs::symlink("real", root.path().join("link")).expect("a link");
+        for globs in [["link/a.lock"], ["link/*.lock"], ["link/**"], ["link"]] {
+            let found =
+                TreeGlob::new(&globs).expect("globs").files(root.path(), &[], &CancellationToken::new());
+            assert_eq!(found.expect("a list").files, [], "{globs:?}");
+        }
+    }
+
+    /// Root can read every directory; a name that no file system takes fails for anyone.
+    #[test]
+    fn what_cannot_be_read_is_named_and_the_rest_is_found() {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::write(root.path().join("a.lock"), "").expect("a file");
+        let globs =
+            TreeGlob::new(&["a.lock".to_owned(), "x".repeat(5000), "gone/b.lock".to_owned()]).expect("globs");
+        let found = globs.files(root.path(), &[], &CancellationToken::new()).expect("a list");
+        assert_eq!(found.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a.lock"]);
+        assert_eq!(found.unreadable.len(), 1, "{:?}", found.unreadable);
+        assert!(found.unreadable[0].to_string().starts_with("cannot read `"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::domain::content_link::{self, LinkError, MAX_LINK_BYTES, WantedObjects
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
+use crate::fs::read_error::ReadError;
 
 /// How many malformed links a message lists.
 const LISTED: usize = 10;
@@ -67,23 +68,24 @@ impl From<MalformedLinks> for Fault {
 }
 
 /// Reads the content links below `root` that the globs mean, but for those below the directories `without`.
-/// No file means that nothing is wanted.
+/// No file means that nothing is wanted. Directories that could not be read, and may hold more, come with them.
 pub(crate) fn wanted_objects(
     root: &Path,
     globs: &TreeGlob,
     without: &[PathBuf],
     cancel: &CancellationToken,
-) -> Result<WantedObjects, Fault> {
+) -> Result<(WantedObjects, Vec<ReadError>), Fault> {
     let mut wanted = WantedObjects::default();
     let mut malformed = MalformedLinks::default();
-    for file in globs.files(root, without, cancel)? {
+    let found = globs.files(root, without, cancel)?;
+    for file in found.files {
         cancel::check(cancel)?;
         match read_link(&file) {
             Ok(object) => wanted.insert(object, file.path),
             Err(why) => malformed.push(&file.path, why),
         }
     }
-    if malformed.count > 0 { Err(malformed.into()) } else { Ok(wanted) }
+    if malformed.count > 0 { Err(malformed.into()) } else { Ok((wanted, found.unreadable)) }
 }
 
 fn read_link(file: &TreeFile) -> Result<ObjectId, String> {
@@ -127,7 +129,7 @@ mod tests {
 
     fn scan(root: &Path) -> Result<WantedObjects, Fault> {
         let globs = TreeGlob::new(&["**/*.cid", "**/*.md5"]).expect("globs");
-        wanted_objects(root, &globs, &[], &CancellationToken::new())
+        wanted_objects(root, &globs, &[], &CancellationToken::new()).map(|(wanted, _)| wanted)
     }
 
     /// Writes the links over what is there and scans the tree.

@@ -96,3 +96,35 @@ fn a_diff_says_which_part_and_which_objects_differ() {
         other.stdout
     );
 }
+
+/// A database's directory in the workspace must not stop the job: its user may not read it.
+#[test]
+#[cfg(unix)]
+fn directories_that_no_glob_wants_are_not_read_and_others_are_named() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let project = Project::new("");
+    project.write("workspace/a.lock", "1");
+    project.write("workspace/pgdata/b.lock", "2");
+    let key = |globs: &str| project.run(&["--path", "c", "--key", &format!("{{files:{globs}}}"), "key"]);
+    let close = |mode| {
+        fs::set_permissions(project.path("workspace/pgdata"), fs::Permissions::from_mode(mode))
+            .expect("a mode");
+    };
+    let globs = ["a.lock", "*.lock", "**/*.lock,!pgdata/**", "**/*.lock,!pgdata", "**/a.lock,!pg*/"];
+    let open: Vec<String> = globs.iter().map(|globs| key(globs).success().stdout).collect();
+    close(0o000);
+    let is_root = fs::read_dir(project.path("workspace/pgdata")).is_ok();
+    let closed: Vec<String> = globs.iter().map(|globs| key(globs).success().stdout).collect();
+    let met = key("**/*.lock").success();
+    close(0o755);
+    assert!(open.iter().all(|key| *key == open[0]), "{open:?}");
+    assert_eq!(open, closed);
+    if is_root {
+        return;
+    }
+    assert!(met.stderr.contains("warning: cannot read `"), "{}", met.stderr);
+    assert!(met.stderr.contains("exclude it with a `!` glob"), "{}", met.stderr);
+    assert_eq!(met.stdout, open[0]);
+}

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::command::context::Context;
 use crate::domain::content_link::WantedObjects;
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::template::{ExpandError, Expanded, Placeholder, Template};
+use crate::fs::read_error::ReadError;
 use crate::inputs::files;
 use crate::inputs::git;
 use crate::inputs::globs::TreeGlob;
@@ -69,6 +71,14 @@ pub(crate) fn expand(
         .map_err(|error| failed(template, error))
 }
 
+/// Warns of directories that could not be read while files were looked for: what is in them does not count.
+pub(super) fn warn_of_unread(ctx: &Context<'_>, unreadable: &[ReadError]) {
+    for error in unreadable {
+        let hint = "make the directory readable, or exclude it with a `!` glob".to_owned();
+        ctx.report_about_job_with_hint(Level::Warning, error.to_string(), Some(hint));
+    }
+}
+
 fn value(
     ctx: &Context<'_>,
     placeholder: &Placeholder,
@@ -114,6 +124,7 @@ fn value(
         Placeholder::Files(globs) => {
             let globs = TreeGlob::new(globs)?;
             let found = files::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
+            warn_of_unread(ctx, &found.unreadable);
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)

@@ -139,7 +139,11 @@ impl<'a> Cache<'a> {
             Some(links) => {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
                 let globs = TreeGlob::new(&links.files)?;
-                links::wanted_objects(self.ctx.workspace, &globs, &self.roots(), &self.ctx.interrupt.cancel)?
+                let cancel = &self.ctx.interrupt.cancel;
+                let (wanted, unreadable) =
+                    links::wanted_objects(self.ctx.workspace, &globs, &self.roots(), cancel)?;
+                expand::warn_of_unread(self.ctx, &unreadable);
+                wanted
             }
         };
         Ok(self.wanted.get_or_init(|| wanted))
