@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cachekeep_test_support::project::Project;
+use cachekeep_test_support::project::{Project, Ran};
 
 const CONFIG: &str = r#"
 [cache.data]
@@ -107,17 +107,21 @@ fn directories_that_no_glob_wants_are_not_read_and_others_are_named() {
     let project = Project::new("");
     project.write("workspace/a.lock", "1");
     project.write("workspace/pgdata/b.lock", "2");
-    let key = |globs: &str| project.run(&["--path", "c", "--key", &format!("{{files:{globs}}}"), "key"]);
+    let key = |globs: &str| {
+        let key = format!("{{files:{globs}}}");
+        project.run(&["--json", "--path", "c", "--key", &key, "key"]).success()
+    };
+    let made = |ran: &Ran| ran.json()["caches"][0]["key"].as_str().expect("a key").to_owned();
     let close = |mode| {
         fs::set_permissions(project.path("workspace/pgdata"), fs::Permissions::from_mode(mode))
             .expect("a mode");
     };
     let globs = ["a.lock", "*.lock", "**/*.lock,!pgdata/**", "**/*.lock,!pgdata", "**/a.lock,!pg*/"];
-    let open: Vec<String> = globs.iter().map(|globs| key(globs).success().stdout).collect();
+    let open: Vec<String> = globs.iter().map(|globs| made(&key(globs))).collect();
     close(0o000);
     let is_root = fs::read_dir(project.path("workspace/pgdata")).is_ok();
-    let closed: Vec<String> = globs.iter().map(|globs| key(globs).success().stdout).collect();
-    let met = key("**/*.lock").success();
+    let closed: Vec<String> = globs.iter().map(|globs| made(&key(globs))).collect();
+    let met = key("**/*.lock");
     close(0o755);
     assert!(open.iter().all(|key| *key == open[0]), "{open:?}");
     assert_eq!(open, closed);
@@ -126,5 +130,5 @@ fn directories_that_no_glob_wants_are_not_read_and_others_are_named() {
     }
     assert!(met.stderr.contains("warning: cannot read `"), "{}", met.stderr);
     assert!(met.stderr.contains("exclude it with a `!` glob"), "{}", met.stderr);
-    assert_eq!(met.stdout, open[0]);
+    assert_eq!(made(&met), open[0]);
 }
