@@ -36,7 +36,9 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
     if !options.lookup_only {
         session::recover(ctx);
     }
-    for opened in session::open_all(ctx)? {
+    let opened =
+        if options.lookup_only { session::open_all(ctx)? } else { session::open_all_exportable(ctx)? };
+    for opened in opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
         let Some((cache, keys)) = opened.ready(&mut job) else { continue };
         let outcome = restore(cache, keys, options);

@@ -21,7 +21,7 @@ use crate::report::failure;
 pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
     session::recover(ctx);
-    let opened = session::open_all(ctx)?;
+    let opened = session::open_all_exportable(ctx)?;
     let mut variables = Vec::new();
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));

@@ -50,6 +50,20 @@ impl<'a> OpenedCache<'a> {
         }
     }
 
+    /// The same cache if its exports can be expanded. A build that is told half of where its cache is would not use it, so
+    /// the job goes on without this cache.
+    pub(crate) fn if_exportable(self) -> Self {
+        let OpenedCache::Ready { cache, .. } = &self else { return self };
+        match cache.exports() {
+            Ok(_) => self,
+            Err(fault) => {
+                let text = format!("skipped, for what it exports is not known: {}", failure::chain(&fault));
+                cache.ctx.report_with_hint(Level::Warning, cache.name(), text, fault.hint());
+                OpenedCache::Failed { name: &cache.spec.name }
+            }
+        }
+    }
+
     /// Opens a cache and expands its keys. A fault of the configuration is an error; a fault of the tree is a
     /// warning, for a cache is never in the way.
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
@@ -76,6 +90,11 @@ pub(crate) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Cach
 /// A fault with the name of its cache, for a command that it ends.
 pub(crate) fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
     fault.in_context(format!("cache `{}`", spec.name))
+}
+
+/// Opens every selected cache that can be used by the steps that follow, as [`OpenedCache::if_exportable`] has it.
+pub(crate) fn open_all_exportable<'a>(ctx: &'a Context<'a>) -> Result<Vec<OpenedCache<'a>>, Fault> {
+    Ok(open_all(ctx)?.into_iter().map(OpenedCache::if_exportable).collect())
 }
 
 /// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the

@@ -65,7 +65,7 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
     session::recover(ctx);
     wrapped::sweep(ctx, workspace);
     let mut slots = Vec::new();
-    for opened in session::open_all(ctx)? {
+    for opened in session::open_all_exportable(ctx)? {
         slots.push(match opened {
             OpenedCache::Ready { cache, keys } => {
                 session::export(&cache);

@@ -32,7 +32,7 @@ pub const OUTPUTS: &[Output] = &[
     Output { name: "missing-count", help: "How many wanted objects are missing; empty without links." },
     Output {
         name: "save-result",
-        help: "`saved`, `exists`, `unchanged`, `incomplete`, `denied-mode`, `denied-budget`, `rate-limited`, \
+        help: "`saved`, `exists`, `unchanged`, `incomplete`, `skipped`, `denied-mode`, `denied-budget`, `rate-limited`, \
                `no-space` or `failed`; of several caches the gravest.",
     },
     Output { name: "json", help: "Everything above for each cache, and more, as one JSON document." },

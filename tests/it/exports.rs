@@ -46,6 +46,6 @@ fn formats_and_caches_can_be_chosen() {
         assert_eq!(ran.json()["OTHER"], other.as_str());
         assert_eq!(ran.json()["CCACHE_NOTE"], "it's x");
     }
-    let ran = project.run(&["env"]).code(2);
+    let ran = project.run(&["env"]).code(1);
     assert!(ran.stderr.contains("note"), "{}", ran.stderr);
 }

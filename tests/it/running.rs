@@ -90,3 +90,48 @@ fn no_failure_of_a_cache_breaks_the_build() {
     assert_eq!(project.read("workspace/out/x"), "hi\n");
     project.run(&["--store", &location, "save", "--required"]).code(1);
 }
+
+/// What this tree or this job lacks skips that cache; the command and the other caches go on.
+#[test]
+fn a_key_that_cannot_be_computed_here_skips_its_cache_and_the_command_runs() {
+    for (key, lacks) in [
+        ("k-{files:no.lock}", "no file matches"),
+        ("k-{hash-files:no/**/x}", "no file matches"),
+        ("k-{env.CACHEKEEP_TEST_UNSET}", "the environment has no `CACHEKEEP_TEST_UNSET`"),
+        ("k-{var.flavor}", "--var flavor=VALUE"),
+        ("k-{run-id}", "only jobs of a CI have it"),
+    ] {
+        let config = format!(
+            "{}\n[cache.other]\npath = \"other\"\nkey = \"{key}\"\n",
+            CONFIG.replace("SAVE", "success")
+        );
+        let project = Project::new(&config);
+        let script = "echo ran > ran; mkdir -p out && echo hi > out/x";
+        let ran = project.run(&["run", "--json", "--", "sh", "-c", script]).success();
+        assert_eq!(project.read("workspace/ran"), "ran\n");
+        assert_eq!(save_result(&ran), "saved", "{key}");
+        assert!(ran.stderr.contains("warning: other: "), "{key}: {}", ran.stderr);
+        assert!(ran.stderr.contains(lacks), "{key}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("--ref"), "{key}: {}", ran.stderr);
+    }
+    // What no job could expand is the configuration's fault.
+    let project = Project::new("[cache.c]\npath = \"c\"\nkey = \"k-{nonsense}\"\n");
+    project.run(&["run", "--", "sh", "-c", "echo ran > ran"]).code(2);
+    assert!(!project.path("workspace/ran").exists());
+}
+
+/// Half of the exports would send the build to another directory than the one that was restored.
+#[test]
+fn a_cache_of_which_one_export_is_unknown_is_skipped_with_all_of_them() {
+    let config = CONFIG.replace("SAVE", "success").replace("OUT = ", "NOTE = \"{var.note}\", OUT = ");
+    let project = Project::new(&config);
+    let script = "echo \"${OUT-none}\" > told; mkdir -p out && echo hi > out/x";
+    let ran = project.run(&["run", "--json", "--", "sh", "-c", script]).success();
+    assert_eq!(project.read("workspace/told"), "none\n");
+    assert!(ran.stderr.contains("warning: out: skipped, for what it exports is not known"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--var note=VALUE"), "{}", ran.stderr);
+    assert_eq!(ran.json()["caches"].as_array().map(Vec::len), Some(0), "{}", ran.stdout);
+    project.run(&["restore", "--required"]).code(1);
+    let ran = project.run(&["run", "--json", "--var", "note=x", "--", "sh", "-c", script]).success();
+    assert_eq!(save_result(&ran), "saved");
+}

@@ -13,29 +13,39 @@ use crate::inputs::git;
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::hash_files;
 
-/// A value that the platform does not provide.
-fn unavailable(platform: &str) -> Fault {
-    Fault::usage(format!("{platform} does not provide it"))
-        .with_hint("give it with `--ref`, or leave the placeholder out".to_owned())
+// What this job or this tree lacks is a fault of the environment: that cache is skipped and the command goes on. Only what
+// no job could expand is a fault of the configuration.
+
+/// A value that this job does not have.
+fn unavailable(placeholder: &Placeholder, platform: &str) -> Fault {
+    let hint = match placeholder {
+        Placeholder::Ref => "give it with `--ref`",
+        Placeholder::Sha => "run in a checkout of git with a commit",
+        Placeholder::Home => "set HOME",
+        _ => "only jobs of a CI have it: leave it out, or use `{var.NAME}` with `--var NAME=VALUE`",
+    };
+    Fault::environment(format!("{platform} does not provide it")).with_hint(hint.to_owned())
 }
 
 fn no_variable(name: &str) -> Fault {
-    Fault::usage("no value was given for it").with_hint(format!("give it with `--var {name}=VALUE`"))
+    Fault::environment("no value was given for it").with_hint(format!("give it with `--var {name}=VALUE`"))
 }
 
 fn misplaced() -> Fault {
     Fault::usage("it has no effect here")
 }
 
-fn no_match() -> Fault {
-    Fault::usage("no file matches")
+/// No file matches below the workspace.
+fn no_match(workspace: &Path) -> Fault {
+    Fault::environment(format!("no file matches below `{}`", workspace.display()))
+        .with_hint("is it checked out, and spelled from the workspace?".to_owned())
 }
 
 /// A failed expansion of a template, with the template as written.
 fn failed(template: &Template, error: ExpandError<Fault>) -> Fault {
     let why = error.to_string();
     let fault = match error {
-        ExpandError::Empty(_) => Fault::usage(why).with_hint(
+        ExpandError::Empty(_) => Fault::environment(why).with_hint(
             "an empty part would make keys meet that must not; see what it should match".to_owned(),
         ),
         ExpandError::Failed { source, placeholder } => {
@@ -86,7 +96,9 @@ fn value(
     inputs: &mut impl FnMut(&Placeholder, KeyInputs),
 ) -> Result<String, Fault> {
     let facts = ctx.platform.facts();
-    let known = |value: Option<&str>| value.map(str::to_owned).ok_or_else(|| unavailable(facts.platform));
+    let lacking = || unavailable(placeholder, facts.platform);
+    let no_match = || no_match(ctx.workspace);
+    let known = |value: Option<&str>| value.map(str::to_owned).ok_or_else(lacking);
     let path = |path: &Path| {
         path.to_str()
             .map(str::to_owned)
@@ -101,10 +113,13 @@ fn value(
         Placeholder::RunAttempt => known(facts.run_attempt.as_deref()),
         Placeholder::Temp => path(ctx.temp),
         Placeholder::Workspace => path(ctx.workspace),
-        Placeholder::Home => path(facts.home.as_deref().ok_or_else(|| unavailable(facts.platform))?),
+        Placeholder::Home => path(facts.home.as_deref().ok_or_else(lacking)?),
         Placeholder::Path => path(sources.path.ok_or_else(misplaced)?),
         Placeholder::Env(name) => {
-            let missing = || Fault::usage(format!("the environment has no `{name}`"));
+            let missing = || {
+                Fault::environment(format!("the environment has no `{name}`"))
+                    .with_hint("set it in the job".to_owned())
+            };
             ctx.env.var(name).map(str::to_owned).ok_or_else(missing)
         }
         Placeholder::Var(name) => ctx.variables.get(name).cloned().ok_or_else(|| no_variable(name)),
