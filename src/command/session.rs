@@ -50,8 +50,8 @@ impl<'a> OpenedCache<'a> {
         }
     }
 
-    /// The same cache if its exports can be expanded. A build that is told half of where its cache is would not use it, so
-    /// the job goes on without this cache.
+    /// The same cache if its exports can be expanded. With half of its variables a build would not use the cache, so the
+    /// job goes on without it.
     pub(crate) fn if_exportable(self) -> Self {
         let OpenedCache::Ready { cache, .. } = &self else { return self };
         match cache.exports() {

@@ -27,6 +27,10 @@ fn unavailable(placeholder: &Placeholder, platform: &str) -> Fault {
     Fault::environment(format!("{platform} does not provide it")).with_hint(hint.to_owned())
 }
 
+fn unset(name: &str) -> Fault {
+    Fault::environment(format!("the environment has no `{name}`")).with_hint("set it in the job".to_owned())
+}
+
 fn no_variable(name: &str) -> Fault {
     Fault::environment("no value was given for it").with_hint(format!("give it with `--var {name}=VALUE`"))
 }
@@ -115,13 +119,7 @@ fn value(
         Placeholder::Workspace => path(ctx.workspace),
         Placeholder::Home => path(facts.home.as_deref().ok_or_else(lacking)?),
         Placeholder::Path => path(sources.path.ok_or_else(misplaced)?),
-        Placeholder::Env(name) => {
-            let missing = || {
-                Fault::environment(format!("the environment has no `{name}`"))
-                    .with_hint("set it in the job".to_owned())
-            };
-            ctx.env.var(name).map(str::to_owned).ok_or_else(missing)
-        }
+        Placeholder::Env(name) => ctx.env.var(name).map(str::to_owned).ok_or_else(|| unset(name)),
         Placeholder::Var(name) => ctx.variables.get(name).cloned().ok_or_else(|| no_variable(name)),
         Placeholder::Links => {
             let wanted = sources.wanted.filter(|wanted| !wanted.is_empty()).ok_or_else(no_match)?;
