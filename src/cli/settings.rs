@@ -13,6 +13,7 @@ use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::unit::Span;
+use crate::fs::open::Links;
 use crate::fs::read;
 use crate::fs::text;
 use crate::platform::{Env, JobFacts};
@@ -208,7 +209,7 @@ impl Settings {
 fn load(common: &Common, env: &Env, place: &ConfigPlace) -> Result<config::Loaded, SettingsError> {
     if let Some(path) = &place.config {
         let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
-        return Ok(config::parse(&text::read(path, MAX_CONFIG_BYTES)?, shown)?);
+        return Ok(config::parse(&text::read(path, Links::Followed, MAX_CONFIG_BYTES)?, shown)?);
     }
     match &common.key {
         // Only commands that need no configuration come here without one.

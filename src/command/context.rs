@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
 use crate::domain::event::{Details, Event, Level, Observer, Phase, Running};
+use crate::domain::fault::Fault;
+use crate::domain::hint::Class;
 use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::unit::SizeOrShare;
@@ -167,12 +169,13 @@ impl Context<'_> {
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        let limit = self.timeout.min(HOUSEKEEPING);
         self.runtime.block_on(async {
             let given_up = |_| {
-                let message = format!("given up after {} s", HOUSEKEEPING.as_secs());
+                let message = format!("given up after {} s", limit.as_secs());
                 Err(StoreError::new(StoreErrorKind::TimedOut, message).into())
             };
-            tokio::time::timeout(HOUSEKEEPING, work).await.unwrap_or_else(given_up)
+            tokio::time::timeout(limit, work).await.unwrap_or_else(given_up)
         })
     }
 
@@ -195,6 +198,21 @@ impl Context<'_> {
     /// What stays free on every volume.
     pub(crate) fn reserve(&self) -> SizeOrShare {
         self.disk.reserve
+    }
+
+    /// Does work within the time for one cache; the fault of work that this ends says so.
+    pub(crate) fn within_deadline<T>(
+        &self,
+        work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let deadline = self.deadline();
+        work(&deadline.cancel).map_err(|fault| match deadline.reason(self.interrupt) {
+            Some(reason) if fault.class() == Class::Cancelled => {
+                let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
+                Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
+            }
+            _ => fault,
+        })
     }
 
     /// A token that is cancelled by an interruption or when the time for one cache is over; the guard ends the

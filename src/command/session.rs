@@ -117,7 +117,13 @@ pub(crate) fn recover(ctx: &Context<'_>) {
         }
     }
     let running = ctx.start("all caches", Phase::Recover);
-    let report = recover::recover(&places, &targets, &ctx.records(), ctx.now);
+    let deadline = ctx.deadline();
+    let goes_on = || !deadline.cancel.is_cancelled();
+    let report = recover::recover_while(&places, &targets, &ctx.records(), ctx.now, &goes_on);
+    if let Some(reason) = deadline.reason(ctx.interrupt).filter(|_| report.unfinished) {
+        let text = format!("not all that killed processes left was looked at: {reason}");
+        ctx.report_about_job(Level::Warning, text);
+    }
     for path in &report.removed {
         ctx.report_about_job(
             Level::Info,
@@ -136,7 +142,11 @@ pub(crate) fn recover(ctx: &Context<'_>) {
 }
 
 fn recover_uploads(ctx: &Context<'_>, catalog: &dyn Catalog) {
-    match ctx.wait_for_store(catalog.recover()) {
+    let recovered = ctx.wait_for_store(catalog.recover());
+    for text in recovered.iter().flat_map(|recovered| &recovered.refused) {
+        ctx.report_about_job(Level::Warning, text);
+    }
+    match recovered {
         Ok(recovered) if recovered.removed > 0 => {
             let text = format!(
                 "removed {} unfinished uploads, {}, from {}",

@@ -7,6 +7,8 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::lease::LeasedDirectory;
+#[cfg(unix)]
+use super::open;
 use super::path_error::PathError;
 
 /// Writes a file, replacing what is there: readers see the old content or the new one.
@@ -29,10 +31,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8], now: DateTime<Utc>) -> Result<(),
 }
 
 /// Asks for a directory's names to be kept over a power cut; systems that cannot do so are not asked twice.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "only Unix opens directories"))]
 pub(super) fn sync_directory(path: &Path) {
-    if cfg!(unix) {
-        let _ = File::open(path).and_then(|directory| directory.sync_all());
-    }
+    #[cfg(unix)]
+    let _ = open::directory(path).and_then(|directory| directory.sync_all());
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub(crate) mod cancel;
 pub(crate) mod link;
 pub(crate) mod mode;
+pub(crate) mod open;
 pub(crate) mod path_error;
 pub(crate) mod read;
 pub(crate) mod read_error;

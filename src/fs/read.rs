@@ -1,8 +1,5 @@
 //! Files read to their end, in chunks, until the work is cancelled.
 
-#[cfg(not(unix))]
-use std::fs;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -10,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::cancel;
+use super::open::{self, Links};
 use crate::domain::digest::Sha256Digest;
 
 /// Bytes read at once.
@@ -53,39 +51,30 @@ pub(crate) fn length(path: &Path) -> io::Result<u64> {
     path.metadata().map(|found| found.len())
 }
 
-/// Reads a file that others may have put there: a regular file, not through a link, of at most `limit` bytes.
-///
-/// It never waits for a pipe or a device that has the file's name.
-pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.cast_signed());
-    }
-    // Where a link can be opened by its own name, it is seen before it is opened.
-    #[cfg(not(unix))]
-    if fs::symlink_metadata(path)?.is_symlink() {
-        return Err(io::Error::other("it is a link"));
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+/// Reads a regular file of at most `limit` bytes. The error of a larger one is [`io::ErrorKind::InvalidData`].
+pub(crate) fn read_bounded(path: &Path, links: Links, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    open::file(path, links)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+        let reason = format!("it is larger than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(bytes)
 }
 
-/// The SHA-256 of a file's contents; a link is followed.
-pub(crate) fn sha256_of_file(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
+/// Reads a file that others may have put there: a regular file, not through a link, of at most `limit` bytes.
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_bounded(path, Links::Refused, limit)
+}
+
+/// The SHA-256 of a regular file's contents.
+pub(crate) fn sha256_of_file(
+    path: &Path,
+    links: Links,
+    cancel: &CancellationToken,
+) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
-    read_chunks(&mut File::open(path)?, cancel, |bytes| hasher.update(bytes))?;
+    read_chunks(&mut open::file(path, links)?, cancel, |bytes| hasher.update(bytes))?;
     Ok(Sha256Digest(hasher.finalize().into()))
 }
 

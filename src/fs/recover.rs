@@ -24,6 +24,8 @@ pub(crate) struct RecoverReport {
     pub spared: Vec<PathBuf>,
     /// Directories that could not be recovered, and why; the next recovery retries them.
     pub failed: Vec<(PathBuf, StagingError)>,
+    /// Whether it was ended before it had looked at everything.
+    pub unfinished: bool,
 }
 
 /// Looks for temporary things directly in these directories and judges each by its lease.
@@ -38,6 +40,17 @@ pub(crate) fn recover(
     targets: &[PathBuf],
     records: &Records,
     now: DateTime<Utc>,
+) -> RecoverReport {
+    recover_while(places, targets, records, now, &|| true)
+}
+
+/// The same, but begins with another directory only while `goes_on` says so; the next recovery does the rest.
+pub(crate) fn recover_while(
+    places: &[PathBuf],
+    targets: &[PathBuf],
+    records: &Records,
+    now: DateTime<Utc>,
+    goes_on: &dyn Fn() -> bool,
 ) -> RecoverReport {
     let scope = Scope { records, targets, is_ours: &is_ours, now };
     let mut report = RecoverReport::default();
@@ -54,6 +67,10 @@ pub(crate) fn recover(
         };
         for entry in entries.flatten().filter(|entry| is_temp_name(&entry.file_name())) {
             let path = entry.path();
+            if !goes_on() {
+                report.unfinished = true;
+                return report;
+            }
             match recover_one(&path, &scope) {
                 Ok(true) => report.removed.push(path),
                 Ok(false) => report.spared.push(path),

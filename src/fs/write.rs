@@ -12,14 +12,16 @@ use super::path_error::PathError;
 /// Bytes copied at once.
 const CHUNK: usize = 256 << 10;
 
-/// Writes everything the reader has into a file, which is made or emptied first.
+/// Writes everything the reader has into a new file.
+///
+/// A file that is there is an error: it may be an object of a store under another name.
 pub(crate) fn write_file(
     path: &Path,
     reader: &mut dyn Read,
     cancel: &CancellationToken,
 ) -> Result<(), PathError> {
     let failed = PathError::on("write", path);
-    let mut file = File::create(path).map_err(&failed)?;
+    let mut file = File::create_new(path).map_err(&failed)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         cancel::check(cancel).map_err(|cancelled| failed(cancelled.into()))?;

@@ -5,7 +5,6 @@
 //! nor how often a content occurs.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::globs::TreeGlob;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::fault::Fault;
+use crate::fs::open::{self, Links};
 use crate::fs::read;
 use crate::fs::read_error::ReadError;
 
@@ -67,7 +67,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
 /// The SHA-256 of a file, with CRLF read as LF where git would take it for text.
 pub(crate) fn content_digest(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
     let mut content = FileContent::default();
-    read::read_chunks(&mut File::open(path)?, cancel, |bytes| content.update(bytes))?;
+    read::read_chunks(&mut open::file(path, Links::Followed)?, cancel, |bytes| content.update(bytes))?;
     Ok(content.finish())
 }
 

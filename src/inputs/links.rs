@@ -1,7 +1,6 @@
 //! The content links of a tree, and the objects that they want.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use crate::domain::content_link::{self, LinkError, MAX_LINK_BYTES, WantedObjects
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
+use crate::fs::open::{self, Links};
 use crate::fs::read_error::ReadError;
 
 /// How many malformed links a message lists.
@@ -103,7 +103,7 @@ fn read_link(file: &TreeFile) -> Result<ObjectId, String> {
 /// As many bytes as tell whether a file is too long.
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(160);
-    File::open(path)?.take(MAX_LINK_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    open::file(path, Links::Followed)?.take(MAX_LINK_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -15,6 +15,7 @@ use super::unixfs::proof::{Proof, prove};
 use super::unixfs::{self, BlockId, DagError};
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
 use crate::domain::inventory::Presence;
+use crate::fs::open::{self, Links};
 use crate::fs::path_error::PathError;
 
 /// The directory of proofs, below a store's root.
@@ -37,7 +38,7 @@ pub(crate) fn check(
     cancel: &CancellationToken,
 ) -> io::Result<Option<Presence>> {
     let Some((CidCodec::DagPb, digest)) = object.cid() else { return Ok(None) };
-    let Ok(kept) = File::open(path_of(root, object)) else { return Ok(None) };
+    let Ok(kept) = open::file(&path_of(root, object), Links::Refused) else { return Ok(None) };
     let Ok(proof) = Proof::read_from(&mut BufReader::new(kept)) else { return Ok(None) };
     match proof.check(file, &digest, cancel) {
         Ok(()) => Ok(Some(Presence::Verified { size: fs::metadata(file)?.len() })),
@@ -58,7 +59,8 @@ pub(crate) fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -
     let directory = root.join(DIRECTORY);
     fs::create_dir_all(&directory).map_err(PathError::on("make", &directory))?;
     let staged = temp.join(format!("proof-{}{SUFFIX}", object.hash()));
-    let written = File::create(&staged).and_then(|file| {
+    // Never into a file that is there, which could have another name already.
+    let written = File::create_new(&staged).and_then(|file| {
         let mut file = BufWriter::new(file);
         proof.write_to(&digest, &mut file)?;
         file.flush()
@@ -69,7 +71,7 @@ pub(crate) fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -
 
 /// Makes a file from a CAR with every block verified and none missing; gives the proof of it, for later.
 ///
-/// `file` is made, or emptied; on any error, its content must be discarded. A file of more than `max_bytes` is refused.
+/// `file` is created and must not exist; on any error, its content must be discarded. A file of more than `max_bytes` is refused.
 pub(crate) fn unpack_car(
     car: &Path,
     object: &ObjectId,
@@ -78,8 +80,8 @@ pub(crate) fn unpack_car(
     cancel: &CancellationToken,
 ) -> Result<Proof, DagError> {
     let Some((codec, digest)) = object.cid() else { return Err(DagError::NotCar("its object is not a CID")) };
-    let open = || File::open(car).map(BufReader::new);
-    let mut output = File::options().read(true).write(true).create(true).truncate(true).open(file)?;
+    let open = || open::file(car, Links::Refused).map(BufReader::new);
+    let mut output = File::options().read(true).write(true).create_new(true).open(file)?;
     unixfs::car::unpack(&mut open()?, BlockId { codec, digest }, &mut output, max_bytes, cancel)?;
     drop(output);
     let inner = Proof::read_inner(&mut open()?)?;

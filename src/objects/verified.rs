@@ -111,6 +111,11 @@ impl VerifiedFiles {
         }
     }
 
+    /// Remembers a file as it is now, after another name of it was removed.
+    pub(super) fn restamp(&self, path: &Path) {
+        self.carry(path, path);
+    }
+
     /// Forgets what was found there.
     pub(super) fn forget(&self, path: &Path) {
         self.lock().remove(path);

@@ -1,6 +1,6 @@
 //! GitHub Actions: workflow commands and runner files (docs.github.com, "Workflow commands").
 
-#![expect(clippy::disallowed_methods, reason = "reads the event file and writes runner files")]
+#![expect(clippy::disallowed_methods, reason = "writes runner files")]
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -13,6 +13,8 @@ use super::user::record_dirs;
 use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
+use crate::fs::open::Links;
+use crate::fs::read;
 
 /// A job of GitHub Actions.
 pub(crate) struct GitHubActions {
@@ -57,6 +59,9 @@ impl GitHubActions {
     }
 }
 
+/// Upper bound for the payload of an event, in bytes; GitHub sends at most 25 MB.
+const MAX_EVENT: u64 = 64 << 20;
+
 /// Facts from the payload of the event.
 #[derive(Default)]
 struct EventPayload {
@@ -67,7 +72,7 @@ struct EventPayload {
 impl EventPayload {
     fn read(path: Option<PathBuf>) -> Self {
         let payload: serde_json::Value = path
-            .and_then(|path| std::fs::read(path).ok())
+            .and_then(|path| read::read_bounded(&path, Links::Followed, MAX_EVENT).ok())
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
         let repository = |pointer: &str| payload.pointer(pointer).and_then(serde_json::Value::as_str);

@@ -52,7 +52,7 @@ pub enum Deletion {
 }
 
 /// The outcome of a recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
     /// Uploads of dead processes that were removed.
     pub removed: u64,
@@ -60,6 +60,8 @@ pub struct Recovered {
     pub removed_bytes: ByteSize,
     /// Uploads that were kept, because their process lives or may live.
     pub kept: u64,
+    /// What else was kept, a message each: it is not an upload of this program, so that a person has to look at it.
+    pub refused: Vec<String>,
 }
 
 /// What a survey is about.

@@ -1,7 +1,7 @@
 //! Sources: what a configuration names to be read, a file or a URL, opened as one blocking stream.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -18,6 +18,7 @@ use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
 use super::pipe::{self, PipeReader};
+use crate::fs::open::{self, Links};
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,17 +130,13 @@ fn scheme(text: &str) -> Option<&str> {
     (valid && scheme.len() > 1).then_some(scheme)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a source may be a file")]
 fn open_file(path: &Path) -> Result<(File, u64), Cause> {
-    let file = OpenOptions::new().read(true).open(path).map_err(|error| match error.kind() {
+    let file = open::file(path, Links::Followed).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Cause::NotFound,
         _ => Cause::Io(error),
     })?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(Cause::Io(io::ErrorKind::IsADirectory.into()));
-    }
-    Ok((file, metadata.len()))
+    let length = file.metadata()?.len();
+    Ok((file, length))
 }
 
 fn open_url(

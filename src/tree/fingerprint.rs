@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::selection::Selection;
 use super::walk::{Item, ItemKind, Walk, WalkError};
 use crate::domain::digest::Sha256Digest;
+use crate::fs::open::Links;
 use crate::fs::read;
 
 /// The result of a walk over a tree.
@@ -150,7 +151,7 @@ pub(crate) fn content(
                     if stop.load(Ordering::Relaxed) {
                         continue;
                     }
-                    match read::sha256_of_file(&path, cancel) {
+                    match read::sha256_of_file(&path, Links::Refused, cancel) {
                         Ok(digest) => own.add_file(root, &item.relative, item.mode, &digest.0),
                         Err(source) => {
                             stop.store(true, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use filetime::FileTime;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,8 @@ use super::walk::{Item, ItemKind, Walk};
 use crate::domain::event::Meter;
 use crate::domain::fault::Fault;
 use crate::domain::names;
+use crate::fs::lease::LeasedDirectory;
+use crate::fs::open::{self, Links};
 use crate::fs::path_error::PathError;
 use crate::fs::read_error::ReadError;
 use crate::fs::staging::Staging;
@@ -37,24 +40,73 @@ pub(crate) fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, F
     Ok(true)
 }
 
-fn refuse_reserved_names(source: &Path) -> Result<(), Fault> {
+/// What of an adopted tree was not kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// Pipes, devices and sockets, which no archive of ours holds.
+    pub specials: Vec<PathBuf>,
+    /// Files and directories that lost their set-user-ID, set-group-ID or sticky bit.
+    pub special_modes: Vec<PathBuf>,
+}
+
+/// Makes a tree that another program unpacked one that our own archives could have held.
+fn sanitize(source: &Path) -> Result<Dropped, Fault> {
+    let mut dropped = Dropped::default();
     for entry in walkdir::WalkDir::new(source) {
         let entry = entry.map_err(|error| ReadError::of_walk(source, error))?;
+        let path = entry.path();
         if names::is_temporary(entry.file_name().as_encoded_bytes()) {
             return Err(Fault::environment(format!(
                 "`{}` has a name that is reserved for temporary directories of cachekeep",
-                entry.path().display()
+                path.display()
             )));
         }
+        let kind = entry.file_type();
+        if !(kind.is_file() || kind.is_dir() || kind.is_symlink()) {
+            fs::remove_file(path).map_err(PathError::on("remove", path))?;
+            dropped.specials.push(path.to_owned());
+        } else if !kind.is_symlink() {
+            let facts = entry.metadata().map_err(|error| ReadError::of_walk(source, error))?;
+            if let Some(plain) = mode::without_special_bits(&facts) {
+                if kind.is_dir() {
+                    mode::set_of_directory(path, plain).map_err(PathError::on("change", path))?;
+                } else {
+                    replace_by_copy(path, plain).map_err(PathError::on("change", path))?;
+                }
+                dropped.special_modes.push(path.to_owned());
+            }
+        }
     }
-    Ok(())
+    Ok(dropped)
 }
 
-/// Makes a directory the tree of a staging, by a rename.
+/// Puts a copy with another mode in the place of a file, which may be a hard link to a program outside of the tree: that one keeps
+/// its mode.
+fn replace_by_copy(path: &Path, mode: u32) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    let place = LeasedDirectory::create_in(parent, "copying a file", DateTime::<Utc>::UNIX_EPOCH)
+        .map_err(|error| error.source)?;
+    let copied = place.payload().join("file");
+    copy_plain(path, &copied, mode)?;
+    fs::rename(&copied, path)?;
+    place.close().map_err(|error| error.source)
+}
+
+/// Copies a file with its times, but with another mode.
+fn copy_plain(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
+    let mut source = open::file(from, Links::Refused)?;
+    let mut copy = fs::File::create_new(to)?;
+    io::copy(&mut source, &mut copy)?;
+    mode::set_of_file(&copy, mode)?;
+    let modified = FileTime::from_last_modification_time(&source.metadata()?);
+    filetime::set_file_handle_times(&copy, None, Some(modified))
+}
+
+/// Makes a directory the tree of a staging, by a rename. Returns what of it was dropped before.
 ///
 /// Another program unpacked it from an archive that others may have written, so no name in it may be one of ours.
-pub(crate) fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
-    refuse_reserved_names(source)?;
+pub(crate) fn adopt(source: &Path, staging: &Staging) -> Result<Dropped, Fault> {
+    let dropped = sanitize(source)?;
     let tree = staging.tree();
     // Windows renames a directory only to a name that is free.
     fs::remove_dir(tree).map_err(PathError::on("make way at", tree))?;
@@ -62,7 +114,8 @@ pub(crate) fn adopt(source: &Path, staging: &Staging) -> Result<(), Fault> {
         // The staging needs its tree again, whatever the error is.
         let _ = fs::create_dir(tree);
         crossing(source, staging.target(), "rename")(error)
-    })
+    })?;
+    Ok(dropped)
 }
 
 /// What was linked.
@@ -96,7 +149,7 @@ pub(crate) fn link_tree(
                 directories.push((to, item));
             }
             ItemKind::File => {
-                fs::hard_link(&from, &to).map_err(crossing(&from, &to, "link"))?;
+                show_file(&from, &to)?;
                 linked.files += 1;
                 linked.bytes += item.size;
                 meter.add_items(1);
@@ -114,6 +167,16 @@ pub(crate) fn link_tree(
         apply_metadata(path, item).map_err(PathError::on("set mode and time of", path))?;
     }
     Ok(linked)
+}
+
+/// Links a file; one with a set-user-ID, set-group-ID or sticky bit is copied without it, since a link has the mode of the file.
+fn show_file(from: &Path, to: &Path) -> Result<(), Fault> {
+    let facts = fs::symlink_metadata(from).map_err(PathError::on("look at", from))?;
+    match mode::without_special_bits(&facts) {
+        Some(plain) => copy_plain(from, to, plain).map_err(PathError::on("copy", from))?,
+        None => fs::hard_link(from, to).map_err(crossing(from, to, "link"))?,
+    }
+    Ok(())
 }
 
 fn join(root: &Path, relative: &Path) -> PathBuf {
@@ -135,7 +198,7 @@ fn crossing<'a>(from: &'a Path, to: &'a Path, action: &'static str) -> impl Fn(i
 }
 
 fn apply_metadata(path: &Path, item: &Item) -> io::Result<()> {
-    mode::set(path, item.mode)?;
+    mode::set_of_directory(path, item.mode)?;
     filetime::set_file_mtime(path, FileTime::from_unix_time(item.modified.seconds, item.modified.nanoseconds))
 }
 

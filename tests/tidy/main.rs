@@ -21,7 +21,8 @@ const MAX_LINES: usize = 60;
 /// Rooms from left to right; a room uses only rooms on its left. Rooms on one level do not use each other.
 const ROOMS: &[&[&str]] = &[
     &["domain"],
-    &["config", "fs", "platform", "transport"],
+    &["fs"],
+    &["config", "platform", "transport"],
     &["inputs"],
     &["objects"],
     &["tree"],

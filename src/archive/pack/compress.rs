@@ -2,7 +2,6 @@
 //!
 //! The level is shared by all workers and follows the output (see [`CompressionPace`]). Data of which a few
 //! samples do not compress is stored at the cheapest level.
-#![cfg_attr(not(unix), expect(clippy::disallowed_methods, reason = "packing opens files"))]
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -14,6 +13,7 @@ use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::plan::{PlannedFile, Segment};
 use crate::archive::format::error::ArchiveError;
+use crate::fs::open::{self, Links};
 use crate::tree::walk::Modified;
 
 /// The range of zstd levels; the level moves with whether compression or the output is slower.
@@ -137,17 +137,8 @@ fn is_as_planned(planned: &PlannedFile, now: &Metadata) -> bool {
 }
 
 /// Opens a file for reading. Does not follow a link, and does not block if a pipe has taken its place.
-#[cfg(unix)]
 fn open(planned: &PlannedFile) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    Ok(File::from(rustix::fs::open(&planned.path, flags, Mode::empty())?))
-}
-
-/// Opens a file for reading.
-#[cfg(not(unix))]
-fn open(planned: &PlannedFile) -> io::Result<File> {
-    File::open(&planned.path)
+    open::file(&planned.path, Links::Refused)
 }
 
 /// Ranges shorter than this are not checked for holes, in bytes.

@@ -10,6 +10,7 @@ use super::decode::{Source, Unit};
 use super::guard;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::{BLOCK, padding};
+use crate::fs::mode;
 use crate::tree::walk::Modified;
 
 /// Upper bound for the PAX records or the long name of one entry, in bytes.
@@ -250,7 +251,7 @@ fn entry(header: &Header, extensions: Extensions) -> Result<Entry, ArchiveError>
         Some(modified) => modified,
         None => Modified { seconds: header.mtime().map_err(malformed)?.cast_signed(), nanoseconds: 0 },
     };
-    let mode = header.mode().map_err(malformed)? & 0o7777;
+    let mode = header.mode().map_err(malformed)? & mode::PERMISSIONS;
     Ok(Entry { name, kind, mode, modified })
 }
 

@@ -11,6 +11,7 @@ use super::sparse::{HoleReader, Sparse, sparse_of};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::tar_stream::{parse_time, refusal};
 use crate::domain::fault::Fault;
+use crate::fs::mode;
 use crate::tree::walk::Modified;
 
 /// Hands out the items; false if the sink ended the extraction.
@@ -91,7 +92,7 @@ fn head_of<R: Read>(
         EntryType::Regular if name.ends_with(b"/") => Kind::Directory,
         _ => Kind::File { size },
     };
-    let mode = entry.header().mode().ok().map(|mode| mode & 0o7777);
+    let mode = entry.header().mode().ok().map(|mode| mode & mode::PERMISSIONS);
     Ok(Some(Head { path, mode, modified: modified(entry), kind }))
 }
 

@@ -12,6 +12,7 @@ use super::item::{Head, ItemReader, Kind, MAX_NAME, Selection, Sink};
 use super::raw::Raw;
 use crate::archive::format::error::ArchiveError;
 use crate::domain::fault::Fault;
+use crate::fs::mode;
 
 /// Hands out the items; false if the sink ended the extraction. Reads the whole archive first, for its checksum, and
 /// copies a stream to a file on the way.
@@ -49,7 +50,7 @@ fn head_of<R: Read>(
     let name = name_of(entry);
     let size = entry.size();
     let Some(path) = selection.admit(&name, size)? else { return Ok(None) };
-    let mode = entry.unix_mode().map(|mode| mode & 0o7777);
+    let mode = entry.unix_mode().map(|mode| mode & mode::PERMISSIONS);
     let kind = if entry.is_dir() || name.ends_with(b"/") {
         Kind::Directory
     } else if entry.is_symlink() {

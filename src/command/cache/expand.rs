@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::command::context::Context;
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Level;
@@ -63,7 +65,7 @@ fn failed(template: &Template, error: ExpandError<Fault>) -> Fault {
 pub(crate) type KeyInputs = Vec<(String, String)>;
 
 /// What placeholders may draw on beside the job.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Sources<'a> {
     /// The cache's first root, for `{path}`.
     pub path: Option<&'a Path>,
@@ -73,15 +75,16 @@ pub(crate) struct Sources<'a> {
     pub without: &'a [PathBuf],
 }
 
-/// Fills in a template; `inputs` hears what went into each placeholder that is a digest.
+/// Fills in a template; `inputs` hears what went into each placeholder that is a digest. Files are read until `cancel`.
 pub(crate) fn expand(
     ctx: &Context<'_>,
     template: &Template,
     sources: &Sources<'_>,
+    cancel: &CancellationToken,
     mut inputs: impl FnMut(&Placeholder, KeyInputs),
 ) -> Result<Expanded, Fault> {
     template
-        .expand(|placeholder| value(ctx, placeholder, sources, &mut inputs))
+        .expand(|placeholder| value(ctx, placeholder, sources, cancel, &mut inputs))
         .map_err(|error| failed(template, error))
 }
 
@@ -97,6 +100,7 @@ fn value(
     ctx: &Context<'_>,
     placeholder: &Placeholder,
     sources: &Sources<'_>,
+    cancel: &CancellationToken,
     inputs: &mut impl FnMut(&Placeholder, KeyInputs),
 ) -> Result<String, Fault> {
     let facts = ctx.platform.facts();
@@ -130,13 +134,13 @@ fn value(
             Ok(wanted.digest().to_string())
         }
         Placeholder::Git(globs) => {
-            let found = git::git_digest(ctx.workspace, &TreeGlob::new(globs)?, &ctx.interrupt.cancel)?;
+            let found = git::git_digest(ctx.workspace, &TreeGlob::new(globs)?, cancel)?;
             inputs(placeholder, found.blobs);
             found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)
         }
         Placeholder::Files(globs) => {
             let globs = TreeGlob::new(globs)?;
-            let found = files::file_digest(ctx.workspace, &globs, sources.without, &ctx.interrupt.cancel)?;
+            let found = files::file_digest(ctx.workspace, &globs, sources.without, cancel)?;
             warn_of_unread(ctx, &found.unreadable);
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
@@ -144,7 +148,7 @@ fn value(
         }
         Placeholder::HashFiles(globs) => {
             let home = facts.home.as_deref();
-            let found = hash_files::hash_files(ctx.workspace, globs, home, &ctx.interrupt.cancel)?;
+            let found = hash_files::hash_files(ctx.workspace, globs, home, cancel)?;
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)

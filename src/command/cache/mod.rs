@@ -139,9 +139,10 @@ impl<'a> Cache<'a> {
             Some(links) => {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
                 let globs = TreeGlob::new(&links.files)?;
-                let cancel = &self.ctx.interrupt.cancel;
-                let (wanted, unreadable) =
-                    links::wanted_objects(self.ctx.workspace, &globs, &self.roots(), cancel)?;
+                let roots = self.roots();
+                let (wanted, unreadable) = self
+                    .ctx
+                    .within_deadline(|cancel| links::wanted_objects(self.ctx.workspace, &globs, &roots, cancel))?;
                 expand::warn_of_unread(self.ctx, &unreadable);
                 wanted
             }
@@ -193,8 +194,12 @@ impl<'a> Cache<'a> {
         Ok((GateReport::compare(self.wanted()?, &inventory), inventory))
     }
 
-    /// Expands the keys.
+    /// Expands the keys, within the time for one cache: what goes into them may be large.
     pub(crate) fn keys(&self) -> Result<Keys, Fault> {
+        self.ctx.within_deadline(|cancel| self.keys_until(cancel))
+    }
+
+    fn keys_until(&self, cancel: &CancellationToken) -> Result<Keys, Fault> {
         let needs_links = |template: &Template| template.placeholders().any(|p| *p == Placeholder::Links);
         let templates = || std::iter::once(&self.spec.key).chain(&self.spec.restore_keys);
         let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
@@ -205,7 +210,7 @@ impl<'a> Cache<'a> {
         let mut parts = Vec::new();
         for template in templates() {
             let hear = |placeholder: &Placeholder, inputs| all_inputs.push((placeholder.clone(), inputs));
-            let expanded = expand::expand(self.ctx, template, &sources, hear)?;
+            let expanded = expand::expand(self.ctx, template, &sources, cancel, hear)?;
             let key = Key::new(expanded.text)
                 .map_err(|why| Fault::usage(format!("`{}`", template.source())).caused_by(why))?;
             if made.is_empty() {
@@ -276,5 +281,6 @@ pub(crate) fn expand_one(
     template: &Template,
     sources: &Sources<'_>,
 ) -> Result<String, Fault> {
-    Ok(expand::expand(ctx, template, sources, |_, _| {})?.text)
+    let expanded = |cancel: &CancellationToken| expand::expand(ctx, template, sources, cancel, |_, _| {});
+    Ok(ctx.within_deadline(expanded)?.text)
 }

@@ -141,7 +141,10 @@ impl Cleaner<'_> {
     /// Removes what uploads of dead processes left. No upload is worth a failed cleaning.
     fn sweep_uploads(&self) -> Option<Swept> {
         match self.ctx.wait(self.deadline, self.target.recover()) {
-            Ok(Recovered { removed, removed_bytes, kept }) => {
+            Ok(Recovered { removed, removed_bytes, kept, refused }) => {
+                for text in refused {
+                    self.ctx.report_about_job(Level::Warning, text);
+                }
                 Some(Swept { removed, bytes: removed_bytes, live: kept })
             }
             Err(error) => {

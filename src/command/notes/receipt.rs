@@ -9,6 +9,7 @@ use crate::command::cache::Cache;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
 use crate::fs::atomic;
+use crate::fs::open::Links;
 use crate::fs::{remove, text, write};
 use crate::report::failure;
 use crate::tree::fingerprint::Quick;
@@ -127,7 +128,7 @@ pub(crate) fn forget(cache: &Cache<'_>) {
 
 /// The receipt of this cache's last restore, if there is one that fits its layout.
 pub(crate) fn read(cache: &Cache<'_>) -> Option<Receipt> {
-    let text = text::read(&path(cache), MAX_BYTES).ok()?;
+    let text = text::read(&path(cache), Links::Refused, MAX_BYTES).ok()?;
     let receipt: Receipt = serde_json::from_str(&text).ok()?;
     (receipt.version == cache.version().as_str()).then_some(receipt)
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::atomic;
+use crate::fs::open::Links;
 use crate::fs::path_error::PathError;
 use crate::fs::text;
 
@@ -15,7 +16,7 @@ const MAX_BYTES: u64 = 4 << 10;
 
 /// What the sentinel of a tree claims; `None` where there is none or it is malformed.
 pub(crate) fn read(root: &Path) -> Option<Sentinel> {
-    let text = text::read(&root.join(SENTINEL_FILE), MAX_BYTES).ok()?;
+    let text = text::read(&root.join(SENTINEL_FILE), Links::Refused, MAX_BYTES).ok()?;
     Sentinel::parse(&text).ok()
 }
 

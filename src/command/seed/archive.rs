@@ -17,6 +17,7 @@ use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::SeedSpec;
+use crate::fs::atomic;
 use crate::fs::staging::Staging;
 use crate::fs::write;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
@@ -126,7 +127,7 @@ fn merge_objects(
     let temp = leased_in(cache, "seeding")?;
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), &deadline.cancel);
     let mut added = Added::default();
-    let mut refused = 0_u64;
+    let (mut refused, mut incoming) = (0_u64, 0_u64);
     let mut put = |item: ReleaseItem<'_>| -> Result<ControlFlow<()>, Fault> {
         let release::ItemKind::File { size, reader } = item.kind else {
             return Ok(ControlFlow::Continue(()));
@@ -135,7 +136,9 @@ fn merge_objects(
         if before.has(&object) {
             return Ok(ControlFlow::Continue(()));
         }
-        let staged = temp.payload().join("incoming");
+        // A name of its own for each: the file under an earlier one may be an object of the store by now.
+        incoming += 1;
+        let staged = temp.payload().join(format!("incoming-{incoming}"));
         write::write_file(&staged, reader, &deadline.cancel)?;
         match merger.offer(&object, &staged, Take::Move) {
             Ok(Merged::Added | Merged::Replaced) => {
@@ -145,6 +148,7 @@ fn merge_objects(
             Ok(Merged::Present) => {}
             Err(error @ (MergeError::Refused { .. } | MergeError::Unproven { .. })) => {
                 refused += 1;
+                write::remove_file(&staged)?;
                 cache.ctx.report(Level::Debug, cache.name(), failure::chain(&error));
             }
             Err(error) => return Err(error.into()),
@@ -185,11 +189,9 @@ fn merge_tree(
     })?;
     added.files = staging.yield_to_target()?;
     let sentinel = crate::domain::sentinel::Sentinel::of(Some(spec.version.clone()), &Inventory::default());
-    write::write_file(
-        &staging.tree().join(SENTINEL_FILE),
-        &mut sentinel.to_string().as_bytes(),
-        &deadline.cancel,
-    )?;
+    // The archive may have brought a file or a link of that name, which is replaced and not written through.
+    let path = staging.tree().join(SENTINEL_FILE);
+    atomic::write(&path, sentinel.to_string().as_bytes(), cache.ctx.now)?;
     materialize(cache, vec![staging], "seeded", deadline)?;
     Ok(added)
 }

@@ -4,7 +4,7 @@
 //! other. After a restore the tree there becomes the cache by a rename; for a save it is made of hard links, and the cache
 //! stays where it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::command::cache::Cache;
 use crate::command::context::Context;
@@ -56,11 +56,25 @@ pub(crate) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging
         let staging = Staging::beside(&selection.root, &ctx.records(), ctx.now)?;
         // A cache may be kept without one of its roots; a link instead of a directory is not followed.
         if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
-            hard_links::adopt(&workspace.join(prefix), &staging)?;
+            let dropped = hard_links::adopt(&workspace.join(prefix), &staging)?;
+            report_dropped(cache, "pipes, devices and sockets were removed", &dropped.specials);
+            report_dropped(
+                cache,
+                "files and directories lost their set-user-ID, set-group-ID or sticky bit",
+                &dropped.special_modes,
+            );
         }
         stagings.push(staging);
     }
     Ok(stagings)
+}
+
+/// Says what of an adopted tree was not kept: no archive of cachekeep holds it.
+fn report_dropped(cache: &Cache<'_>, what: &str, paths: &[PathBuf]) {
+    if let Some(first) = paths.first() {
+        let text = format!("{} {what}, the first is `{}`", paths.len(), first.display());
+        cache.ctx.report(Level::Warning, cache.name(), text);
+    }
 }
 
 /// Shows a cache under the path that actions/cache knows.

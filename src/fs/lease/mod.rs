@@ -27,7 +27,9 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use super::open::{self, Links};
 use super::path_error::PathError;
+use super::read::read_regular;
 use super::remove::remove_tree;
 use crate::domain::names::{self, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
@@ -36,6 +38,8 @@ pub(super) const PAYLOAD: &str = "payload";
 /// A leased directory with this file takes part in a publication: it may hold the only copy of
 /// something, and is removed only by the recovery that finishes the journal (`staging`).
 pub(super) const JOURNAL: &str = "journal";
+/// Upper bound for the kernel's name of a boot, in bytes.
+const MAX_BOOT_ID: u64 = 256;
 /// How often another token is tried before the owner gives up.
 const ATTEMPTS: u32 = 32;
 
@@ -126,7 +130,7 @@ impl LeasedDirectory {
 
     fn try_take_over(path: &Path, now: DateTime<Utc>) -> io::Result<Takeover> {
         let lease_path = path.join(LEASE);
-        let lease = match File::options().read(true).write(true).open(&lease_path) {
+        let lease = match open::file_with(File::options().read(true).write(true), &lease_path, Links::Refused) {
             Ok(lease) => lease,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return without_lease(path, now),
             Err(error) => return Err(error),
@@ -142,7 +146,9 @@ impl LeasedDirectory {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if !is_same_file(&lease_path, &lease)? {
-            return Ok(Takeover::Gone);
+            // Another process recovered it, or another file took the lease's name: only what is gone was removed.
+            let is_gone = fs::symlink_metadata(path).is_err();
+            return Ok(if is_gone { Takeover::Gone } else { Takeover::Live });
         }
         Ok(Takeover::Ours(LeasedDirectory {
             path: path.to_owned(),
@@ -245,7 +251,8 @@ fn facts(purpose: &str, now: DateTime<Utc>) -> String {
         std::process::id(),
         now.to_rfc3339_opts(SecondsFormat::Secs, true),
     );
-    if let Ok(boot) = fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+    let boot = read_regular(Path::new("/proc/sys/kernel/random/boot_id"), MAX_BOOT_ID);
+    if let Some(boot) = boot.ok().and_then(|boot| String::from_utf8(boot).ok()) {
         facts.push_str("boot ");
         facts.push_str(&boot);
     }

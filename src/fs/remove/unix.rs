@@ -9,6 +9,7 @@ use rustix::fs::{self as sys, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, Result as SysResult};
 
 use super::tally::Tally;
+use crate::fs::mode;
 use crate::fs::path_error::PathError;
 
 /// Directories held open at once. What lies deeper is moved up to the top and removed from there, so
@@ -73,7 +74,7 @@ impl DirectoryLevel {
         let fd: OwnedFd = match sys::openat(parent, name.as_c_str(), flags, Mode::empty()) {
             Err(Errno::ACCESS | Errno::PERM) => {
                 opened_up = true;
-                sys::chmodat(parent, name.as_c_str(), Mode::RWXU, AtFlags::empty())?;
+                mode::set_in(parent, name.as_c_str(), Mode::RWXU)?;
                 sys::openat(parent, name.as_c_str(), flags, Mode::empty())?
             }
             opened => opened?,

@@ -239,7 +239,7 @@ impl Change {
         if let Some(mode) = self.mode
             && look(&target)? == Some(self.stamp)
         {
-            mode::set(&target, mode).map_err(PathError::on("change", &target))?;
+            mode::set_of_directory(&target, mode).map_err(PathError::on("change", &target))?;
         }
         Ok(())
     }

@@ -65,7 +65,12 @@ fn write_one(
     // Before the journal, which is not obeyed without its record.
     records.keep(temp, &bytes, now).map_err(StagingError::Record)?;
     let put = || -> io::Result<()> {
-        let mut file = File::create(&half)?;
+        // Left by an attempt that failed; the name is opened only where it is free.
+        match fs::remove_file(&half) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::create_new(&half)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&half, &path)

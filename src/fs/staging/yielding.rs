@@ -1,7 +1,7 @@
 //! Yielding: what the target has already is taken out of the staged tree, so that a publication adds and never
 //! replaces.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Staging;
 use super::error::StagingError;
+use crate::fs::open::{self, Links};
 use crate::fs::path_error::PathError;
 
 impl Staging {
@@ -78,7 +79,8 @@ fn is_equal(staged: &Path, target: &Path) -> io::Result<bool> {
     if size(target)?.is_none() || size(staged)? != size(target)? {
         return Ok(false);
     }
-    let (mut one, mut other) = (BufReader::new(File::open(staged)?), BufReader::new(File::open(target)?));
+    let read = |path: &Path| open::file(path, Links::Refused).map(BufReader::new);
+    let (mut one, mut other) = (read(staged)?, read(target)?);
     loop {
         let (a, b) = (one.fill_buf()?, other.fill_buf()?);
         let count = a.len().min(b.len());

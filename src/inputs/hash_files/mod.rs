@@ -19,6 +19,7 @@ use self::pattern::{Pattern, Roots};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
+use crate::fs::open::Links;
 use crate::fs::read;
 use crate::fs::read_error::ReadError;
 
@@ -184,7 +185,8 @@ impl HashWalk<'_> {
         if !metadata.is_file() {
             return Err(not_hashable(&item.path, "neither a file nor a directory"));
         }
-        let digest = read::sha256_of_file(&item.path, self.cancel).map_err(ReadError::of(&item.path))?;
+        let digest = read::sha256_of_file(&item.path, Links::Followed, self.cancel)
+            .map_err(ReadError::of(&item.path))?;
         self.outer.update(digest.0);
         self.files.push((names[self.workspace.len()..].join("/"), digest));
         Ok(())

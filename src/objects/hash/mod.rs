@@ -2,7 +2,7 @@
 //!
 //! A file that names an object is proven by its bytes or not at all: [`verify_file`] says which.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -18,6 +18,7 @@ use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
 use crate::domain::event::Meter;
 use crate::domain::inventory::Presence;
 use crate::fs::cancel::Cancelled;
+use crate::fs::open::{self, Links};
 use crate::fs::read::read_chunks;
 
 /// A hash in the making, of whichever algorithm names the object.
@@ -125,7 +126,7 @@ pub(crate) fn verify_file(
         return Ok(presence);
     }
     let mut hasher = ObjectHasher::new(object.algorithm());
-    let size = read_chunks(&mut File::open(path)?, cancel, |bytes| {
+    let size = read_chunks(&mut open::file(path, Links::Refused)?, cancel, |bytes| {
         hasher.update(bytes);
         if let Some(meter) = meter {
             meter.add_bytes(bytes.len() as u64);

@@ -157,8 +157,10 @@ impl Merger {
             };
             self.verified.forget(staged);
             if take == Take::Move {
-                // The store holds the object; what is left goes with the temporary directory at the latest.
-                let _ = fs::remove_file(staged);
+                // The store's object may be a link to this file: nothing else may ever be written into it.
+                remove(staged)?;
+                // On Unix removing one of its names changed the attributes' time of the object.
+                self.verified.restamp(&target);
             }
             return Ok(merged);
         }
@@ -208,9 +210,7 @@ impl Merger {
         // Another volume, or one without links.
         let source = self.on_volume(object, staged, take)?;
         match fs::hard_link(&source, target) {
-            Ok(()) => {
-                let _ = fs::remove_file(&source);
-            }
+            Ok(()) => remove(&source)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 // For the next attempt; where it was copied, it is still there.
                 let _ = fs::rename(&source, staged);
@@ -313,6 +313,14 @@ fn correct_case(path: &Path) -> io::Result<()> {
         (Some(found), Some(wanted)) if found != wanted && found.eq_ignore_ascii_case(wanted) => {
             fs::rename(&real, real.with_file_name(wanted))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a name of a file; one that was moved away is gone already.
+fn remove(path: &Path) -> Result<(), MergeError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(disk_error(path, error)),
         _ => Ok(()),
     }
 }

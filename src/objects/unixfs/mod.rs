@@ -19,13 +19,13 @@ mod error;
 mod profile;
 pub mod proof;
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::digest::CidCodec;
+use crate::fs::open::{self, Links};
 use crate::fs::read::read_chunks;
 
 pub use builder::{Builder, Candidates, Root};
@@ -43,7 +43,7 @@ pub use profile::{Layout, Leaves, Profile};
 /// Errors are those of reading, and one that holds a [`Cancelled`](crate::fs::cancel::Cancelled).
 pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io::Result<Option<Profile>> {
     for profiles in Profile::passes() {
-        let mut file = File::open(path)?;
+        let mut file = open::file(path, Links::Refused)?;
         let length = file.metadata()?.len();
         let possible: Vec<Profile> =
             profiles.iter().copied().filter(|profile| profile.layout().has_dag_pb_root(length)).collect();

@@ -13,11 +13,13 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 
 use crate::fs::lease::LeasedDirectory;
+use crate::fs::open::{self, Links};
 
 /// Records a use, unless a later one is recorded. A use file of another user, whose time only that user may set, is
 /// replaced by one that is created below `uploads`.
 pub(super) fn note(use_file: &Path, uploads: &Path, now: DateTime<Utc>) -> io::Result<()> {
-    let opened = File::options().create(true).truncate(false).write(true).open(use_file);
+    let mut options = File::options();
+    let opened = open::file_with(options.create(true).truncate(false).write(true), use_file, Links::Refused);
     match opened.and_then(|file| advance(&file, now)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => replace(use_file, uploads, now),
         noted => noted,

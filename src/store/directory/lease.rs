@@ -23,6 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::fs::lease::{has_no_locks, is_same_file};
+use crate::fs::open::{self, Links};
 
 /// How often an exclusive lock is tried: a check whether the entry is leased holds it for a moment.
 const ATTEMPTS: u32 = 3;
@@ -51,7 +52,7 @@ impl Locked {
 }
 
 fn open_lock_file(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path)
+    open::file_with(File::options().create(true).truncate(false).write(true), path, Links::Refused)
 }
 
 impl Deref for Locked {
@@ -91,7 +92,7 @@ pub(super) enum Claimed {
 
 /// Opens an entry and leases it.
 pub(super) fn hold(path: &Path) -> io::Result<Held> {
-    let file = match File::open(path) {
+    let file = match open::file(path, Links::Refused) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
         opened => opened?,
     };
@@ -124,14 +125,14 @@ pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
 
 /// Opens a file for writing where that is allowed: NFS grants exclusive locks on files open for writing only.
 fn open_to_lock(path: &Path) -> io::Result<File> {
-    match File::options().read(true).write(true).open(path) {
+    match open::file_with(File::options().read(true).write(true), path, Links::Refused) {
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
             ) =>
         {
-            File::open(path)
+            open::file(path, Links::Refused)
         }
         opened => opened,
     }

@@ -1,11 +1,13 @@
 //! Giving a file its final name in one step, and only if the name is free; removing directories that became empty.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use super::lease::Locked;
+#[cfg(unix)]
+use crate::fs::open;
 use crate::store::backend::layout;
 
 /// How often a directory is created that other processes remove as empty.
@@ -135,7 +137,7 @@ pub(super) fn durable(synced: io::Result<()>) -> io::Result<()> {
 #[cfg_attr(not(unix), expect(unused_variables, reason = "only Unix opens directories"))]
 fn sync_directory(directory: &Path) {
     #[cfg(unix)]
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    let _ = open::directory(directory).and_then(|directory| directory.sync_all());
 }
 
 #[cfg(test)]

@@ -27,17 +27,25 @@ pub(super) fn recover_uploads(root: &Path, now: DateTime<Utc>) -> Result<Recover
         removed: report.removed.len() as u64,
         removed_bytes: ByteSize(removed_bytes),
         kept: report.spared.len() as u64,
+        refused: Vec::new(),
     };
     for (path, error) in report.failed {
         let kind = causes(&error)
             .find_map(|cause| cause.downcast_ref::<io::Error>())
             .map_or(StoreErrorKind::Other, |cause| kind_of_io(cause.kind(), Access::Write));
-        // The upload belongs to another user, or the store is read-only.
-        if kind != StoreErrorKind::Denied(Access::Write) {
-            let message = format!("cannot recover {}", path.display());
-            return Err(StoreError::new(kind, message).caused_by(error));
+        match kind {
+            // The upload belongs to another user, or the store is read-only.
+            StoreErrorKind::Denied(Access::Write) => recovered.kept += 1,
+            // No upload has a journal, or a lease that is not a file: whoever can write the store has put it there.
+            StoreErrorKind::Other => {
+                recovered.refused.push(format!("`{}` is left as it is: {error}", path.display()));
+                recovered.kept += 1;
+            }
+            _ => {
+                let message = format!("cannot recover {}", path.display());
+                return Err(StoreError::new(kind, message).caused_by(error));
+            }
         }
-        recovered.kept += 1;
     }
     Ok(recovered)
 }

@@ -1,6 +1,5 @@
 //! One attempt: an object from one mirror into a temporary file.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +8,7 @@ use tempfile::TempPath;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::domain::event::Meter;
+use crate::fs::open::{self, Links};
 use crate::transport::download::Download;
 use crate::transport::http::client::Client;
 use crate::transport::http::error::{Cause, FetchError};
@@ -71,18 +71,13 @@ impl MirrorAttempt<'_> {
         Ok((path, size))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a mirror may be a directory")]
     async fn copy(&self, source: &Source, from: &Path) -> Result<(TempPath, u64), AttemptError> {
         let guilty = |cause| AttemptError::Mirror(FetchError { address: source.to_string(), cause });
-        let opened = OpenOptions::new().read(true).open(from);
-        let original = opened.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => guilty(Cause::NotFound),
+        let original = open::file(from, Links::Followed).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => guilty(Cause::NotFound),
             _ => guilty(Cause::Io(error)),
         })?;
         let metadata = original.metadata().map_err(|error| guilty(Cause::Io(error)))?;
-        if !metadata.is_file() {
-            return Err(guilty(Cause::NotFound));
-        }
         self.check_size(source, metadata.len())?;
         let (file, path) = new_file(self.temp)?;
         let (mut original, mut copy) = (tokio::fs::File::from_std(original), tokio::fs::File::from_std(file));

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::selection::{Selection, Verdict};
 use crate::domain::names;
+#[cfg(unix)]
+use crate::fs::mode;
 
 /// A file, directory or link that a selection takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct Item {
     pub kind: ItemKind,
     /// Bytes of a file's content; 0 for all else.
     pub size: u64,
-    /// Permission bits (`0o7777`); made up from the read-only flag where the OS has none.
+    /// The permission bits that archives keep; made up from the read-only flag where the OS has none.
     pub mode: u32,
     /// When its content was last changed.
     pub modified: Modified,
@@ -340,7 +342,7 @@ impl Modified {
 #[cfg(unix)]
 fn mode(metadata: &Metadata) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
-    metadata.mode() & 0o7777
+    metadata.mode() & mode::PERMISSIONS
 }
 
 #[cfg(not(unix))]

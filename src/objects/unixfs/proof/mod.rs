@@ -8,7 +8,6 @@
 //! A proof is kept as a CAR of version 1 that has the inner blocks only. It is not trusted when it is read
 //! back: all it says follows from hashes, beginning with the CID that the caller knows.
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -21,6 +20,7 @@ use super::encode::{self, TYPE_FILE, TYPE_RAW};
 use super::error::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::domain::digest::CidCodec;
 use crate::fs::cancel;
+use crate::fs::open::{self, Links};
 
 /// Larger proofs are neither made nor read: this is enough for a terabyte in the smallest usual chunks.
 pub const MAX_PROOF_BYTES: usize = 256 * 1024 * 1024;
@@ -173,7 +173,7 @@ fn verify_file(
     source: &mut dyn BlockSource,
     cancel: &CancellationToken,
 ) -> Result<(), DagError> {
-    let mut file = File::open(path)?;
+    let mut file = open::file(path, Links::Refused)?;
     let length = file.metadata()?.len();
     verify(&mut ProvenContent { file: &mut file, buffer: Vec::new(), cancel }, length, root, source)
 }
