@@ -49,3 +49,22 @@ pub(crate) fn remove_if_empty(path: &Path) {
     // Best effort: this only tidies up.
     let _ = fs::remove_dir(path);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_an_error_and_keeps_its_bytes_under_every_name() {
+        let place = tempfile::tempdir().expect("a place");
+        let (staged, object) = (place.path().join("staged"), place.path().join("object"));
+        let write = |bytes: &[u8]| write_file(&staged, &mut &bytes[..], &CancellationToken::new());
+        write(b"first").expect("a new file");
+        fs::hard_link(&staged, &object).expect("linked");
+        assert!(write(b"second").is_err());
+        assert_eq!(fs::read(&object).expect("read"), b"first");
+        fs::remove_file(&staged).expect("removed");
+        write(b"second").expect("a new file");
+        assert_eq!(fs::read(&object).expect("read"), b"first");
+    }
+}

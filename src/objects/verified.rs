@@ -116,6 +116,13 @@ impl VerifiedFiles {
         self.carry(path, path);
     }
 
+    /// Whether a verdict on the file as it is now would come from memory.
+    #[cfg(test)]
+    pub(super) fn remembers(&self, path: &Path) -> bool {
+        let now = fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata)).ok();
+        self.lock().get(path).is_some_and(|(stamp, ..)| Some(*stamp) == now)
+    }
+
     /// Forgets what was found there.
     pub(super) fn forget(&self, path: &Path) {
         self.lock().remove(path);

@@ -247,6 +247,35 @@ mod tests {
     }
 
     #[test]
+    fn an_adopted_tree_has_no_special_modes_and_no_special_files() {
+        let place = tempfile::tempdir().expect("a place");
+        let at = |name: &str| place.path().join(name);
+        let mode = |path: &Path| fs::symlink_metadata(path).expect("there").mode() & 0o7777;
+        let set = |path: &Path, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+        };
+        fs::create_dir_all(at("from/d")).expect("made");
+        fs::write(at("program"), "outside").expect("written");
+        set(&at("program"), 0o4755);
+        // As `tar -P` makes it of a hard link to a program of the system.
+        fs::hard_link(at("program"), at("from/d/linked")).expect("linked");
+        fs::write(at("from/own"), "own").expect("written");
+        set(&at("from/own"), 0o2711);
+        set(&at("from/d"), 0o1755);
+        let made = std::process::Command::new("mkfifo").arg(at("from/d/pipe")).status();
+        assert!(made.is_ok_and(|status| status.success()), "a pipe");
+        let records = crate::fs::testing::records();
+        let staging = Staging::beside(&at("target"), &records, chrono::DateTime::UNIX_EPOCH).expect("staged");
+        let dropped = adopt(&at("from"), &staging).expect("adopted");
+        assert_eq!((dropped.specials.len(), dropped.special_modes.len()), (1, 3));
+        let tree = |name: &str| staging.tree().join(name);
+        assert_eq!(mode(&at("program")), 0o4755, "outside of the tree");
+        assert_eq!(fs::read_to_string(tree("d/linked")).expect("read"), "outside");
+        assert_eq!([mode(&tree("d/linked")), mode(&tree("own")), mode(&tree("d"))], [0o755, 0o711, 0o755]);
+        assert_eq!(fs::read_dir(tree("d")).expect("read").count(), 1, "the pipe is gone");
+    }
+
+    #[test]
     fn a_link_on_the_way_is_not_followed() {
         let place = tempfile::tempdir().expect("a place");
         fs::create_dir_all(place.path().join("real/c")).expect("made");

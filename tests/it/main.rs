@@ -11,6 +11,8 @@
 
 mod exports;
 mod failures;
+#[cfg(unix)]
+mod foreign_files;
 mod gating;
 mod keys;
 mod looking;

@@ -268,3 +268,53 @@ fn the_repository_speaks_of_the_project_alone() {
     }
     assert_none("these lines name paths of one machine", &offenders);
 }
+
+/// Product code that opens or reads files by itself instead of through `src/fs/open.rs`, with the reason.
+const OPENS: &[(&str, &str)] = &[
+    ("src/fs/open.rs", "the one way to open"),
+    ("src/fs/lease/mod.rs", "options are handed to `fs/open`, or create a file that must be new"),
+    ("src/objects/proofs.rs", "creates a file that must be new"),
+    ("src/store/directory/lease.rs", "options are handed to `fs/open`"),
+    ("src/store/directory/last_use.rs", "options are handed to `fs/open`"),
+    ("src/archive/write/pool.rs", "creates files that must be new"),
+    ("src/platform/gitlab.rs", "appends to a file that the runner names"),
+    ("src/platform/github_actions.rs", "appends to files that the runner names"),
+];
+
+#[test]
+fn files_are_opened_in_one_place() {
+    let calls = [
+        "File::open(",
+        "File::options(",
+        "OpenOptions::new(",
+        "fs::read(",
+        "fs::read_to_string(",
+        "File::create(",
+    ];
+    let mut offenders = Vec::new();
+    let mut idle: BTreeSet<&str> = OPENS.iter().map(|(path, _)| *path).collect();
+    for (path, text) in rust_files().into_iter().filter(|(path, _)| path.starts_with("src/")) {
+        if path.split('/').any(|part| part.contains("test")) {
+            continue;
+        }
+        let code = sources::code(text.split("\nmod tests {").next().unwrap_or_default());
+        let is_called = |call: &&str| {
+            code.match_indices(*call).any(|(at, _)| !code[..at].ends_with(char::is_alphanumeric))
+        };
+        let found: Vec<&str> = calls.iter().copied().filter(is_called).collect();
+        if found.is_empty() {
+            continue;
+        }
+        if !idle.remove(path.as_str()) {
+            offenders.push(format!("{path}: {}", found.join(" ")));
+        }
+    }
+    assert_none(
+        "these files open files by themselves; use `fs::open`, or give a reason in OPENS",
+        &offenders,
+    );
+    assert_none(
+        "these files have a reason that they do not need",
+        &idle.into_iter().map(str::to_owned).collect::<Vec<_>>(),
+    );
+}

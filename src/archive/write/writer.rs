@@ -229,7 +229,8 @@ impl Writer {
         // Innermost first: a directory may deny access to what lies in it, and its time changes with its content.
         self.directories.sort_by(|(a, _), (b, _)| b.cmp(a));
         for (path, attributes) in &self.directories {
-            mode::set_of_directory(path, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
+            mode::set_of_directory(path, attributes.mode)
+                .map_err(ArchiveError::write("set the mode of", path))?;
             if let Some(modified) = attributes.modified {
                 filetime::set_file_mtime(path, file_time(modified))
                     .map_err(ArchiveError::write("set the time of", path))?;

@@ -140,9 +140,9 @@ impl<'a> Cache<'a> {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
                 let globs = TreeGlob::new(&links.files)?;
                 let roots = self.roots();
-                let (wanted, unreadable) = self
-                    .ctx
-                    .within_deadline(|cancel| links::wanted_objects(self.ctx.workspace, &globs, &roots, cancel))?;
+                let (wanted, unreadable) = self.ctx.within_deadline(|cancel| {
+                    links::wanted_objects(self.ctx.workspace, &globs, &roots, cancel)
+                })?;
                 expand::warn_of_unread(self.ctx, &unreadable);
                 wanted
             }

@@ -130,7 +130,8 @@ impl LeasedDirectory {
 
     fn try_take_over(path: &Path, now: DateTime<Utc>) -> io::Result<Takeover> {
         let lease_path = path.join(LEASE);
-        let lease = match open::file_with(File::options().read(true).write(true), &lease_path, Links::Refused) {
+        let lease = match open::file_with(File::options().read(true).write(true), &lease_path, Links::Refused)
+        {
             Ok(lease) => lease,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return without_lease(path, now),
             Err(error) => return Err(error),

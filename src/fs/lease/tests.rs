@@ -117,3 +117,29 @@ fn owners_and_recoverers_may_race_without_harm() {
     });
     assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 0);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_lease_that_is_a_link_or_a_pipe_is_never_taken_over_or_taken_for_gone() {
+    let place = tempfile::tempdir().expect("a place");
+    let outside = place.path().join("outside");
+    fs::write(&outside, "untouched").expect("written");
+    for kind in ["link", "dangling", "pipe", "directory"] {
+        let path = place.path().join(format!(".cachekeep-{kind}.tmp"));
+        fs::create_dir(&path).expect("made");
+        let lease = path.join(LEASE);
+        match kind {
+            "link" => std::os::unix::fs::symlink(&outside, &lease).expect("linked"),
+            "dangling" => std::os::unix::fs::symlink("nowhere", &lease).expect("linked"),
+            "pipe" => {
+                let made = std::process::Command::new("mkfifo").arg(&lease).status();
+                assert!(made.is_ok_and(|status| status.success()), "a pipe");
+            }
+            _ => fs::create_dir(&lease).expect("made"),
+        }
+        let taken = LeasedDirectory::take_over(&path, now());
+        assert!(taken.is_err(), "{kind}: {taken:?}");
+        assert!(lease.symlink_metadata().is_ok(), "{kind}");
+    }
+    assert_eq!(fs::read_to_string(&outside).expect("there"), "untouched");
+}

@@ -302,3 +302,42 @@ proptest! {
         prop_assert_eq!(place.inventory().count(), before.len() as u64);
     }
 }
+
+#[test]
+fn an_object_that_entered_is_not_read_again() {
+    let place = TestPlace::new();
+    for take in [Take::Move, Take::Keep] {
+        let content = format!("{take:?}");
+        let wanted = object(&content);
+        let target = place.root().join(place.layout.path_of(&wanted));
+        for expected in [Merged::Added, Merged::Present] {
+            let staged = place.staged(&content);
+            assert_eq!(place.offer(&wanted, &staged, take).expect("merged"), expected);
+            assert!(place.verified.remembers(&target), "{take:?} {expected:?}");
+        }
+        place.existing(&wanted, "other bytes");
+        assert!(!place.verified.remembers(&target));
+        assert_eq!(place.offer(&wanted, &place.staged(&content), take).expect("merged"), Merged::Replaced);
+        assert!(place.verified.remembers(&target), "{take:?} replaced");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_staged_file_that_cannot_be_removed_is_an_error_and_the_object_is_right() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if rustix::process::geteuid().is_root() {
+        // Root may remove it; `foreign_files` has the cases for every user.
+        return;
+    }
+    let place = TestPlace::new();
+    let wanted = object("content");
+    let staged = place.staged("content");
+    let set =
+        |mode| fs::set_permissions(place.elsewhere.path(), fs::Permissions::from_mode(mode)).expect("set");
+    set(0o555);
+    let offered = place.offer(&wanted, &staged, Take::Move);
+    set(0o755);
+    assert!(matches!(offered, Err(MergeError::Disk { .. })), "{offered:?}");
+    assert_eq!(read(&place.root().join(place.layout.path_of(&wanted))), "content");
+}
