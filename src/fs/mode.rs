@@ -14,8 +14,8 @@ use rustix::io::Errno;
 #[cfg(unix)]
 use rustix::path::Arg;
 
-/// The permission bits that archives keep. The others (set-user-ID, set-group-ID and the sticky bit) would let whoever
-/// wrote an archive act as the user who unpacks it.
+/// The permission bits that archives keep. The others (set-user-ID, set-group-ID and the sticky bit) would let the author of
+/// an archive act as the user who unpacks it.
 pub(crate) const PERMISSIONS: u32 = 0o777;
 
 /// The bits that let an owner list, enter and change a directory.

@@ -36,7 +36,7 @@ pub(super) fn recover_uploads(root: &Path, now: DateTime<Utc>) -> Result<Recover
         match kind {
             // The upload belongs to another user, or the store is read-only.
             StoreErrorKind::Denied(Access::Write) => recovered.kept += 1,
-            // No upload has a journal, or a lease that is not a file: whoever can write the store has put it there.
+            // No upload has a journal, or a lease that is not a file: a user who can write the store has put it there.
             StoreErrorKind::Other => {
                 recovered.refused.push(format!("`{}` is left as it is: {error}", path.display()));
                 recovered.kept += 1;
