@@ -185,7 +185,10 @@ mod tests {
         let proof = unpack(5000).expect("unpacked");
         assert_eq!(fs::read(&file).expect("read"), dag.content);
         proof.check(&file, &dag.root.digest, &CancellationToken::new()).expect("proven");
+        assert!(unpack(5000).is_err(), "a file that is there is not written into");
+        fs::remove_file(&file).expect("removed");
         assert!(matches!(unpack(4999), Err(DagError::LargeFile { .. })));
+        fs::remove_file(&file).expect("removed");
         fs::write(&car, &whole[..whole.len() - 150]).expect("written");
         assert!(unpack(5000).is_err());
     }

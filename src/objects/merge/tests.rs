@@ -315,6 +315,7 @@ fn an_object_that_entered_is_not_read_again() {
             assert_eq!(place.offer(&wanted, &staged, take).expect("merged"), expected);
             assert!(place.verified.remembers(&target), "{take:?} {expected:?}");
         }
+        fs::remove_file(&target).expect("removed");
         place.existing(&wanted, "other bytes");
         assert!(!place.verified.remembers(&target));
         assert_eq!(place.offer(&wanted, &place.staged(&content), take).expect("merged"), Merged::Replaced);
