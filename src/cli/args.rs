@@ -51,9 +51,13 @@ pub struct Common {
     /// A value for `{var.NAME}`; may be given several times.
     #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
     pub vars: Vec<String>,
-    /// Whether this job saves: overrides the role of every cache.
+    /// Whether this job saves: overrides the role of every cache. In a privileged event only `--role writer` saves.
     #[arg(long, global = true, value_name = "ROLE")]
     pub role: Option<RoleArg>,
+    /// Variables that caches may export although they are dangerous, or although the event is privileged; separated by
+    /// spaces.
+    #[arg(long, global = true, value_name = "NAMES")]
+    pub allow_export: Vec<String>,
     /// The git ref of this job [default: what the platform or git says].
     #[arg(long = "ref", global = true, value_name = "REF", help_heading = "Scope")]
     pub git_ref: Option<String>,

@@ -135,6 +135,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
         platform: site.platform.as_ref(),
         git_ref: settings.git_ref.as_deref(),
         access: &site.access,
+        grants: &settings.grants,
         store: LazyStore::new(|| site.open_store(interrupt.cancel.clone())),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
         interrupt: &interrupt,

@@ -35,6 +35,7 @@ pub(super) fn run(
             spec: &settings.spec,
             warnings: settings.warnings.iter().map(config::Finding::body).collect(),
             access: access.as_ref().unwrap_or(&settings.access),
+            grants: &settings.grants,
         },
         Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
             error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),

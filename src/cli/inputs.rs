@@ -108,8 +108,16 @@ pub const INPUTS: &[ActionInput] = &[
     ActionInput {
         name: "role",
         default: "",
-        help: "`writer` or `consumer`: whether this job saves. What `cachekeep.toml` says if empty.",
+        help: "`writer` or `consumer`: whether this job saves. What `cachekeep.toml` says if empty; in a privileged event \
+               nothing is saved without `writer`.",
         to: Argument::Option("role"),
+    },
+    ActionInput {
+        name: "allow-export",
+        default: "",
+        help: "Variables that caches may export although they are dangerous, or although the event is privileged, \
+               separated by spaces.",
+        to: Argument::Option("allow-export"),
     },
     ActionInput {
         name: "config",

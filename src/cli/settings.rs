@@ -2,7 +2,7 @@
 //!
 //! One place decides who wins: the command line, then `CACHEKEEP_*` variables, then the file, then defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Role, Spec, StoreLocation};
+use crate::domain::trust::Grants;
 use crate::domain::unit::Span;
 use crate::fs::open::Links;
 use crate::fs::read;
@@ -91,6 +92,8 @@ pub(super) struct Settings {
     pub access: Access,
     /// The ref of the job, as far as it is known.
     pub git_ref: Option<String>,
+    /// What the event and the workflow let the job do with its configuration.
+    pub grants: Grants,
     /// After this long a cache is given up.
     pub timeout: Duration,
     /// Threads that pack, unpack and verify.
@@ -158,14 +161,19 @@ impl Settings {
         place: ConfigPlace,
         facts: &JobFacts,
     ) -> Result<Self, SettingsError> {
-        let config::Loaded { mut spec, mut warnings } = load(common, env, &place)?;
+        let config::Loaded { mut spec, warnings } = load(common, env, &place)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
         }
-        if let Some(role) = role(common, env)? {
+        let role = role(common, env)?;
+        if let Some(role) = role {
             spec.caches.iter_mut().for_each(|cache| cache.role = role);
         }
-        warnings.extend(config::lint::at_run(&spec, facts.is_trusted));
+        let grants = Grants {
+            trust: facts.trust.clone(),
+            says_writer: role == Some(Role::Writer),
+            allow_export: allowed_exports(common, env)?,
+        };
         let git_ref = given(common.git_ref.as_deref(), "ref", env, "CACHEKEEP_REF")
             .map(|(_, name)| name.to_owned())
             .or_else(|| facts.git_ref.clone());
@@ -178,6 +186,7 @@ impl Settings {
             variables: variables(common, env)?,
             access: access(common, env, facts, git_ref.clone()),
             git_ref,
+            grants,
             timeout: timeout(common, env)?,
             workers: workers(common, env)?,
         })
@@ -235,6 +244,28 @@ fn role(common: &Common, env: &Env) -> Result<Option<Role>, SettingsError> {
             Err(value_error("CACHEKEEP_ROLE", format!("`{other}` is neither `writer` nor `consumer`")))
         }
     }
+}
+
+/// The names in `--allow-export`, or else in `CACHEKEEP_ALLOW_EXPORT`, separated by space; in upper case.
+fn allowed_exports(common: &Common, env: &Env) -> Result<BTreeSet<String>, SettingsError> {
+    let (origin, texts) = if common.allow_export.is_empty() {
+        ("CACHEKEEP_ALLOW_EXPORT", vec![env.var("CACHEKEEP_ALLOW_EXPORT").unwrap_or_default()])
+    } else {
+        ("--allow-export", common.allow_export.iter().map(String::as_str).collect())
+    };
+    let is_name = |name: &str| {
+        !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let mut names = BTreeSet::new();
+    for name in texts.iter().flat_map(|text| text.split_whitespace()) {
+        if !is_name(name) {
+            let problem = "is not the name of a variable; separate names by spaces";
+            return Err(value_error(origin, format!("`{}` {problem}", name.escape_debug())));
+        }
+        names.insert(name.to_ascii_uppercase());
+    }
+    Ok(names)
 }
 
 /// `NAME=VALUE` from `CACHEKEEP_VARS` (one a line or separated by space), overridden by `--var`.

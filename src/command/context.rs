@@ -15,6 +15,7 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
 use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
+use crate::domain::trust::Grants;
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
@@ -61,6 +62,8 @@ pub(crate) struct Context<'a> {
     pub git_ref: Option<&'a str>,
     /// Who may read and write what.
     pub access: &'a Access,
+    /// What the event and the workflow let the job do with its configuration.
+    pub grants: &'a Grants,
     /// Where entries live.
     pub store: LazyStore<'a>,
     /// Where events go.

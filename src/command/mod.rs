@@ -20,6 +20,7 @@ pub(crate) mod complete;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;
+pub(crate) mod exports;
 pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod key;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
+use super::exports;
 use super::materialize::materialize;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
@@ -34,6 +35,7 @@ pub(crate) struct RestoreOptions {
 pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
+        exports::check(ctx)?;
         session::recover(ctx);
     }
     let opened =

@@ -5,6 +5,7 @@ use std::io;
 use std::process::{Command, ExitStatus};
 
 use super::context::Context;
+use super::exports;
 use super::gate;
 use super::restore::{self, RestoreOptions};
 use super::save;
@@ -20,6 +21,7 @@ use crate::report::failure;
 /// command runs in any case.
 pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
+    exports::check(ctx)?;
     session::recover(ctx);
     let opened = session::open_all_exportable(ctx)?;
     let mut variables = Vec::new();

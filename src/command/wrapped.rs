@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::Context;
+use super::exports;
 use super::materialize::materialize;
 use super::notes::receipt::Receipt;
 use super::restore::{self, RestoreOptions};
@@ -62,6 +63,7 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
         ));
     }
     let workspace = workspace(ctx)?;
+    exports::check(ctx)?;
     session::recover(ctx);
     wrapped::sweep(ctx, workspace);
     let mut slots = Vec::new();

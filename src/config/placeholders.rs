@@ -3,6 +3,7 @@
 use super::findings::{Findings, Text};
 use super::lint::globs;
 use super::similar::closest;
+use crate::domain::secret::is_secret_name;
 use crate::domain::template::{Placeholder, Template, TemplateError};
 
 /// A field that holds a template.
@@ -24,6 +25,12 @@ pub(super) enum Field {
     Seed,
 }
 
+/// Why a variable with the name of a secret is not expanded, and the hint.
+pub(super) const SECRET: (&str, &str) = (
+    "would show a secret: variables with such names are only expanded as the user and password of a mirror",
+    "use a variable with another name, or pass a value that may be known with `--var` and use `{var.NAME}`",
+);
+
 impl Field {
     fn name(self) -> &'static str {
         match self {
@@ -42,6 +49,8 @@ impl Field {
         use Placeholder as P;
         let in_key = matches!(self, Field::Key { .. });
         match placeholder {
+            // A mirror may have secrets as its user and password, which `lint::sources` checks.
+            P::Env(name) if self != Field::Mirror && is_secret_name(name) => Some(SECRET),
             P::Temp | P::Workspace | P::Home | P::Path if in_key => Some((
                 "differs between machines, so other machines would never find the entry",
                 "remove it: an entry can be restored to any directory",

@@ -29,9 +29,12 @@ pub mod retention;
 pub mod explain;
 
 pub mod event;
+pub(crate) mod export;
 pub mod fault;
 pub mod hint;
 pub mod names;
 pub mod outcome;
 pub mod path_pattern;
 pub mod secret;
+pub(crate) mod trust;
+pub(crate) mod url_user;

@@ -1,4 +1,4 @@
-//! Symbolic links: made by one rule on each OS.
+//! Symbolic links: made by one rule on each OS, and followed.
 //!
 //! Unix has one kind of link. Windows has links to files and links to directories and asks for the kind when a link is
 //! made: a copy is of the kind of its original, a new link of the kind of what its target is at that moment, and a
@@ -6,7 +6,15 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The path without links in what exists of it; `None` if nothing of it can be resolved.
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find_map(|existing| {
+        let real = fs::canonicalize(existing).ok()?;
+        Some(real.join(path.strip_prefix(existing).ok()?))
+    })
+}
 
 /// Makes a symbolic link at `path`; a relative target counts from the directory of `path`.
 #[cfg(unix)]

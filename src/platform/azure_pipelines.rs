@@ -11,6 +11,7 @@ use super::user::record_dirs;
 use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
+use crate::domain::trust::{AZURE_REASONS, Trust};
 
 /// A job of Azure Pipelines.
 pub(crate) struct AzurePipelines {
@@ -45,7 +46,7 @@ impl AzurePipelines {
                 sha: owned("BUILD_SOURCEVERSION"),
                 run_id: owned("BUILD_BUILDID"),
                 run_attempt: owned("SYSTEM_JOBATTEMPT"),
-                is_trusted: !env.flag("SYSTEM_PULLREQUEST_ISFORK"),
+                trust: Trust::of_event(AZURE_REASONS, env.var("BUILD_REASON")),
             },
         }
     }
@@ -115,6 +116,19 @@ impl Platform for AzurePipelines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_a_build_decides_whether_it_is_privileged() {
+        let is_privileged = |reason: &str| {
+            AzurePipelines::new(&Env::of([("BUILD_REASON", reason)])).facts.trust.is_privileged
+        };
+        for reason in ["Manual", "IndividualCI", "BatchedCI", "Schedule", "PullRequest"] {
+            assert!(!is_privileged(reason), "{reason}");
+        }
+        for reason in ["ResourceTrigger", "BuildCompletion", "UserCreated", ""] {
+            assert!(is_privileged(reason), "{reason}");
+        }
+    }
 
     #[test]
     fn untrusted_text_cannot_inject_commands() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::domain::scope::{Access, Scope};
+use crate::domain::trust::Trust;
 
 /// Facts about the job. What the platform does not provide is `None`, never guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub(crate) struct JobFacts {
     pub run_id: Option<String>,
     /// The number of the attempt at that run, from 1.
     pub run_attempt: Option<String>,
-    /// Whether the code of this job comes from someone with write access to the repository.
-    pub is_trusted: bool,
+    /// Whether the configuration may be a stranger's, by the event of this job.
+    pub trust: Trust,
 }
 
 /// The scope of a workspace without a git ref.

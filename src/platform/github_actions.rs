@@ -13,6 +13,7 @@ use super::user::record_dirs;
 use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
+use crate::domain::trust::{GITHUB_EVENTS, Trust};
 use crate::fs::open::Links;
 use crate::fs::read;
 
@@ -29,8 +30,9 @@ impl GitHubActions {
     pub(crate) fn new(env: &Env) -> Self {
         let owned = |name| env.var(name).map(str::to_owned);
         let temp = env.path("RUNNER_TEMP").unwrap_or_else(|| env.temp_dir.clone());
-        let event = owned("GITHUB_EVENT_NAME").unwrap_or_default();
-        let payload = EventPayload::read(env.path("GITHUB_EVENT_PATH"));
+        let payload = event_payload(env.path("GITHUB_EVENT_PATH"));
+        let trust = Trust::of_event(GITHUB_EVENTS, env.var("GITHUB_EVENT_NAME"));
+        let default_branch = payload.as_ref().and_then(|it| it.pointer("/repository/default_branch"));
         let home = env.path("HOME").or_else(|| env.path("USERPROFILE"));
         GitHubActions {
             facts: JobFacts {
@@ -46,11 +48,11 @@ impl GitHubActions {
                 workspace: env.path("GITHUB_WORKSPACE"),
                 git_ref: owned("GITHUB_REF"),
                 base_ref: owned("GITHUB_BASE_REF"),
-                default_ref: payload.default_branch,
+                default_ref: default_branch.and_then(serde_json::Value::as_str).map(str::to_owned),
                 sha: owned("GITHUB_SHA"),
                 run_id: owned("GITHUB_RUN_ID"),
                 run_attempt: owned("GITHUB_RUN_ATTEMPT"),
-                is_trusted: !payload.is_from_fork && event != "issue_comment",
+                trust: if payload.is_some() { trust } else { trust.without_payload() },
             },
             env_file: env.path("GITHUB_ENV"),
             output_file: env.path("GITHUB_OUTPUT"),
@@ -62,30 +64,12 @@ impl GitHubActions {
 /// Upper bound for the payload of an event, in bytes; GitHub sends at most 25 MB.
 const MAX_EVENT: u64 = 64 << 20;
 
-/// Facts from the payload of the event.
-#[derive(Default)]
-struct EventPayload {
-    default_branch: Option<String>,
-    is_from_fork: bool,
-}
-
-impl EventPayload {
-    fn read(path: Option<PathBuf>) -> Self {
-        let payload: serde_json::Value = path
-            .and_then(|path| read::read_bounded(&path, Links::Followed, MAX_EVENT).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        let repository = |pointer: &str| payload.pointer(pointer).and_then(serde_json::Value::as_str);
-        let head = repository("/pull_request/head/repo/full_name")
-            .or_else(|| repository("/workflow_run/head_repository/full_name"));
-        let own = repository("/repository/full_name");
-        EventPayload {
-            default_branch: repository("/repository/default_branch").map(str::to_owned),
-            // A deleted fork leaves `head.repo` null, but its code is still untrusted.
-            is_from_fork: (payload.pointer("/pull_request").is_some() && head.is_none())
-                || head.is_some_and(|head| Some(head) != own),
-        }
-    }
+/// The payload of the event; `None` if it is missing, empty, too large or not a JSON object.
+fn event_payload(path: Option<PathBuf>) -> Option<serde_json::Value> {
+    let bytes = read::read_bounded(&path?, Links::Followed, MAX_EVENT).ok()?;
+    let payload: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let has_fields = payload.as_object().is_some_and(|fields| !fields.is_empty());
+    has_fields.then_some(payload)
 }
 
 /// Escapes the data of a workflow command.
@@ -206,22 +190,41 @@ mod tests {
         assert_eq!(job.mask(&Secret::new("a\nb")).as_deref(), Some("::add-mask::a%0Ab"));
     }
 
-    #[test]
-    fn a_pull_request_from_a_fork_is_not_trusted() {
+    /// Whether a job is privileged, by the name of its event and the bytes of its payload.
+    fn is_privileged(event: Option<&str>, payload: Option<&[u8]>) -> bool {
         let dir = tempfile::tempdir().expect("a temp dir");
         let file = dir.path().join("event.json");
-        let trusted = |payload: &str| {
+        if let Some(payload) = payload {
             std::fs::write(&file, payload).expect("written");
-            job(&[("GITHUB_EVENT_PATH", file.to_str().expect("text"))]).facts.is_trusted
-        };
+        }
+        let mut variables = vec![("GITHUB_EVENT_PATH", file.to_str().expect("text"))];
+        variables.extend(event.map(|event| ("GITHUB_EVENT_NAME", event)));
+        job(&variables).facts.trust.is_privileged
+    }
+
+    #[test]
+    fn the_event_decides_whether_a_job_is_privileged_and_whose_pull_request_it_is_does_not() {
         let own = r#""repository": {"full_name": "o/r", "default_branch": "main"}"#;
-        assert!(trusted(&format!("{{{own}}}")));
-        assert!(trusted(&format!(
-            r#"{{{own}, "pull_request": {{"head": {{"repo": {{"full_name": "o/r"}}}}}}}}"#
-        )));
-        assert!(!trusted(&format!(
-            r#"{{{own}, "pull_request": {{"head": {{"repo": {{"full_name": "x/r"}}}}}}}}"#
-        )));
-        assert!(!trusted(&format!(r#"{{{own}, "pull_request": {{"head": {{"repo": null}}}}}}"#)));
+        for head in [r#"{"full_name": "o/r"}"#, r#"{"full_name": "x/r"}"#, "null"] {
+            let payload = format!(r#"{{{own}, "pull_request": {{"head": {{"repo": {head}}}}}}}"#);
+            assert!(!is_privileged(Some("pull_request"), Some(payload.as_bytes())), "{head}");
+            for event in ["pull_request_target", "pull_request_review", "workflow_run", "invented"] {
+                assert!(is_privileged(Some(event), Some(payload.as_bytes())), "{event} {head}");
+            }
+        }
+        assert!(is_privileged(None, Some(format!("{{{own}}}").as_bytes())), "no name");
+    }
+
+    #[test]
+    fn an_event_whose_payload_cannot_be_read_is_privileged() {
+        let large = [b"{\"a\": \"".as_slice(), &vec![b'x'; 65 << 20], b"\"}"].concat();
+        let unreadable: [&[u8]; 7] = [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe{}", &large];
+        for payload in unreadable {
+            assert!(is_privileged(Some("push"), Some(payload)), "{} bytes", payload.len());
+        }
+        assert!(is_privileged(Some("push"), None), "no file");
+        assert!(job(&[("GITHUB_EVENT_NAME", "push")]).facts.trust.is_privileged, "no path");
+        assert!(job(&[("GITHUB_EVENT_NAME", "push"), ("GITHUB_EVENT_PATH", "/")]).facts.trust.is_privileged);
+        assert!(!is_privileged(Some("push"), Some(b"{\"ref\": \"refs/heads/main\"}")));
     }
 }

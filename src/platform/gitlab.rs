@@ -12,6 +12,7 @@ use super::user::facts_of_user;
 use super::{Env, JobFacts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
+use crate::domain::trust::{GITLAB_SOURCES, Trust};
 
 /// Names the file of the job's dotenv report, since GitLab has no variable for it.
 pub(crate) const DOTENV: &str = "CACHEKEEP_DOTENV";
@@ -45,7 +46,6 @@ impl GitLab {
         let tag = env.var("CI_COMMIT_TAG").map(|tag| format!("refs/tags/{tag}"));
         let merge_request =
             env.var("CI_MERGE_REQUEST_IID").map(|number| format!("refs/merge-requests/{number}/head"));
-        let source = env.var("CI_MERGE_REQUEST_SOURCE_PROJECT_ID");
         let job_started = env.var("CI_JOB_STARTED_AT").and_then(|text| text.parse().ok());
         GitLab {
             facts: JobFacts {
@@ -57,8 +57,7 @@ impl GitLab {
                 default_ref: owned("CI_DEFAULT_BRANCH"),
                 sha: owned("CI_COMMIT_SHA"),
                 run_id: owned("CI_PIPELINE_ID"),
-                // A merge request whose source is another project comes from a fork.
-                is_trusted: source.is_none() || source == env.var("CI_MERGE_REQUEST_PROJECT_ID"),
+                trust: Trust::of_event(GITLAB_SOURCES, env.var("CI_PIPELINE_SOURCE")),
                 ..facts_of_user(env)
             },
             dotenv: env.path(DOTENV).map(|path| env.current_dir.join(path)),
@@ -168,14 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_request_from_a_fork_is_not_trusted() {
-        let check = |source: &str, is_trusted: bool| {
-            let variables =
-                [("CI_MERGE_REQUEST_PROJECT_ID", "1"), ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", source)];
-            assert_eq!(job(&variables).facts().is_trusted, is_trusted, "{source}");
+    fn the_source_of_a_pipeline_decides_whether_it_is_privileged() {
+        let check = |source: &str, is_privileged: bool| {
+            let trust = job(&[("CI_PIPELINE_SOURCE", source)]).facts().trust.clone();
+            assert_eq!(trust.is_privileged, is_privileged, "{source}");
         };
-        check("1", true);
-        check("2", false);
+        check("push", false);
+        check("merge_request_event", false);
+        check("external_pull_request_event", true);
+        check("security_orchestration_policy", true);
         check("", true);
     }
 

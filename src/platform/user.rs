@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Env;
 use super::facts::{JobFacts, arch, os};
+use crate::domain::trust::Trust;
 
 /// Facts from the user's environment, for platforms without directories of their own. Nothing about the job.
 pub(super) fn facts_of_user(env: &Env) -> JobFacts {
@@ -25,7 +26,7 @@ pub(super) fn facts_of_user(env: &Env) -> JobFacts {
         sha: None,
         run_id: None,
         run_attempt: None,
-        is_trusted: true,
+        trust: Trust::without_events(),
     }
 }
 

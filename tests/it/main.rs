@@ -19,6 +19,7 @@ mod looking;
 mod main_job;
 mod output;
 mod planted_journals;
+mod privileged;
 mod running;
 mod saving;
 mod trimming;

@@ -157,7 +157,7 @@ fn the_same_holds_with_a_real_blob_service_behind_githubs() {
         command
             .args(["--json", "--store", "github", "--var", "n=1"])
             .args(arguments)
-            .env("GITHUB_ACTIONS", "true")
+            .envs(cachekeep_test_support::event::started_by("push", &job.project.path("temp")))
             .env("GITHUB_REF", MAIN)
             .env("RUNNER_TEMP", job.project.path("temp"))
             .env("ACTIONS_RESULTS_URL", service.url())

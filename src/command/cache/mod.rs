@@ -1,6 +1,7 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
 pub(crate) mod expand;
+mod git_directory;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::domain::key::Key;
 use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
 use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Piece, Placeholder, Template};
+use crate::domain::trust::ExportVerdict;
 use crate::domain::version::{Version, portable_roots};
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
@@ -73,6 +75,7 @@ impl<'a> Cache<'a> {
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
         let Resolved { selections, exclusions } = resolve(&rules)?;
+        selections.iter().try_for_each(|selection| git_directory::refuse(ctx, &selection.root))?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
         let mut selections = selections;
@@ -228,11 +231,13 @@ impl<'a> Cache<'a> {
         Ok(Keys { key, restore_keys, parts: parts.into_iter().map(part).collect() })
     }
 
-    /// The variables that tell the build where the cache is.
+    /// The variables that tell the build where the cache is, as far as the event and the workflow let the configuration
+    /// export them.
     pub(crate) fn exports(&self) -> Result<Vec<(String, String)>, Fault> {
         let sources = Sources { path: Some(self.root()), ..Sources::default() };
         let export = |(name, template)| Ok((String::clone(name), expand_one(self.ctx, template, &sources)?));
-        self.spec.export.iter().map(export).collect()
+        let is_exported = |name: &str| self.ctx.grants.export(name) == ExportVerdict::Exported;
+        self.spec.export.iter().filter(|(name, _)| is_exported(name)).map(export).collect()
     }
 }
 

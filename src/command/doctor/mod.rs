@@ -2,6 +2,8 @@
 //!
 //! It works without a configuration and with a wrong one, changes nothing, and asks the network only if told to.
 
+mod trust;
+
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +12,7 @@ use serde::Serialize;
 use crate::domain::hint::Hint;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Spec, StoreLocation};
+use crate::domain::trust::Grants;
 use crate::fs::read;
 use crate::fs::volume::volume_of;
 use crate::github::credentials::NoCredentials;
@@ -85,6 +88,8 @@ pub(crate) enum Configuration<'a> {
         warnings: Vec<String>,
         /// Who may read and write what.
         access: &'a Access,
+        /// What the event and the workflow let the job do with it.
+        grants: &'a Grants,
     },
 }
 
@@ -112,6 +117,7 @@ pub(crate) struct DoctorInput<'a> {
 pub(crate) fn check(input: &DoctorInput<'_>) -> Report {
     let mut report = Report::default();
     platform(input, &mut report);
+    trust::event(input, &mut report);
     configuration(input, &mut report);
     store(input, &mut report);
     if input.is_github || wants_github(input) {
@@ -173,8 +179,7 @@ fn platform(input: &DoctorInput<'_>, report: &mut Report) {
     report.add("platform", Status::Ok, text);
     match &facts.git_ref {
         Some(git_ref) => {
-            let trust = if facts.is_trusted { "" } else { ", with code of people who may not write here" };
-            report.add("ref", Status::Ok, format!("{git_ref}{trust}"));
+            report.add("ref", Status::Ok, git_ref);
         }
         None => report.add_with_hint(
             "ref",
@@ -196,7 +201,7 @@ fn configuration(input: &DoctorInput<'_>, report: &mut Report) {
         Configuration::Absent(why, hint) => {
             report.add_with_hint("configuration", Status::Note, why, hint.clone());
         }
-        Configuration::Usable { spec, warnings, access } => {
+        Configuration::Usable { spec, warnings, access, .. } => {
             let names: Vec<&str> = spec.caches.iter().map(|cache| cache.name.as_str()).collect();
             report.add("configuration", Status::Ok, format!("declares {}", names.join(", ")));
             for warning in warnings {

@@ -44,7 +44,12 @@ fn what_is_configured_and_cannot_work_is_a_problem() {
     };
     let own = crate::domain::scope::Scope::new("main").expect("a scope");
     let access = Access::new(own, None, None);
-    let usable = Configuration::Usable { spec: &spec, warnings: vec![], access: &access };
+    let grants = Grants {
+        trust: crate::domain::trust::Trust::without_events(),
+        says_writer: false,
+        allow_export: std::collections::BTreeSet::new(),
+    };
+    let usable = Configuration::Usable { spec: &spec, warnings: vec![], access: &access, grants: &grants };
     let found = examined(&[], usable);
     assert_eq!(status(&found, "credentials"), Some(Status::Problem));
     assert!(found.has_problem());

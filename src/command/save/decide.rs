@@ -4,6 +4,7 @@ use crate::domain::gate::GateReport;
 use crate::domain::outcome::SaveResult;
 use crate::domain::scope::Scope;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
+use crate::domain::trust::Grants;
 use crate::report::text;
 
 /// Why a cache is not saved, though nothing failed.
@@ -45,6 +46,19 @@ pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<SaveRefusal> {
     }
 }
 
+/// Refuses a job whose configuration may be a stranger's, unless the workflow itself makes it a writer.
+pub(super) fn by_event(grants: &Grants) -> Option<SaveRefusal> {
+    if grants.may_save() {
+        return None;
+    }
+    let trust = &grants.trust;
+    let reason = format!("{} is privileged: {}", trust.name(), trust.reason);
+    Some(SaveRefusal::new(SaveResult::DeniedMode, reason).with_hint(
+        "give the step `role: writer` (elsewhere `--role writer`) if it saves nothing that a stranger's code made; `role` in \
+         `cachekeep.toml` does not count in such an event",
+    ))
+}
+
 /// Refuses an incomplete content-addressed cache.
 pub(super) fn by_gate(report: &GateReport) -> Option<SaveRefusal> {
     (!report.is_complete()).then(|| {
@@ -56,7 +70,10 @@ pub(super) fn by_gate(report: &GateReport) -> Option<SaveRefusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::trust::{GITHUB_EVENTS, Trust};
 
     #[test]
     fn roles_and_policies_decide_before_anything_is_read() {
@@ -74,5 +91,18 @@ mod tests {
         assert_eq!(result("a"), None);
         assert_eq!(result("b"), Some((SaveResult::DeniedMode, false)));
         assert_eq!(result("c"), Some((SaveResult::DeniedMode, true)));
+    }
+
+    #[test]
+    fn only_the_workflow_makes_a_writer_in_a_privileged_event() {
+        let result = |event: &str, says_writer: bool| {
+            let trust = Trust::of_event(GITHUB_EVENTS, Some(event));
+            let refusal = by_event(&Grants { trust, says_writer, allow_export: BTreeSet::new() })?;
+            assert!(refusal.reason.contains(event) && refusal.hint?.contains("role: writer"));
+            Some(refusal.result)
+        };
+        assert_eq!(result("push", false), None);
+        assert_eq!(result("workflow_run", false), Some(SaveResult::DeniedMode));
+        assert_eq!(result("workflow_run", true), None);
     }
 }

@@ -89,7 +89,15 @@ pub(super) fn attempt(
         Ok(None) => {}
         Ok(Some(refusal)) => {
             // A refusal that the configuration asked for is not a warning.
-            let is_trouble = matches!(refusal.result, SaveResult::Incomplete | SaveResult::Skipped);
+            let is_trouble = match refusal.result {
+                SaveResult::Incomplete | SaveResult::Skipped => true,
+                // The role and the policy come first: what they refuse was asked for.
+                SaveResult::DeniedMode => {
+                    decide::by_role(cache.spec, &cache.ctx.access.own).is_none()
+                        && decide::by_event(cache.ctx.grants).is_some()
+                }
+                _ => false,
+            };
             refuse(cache, &mut outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
         }
         Err(error) => {
@@ -120,6 +128,9 @@ pub(super) fn refusal(
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = decide::by_role(cache.spec, &cache.ctx.access.own) {
+        return Ok(Some(refusal));
+    }
+    if let Some(refusal) = decide::by_event(cache.ctx.grants) {
         return Ok(Some(refusal));
     }
     let receipt = receipt::read(cache);

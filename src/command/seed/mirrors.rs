@@ -10,6 +10,7 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;
 use crate::domain::template::{Piece, Placeholder, Template};
+use crate::domain::url_user::user_of;
 use crate::report::failure;
 use crate::transport::mirror::Mirror;
 use std::fmt::Write as _;
@@ -45,9 +46,20 @@ fn open_one(cache: &Cache<'_>, template: &Template) -> Option<Mirror> {
     }
 }
 
+fn is_variable(piece: &Piece) -> bool {
+    matches!(piece, Piece::Placeholder(Placeholder::Env(_)))
+}
+
 /// Fills in a mirror but for what stands for an object; gives the secrets in it.
 fn expand(cache: &Cache<'_>, template: &Template) -> Result<(String, Vec<Secret>), Fault> {
     let user = user_of(template);
+    if !cache.ctx.grants.may_send_credentials()
+        && user.iter().any(|part| is_variable(&template.pieces()[part.piece]))
+    {
+        let event = cache.ctx.grants.trust.name();
+        let message = format!("no credentials are sent in {event}, whose configuration may be a stranger's");
+        return Err(Fault::denied(message));
+    }
     let mut text = String::new();
     let mut secrets = Vec::new();
     for (index, piece) in template.pieces().iter().enumerate() {
@@ -85,39 +97,6 @@ fn expand(cache: &Cache<'_>, template: &Template) -> Result<(String, Vec<Secret>
     Ok((text, secrets))
 }
 
-/// A placeholder that is a part of the user or the password.
-#[derive(Debug, PartialEq, Eq)]
-struct UserPart {
-    piece: usize,
-    /// A password, or all that there is: a user name alone is not a secret.
-    is_secret: bool,
-}
-
-/// The placeholders between `://` and the `@` before the host.
-fn user_of(template: &Template) -> Vec<UserPart> {
-    // Each placeholder stands as one character that no URL has.
-    let mut shape = String::new();
-    let mut at = Vec::new();
-    for (index, piece) in template.pieces().iter().enumerate() {
-        match piece {
-            Piece::Literal(literal) => shape.push_str(literal),
-            Piece::Placeholder(_) => {
-                at.push((shape.len(), index));
-                shape.push('\0');
-            }
-        }
-    }
-    let Some(start) = shape.find("://").map(|at| at + 3) else { return Vec::new() };
-    let authority = shape[start..].split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((user, _)) = authority.rsplit_once('@') else { return Vec::new() };
-    let password = user.find(':').map_or(start, |colon| start + colon);
-    let end = start + user.len();
-    at.into_iter()
-        .filter(|(offset, _)| (start..end).contains(offset))
-        .map(|(offset, piece)| UserPart { piece, is_secret: offset >= password })
-        .collect()
-}
-
 /// The text of a mirror as it may be shown.
 fn without_user(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
@@ -143,21 +122,6 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn users_and_passwords_are_told_from_hosts_and_paths() {
-        let check = |text: &str, expect: &[(usize, bool)]| {
-            let template = Template::parse(text).expect(text);
-            let found: Vec<_> = user_of(&template).iter().map(|part| (part.piece, part.is_secret)).collect();
-            assert_eq!(found, expect, "{text}");
-        };
-        check("https://{env.USER}:{env.TOKEN}@h.example/{hash}", &[(1, false), (3, true)]);
-        check("https://{env.TOKEN}@h.example/{hash}", &[(1, true)]);
-        check("https://ci:{env.A}{env.B}@{env.HOST}/{hash}", &[(1, true), (2, true)]);
-        check("https://{env.HOST}/{hash}@x", &[]);
-        check("https://h.example/{hash}?t={env.TOKEN}@", &[]);
-        check("file://{workspace}/{hash}", &[]);
-    }
 
     #[test]
     fn no_character_of_a_secret_leads_elsewhere() {

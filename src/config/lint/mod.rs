@@ -9,9 +9,7 @@ pub(super) mod sources;
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
-use super::error::{Finding, Severity};
 use super::findings::Findings;
-use crate::domain::spec::{Role, SavePolicy, Spec};
 
 /// The rules across caches.
 pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
@@ -35,22 +33,4 @@ pub(super) fn across(drafts: &[Draft], findings: &mut Findings<'_>) {
         }
     }
     paths::overlaps(&ordered, findings);
-}
-
-/// Warnings about the configuration in this run: caches that would be written by a job for an untrusted event, such as
-/// a pull request from a fork.
-pub(crate) fn at_run(spec: &Spec, trusted: bool) -> Vec<Finding> {
-    let written = |role, save| role == Role::Writer && save != SavePolicy::Never;
-    spec.caches
-        .iter()
-        .filter(|cache| !trusted && written(cache.role, cache.save))
-        .map(|cache| Finding {
-            severity: Severity::Warning,
-            message: format!("the cache `{}` is written by a job for an untrusted event", cache.name),
-            hint: Some(
-                "set `role = \"consumer\"` and pass `--role writer` in the job that saves it".to_owned(),
-            ),
-            location: None,
-        })
-        .collect()
 }

@@ -32,26 +32,11 @@ pub(in crate::config) fn cache(name: &Text, findings: &mut Findings<'_>) -> bool
     refused.is_none()
 }
 
-/// Variables that could run code in later steps of the job, or that belong to the platform.
-const DANGEROUS: [&str; 11] = [
-    "PATH",
-    "PATHEXT",
-    "HOME",
-    "SHELL",
-    "ENV",
-    "BASH_ENV",
-    "IFS",
-    "NODE_OPTIONS",
-    "PYTHONSTARTUP",
-    "PERL5OPT",
-    "RUBYOPT",
-];
+/// Prefixes of variables that belong to the runner or to cachekeep: no workflow can allow them. Other dangerous names are
+/// refused where they would be exported, unless the workflow lists them (`domain::export`).
+const RESERVED_PREFIXES: [&str; 5] = ["GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "CACHEKEEP_"];
 
-/// Prefixes of such variables.
-const DANGEROUS_PREFIXES: [&str; 7] =
-    ["LD_", "DYLD_", "GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "CACHEKEEP_"];
-
-/// Checks the name of an exported variable.
+/// Checks that an exported variable can have this name.
 pub(in crate::config) fn export(name: &Text, findings: &mut Findings<'_>) -> bool {
     let text = name.get_ref().as_str();
     let upper = text.to_ascii_uppercase();
@@ -63,17 +48,14 @@ pub(in crate::config) fn export(name: &Text, findings: &mut Findings<'_>) -> boo
             .with_hint("use letters, digits and `_`, and do not start with a digit");
         return false;
     }
-    let dangerous = DANGEROUS.contains(&upper.as_str())
-        || DANGEROUS_PREFIXES.iter().any(|prefix| upper.starts_with(prefix));
-    if dangerous {
+    let reserved = RESERVED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix));
+    if reserved {
         findings
             .error(
                 &name.span(),
-                format!(
-                    "`{text}` is not exported: it controls the shell, the dynamic loader or the platform"
-                ),
+                format!("`{text}` is not exported: it belongs to the runner or to cachekeep"),
             )
             .with_hint("export a variable that only the build reads, or set this one in the job");
     }
-    !dangerous
+    !reserved
 }

@@ -1,9 +1,11 @@
 //! Object layouts, mirrors and sources of seeds.
 
 use crate::config::findings::{Findings, Text};
-use crate::config::placeholders::{Field, template};
+use crate::config::placeholders::{Field, SECRET, template};
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
-use crate::domain::template::{Placeholder, Template};
+use crate::domain::secret::is_secret_name;
+use crate::domain::template::{Piece, Placeholder, Template};
+use crate::domain::url_user::user_of;
 
 /// Checks the layout of objects: relative, inside the cache, and with the hash.
 pub(in crate::config) fn object(text: &Text, findings: &mut Findings<'_>) -> Option<Template> {
@@ -26,6 +28,12 @@ pub(in crate::config) fn object(text: &Text, findings: &mut Findings<'_>) -> Opt
 /// Checks a mirror of single objects.
 pub(in crate::config) fn mirror(text: &Text, findings: &mut Findings<'_>) -> Option<Template> {
     let mirror = template(text, Field::Mirror, findings)?;
+    if let Some(placeholder) = secret_beside_user(&mirror) {
+        let place = findings.place_of(&text.span(), &placeholder.to_string());
+        let (why, hint) = SECRET;
+        findings.error(&place, format!("`{placeholder}` in a mirror {why}")).with_hint(hint);
+        return None;
+    }
     let (message, hint) = if let Some(refused) = refused_url(text.get_ref()) {
         refused
     } else if scheme(text.get_ref()).is_none() {
@@ -37,6 +45,20 @@ pub(in crate::config) fn mirror(text: &Text, findings: &mut Findings<'_>) -> Opt
     };
     findings.error(&text.span(), message).with_hint(hint);
     None
+}
+
+/// A variable with the name of a secret that is not a part of the user or password of a mirror.
+fn secret_beside_user(mirror: &Template) -> Option<&Placeholder> {
+    let user = user_of(mirror);
+    let is_user = |index: usize| user.iter().any(|part| part.piece == index);
+    mirror.pieces().iter().enumerate().find_map(|(index, piece)| match piece {
+        Piece::Placeholder(placeholder @ Placeholder::Env(name))
+            if is_secret_name(name) && !is_user(index) =>
+        {
+            Some(placeholder)
+        }
+        _ => None,
+    })
 }
 
 /// Checks an object that is accepted without verification. Only CIDs of trees qualify, since all others can be verified

@@ -1,6 +1,6 @@
 //! Findings about single fields and about overlapping caches.
 
-use super::{found, found_in_cache};
+use super::{found, found_in_cache, lines, load};
 
 /// Keys and restore keys that are wrong or suspicious.
 const KEYS: &[&str] = &[
@@ -269,15 +269,14 @@ path = 'a'
 key = 'k'
 ");
     insta::assert_snapshot!(found_in_cache(&[
-        "export = { Path = 'x' }",
+        "export = { Runner_Temp = 'x' }",
         "export = { LD_PRELOAD = 'x', GITHUB_TOKEN = 'x', ok = '{path}' }",
         "export = { '1a' = 'x', 'a b' = 'x' }",
         "export = { A = '{hash}', B = '{git:a}' }",
         "export = { a = 'x', A = 'y' }",
     ]), @"
-4:12 error: `Path` is not exported: it controls the shell, the dynamic loader or the platform | export a variable that only the build reads, or set this one in the job
-4:12 error: `LD_PRELOAD` is not exported: it controls the shell, the dynamic loader or the platform | export a variable that only the build reads, or set this one in the job
-4:30 error: `GITHUB_TOKEN` is not exported: it controls the shell, the dynamic loader or the platform | export a variable that only the build reads, or set this one in the job
+4:12 error: `Runner_Temp` is not exported: it belongs to the runner or to cachekeep | export a variable that only the build reads, or set this one in the job
+4:30 error: `GITHUB_TOKEN` is not exported: it belongs to the runner or to cachekeep | export a variable that only the build reads, or set this one in the job
 4:12 error: `1a` is not a valid variable name | use letters, digits and `_`, and do not start with a digit
 4:24 error: `a b` is not a valid variable name | use letters, digits and `_`, and do not start with a digit
 4:17 error: `{hash}` in an exported variable stands for a part of an object's name | use it in `links.object` and `links.mirrors`
@@ -285,4 +284,27 @@ key = 'k'
 4:12 error: `a` is already exported by `c` | export it from one cache only
 ");
     insta::assert_snapshot!(found(&["[cache.a]\npath = 'a'\nkey = 'k'\n[cache.A]\npath = 'b'\nkey = 'k'"]), @"4:8 error: the caches `a` and `A` differ only in case | rename one: on macOS and Windows they would share a directory");
+}
+
+#[test]
+fn variables_with_secrets_are_expanded_as_credentials_of_mirrors_only() {
+    let cache = |rest: &str| format!("[cache.c]\npath = 'p'\nkey = 'k'\n{rest}");
+    let refused = [
+        "[cache.c]\npath = 'p'\nkey = 'k-{env.github_token}'".to_owned(),
+        "[cache.c]\npath = 'p'\nkey = 'k-1'\nrestore-keys = ['k-{env.DB_PASSWORD}']".to_owned(),
+        "[cache.c]\npath = '{temp}/{env.MY_SECRET}'\nkey = 'k'".to_owned(),
+        cache("export = { A = '{env.ACTIONS_RESULTS_URL}' }"),
+        cache("seed = { version = '1', from = ['https://x/{env.API_KEY}'], sha256 = 'aa' }"),
+        cache("links = { files = ['*.md5'], harvest = ['{env.AWS_ACCESS_KEY_ID}'] }"),
+        cache("links = { files = ['*.md5'], mirrors = ['https://h/{env.A_TOKEN}/{hash}'] }"),
+        cache("links = { files = ['*.md5'], mirrors = ['https://{env.A_TOKEN}/{hash}'] }"),
+        cache("links = { files = ['*.md5'], mirrors = ['https://h/{hash}?@{env.A_TOKEN}'] }"),
+    ];
+    for text in &refused {
+        let error = load(text).expect_err(text);
+        let said = lines(&error.findings);
+        assert!(said.contains("would show a secret") && said.contains("--var"), "{text}\n{said}");
+    }
+    let fine = cache("links = { files = ['*.md5'], mirrors = ['https://ci:{env.A_TOKEN}@h/{hash}'] }");
+    load(&fine.replace("'k'", "'k-{env.CACHE_KEY}'")).expect("sound");
 }

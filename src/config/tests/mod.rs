@@ -271,13 +271,6 @@ fn deep_nesting_is_an_error() {
 }
 
 #[test]
-fn a_writer_on_an_untrusted_event_is_a_warning() {
-    let spec = load(FULL).expect("sound").spec;
-    assert_eq!(lint::at_run(&spec, true), []);
-    insta::assert_snapshot!(lines(&lint::at_run(&spec, false)), @r#"- warning: the cache `ccache` is written by a job for an untrusted event | set `role = "consumer"` and pass `--role writer` in the job that saves it"#);
-}
-
-#[test]
 fn every_field_of_a_cache_is_described_in_the_schema() {
     let schema = schema();
     let known = |pointer: &str| schema.pointer(pointer).is_some();

@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::action::definition::text;
+use cachekeep_test_support::event::started_by;
 use cachekeep_test_support::github_service::capture::Source;
 
 /// A step that runs a script.
@@ -62,7 +63,6 @@ impl Job {
         let mut env: BTreeMap<String, String> = [
             ("PATH", std::env::var("PATH").unwrap_or_default()),
             ("HOME", path("home")),
-            ("GITHUB_ACTIONS", "true".to_owned()),
             ("GITHUB_ACTION_PATH", crate::action::definition::root().display().to_string()),
             ("GITHUB_WORKSPACE", path("workspace")),
             ("GITHUB_REF", "refs/heads/main".to_owned()),
@@ -73,6 +73,8 @@ impl Job {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
+        let event = started_by("push", directory.path());
+        env.extend(event.map(|(name, value)| (name.to_owned(), value)));
         for name in ["GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STEP_SUMMARY"] {
             env.insert(name.to_owned(), path(name));
         }
@@ -91,6 +93,12 @@ impl Job {
 
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Makes this the job of another event.
+    pub fn start_by(&mut self, event: &str) {
+        let event = started_by(event, self.directory.path());
+        self.env.extend(event.map(|(name, value)| (name.to_owned(), value)));
     }
 
     /// Runs a step of the action with these inputs; `env` holds what earlier steps export.

@@ -64,6 +64,35 @@ fn a_save_shows_the_cache_and_leaves_it_where_it_is() {
 }
 
 #[test]
+fn a_privileged_job_shows_nothing_to_be_saved_unless_its_step_says_writer() {
+    let mut job = Job::new();
+    job.start_by("pull_request_target");
+    job.write("workspace/out/f", "text");
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    let staged = job.step("stage", &with_mode("save"));
+    assert!(output(&staged, "staged-0").contains("denied-mode"), "{}", staged.log);
+    assert!(!staged.outputs.contains_key("save-0") && !job.path("workspace/.cachekeep").exists());
+    let as_writer = [with_mode("save").as_slice(), &[("role", "writer")]].concat();
+    let staged = job.step("stage", &as_writer);
+    assert_eq!(output(&staged, "save-0"), "true", "{}", staged.log);
+}
+
+#[test]
+fn a_privileged_job_exports_what_its_step_lists() {
+    let mut job = Job::new();
+    job.start_by("workflow_run");
+    let config =
+        "[cache.c]\npath = \"out\"\nkey = \"k\"\nexport = { A_DIR = \"{path}\", B_DIR = \"{path}\" }\n";
+    job.write("workspace/cachekeep.toml", config);
+    let inputs = [("mode", "restore"), ("allow-export", "B_DIR  C_DIR")];
+    let started = job.step("start", &inputs);
+    assert_eq!(started.code, 0, "{}", started.log);
+    let set = fs::read_to_string(job.path("GITHUB_ENV")).unwrap_or_default();
+    assert!(set.contains("B_DIR<<") && !set.contains("A_DIR"), "{set}\n{}", started.log);
+    assert!(started.log.contains("allow-export: A_DIR"), "{}", started.log);
+}
+
+#[test]
 fn a_key_that_is_there_is_not_saved_again() {
     let mut job = Job::new();
     job.write("workspace/out/f", "text");

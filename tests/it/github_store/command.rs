@@ -56,7 +56,7 @@ impl Job {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", path("home"))
             .env("TMPDIR", path("temp"))
-            .env("GITHUB_ACTIONS", "true")
+            .envs(cachekeep_test_support::event::started_by("push", self.directory.path()))
             .env("GITHUB_WORKSPACE", path("workspace"))
             .env("GITHUB_REF", MAIN)
             .env("RUNNER_TEMP", path("temp"))

@@ -2,6 +2,7 @@
 
 use crate::populate::objects::{assert_holds, config, served};
 use cachekeep_test_support::capture::secret;
+use cachekeep_test_support::event::started_by;
 use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
 use cachekeep_test_support::project::{Project, Ran};
 
@@ -33,7 +34,9 @@ fn a_mirror_gets_the_credentials_and_no_log_does() {
         command.env("DATA_USER", "ci").env("DATA_TOKEN", PASSWORD);
         if let Some(platform) = platform {
             command.env(platform, "true").env("RUNNER_TEMP", project.path("temp"));
-            command.env("AGENT_TEMPDIRECTORY", project.path("temp"));
+            command.env("AGENT_TEMPDIRECTORY", project.path("temp")).env("BUILD_REASON", "IndividualCI");
+            let [_, name, payload] = started_by("push", &project.path("temp"));
+            command.envs([name, payload]);
         }
         let ran = Ran::of(&mut command).success();
         assert_eq!(ran.json()["caches"][0]["seed"]["fetched"], count, "{}", ran.stderr);
@@ -51,6 +54,18 @@ fn a_mirror_gets_the_credentials_and_no_log_does() {
         std::fs::remove_dir_all(project.path("workspace/store")).expect("removed");
     }
     assert_eq!(server.requests(), 3 * count as u64);
+}
+
+#[test]
+fn no_credentials_are_sent_where_the_configuration_may_be_a_strangers() {
+    let (project, server, _) = guarded();
+    for event in ["pull_request_target", "issue_comment", "invented"] {
+        let mut command = project.command();
+        command.args(["fetch", "--role", "writer"]).envs(started_by(event, &project.path("temp")));
+        let ran = Ran::of(command.env("DATA_USER", "ci").env("DATA_TOKEN", PASSWORD)).success();
+        assert!(ran.stderr.contains("is left out") && ran.stderr.contains(event), "{}", ran.stderr);
+    }
+    assert_eq!(server.requests(), 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub mod actions_cache;
 pub mod capture;
+pub mod event;
 pub mod fault_server;
 pub mod github_api;
 pub mod github_service;
