@@ -31,7 +31,7 @@ fn in_event(project: &Project, event: &str, arguments: &[&str], env: &[(&str, &s
 fn saved(event: &str, arguments: &[&str], env: &[(&str, &str)]) -> (String, i32) {
     let project = project();
     let ran = in_event(&project, event, &[&["save", "--json", "--var", "n=1"], arguments].concat(), env);
-    let result = ran.json()["caches"][0]["save"]["result"].as_str().expect("a result").to_owned();
+    let result = ran.json()["caches"][0]["save"]["save-result"].as_str().expect("a result").to_owned();
     let is_stored = project.path("store/entries").exists();
     assert_eq!(is_stored, result == "saved", "{}", ran.stderr);
     if result != "saved" {
@@ -60,7 +60,7 @@ fn saved_by_a_consumer() -> (String, i32) {
     let project = project();
     let arguments = ["save", "--json", "--required", "--role", "consumer", "--var", "n=1"];
     let ran = in_event(&project, "push", &arguments, &[]);
-    (ran.json()["caches"][0]["save"]["result"].as_str().expect("a result").to_owned(), ran.code)
+    (ran.json()["caches"][0]["save"]["save-result"].as_str().expect("a result").to_owned(), ran.code)
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn other_platforms_name_their_events_in_their_own_way() {
         command.args(["save", "--json", "--var", "n=1", "--ref", "main", "--store", &store]);
         let ran =
             Ran::of(command.env("AGENT_TEMPDIRECTORY", project.path("temp")).envs(variables.iter().copied()));
-        ran.json()["caches"][0]["save"]["result"].as_str().expect("a result").to_owned()
+        ran.json()["caches"][0]["save"]["save-result"].as_str().expect("a result").to_owned()
     };
     assert_eq!(result(&[("TF_BUILD", "True"), ("BUILD_REASON", "PullRequest")]), "saved");
     assert_eq!(result(&[("TF_BUILD", "True"), ("BUILD_REASON", "ResourceTrigger")]), "denied-mode");

@@ -20,7 +20,7 @@ enum Fate {
 
 fn fate(name: &str) -> Fate {
     match name {
-        "key" | "path" | "restore-keys" | "vars" => Fate::Data,
+        "key" | "path" | "restore-keys" | "vars" | "allow-export" => Fate::Data,
         "version" => Fate::Installer,
         _ => Fate::Refused,
     }
