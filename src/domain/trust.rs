@@ -1,6 +1,6 @@
 //! Whose configuration a job works with, and what it may do because of that.
 //!
-//! Some events run a workflow of the repository, with the repository's rights, for somebody who may not write to it. A checkout
+//! Some events run a workflow of the repository, with the repository's rights, for a person who may not write to it. A checkout
 //! of a stranger's code in such a job brings a `cachekeep.toml` of a stranger. What the workflow itself says (inputs, options,
 //! variables) is the maintainers' word in every event.
 
@@ -69,7 +69,7 @@ pub(crate) const GITLAB_SOURCES: &[KnownEvent] = &[
     trusted("pipeline", MEMBERS),
     trusted("parent_pipeline", "it is a part of a pipeline of this project"),
     trusted("merge_request_event", OWN_CODE),
-    privileged("external", "another service starts it, for whom is unknown"),
+    privileged("external", "another service starts it, and does not say for which person"),
     privileged("external_pull_request_event", "it runs for a pull request on another forge"),
 ];
 
@@ -98,7 +98,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// The trust on a platform that does not name events: whoever starts the job there chose the checkout.
+    /// The trust on a platform that does not name events: the person who starts the job chose its checkout.
     pub(crate) fn without_events() -> Self {
         let reason = "this platform does not name events: who starts a job chooses its checkout";
         Trust { event: None, is_privileged: false, reason }

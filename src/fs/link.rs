@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The path without links in what exists of it; `None` if nothing of it can be resolved.
+/// The path without links in what exists of it; `None` if no part of it can be resolved.
 pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|existing| {
         let real = fs::canonicalize(existing).ok()?;
