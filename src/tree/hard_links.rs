@@ -262,8 +262,8 @@ mod tests {
         fs::write(at("from/own"), "own").expect("written");
         set(&at("from/own"), 0o2711);
         set(&at("from/d"), 0o1755);
-        let made = std::process::Command::new("mkfifo").arg(at("from/d/pipe")).status();
-        assert!(made.is_ok_and(|status| status.success()), "a pipe");
+        let ended = std::process::Command::new("mkfifo").arg(at("from/d/pipe")).status();
+        assert!(ended.is_ok_and(|status| status.success()), "a pipe");
         let records = crate::fs::testing::records();
         let staging = Staging::beside(&at("target"), &records, chrono::DateTime::UNIX_EPOCH).expect("staged");
         let dropped = adopt(&at("from"), &staging).expect("adopted");
