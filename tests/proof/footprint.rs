@@ -75,7 +75,7 @@ impl Volumes {
 }
 
 /// The most memory that a process has had so far, as the kernel notes it.
-fn peak_memory(status: &str) -> Option<u64> {
+pub(crate) fn peak_memory(status: &str) -> Option<u64> {
     let text = fs::read_to_string(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)

@@ -15,6 +15,8 @@ mod scale;
 
 #[cfg(target_os = "linux")]
 mod archive_memory;
+#[cfg(target_os = "linux")]
+mod entry_memory;
 mod footprint;
 mod full_disk;
 mod hostile;

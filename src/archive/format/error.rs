@@ -148,6 +148,9 @@ impl Hint for ArchiveError {
             ArchiveError::NameClash { .. } => Some(
                 "rename one of the two files before the cache is saved, or exclude it with `!`".to_owned(),
             ),
+            ArchiveError::Limit { .. } => {
+                Some("split what it holds into several caches or archives".to_owned())
+            }
             ArchiveError::Name { .. } => Some("rename the file, or exclude it with `!`".to_owned()),
             ArchiveError::Format(_) => Some("update cachekeep, or save the cache under a new key".to_owned()),
             error if error.is_no_space() => Some("free space on that volume".to_owned()),

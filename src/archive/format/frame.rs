@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::ArchiveError;
 use super::manifest::{LARGEST_FRAME, Manifest};
-use super::seek_table::SeekTable;
+use super::seek_table::ExpectedTable;
 use super::skippable::{SEEK_TABLE_MAGIC, skippable};
 use crate::domain::digest::Sha256Digest;
 
@@ -61,7 +61,7 @@ pub(crate) struct Splitter<R> {
     hasher: Sha256,
     position: u64,
     manifest: Option<Manifest>,
-    table: SeekTable,
+    table: ExpectedTable,
     /// Bytes of the tar stream in the frames so far, in an archive with a manifest.
     content: u64,
     stage: Stage,
@@ -99,7 +99,7 @@ impl<R: Read> Splitter<R> {
             hasher: Sha256::new(),
             position: 0,
             manifest: None,
-            table: SeekTable::default(),
+            table: ExpectedTable::default(),
             content: 0,
             stage: Stage::Head,
             open: None,
@@ -168,7 +168,7 @@ impl<R: Read> Splitter<R> {
             }
             let manifest = Manifest::from_json(json)?;
             self.manifest = Some(manifest.clone());
-            self.pass(buffer, 0);
+            self.pass(buffer, 0)?;
             return Ok(Some(manifest));
         }
         if magic == DIGEST_MAGIC
@@ -181,13 +181,13 @@ impl<R: Read> Splitter<R> {
                 return Err(ArchiveError::damaged("it holds less than its manifest announces"));
             }
             self.stage = Stage::Digested;
-            self.pass(buffer, 0);
+            self.pass(buffer, 0)?;
             return Ok(None);
         }
         if self.manifest.is_some() {
             return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
         }
-        self.pass(buffer, 0);
+        self.pass(buffer, 0)?;
         Ok(None)
     }
 
@@ -196,28 +196,38 @@ impl<R: Read> Splitter<R> {
         if self.manifest.is_some() {
             return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
         }
-        self.pass(buffer, 0);
+        self.pass(buffer, 0)?;
         let mut left = length;
         while left > 0 {
             let step = left.min(LARGEST_BLOCK);
             buffer.clear();
             self.read(step, buffer)?;
-            self.pass(buffer, 0);
+            self.pass(buffer, 0)?;
             left -= step;
         }
         Ok(())
     }
 
     fn seek_table(&mut self, length: usize, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
-        let expected = self.table.to_frame();
-        if self.stage != Stage::Digested || length + 8 != expected.len() {
-            return Err(ArchiveError::damaged("its seek table does not match"));
+        let differs = || ArchiveError::damaged("its seek table does not match");
+        let expected = std::mem::take(&mut self.table);
+        if self.stage != Stage::Digested || length as u64 != expected.length() {
+            return Err(differs());
         }
-        self.read(length, buffer)?;
-        if *buffer != expected {
-            return Err(ArchiveError::damaged("its seek table does not match"));
+        let mut hasher = Sha256::new();
+        self.pass(buffer, 0)?;
+        let mut left = length;
+        while left > 0 {
+            let step = left.min(LARGEST_BLOCK);
+            buffer.clear();
+            self.read(step, buffer)?;
+            hasher.update(&buffer[..]);
+            self.pass(buffer, 0)?;
+            left -= step;
         }
-        self.pass(buffer, 0);
+        if hasher.finalize()[..] != expected.digest() {
+            return Err(differs());
+        }
         self.stage = Stage::Tabled;
         Ok(())
     }
@@ -241,11 +251,11 @@ impl<R: Read> Splitter<R> {
         }
         let Some(content) = whole.and_then(|content| usize::try_from(content).ok()) else {
             self.open = Some(OpenFrame { checksum: header.checksum });
-            self.pass(buffer, 0);
+            self.pass(buffer, 0)?;
             return Ok(Part::Piece { first: true, last: false });
         };
-        // Blocks may be stored raw with three bytes each; no encoder needs twice the content.
-        let most = content * 2 + (64 << 10);
+        // Blocks may be stored raw with three bytes each; no encoder needs half as much again.
+        let most = content + content / 2 + (64 << 10);
         while !self.read_block(buffer)? {
             if buffer.len() > most {
                 return Err(ArchiveError::damaged("a frame is longer than its content"));
@@ -254,7 +264,7 @@ impl<R: Read> Splitter<R> {
         if header.checksum {
             self.read(4, buffer)?;
         }
-        self.pass(buffer, content);
+        self.pass(buffer, content)?;
         Ok(Part::Frame { content })
     }
 
@@ -267,7 +277,7 @@ impl<R: Read> Splitter<R> {
                 self.read(4, buffer)?;
             }
         }
-        self.pass(buffer, 0);
+        self.pass(buffer, 0)?;
         Ok(Part::Piece { first: false, last })
     }
 
@@ -288,12 +298,14 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Counts bytes as read: a whole frame, or a part of one that is not listed in a table.
-    fn pass(&mut self, bytes: &[u8], content: usize) {
+    fn pass(&mut self, bytes: &[u8], content: usize) -> Result<(), ArchiveError> {
         self.hasher.update(bytes);
         self.position += bytes.len() as u64;
         if self.manifest.is_some() {
-            self.table.push(bytes.len(), content);
+            let listed = self.table.push(bytes.len(), content);
+            return listed.ok_or_else(|| ArchiveError::damaged("it has more frames than a seek table lists"));
         }
+        Ok(())
     }
 
     /// Reads the magic of the next frame into the empty buffer; `None` at the end of the input.

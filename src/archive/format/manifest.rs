@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
 
-/// The largest frame, decompressed, that a manifest may announce.
-pub(crate) const LARGEST_FRAME: u32 = 8 << 20;
+/// The largest frame, decompressed, that a manifest may announce: what this program makes. Several are in memory at once.
+pub(crate) const LARGEST_FRAME: u32 = 4 << 20;
 
 /// Upper bound for the roots of a cache.
 const MOST_ROOTS: usize = 1024;

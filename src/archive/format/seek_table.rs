@@ -3,6 +3,8 @@
 //! Source: `contrib/seekable_format/zstd_seekable_compression_format.md` in the zstd repository. Skippable
 //! frames have an entry too, with nothing decompressed, so that offsets add up from the file's first byte.
 
+use sha2::{Digest as _, Sha256};
+
 use super::skippable::{SEEK_TABLE_MAGIC, skippable};
 
 const FOOTER_MAGIC: u32 = 0x8F92_EAB1;
@@ -35,6 +37,38 @@ impl SeekTable {
     }
 }
 
+/// The table that the frames read so far must have: its length and digest, so that it needs no memory however many
+/// frames there are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExpectedTable {
+    rows: Sha256,
+    count: u32,
+}
+
+impl ExpectedTable {
+    /// Adds the next frame; `None` if a table cannot list it.
+    pub(crate) fn push(&mut self, compressed: usize, decompressed: usize) -> Option<()> {
+        for bytes in [compressed, decompressed] {
+            self.rows.update(u32::try_from(bytes).ok()?.to_le_bytes());
+        }
+        self.count = self.count.checked_add(1)?;
+        Some(())
+    }
+
+    /// Bytes of the table, without the header of its frame.
+    pub(crate) fn length(&self) -> u64 {
+        u64::from(self.count) * 8 + 9
+    }
+
+    /// The SHA-256 of the table, without the header of its frame.
+    pub(crate) fn digest(mut self) -> [u8; 32] {
+        self.rows.update(self.count.to_le_bytes());
+        self.rows.update([0]);
+        self.rows.update(FOOTER_MAGIC.to_le_bytes());
+        self.rows.finalize().into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +83,18 @@ mod tests {
             1, 0, 0, 0, 0, 0xB1, 0xEA, 0x92, 0x8F, // count, no checksums, magic
         ];
         assert_eq!(table.to_frame(), expect);
+    }
+
+    #[test]
+    fn what_is_expected_is_what_is_written() {
+        let (mut table, mut expected) = (SeekTable::default(), ExpectedTable::default());
+        for rows in 0..4 {
+            let frame = table.to_frame();
+            assert_eq!(expected.length(), frame.len() as u64 - 8);
+            assert_eq!(expected.clone().digest(), <[u8; 32]>::from(Sha256::digest(&frame[8..])), "{rows}");
+            table.push(70_000 + rows, rows);
+            expected.push(70_000 + rows, rows).expect("short enough");
+        }
+        assert_eq!(expected.push(usize::MAX, 1), None);
     }
 }

@@ -9,6 +9,10 @@ use crate::tree::walk::Modified;
 /// Bytes of a tar block: headers are one, content is padded to whole ones.
 pub(crate) const BLOCK: usize = 512;
 
+/// Upper bound for the name of an entry and for the target of a link, in bytes: no system that caches are made for has
+/// longer paths.
+pub(crate) const LONGEST_NAME: usize = 4096;
+
 /// The end of a tar stream: two blocks of zeros.
 pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 

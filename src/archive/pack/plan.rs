@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::Counts;
-use crate::archive::format::tar_header::{self, Kind};
+use crate::archive::format::tar_header::{self, Kind, LONGEST_NAME};
 use crate::tree::selection::Selection;
 use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
 
@@ -121,6 +121,7 @@ impl PlanPass<'_> {
     ) -> Result<(), ArchiveError> {
         let full = || root.join(&item.relative);
         let name = portable_name(prefix, &item.relative)
+            .and_then(not_too_long)
             .map_err(|reason| ArchiveError::Name { path: full(), reason })?;
         match &item.kind {
             ItemKind::Directory => {
@@ -128,8 +129,9 @@ impl PlanPass<'_> {
                 self.header(&name, Kind::Directory, item)
             }
             ItemKind::Symlink { target } => {
-                let target =
-                    link_target(target).map_err(|reason| ArchiveError::Name { path: full(), reason })?;
+                let target = link_target(target)
+                    .and_then(not_too_long)
+                    .map_err(|reason| ArchiveError::Name { path: full(), reason })?;
                 self.totals.counts.symlinks += 1;
                 self.header(&name, Kind::Symlink(&target), item)
             }
@@ -191,6 +193,11 @@ fn first_name(first_names: &mut FirstNames, item: &Item, name: &[u8]) -> Option<
     }
     first_names.insert(key, (name.to_vec(), identity.names - 1));
     None
+}
+
+/// A name or link target that a reader takes.
+fn not_too_long(name: Vec<u8>) -> Result<Vec<u8>, &'static str> {
+    if name.len() <= LONGEST_NAME { Ok(name) } else { Err("it has more than 4096 bytes in the archive") }
 }
 
 /// A path in the form of archives: separated by `/`, bytes unchanged.

@@ -3,6 +3,9 @@
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+/// Buffers of more memory than this, in bytes, may be asked not to keep it: a block of a frame needs less.
+const SMALL: usize = 1 << 20;
+
 /// A bounded number of buffers.
 #[derive(Debug)]
 pub(crate) struct Buffers {
@@ -15,6 +18,8 @@ struct Free {
     buffers: Vec<Buffer>,
     /// How many more may be allocated.
     unallocated: usize,
+    /// Whether large buffers that come back keep their memory.
+    keeps_large: bool,
 }
 
 /// Memory for one frame.
@@ -42,8 +47,18 @@ pub(crate) struct Slice {
 
 impl Buffers {
     pub(crate) fn new(count: usize) -> Arc<Self> {
-        let free = Free { buffers: Vec::new(), unallocated: count };
+        let free = Free { buffers: Vec::new(), unallocated: count, keeps_large: true };
         Arc::new(Buffers { free: Mutex::new(free), returned: Condvar::new() })
+    }
+
+    /// Whether large buffers that come back keep their memory. While a large window is decompressed they do not: what
+    /// frames before it needed would be held beside it.
+    pub(crate) fn keep_large(&self, keep: bool) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.keeps_large = keep;
+        if !keep {
+            free.buffers.iter_mut().for_each(Buffer::shrink);
+        }
     }
 
     /// Takes an empty buffer; waits while all are in use.
@@ -58,6 +73,15 @@ impl Buffers {
                 return Chunk { buffer: Buffer::default(), home: Arc::clone(self) };
             }
             free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Buffer {
+    /// Frees the memory of an empty buffer if it is large.
+    fn shrink(&mut self) {
+        if self.compressed.capacity() + self.data.capacity() > SMALL {
+            *self = Buffer::default();
         }
     }
 }
@@ -78,7 +102,12 @@ impl Drop for Chunk {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.compressed.clear();
         buffer.data.clear();
-        self.home.free.lock().unwrap_or_else(PoisonError::into_inner).buffers.push(buffer);
+        let mut free = self.home.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if !free.keeps_large {
+            buffer.shrink();
+        }
+        free.buffers.push(buffer);
+        drop(free);
         self.home.returned.notify_one();
     }
 }
@@ -120,5 +149,26 @@ mod tests {
         drop(first);
         drop(rest);
         assert_eq!(waiting.join().expect("a buffer"), 0);
+    }
+
+    #[test]
+    fn large_buffers_come_home_without_memory_where_they_must_not_keep_it() {
+        let buffers = Buffers::new(2);
+        let before = |needed: usize| {
+            let mut chunk = buffers.take();
+            let capacity = chunk.buffer().data.capacity();
+            chunk.buffer().data.reserve(needed);
+            capacity
+        };
+        assert_eq!(before(2 * SMALL), 0);
+        assert!(before(0) >= 2 * SMALL);
+        let abroad = buffers.take();
+        buffers.keep_large(false);
+        drop(abroad);
+        assert_eq!((before(SMALL / 2), before(2 * SMALL)), (0, SMALL / 2));
+        assert_eq!(before(0), 0);
+        buffers.keep_large(true);
+        assert_eq!(before(2 * SMALL), 0);
+        assert!(before(0) >= 2 * SMALL);
     }
 }

@@ -1,8 +1,5 @@
 //! The content digest of an archive, computed while it is unpacked: a later save compares it with the tree.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
 use sha2::{Digest as _, Sha256};
 
 use super::buffer::Slice;
@@ -12,15 +9,12 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::Manifest;
 use crate::tree::fingerprint::ContentDigest;
 
-/// Passes entries on to another visitor and digests them.
+/// Passes entries on to another visitor and digests them, but for hard links: the file that one joins may be any of those
+/// before it, and is read again once it is known (`Writer::finish`). So nothing is remembered of files.
 pub(crate) struct Digesting<'v, V> {
     inner: &'v mut V,
     digest: ContentDigest,
     file: Option<Open>,
-    /// Hard links and their targets, which are added at the end.
-    linked: Vec<(Spot, Spot)>,
-    digests: HashMap<(usize, PathBuf), (u32, [u8; 32])>,
-    remember: bool,
 }
 
 struct Open {
@@ -32,23 +26,11 @@ struct Open {
 
 impl<'v, V: Visitor> Digesting<'v, V> {
     pub(crate) fn new(inner: &'v mut V) -> Self {
-        Digesting {
-            inner,
-            digest: ContentDigest::default(),
-            file: None,
-            linked: Vec::new(),
-            digests: HashMap::new(),
-            remember: true,
-        }
+        Digesting { inner, digest: ContentDigest::default(), file: None }
     }
 
-    /// The digest of all entries.
-    pub(crate) fn finish(mut self) -> ContentDigest {
-        for (spot, target) in &self.linked {
-            if let Some((mode, content)) = self.digests.get(&(target.root, target.relative.clone())) {
-                self.digest.add_file(spot.root, &spot.relative, *mode, content);
-            }
-        }
+    /// The digest of all entries but hard links.
+    pub(crate) fn finish(self) -> ContentDigest {
         self.digest
     }
 
@@ -56,15 +38,11 @@ impl<'v, V: Visitor> Digesting<'v, V> {
         let Some(Open { spot, mode, hasher, .. }) = self.file.take() else { return };
         let content: [u8; 32] = hasher.finalize().into();
         self.digest.add_file(spot.root, &spot.relative, mode, &content);
-        if self.remember {
-            self.digests.insert((spot.root, spot.relative), (mode, content));
-        }
     }
 }
 
 impl<V: Visitor> Visitor for Digesting<'_, V> {
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
-        self.remember = manifest.counts.hard_links > 0;
         self.inner.manifest(manifest)
     }
 
@@ -104,7 +82,6 @@ impl<V: Visitor> Visitor for Digesting<'_, V> {
     }
 
     fn hard_link(&mut self, spot: Spot, target: Spot) -> Result<(), ArchiveError> {
-        self.linked.push((spot.clone(), target.clone()));
         self.inner.hard_link(spot, target)
     }
 }

@@ -20,6 +20,10 @@ const LARGEST_WINDOW: u32 = 27;
 /// Upper bound for what one block decompresses to, with what the decoder held back, in bytes.
 const BLOCK_ROOM: usize = 256 << 10;
 
+/// Upper bound for the frames in memory at once, compressed and decompressed: with more workers memory would grow with
+/// the machine, and writing files is slower than as many can decompress.
+const MOST_FRAMES: usize = 8;
+
 /// A part of a decompressed archive.
 #[derive(Debug)]
 pub(crate) enum Unit {
@@ -114,11 +118,11 @@ impl Threaded {
         workers: usize,
         cancel: &'scope CancellationToken,
     ) -> Result<Self, ArchiveError> {
-        let frames_in_flight = workers + workers / 2 + 3;
+        let frames_in_flight = (workers + workers / 2 + 3).min(MOST_FRAMES);
         let (jobs, taken) = mpsc::channel::<DecodeJob>();
         let (order, ordered) = mpsc::sync_channel(frames_in_flight);
         let taken = Arc::new(Mutex::new(taken));
-        for _ in 0..workers {
+        for _ in 0..workers.min(MOST_FRAMES) {
             let mut decompressor = decompressor()?;
             let taken = Arc::clone(&taken);
             scope.spawn(move || {
@@ -164,12 +168,14 @@ fn split<R: Read>(
             None => return Ok(()),
             Some(Part::Manifest(manifest)) => Ordered::Manifest(manifest),
             Some(Part::Frame { content }) => {
+                buffers.keep_large(true);
                 let (done, promise) = mpsc::channel();
                 // Workers outlive this thread's sender, so a send cannot fail while they are needed.
                 let _ = jobs.send(DecodeJob { chunk, content, done });
                 Ordered::Promised(promise)
             }
             Some(Part::Piece { first, last }) => {
+                buffers.keep_large(false);
                 pieces.decode(&mut chunk, first, last)?;
                 Ordered::Ready(chunk)
             }
@@ -237,6 +243,8 @@ struct Pieces {
 impl Pieces {
     fn decode(&mut self, chunk: &mut Chunk, first: bool, last: bool) -> Result<(), ArchiveError> {
         if first {
+            // One window at a time.
+            self.decoder = None;
             let mut decoder = Decoder::new().map_err(ArchiveError::Worker)?;
             decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW)).map_err(ArchiveError::Worker)?;
             self.decoder = Some(decoder);
@@ -263,6 +271,9 @@ impl Pieces {
         let complete = hint == 0 && input.pos() == buffer.compressed.len();
         if last != (hint == 0) || (last && !complete) {
             return Err(ArchiveError::damaged("a frame has another length than its header records"));
+        }
+        if last {
+            self.decoder = None;
         }
         Ok(())
     }

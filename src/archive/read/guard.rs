@@ -6,7 +6,12 @@
 
 use std::path::PathBuf;
 
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::tar_header::LONGEST_NAME;
 use crate::domain::names;
+
+/// How much of a name that is too long an error shows, in bytes.
+const SHOWN: usize = 200;
 
 /// Where an entry belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +117,17 @@ pub(crate) fn check_target(target: &[u8]) -> Result<(), &'static str> {
         target if target.contains(&0) => Err("has a zero byte in its target"),
         _ => Ok(()),
     }
+}
+
+/// Checks the length of an entry's name or of its link target; `what` says which of the two `text` is.
+pub(crate) fn check_length(name: &[u8], text: &[u8], what: &str) -> Result<(), ArchiveError> {
+    if text.len() <= LONGEST_NAME { Ok(()) } else { Err(too_long(name, what)) }
+}
+
+/// The error of an entry whose name or link target is too long; of the name at most the first bytes are shown.
+pub(crate) fn too_long(name: &[u8], what: &str) -> ArchiveError {
+    let shown = &name[..name.len().min(SHOWN)];
+    ArchiveError::refused(shown, format!("has a {what} of more than {LONGEST_NAME} bytes"))
 }
 
 /// A name from an archive as a path of this OS; `None` if the OS cannot hold it.

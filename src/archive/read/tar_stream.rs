@@ -9,12 +9,18 @@ use super::buffer::Slice;
 use super::decode::{Source, Unit};
 use super::guard;
 use crate::archive::format::error::ArchiveError;
-use crate::archive::format::tar_header::{BLOCK, padding};
+use crate::archive::format::tar_header::{BLOCK, LONGEST_NAME, padding};
 use crate::fs::mode;
 use crate::tree::walk::Modified;
 
-/// Upper bound for the PAX records or the long name of one entry, in bytes.
+/// Upper bound for the PAX records of one entry, in bytes. Records that are not needed are skipped.
 const LARGEST_EXTENSION: u64 = 1 << 20;
+
+/// Upper bound for the keys of PAX records that are needed, and for numbers and times in them, in bytes.
+const LONGEST_WORD: u64 = 128;
+
+/// Upper bound for the digits of a PAX record's length.
+const MOST_DIGITS: u64 = 7;
 
 /// Upper bound for the zeros behind the end, in bytes: a record of the largest blocking factor in use.
 const LONGEST_TAIL: u64 = 16 << 20;
@@ -130,36 +136,123 @@ impl<S: Source> TarStream<S> {
                     if std::mem::replace(&mut extensions.pax, true) {
                         return Err(ArchiveError::damaged("an entry has two PAX headers"));
                     }
-                    let records = self.extension(size)?;
-                    extensions.take_records(&records)?;
+                    self.records(size, &mut extensions)?;
                 }
                 EntryType::XGlobalHeader => {
-                    let records = self.extension(size)?;
                     let mut global = Extensions::default();
-                    global.take_records(&records)?;
+                    self.records(size, &mut global)?;
                     if global.path.is_some() || global.target.is_some() || global.size.is_some() {
                         return Err(ArchiveError::damaged("it gives one name or size to all entries"));
                     }
                 }
                 EntryType::GNULongName if extensions.path.is_none() => {
-                    extensions.path = Some(without_zero(self.extension(size)?));
+                    extensions.path = Some(self.long_name(size, "name")?);
                 }
                 EntryType::GNULongLink if extensions.target.is_none() => {
-                    extensions.target = Some(without_zero(self.extension(size)?));
+                    extensions.target = Some(self.long_name(size, "target")?);
                 }
                 _ => return entry(header, extensions).map(Some),
             }
         }
     }
 
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
+    /// The name or link target in the content of a GNU header, which ends in a zero byte.
+    fn long_name(&mut self, size: u64, what: &str) -> Result<Vec<u8>, ArchiveError> {
+        let mut name = self.name(size.saturating_sub(1), what)?;
+        if size > 0 {
+            let mut last = [0];
+            self.fill(&mut last)?;
+            if last != [0] {
+                name.extend(last);
+                guard::check_length(&name, &name, what)?;
+            }
+        }
+        self.pad(size)?;
+        Ok(name)
+    }
+
+    /// Reads a name or link target of a declared length, which is checked before anything is allocated.
+    fn name(&mut self, length: u64, what: &str) -> Result<Vec<u8>, ArchiveError> {
+        let is_short = length <= LONGEST_NAME as u64;
+        let name = self.bytes(if is_short { length } else { LONGEST_WORD })?;
+        if is_short { Ok(name) } else { Err(guard::too_long(&name, what)) }
+    }
+
+    /// Reads so many bytes, of which the caller knows that they are few.
+    fn bytes(&mut self, length: u64) -> Result<Vec<u8>, ArchiveError> {
+        let mut bytes = vec![0; usize::try_from(length).expect("as long as a name")];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, mut length: u64) -> Result<(), ArchiveError> {
+        while length > 0 {
+            length -= self.content(length)?.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads PAX records: `length key=value\n`, one after another.
+    fn records(&mut self, size: u64, extensions: &mut Extensions) -> Result<(), ArchiveError> {
         if size > LARGEST_EXTENSION {
             return Err(ArchiveError::damaged("an entry has absurdly long extensions"));
         }
-        let mut bytes = vec![0; usize::try_from(size).expect("at most a mebibyte")];
-        self.fill(&mut bytes)?;
-        self.pad(size)?;
-        Ok(bytes)
+        let mut left = size;
+        while left > 0 {
+            left -= self.record(left, extensions)?;
+        }
+        self.pad(size)
+    }
+
+    /// Reads the next record of at most so many bytes; returns its length.
+    fn record(&mut self, most: u64, extensions: &mut Extensions) -> Result<u64, ArchiveError> {
+        let digits = self.until(b' ', most.min(MOST_DIGITS + 1))?.ok_or_else(bad_record)?;
+        let length = number(&digits).filter(|length| *length <= most).ok_or_else(bad_record)?;
+        let behind =
+            length.checked_sub(digits.len() as u64 + 1).filter(|left| *left > 0).ok_or_else(bad_record)?;
+        let Some(key) = self.until(b'=', behind.min(LONGEST_WORD))? else {
+            // Too long to be one that is needed, unless the record ended without one.
+            let rest = behind.checked_sub(LONGEST_WORD + 1).ok_or_else(bad_record)?;
+            self.skip(rest)?;
+            return self.line_feed().map(|()| length);
+        };
+        let value = behind.checked_sub(key.len() as u64 + 2).ok_or_else(bad_record)?;
+        match &key[..] {
+            b"path" => extensions.path = Some(self.name(value, "name")?),
+            b"linkpath" => extensions.target = Some(self.name(value, "target")?),
+            b"size" => extensions.size = Some(number(&self.word(value)?).ok_or_else(bad_record)?),
+            b"mtime" => extensions.modified = Some(parse_time(&self.word(value)?).ok_or_else(bad_record)?),
+            _ if key.starts_with(b"GNU.sparse.") => {
+                return Err(ArchiveError::damaged("it has sparse maps, which are not supported"));
+            }
+            _ => self.skip(value)?,
+        }
+        self.line_feed().map(|()| length)
+    }
+
+    /// Reads a number or a time.
+    fn word(&mut self, length: u64) -> Result<Vec<u8>, ArchiveError> {
+        if length > LONGEST_WORD { Err(bad_record()) } else { self.bytes(length) }
+    }
+
+    /// Reads up to and including a separator; `None` if it is not among so many bytes, which are read then.
+    fn until(&mut self, separator: u8, most: u64) -> Result<Option<Vec<u8>>, ArchiveError> {
+        let mut before = Vec::new();
+        for _ in 0..most {
+            let mut byte = [0];
+            self.fill(&mut byte)?;
+            if byte == [separator] {
+                return Ok(Some(before));
+            }
+            before.extend(byte);
+        }
+        Ok(None)
+    }
+
+    fn line_feed(&mut self) -> Result<(), ArchiveError> {
+        let mut byte = [0];
+        self.fill(&mut byte)?;
+        if byte == *b"\n" { Ok(()) } else { Err(bad_record()) }
     }
 
     /// Reads what follows the first block of zeros: at least one more, and nothing else.
@@ -189,6 +282,10 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
 }
 
+fn bad_record() -> ArchiveError {
+    ArchiveError::damaged("PAX records do not parse")
+}
+
 fn truncated() -> ArchiveError {
     ArchiveError::damaged("its tar stream ends in the middle")
 }
@@ -206,13 +303,6 @@ fn check_sum(header: &Header) -> Result<(), ArchiveError> {
     } else {
         Err(ArchiveError::damaged("the checksum of a header does not match"))
     }
-}
-
-fn without_zero(mut name: Vec<u8>) -> Vec<u8> {
-    if name.last() == Some(&0) {
-        name.pop();
-    }
-    name
 }
 
 fn entry(header: &Header, extensions: Extensions) -> Result<Entry, ArchiveError> {
@@ -261,40 +351,6 @@ pub(crate) fn refusal(kind: EntryType) -> &'static str {
         EntryType::Char | EntryType::Block => "is a device",
         EntryType::Fifo => "is a pipe",
         _ => "is of a kind that no cache holds",
-    }
-}
-
-impl Extensions {
-    /// Takes PAX records: `length key=value\n`, one after another.
-    fn take_records(&mut self, mut records: &[u8]) -> Result<(), ArchiveError> {
-        let bad = || ArchiveError::damaged("PAX records do not parse");
-        while !records.is_empty() {
-            let space = records.iter().position(|byte| *byte == b' ').ok_or_else(bad)?;
-            let digits = &records[..space];
-            if digits.is_empty() || digits.len() > 7 || !digits.iter().all(u8::is_ascii_digit) {
-                return Err(bad());
-            }
-            let length: usize = text(digits).and_then(|digits| digits.parse().ok()).ok_or_else(bad)?;
-            if length <= space + 1 || length > records.len() {
-                return Err(bad());
-            }
-            let (record, rest) = records.split_at(length);
-            let record = record[space + 1..].strip_suffix(b"\n").ok_or_else(bad)?;
-            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(bad)?;
-            let (key, value) = (&record[..equals], &record[equals + 1..]);
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.target = Some(value.to_vec()),
-                b"size" => self.size = Some(number(value).ok_or_else(bad)?),
-                b"mtime" => self.modified = Some(parse_time(value).ok_or_else(bad)?),
-                _ if key.starts_with(b"GNU.sparse.") => {
-                    return Err(ArchiveError::damaged("it has sparse maps, which are not supported"));
-                }
-                _ => {}
-            }
-            records = rest;
-        }
-        Ok(())
     }
 }
 
@@ -356,23 +412,110 @@ mod tests {
         }
     }
 
+    /// A header, and its content filled up to a block.
+    fn block(kind: u8, size: u64, content: &[u8]) -> Vec<u8> {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::new(kind));
+        header.as_ustar_mut().expect("ustar").name[0] = b'n';
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_size(size);
+        header.set_cksum();
+        let mut bytes = [header.as_bytes(), content].concat();
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    /// The first entry of a stream.
+    fn first(stream: &[u8]) -> Result<Entry, ArchiveError> {
+        let archive = zstd::bulk::compress(stream, 1).expect("zstd");
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let source = super::super::decode::Inline::new(&archive[..], &cancel)?;
+        TarStream::starting_with(source, None).next_entry().map(|entry| entry.expect("an entry"))
+    }
+
+    fn record(key: &str, value: &[u8]) -> Vec<u8> {
+        let rest = key.len() + value.len() + 3;
+        let digits = (1..9).find(|digits| (rest + digits).to_string().len() == *digits).expect("a length");
+        [format!("{} {key}=", rest + digits).as_bytes(), value, b"\n"].concat()
+    }
+
+    fn with_records(records: &[u8]) -> Result<Entry, ArchiveError> {
+        first(&[block(b'x', records.len() as u64, records), block(b'0', 0, b"")].concat())
+    }
+
     #[test]
     fn records_must_have_the_length_that_they_state() {
         let check = |records: &[u8], expect: Option<&[u8]>| {
-            let mut extensions = Extensions::default();
-            let path = extensions.take_records(records).ok().map(|()| extensions.path.unwrap_or_default());
-            assert_eq!(path.as_deref(), expect, "{}", records.escape_ascii());
+            let name = with_records(records).ok().map(|entry| entry.name);
+            assert_eq!(name.as_deref(), expect, "{}", records.escape_ascii());
         };
         check(b"10 path=a\n", Some(b"a"));
         check(b"11 path=\xff=\n12 atime=1\n", None);
         check(b"11 path=\xff=\n11 atime=1\n", Some(b"\xff="));
-        check(b"", Some(b""));
-        for bad in
-            [&b"8 path=a\n"[..], b"11 path=a\n", b"10 path=a ", b"10path=a\n", b"2 ", b"3 \n", b"0 a=b\n"]
-        {
+        check(b"", Some(b"n"));
+        for bad in [
+            &b"8 path=a\n"[..],
+            b"11 path=a\n",
+            b"10 path=a ",
+            b"10path=a\n",
+            b"2 ",
+            b"3 \n",
+            b"4 a\n",
+            b"0 a=b\n",
+            b"00000010 path=a\n",
+            b"+10 path=a\n",
+        ] {
             check(bad, None);
         }
         check(b"99999999999999999999 path=a\n", None);
         check(b"22 GNU.sparse.major=1\n", None);
+    }
+
+    #[test]
+    fn records_that_are_not_needed_are_skipped_whatever_they_hold() {
+        let check = |before: &[u8]| {
+            let records = [before, &record("path", b"found"), &record("mtime", b"-2")].concat();
+            let entry = with_records(&records).expect("an entry");
+            assert_eq!((&entry.name[..], entry.modified.seconds), (&b"found"[..], -2));
+        };
+        check(&record("SCHILY.xattr.user.large", &vec![b'\n'; 900_000]));
+        check(&record(&"key".repeat(2000), b"10 path=other\n"));
+        let keyless = 129;
+        check(&[format!("{} ", keyless + 5).as_bytes(), &vec![b'k'; keyless], b"\n"].concat());
+        let short = [b"105 ".to_vec(), vec![b'k'; 100], b"\n".to_vec()].concat();
+        assert!(with_records(&short).is_err());
+        let size = record("size", &[b'0'; 129]);
+        assert!(with_records(&size).is_err());
+    }
+
+    #[test]
+    fn names_and_targets_of_too_many_bytes_are_refused_by_the_length_that_they_declare() {
+        let long = vec![b'n'; LONGEST_NAME];
+        let check = |stream: Vec<u8>, what: &str| {
+            let error = first(&stream).expect_err("refused").to_string();
+            assert!(error.ends_with(&format!("has a {what} of more than 4096 bytes")), "{error}");
+            assert!(error.len() < 300, "{error}");
+        };
+        let pax = |key, value: &[u8]| {
+            let records = record(key, value);
+            [block(b'x', records.len() as u64, &records), block(b'2', 0, b"")].concat()
+        };
+        let gnu = |kind, name: &[u8]| [block(kind, name.len() as u64, name), block(b'0', 0, b"")].concat();
+        check(pax("path", &[&long[..], b"n"].concat()), "name");
+        check(pax("linkpath", &[&long[..], b"n"].concat()), "target");
+        check(gnu(b'L', &[&long[..], b"n\0"].concat()), "name");
+        check(gnu(b'L', &[&long[..], b"n"].concat()), "name");
+        check(gnu(b'K', &[&long[..], b"n\0"].concat()), "target");
+        // Declared, and never there.
+        check(block(b'L', 1 << 40, &long), "name");
+        check(block(b'K', (1 << 33) - 1, &long), "target");
+        assert_eq!(first(&gnu(b'L', &[&long[..], b"\0"].concat())).expect("an entry").name, long);
+        assert_eq!(first(&gnu(b'L', &long)).expect("an entry").name, long);
+        assert_eq!(first(&gnu(b'L', b"")).expect("an entry").name, b"");
+        let both = [record("path", &long), record("linkpath", &long)].concat();
+        let entry = first(&[block(b'x', both.len() as u64, &both), block(b'2', 0, b"")].concat());
+        let entry = entry.expect("an entry");
+        assert_eq!((&entry.name, entry.kind), (&long, EntryKind::Symlink { target: long.clone() }));
     }
 }

@@ -14,9 +14,6 @@ use crate::archive::read::limits::Limits;
 use crate::domain::fault::Fault;
 use crate::tree::walk::Modified;
 
-/// Upper bound for names and link targets, in bytes: no system that caches are made for has longer paths.
-pub(super) const MAX_NAME: usize = 4096;
-
 /// Names at the top that are remembered for the message that nothing was wanted.
 const TOP_NAMES: usize = 12;
 
@@ -122,7 +119,7 @@ impl<'a> Selection<'a> {
         if self.unpacked > self.limits.bytes {
             return Err(ArchiveError::Limit { limit: self.limits.bytes, unit: "bytes" });
         }
-        check_length(name, name, "name")?;
+        guard::check_length(name, name, "name")?;
         let place = self.guard.find(name).map_err(|reason| ArchiveError::refused(name, reason))?;
         if let Some(first) = guard::components(name).next()
             && self.top.len() < TOP_NAMES
@@ -136,14 +133,14 @@ impl<'a> Selection<'a> {
 
     /// The target of a symbolic link.
     pub(super) fn symlink(name: &[u8], target: Vec<u8>) -> Result<Kind, ArchiveError> {
-        check_length(name, &target, "target")?;
+        guard::check_length(name, &target, "target")?;
         guard::check_target(&target).map_err(|reason| ArchiveError::refused(name, reason))?;
         Ok(Kind::Symlink { target })
     }
 
     /// The target of a hard link, which is named from the top of the archive.
     pub(super) fn hard_link(&self, name: &[u8], target: &[u8]) -> Result<Kind, ArchiveError> {
-        check_length(name, target, "target")?;
+        guard::check_length(name, target, "target")?;
         let checked = guard::check_target(target).and_then(|()| self.guard.link_target(target));
         let (_, target) = checked.map_err(|reason| ArchiveError::refused(name, reason))?;
         Ok(Kind::Hardlink { target })
@@ -189,14 +186,6 @@ impl<'a> Selection<'a> {
         let message = format!("has nothing in `{subdir}`; at its top are: {}", top.join(", "));
         Err(fault(self.archive, message).with_hint("set `subdir` to a directory of the archive".to_owned()))
     }
-}
-
-fn check_length(name: &[u8], text: &[u8], what: &str) -> Result<(), ArchiveError> {
-    if text.len() <= MAX_NAME {
-        return Ok(());
-    }
-    let shown = &name[..name.len().min(200)];
-    Err(ArchiveError::refused(shown, format!("has a {what} of more than {MAX_NAME} bytes")))
 }
 
 /// A name for a message: its first characters, without control characters.

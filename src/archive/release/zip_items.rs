@@ -1,18 +1,51 @@
 //! Items of a zip.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::rc::Rc;
 
+use zip::ZipReadOptions;
+use zip::read::Config;
 use zip::result::ZipError;
+use zip::unstable::read::ZipIterable;
 
 use super::error::named;
 use super::format::Format;
-use super::item::{Head, ItemReader, Kind, MAX_NAME, Selection, Sink};
+use super::item::{Head, ItemReader, Kind, Selection, Sink};
 use super::raw::Raw;
 use crate::archive::format::error::ArchiveError;
+use crate::archive::format::tar_header::LONGEST_NAME;
 use crate::domain::fault::Fault;
 use crate::fs::mode;
+
+/// Upper bound for what is read to find the central directory, in bytes: a search remembers what it meets.
+const MAX_END: u64 = 16 << 20;
+
+/// A zip, of which only so much may be read as long as there is a bound.
+struct ZipReader {
+    inner: BufReader<File>,
+    left: Rc<Cell<Option<u64>>>,
+}
+
+impl Read for ZipReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if let Some(left) = self.left.get() {
+            let left = left.checked_sub(count as u64);
+            let endless = || io::Error::new(io::ErrorKind::InvalidData, "its central directory is not found");
+            self.left.set(Some(left.ok_or_else(endless)?));
+        }
+        Ok(count)
+    }
+}
+
+impl Seek for ZipReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
 
 /// Hands out the items; false if the sink ended the extraction. Reads the whole archive first, for its checksum, and
 /// copies a stream to a file on the way.
@@ -25,12 +58,20 @@ pub(super) fn extract(
 ) -> Result<bool, Fault> {
     let fail = |error| named(raw.options().archive, error);
     let file = to_file(prefix, file, raw).map_err(fail)?;
-    let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| fail(damaged(error)))?;
-    for index in 0..zip.len() {
+    let contents = file.try_clone().map_err(|error| fail(ArchiveError::Input(error)))?;
+    let damaged = |error| fail(damaged(error));
+    // The central directory is read entry by entry: an index of it would grow with the archive.
+    let bound = Rc::new(Cell::new(Some(MAX_END)));
+    let reader = ZipReader { inner: BufReader::new(file), left: Rc::clone(&bound) };
+    let mut zip = ZipIterable::try_new(reader, Config::default()).map_err(damaged)?;
+    bound.set(None);
+    let contents = ZipReader { inner: BufReader::new(contents), left: bound };
+    let mut entries = zip.files_with_reader(contents, ZipReadOptions::new()).map_err(damaged)?;
+    while let Some(entry) = entries.next() {
         if raw.options().cancel.is_cancelled() {
             return Err(fail(ArchiveError::Cancelled));
         }
-        let mut entry = zip.by_index(index).map_err(|error| fail(damaged(error)))?;
+        let mut entry = entry.map_err(damaged)?;
         let Some(head) = head_of(&mut entry, raw, selection).map_err(fail)? else { continue };
         let is_file = matches!(head.kind, Kind::File { .. });
         let content: &mut dyn Read = if is_file { &mut entry } else { &mut io::empty() };
@@ -55,7 +96,7 @@ fn head_of<R: Read>(
         Kind::Directory
     } else if entry.is_symlink() {
         let mut target = Vec::new();
-        let most = MAX_NAME as u64 + 1;
+        let most = LONGEST_NAME as u64 + 1;
         let read = ItemReader::new(entry, size).take(most).read_to_end(&mut target);
         read.map_err(|error| raw.error(&error))?;
         Selection::symlink(&name, target)?

@@ -72,8 +72,8 @@ pub fn unpack<R: Read + Send>(
         let mut digesting = Digesting::new(&mut unpacking);
         let Found { manifest, counts, unpacked_bytes, archive_bytes } =
             entries::visit(source, request.foreign, &mut digesting, cancel, meter)?;
-        let content = digesting.finish();
-        unpacking.writer.finish(cancel)?;
+        let mut content = digesting.finish();
+        content.merge(unpacking.writer.finish(cancel)?);
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     });
     unpacked.map_err(|error| clash::explain(error, &places))

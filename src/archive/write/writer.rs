@@ -2,9 +2,8 @@
 //!
 //! It is safe and exact by its order: files and directories as they come, then hard links, then symbolic links, then the
 //! modes and times of directories, innermost first. (Without a manifest hard links are made as they come.) While files are written there is no symbolic link that a name could lead
-//! through. Memory holds a few hundred bytes for each directory and link.
+//! through. Memory holds what differs between the names of directories and links, within a bound.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,17 +15,16 @@ use tokio_util::sync::CancellationToken;
 use super::destination::Destination;
 use super::placement;
 use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
+use super::remembered::Remembered;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
 use crate::fs::{link, mode};
+use crate::tree::fingerprint::ContentDigest;
 
 /// Files up to this size are written whole by one thread.
 const SMALL: u64 = 256 << 10;
-
-/// Upper bound for what is remembered of directories and links of an archive that announces nothing, in bytes.
-const MAX_REMEMBERED: usize = 256 << 20;
 
 /// Which later entry may take the place of an earlier one of the same name. Directories are never replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +43,7 @@ pub(crate) struct Writer {
     destinations: Vec<Destination>,
     repeats: Repeats,
     file: Option<Incoming>,
-    directories: Vec<(PathBuf, Attributes)>,
-    symlinks: BTreeMap<PathBuf, (Vec<u8>, Attributes)>,
-    /// Hard links of an archive with a manifest. The pool creates its files, and may not have created the target yet.
-    hard_links: Vec<(PathBuf, PathBuf)>,
-    remembered: usize,
+    remembered: Remembered,
 }
 
 /// The file whose content arrives.
@@ -79,10 +73,7 @@ impl Writer {
             destinations,
             repeats,
             file: None,
-            directories: Vec::new(),
-            symlinks: BTreeMap::new(),
-            hard_links: Vec::new(),
-            remembered: 0,
+            remembered: Remembered::default(),
         }
     }
 
@@ -99,18 +90,16 @@ impl Writer {
     /// A directory, whose attributes are set at the end.
     pub(crate) fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
         let path = self.path(spot);
-        self.remember(&path, 0)?;
+        self.remembered.directory(spot, &path, attributes)?;
         if self.repeats == Repeats::FilesAndLinks {
-            self.symlinks.remove(&path);
+            self.remembered.replaceable.remove(&path);
         }
         // With a manifest an archive names a directory before what lies in it, and once.
         if self.repeats == Repeats::Refused && !spot.relative.as_os_str().is_empty() {
-            placement::make_new_directory(&path)?;
+            placement::make_new_directory(&path)
         } else {
-            placement::make_directory(&path)?;
+            placement::make_directory(&path)
         }
-        self.directories.push((path, attributes));
-        Ok(())
     }
 
     /// A file; its content follows in calls of `content`.
@@ -167,76 +156,87 @@ impl Writer {
         target: Vec<u8>,
         attributes: Attributes,
     ) -> Result<(), ArchiveError> {
+        // Two of one name are noticed when they are made.
+        if self.repeats == Repeats::Refused {
+            return self.remembered.symlink(spot, &target, attributes);
+        }
         let path = self.path(spot);
-        self.remember(&path, target.len())?;
         if self.repeats == Repeats::FilesAndLinks {
             self.clear(&path)?;
         }
-        let before = self.symlinks.insert(path.clone(), (target, attributes));
-        if before.is_some() && self.repeats == Repeats::Refused {
-            let name = path.as_os_str().as_encoded_bytes();
-            return Err(ArchiveError::refused(name, "is in the archive twice"));
-        }
-        Ok(())
+        self.remembered.replaceable(path, (target, attributes))
     }
 
     /// A further name of a file.
     pub(crate) fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError> {
-        let (path, target) = (self.path(spot), self.path(target));
+        if self.repeats != Repeats::FilesAndLinks {
+            self.remembered.hard_link(spot, target)?;
+        }
         if self.repeats == Repeats::Refused {
-            self.hard_links.push((path, target));
             return Ok(());
         }
+        let (path, target) = (self.path(spot), self.path(target));
         // Here every file exists from its entry on, and the order of entries decides which one is linked.
         let is_repetition = path == target;
-        if let Some(link) = self.symlinks.get(&target).cloned() {
+        if let Some(link) = self.remembered.replaceable.get(&target).cloned() {
             if is_repetition {
                 return Ok(());
             }
             if self.repeats == Repeats::FilesAndLinks {
-                self.remember(&path, link.0.len())?;
                 self.clear(&path)?;
-                self.symlinks.insert(path, link);
-                return Ok(());
+                return self.remembered.replaceable(path, link);
             }
         }
         self.make_hard_link(&path, &target)
     }
 
-    /// Makes what had to wait until every file is written.
-    pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<(), ArchiveError> {
+    /// Makes what had to wait until every file is written. Returns the digest of the further names of files, of an archive
+    /// in which no later entry takes the place of one of another kind.
+    pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<ContentDigest, ArchiveError> {
         self.pool.drain()?;
-        for (path, target) in std::mem::take(&mut self.hard_links) {
-            if cancel.is_cancelled() {
-                return Err(ArchiveError::Cancelled);
-            }
-            self.make_hard_link(&path, &target)?;
+        let remembered = std::mem::take(&mut self.remembered);
+        let check = || if cancel.is_cancelled() { Err(ArchiveError::Cancelled) } else { Ok(()) };
+        if self.repeats == Repeats::Refused {
+            remembered.for_hard_links(|name, target| {
+                check()?;
+                self.make_hard_link(&self.path(name), &self.path(target))
+            })?;
         }
+        // Before there are links to follow, and directories that cannot be entered.
+        let digest = remembered.digest_hard_links(|spot| self.path(spot), cancel)?;
+        self.make_symlinks(&remembered, check)?;
+        let open = |spot: &Spot, attributes| set_attributes(&self.path(spot), attributes);
+        let close = |(path, mode): (&PathBuf, &u32)| {
+            mode::set_of_directory(path, *mode).map_err(ArchiveError::write("set the mode of", path))
+        };
+        remembered.for_directories(open, close)?;
+        Ok(digest)
+    }
+
+    fn make_symlinks(
+        &self,
+        remembered: &Remembered,
+        check: impl Fn() -> Result<(), ArchiveError>,
+    ) -> Result<(), ArchiveError> {
         // All parents first: once there is a link, a name could lead through it.
-        let mut parent = None;
-        for path in self.symlinks.keys() {
-            if path.parent() != parent {
+        let mut parent = PathBuf::new();
+        let mut make_parent = |path: &Path| {
+            if path.parent() != Some(&parent) {
                 pool::make_parent(path)?;
-                parent = path.parent();
+                parent = path.parent().map(Path::to_owned).unwrap_or_default();
             }
-        }
-        for (path, (target, attributes)) in &self.symlinks {
-            if cancel.is_cancelled() {
-                return Err(ArchiveError::Cancelled);
-            }
+            Ok(())
+        };
+        remembered.replaceable.keys().try_for_each(|path| make_parent(path))?;
+        remembered.for_symlinks(|spot, _, _| make_parent(&self.path(spot)))?;
+        for (path, (target, attributes)) in &remembered.replaceable {
+            check()?;
             self.make_symlink(path, target, *attributes)?;
         }
-        // Innermost first: a directory may deny access to what lies in it, and its time changes with its content.
-        self.directories.sort_by(|(a, _), (b, _)| b.cmp(a));
-        for (path, attributes) in &self.directories {
-            mode::set_of_directory(path, attributes.mode)
-                .map_err(ArchiveError::write("set the mode of", path))?;
-            if let Some(modified) = attributes.modified {
-                filetime::set_file_mtime(path, file_time(modified))
-                    .map_err(ArchiveError::write("set the time of", path))?;
-            }
-        }
-        Ok(())
+        remembered.for_symlinks(|spot, target, attributes| {
+            check()?;
+            self.make_symlink(&self.path(spot), target, attributes)
+        })
     }
 
     fn path(&self, spot: &Spot) -> PathBuf {
@@ -244,19 +244,9 @@ impl Writer {
         if spot.relative.as_os_str().is_empty() { directory.clone() } else { directory.join(&spot.relative) }
     }
 
-    /// Counts what is kept until the end for a directory or link.
-    fn remember(&mut self, path: &Path, target: usize) -> Result<(), ArchiveError> {
-        self.remembered += path.as_os_str().len() + target + 128;
-        if self.repeats != Repeats::Refused && self.remembered > MAX_REMEMBERED {
-            let limit = MAX_REMEMBERED as u64;
-            return Err(ArchiveError::Limit { limit, unit: "bytes of names of directories and links" });
-        }
-        Ok(())
-    }
-
     /// Removes the file or link in whose place another entry comes.
     fn clear(&mut self, path: &Path) -> Result<(), ArchiveError> {
-        if self.symlinks.remove(path).is_some() || fs::symlink_metadata(path).is_err() {
+        if self.remembered.replaceable.remove(path).is_some() || fs::symlink_metadata(path).is_err() {
             return Ok(());
         }
         self.pool.drain()?;
@@ -266,7 +256,7 @@ impl Writer {
     /// Creates a file; a later one replaces an earlier one of the same name, where that is allowed.
     fn create(&mut self, path: PathBuf, size: u64, attributes: Attributes) -> Result<OpenFile, ArchiveError> {
         if self.repeats == Repeats::FilesAndLinks {
-            self.symlinks.remove(&path);
+            self.remembered.replaceable.remove(&path);
         }
         match OpenFile::create(path.clone(), size, attributes) {
             Err(ArchiveError::Write { source, .. })
@@ -331,4 +321,11 @@ impl Writer {
         filetime::set_symlink_file_times(path, time, time)
             .map_err(ArchiveError::write("set the time of", path))
     }
+}
+
+/// Sets mode and time of a directory.
+fn set_attributes(path: &Path, Attributes { mode, modified }: Attributes) -> Result<(), ArchiveError> {
+    mode::set_of_directory(path, mode).map_err(ArchiveError::write("set the mode of", path))?;
+    let Some(modified) = modified else { return Ok(()) };
+    filetime::set_file_mtime(path, file_time(modified)).map_err(ArchiveError::write("set the time of", path))
 }

@@ -3,3 +3,6 @@
 pub(super) mod receipt;
 pub(super) mod remembered;
 pub(super) mod sentinel;
+
+#[cfg(all(test, unix))]
+mod case_tests;

@@ -42,6 +42,8 @@ use change::{Change, TREE, Way};
 pub(crate) use error::StagingError;
 
 #[cfg(all(test, unix))]
+mod case_tests;
+#[cfg(all(test, unix))]
 mod kill_tests;
 #[cfg(all(test, unix))]
 mod tests;

@@ -237,6 +237,27 @@ mod tests {
         }
     }
 
+    #[test]
+    #[cfg(unix)]
+    fn a_damaged_layout_file_is_refused_whatever_it_holds() {
+        use crate::fs::testing::{Random, case_count, mutate};
+        let mut random = Random::new(29);
+        let mut refused = 0;
+        for _ in 0..case_count(2_000) {
+            let mut bytes = layout_text().as_bytes().to_vec();
+            mutate(&mut bytes, &mut random);
+            match check("/srv/ci", &bytes) {
+                Ok(()) => {}
+                Err(error) => {
+                    refused += 1;
+                    let kind = error.kind();
+                    assert!(matches!(kind, StoreErrorKind::Unsupported | StoreErrorKind::Corrupt), "{error}");
+                }
+            }
+        }
+        assert!(refused > 100, "{refused}");
+    }
+
     proptest! {
         #[test]
         fn a_path_names_its_entry(scope in "\\PC{1,300}", key in "\\PC{1,300}") {

@@ -298,7 +298,14 @@ impl PathFacts {
         let size = if kind == FactKind::File { metadata.len() } else { 0 };
         let identity = if kind == FactKind::File { identity(metadata) } else { None };
         let revision = if kind == FactKind::File { revision(metadata) } else { None };
-        PathFacts { kind, size, mode: mode(metadata), modified: Modified::of(metadata), identity, revision }
+        PathFacts {
+            kind,
+            size,
+            mode: mode_of(metadata),
+            modified: Modified::of(metadata),
+            identity,
+            revision,
+        }
     }
 }
 
@@ -339,14 +346,16 @@ impl Modified {
     }
 }
 
+/// The permission bits of a file, as items have them.
 #[cfg(unix)]
-fn mode(metadata: &Metadata) -> u32 {
+pub(crate) fn mode_of(metadata: &Metadata) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     metadata.mode() & mode::PERMISSIONS
 }
 
+/// The permission bits of a file, as items have them.
 #[cfg(not(unix))]
-fn mode(metadata: &Metadata) -> u32 {
+pub(crate) fn mode_of(metadata: &Metadata) -> u32 {
     match (metadata.is_dir(), metadata.permissions().readonly()) {
         (true, _) => 0o755,
         (false, true) => 0o444,

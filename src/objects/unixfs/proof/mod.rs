@@ -22,8 +22,9 @@ use crate::domain::digest::CidCodec;
 use crate::fs::cancel;
 use crate::fs::open::{self, Links};
 
-/// Larger proofs are neither made nor read: this is enough for a terabyte in the smallest usual chunks.
-pub const MAX_PROOF_BYTES: usize = 256 * 1024 * 1024;
+/// Larger proofs are neither made nor read, since a proof is in memory as a whole: this is enough for 256 GiB in the
+/// smallest usual chunks.
+pub const MAX_PROOF_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of a file hashed at once.
 const READ_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,48 @@
+//! Notes about a cache against a multitude of damaged ones: each is read or ignored, and nothing panics.
+//! `CACHEKEEP_TEST_CASES=100000` runs so many.
+
+use std::fs;
+
+use super::receipt::Receipt;
+use super::remembered::KnownEntry;
+use super::sentinel;
+use crate::domain::inventory::Inventory;
+use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
+use crate::fs::testing::{Random, case_count, case_place, mutate};
+use crate::fs::text;
+
+const RECEIPT: &str = r#"{"key":"k-1","scope":"refs/heads/main","version":"0f","content":"ab","files":3,"bytes":4,
+    "quick":null,"corrupt":false}"#;
+
+const REMEMBERED: &str = r#"[{"store":"/srv/ci","key":"k-1","version":"0f","scope":"refs/heads/main",
+    "at":"2026-03-01T12:00:00Z","saved":true,"parts":[]}]"#;
+
+#[test]
+fn damaged_notes_are_read_or_ignored() {
+    let place = tempfile::tempdir_in(case_place()).expect("a place");
+    let note = place.path().join("note");
+    let sentinel_text = Sentinel::of(Some("7".to_owned()), &Inventory::default()).to_string();
+    let mut random = Random::new(23);
+    // Read and ignored, of each kind.
+    let mut outcomes = [[0_u32; 2]; 3];
+    for _ in 0..case_count(2_000) {
+        let kind = random.below(3);
+        let mut bytes = [RECEIPT, REMEMBERED, &sentinel_text][kind].as_bytes().to_vec();
+        mutate(&mut bytes, &mut random);
+        let path = if kind == 2 { place.path().join(SENTINEL_FILE) } else { note.clone() };
+        fs::write(&path, &bytes).expect("written");
+        let text = text::read(&path, 64 << 10).ok();
+        let is_read = match kind {
+            0 => text.is_some_and(|text| serde_json::from_str::<Receipt>(&text).is_ok()),
+            1 => {
+                text.and_then(|text| serde_json::from_str::<Vec<KnownEntry>>(&text).ok()).is_some_and(|all| {
+                    // What is read is looked at: a damaged key, version or time is none.
+                    all.iter().filter(|known| known.entry().is_some()).count() <= all.len()
+                })
+            }
+            _ => sentinel::read(place.path()).is_some(),
+        };
+        outcomes[kind][usize::from(!is_read)] += 1;
+    }
+    assert!(outcomes.iter().flatten().all(|count| *count > 0), "{outcomes:?}");
+}
