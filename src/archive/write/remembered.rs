@@ -223,7 +223,7 @@ mod tests {
         let target = vec![b't'; 4000];
         let mut kept = 0_u32;
         let error = loop {
-            let name = format!("{kept:04000}");
+            let name = format!("{}{kept}", kept % 10).repeat(500);
             let before = remembered.bytes;
             let added = match kept % 4 {
                 0 => remembered.directory(&at(0, &name), Path::new(&name), Attributes { mode: 0, ..PLAIN }),
