@@ -317,7 +317,7 @@ fn archives_of_other_programs_take_no_more_memory_than_promised() {
 #[test]
 fn a_zip_of_very_many_names_is_read_within_the_promised_memory() {
     let config = ONE_CACHE.to_owned()
-        + "[cache.out.seed]\nfrom = [\"{workspace}/seed.zip\"]\nversion = \"1\"\nsubdir = \"wanted\"\n";
+        + "[cache.out.seed]\nfrom = [\"seed.zip\"]\nversion = \"1\"\nsubdir = \"wanted\"\n";
     let job = Job::new(&config);
     let count: u32 = pick(30_000, 1_000_000);
     fs::write(job.project.path("workspace/seed.zip"), zip(count)).expect("a zip");
