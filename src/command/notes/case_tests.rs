@@ -1,6 +1,8 @@
 //! Notes about a cache against a multitude of damaged ones: each is read or ignored, and nothing panics.
 //! `CACHEKEEP_TEST_CASES=100000` runs so many.
 
+#![expect(clippy::disallowed_methods, reason = "the test damages files")]
+
 use std::fs;
 
 use super::receipt::Receipt;
