@@ -10,6 +10,7 @@ use super::record_log::{RecordLog, RecordReader};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
+use crate::fs::open::Links;
 use crate::fs::read;
 use crate::tree::fingerprint::ContentDigest;
 use crate::tree::walk::{Modified, mode_of};
@@ -161,7 +162,7 @@ impl Remembered {
 /// Mode and SHA-256 of a file; `None` if it cannot be read.
 fn file(path: &Path, cancel: &CancellationToken) -> Option<(u32, [u8; 32])> {
     let mode = mode_of(&std::fs::symlink_metadata(path).ok()?);
-    Some((mode, read::sha256_of_file(path, cancel).ok()?.0))
+    Some((mode, read::sha256_of_file(path, Links::Refused, cancel).ok()?.0))
 }
 
 /// A place as bytes: the number of its root, and the path below it.
