@@ -16,11 +16,14 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use cachekeep::domain::entry::EntryId;
 use cachekeep::domain::key::Key;
+use cachekeep::domain::repository::RepositoryId;
 use cachekeep::domain::retention::{Facts, Policy, Protect};
 use cachekeep::domain::scope::Scope;
 use cachekeep::domain::unit::{ByteSize, Span};
 use cachekeep::domain::version::Version;
-use cachekeep::store::{Catalog, DirectoryStore, ListFilter, NewEntry, Store, StoreExt, SurveyRequest};
+use cachekeep::store::{
+    Catalog, DirectoryStore, ListFilter, NewEntry, Store, StoreExt, SurveyRequest, Viewpoint,
+};
 use chrono::Utc;
 
 /// Refs, and entries of each.
@@ -39,7 +42,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let place = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let store = DirectoryStore::new(place.path(), Utc::now);
+    let view = Viewpoint::of(RepositoryId::local("bench"));
+    let store = DirectoryStore::new(place.path(), view, Utc::now);
     runtime.block_on(fill(&store, place.path()))?;
 
     let started = Instant::now();

@@ -50,7 +50,8 @@ fn output(ctx: &Context<'_>, name: &str, value: &str) {
 }
 
 fn options(command: &Command) -> RestoreOptions {
-    RestoreOptions { lookup_only: matches!(command, Command::Restore { lookup_only: true, .. }) }
+    let lookup_only = matches!(command, Command::Restore { lookup_only: true, .. });
+    RestoreOptions { lookup_only, ..RestoreOptions::default() }
 }
 
 fn all(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
@@ -87,8 +88,10 @@ fn each<T>(env: &Env, name: &str, read: impl Fn(&str) -> T) -> Vec<T> {
 
 fn found(env: &Env) -> Vec<FoundKeys> {
     let keys = each(env, "KEY", str::to_owned);
+    let restore_keys = each(env, "RESTORE_KEYS", str::to_owned);
     let matched = each(env, "MATCHED", str::to_owned);
-    keys.into_iter().zip(matched).map(|(key, matched)| FoundKeys { key, matched }).collect()
+    let found = keys.into_iter().zip(restore_keys).zip(matched);
+    found.map(|((key, restore_keys), matched)| FoundKeys { key, restore_keys, matched }).collect()
 }
 
 /// Shows actions/cache what is to be saved.

@@ -152,6 +152,9 @@ pub struct StoreTarget {
     /// The repository whose caches GitHub keeps [default on GitHub Actions: the job's, unless `--store` is given].
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<String>,
+    /// Look at the entries of every repository that uses the store [default: this repository's].
+    #[arg(long, conflicts_with = "repository")]
+    pub all_repositories: bool,
     /// How many deletions a minute GitHub is asked for; its own limit is 180.
     #[arg(long, value_name = "N", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub deletions_per_minute: u32,
@@ -192,6 +195,10 @@ pub enum Command {
         /// Only say which entry would be restored.
         #[arg(long)]
         lookup_only: bool,
+        /// Where nothing else is found, restore entries of a store of our own that were saved before stores kept
+        /// repositories apart. Which repository saved them is not known.
+        #[arg(long)]
+        adopt: bool,
         /// Exit with 4 when a cache has no exact or partial hit.
         #[arg(long)]
         fail_on_miss: bool,
@@ -357,6 +364,17 @@ impl Args {
 }
 
 impl Command {
+    /// Whether it looks at the entries of every repository.
+    pub fn all_repositories(&self) -> bool {
+        match self {
+            Command::Clean { target, .. }
+            | Command::Ls { target }
+            | Command::Usage { target, .. }
+            | Command::Explain { target, .. } => target.all_repositories,
+            _ => false,
+        }
+    }
+
     /// The caches that were named; none means all.
     pub fn selected(&self) -> &[String] {
         match self {

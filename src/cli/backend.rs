@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::settings::Settings;
+use crate::domain::repository::RepositoryId;
 use crate::domain::scope::Access;
 use crate::domain::spec::StoreLocation;
 use crate::github::{Credentials, Right, credentials::NoCredentials};
-use crate::platform::{Env, JobFacts};
-use crate::store::{self, GitHubOptions, Opened, StoreError, StoreErrorKind};
+use crate::platform::{Env, JobFacts, git};
+use crate::store::{self, GitHubOptions, Opened, StoreError, StoreErrorKind, Viewpoint};
 
 /// Where the entries of a job live.
 pub(super) enum JobStore {
@@ -23,6 +24,8 @@ pub(super) enum JobStore {
     Directory {
         /// The directory.
         path: PathBuf,
+        /// Whose entries are seen there.
+        view: Viewpoint,
         /// Why not in GitHub's cache service, which the job would prefer.
         instead_of: Option<NoCredentials>,
     },
@@ -34,17 +37,29 @@ pub(super) fn is_github(env: &Env) -> bool {
 }
 
 impl JobStore {
-    /// What a configured location means in this job; `in_action` is whether this is a step of the GitHub action.
+    /// What the configured location means in this job; `in_action` is whether this is a step of the GitHub action, and
+    /// `all_repositories` whether the entries of every repository are seen.
     pub(super) fn find(
-        location: &StoreLocation,
+        settings: &Settings,
         env: &Env,
         facts: &JobFacts,
         in_action: bool,
+        all_repositories: bool,
         now: DateTime<Utc>,
     ) -> Self {
-        let directory = |instead_of| JobStore::Directory { path: facts.store_dir.clone(), instead_of };
+        let at = |path: &PathBuf, instead_of| {
+            let own = facts.repository.clone();
+            let view = Viewpoint {
+                own: own.unwrap_or_else(|| git::repository_of(&settings.workspace)),
+                shared: settings.spec.caches.iter().any(|cache| cache.shared),
+                all: all_repositories,
+            };
+            JobStore::Directory { path: path.clone(), view, instead_of }
+        };
+        let directory = |instead_of| at(&facts.store_dir, instead_of);
+        let location = &settings.spec.store;
         match location {
-            StoreLocation::Directory(path) => JobStore::Directory { path: path.clone(), instead_of: None },
+            StoreLocation::Directory(path) => at(path, None),
             StoreLocation::Auto if !is_github(env) => directory(None),
             StoreLocation::Auto | StoreLocation::GitHub => match Credentials::from_env(env, now) {
                 Ok(credentials) => JobStore::Service(credentials),
@@ -60,6 +75,14 @@ impl JobStore {
     pub(super) fn credentials(&self) -> Option<&Credentials> {
         match self {
             JobStore::Service(credentials) => Some(credentials),
+            _ => None,
+        }
+    }
+
+    /// The repository whose entries the job reads and writes, where the store keeps those of several.
+    pub(super) fn repository(&self) -> Option<&RepositoryId> {
+        match self {
+            JobStore::Directory { view, .. } => Some(&view.own),
             _ => None,
         }
     }
@@ -80,7 +103,7 @@ impl JobStore {
     /// Opens the store, or one whose operations report why it could not be opened.
     pub(super) fn open(&self, options: GitHubOptions, clock: store::Clock) -> Opened {
         match self {
-            JobStore::Directory { path, .. } => Opened::directory(path, clock),
+            JobStore::Directory { path, view, .. } => Opened::directory(path, view.clone(), clock),
             JobStore::Service(credentials) => Opened::service(credentials.clone(), options),
             JobStore::Wrapped(why) | JobStore::Closed(why) => {
                 let text = format!("cannot use GitHub's cache service: {why}");

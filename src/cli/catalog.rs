@@ -59,6 +59,12 @@ pub(super) fn find(
     else {
         return ctx.catalog().cloned().map(Some).ok_or_else(|| no_catalog(&ctx.store().location()));
     };
+    if target.all_repositories {
+        return Err(Fault::usage(
+            "`--all-repositories` is for stores of our own: GitHub keeps the caches of each repository apart",
+        )
+        .with_hint("name another repository with `--repository`".to_owned()));
+    }
     let repository = Repository::parse(name).map_err(|source| Fault::usage(origin).caused_by(source))?;
     let endpoint = Endpoint::new(env.var("GITHUB_API_URL"), env.var("GITHUB_GRAPHQL_URL"), repository)
         .map_err(|source| Fault::usage("GITHUB_API_URL").caused_by(source))?;

@@ -12,7 +12,7 @@ use super::inputs;
 use super::publish::{self, print};
 use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
 use super::signals;
-use super::site::Site;
+use super::site::{Asked, Site};
 use super::table::{self, CommandRow, Needs, Run};
 use crate::command::context::{Context, LazyStore};
 use crate::command::interrupt::Interrupt;
@@ -63,7 +63,10 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
         return doctor::run(&args, env, clock, platform.as_ref(), &settings, online);
     }
     match settings {
-        Ok(settings) => run(&args, &row, &Site::new(env, clock, platform, log, settings, step, typed_key)),
+        Ok(settings) => {
+            let asked = Asked { step, typed_key, all_repositories: args.command.all_repositories() };
+            run(&args, &row, &Site::new(env, clock, platform, log, settings, asked))
+        }
         Err(error) => refuse_settings(&log, &error),
     }
 }

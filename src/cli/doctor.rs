@@ -29,7 +29,7 @@ pub(super) fn run(
     let access = settings
         .as_ref()
         .ok()
-        .map(|settings| JobStore::find(&settings.spec.store, env, facts, false, now).access(settings, facts));
+        .map(|settings| JobStore::find(settings, env, facts, false, false, now).access(settings, facts));
     let configuration = match settings {
         Ok(settings) => doctor::Configuration::Usable {
             spec: &settings.spec,

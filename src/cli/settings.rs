@@ -123,7 +123,9 @@ impl ConfigPlace {
     /// The same for a command that works without a configuration, too.
     pub(super) fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         match ConfigPlace::find(common, env) {
-            Err(SettingsError::NoConfig(directory)) => Ok(ConfigPlace { config: None, workspace: directory }),
+            Err(SettingsError::NoConfig(directory)) => {
+                Ok(ConfigPlace { config: None, workspace: workspace(common, env).unwrap_or(directory) })
+            }
             other => other,
         }
     }
@@ -145,12 +147,14 @@ impl ConfigPlace {
             Some(named.or_else(found).ok_or_else(|| SettingsError::NoConfig(env.current_dir.clone()))?)
         };
         let beside = config.as_deref().and_then(Path::parent).unwrap_or(&env.current_dir);
-        let workspace = common.workspace.clone().or_else(|| env.path("CACHEKEEP_WORKSPACE"));
-        Ok(ConfigPlace {
-            workspace: workspace.map_or_else(|| beside.to_owned(), |path| absolute(&path)),
-            config,
-        })
+        Ok(ConfigPlace { workspace: workspace(common, env).unwrap_or_else(|| beside.to_owned()), config })
     }
+}
+
+/// The workspace that was named.
+fn workspace(common: &Common, env: &Env) -> Option<PathBuf> {
+    let named = common.workspace.clone().or_else(|| env.path("CACHEKEEP_WORKSPACE"))?;
+    Some(env.current_dir.join(named))
 }
 
 impl Settings {

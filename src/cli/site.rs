@@ -19,6 +19,17 @@ use crate::store::{Clock, GitHubOptions, Opened};
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
 
+/// What the command line asks for beside settings.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The step of the GitHub action that this is, if it is one.
+    pub(super) step: Option<ActionStep>,
+    /// The key that `explain` is asked about.
+    pub(super) typed_key: Option<TypedKey>,
+    /// Whether the entries of every repository are looked at.
+    pub(super) all_repositories: bool,
+}
+
 /// The surroundings of a command.
 pub(super) struct Site<'a> {
     /// The environment.
@@ -50,12 +61,17 @@ impl<'a> Site<'a> {
         clock: Clock,
         platform: Arc<dyn Platform>,
         log: Arc<Log>,
-        settings: Settings,
-        step: Option<ActionStep>,
-        typed_key: Option<TypedKey>,
+        mut settings: Settings,
+        asked: Asked,
     ) -> Self {
         let now = clock();
-        let backend = JobStore::find(&settings.spec.store, env, platform.facts(), step.is_some(), now);
+        let Asked { step, typed_key, all_repositories } = asked;
+        let facts = platform.facts();
+        let backend = JobStore::find(&settings, env, facts, step.is_some(), all_repositories, now);
+        if backend.repository().is_none() {
+            // GitHub keeps repositories apart by itself and shares nothing between them.
+            settings.spec.caches.iter_mut().for_each(|cache| cache.shared = false);
+        }
         let access = backend.access(&settings, platform.facts());
         Site { env, clock, now, platform, log, settings, typed_key, step, backend, access }
     }
@@ -82,13 +98,14 @@ impl<'a> Site<'a> {
     /// Which scopes the job reads and writes, for the verbose log.
     pub(super) fn report_scopes(&self) {
         let read: Vec<&str> = self.access.readable.iter().map(Scope::as_str).collect();
-        let text = format!("scopes: reads {}; writes {}", read.join(", then "), self.access.own);
+        let of = self.backend.repository().map_or_else(String::new, |repository| format!(" of {repository}"));
+        let text = format!("scopes{of}: reads {}; writes {}", read.join(", then "), self.access.own);
         self.report(Level::Debug, text, None);
     }
 
     /// Warns where entries are kept in a directory that does not outlive the job.
     pub(super) fn warn_of_volatile_store(&self) {
-        let JobStore::Directory { path, instead_of } = &self.backend else { return };
+        let JobStore::Directory { path, instead_of, .. } = &self.backend else { return };
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;
         }

@@ -85,8 +85,8 @@ fn job<'a>(
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
         Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), exit::of_child),
-        Command::Restore { lookup_only, fail_on_miss, required, .. } => {
-            let options = restore::RestoreOptions { lookup_only: *lookup_only };
+        Command::Restore { lookup_only, adopt, fail_on_miss, required, .. } => {
+            let options = restore::RestoreOptions { lookup_only: *lookup_only, adopt: *adopt };
             job(
                 move |ctx| restore::run(ctx, options),
                 |outcome| exit::of_restore(outcome, *fail_on_miss, *required),

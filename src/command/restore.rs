@@ -16,6 +16,7 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
+use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 use crate::store::StoreError;
@@ -29,6 +30,8 @@ const LOOKUPS: usize = 5;
 pub(crate) struct RestoreOptions {
     /// Only say which entry would be restored.
     pub lookup_only: bool,
+    /// Fall back to entries that were saved before stores kept repositories apart.
+    pub adopt: bool,
 }
 
 /// Restores every selected cache.
@@ -66,6 +69,15 @@ pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: RestoreOptions) -
     }
 }
 
+/// The scopes that a restore searches, in order.
+fn scopes(cache: &Cache<'_>, options: RestoreOptions) -> Vec<Scope> {
+    let mut scopes = cache.access().readable;
+    if options.adopt {
+        scopes.extend(cache.ctx.access.within(&Section::Old).readable);
+    }
+    scopes
+}
+
 /// Looks up and restores; `None` if the entry vanished in between and this is not the last attempt.
 fn attempt(
     cache: &Cache<'_>,
@@ -84,9 +96,10 @@ fn attempt(
         files: 0,
         unpacked: ByteSize(0),
         miss: reason,
+        unasked: None,
         elapsed: started.elapsed(),
     };
-    let entry = match direct::lookup(cache, keys, deadline) {
+    let entry = match direct::lookup(cache, keys, scopes(cache, options), deadline) {
         Ok(Some(entry)) => entry,
         Ok(None) => {
             if !options.lookup_only {
@@ -96,7 +109,10 @@ fn attempt(
             ctx.report(Level::Info, cache.name(), text::restored(&outcome));
             return Some(outcome);
         }
-        Err(error) => return Some(miss(Some(lookup_failed(cache, deadline, &error)))),
+        Err(error) => {
+            let reason = Some(lookup_failed(cache, deadline, &error));
+            return Some(RestoreOutcome { unasked: error.unasked_key().cloned(), ..miss(reason) });
+        }
     };
     let hit = if entry.key == keys.key { Hit::Exact } else { Hit::Partial };
     let matched =

@@ -5,7 +5,7 @@
 //! what was saved. What a killed job leaves in between is removed by the next.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cache::Cache;
 use super::context::Context;
@@ -89,6 +89,8 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
 pub(crate) struct FoundKeys {
     /// The primary key, as planned; empty where nothing was planned.
     pub key: String,
+    /// The prefixes that were looked for, as planned, one a line.
+    pub restore_keys: String,
     /// The key of the entry that actions/cache found; empty for a miss.
     pub matched: String,
 }
@@ -109,17 +111,8 @@ pub(crate) fn restored(
             continue;
         };
         let started = Instant::now();
-        let mut outcome = RestoreOutcome {
-            cache: spec.name.clone(),
-            hit: hit(&key, matched.as_ref()),
-            key,
-            matched: matched.map(|key| Matched { key, scope: None, size: None }),
-            files: 0,
-            unpacked: ByteSize(0),
-            miss: None,
-            elapsed: started.elapsed(),
-        };
-        if !found.matched.is_empty() && !options.lookup_only {
+        let mut outcome = found_outcome(&cache, key, matched, &found.restore_keys());
+        if outcome.matched.is_some() && !options.lookup_only {
             match adopt(&cache, workspace, &found.matched) {
                 Ok(quick) => {
                     outcome.files = quick.files;
@@ -150,7 +143,36 @@ pub(crate) fn restored(
     Ok(job)
 }
 
+/// The outcome for what actions/cache found, before it is published. An entry that was not asked for is a miss.
+fn found_outcome(cache: &Cache<'_>, key: Key, matched: Option<Key>, restore_keys: &[Key]) -> RestoreOutcome {
+    let answer = matched.as_ref().map_or(Ok(()), |matched| key.check_answer(restore_keys, matched));
+    let (matched, unasked) = match answer {
+        Ok(()) => (matched, None),
+        Err(answer) => {
+            let miss = format!("actions/cache did not restore what was asked for: {answer}");
+            cache.ctx.report(Level::Warning, cache.name(), &miss);
+            (None, Some((answer.matched, miss)))
+        }
+    };
+    let (unasked, miss) = unasked.unzip();
+    RestoreOutcome {
+        cache: cache.name().to_owned(),
+        hit: hit(&key, matched.as_ref()),
+        key,
+        matched: matched.map(|key| Matched { key, scope: None, size: None }),
+        files: 0,
+        unpacked: ByteSize(0),
+        miss,
+        unasked,
+        elapsed: Duration::ZERO,
+    }
+}
+
 impl FoundKeys {
+    fn restore_keys(&self) -> Vec<Key> {
+        self.restore_keys.lines().filter_map(|line| Key::new(line).ok()).collect()
+    }
+
     /// Both keys; `None` where nothing was planned for this cache.
     fn keys(&self) -> Option<(Key, Option<Key>)> {
         Some((Key::new(self.key.clone()).ok()?, Key::new(self.matched.clone()).ok()))

@@ -160,6 +160,7 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
         links,
         seed,
         trim,
+        shared: raw.shared,
     };
     Some(Draft { spec, name: name.span(), paths, export: exported })
 }

@@ -82,6 +82,11 @@ pub(super) struct RawCache {
     #[serde(default)]
     #[schemars(with = "RawTrim")]
     pub trim: Option<Spanned<RawTrim>>,
+    /// Whether every repository that uses the same directory as its store shares the entries of this cache. A job
+    /// that saves in one of them then decides what the others restore. GitHub's store shares nothing.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub shared: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]

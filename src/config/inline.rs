@@ -44,6 +44,7 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
         links: None,
         seed: None,
         trim: None,
+        shared: false,
     };
     let draft = convert::cache(&placeless(name_of(path)), raw, &mut findings);
     let drafts: Vec<Draft> = draft.into_iter().collect();

@@ -121,7 +121,7 @@ fn check_value(
             }
             usable
         }
-        ("integer", DeValue::Integer(_)) => true,
+        ("integer", DeValue::Integer(_)) | ("boolean", DeValue::Boolean(_)) => true,
         ("string", DeValue::String(text)) => {
             let words = words_of(schema);
             if words.is_empty() || words.contains(&text.as_ref()) {
@@ -178,6 +178,7 @@ fn article(wanted: &str) -> &'static str {
         "object" => "a table",
         "array" => "a list of strings",
         "integer" => "a whole number",
+        "boolean" => "`true` or `false`",
         _ => "a string",
     }
 }

@@ -31,7 +31,24 @@ pub enum KeyError {
     },
 }
 
+/// A store's answer to a lookup that did not ask for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it answered with `{matched}`, and neither `{key}` nor a restore key is a prefix of that")]
+pub struct UnaskedKey {
+    /// The primary key of the lookup.
+    pub key: Key,
+    /// The key of the answer.
+    pub matched: Key,
+}
+
 impl Key {
+    /// Checks that a lookup of this key and these restore keys asked for `matched`: one of them equals it or is a prefix
+    /// of it. Stores are data: one that answers with another key would choose what is restored.
+    pub fn check_answer(&self, restore_keys: &[Key], matched: &Key) -> Result<(), UnaskedKey> {
+        let is_asked = std::iter::once(self).chain(restore_keys).any(|wanted| wanted.is_prefix_of(matched));
+        if is_asked { Ok(()) } else { Err(UnaskedKey { key: self.clone(), matched: matched.clone() }) }
+    }
+
     /// Validates a key: 1 to [`MAX_KEY_LENGTH`] characters, no comma, no control character, no surrounding whitespace.
     pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
         let text = text.into();
@@ -82,5 +99,24 @@ mod tests {
         for text in ["a,b", "a\nb", " a", "a\t"] {
             assert!(matches!(Key::new(text), Err(KeyError::Forbidden { .. })), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_equal_to_or_an_extension_of_what_was_asked() {
+        let key = |text: &str| Key::new(text).expect(text);
+        let check = |restore_keys: &[&str], matched: &str, is_asked: bool| {
+            let restore_keys: Vec<Key> = restore_keys.iter().map(|text| key(text)).collect();
+            let answer = key("k-1").check_answer(&restore_keys, &key(matched));
+            assert_eq!(answer.is_ok(), is_asked, "{restore_keys:?} {matched}");
+        };
+        check(&[], "k-1", true);
+        check(&[], "k-12", true);
+        check(&["j-", "k-"], "k-2", true);
+        check(&["k-"], "k-", true);
+        check(&[], "k-", false);
+        check(&["k-"], "k", false);
+        check(&["k-"], "K-1", false);
+        check(&["k-"], "zzz", false);
+        check(&[], "xk-1", false);
     }
 }

@@ -11,6 +11,7 @@ pub mod key;
 pub mod template;
 pub mod version;
 
+pub mod repository;
 pub mod scope;
 
 pub mod entry;

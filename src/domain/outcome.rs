@@ -164,6 +164,9 @@ pub struct RestoreOutcome {
     pub unpacked: ByteSize,
     /// Why nothing was restored, if the reason is not simply that no entry matches.
     pub miss: Option<String>,
+    /// The key that the store answered with although neither the key nor a restore key is a prefix of it: such an answer
+    /// is a miss.
+    pub unasked: Option<Key>,
     /// Elapsed time.
     pub elapsed: Duration,
 }
@@ -348,6 +351,7 @@ pub(crate) mod testing {
             files: 12,
             unpacked: ByteSize(5_000_000),
             miss: None,
+            unasked: None,
             elapsed: Duration::ZERO,
         }
     }

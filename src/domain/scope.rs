@@ -1,24 +1,95 @@
 //! Scopes: the git refs that entries belong to, and which of them a job reads and writes.
+//!
+//! A store that several repositories use is divided into [`Section`]s, and a scope names its section: equal refs of two
+//! repositories are different scopes.
 
 use std::fmt;
 
-/// The git ref that an entry belongs to: `refs/heads/main`, `refs/pull/7/merge`.
+use super::repository::RepositoryId;
+
+/// The part of a store that an entry lies in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Section {
+    /// The entries of the job's own repository.
+    #[default]
+    Own,
+    /// The entries of caches that all repositories share.
+    Shared,
+    /// Entries that were saved before stores were divided. Which repository saved them is not known.
+    Old,
+    /// The entries of another repository.
+    Other(RepositoryId),
+}
+
+impl Section {
+    /// Its name in JSON documents; `None` for the job's own.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Section::Own => None,
+            Section::Shared => Some("shared"),
+            Section::Old => Some("old"),
+            Section::Other(repository) => Some(repository.as_str()),
+        }
+    }
+
+    /// The section with this name.
+    pub fn of_name(name: Option<&str>) -> Option<Self> {
+        match name {
+            None => Some(Section::Own),
+            Some("shared") => Some(Section::Shared),
+            Some("old") => Some(Section::Old),
+            Some(repository) => RepositoryId::parse(repository).map(Section::Other),
+        }
+    }
+}
+
+/// The git ref that an entry belongs to: `refs/heads/main`, `refs/pull/7/merge`; with the section of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope(String);
+pub struct Scope {
+    section: Section,
+    name: String,
+}
 
 impl Scope {
-    /// Creates a scope from a full ref or a branch name; `None` if it is blank.
+    /// Creates a scope of the job's own repository from a full ref or a branch name; `None` if it is blank.
     pub fn new(name: &str) -> Option<Self> {
+        let own = |name| Some(Scope { section: Section::Own, name });
         match name.trim() {
             "" => None,
-            full if full.starts_with("refs/") => Some(Scope(full.to_owned())),
-            branch => Some(Scope(format!("refs/heads/{branch}"))),
+            full if full.starts_with("refs/") => own(full.to_owned()),
+            branch => own(format!("refs/heads/{branch}")),
         }
+    }
+
+    /// The inverse of [`Display`](fmt::Display); `None` if the text is blank.
+    pub fn parse(text: &str) -> Option<Self> {
+        // Refs contain no spaces.
+        let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let section = match rest {
+            SHARED => Some(Section::Shared),
+            OLD => Some(Section::Old),
+            _ => rest.strip_prefix(OF).and_then(RepositoryId::parse).map(Section::Other),
+        };
+        match section {
+            Some(section) => Scope::new(name).map(|scope| scope.within(section)),
+            None => Scope::new(text),
+        }
+    }
+
+    /// The same ref in another section.
+    #[must_use]
+    pub fn within(self, section: Section) -> Self {
+        Scope { section, ..self }
+    }
+
+    /// The part of the store that its entries lie in.
+    pub fn section(&self) -> &Section {
+        &self.section
     }
 
     /// Whether it belongs to a pull request, or to a merge request of GitLab: no other ref reads entries of this scope.
     pub fn is_pull_request(&self) -> bool {
-        ["refs/pull/", "refs/merge-requests/"].iter().any(|requests| self.0.starts_with(requests))
+        ["refs/pull/", "refs/merge-requests/"].iter().any(|requests| self.name.starts_with(requests))
     }
 
     /// A placeholder scope for an entry that was found in one of `candidates`, when the service does not report
@@ -26,23 +97,33 @@ impl Scope {
     /// candidates.
     pub fn one_of(candidates: &[Scope]) -> Option<Self> {
         let names: Vec<&str> = candidates.iter().map(Scope::as_str).collect();
-        (!names.is_empty()).then(|| Scope(names.join(" or ")))
+        (!names.is_empty()).then(|| Scope { section: Section::Own, name: names.join(" or ") })
     }
 
     /// Whether it is a single ref, as opposed to [`Scope::one_of`] several.
     pub fn is_certain(&self) -> bool {
-        !self.0.contains(' ')
+        !self.name.contains(' ')
     }
 
-    /// The full ref.
+    /// The full ref, without its section.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
+const SHARED: &str = "(shared)";
+const OLD: &str = "(old layout)";
+const OF: &str = "of ";
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)?;
+        match &self.section {
+            Section::Own => Ok(()),
+            Section::Shared => write!(f, " {SHARED}"),
+            Section::Old => write!(f, " {OLD}"),
+            Section::Other(repository) => write!(f, " {OF}{repository}"),
+        }
     }
 }
 
@@ -66,6 +147,13 @@ impl Access {
             }
         }
         Access { own, readable }
+    }
+
+    /// The same refs in another section.
+    #[must_use]
+    pub fn within(&self, section: &Section) -> Self {
+        let move_to = |scope: &Scope| scope.clone().within(section.clone());
+        Access { own: move_to(&self.own), readable: self.readable.iter().map(move_to).collect() }
     }
 
     /// Restricts the job to the scopes that its token can write: unless its own scope is among them, the first one
@@ -121,6 +209,40 @@ mod tests {
         assert!(!either.is_certain() && scope("main").is_certain());
         assert_eq!(Scope::one_of(&[scope("main")]), Some(scope("main")));
         assert_eq!(Scope::one_of(&[]), None);
+    }
+
+    #[test]
+    fn equal_refs_of_two_sections_are_two_scopes_that_are_written_apart() {
+        let other = RepositoryId::parse("github.com/o/r").expect("a repository");
+        let sections = [Section::Own, Section::Shared, Section::Old, Section::Other(other)];
+        let scopes: Vec<Scope> =
+            sections.iter().map(|section| scope("main").within(section.clone())).collect();
+        let texts: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "refs/heads/main",
+                "refs/heads/main (shared)",
+                "refs/heads/main (old layout)",
+                "refs/heads/main of github.com/o/r",
+            ]
+        );
+        for (at, (scope, section)) in scopes.iter().zip(&sections).enumerate() {
+            assert_eq!(Scope::parse(&texts[at]).as_ref(), Some(scope));
+            assert_eq!(Section::of_name(section.name()).as_ref(), Some(section));
+            assert_eq!(scopes.iter().filter(|other| *other == scope).count(), 1);
+            assert_eq!(scope.as_str(), "refs/heads/main");
+        }
+        assert_eq!(Section::of_name(Some("nothing")), None);
+    }
+
+    #[test]
+    fn an_access_moves_to_another_section_as_a_whole() {
+        let job = Access::new(scope("refs/pull/7/merge"), None, Some(scope("main")));
+        let shared = job.within(&Section::Shared);
+        assert_eq!(shared.own, scope("refs/pull/7/merge").within(Section::Shared));
+        assert!(shared.readable.iter().all(|scope| *scope.section() == Section::Shared));
+        assert_eq!(shared.within(&Section::Own), job);
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct CacheSpec {
     pub seed: Option<SeedSpec>,
     /// How its directory is trimmed before a save.
     pub trim: Option<TrimPolicy>,
+    /// Whether all repositories that use a store of our own share its entries.
+    pub shared: bool,
 }
 
 /// A root, a glob below a root, or an exclusion from them.

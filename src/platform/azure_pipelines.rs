@@ -10,6 +10,7 @@ use super::facts::{arch, os};
 use super::user::record_dirs;
 use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
+use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
 use crate::domain::trust::{AZURE_REASONS, Trust};
 
@@ -40,6 +41,7 @@ impl AzurePipelines {
                 temp,
                 home: env.path("HOME").or_else(|| env.path("USERPROFILE")),
                 workspace: env.path("BUILD_SOURCESDIRECTORY"),
+                repository: env.var("BUILD_REPOSITORY_URI").and_then(RepositoryId::from_url),
                 git_ref: owned("BUILD_SOURCEBRANCH"),
                 base_ref: owned("SYSTEM_PULLREQUEST_TARGETBRANCH"),
                 default_ref: None,
@@ -128,6 +130,18 @@ mod tests {
         for reason in ["ResourceTrigger", "BuildCompletion", "UserCreated", ""] {
             assert!(is_privileged(reason), "{reason}");
         }
+    }
+
+    #[test]
+    fn the_repository_is_that_of_the_address_without_its_user() {
+        let named = |url| AzurePipelines::new(&Env::of([("BUILD_REPOSITORY_URI", url)])).facts.repository;
+        let name = |url| named(url).map(|id| id.to_string());
+        assert_eq!(name("https://github.com/Owner/Name").as_deref(), Some("github.com/owner/name"));
+        assert_eq!(
+            name("https://org@dev.azure.com/org/project/_git/name").as_deref(),
+            Some("dev.azure.com/org/project/_git/name")
+        );
+        assert_eq!(name(""), None);
     }
 
     #[test]

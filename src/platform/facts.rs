@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::domain::repository::RepositoryId;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::trust::Trust;
 
@@ -29,6 +30,8 @@ pub(crate) struct JobFacts {
     /// Candidate directories for records of publications, in order of preference. They should outlive the job: first the
     /// user's state directory, then `state_dir` and the system's temporary directory.
     pub record_dirs: Vec<PathBuf>,
+    /// The repository of the job; for a pull request from a fork, the one that it is opened against.
+    pub repository: Option<RepositoryId>,
     /// The git ref of the job.
     pub git_ref: Option<String>,
     /// The base branch of a pull request.

@@ -1,7 +1,9 @@
 //! Facts from git about a checkout, for platforms that do not provide them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::domain::repository::{RepositoryId, path_of_remote};
 
 /// The refs and the commit of a checkout; `None` where git reports nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,22 +16,56 @@ pub(crate) struct Checkout {
     pub sha: Option<String>,
 }
 
+/// What git prints in a checkout; `None` if it fails or prints nothing.
+#[expect(clippy::disallowed_methods, reason = "runs git for facts that the platform does not provide")]
+fn git(workspace: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(workspace)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+/// The repository of a checkout: that of its remote `origin`, or of its first remote if there is no `origin`. A remote
+/// that is a directory stands for itself. Without a remote it is the checkout, with all its worktrees; without git it
+/// is the workspace.
+pub(crate) fn repository_of(workspace: &Path) -> RepositoryId {
+    let remotes = git(workspace, &["remote"]).unwrap_or_default();
+    let remote = remotes.lines().find(|name| *name == "origin").or_else(|| remotes.lines().next());
+    let url = remote.and_then(|remote| git(workspace, &["remote", "get-url", remote]));
+    if let Some(repository) = url.as_deref().and_then(RepositoryId::from_url) {
+        return repository;
+    }
+    let directory = match url.as_deref().and_then(path_of_remote) {
+        Some(path) => top_of_checkout(workspace).join(path),
+        None => match git(workspace, &["rev-parse", "--git-common-dir"]) {
+            Some(path) => workspace.join(path),
+            None => workspace.to_owned(),
+        },
+    };
+    RepositoryId::local(&canonical(&directory).to_string_lossy())
+}
+
+/// The directory that git takes relative addresses of remotes from.
+fn top_of_checkout(workspace: &Path) -> PathBuf {
+    git(workspace, &["rev-parse", "--show-toplevel"]).map_or_else(|| workspace.to_owned(), PathBuf::from)
+}
+
+/// The path without links; as it is if it does not exist.
+#[expect(clippy::disallowed_methods, reason = "one directory is one repository, whichever path names it")]
+fn canonical(directory: &Path) -> PathBuf {
+    std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
+}
+
 impl Checkout {
-    #[expect(clippy::disallowed_methods, reason = "runs git for facts that the platform does not provide")]
     /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
     pub(crate) fn read(workspace: &Path) -> Self {
-        let ask = |arguments: &[&str]| {
-            let output = Command::new("git")
-                .arg("-C")
-                .arg(workspace)
-                .args(arguments)
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .output()
-                .ok()?;
-            let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-            (output.status.success() && !text.is_empty()).then_some(text)
-        };
+        let ask = |arguments: &[&str]| git(workspace, arguments);
         if ask(&["rev-parse", "--git-dir"]).is_none() {
             return Checkout::default();
         }
@@ -40,5 +76,69 @@ impl Checkout {
             default_branch: Some(origin_head.unwrap_or_else(|| "refs/heads/main".to_owned())),
             sha: ask(&["rev-parse", "--verify", "--quiet", "HEAD"]),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make checkouts")]
+mod tests {
+    use super::*;
+
+    /// A checkout with these remotes.
+    fn checkout(place: &Path, name: &str, remotes: &[(&str, &str)]) -> PathBuf {
+        let directory = place.join(name);
+        std::fs::create_dir_all(&directory).expect("a directory");
+        // Git's own answers differ: some print nothing on success.
+        let run = |arguments: &[&str]| drop(git(&directory, arguments));
+        run(&["init", "--quiet"]);
+        for (remote, url) in remotes {
+            run(&["remote", "add", remote, url]);
+        }
+        directory
+    }
+
+    #[test]
+    fn origin_counts_then_the_first_remote() {
+        let place = tempfile::tempdir().expect("a place");
+        let (fork, base) = ("git@git.example:me/tool.git", "https://git.example/them/tool");
+        for (name, remotes, expect) in [
+            ("one", &[("upstream", base), ("origin", fork)][..], "git.example/me/tool"),
+            ("two", &[("upstream", base)], "git.example/them/tool"),
+            ("three", &[("a", base), ("b", fork)], "git.example/them/tool"),
+        ] {
+            assert_eq!(repository_of(&checkout(place.path(), name, remotes)).as_str(), expect);
+        }
+    }
+
+    #[test]
+    fn a_directory_of_a_checkout_belongs_to_its_repository() {
+        let place = tempfile::tempdir().expect("a place");
+        let top = checkout(place.path(), "top", &[]);
+        let below = top.join("a/b");
+        std::fs::create_dir_all(&below).expect("a directory");
+        assert_eq!(repository_of(&below), repository_of(&top));
+        assert_ne!(repository_of(&checkout(place.path(), "other", &[])), repository_of(&top));
+        // A checkout in a checkout is another one.
+        assert_ne!(repository_of(&checkout(&top, "inner", &[])), repository_of(&top));
+    }
+
+    #[test]
+    fn clones_of_a_directory_share_and_directories_without_git_do_not() {
+        let place = tempfile::tempdir().expect("a place");
+        let source = checkout(place.path(), "source", &[]);
+        let url = format!("file://{}", source.display());
+        let one = checkout(place.path(), "one", &[("origin", "../source")]);
+        let two = checkout(place.path(), "two", &[("origin", source.to_str().expect("text"))]);
+        let three = checkout(place.path(), "three", &[("origin", url.as_str())]);
+        std::fs::create_dir_all(one.join("below")).expect("a directory");
+        for clone in [&two, &three, &one.join("below")] {
+            assert_eq!(repository_of(clone), repository_of(&one));
+        }
+        let plain = ["plain", "other"].map(|name| place.path().join(name));
+        for directory in &plain {
+            std::fs::create_dir(directory).expect("a directory");
+        }
+        assert_ne!(repository_of(&plain[0]), repository_of(&plain[1]));
+        assert!(repository_of(&plain[0]).as_str().starts_with("local/"));
     }
 }

@@ -12,6 +12,7 @@ use super::facts::{arch, os};
 use super::user::record_dirs;
 use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
+use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
 use crate::domain::trust::{GITHUB_EVENTS, Trust};
 use crate::fs::open::Links;
@@ -46,6 +47,7 @@ impl GitHubActions {
                 temp,
                 home,
                 workspace: env.path("GITHUB_WORKSPACE"),
+                repository: repository(env),
                 git_ref: owned("GITHUB_REF"),
                 base_ref: owned("GITHUB_BASE_REF"),
                 default_ref: default_branch.and_then(serde_json::Value::as_str).map(str::to_owned),
@@ -63,6 +65,12 @@ impl GitHubActions {
 
 /// Upper bound for the payload of an event, in bytes; GitHub sends at most 25 MB.
 const MAX_EVENT: u64 = 64 << 20;
+
+/// The repository whose workflow runs: for a pull request from a fork, the one that it is opened against.
+fn repository(env: &Env) -> Option<RepositoryId> {
+    let server = env.var("GITHUB_SERVER_URL").unwrap_or("https://github.com");
+    RepositoryId::from_url(&format!("{}/{}", server.trim_end_matches('/'), env.var("GITHUB_REPOSITORY")?))
+}
 
 /// The payload of the event; `None` if it is missing, empty, too large or not a JSON object.
 fn event_payload(path: Option<PathBuf>) -> Option<serde_json::Value> {
@@ -188,6 +196,18 @@ mod tests {
         job.summary("# b").expect("written");
         assert_eq!(std::fs::read_to_string(&file).expect("the file"), "# a\n# b\n");
         assert_eq!(job.mask(&Secret::new("a\nb")).as_deref(), Some("::add-mask::a%0Ab"));
+    }
+
+    #[test]
+    fn the_repository_is_the_one_whose_workflow_runs() {
+        let name = |variables: &[(&str, &str)]| job(variables).facts.repository.map(|id| id.to_string());
+        assert_eq!(name(&[("GITHUB_REPOSITORY", "Owner/Name")]).as_deref(), Some("github.com/owner/name"));
+        let enterprise = ("GITHUB_SERVER_URL", "https://ghe.example.org/");
+        assert_eq!(
+            name(&[enterprise, ("GITHUB_REPOSITORY", "o/r"), ("GITHUB_HEAD_REF", "fork:topic")]).as_deref(),
+            Some("ghe.example.org/o/r")
+        );
+        assert_eq!(name(&[enterprise]), None);
     }
 
     /// Whether a job is privileged, by the name of its event and the bytes of its payload.

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::user::facts_of_user;
 use super::{Env, JobFacts, Platform, level_word};
 use crate::domain::event::Level;
+use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
 use crate::domain::trust::{GITLAB_SOURCES, Trust};
 
@@ -52,6 +53,10 @@ impl GitLab {
                 platform: "GitLab CI",
                 is_ci: true,
                 workspace: env.path("CI_PROJECT_DIR"),
+                repository: env
+                    .var("CI_SERVER_HOST")
+                    .zip(env.var("CI_PROJECT_PATH"))
+                    .and_then(|(host, path)| RepositoryId::hosted(host, path)),
                 git_ref: merge_request.or(tag).or_else(|| owned("CI_COMMIT_REF_NAME")),
                 base_ref: owned("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
                 default_ref: owned("CI_DEFAULT_BRANCH"),
@@ -164,6 +169,14 @@ mod tests {
         ]);
         assert_eq!(names(&request), ["refs/merge-requests/7/head", "refs/heads/release"]);
         assert!(request.facts().access().own.is_pull_request());
+    }
+
+    #[test]
+    fn the_repository_is_a_path_of_groups_at_the_server() {
+        let at = |host| [("CI_SERVER_HOST", host), ("CI_PROJECT_PATH", "group/sub/tool")];
+        let named = |host| job(&at(host)).facts().repository.clone().map(|id| id.to_string());
+        assert_eq!(named("gitlab.example.org").as_deref(), Some("gitlab.example.org/group/sub/tool"));
+        assert_eq!(named(""), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) fn facts_of_user(env: &Env) -> JobFacts {
         record_dirs: record_dirs(env, &cache_home.join("state")),
         state_dir: cache_home.join("state"),
         home: env.path("HOME").or_else(|| env.path("USERPROFILE")),
+        repository: None,
         git_ref: None,
         base_ref: None,
         default_ref: None,

@@ -10,6 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::domain::hint::{Class, Hint};
+use crate::domain::key::{Key, UnaskedKey};
 
 /// A right to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub enum StoreErrorKind {
     Unavailable,
     /// Stored data is damaged.
     Corrupt,
+    /// The store answered a lookup with an entry that was not asked for; the source is the
+    /// [`UnaskedKey`](crate::domain::key::UnaskedKey).
+    Unasked,
     /// The store has a layout or protocol that this version does not know.
     Unsupported,
     /// The time limit was reached.
@@ -85,6 +89,11 @@ impl StoreError {
         StoreError::new(StoreErrorKind::Corrupt, format!("{place} ends {missing} bytes before its size"))
     }
 
+    /// The key that the store answered with although it was not asked for.
+    pub fn unasked_key(&self) -> Option<&Key> {
+        causes(self).find_map(|cause| cause.downcast_ref::<UnaskedKey>()).map(|answer| &answer.matched)
+    }
+
     /// The kind of the failure.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
@@ -117,6 +126,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::NoSpace => f.write_str(": no space is left"),
             StoreErrorKind::Unavailable => f.write_str(": it cannot be reached for now"),
             StoreErrorKind::Corrupt
+            | StoreErrorKind::Unasked
             | StoreErrorKind::Unsupported
             | StoreErrorKind::TimedOut
             | StoreErrorKind::Interrupted
@@ -147,6 +157,7 @@ impl Hint for StoreError {
             StoreErrorKind::TimedOut => "give it more time with `--timeout`",
             StoreErrorKind::NotFound
             | StoreErrorKind::Exists
+            | StoreErrorKind::Unasked
             | StoreErrorKind::Interrupted
             | StoreErrorKind::Other => return None,
         };

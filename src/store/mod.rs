@@ -20,6 +20,7 @@ pub mod open;
 
 pub mod testing;
 
+pub use backend::Viewpoint;
 pub use catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest};
 pub use contract::{Clock, Commit, EntryStream, EntryWriter, NewEntry, Store, StoreExt};
 pub use directory::DirectoryStore;

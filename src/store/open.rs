@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::github::Credentials;
 
+use super::backend::Viewpoint;
 use super::catalog::Catalog;
 use super::contract::{Clock, Store};
 use super::directory::DirectoryStore;
@@ -22,9 +23,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The store in a directory, which is created with its first entry.
-    pub fn directory(directory: &Path, clock: Clock) -> Self {
-        Opened::with_catalog(DirectoryStore::new(directory, clock))
+    /// The store in a directory, which is created with its first entry, as a job sees it.
+    pub fn directory(directory: &Path, view: Viewpoint, clock: Clock) -> Self {
+        Opened::with_catalog(DirectoryStore::new(directory, view, clock))
     }
 
     /// GitHub's cache service, or a [`FailedStore`] where HTTPS cannot be set up: a job goes on without its caches. The

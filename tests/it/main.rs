@@ -20,6 +20,7 @@ mod main_job;
 mod output;
 mod planted_journals;
 mod privileged;
+mod repositories;
 mod running;
 mod saving;
 mod trimming;

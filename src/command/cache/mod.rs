@@ -18,6 +18,7 @@ use crate::domain::gate::GateReport;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
 use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
+use crate::domain::scope::{Access, Section};
 use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Piece, Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
@@ -115,6 +116,12 @@ impl<'a> Cache<'a> {
         let declared = self.spec.paths.iter().filter(|pattern| pattern.exclude);
         let idle = declared.zip(&self.exclusions).filter(|(_, exclusion)| !exclusion.has_applied());
         idle.map(|(pattern, _)| &pattern.pattern)
+    }
+
+    /// The scopes that the job reads and writes for this cache.
+    pub(crate) fn access(&self) -> Access {
+        let section = if self.spec.shared { Section::Shared } else { Section::Own };
+        self.ctx.access.within(&section)
     }
 
     /// The version that entries of this cache have.

@@ -16,6 +16,7 @@ use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
 use crate::domain::explain::{Answer, Cause, Question};
 use crate::domain::fault::Fault;
+use crate::domain::scope::Section;
 use crate::domain::spec::CacheSpec;
 use crate::report::json;
 use crate::report::json::explain::ExplainDocument;
@@ -81,7 +82,10 @@ fn nothing() -> Fault {
 }
 
 fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault> {
-    let scopes = || options.scopes.clone().unwrap_or_else(|| ctx.access.readable.clone());
+    let scopes = |shared: bool| {
+        let section = if shared { Section::Shared } else { Section::Own };
+        options.scopes.clone().unwrap_or_else(|| ctx.access.within(&section).readable)
+    };
     let open = |spec: &'_ CacheSpec| -> Result<(), Fault> { session::open(ctx, spec).map(drop) };
     match &options.subject {
         Subject::Declared(names) => {
@@ -97,7 +101,7 @@ fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault
                     key,
                     restore_keys,
                     version: Some(cache.version()),
-                    scopes: scopes(),
+                    scopes: scopes(spec.shared),
                     remembered: records.iter().filter_map(KnownEntry::entry).collect(),
                 };
                 let parts = parts.into_iter().map(Part::from).collect();
@@ -122,7 +126,7 @@ fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault
                 key: key.clone(),
                 restore_keys: restore_keys.clone(),
                 version: version.clone().or_else(|| opened.as_ref().map(Cache::version)),
-                scopes: scopes(),
+                scopes: scopes(spec.is_some_and(|spec| spec.shared)),
                 remembered: records.iter().filter_map(KnownEntry::entry).collect(),
             };
             let known_layouts = known_layouts(ctx, opened.as_ref());

@@ -85,7 +85,7 @@ impl Receipt {
 
     /// Whether it speaks of this entry.
     pub(crate) fn is_of(&self, entry: &Entry) -> bool {
-        self.key == entry.key.as_str() && self.scope == entry.scope.as_str()
+        self.key == entry.key.as_str() && self.scope == entry.scope.to_string()
     }
 
     /// Whether the quick fingerprint is the one of the restored tree.

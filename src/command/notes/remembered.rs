@@ -47,7 +47,7 @@ impl KnownEntry {
         Some(Remembered {
             key: Key::new(self.key.clone()).ok()?,
             version: Version::parse(&self.version)?,
-            scope: Scope::new(&self.scope)?,
+            scope: Scope::parse(&self.scope)?,
             at: self.at.parse::<DateTime<Utc>>().ok()?,
             saved: self.saved,
         })

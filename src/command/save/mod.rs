@@ -127,7 +127,7 @@ pub(super) fn refusal(
     is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
-    if let Some(refusal) = decide::by_role(cache.spec, &cache.ctx.access.own) {
+    if let Some(refusal) = decide::by_role(cache.spec, &cache.access().own) {
         return Ok(Some(refusal));
     }
     if let Some(refusal) = decide::by_event(cache.ctx.grants) {
@@ -145,7 +145,7 @@ fn stored(cache: &Cache<'_>, keys: &Keys, outcome: &mut SaveOutcome, packed: &Pa
     outcome.files = packed.manifest.counts.files;
     outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
     outcome.archive = ByteSize(packed.archive_bytes);
-    remembered::remember(cache, keys, &keys.key, &cache.ctx.access.own, true);
+    remembered::remember(cache, keys, &keys.key, &cache.access().own, true);
     warn_of_idle_exclusions(cache);
 }
 
@@ -185,8 +185,12 @@ fn is_found(
     receipt: &Receipt,
     deadline: &Deadline,
 ) -> Result<bool, StoreFailure> {
-    match direct::lookup(cache, keys, deadline) {
-        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => Ok(false),
+    match direct::lookup(cache, keys, cache.access().readable, deadline) {
+        Err(error)
+            if matches!(error.kind(), StoreErrorKind::Denied(Access::Read) | StoreErrorKind::Unasked) =>
+        {
+            Ok(false)
+        }
         found => Ok(found?.is_some_and(|entry| receipt.is_of(&entry))),
     }
 }
@@ -201,7 +205,7 @@ fn remove_corrupt(
 ) -> Result<bool, StoreFailure> {
     let ctx = cache.ctx;
     let is_known = receipt.is_some_and(|receipt| receipt.corrupt && receipt.is_of(entry));
-    if !is_known || entry.scope != ctx.access.own {
+    if !is_known || entry.scope != cache.access().own {
         return Ok(false);
     }
     match direct::read_back(cache, entry, deadline) {

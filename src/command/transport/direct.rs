@@ -13,6 +13,7 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::SaveResult;
+use crate::domain::scope::Scope;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::unit::ByteSize;
 use crate::fs::path_error::PathError;
@@ -173,10 +174,11 @@ pub(crate) enum Stored {
     Exists,
 }
 
-/// The entry that answers for this cache.
+/// The entry that answers for this cache in the first of these scopes that has one.
 pub(crate) fn lookup(
     cache: &Cache<'_>,
     keys: &Keys,
+    scopes: Vec<Scope>,
     deadline: &Deadline,
 ) -> Result<Option<Entry>, StoreError> {
     let ctx = cache.ctx;
@@ -185,7 +187,7 @@ pub(crate) fn lookup(
         key: keys.key.clone(),
         restore_keys: keys.restore_keys.clone(),
         version: cache.version(),
-        scopes: ctx.access.readable.clone(),
+        scopes,
     };
     let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
     let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
@@ -217,7 +219,7 @@ pub(crate) fn existing(
         key: key.clone(),
         restore_keys: Vec::new(),
         version: cache.version(),
-        scopes: ctx.access.readable.clone(),
+        scopes: cache.access().readable,
         exact: true,
     };
     match ctx.wait(deadline, ctx.store().lookup(&request)) {
@@ -297,7 +299,7 @@ fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
 /// Packs and stores at once, in bounded memory; then reads back what the store holds.
 pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
-    let new = NewEntry { scope: ctx.access.own.clone(), key: key.clone(), version: cache.version() };
+    let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
     let request = PackRequest {
         cache: cache.name(),
         selections: &cache.selections,

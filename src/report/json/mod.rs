@@ -74,6 +74,9 @@ pub(crate) struct Restore {
     pub bytes: u64,
     /// Why nothing was restored, where an entry matched or the lookup failed.
     pub reason: Option<String>,
+    /// The key that the store answered with although it was not asked for, which is a miss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unasked_key: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -266,6 +269,7 @@ impl From<&RestoreOutcome> for Restore {
             files: outcome.files,
             bytes: outcome.unpacked.0,
             reason: outcome.miss.clone(),
+            unasked_key: outcome.unasked.as_ref().map(ToString::to_string),
             seconds: outcome.elapsed.as_secs_f64(),
         }
     }

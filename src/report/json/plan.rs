@@ -16,7 +16,7 @@ use crate::domain::retention::plan::BudgetOutcome;
 use crate::domain::retention::{
     Decision, Pattern, Plan, PullRequestState, Reason, RefState, Rule, ScopeState, Verdict,
 };
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 
@@ -62,6 +62,9 @@ struct PlannedEntries {
     verdict: String,
     id: String,
     r#ref: String,
+    /// [`Section::name`] of the ref.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    section: Option<String>,
     key: String,
     version: String,
     created_at: String,
@@ -200,7 +203,8 @@ impl PlannedEntries {
             }
             .to_owned(),
             id: entry.id.0.clone(),
-            r#ref: entry.scope.to_string(),
+            r#ref: entry.scope.as_str().to_owned(),
+            section: entry.scope.section().name().map(str::to_owned),
             key: entry.key.to_string(),
             version: entry.version.to_string(),
             created_at: instant(entry.created_at),
@@ -215,6 +219,13 @@ impl PlannedEntries {
         }
     }
 
+    fn scope(&self) -> Result<Scope, Fault> {
+        let section = Section::of_name(self.section.as_deref())
+            .ok_or_else(|| field("section", self.section.as_deref().unwrap_or_default()))?;
+        let scope = Scope::new(&self.r#ref).ok_or_else(|| field("ref", &self.r#ref))?;
+        Ok(scope.within(section))
+    }
+
     fn decision(&self) -> Result<Decision, Fault> {
         let reasons = |each: &[Because]| {
             let each = each.iter().map(|because| {
@@ -226,7 +237,7 @@ impl PlannedEntries {
         Ok(Decision {
             entry: Entry {
                 id: EntryId(self.id.clone()),
-                scope: Scope::new(&self.r#ref).ok_or_else(|| field("ref", &self.r#ref))?,
+                scope: self.scope()?,
                 key: Key::new(self.key.clone()).map_err(|_| field("key", &self.key))?,
                 version: Version::parse(&self.version).ok_or_else(|| field("version", &self.version))?,
                 created_at: time("created-at", &self.created_at)?,

@@ -30,6 +30,9 @@ pub(crate) struct EntryDocument {
     pub id: String,
     /// The ref it belongs to.
     pub r#ref: String,
+    /// The part of the store that it lies in, unless that is this repository's: `shared`, `old`, or a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section: Option<String>,
     /// Its key.
     pub key: String,
     /// Its version.
@@ -46,7 +49,8 @@ impl From<&Entry> for EntryDocument {
     fn from(entry: &Entry) -> Self {
         EntryDocument {
             id: entry.id.0.clone(),
-            r#ref: entry.scope.to_string(),
+            r#ref: entry.scope.as_str().to_owned(),
+            section: entry.scope.section().name().map(str::to_owned),
             key: entry.key.to_string(),
             version: entry.version.to_string(),
             size: entry.size.0,

@@ -125,7 +125,8 @@ pub fn markdown(outcome: &CleanOutcome) -> String {
 fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(String, Row)> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for decision in &outcome.plan.decisions {
-        let row = rows.entry(name((decision.entry.scope.as_str(), decision.pattern.as_str()))).or_default();
+        let row =
+            rows.entry(name((&decision.entry.scope.to_string(), decision.pattern.as_str()))).or_default();
         match decision.verdict {
             Verdict::Keep => row.kept.add(decision.entry.size),
             Verdict::Delete if outcome.end == End::DryRun => row.freed.add(decision.entry.size),
@@ -133,7 +134,7 @@ fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(S
         }
     }
     for attempt in outcome.attempts() {
-        let row = rows.entry(name((attempt.entry.scope.as_str(), attempt.pattern.as_str()))).or_default();
+        let row = rows.entry(name((&attempt.entry.scope.to_string(), attempt.pattern.as_str()))).or_default();
         match attempt.fate {
             Fate::Deleted => row.freed.add(attempt.entry.size),
             Fate::AlreadyGone => {}

@@ -122,7 +122,11 @@ fn refs(html: &mut Html, page: &UsagePage<'_>) {
         &[&[("Ref", false), ("Who can restore it", false)], SUM_COLUMNS].concat(),
     );
     for ((scope, reach), sides) in rows.iter().take(SUMS) {
-        html.raw("<tr>").with(|html| name_cell(html, scope.as_str())).raw("<td>").text(reach).raw("</td>");
+        html.raw("<tr>")
+            .with(|html| name_cell(html, &scope.to_string()))
+            .raw("<td>")
+            .text(reach)
+            .raw("</td>");
         amount_cells(html, sides.all(), whole);
         html.with(|html| goes_cell(html, sides.goes)).raw("</tr>\n");
     }
@@ -155,7 +159,7 @@ fn ages(html: &mut Html, page: &UsagePage<'_>) {
 fn entry_cells(html: &mut Html, page: &UsagePage<'_>, entry: &Entry) {
     let idle = Elapsed::between(page.facts.last_use(entry), page.plan.now);
     name_cell(html, entry.key.as_str());
-    html.raw("<td><code>").name(cut(entry.scope.as_str(), LONGEST)).raw("</code></td>");
+    html.raw("<td><code>").name(cut(&entry.scope.to_string(), LONGEST)).raw("</code></td>");
     number_cell(html, entry.size.0, &entry.size.to_string());
     number_cell(html, idle.0.as_secs(), &format!("{idle} ago"));
 }

@@ -58,10 +58,10 @@ fn ref_name(leaf: &Leaf) -> String {
         let kind = scope.as_str().rsplit('/').next().unwrap_or_default();
         return format!("#{number} {kind}");
     }
-    let name = scope.as_str();
+    let name = scope.to_string();
     match name.strip_prefix("refs/tags/") {
         Some(tag) => format!("tag {}", cut(tag, 40)),
-        None => cut(name.strip_prefix("refs/heads/").unwrap_or(name), 40),
+        None => cut(name.strip_prefix("refs/heads/").unwrap_or(&name), 40),
     }
 }
 
@@ -196,7 +196,7 @@ fn group_text(html: &mut Html, tiles: &Tiles<'_>, sides: &Sides) {
             .raw("</span></span></span>");
         html.raw("<span class=\"tip\"><strong>").name(group_name(group)).raw("</strong> <span>");
         match &leaf.scope {
-            Some(scope) => html.raw("of ").name(cut(scope.as_str(), 80)),
+            Some(scope) => html.raw("of ").name(cut(&scope.to_string(), 80)),
             None => html.raw("of ").text(ref_name(leaf)),
         };
         html.raw(":</span> <span>").text(leaf.amount).raw(", ").text(percent(leaf.amount.bytes.0, whole));

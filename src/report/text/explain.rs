@@ -10,7 +10,7 @@ use crate::domain::explain::{Answer, Candidate, Cause, Lookup, Question};
 use crate::domain::key::Key;
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, ScopeState};
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Scope, Section};
 
 /// Rows of evidence before the rest is counted.
 const ROWS: usize = 10;
@@ -142,6 +142,10 @@ impl Explained<'_> {
         };
         let readers = match state.as_ref().map(Reach::of) {
             Some(Reach::NoJob) => "no job reads any more".to_owned(),
+            _ if *entry.scope.section() == Section::Old => {
+                "was saved before stores kept repositories apart, and is not restored by itself".to_owned()
+            }
+            _ if entry.scope.section() != &Section::Own => "this cache does not read".to_owned(),
             _ if entry.scope.is_pull_request() => "only jobs of that pull request read".to_owned(),
             _ => "only jobs of that ref and of pull requests into it read".to_owned(),
         };
@@ -170,6 +174,26 @@ impl Explained<'_> {
         }
     }
 
+    /// What can be done about an entry in a scope that the job does not read.
+    fn how_to_read(&self, default: &str) -> String {
+        let Some(entry) = &self.answer.witness else {
+            return format!("let a job on {default} save this key: every job reads what is saved there");
+        };
+        match entry.scope.section() {
+            Section::Old => "restore it with `cachekeep restore --adopt` if this repository saved it".to_owned(),
+            Section::Shared | Section::Other(_) => {
+                "let a job of this repository save this key: only caches with `shared = true` restore what others saved"
+                    .to_owned()
+            }
+            Section::Own if self.facts.is_some_and(|facts| facts.default_branch == entry.scope) => {
+                format!("say which branch is the default one: `--default-ref {}`", entry.scope)
+            }
+            Section::Own => {
+                format!("let a job on {default} save this key: every job reads what is saved there")
+            }
+        }
+    }
+
     /// What can be done about it.
     pub(crate) fn hint(&self) -> Option<String> {
         let default = self.facts.map_or("the default branch", |facts| facts.default_branch.as_str());
@@ -185,12 +209,7 @@ impl Explained<'_> {
                     "the next save from this configuration makes an entry that fits; `clean` removes the others".to_owned()
                 }
             },
-            Cause::Scope => match &self.answer.witness {
-                Some(entry) if self.facts.is_some_and(|facts| facts.default_branch == entry.scope) => {
-                    format!("say which branch is the default one: `--default-ref {}`", entry.scope)
-                }
-                _ => format!("let a job on {default} save this key: every job reads what is saved there"),
-            },
+            Cause::Scope => self.how_to_read(default),
             Cause::KeyPart(parts) if self.answer.found.is_none() => {
                 let prefix = self.common_beginning(parts);
                 match prefix.filter(|prefix| !prefix.is_empty()) {

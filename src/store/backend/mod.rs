@@ -8,5 +8,6 @@ mod name;
 pub mod operations;
 mod store;
 
+pub use layout::Viewpoint;
 pub use operations::Backend;
 pub use store::BackendStore;

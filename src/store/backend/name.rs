@@ -1,4 +1,4 @@
-//! How scopes and keys become names that every file system and object service keeps apart.
+//! How names of repositories, scopes and keys become names that every file system and object service keeps apart.
 //!
 //! Lower-case ASCII letters, digits, `.`, `-` and `_` stand for themselves; every other byte of the UTF-8
 //! text is written `=xx`. Upper-case letters too, because some file systems take `A` for `a`; a dot at
@@ -74,6 +74,11 @@ pub(super) fn decode(segments: &[&str]) -> Option<String> {
 /// Whether more segments of the same name follow this one.
 pub(super) fn continues(segment: &str) -> bool {
     segment.ends_with(CONTINUES)
+}
+
+/// Whether this is the first segment of a name in the dense form.
+pub(super) fn is_dense(segment: &str) -> bool {
+    segment.starts_with(DENSE)
 }
 
 fn encode_plain(text: &str) -> String {

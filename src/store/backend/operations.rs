@@ -13,7 +13,7 @@ use crate::store::catalog::{Deletion, Recovered};
 use crate::store::contract::{EntryStream, NewEntry};
 use crate::store::error::StoreError;
 
-/// An object below `entries`; its path shows whether it is an entry.
+/// An object of the store; its path shows whether it is an entry.
 pub struct Listed {
     /// The object.
     pub object: ObjectMeta,

@@ -9,24 +9,26 @@ use object_store::path::Path;
 use tokio::sync::OnceCell;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
+use crate::domain::scope::Section;
 use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
 use crate::store::contract::{Commit, EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{StoreError, StoreErrorKind};
 
-use super::layout;
+use super::layout::{self, Viewpoint};
 use super::operations::{Backend, Upload};
 
 /// A store whose entries are the objects of a backend.
 pub struct BackendStore<B> {
     backend: Arc<B>,
+    view: Viewpoint,
     /// Set once the layout file was found to be absent or of the layout that this version writes.
     layout_is_known: OnceCell<()>,
 }
 
 impl<B: Backend> BackendStore<B> {
-    /// A store over this backend. Does no I/O.
-    pub fn over(backend: B) -> Self {
-        BackendStore { backend: Arc::new(backend), layout_is_known: OnceCell::new() }
+    /// A store over this backend, as it is seen from here. Does no I/O.
+    pub fn over(backend: B, view: Viewpoint) -> Self {
+        BackendStore { backend: Arc::new(backend), view, layout_is_known: OnceCell::new() }
     }
 
     /// Fails if the store has another layout; a store without a layout file is new.
@@ -41,12 +43,12 @@ impl<B: Backend> BackendStore<B> {
     /// The entries below a directory; other objects are ignored.
     async fn entries_below(&self, directory: &Path) -> Result<Vec<Entry>, StoreError> {
         let listed = self.backend.list(directory).await?;
-        Ok(listed.iter().filter_map(|listed| layout::entry_of(&listed.object, listed.used)).collect())
+        Ok(listed.iter().filter_map(|listed| self.view.entry_of(&listed.object, listed.used)).collect())
     }
 
     /// The path in the id of an entry of this store.
-    fn path_of(&self, id: &EntryId) -> Result<Path, StoreError> {
-        layout::path_of_id(id).ok_or_else(|| {
+    fn path_of(&self, id: &EntryId) -> Result<(Path, Section), StoreError> {
+        self.view.path_of_id(id).ok_or_else(|| {
             let message =
                 format!("`{id}` is not the id of an entry of the store at {}", self.backend.location());
             StoreError::new(StoreErrorKind::Other, message)
@@ -63,7 +65,7 @@ impl<B: Backend> Store for BackendStore<B> {
     async fn lookup(&self, request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
         self.check_layout().await?;
         for scope in &request.scopes {
-            let entries = self.entries_below(&layout::directory(scope, Some(&request.version))).await?;
+            let entries = self.entries_below(&self.view.directory(scope, Some(&request.version))).await?;
             // Scopes are in order of precedence: after a match the later ones need not be listed.
             if let Some(entry) = request.choose(&entries) {
                 return Ok(Some(entry.clone()));
@@ -74,7 +76,7 @@ impl<B: Backend> Store for BackendStore<B> {
 
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
         self.check_layout().await?;
-        let path = self.path_of(&entry.id)?;
+        let (path, _) = self.path_of(&entry.id)?;
         let opened = self.backend.open(&path).await?;
         let opened = opened.filter(|opened| layout::id_of(&opened.object) == entry.id);
         let opened = opened.ok_or_else(|| {
@@ -88,11 +90,16 @@ impl<B: Backend> Store for BackendStore<B> {
         self.check_layout().await?;
         let upload = self.backend.begin_upload(&new).await?;
         let backend = Arc::clone(&self.backend);
-        Ok(Box::new(BackendWriter { backend, path: layout::entry_path(&new), upload }))
+        Ok(Box::new(BackendWriter {
+            backend,
+            view: self.view.clone(),
+            path: self.view.entry_path(&new),
+            upload,
+        }))
     }
 
     async fn note_use(&self, entry: &Entry) {
-        if let (Ok(()), Some(path)) = (self.check_layout().await, layout::path_of_id(&entry.id)) {
+        if let (Ok(()), Ok((path, _))) = (self.check_layout().await, self.path_of(&entry.id)) {
             self.backend.note_use(&path, &entry.id).await;
         }
     }
@@ -106,12 +113,15 @@ impl<B: Backend> Catalog for BackendStore<B> {
 
     async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
         self.check_layout().await?;
-        let directory = match &filter.scope {
-            Some(scope) => layout::directory(scope, filter.version.as_ref()),
-            None => Path::from(layout::ENTRIES),
+        let directories = match &filter.scope {
+            Some(scope) => vec![self.view.directory(scope, filter.version.as_ref())],
+            None => self.view.directories(),
         };
-        let mut entries = self.entries_below(&directory).await?;
-        entries.retain(|entry| filter.matches(entry));
+        let mut entries = Vec::new();
+        for directory in directories {
+            entries.extend(self.entries_below(&directory).await?);
+        }
+        entries.retain(|entry| self.view.sees(entry.scope.section()) && filter.matches(entry));
         entries.sort_by(|one, other| {
             (&one.scope, &one.key, &one.version).cmp(&(&other.scope, &other.key, &other.version))
         });
@@ -120,12 +130,17 @@ impl<B: Backend> Catalog for BackendStore<B> {
 
     async fn delete(&self, id: &EntryId) -> Result<Deletion, CatalogError> {
         self.check_layout().await?;
-        Ok(self.backend.delete(&self.path_of(id)?, id).await?)
+        let (path, section) = self.path_of(id)?;
+        if !self.view.sees(&section) {
+            let message = format!("`{path}` is not an entry of {}", self.view.own);
+            return Err(StoreError::new(StoreErrorKind::Other, message).into());
+        }
+        Ok(self.backend.delete(&path, id).await?)
     }
 
     async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, CatalogError> {
         self.check_layout().await?;
-        let with_path = |id: &EntryId| Some((layout::path_of_id(id)?, id.clone()));
+        let with_path = |id: &EntryId| Some((self.view.path_of_id(id)?.0, id.clone()));
         Ok(self.backend.leased(ids.iter().filter_map(with_path).collect()).await?)
     }
 
@@ -137,6 +152,7 @@ impl<B: Backend> Catalog for BackendStore<B> {
 
 struct BackendWriter<B> {
     backend: Arc<B>,
+    view: Viewpoint,
     path: Path,
     upload: Box<dyn Upload>,
 }
@@ -148,7 +164,7 @@ impl<B: Backend> EntryWriter for BackendWriter<B> {
     }
 
     async fn commit(self: Box<Self>) -> Result<Commit, StoreError> {
-        let BackendWriter { backend, path, upload } = *self;
+        let BackendWriter { backend, view, path, upload } = *self;
         if !upload.publish(&path).await? {
             return Ok(Commit::Exists);
         }
@@ -157,7 +173,7 @@ impl<B: Backend> EntryWriter for BackendWriter<B> {
             let message = format!("cannot look at {place}, which was just created");
             return Err(StoreError::new(StoreErrorKind::NotFound, message));
         };
-        layout::entry_of(&object, None).map(Commit::Created).ok_or_else(|| {
+        view.entry_of(&object, None).map(Commit::Created).ok_or_else(|| {
             StoreError::new(StoreErrorKind::Corrupt, format!("{place} is not the entry that was created"))
         })
     }

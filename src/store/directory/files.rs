@@ -81,14 +81,14 @@ impl Directory {
     /// Removes use files whose entry was removed by hand, as far as listings have seen them.
     async fn remove_stray_use_files(&self) {
         let stray = std::mem::take(&mut *self.stray_use_files.lock().unwrap_or_else(PoisonError::into_inner));
-        let entries = self.root.join(layout::ENTRIES);
+        let root = self.root.clone();
         let remove = move || {
             for use_file in stray {
                 // The entry may have been saved and used again since.
                 if layout::entry_of_use_file(&use_file).is_some_and(|entry| entry.symlink_metadata().is_err())
                 {
                     let _ = fs::remove_file(&use_file);
-                    remove_empty_directories(&use_file, &entries);
+                    remove_empty_directories(&use_file, &root);
                 }
             }
             Ok(())
@@ -153,7 +153,7 @@ impl Backend for Directory {
 
     async fn delete(&self, path: &ObjectPath, id: &EntryId) -> Result<Deletion, StoreError> {
         let (location, id) = (path.clone(), id.clone());
-        let entries = self.root.join(layout::ENTRIES);
+        let root = self.root.clone();
         let delete = move |file: &Path| {
             let lock = match claim(file)? {
                 Claimed::Alone(lock) => lock,
@@ -170,7 +170,7 @@ impl Backend for Directory {
             drop(lock);
             // The entry is gone even if these fail; the next recovery removes the use file.
             let _ = fs::remove_file(layout::use_file_of(file));
-            remove_empty_directories(file, &entries);
+            remove_empty_directories(file, &root);
             Ok(Deletion::Deleted)
         };
         self.work("delete", Access::Write, self.file(path), delete).await

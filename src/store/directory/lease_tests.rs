@@ -10,7 +10,7 @@ use futures::TryStreamExt as _;
 
 use super::DirectoryStore;
 use super::process_tests::Peer;
-use super::tests::{created, files_below, in_directory, named};
+use super::tests::{created, files_below, in_directory, named, view};
 use crate::domain::entry::Entry;
 use crate::store::backend::layout;
 use crate::store::catalog::{Catalog as _, Deletion, ListFilter};
@@ -20,7 +20,7 @@ use crate::store::contract::{Commit, Store as _, StoreExt as _};
 const LARGE: usize = 4 << 20;
 
 fn use_file(root: &Path, key: &str) -> PathBuf {
-    layout::use_file_of(&root.join(layout::entry_path(&named(key)).as_ref()))
+    layout::use_file_of(&root.join(view().entry_path(&named(key)).as_ref()))
 }
 
 async fn large(store: &DirectoryStore, key: &str) -> Entry {
@@ -95,7 +95,7 @@ async fn a_use_is_a_file_beside_the_entry_that_goes_with_it() {
         assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
     }
     assert_eq!(files_below(root.path()), ["cachekeep-store", "directories.lock"]);
-    assert_eq!(fs::read_dir(root.path().join("entries")).expect("a directory").count(), 0);
+    assert_eq!(fs::read_dir(root.path().join("repositories")).expect("a directory").count(), 0);
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn use_files_whose_entry_was_removed_by_hand_are_removed_and_others_stay()
     for entry in [&gone, &kept] {
         store.note_use(entry).await;
     }
-    fs::remove_file(root.path().join(layout::entry_path(&named("gone")).as_ref())).expect("removed");
+    fs::remove_file(root.path().join(view().entry_path(&named("gone")).as_ref())).expect("removed");
     assert_eq!(store.list(&ListFilter::default()).await.expect("a list").len(), 1);
     store.recover().await.expect("a recovery");
     assert!(!use_file(root.path(), "gone").exists() && use_file(root.path(), "kept").exists());
@@ -141,8 +141,9 @@ async fn links_in_a_store_are_not_followed() {
     let store = in_directory(root.path());
     let other = in_directory(elsewhere.path());
     created(&other, "k", b"x").await;
-    fs::create_dir_all(root.path().join("entries")).expect("directories");
-    let scope = layout::directory(&named("k").scope, None);
+    let scope = view().directory(&named("k").scope, None);
+    let above = root.path().join(scope.as_ref());
+    fs::create_dir_all(above.parent().expect("a repository")).expect("directories");
     std::os::unix::fs::symlink(elsewhere.path().join(scope.as_ref()), root.path().join(scope.as_ref()))
         .expect("a link");
     assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);

@@ -25,7 +25,7 @@ mod tests;
 
 use std::path::Path;
 
-use super::backend::BackendStore;
+use super::backend::{BackendStore, Viewpoint};
 use super::contract::Clock;
 
 pub use files::Directory;
@@ -35,8 +35,8 @@ pub use files::Directory;
 pub type DirectoryStore = BackendStore<Directory>;
 
 impl DirectoryStore {
-    /// A store in a directory, which is created with the first entry. Does no I/O.
-    pub fn new(root: &Path, clock: Clock) -> Self {
-        BackendStore::over(Directory::new(root.to_owned(), clock))
+    /// A store in a directory, which is created with the first entry, as a job sees it. Does no I/O.
+    pub fn new(root: &Path, view: Viewpoint, clock: Clock) -> Self {
+        BackendStore::over(Directory::new(root.to_owned(), clock), view)
     }
 }

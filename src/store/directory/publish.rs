@@ -83,20 +83,20 @@ fn in_directory_of(path: &Path, root: &Path, act: impl Fn() -> io::Result<bool>)
     }
 }
 
-/// Removes the directories above a deleted entry that are empty now. A process that creates an entry there at the
-/// same time creates them again.
+/// Removes the directories above a deleted entry that are empty now, but for the root of the store and those directly
+/// in it. A process that creates an entry there at the same time creates them again.
 ///
 /// Skipped while another process holds the lock: empty directories cost nothing.
-pub(super) fn remove_empty_directories(entry: &Path, entries: &Path) {
+pub(super) fn remove_empty_directories(entry: &Path, root: &Path) {
     // Where the lock file cannot be opened, a race costs the other process another attempt.
-    let lock = entries.parent().map(|root| Locked::try_now(&root.join(DIRECTORIES_LOCK)));
-    if matches!(lock, Some(Ok(None))) {
+    let lock = Locked::try_now(&root.join(DIRECTORIES_LOCK));
+    if matches!(lock, Ok(None)) {
         return;
     }
     let directories = entry
         .ancestors()
         .skip(1)
-        .take_while(|directory| directory.starts_with(entries) && *directory != entries);
+        .take_while(|directory| *directory != root && directory.parent().is_some_and(|above| above != root));
     for directory in directories {
         if fs::remove_dir(directory).is_err() {
             break;
@@ -196,13 +196,13 @@ mod tests {
         let entries = root.path().join("entries");
         fs::create_dir_all(entries.join("a/b/c")).expect("directories");
         fs::write(entries.join("a/kept"), "").expect("a file");
-        remove_empty_directories(&entries.join("a/b/c/gone.tar.zst"), &entries);
+        remove_empty_directories(&entries.join("a/b/c/gone.tar.zst"), root.path());
         assert!(!entries.join("a/b").exists());
         assert!(entries.join("a/kept").exists());
         fs::create_dir_all(entries.join("d")).expect("directories");
         fs::remove_file(entries.join("a/kept")).expect("removed");
-        remove_empty_directories(&entries.join("a/gone.tar.zst"), &entries);
-        remove_empty_directories(&entries.join("d/gone.tar.zst"), &entries);
+        remove_empty_directories(&entries.join("a/gone.tar.zst"), root.path());
+        remove_empty_directories(&entries.join("d/gone.tar.zst"), root.path());
         assert!(entries.exists());
         assert_eq!(fs::read_dir(&entries).expect("a list").count(), 0);
     }
@@ -218,7 +218,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    remove_empty_directories(&path(0), &entries);
+                    remove_empty_directories(&path(0), root.path());
                 }
             });
             let published: io::Result<()> = (0..500).try_for_each(|n| {

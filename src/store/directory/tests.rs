@@ -11,9 +11,10 @@ use futures::TryStreamExt as _;
 use super::DirectoryStore;
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::Key;
+use crate::domain::repository::RepositoryId;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
-use crate::store::backend::layout;
+use crate::store::backend::Viewpoint;
 use crate::store::catalog::{Catalog as _, CatalogError, Deletion, ListFilter};
 use crate::store::contract::{Commit, NewEntry, Store as _, StoreExt as _};
 use crate::store::error::StoreErrorKind;
@@ -32,7 +33,12 @@ pub(super) fn named(key: &str) -> NewEntry {
 }
 
 pub(super) fn in_directory(root: &Path) -> DirectoryStore {
-    DirectoryStore::new(root, clock)
+    DirectoryStore::new(root, view(), clock)
+}
+
+/// What the stores of these tests see.
+pub(super) fn view() -> Viewpoint {
+    Viewpoint::of(RepositoryId::parse("github.com/owner/name").expect("a repository"))
 }
 
 pub(super) async fn created(store: &DirectoryStore, key: &str, bytes: &'static [u8]) -> Entry {
@@ -66,6 +72,17 @@ async fn a_store_in_a_directory_conforms() {
 }
 
 #[tokio::test]
+async fn a_directory_keeps_repositories_apart() {
+    let place = tempfile::tempdir().expect("a directory");
+    let count = AtomicUsize::new(0);
+    conformance::run_divided(async || {
+        let root = place.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
+        conformance::views().map(|view| DirectoryStore::new(&root, view, clock))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_read_only_view_of_a_directory_conforms() {
     let place = tempfile::tempdir().expect("a directory");
     let count = AtomicUsize::new(0);
@@ -82,7 +99,7 @@ async fn a_directory_holds_the_archives_and_the_layout_file_and_nothing_else() {
     let store = in_directory(root.path());
     created(&store, "a-1", b"one").await;
     let entry = created(&store, "Big", b"two").await;
-    let directory = format!("entries/refs=2fheads=2fmain/{}", entry.version);
+    let directory = format!("repositories/github.com/owner/name/refs=2fheads=2fmain/{}", entry.version);
     assert_eq!(
         files_below(root.path()),
         [
@@ -116,7 +133,7 @@ async fn foreign_files_are_neither_entries_nor_in_the_way() {
     let root = tempfile::tempdir().expect("a directory");
     let store = in_directory(root.path());
     let entry = created(&store, "k", b"x").await;
-    let directory = root.path().join(layout::directory(&entry.scope, Some(&entry.version)).as_ref());
+    let directory = root.path().join(view().directory(&entry.scope, Some(&entry.version)).as_ref());
     for name in ["README", "K.tar.zst", "k.tar.zst#1", "k.tar.zst.part", "new\nline.tar.zst", ".tar.zst"] {
         fs::write(directory.join(name), "junk").expect("a file");
     }
@@ -146,7 +163,7 @@ async fn deleting_the_last_entry_leaves_no_empty_directories() {
     store.delete(&long.id).await.expect("a deletion");
     assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), std::slice::from_ref(&other));
     store.delete(&other.id).await.expect("a deletion");
-    assert_eq!(fs::read_dir(root.path().join("entries")).expect("a directory").count(), 0);
+    assert_eq!(fs::read_dir(root.path().join("repositories")).expect("a directory").count(), 0);
 }
 
 #[tokio::test]
@@ -173,7 +190,7 @@ async fn an_entry_that_was_cut_is_an_error_and_not_a_short_entry() {
     let root = tempfile::tempdir().expect("a directory");
     let store = in_directory(root.path());
     let entry = created(&store, "k", b"0123456789").await;
-    let path = root.path().join(layout::entry_path(&named("k")).as_ref());
+    let path = root.path().join(view().entry_path(&named("k")).as_ref());
     // Cut while it is being read: the stream was promised ten bytes.
     let mut stream = store.read(&entry).await.expect("a stream");
     fs::File::options().write(true).open(path).expect("a file").set_len(4).expect("cut");

@@ -61,6 +61,9 @@ impl Store for GitHubStore {
         if request.exact && found.key != request.key {
             return Ok(None);
         }
+        request.key.check_answer(&request.restore_keys, &found.key).map_err(|answer| {
+            StoreError::new(StoreErrorKind::Unasked, format!("cannot {action}")).caused_by(answer)
+        })?;
         let url = found.url.expose().map_err(|kind| not_a_url(&action, &connection.location(), kind))?;
         let facts = match connection.facts(&url, &bounds).await {
             Ok(facts) => facts,

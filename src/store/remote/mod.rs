@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::backend::BackendStore;
+use super::backend::{BackendStore, Viewpoint};
 use super::contract::Clock;
 
 pub use objects::Remote;
@@ -26,8 +26,9 @@ impl RemoteStore {
     pub fn new(
         service: Arc<dyn object_store::ObjectStore>,
         location: impl Into<String>,
+        view: Viewpoint,
         clock: Clock,
     ) -> Self {
-        BackendStore::over(Remote::new(service, location.into(), clock))
+        BackendStore::over(Remote::new(service, location.into(), clock), view)
     }
 }

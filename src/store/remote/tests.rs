@@ -12,6 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use super::RemoteStore;
 use super::failure::store_error;
 use crate::store::catalog::Catalog as _;
+use crate::store::contract::Clock;
 use crate::store::error::{Access, StoreErrorKind};
 use crate::store::testing::conformance;
 
@@ -25,7 +26,23 @@ fn tomorrow() -> DateTime<Utc> {
 
 #[tokio::test]
 async fn a_store_in_a_service_conforms() {
-    conformance::run_catalog(async || RemoteStore::new(Arc::new(InMemory::new()), "memory", clock)).await;
+    conformance::run_catalog(async || seen(&Arc::new(InMemory::new()), clock)).await;
+}
+
+#[tokio::test]
+async fn a_service_keeps_repositories_apart() {
+    conformance::run_divided(async || {
+        let objects = Arc::new(InMemory::new());
+        conformance::views()
+            .map(|view| RemoteStore::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, "memory", view, clock))
+    })
+    .await;
+}
+
+/// The store in this service, as one repository sees it.
+fn seen(objects: &Arc<InMemory>, clock: Clock) -> RemoteStore {
+    let [view, ..] = conformance::views();
+    RemoteStore::new(Arc::clone(objects) as Arc<dyn ObjectStore>, "memory", view, clock)
 }
 
 #[tokio::test]
@@ -35,10 +52,10 @@ async fn uploads_are_removed_after_a_day() {
         .put(&ObjectPath::from("uploads/dead"), PutPayload::from_static(b"dead"))
         .await
         .expect("an object");
-    let today = RemoteStore::new(Arc::clone(&objects) as Arc<dyn ObjectStore>, "memory", clock);
+    let today = seen(&objects, clock);
     let recovered = today.recover().await.expect("a recovery");
     assert_eq!((recovered.removed, recovered.kept), (0, 1));
-    let later = RemoteStore::new(objects, "memory", tomorrow);
+    let later = seen(&objects, tomorrow);
     let recovered = later.recover().await.expect("a recovery");
     assert_eq!((recovered.removed, recovered.removed_bytes.0, recovered.kept), (1, 4, 0));
 }

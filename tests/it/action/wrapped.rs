@@ -29,6 +29,7 @@ fn what_was_unpacked_becomes_the_cache_and_nothing_stays_between() {
     assert_eq!([output(&started, "key-0"), output(&started, "restore-keys-0")], ["k-1", "k-"]);
     job.write(&format!("{}/f", place(&started)), "text");
     job.set("CACHEKEEP_KEY_0", "k-1");
+    job.set("CACHEKEEP_RESTORE_KEYS_0", "k-");
     job.set("CACHEKEEP_MATCHED_0", "k-0");
     let done = job.step("finish", &with_mode("restore"));
     assert_eq!(
@@ -40,6 +41,27 @@ fn what_was_unpacked_becomes_the_cache_and_nothing_stays_between() {
     assert_eq!(fs::read_to_string(job.path("workspace/out/f")).expect("restored"), "text");
     assert_eq!(fs::read_to_string(job.path("workspace/out/mine")).expect("kept"), "mine");
     assert!(!job.path("workspace/.cachekeep").exists());
+}
+
+#[test]
+fn an_entry_that_was_not_asked_for_is_a_miss_that_says_so() {
+    for (matched, restore_keys, expect) in
+        [("zzz", "k-", "none"), ("k-0", "", "none"), ("k-0", "j-\nk-", "partial"), ("k-12", "", "partial")]
+    {
+        let mut job = Job::new();
+        job.write("workspace/out/mine", "mine");
+        let place = place(&job.step("start", &with_mode("restore")));
+        job.write(&format!("{place}/f"), "text");
+        job.set("CACHEKEEP_KEY_0", "k-1");
+        job.set("CACHEKEEP_RESTORE_KEYS_0", restore_keys);
+        job.set("CACHEKEEP_MATCHED_0", matched);
+        let done = job.step("finish", &with_mode("restore"));
+        assert_eq!(output(&done, "hit"), expect, "{matched} {restore_keys:?}: {}", done.log);
+        assert_eq!(job.path("workspace/out/f").exists(), expect != "none");
+        let says_so = done.log.contains(&format!("it answered with `{matched}`"));
+        assert_eq!(says_so, expect == "none", "{}", done.log);
+        assert!(job.path("workspace/out/mine").exists() && !job.path("workspace/.cachekeep").exists());
+    }
 }
 
 #[test]

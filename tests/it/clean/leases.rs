@@ -44,7 +44,9 @@ fn saved(project: &Project, key: &str, days: u32) -> PathBuf {
 }
 
 fn entry(project: &Project, key: &str) -> Option<PathBuf> {
-    files(&project.path("store/entries")).into_iter().find(|path| path.ends_with(format!("{key}.tar.zst")))
+    files(&project.path("store/repositories"))
+        .into_iter()
+        .find(|path| path.ends_with(format!("{key}.tar.zst")))
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -86,7 +88,7 @@ fn an_entry_that_is_being_read_stays_and_the_others_go() {
     lease.unlock().expect("it was locked");
     let done = on_topic(&project, &["clean", "--json"]).success().json();
     assert_eq!(keys(&done, "delete"), ["b".to_owned()].into());
-    assert_eq!(files(&project.path("store/entries")), Vec::<PathBuf>::new());
+    assert_eq!(files(&project.path("store/repositories")), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn what_was_restored_counts_as_used_and_what_was_only_looked_up_does_not() {
     assert_eq!(usage["by-age"][0]["entries"], 1, "{usage}");
     let done = on_topic(&project, &["clean", "--json"]).success().json();
     assert_eq!(keys(&done, "delete"), ["looked-up", "idle"].map(str::to_owned).into());
-    assert_eq!(files(&project.path("store/entries")).len(), 2, "an entry and its marker");
+    assert_eq!(files(&project.path("store/repositories")).len(), 2, "an entry and its marker");
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn another_layout_is_another_version() {
 #[test]
 fn an_entry_that_is_gone_is_remembered() {
     let project = saved_on("main");
-    fs::remove_dir_all(project.path("store/entries")).expect("emptied");
+    fs::remove_dir_all(project.path("store/repositories")).expect("emptied");
     let told = ["is not there any more: it was saved here at", "deleted"];
     check(&explain(&project, "main", &["data"]), "miss", Some("evicted"), &told);
     // It stays remembered that way only for the store that had it.
@@ -158,7 +158,10 @@ fn a_key_that_was_typed_needs_no_configuration() {
     project.write("elsewhere/file", "");
     let explain = |arguments: &[&str]| {
         let store = format!("file://{}", project.path("store").display());
-        let common = ["explain", "--json", "--store", &store, "--ref", "main"];
+        // Whose entries are looked at depends on the checkout.
+        let workspace = project.path("workspace").display().to_string();
+        let common =
+            ["explain", "--json", "--store", &store, "--ref", "main", "--workspace", workspace.as_str()];
         let mut command = project.command();
         Ran::of(command.current_dir(project.path("elsewhere")).args(common).args(arguments))
     };
@@ -204,7 +207,7 @@ fn a_store_that_the_job_may_not_read_is_denied() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let project = saved_on("main");
-    let entries = project.path("store/entries");
+    let entries = project.path("store/repositories");
     fs::set_permissions(&entries, fs::Permissions::from_mode(0o000)).expect("closed");
     if fs::read_dir(&entries).is_ok() {
         // Root reads everything, whatever the modes.

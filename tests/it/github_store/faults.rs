@@ -165,6 +165,15 @@ fn looking_up() -> Vec<Case> {
             Always(answer(200, "{\"ok\":true,\"matched_key\":\"a,b\",\"signed_download_url\":\"x\"}")),
             "matched key",
         ),
+        (
+            "another key",
+            Point::Lookup,
+            Always(answer(
+                200,
+                "{\"ok\":true,\"matched_key\":\"zzz\",\"signed_download_url\":\"https://a.example/b\"}",
+            )),
+            "Unasked",
+        ),
         ("a stalled answer", Point::Lookup, Always(Fault::StallAt(5)), "Unavailable"),
         ("an answer cut short", Point::Lookup, Once(Fault::CloseAt(5)), "restored"),
         ("a storage that fails once", Point::Head, Once(answer(500, "")), "restored"),

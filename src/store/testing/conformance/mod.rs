@@ -1,11 +1,13 @@
 //! The suites that stores, catalogs and decorators pass.
 //!
 //! [`run`] checks the contract of a [`Store`], [`run_catalog`] that of a store that is also a [`Catalog`],
-//! [`run_filled_catalog`] that of a catalog without a store, [`run_read_only`] a view that denies changes. Each takes a function that makes an empty store and calls it for
+//! [`run_filled_catalog`] that of a catalog without a store, [`run_divided`] that repositories do not read each other's
+//! entries, [`run_read_only`] a view that denies changes. Each takes a function that makes an empty store and calls it for
 //! every check. A check panics with what it expected; call the suites from tests, also from those of a crate with a
 //! store of its own. The clock of a store must tell apart entries that are created [`TICK`] after each other.
 
 mod denying;
+mod dividing;
 mod filled;
 mod finding;
 mod keeping;
@@ -17,6 +19,7 @@ mod writing;
 use crate::store::catalog::Catalog;
 use crate::store::contract::Store;
 
+pub use dividing::views;
 pub use steps::TICK;
 
 /// Checks the contract of a store. `make` returns an empty store at each call.
@@ -65,6 +68,14 @@ pub async fn run_filled_catalog<C: Catalog>(make: impl AsyncFn() -> C) {
     filled::a_deleted_entry_is_no_longer_listed(&make().await).await;
     filled::an_unknown_id_deletes_nothing(&make().await).await;
     filled::nothing_is_leased_or_recovered(&make().await).await;
+}
+
+/// Checks a store that several repositories use. `make` returns a new store at each call, as each of [`views`] sees it.
+pub async fn run_divided<S: Store + Catalog>(make: impl AsyncFn() -> [S; 3]) {
+    dividing::equal_keys_of_two_repositories_are_two_entries(&make().await).await;
+    dividing::a_repository_lists_and_deletes_its_own_entries(&make().await).await;
+    dividing::shared_entries_are_found_by_all_and_listed_on_request(&make().await).await;
+    dividing::old_entries_are_listed_and_deleted_and_found_only_on_request(&make().await).await;
 }
 
 /// Checks a view that denies changes. `make` returns two views of one empty store: one to write to it, and the one
