@@ -133,7 +133,7 @@ fn entry(directory: &Path) -> Option<PathBuf> {
 #[test]
 fn an_entry_with_a_journal_is_refused() {
     let project = project();
-    let entry = entry(&project.path("home/.cache/cachekeep/store/entries")).expect("saved");
+    let entry = entry(&project.path("home/.cache/cachekeep/store/repositories")).expect("saved");
     let files = hostile(&project);
     for (files, is_fine) in [(&files[..], false), (&files[..1], true)] {
         let bytes = zstd::encode_all(&tar_of(".cachekeep/out/", files)[..], 1).expect("in memory");

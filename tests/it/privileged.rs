@@ -32,7 +32,7 @@ fn saved(event: &str, arguments: &[&str], env: &[(&str, &str)]) -> (String, i32)
     let project = project();
     let ran = in_event(&project, event, &[&["save", "--json", "--var", "n=1"], arguments].concat(), env);
     let result = ran.json()["caches"][0]["save"]["save-result"].as_str().expect("a result").to_owned();
-    let is_stored = project.path("store/entries").exists();
+    let is_stored = project.path("store/repositories").exists();
     assert_eq!(is_stored, result == "saved", "{}", ran.stderr);
     if result != "saved" {
         assert!(ran.stderr.contains("role: writer") && ran.stderr.contains(event), "{}", ran.stderr);
@@ -73,7 +73,7 @@ fn an_event_that_cannot_be_read_saves_nothing() {
             in_event(&project, "push", &["save", "--var", "n=1"], &[("GITHUB_EVENT_PATH", &path)]).success();
         assert!(ran.stderr.contains("denied-mode") && ran.stderr.contains("payload"), "{}", ran.stderr);
     }
-    assert!(!project.path("store/entries").exists());
+    assert!(!project.path("store/repositories").exists());
 }
 
 #[test]
