@@ -19,7 +19,7 @@ use crate::domain::hint::Hint;
 use crate::domain::outcome::{JobOutcome, SaveResult};
 use crate::github::credentials::NoCredentials;
 use crate::platform::Env;
-use crate::report::json::Save;
+use crate::report::json::{self, Save};
 
 /// Does a step of a command.
 pub(super) fn run(
@@ -99,7 +99,7 @@ fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let staged = wrapped::stage(ctx, &found(ctx.env))?;
     for (index, outcome) in staged.iter().enumerate() {
         let Some(outcome) = outcome else { continue };
-        let json = serde_json::to_string(&Save::from(outcome)).expect("only strings and numbers");
+        let json = json::line(&Save::from(outcome));
         output(ctx, &format!("staged-{index}"), &json);
         if outcome.result == SaveResult::Saved {
             output(ctx, &format!("save-{index}"), "true");

@@ -9,7 +9,7 @@ use crate::domain::unit::Span;
 
 /// Keeps CI caches: restores, seeds, gates and saves them.
 #[derive(Debug, Parser)]
-#[command(name = "cachekeep", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "cachekeep", bin_name = "cachekeep", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Args {
     /// Options of every command.
     #[command(flatten)]

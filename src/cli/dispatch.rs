@@ -9,7 +9,7 @@ use super::args::{Args, Command};
 use super::doctor;
 use super::exit::{self, Exit};
 use super::inputs;
-use super::publish::{self, print};
+use super::publish::{self, print, print_text};
 use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
 use super::signals;
 use super::site::{Asked, Site};
@@ -29,7 +29,7 @@ use crate::store::Clock;
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     if let Run::Text(text) = table::row(&args.command).run {
-        return print(&text());
+        return print_text(&text());
     }
     let (mut args, step) = match args.command {
         Command::Action { step } => match inputs::arguments(env) {

@@ -54,7 +54,7 @@ pub(super) fn run(
 fn subject(typed: Option<&TypedKey>, asked: &Asked<'_>) -> Result<Subject, Fault> {
     let Asked { caches, layout } = asked;
     let key = |text: &String| {
-        Key::new(text.clone()).map_err(|source| Fault::usage(format!("`{text}`")).caused_by(source))
+        Key::for_job(text.clone()).map_err(|source| Fault::usage(format!("`{text}`")).caused_by(source))
     };
     let version = match layout {
         None => None,

@@ -23,13 +23,36 @@ use std::ffi::OsString;
 use std::io;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use args::Args;
 use exit::Exit;
 
+use crate::domain::shown::Shown;
 use crate::platform::Env;
+use crate::report::stderr::print_line;
 use crate::store::Clock;
+
+/// The error with the arguments that it quotes on one line each.
+fn shown(mut error: clap::Error) -> clap::Error {
+    let quoted: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| {
+            let value = match value {
+                ContextValue::String(text) => ContextValue::String(Shown::value(text).into_string()),
+                ContextValue::Strings(texts) => {
+                    ContextValue::Strings(texts.iter().map(|text| Shown::value(text).into_string()).collect())
+                }
+                _ => return None,
+            };
+            Some((kind, value))
+        })
+        .collect();
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    error
+}
 
 /// Runs a command line; `clock` tells the time, and is the only thing here that does.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Clock) -> Exit {
@@ -37,9 +60,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Cloc
         Ok(args) => dispatch::dispatch(args, env, clock),
         Err(error) => {
             // clap prints help and versions, which were asked for, to standard output.
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                print_line(&shown(error).render().to_string());
+                return exit::USAGE;
+            }
             match error.print() {
-                _ if !asked => exit::USAGE,
                 // As for every result: a reader that closed the pipe early has read enough.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => exit::FAILED,
                 _ => exit::OK,

@@ -7,7 +7,7 @@ use crate::command::context::Context;
 use crate::domain::event::Level;
 use crate::domain::outcome::JobOutcome;
 use crate::fs::volume::{Volume, volume_of};
-use crate::report::log::print_result;
+use crate::report::log::{print_own, print_result};
 use crate::report::markdown::{self, outcome::DiskChange};
 use crate::report::outputs::outputs;
 
@@ -54,6 +54,11 @@ pub(super) fn relay(ctx: &Context<'_>, action: &str, result: io::Result<Option<S
         Ok(line) => line.into_iter().for_each(|line| ctx.command_line(line)),
         Err(error) => ctx.report_about_job(Level::Warning, format!("cannot {action}: {error}")),
     }
+}
+
+/// Prints a text that depends on nothing but this program.
+pub(super) fn print_text(text: &str) -> Exit {
+    if print_own(text).is_ok() { exit::OK } else { exit::FAILED }
 }
 
 /// Prints the result that was asked for.

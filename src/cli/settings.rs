@@ -10,7 +10,7 @@ use super::args::{ColorArg, Common, RoleArg};
 use crate::config::{self, ConfigError, Finding};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
-use crate::domain::scope::Access;
+use crate::domain::scope::{Access, Scope};
 use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::trust::Grants;
 use crate::domain::unit::Span;
@@ -178,6 +178,7 @@ impl Settings {
             says_writer: role == Some(Role::Writer),
             allow_export: allowed_exports(common, env)?,
         };
+        check_refs(common, env)?;
         let git_ref = given(common.git_ref.as_deref(), "ref", env, "CACHEKEEP_REF")
             .map(|(_, name)| name.to_owned())
             .or_else(|| facts.git_ref.clone());
@@ -284,6 +285,23 @@ fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, Set
         variables.insert(name.to_owned(), value.to_owned());
     }
     Ok(variables)
+}
+
+/// Refs that a user names must be names that git allows. Those of the platform may be missing as well.
+fn check_refs(common: &Common, env: &Env) -> Result<(), SettingsError> {
+    for (flag, name, variable) in [
+        (&common.git_ref, "ref", "CACHEKEEP_REF"),
+        (&common.base_ref, "base-ref", "CACHEKEEP_BASE_REF"),
+        (&common.default_ref, "default-ref", "CACHEKEEP_DEFAULT_REF"),
+    ] {
+        if let Some((origin, text)) = given(flag.as_deref(), name, env, variable) {
+            if !text.trim().is_empty() && Scope::new(text).is_none() {
+                let problem = format!("`{text}` is not a branch or ref name that git allows");
+                return Err(value_error(&origin, problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn access(common: &Common, env: &Env, facts: &JobFacts, git_ref: Option<String>) -> Access {

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::hint::Hint as _;
 use crate::domain::scope::{Access, Scope};
+use crate::domain::shown::Shown;
 use crate::platform::{Env, Platform};
 use crate::report::Log;
 use crate::store::{Clock, GitHubOptions, Opened};
@@ -97,6 +98,15 @@ impl<'a> Site<'a> {
 
     /// Which scopes the job reads and writes, for the verbose log.
     pub(super) fn report_scopes(&self) {
+        let facts = self.platform.facts();
+        let refs = [&self.settings.git_ref, &facts.base_ref, &facts.default_ref];
+        let is_invalid = |name: &&String| !name.trim().is_empty() && Scope::new(name).is_none();
+        for name in refs.into_iter().flatten().filter(is_invalid) {
+            let text =
+                format!("`{}` is not a ref name that git allows, and treated as unknown", Shown::value(name));
+            let hint = "name the branch with `--ref`, `--base-ref` or `--default-ref`".to_owned();
+            self.report(Level::Warning, text, Some(hint));
+        }
         let read: Vec<&str> = self.access.readable.iter().map(Scope::as_str).collect();
         let of = self.backend.repository().map_or_else(String::new, |repository| format!(" of {repository}"));
         let text = format!("scopes{of}: reads {}; writes {}", read.join(", then "), self.access.own);

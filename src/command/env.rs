@@ -12,6 +12,7 @@ use super::exports;
 use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
+use crate::domain::shown::Shown;
 use crate::report::json;
 
 /// How variables are written.
@@ -43,7 +44,12 @@ pub(crate) fn run(ctx: &Context<'_>, format: Syntax) -> Result<String, Fault> {
     }
     let mut text = String::new();
     for (name, value) in &variables {
-        if let Some(line) = line(format, name, value) {
+        if *Shown::lines(value) != **value {
+            // Standard output is a log, too, and an altered value would be worse than none.
+            let warning =
+                format!("`{name}` is left out: its value contains a control character or a log command");
+            ctx.report_about_job(Level::Warning, warning);
+        } else if let Some(line) = line(format, name, value) {
             let _ = writeln!(text, "{line}");
         } else {
             let warning = format!("`{name}` is left out: dotenv files have one line for each variable");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::shown;
+
 /// Maximum length of a key in characters (actions/cache, `ValidationError`).
 pub const MAX_KEY_LENGTH: usize = 512;
 
@@ -29,6 +31,9 @@ pub enum KeyError {
         /// The forbidden part, for the message.
         what: &'static str,
     },
+    /// Something that a runner or a terminal acts on, or that a reader does not see.
+    #[error("the key `{0}` contains a log command, or a character that is invisible or reorders text")]
+    Deceptive(String),
 }
 
 /// A store's answer to a lookup that did not ask for it.
@@ -66,6 +71,17 @@ impl Key {
             Err(forbidden("leading or trailing whitespace"))
         } else {
             Ok(Key(text))
+        }
+    }
+
+    /// Validates a key that a job looks up or saves: a valid key that is also printed as it is (see [`shown`]). Entries of
+    /// other programs may have other keys; those are listed and cleaned all the same.
+    pub fn for_job(text: impl Into<String>) -> Result<Self, KeyError> {
+        let key = Key::new(text)?;
+        if shown::is_plain(&key.0) {
+            Ok(key)
+        } else {
+            Err(KeyError::Deceptive(shown::Shown::value(&key.0).into_string()))
         }
     }
 
@@ -118,5 +134,17 @@ mod tests {
         check(&["k-"], "K-1", false);
         check(&["k-"], "zzz", false);
         check(&[], "xk-1", false);
+    }
+
+    #[test]
+    fn a_job_has_no_key_that_a_runner_acts_on_or_that_deceives() {
+        for text in ["k-##[set-output name=a]b", "##vso[task.complete]", "::x", "a\u{202e}b", "a\u{200b}b"] {
+            assert!(Key::new(text).is_ok(), "another program may have saved {text:?}");
+            let Err(KeyError::Deceptive(shown)) = Key::for_job(text) else { panic!("{text:?}") };
+            assert!(shown.contains("\\u{"), "{shown}");
+        }
+        for text in ["deps-v1-größe", "a::b", "k #1 [x]", "::".repeat(300).as_str()] {
+            assert_eq!(Key::for_job(text).is_ok(), !text.starts_with("::"), "{text:?}");
+        }
     }
 }

@@ -37,5 +37,6 @@ pub mod names;
 pub mod outcome;
 pub mod path_pattern;
 pub mod secret;
+pub mod shown;
 pub(crate) mod trust;
 pub(crate) mod url_user;

@@ -51,14 +51,14 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Creates a scope of the job's own repository from a full ref or a branch name; `None` if it is blank.
+    /// Creates a scope of the job's own repository from a full ref or a branch name; `None` if it is blank or not a name that git allows.
     pub fn new(name: &str) -> Option<Self> {
-        let own = |name| Some(Scope { section: Section::Own, name });
-        match name.trim() {
-            "" => None,
-            full if full.starts_with("refs/") => own(full.to_owned()),
-            branch => own(format!("refs/heads/{branch}")),
-        }
+        let full = match name.trim() {
+            "" => return None,
+            full if full.starts_with("refs/") => full.to_owned(),
+            branch => format!("refs/heads/{branch}"),
+        };
+        is_ref_name(&full).then_some(Scope { section: Section::Own, name: full })
     }
 
     /// The inverse of [`Display`](fmt::Display); `None` if the text is blank.
@@ -114,6 +114,24 @@ impl Scope {
 const SHARED: &str = "(shared)";
 const OLD: &str = "(old layout)";
 const OF: &str = "of ";
+
+/// Whether git allows this name of a ref (git-check-ref-format).
+fn is_ref_name(name: &str) -> bool {
+    let is_forbidden = |c: char| {
+        c.is_control()
+            || c.is_whitespace()
+            || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\' | '\u{2028}' | '\u{2029}')
+    };
+    let is_component = |part: &str| {
+        let is_lock = part.as_bytes().ends_with(b".lock");
+        !part.is_empty() && !part.starts_with('.') && !is_lock
+    };
+    name.split('/').all(is_component)
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.contains(is_forbidden)
+}
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,6 +218,44 @@ mod tests {
         check(&[], "refs/heads/main", &["refs/heads/main"]);
         check(&["refs/pull/7/merge", "main"], "refs/heads/main", &["refs/heads/main"]);
         check(&["refs/pull/7/merge"], "refs/pull/7/merge", &["refs/pull/7/merge", "refs/heads/main"]);
+    }
+
+    #[test]
+    fn a_scope_is_a_name_that_git_allows() {
+        for name in ["main", "a/b", "größe", "user@host", "v1.0", "refs/pull/7/merge", " main ", "a.lock.b"]
+        {
+            assert!(Scope::new(name).is_some(), "{name:?}");
+        }
+        for name in [
+            "",
+            " ",
+            "a b",
+            "a..b",
+            "a~1",
+            "a^",
+            "x::set-output",
+            "x ##[error]y",
+            "x##vso[task]",
+            "a\nb",
+            "a\u{1b}b",
+            "a\u{85}b",
+            "a\u{2028}b",
+            "a?",
+            "a*",
+            "a\\b",
+            "a//b",
+            "/a",
+            "a/",
+            "a.",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.lock/b",
+            "a@{1}",
+            "refs/",
+        ] {
+            assert_eq!(Scope::new(name), None, "{name:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
+use crate::domain::shown::Shown;
 use crate::domain::trust::{AZURE_REASONS, Trust};
 
 /// A job of Azure Pipelines.
@@ -64,11 +65,6 @@ fn escape_property(text: &str) -> String {
     escape_data(text).replace(';', "%3B").replace(']', "%5D")
 }
 
-/// Escapes commands in untrusted text; the agent recognizes them anywhere in a line.
-fn guard(text: &str) -> String {
-    text.replace("##vso[", "## vso[").replace("##[", "## [")
-}
-
 fn set_variable(name: &str, value: &str, properties: &str) -> String {
     format!("##vso[task.setvariable variable={}{properties}]{}", escape_property(name), escape_data(value))
 }
@@ -78,7 +74,7 @@ impl Platform for AzurePipelines {
         &self.facts
     }
 
-    fn group_start(&self, title: &str) -> Option<String> {
+    fn group_start(&self, title: &Shown) -> Option<String> {
         Some(format!("##[group]{}", escape_data(title)))
     }
 
@@ -86,10 +82,10 @@ impl Platform for AzurePipelines {
         Some("##[endgroup]".to_owned())
     }
 
-    fn message(&self, level: Level, text: &str) -> String {
+    fn message(&self, level: Level, text: &Shown) -> String {
         match level {
             Level::Debug => format!("##[debug]{}", escape_data(text)),
-            Level::Info => guard(text),
+            Level::Info => text.to_string(),
             Level::Warning => format!("##vso[task.logissue type=warning;]{}", escape_data(text)),
             Level::Error => format!("##vso[task.logissue type=error;]{}", escape_data(text)),
         }
@@ -148,10 +144,11 @@ mod tests {
     fn untrusted_text_cannot_inject_commands() {
         let job = AzurePipelines::new(&Env::of([]));
         assert_eq!(job.mask(&Secret::new("hush")).as_deref(), Some("##vso[task.setsecret]hush"));
-        assert_eq!(job.message(Level::Info, "x ##vso[task.complete]"), "x ## vso[task.complete]");
+        let message = |level, text| job.message(level, &Shown::message(text));
+        assert_eq!(message(Level::Info, "x ##vso[task.complete]"), r"x \u{23}#vso[task.complete]");
         assert_eq!(
-            job.message(Level::Warning, "a\n##vso[x]"),
-            "##vso[task.logissue type=warning;]a%0A##vso[x]"
+            message(Level::Warning, "a\n  ##vso[x]"),
+            r"##vso[task.logissue type=warning;]a%0A  \u{23}#vso[x]"
         );
         assert_eq!(
             job.export("A;isSecret=false]", "v\n%").expect("a line").as_deref(),

@@ -5,6 +5,7 @@ use std::io;
 use super::facts::JobFacts;
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
+use crate::domain::shown::Shown;
 
 /// A CI platform, or a plain machine: facts about the job, and how to write to its log and its runner.
 pub(crate) trait Platform: Send + Sync {
@@ -12,14 +13,14 @@ pub(crate) trait Platform: Send + Sync {
     fn facts(&self) -> &JobFacts;
 
     /// The line that starts a collapsible group of the log; `None` if the log has no groups.
-    fn group_start(&self, title: &str) -> Option<String>;
+    fn group_start(&self, title: &Shown) -> Option<String>;
 
     /// The line that ends it.
     fn group_end(&self) -> Option<String>;
 
-    /// Formats a message for the log, as an annotation if the platform has them. The text is untrusted and is escaped so
-    /// that it cannot inject a command.
-    fn message(&self, level: Level, text: &str) -> String;
+    /// Formats a message for the log, as an annotation if the platform has them. The dialect adds its own command and
+    /// escapes the text as a value of it.
+    fn message(&self, level: Level, text: &Shown) -> String;
 
     /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;

@@ -14,6 +14,7 @@ use super::{Env, JobFacts, Platform};
 use crate::domain::event::Level;
 use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
+use crate::domain::shown::Shown;
 use crate::domain::trust::{GITHUB_EVENTS, Trust};
 use crate::fs::open::Links;
 use crate::fs::read;
@@ -106,7 +107,7 @@ impl Platform for GitHubActions {
         &self.facts
     }
 
-    fn group_start(&self, title: &str) -> Option<String> {
+    fn group_start(&self, title: &Shown) -> Option<String> {
         Some(format!("::group::{}", escape_data(title)))
     }
 
@@ -114,16 +115,12 @@ impl Platform for GitHubActions {
         Some("::endgroup::".to_owned())
     }
 
-    fn message(&self, level: Level, text: &str) -> String {
+    fn message(&self, level: Level, text: &Shown) -> String {
         match level {
             Level::Debug => format!("::debug::{}", escape_data(text)),
             Level::Warning => format!("::warning title=cachekeep::{}", escape_data(text)),
             Level::Error => format!("::error title=cachekeep::{}", escape_data(text)),
-            // The runner recognizes commands at the start of a line, so untrusted lines are prefixed.
-            Level::Info => {
-                let lines: Vec<String> = text.lines().map(|line| format!("{}{line}", guard(line))).collect();
-                lines.join("\n")
-            }
+            Level::Info => text.to_string(),
         }
     }
 
@@ -147,12 +144,6 @@ impl Platform for GitHubActions {
     }
 }
 
-/// The prefix that keeps a line from being parsed as a command (`::name::` or `##[name]`).
-fn guard(line: &str) -> &'static str {
-    let start = line.trim_start();
-    if start.starts_with("::") || start.starts_with("##[") { "| " } else { "" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,14 +155,15 @@ mod tests {
     #[test]
     fn untrusted_text_cannot_inject_commands() {
         let job = job(&[]);
+        let message = |level, text| job.message(level, &Shown::message(text));
         assert_eq!(
-            job.message(Level::Warning, "a\n::set-env name=X::y 100%"),
-            "::warning title=cachekeep::a%0A::set-env name=X::y 100%25"
+            message(Level::Warning, "a\n  ::set-env name=X::y 100%"),
+            r"::warning title=cachekeep::a%0A  \u{3a}:set-env name=X::y 100%25"
         );
-        assert_eq!(job.message(Level::Info, "::set-env name=X::y"), "| ::set-env name=X::y");
-        assert_eq!(job.message(Level::Info, "fine\n  ##[error]no"), "fine\n|   ##[error]no");
+        assert_eq!(message(Level::Info, "::set-env name=X::y"), r"\u{3a}:set-env name=X::y");
+        assert_eq!(message(Level::Info, "fine\n  ##[error]no"), "fine\n  \\u{23}#[error]no");
         assert_eq!(job.mask(&Secret::new("a%b")).as_deref(), Some("::add-mask::a%25b"));
-        assert_eq!(job.group_start("x\n::error::y").as_deref(), Some("::group::x%0A::error::y"));
+        assert_eq!(job.group_start(&Shown::value("x\n::y")).as_deref(), Some(r"::group::x\u{a}\u{3a}:y"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{Env, JobFacts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
+use crate::domain::shown::Shown;
 use crate::domain::trust::{GITLAB_SOURCES, Trust};
 
 /// Names the file of the job's dotenv report, since GitLab has no variable for it.
@@ -91,25 +92,17 @@ impl GitLab {
     }
 }
 
-/// Removes what starts or ends a section, and every other control sequence, from untrusted text.
-fn guard(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
-}
-
 impl Platform for GitLab {
     fn facts(&self) -> &JobFacts {
         &self.facts
     }
 
-    fn group_start(&self, title: &str) -> Option<String> {
+    fn group_start(&self, title: &Shown) -> Option<String> {
         let mut sections = self.sections();
         sections.count += 1;
         let name = format!("cachekeep_{}", sections.count);
-        let line = format!(
-            "\u{1b}[0Ksection_start:{}:{name}[collapsed=true]\r\u{1b}[0K{}",
-            sections.now(),
-            guard(title)
-        );
+        let line =
+            format!("\u{1b}[0Ksection_start:{}:{name}[collapsed=true]\r\u{1b}[0K{}", sections.now(), title);
         sections.open.push(name);
         Some(line)
     }
@@ -120,8 +113,8 @@ impl Platform for GitLab {
         Some(format!("\u{1b}[0Ksection_end:{}:{name}\r\u{1b}[0K", sections.now()))
     }
 
-    fn message(&self, level: Level, text: &str) -> String {
-        format!("{}{}", level_word(level), guard(text))
+    fn message(&self, level: Level, text: &Shown) -> String {
+        format!("{}{text}", level_word(level))
     }
 
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>> {
@@ -195,12 +188,12 @@ mod tests {
     #[test]
     fn sections_nest_and_end_under_their_names() {
         let job = job(&[("CI_JOB_STARTED_AT", "2026-03-01T12:00:00Z")]);
-        let first = job.group_start("Restore a").expect("a line");
+        let first = job.group_start(&Shown::value("Restore a")).expect("a line");
         assert_eq!(
             first,
             "\u{1b}[0Ksection_start:1772366400:cachekeep_1[collapsed=true]\r\u{1b}[0KRestore a"
         );
-        job.group_start("Restore b");
+        job.group_start(&Shown::value("Restore b"));
         for name in ["cachekeep_2", "cachekeep_1"] {
             assert!(job.group_end().expect("a line").contains(&format!(":{name}\r")));
         }
@@ -211,8 +204,8 @@ mod tests {
     fn untrusted_text_opens_no_section() {
         let job = job(&[]);
         let hostile = "x\r\u{1b}[0Ksection_end:1:cachekeep_1\r\u{1b}[0K";
-        assert!(!job.message(Level::Warning, hostile).contains(['\r', '\u{1b}']));
-        assert_eq!(job.group_start(hostile).expect("a line").matches('\r').count(), 1);
+        assert!(!job.message(Level::Warning, &Shown::message(hostile)).contains(['\r', '\u{1b}']));
+        assert_eq!(job.group_start(&Shown::value(hostile)).expect("a line").matches('\r').count(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use super::{JobFacts, Platform, level_word};
 use crate::domain::event::Level;
 use crate::domain::secret::Secret;
+use crate::domain::shown::Shown;
 
 /// A platform with a plain text log.
 pub(crate) struct Plain {
@@ -23,7 +24,7 @@ impl Platform for Plain {
         &self.facts
     }
 
-    fn group_start(&self, _title: &str) -> Option<String> {
+    fn group_start(&self, _title: &Shown) -> Option<String> {
         None
     }
 
@@ -31,7 +32,7 @@ impl Platform for Plain {
         None
     }
 
-    fn message(&self, level: Level, text: &str) -> String {
+    fn message(&self, level: Level, text: &Shown) -> String {
         format!("{}{text}", level_word(level))
     }
 

@@ -7,6 +7,7 @@ use super::failure::with_hint;
 use super::progress::Progress;
 use super::stderr;
 use crate::domain::event::{Event, Level, Observer};
+use crate::domain::shown::Shown;
 use crate::platform::Platform;
 
 /// How much is logged.
@@ -66,8 +67,9 @@ impl Log {
         act(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn print(&self, text: &str) {
-        self.with_progress(|progress| progress.above_bars(|| stderr::print_line(text)));
+    /// Prints a line of the platform's dialect, in which foreign text is already [`Shown`].
+    fn print(&self, line: &str) {
+        self.with_progress(|progress| progress.above_bars(|| stderr::print_dialect(line)));
     }
 
     fn message(&self, level: Level, cache: Option<&str>, text: &str, hint: Option<&str>) {
@@ -76,6 +78,7 @@ impl Log {
         }
         let text = with_hint(text, hint);
         let text = cache.map_or_else(|| text.clone(), |cache| format!("{cache}: {text}"));
+        let text = Shown::message(text.trim_end());
         self.print(&paint(self.options.color, level, &self.platform.message(level, &text)));
     }
 }
@@ -103,7 +106,7 @@ impl Observer for Log {
             }
             Event::Command(line) => self.print(&line),
             Event::GroupStarted(title) => {
-                if let Some(line) = self.platform.group_start(&title) {
+                if let Some(line) = self.platform.group_start(&Shown::value(&title)) {
                     self.print(&line);
                 }
             }
@@ -116,8 +119,14 @@ impl Observer for Log {
     }
 }
 
-/// Writes what was asked for to standard output. A reader that closed the pipe early (`| head`) is not an error.
+/// Writes what was asked for to standard output, foreign text in it [`Shown`]. A reader that closed the pipe early
+/// (`| head`) is not an error.
 pub(crate) fn print_result(text: &str) -> io::Result<()> {
+    print_own(&Shown::lines(text))
+}
+
+/// Writes a text that depends on nothing but this program to standard output, as it is.
+pub(crate) fn print_own(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -3,7 +3,7 @@
 //! With several caches a word speaks for all of them: the worst hit, the gravest result, the sum of what is
 //! missing; keys come one a line as `cache=key`, and `json` has everything.
 
-use super::json::Document;
+use super::json::{self, Document};
 use crate::domain::key::Key;
 use crate::domain::outcome::{CacheOutcome, Hit, JobOutcome, SaveResult, SeedResult};
 
@@ -85,8 +85,7 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     let gravest = GRAVEST_FIRST.iter().find(|result| saves.contains(result));
     found.extend(gravest.map(|result| ("save-result", result.to_string())));
     if !caches.is_empty() {
-        let json = serde_json::to_string(&Document::from(outcome));
-        found.push(("json", json.expect("only strings, numbers and lists")));
+        found.push(("json", json::line(&Document::from(outcome))));
     }
     found
 }

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::stderr;
 use crate::domain::event::Meter;
+use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
 
 /// How often a log without bars hears of long work.
@@ -20,7 +21,7 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 /// Shows meters while they turn.
 pub(crate) struct Progress {
     kind: BarKind,
-    running: Vec<Shown>,
+    running: Vec<Running>,
 }
 
 enum BarKind {
@@ -30,7 +31,7 @@ enum BarKind {
 }
 
 /// A meter that is shown, and the thread that shows it.
-struct Shown {
+struct Running {
     meter: Arc<Meter>,
     bar: Option<ProgressBar>,
     done: Arc<AtomicBool>,
@@ -69,7 +70,7 @@ impl Progress {
                 .spawn(move || show(&meter, bar.as_ref(), &done))
                 .ok()
         };
-        self.running.push(Shown { meter, bar, done, thread });
+        self.running.push(Running { meter, bar, done, thread });
     }
 
     /// Stops showing it.
@@ -88,7 +89,7 @@ impl Progress {
     }
 }
 
-impl Drop for Shown {
+impl Drop for Running {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
@@ -121,7 +122,7 @@ fn show(meter: &Meter, bar: Option<&ProgressBar>, done: &AtomicBool) {
                     bar.set_style(style(true));
                     bar.set_length(total);
                 }
-                bar.set_message(format!("{}: {}", meter.cache, meter.phase));
+                bar.set_message(Shown::value(&format!("{}: {}", meter.cache, meter.phase)).into_string());
                 bar.set_position(meter.bytes());
             }
             None => stderr::print_line(&line(meter, started.elapsed())),

@@ -2,7 +2,7 @@
 //!
 //! `eprintln!` panics when standard error is a full disk or a pipe whose reader has gone, and indicatif panics when its
 //! terminal hangs up. A log that cannot be read must not stop a build, so everything in this room prints through
-//! [`print_line`] and draws on [`bars`].
+//! [`print_line`] or [`print_dialect`] and draws on [`bars`].
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use console::Term;
 use indicatif::{ProgressDrawTarget, TermLike};
 
+use crate::domain::shown::Shown;
+
 /// How often bars are drawn at most, per second.
 const DRAWS_PER_SECOND: u8 = 20;
 
-/// Prints a line to standard error. Errors are dropped.
+/// Prints text to standard error, with nothing in it that a runner or a terminal acts on. Errors are dropped.
 pub(crate) fn print_line(text: &str) {
-    write_line(&mut io::stderr().lock(), text);
+    write_line(&mut io::stderr().lock(), &Shown::lines(text));
+}
+
+/// Prints a line that a platform's dialect made, as it is. Errors are dropped.
+pub(super) fn print_dialect(line: &str) {
+    write_line(&mut io::stderr().lock(), line);
 }
 
 fn write_line(out: &mut dyn Write, text: &str) {

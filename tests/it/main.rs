@@ -14,6 +14,7 @@ mod failures;
 #[cfg(unix)]
 mod foreign_files;
 mod gating;
+mod hostile_text;
 mod keys;
 mod looking;
 mod main_job;

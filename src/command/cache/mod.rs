@@ -221,7 +221,7 @@ impl<'a> Cache<'a> {
         for template in templates() {
             let hear = |placeholder: &Placeholder, inputs| all_inputs.push((placeholder.clone(), inputs));
             let expanded = expand::expand(self.ctx, template, &sources, cancel, hear)?;
-            let key = Key::new(expanded.text)
+            let key = Key::for_job(expanded.text)
                 .map_err(|why| Fault::usage(format!("`{}`", template.source())).caused_by(why))?;
             if made.is_empty() {
                 parts = expanded.parts;

@@ -193,7 +193,8 @@ impl Rest {
 
 fn entry(item: ActionsCacheItem) -> Result<Entry, String> {
     let key = Key::new(item.key).map_err(|error| line(&error.to_string()))?;
-    let scope = item.r#ref.as_deref().and_then(Scope::new).ok_or_else(|| format!("`{key}` has no ref"))?;
+    let scope =
+        item.r#ref.as_deref().and_then(Scope::new).ok_or_else(|| format!("`{key}` has no valid ref"))?;
     // Versions of other clients need not be SHA-256. They are only compared for equality, so hash them.
     let version = Version::parse(&item.version)
         .or_else(|| Version::parse(&Sha256Digest::of(item.version.as_bytes()).to_string()))

@@ -17,6 +17,7 @@ use crate::domain::outcome::{
     CacheOutcome, Child, JobOutcome, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome,
     TrimOutcome,
 };
+use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
 
 /// The outcome of a command, cache by cache.
@@ -345,9 +346,14 @@ impl From<&SaveOutcome> for Save {
     }
 }
 
-/// The document as text, ending in a line feed.
+/// The document as text, ending in a line feed, with nothing in its strings that a runner or a terminal acts on.
 pub(crate) fn render(document: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(document).expect("only strings, numbers and lists");
     text.push('\n');
-    text
+    Shown::json(&text).into_string()
+}
+
+/// The same on one line without a line feed.
+pub(crate) fn line(document: &impl Serialize) -> String {
+    Shown::json(&serde_json::to_string(document).expect("only strings, numbers and lists")).into_string()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::plain;
 use crate::domain::clean::{CleanOutcome, End, Fate};
 use crate::domain::retention::Verdict;
 use crate::domain::retention::plan::Amount;
@@ -232,25 +233,6 @@ fn failures(text: &mut String, outcome: &CleanOutcome) {
 /// Foreign text as code, also in a cell of a table.
 fn code(text: &str) -> String {
     format!("<code>{}</code>", plain(text))
-}
-
-/// Foreign text in which nothing is markup.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => plain.push_str("&amp;"),
-            '<' => plain.push_str("&lt;"),
-            '>' => plain.push_str("&gt;"),
-            // What Markdown would take for markup, as entities that it leaves alone.
-            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '!' | '#' | '~' | '@' | '$' => {
-                let _ = write!(plain, "&#{};", u32::from(character));
-            }
-            control if control.is_control() => plain.push(' '),
-            other => plain.push(other),
-        }
-    }
-    plain
 }
 
 /// Foreign text as the label of a slice.

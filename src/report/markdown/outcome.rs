@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::plain;
 use crate::domain::outcome::{CacheOutcome, JobOutcome};
+use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
 
 /// GitHub takes one mebibyte of summary from a step; what other programs write in the same step needs room too.
@@ -155,41 +157,21 @@ fn volumes(text: &mut String, disks: &[DiskChange]) {
 
 /// Foreign text as a code span in a table: one line, no backtick, no bar that would end the cell.
 fn code(text: &str) -> String {
-    format!("`{}`", plain(text).replace('|', "¦"))
+    format!("`{}`", Shown::value(&short(text)).replace('`', "'").replace('|', "¦"))
 }
 
 /// Foreign text as it is, with nothing in it that Markdown or HTML would act on.
 fn cell(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in plain(text).chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '\\' | '*' | '_' | '[' | ']' | '#' | '!' | '~' | '@' | '|' => {
-                let _ = write!(safe, "&#{};", u32::from(character));
-            }
-            other => safe.push(other),
-        }
-    }
-    safe
+    plain(&short(text).replace('`', "'"))
 }
 
-/// One line of bounded length without control characters; backticks become quotes.
-fn plain(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|character| match character {
-            '`' => '\'',
-            control if control.is_control() => ' ',
-            other => other,
-        })
-        .collect();
+/// The text, of bounded length.
+fn short(text: &str) -> String {
+    let mut short: String = text.chars().take(LONGEST).collect();
     if text.chars().count() > LONGEST {
-        line.push('…');
+        short.push('…');
     }
-    line
+    short
 }
 
 /// Cut at the end of a line: half a row would break the table.
@@ -283,6 +265,13 @@ xychart-beta horizontal
             prop_assert!(!spanned.contains(['|', '\n', '\r']));
             let told = cell(&text);
             prop_assert!(!told.contains(['|', '\n', '<', '>', '`', '[']));
+        }
+
+        #[test]
+        fn no_address_becomes_a_link(text in "(https?://|www\\.|WWW\\.|<a href=x>|\\[a\\]\\(b\\)|[a-z.:/]){0,12}") {
+            let told = cell(&text);
+            prop_assert!(!told.contains("://") && !told.to_lowercase().contains("www."), "{told}");
+            prop_assert!(!told.contains(['<', '[']), "{told}");
         }
     }
 }

@@ -1,16 +1,13 @@
 //! Text that is markup, and the only way in for text that is not.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
+
+use crate::domain::shown::Shown;
 
 /// A piece of HTML. What is foreign comes in by [`text`](Self::text) alone; markup is `'static`, so that no key and no
 /// ref can be taken for it.
 #[derive(Debug, Default)]
 pub(super) struct Html(String);
-
-/// Characters that change the order or the looks of what follows them.
-fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-}
 
 impl Html {
     /// Markup as it stands in this program.
@@ -22,17 +19,13 @@ impl Html {
     /// Foreign text, in an element or between the double quotes of an attribute. Invisible characters are
     /// shown by their number.
     pub(super) fn text(&mut self, foreign: impl Display) -> &mut Self {
-        for c in foreign.to_string().chars() {
+        for c in Shown::value(&foreign.to_string().replace(['\n', '\t'], " ")).chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),
                 '<' => self.0.push_str("&lt;"),
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                '\n' | '\t' => self.0.push(' '),
-                c if c.is_control() || is_deceptive(c) => {
-                    let _ = write!(self.0, "[U+{:04X}]", u32::from(c));
-                }
                 c => self.0.push(c),
             }
         }
@@ -78,7 +71,7 @@ mod tests {
     #[test]
     fn nothing_foreign_is_markup_and_nothing_hides() {
         assert_eq!(text("<script>\"&'"), "&lt;script&gt;&quot;&amp;&#39;");
-        assert_eq!(text("a\u{202e}b\u{7}c\u{2066}"), "a[U+202E]b[U+0007]c[U+2066]");
+        assert_eq!(text("a\u{202e}b\u{7}c\u{2066}"), r"a\u{202e}b\u{7}c\u{2066}");
         assert_eq!(text("größe שלום"), "größe שלום");
     }
 

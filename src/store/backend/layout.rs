@@ -455,7 +455,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_path_names_its_entry(
-            scope in "\\PC{1,300}", key in "\\PC{1,300}", names in "[^/\\p{C}]{1,20}(/[^/\\p{C}]{1,20}){1,4}"
+            scope in "[^\\pC\\pZ~^:?*\\[\\\\@./]{1,300}", key in "\\PC{1,300}", names in "[^/\\p{C}]{1,20}(/[^/\\p{C}]{1,20}){1,4}"
         ) {
             let (Some(scope), Ok(key)) = (Scope::new(&scope), Key::new(key)) else { return Ok(()) };
             let Some(own) = RepositoryId::parse(&names) else { return Ok(()) };

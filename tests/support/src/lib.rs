@@ -9,6 +9,7 @@ pub mod event;
 pub mod fault_server;
 pub mod github_api;
 pub mod github_service;
+pub mod log_commands;
 pub mod mirror_server;
 pub mod project;
 pub mod skip;
