@@ -294,11 +294,12 @@ fn check_refs(common: &Common, env: &Env) -> Result<(), SettingsError> {
         (&common.base_ref, "base-ref", "CACHEKEEP_BASE_REF"),
         (&common.default_ref, "default-ref", "CACHEKEEP_DEFAULT_REF"),
     ] {
-        if let Some((origin, text)) = given(flag.as_deref(), name, env, variable) {
-            if !text.trim().is_empty() && Scope::new(text).is_none() {
-                let problem = format!("`{text}` is not a branch or ref name that git allows");
-                return Err(value_error(&origin, problem));
-            }
+        if let Some((origin, text)) = given(flag.as_deref(), name, env, variable)
+            && !text.trim().is_empty()
+            && Scope::new(text).is_none()
+        {
+            let problem = format!("`{text}` is not a branch or ref name that git allows");
+            return Err(value_error(&origin, problem));
         }
     }
     Ok(())
