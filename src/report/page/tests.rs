@@ -102,7 +102,9 @@ fn hostile_names_are_text() {
     let entries = names
         .iter()
         .enumerate()
-        .map(|(id, name)| entry(id * 2_000, &format!("refs/heads/{name}"), name, 1_000))
+        .map(|(id, name)| {
+            entry(id * 2_000, &format!("refs/heads/{}", name.replace([' ', '['], "_")), name, 1_000)
+        })
         .collect();
     let html = page(entries, Some(10_000));
     assert!(!html.contains("<script>alert") && !html.contains("<img") && !html.contains("onload=x>"));
