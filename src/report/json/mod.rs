@@ -357,3 +357,24 @@ pub(crate) fn render(document: &impl Serialize) -> String {
 pub(crate) fn line(document: &impl Serialize) -> String {
     Shown::json(&serde_json::to_string(document).expect("only strings, numbers and lists")).into_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::domain::shown::Shown;
+    use crate::domain::shown::tests::{hostile, is_harmful};
+
+    proptest! {
+        #[test]
+        fn the_values_of_a_document_stay_the_same(text in hostile(), is_pretty in any::<bool>()) {
+            let value = serde_json::json!({ &text: [&text, 1] });
+            let document =
+                if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let shown = Shown::json(&document.expect("a document"));
+            prop_assert!(!shown.split('\n').any(is_harmful), "{}", shown);
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("a document"), value);
+            prop_assert_eq!(&*Shown::lines(&shown), &*shown, "printed like every text");
+        }
+    }
+}

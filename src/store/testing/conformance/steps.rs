@@ -120,7 +120,7 @@ pub(super) fn long_and_odd_names() -> (Vec<String>, String) {
         "nul.txt".to_owned(),
         "\u{5d0}\u{202e}\u{feff}x".to_owned(),
     ];
-    let odd_scope = format!("refs/heads/{}", "Long/".repeat(30) + "\u{e4}.");
+    let odd_scope = format!("refs/heads/{}", "Long/".repeat(30) + "\u{e4}.x");
     (keys, odd_scope)
 }
 
