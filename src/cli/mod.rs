@@ -66,8 +66,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Cloc
             }
             match error.print() {
                 // As for every result: a reader that closed the pipe early has read enough.
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => exit::FAILED,
-                _ => exit::OK,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+                printed => publish::exit_of_print(printed),
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::fs::volume::{Volume, volume_of};
 use crate::report::log::{print_own, print_result};
 use crate::report::markdown::{self, outcome::DiskChange};
 use crate::report::outputs::outputs;
+use crate::report::stderr::print_line;
 
 /// The volumes that a job works on, each once.
 pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
@@ -58,10 +59,21 @@ pub(super) fn relay(ctx: &Context<'_>, action: &str, result: io::Result<Option<S
 
 /// Prints a text that depends on nothing but this program.
 pub(super) fn print_text(text: &str) -> Exit {
-    if print_own(text).is_ok() { exit::OK } else { exit::FAILED }
+    exit_of_print(print_own(text))
 }
 
-/// Prints the result that was asked for.
+/// Prints the result that was asked for. One that cannot be written is an error, also in the log.
 pub(super) fn print(text: &str) -> Exit {
-    if print_result(text).is_ok() { exit::OK } else { exit::FAILED }
+    exit_of_print(print_result(text))
+}
+
+/// What the process returns after it printed a result.
+pub(super) fn exit_of_print(printed: io::Result<()>) -> Exit {
+    match printed {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            print_line(&format!("error: cannot write to standard output: {error}"));
+            exit::FAILED
+        }
+    }
 }

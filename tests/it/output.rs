@@ -204,6 +204,20 @@ fn a_result_that_cannot_be_written_is_a_failure_and_one_that_was_read_in_part_is
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_reported_and_an_early_reader_is_not() {
+    let project = project();
+    for arguments in RESULTS {
+        for &sink in Sink::ALL {
+            let mut command = command(&project, arguments, Some(sink), None);
+            let log = command.stderr(Stdio::piped()).output().expect("the binary starts").stderr;
+            let log = String::from_utf8_lossy(&log).into_owned();
+            let is_reported = log.contains("cannot write to standard output: ");
+            assert_eq!(is_reported, sink == Sink::Full, "{arguments:?} into {sink:?}: {log}");
+        }
+    }
+}
+
+#[test]
 fn a_result_is_printed_although_the_log_cannot_be() {
     let project = project();
     for arguments in RESULTS {

@@ -20,12 +20,15 @@ struct Installed {
 impl Installation {
     fn new() -> Self {
         let installation = Installation { directory: tempfile::tempdir().expect("a temp dir") };
-        for name in ["action/scripts", "bin", "temp", "tools", "site"] {
+        for name in ["action/scripts", "bin", "action/src", "temp", "tools", "site", "workspace"] {
             fs::create_dir_all(installation.path(name)).expect("a directory");
         }
         fs::copy(root().join("scripts/install.sh"), installation.path("action/scripts/install.sh"))
             .expect("copied");
         installation.write("action/scripts/release.sha256", &text("scripts/release.sha256"));
+        for name in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
+            installation.write(&format!("action/{name}"), name);
+        }
         // Takes the file from the directory `site`, whatever the host is.
         installation.program(
             "curl",
@@ -70,6 +73,11 @@ echo "cargo builds" >&2; mkdir -p "$dir/release"; echo built >"$dir/release/cach
     }
 
     fn install(&self, arch: &str, version: &str) -> Installed {
+        self.install_with(arch, version, |_| {})
+    }
+
+    /// Installs in the workspace, as a step does, with variables of its own.
+    fn install_with(&self, arch: &str, version: &str, adapt: impl FnOnce(&mut Command)) -> Installed {
         let output_file = self.path("output");
         let _ = fs::remove_file(&output_file);
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap_or_default());
@@ -84,7 +92,10 @@ echo "cargo builds" >&2; mkdir -p "$dir/release"; echo built >"$dir/release/cach
             .env("RUNNER_TEMP", self.path("temp"))
             .env("RUNNER_TOOL_CACHE", self.path("tools"))
             .env("GITHUB_OUTPUT", &output_file)
-            .env("CACHEKEEP_INPUT_VERSION", version);
+            .env("GITHUB_WORKSPACE", self.path("workspace"))
+            .env("CACHEKEEP_INPUT_VERSION", version)
+            .current_dir(self.path("workspace"));
+        adapt(&mut command);
         let output = capture::output("installer", &mut command).expect("bash starts");
         let outputs = fs::read_to_string(output_file).unwrap_or_default();
         Installed {
@@ -126,20 +137,180 @@ fn another_archive_than_the_one_listed_is_refused() {
     let done = installation.install("X64", "");
     assert_eq!(done.code, 1);
     assert!(done.log.contains("is not the archive that this release lists") && done.binary.is_none());
-    assert_eq!(fs::read_dir(installation.path("tools/cachekeep")).expect("a directory").count(), 0);
+    assert!(!installation.path("tools/cachekeep").exists(), "it is not kept");
 }
 
 #[test]
-fn without_a_release_it_is_built_and_each_job_keeps_its_own() {
+fn a_build_is_shared_by_the_steps_of_one_job_and_of_one_commit() {
     let installation = Installation::new();
+    let first = installation.install("X64", "");
+    assert_eq!(first.content(), "built\n", "{}", first.log);
+    let temp = installation.path("temp").display().to_string();
+    assert!(first.binary.as_ref().expect("a binary").starts_with(&temp), "{:?}", first.binary);
+    assert_eq!(installation.install("X64", "source").binary, first.binary);
+    installation.write("action/src/main.rs", "another commit");
+    assert_ne!(installation.install("X64", "").binary, first.binary);
+    assert!(!installation.path("tools/cachekeep").exists(), "nothing that is built stays for other jobs");
+}
+
+#[test]
+fn a_build_sees_nothing_of_the_checkout_and_none_of_the_tokens() {
+    let installation = Installation::new();
+    fs::create_dir_all(installation.path("workspace/bin")).expect("a directory");
+    installation.program(
+        "cargo",
+        r#"for word in "$@"; do case $last in --target-dir) dir=$word ;; --manifest-path) manifest=$word ;; esac; last=$word; done
+test -f "$manifest"; pwd >"$dir/seen"; env >>"$dir/seen"
+mkdir -p "$dir/release"; echo built >"$dir/release/cachekeep""#,
+    );
+    // Of the same name, in the checkout, and first on PATH.
+    let planted = installation.path("workspace/bin/cargo");
+    fs::write(&planted, "#!/bin/sh\ntouch \"$0.ran\"\nexit 1\n").expect("written");
+    assert!(Command::new("chmod").arg("+x").arg(&planted).status().expect("chmod starts").success());
+    let workspace = installation.path("workspace").display().to_string();
+    let path = format!("{workspace}/bin:bin:{}", installation.path("bin").display());
+    let done = installation.install_with("X64", "source", |command| {
+        command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+        command.env("CARGO_HOME", format!("{workspace}/home")).env("RUSTUP_HOME", "/opt/rustup");
+        for name in [
+            "RUSTC_WRAPPER",
+            "RUSTFLAGS",
+            "RUSTC",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_BUILD_RUSTC_WRAPPER",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_TARGET_DIR",
+            "CC",
+            "GITHUB_TOKEN",
+            "ACTIONS_RUNTIME_TOKEN",
+            "LD_PRELOAD_LATER",
+            "GIT_SSH_COMMAND",
+            "MAKEFLAGS",
+        ] {
+            command.env(name, "planted");
+        }
+        command.env("LINES", "one\nRUSTC_WRAPPER=planted");
+        fs::create_dir_all(installation.path("workspace/home")).expect("a directory");
+    });
+    assert_eq!(done.code, 0, "{}", done.log);
+    let binary = done.binary.expect("a binary");
+    let seen = fs::read_to_string(binary.replace("release/cachekeep", "seen")).expect("cargo ran");
+    assert!(seen.starts_with("/\n"), "cargo looks for settings from its working directory upwards: {seen}");
+    assert!(!seen.contains("planted") && !seen.contains(&workspace), "{seen}");
+    assert!(seen.contains("RUSTUP_HOME=/opt/rustup"), "what the runner's image says stays: {seen}");
+    assert!(!installation.path("workspace/bin/cargo.ran").exists());
+}
+
+#[test]
+fn a_build_that_fails_ends_the_step() {
+    let installation = Installation::new();
+    for script in ["exit 101", "true"] {
+        installation.program("cargo", script);
+        let done = installation.install("X64", "source");
+        assert_eq!((done.code, done.binary), (1, None), "cargo does `{script}`: {}", done.log);
+        assert!(done.log.contains("::error title=cachekeep::cargo"), "{}", done.log);
+    }
+}
+
+/// What another job may leave in the tool cache in the place of an archive.
+fn plant(at: &std::path::Path, what: &str) {
+    let _ = fs::remove_dir_all(at);
+    let _ = fs::remove_file(at);
+    match what {
+        "another archive" | "half an archive" => fs::write(at, what).expect("written"),
+        "a program" => {
+            fs::create_dir_all(at).expect("a directory");
+            fs::write(at.join("cachekeep"), "planted").expect("written");
+        }
+        "an empty directory" => fs::create_dir_all(at).expect("a directory"),
+        "a link" => std::os::unix::fs::symlink("/dev/zero", at).expect("a link"),
+        "a pipe" => assert!(Command::new("mkfifo").arg(at).status().expect("mkfifo starts").success()),
+        other => unreachable!("{other}"),
+    }
+}
+
+#[test]
+fn whatever_lies_in_the_tool_cache_is_checked_and_replaced() {
+    let installation = Installation::new();
+    installation.publish("x86_64-unknown-linux-musl", "released");
+    assert_eq!(installation.install("X64", "").content(), "released");
+    let archives = installation.path("tools/cachekeep/archives");
+    let kept =
+        fs::read_dir(&archives).expect("a directory").next().expect("an archive").expect("listed").path();
+    for what in ["another archive", "half an archive", "a program", "an empty directory", "a link", "a pipe"]
+    {
+        plant(&kept, what);
+        let repaired = installation.install("X64", "");
+        assert_eq!((repaired.code, repaired.content().as_str()), (0, "released"), "{what}: {}", repaired.log);
+        assert!(repaired.log.contains("curl"), "{what} is not used");
+        let next = installation.install("X64", "");
+        assert_eq!(next.content(), "released");
+        assert!(!next.log.contains("curl"), "{what} was replaced: {}", next.log);
+        assert_eq!(fs::read_dir(&archives).expect("a directory").count(), 1, "{what}: nothing else is left");
+    }
+}
+
+#[test]
+fn the_program_of_one_step_is_not_the_file_of_another() {
+    let installation = Installation::new();
+    installation.publish("x86_64-unknown-linux-musl", "released");
+    let first = installation.install("X64", "");
+    fs::write(first.binary.as_ref().expect("a binary"), "changed by the build").expect("written");
+    assert_eq!(installation.install("X64", "").content(), "released");
+}
+
+#[test]
+fn a_tool_cache_that_cannot_be_used_is_done_without() {
+    let installation = Installation::new();
+    installation.publish("x86_64-unknown-linux-musl", "released");
+    installation.write("tools/cachekeep", "a file where a directory should be");
     let done = installation.install("X64", "");
-    assert_eq!(done.content(), "built\n", "{}", done.log);
-    assert!(done.binary.expect("a binary").starts_with(&installation.path("temp").display().to_string()));
+    assert_eq!((done.code, done.content().as_str()), (0, "released"), "{}", done.log);
+}
+
+#[test]
+fn a_list_or_an_archive_that_makes_no_sense_ends_the_step() {
+    let installation = Installation::new();
+    let target = "x86_64-unknown-linux-musl";
+    for list in [
+        format!("# base https://example.org\nabc  cachekeep-1-{target}.tar.gz\n"),
+        format!("{}  cachekeep-1-{target}.tar.gz\n", "0".repeat(64)),
+    ] {
+        installation.write("action/scripts/release.sha256", &list);
+        let done = installation.install("X64", "");
+        assert_eq!((done.code, done.binary), (1, None), "{list}: {}", done.log);
+        assert!(done.log.contains("is not a list of a release"), "{}", done.log);
+    }
+    fs::remove_file(installation.path("action/scripts/release.sha256")).expect("removed");
+    let done = installation.install("X64", "");
+    assert_eq!((done.code, done.binary), (1, None), "{}", done.log);
+    // An archive without the program.
+    installation.publish(target, "released");
+    let name = format!("cachekeep-1.2.3-{target}.tar.gz");
+    let pack = Command::new("tar")
+        .arg("-czf")
+        .arg(installation.path("site").join(&name))
+        .arg("-C")
+        .arg(installation.path("site"))
+        .arg("--transform=s/^cachekeep$/other/")
+        .arg("cachekeep")
+        .status();
+    if pack.is_ok_and(|status| status.success()) {
+        let sum = sha256(&fs::read(installation.path("site").join(&name)).expect("an archive"));
+        installation
+            .write("action/scripts/release.sha256", &format!("# base https://example.org\n{sum}  {name}\n"));
+        let done = installation.install("X64", "");
+        assert_eq!((done.code, done.binary), (1, None), "{}", done.log);
+        assert!(done.log.contains("cannot be unpacked"), "{}", done.log);
+    }
 }
 
 #[test]
 fn the_installed_one_is_taken_if_asked_for() {
     let installation = Installation::new();
+    let absent = installation.install("X64", "installed");
+    assert_eq!((absent.code, absent.binary), (1, None), "{}", absent.log);
+    assert!(absent.log.contains("no cachekeep is on PATH"), "{}", absent.log);
     installation.program("cachekeep", "true");
     let done = installation.install("X64", "installed");
     assert_eq!(done.binary, Some(installation.path("bin/cachekeep").display().to_string()), "{}", done.log);
