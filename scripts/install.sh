@@ -128,7 +128,7 @@ build() { # Builds from source. Cargo and rustup look for settings from the work
         if [ -n "${!name:-}" ] && in_workspace "${!name}"; then removed+=(-u "$name"); fi
     done
     directory=$(target_directory)
-    (cd / && env ${removed[@]+"${removed[@]}"} cargo build --release --locked --manifest-path "$here/../Cargo.toml" \
+    (cd / && env -u OLDPWD ${removed[@]+"${removed[@]}"} cargo build --release --locked --manifest-path "$here/../Cargo.toml" \
         --target-dir "$directory" >&2) || fail 'cargo cannot build cachekeep: its messages are above'
     built=$directory/release/cachekeep
     [ -e "$built" ] || built=$built.exe
