@@ -165,6 +165,7 @@ fn job_at_service(service: &GitHubService, project: &Project, rights: u8, argume
     command.env("RUNNER_TEMP", project.path("temp")).env("GITHUB_WORKSPACE", project.path("workspace"));
     command.env("ACTIONS_RESULTS_URL", service.url()).env("GITHUB_REPOSITORY", REPOSITORY);
     command.env("ACTIONS_RUNTIME_TOKEN", GitHubService::token(&[(MAIN, rights)]));
+    command.envs(cachekeep_test_support::event::started_by("push", &project.path("temp")));
     command
 }
 
