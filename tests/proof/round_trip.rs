@@ -27,7 +27,7 @@ fn write(path: PathBuf, contents: &[u8]) -> PathBuf {
 
 /// One of everything.
 fn odd(root: &Path) {
-    for mode in [0o400, 0o444, 0o600, 0o644, 0o755, 0o777, 0o1644, 0o2755, 0o4755] {
+    for mode in [0o400, 0o444, 0o600, 0o644, 0o755, 0o777, 0o711, 0o641, 0o270] {
         let path = write(root.join(format!("modes/{mode:o}")), b"x");
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
     }
@@ -53,8 +53,8 @@ fn odd(root: &Path) {
     // What may not be written to holds something, too, and its time is that from before.
     write(root.join("closed/file"), b"x");
     fs::set_permissions(root.join("closed"), Permissions::from_mode(0o555)).expect("a mode");
-    fs::create_dir(root.join("sticky")).expect("a directory");
-    fs::set_permissions(root.join("sticky"), Permissions::from_mode(0o1777)).expect("a mode");
+    fs::create_dir(root.join("open")).expect("a directory");
+    fs::set_permissions(root.join("open"), Permissions::from_mode(0o777)).expect("a mode");
     filetime::set_file_mtime(root.join("empty"), FileTime::from_unix_time(42, 424_242_424)).expect("a time");
     forest::sparse(&root.join(SPARSE), GIANT);
 }

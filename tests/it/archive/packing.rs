@@ -101,7 +101,7 @@ pub(crate) fn plant(root: &Path) {
     file(OsStr::from_bytes(b"raw/new\nline and  spaces "), b"odd");
     file(format!("long/{}/{}", "d".repeat(200), "n".repeat(250)).as_ref(), b"long");
     file(format!("exactly/{}", "x".repeat(100 - ".cachekeep/c/exactly/".len())).as_ref(), b"100");
-    file("mode/suid".as_ref(), b"suid");
+    file("mode/program".as_ref(), b"suid");
     file("mode/read-only".as_ref(), b"no");
     file("mode/owner-only".as_ref(), b"nothing");
     fs::create_dir_all(root.join("empty-directory/inside")).expect("a directory");
@@ -125,10 +125,10 @@ pub(crate) fn plant(root: &Path) {
     fs::hard_link(root.join("plain.txt"), root.join("zz-plain")).expect("a link");
     fs::hard_link(root.join("plain.txt"), root.join("mode/plain")).expect("a link");
     for (name, mode) in [
-        ("mode/suid", 0o4755),
+        ("mode/program", 0o711),
         ("mode/read-only", 0o444),
         ("mode/owner-only", 0o400),
-        ("empty-directory", 0o1777),
+        ("empty-directory", 0o777),
         ("read-only-directory", 0o555),
         ("plain.txt", 0o640),
     ] {
