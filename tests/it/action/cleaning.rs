@@ -27,7 +27,7 @@ fn scene(test: &str) -> Option<Scene> {
     let sample = Sample::named(REPOSITORY).map_err(|missing| skip(test, &missing)).ok()?;
     let api = GitHubApi::start(now());
     let mut world = api.world();
-    world.refs.insert("refs/heads/$(touch PWNED)".to_owned());
+    world.refs.insert("refs/heads/$(touch${IFS}PWNED)".to_owned());
     world.pull(7, Some(0.01));
     world.pull(8, None);
     world.pull(9, Some(100.0));
@@ -43,12 +43,12 @@ fn scene(test: &str) -> Option<Scene> {
         save("refs/pull/9/merge", "thumbnails-v1-linux-b", (150.0, 120.0)),
         save("refs/heads/gone", "thumbnails-v1-linux-c", (150.0, 120.0)),
         save("refs/heads/main", &format!("frames-v1-{}", hex("1")), (60.0, 50.0)),
-        save("refs/heads/$(touch PWNED)", "unused-for-long", (400.0, 300.0)),
+        save("refs/heads/$(touch${IFS}PWNED)", "unused-for-long", (400.0, 300.0)),
     ]);
     // The default branch's newest, an open pull request's, one that closed a moment ago, and a fork's branch.
     save("refs/heads/main", &format!("frames-v1-{}", hex("2")), (40.0, 3.0));
     save("refs/pull/8/merge", "thumbnails-v1-linux-d", (30.0, 20.0));
-    save("refs/heads/$(touch PWNED)", "thumbnails-v1-linux-e", (30.0, 20.0));
+    save("refs/heads/$(touch${IFS}PWNED)", "thumbnails-v1-linux-e", (30.0, 20.0));
     drop(world);
     Some(Scene { sample, api, of_pull_request, of_sweep })
 }
