@@ -119,7 +119,7 @@ async fn fill(store: &dyn Store, root: &Path) -> Result<(), Box<dyn Error>> {
             .put(NewEntry { scope: scope(&name), key, version: Version::of_roots(["x"]) }, Bytes::new())
             .await?;
         let first =
-            find(&root.join("entries"), &format!("first-{number}.tar.zst")).expect("it was just saved");
+            find(&root.join("repositories"), &format!("first-{number}.tar.zst")).expect("it was just saved");
         let directory = first.parent().expect("a directory");
         fs::remove_file(&first)?;
         for entry in 0..ENTRIES {

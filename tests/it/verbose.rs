@@ -51,7 +51,7 @@ fn decisions_and_times_are_shown() {
     let project = Project::new(CONFIG);
     project.write("workspace/out/file", "contents");
     let ran = project.run(&["--verbose", "save"]).success();
-    for part in ["debug: scopes: ", "out: no entry `out-v1`", "out: read back"] {
+    for part in ["debug: scopes of local/", "out: no entry `out-v1`", "out: read back"] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
     let ran = project.run(&["--verbose", "restore"]).success();

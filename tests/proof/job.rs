@@ -16,6 +16,8 @@ reserve = "0%"
 [cache.out]
 path = "{workspace}/out"
 key = "out-{var.n}"
+# Several workspaces, which would be repositories of their own, use one store.
+shared = true
 "#;
 
 /// A project and its store.
