@@ -61,20 +61,24 @@ pub(crate) fn records_in(place: &Path) -> super::records::Records {
 }
 
 /// How many damaged notes a test tries; `CACHEKEEP_TEST_CASES` asks for more.
+#[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "a test may be asked for more cases")]
 pub(crate) fn case_count(normal: usize) -> usize {
     std::env::var("CACHEKEEP_TEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(normal)
 }
 
 /// Where many small files are made: in memory, where there is such a place.
+#[cfg(unix)]
 pub(crate) fn case_place() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::path::PathBuf::from("/tmp") }
 }
 
 /// A small generator (xorshift64*), so that a seed gives the same cases every time.
+#[cfg(unix)]
 pub(crate) struct Random(u64);
 
+#[cfg(unix)]
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Random(seed | 1)
@@ -90,6 +94,7 @@ impl Random {
 }
 
 /// Damages a note: flipped bits, other characters, numbers at their limits, cuts, repeats.
+#[cfg(unix)]
 pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     const WORDS: [&[u8]; 10] =
         [b"0", b"-1", b"18446744073709551616", b"/", b"../", b"\\u0000", b"\xff", b"\"", b"[[[[", b"null"];

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::Project;
 
 const CONFIG: &str = r#"
 [cache.data]
@@ -103,6 +103,8 @@ fn a_diff_says_which_part_and_which_objects_differ() {
 fn directories_that_no_glob_wants_are_not_read_and_others_are_named() {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use cachekeep_test_support::project::Ran;
 
     let project = Project::new("");
     project.write("workspace/a.lock", "1");
