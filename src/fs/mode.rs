@@ -24,6 +24,13 @@ const OWNER_ACCESS: u32 = 0o700;
 
 /// Sets the permission bits of a directory, through a handle of it: never through a link.
 #[cfg(unix)]
+#[cfg_attr(
+    target_vendor = "apple",
+    expect(
+        clippy::cast_possible_truncation,
+        reason = "permission bits fit into the 16 bits of a mode there"
+    )
+)]
 pub(crate) fn set_of_directory(path: &Path, mode: u32) -> io::Result<()> {
     Ok(set_in(rustix::fs::CWD, path, Mode::from_raw_mode(mode as RawMode))?)
 }
