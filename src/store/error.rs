@@ -45,7 +45,7 @@ pub enum StoreErrorKind {
     /// Stored data is damaged.
     Corrupt,
     /// The store answered a lookup with an entry that was not asked for; the source is the
-    /// [`UnaskedKey`](crate::domain::key::UnaskedKey).
+    /// [`UnaskedKey`].
     Unasked,
     /// The store has a layout or protocol that this version does not know.
     Unsupported,
