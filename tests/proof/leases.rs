@@ -22,6 +22,7 @@ reserve = "0%"
 path = "{workspace}/out"
 key = "out-{var.n}"
 restore-keys = ["out-"]
+shared = true
 
 [clean]
 superseded = { keep = 1 }
