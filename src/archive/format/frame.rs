@@ -196,12 +196,24 @@ impl<R: Read> Splitter<R> {
         if self.manifest.is_some() {
             return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
         }
+        self.read_in_steps(length, buffer, |_| ())
+    }
+
+    /// Reads what a skippable frame holds in steps, so that its length takes no memory; `see` gets each. The buffer holds the
+    /// frame's header.
+    fn read_in_steps(
+        &mut self,
+        length: usize,
+        buffer: &mut Vec<u8>,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<(), ArchiveError> {
         self.pass(buffer, 0)?;
         let mut left = length;
         while left > 0 {
             let step = left.min(LARGEST_BLOCK);
             buffer.clear();
             self.read(step, buffer)?;
+            see(buffer);
             self.pass(buffer, 0)?;
             left -= step;
         }
@@ -215,16 +227,7 @@ impl<R: Read> Splitter<R> {
             return Err(differs());
         }
         let mut hasher = Sha256::new();
-        self.pass(buffer, 0)?;
-        let mut left = length;
-        while left > 0 {
-            let step = left.min(LARGEST_BLOCK);
-            buffer.clear();
-            self.read(step, buffer)?;
-            hasher.update(&buffer[..]);
-            self.pass(buffer, 0)?;
-            left -= step;
-        }
+        self.read_in_steps(length, buffer, |bytes| hasher.update(bytes))?;
         if hasher.finalize()[..] != expected.digest() {
             return Err(differs());
         }

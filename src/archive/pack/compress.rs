@@ -122,7 +122,7 @@ fn read(planned: &PlannedFile, offset: u64, into: &mut [u8]) -> Result<(), Archi
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => ArchiveError::Changed(planned.path.clone()),
         _ => ArchiveError::ReadFile { path: planned.path.clone(), source },
     };
-    let file = open(planned).map_err(failed)?;
+    let file = open::file(&planned.path, Links::Refused).map_err(failed)?;
     if into.len() >= HOLES_FROM && is_hole(&file, offset, into.len()) {
         into.fill(0);
     } else {
@@ -134,11 +134,6 @@ fn read(planned: &PlannedFile, offset: u64, into: &mut [u8]) -> Result<(), Archi
 
 fn is_as_planned(planned: &PlannedFile, now: &Metadata) -> bool {
     now.is_file() && now.len() == planned.size && Modified::of(now) == planned.modified
-}
-
-/// Opens a file for reading. Does not follow a link, and does not block if a pipe has taken its place.
-fn open(planned: &PlannedFile) -> io::Result<File> {
-    open::file(&planned.path, Links::Refused)
 }
 
 /// Ranges shorter than this are not checked for holes, in bytes.
