@@ -4,10 +4,9 @@
 //! the nested steps of actions/cache, into the environment of the next.
 
 use super::args::{ActionStep, Command};
-use super::backend::JobStore;
 use super::inputs;
 use super::publish::relay;
-use super::site::Site;
+use super::site::{self, Site};
 use crate::command::complete;
 use crate::command::context::Context;
 use crate::command::restore::RestoreOptions;
@@ -20,6 +19,7 @@ use crate::domain::outcome::{JobOutcome, SaveResult};
 use crate::github::credentials::NoCredentials;
 use crate::platform::Env;
 use crate::report::json::{self, Save};
+use crate::store::StoreChoice;
 
 /// Does a step of a command.
 pub(super) fn run(
@@ -29,8 +29,8 @@ pub(super) fn run(
     step: ActionStep,
 ) -> Result<JobOutcome, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
-    match (step, &site.backend) {
-        (ActionStep::Start, JobStore::Wrapped(why)) => {
+    match (step, &site.store) {
+        (ActionStep::Start, StoreChoice::Closed(why)) if site::is_github(site.env) => {
             announce(ctx, why);
             if moves { plan(ctx, command) } else { direct(ctx, command) }
         }

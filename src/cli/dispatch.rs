@@ -1,29 +1,27 @@
 //! From arguments to a command, and from its outcome to an exit code.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Runtime;
 
-use super::action;
 use super::args::{Args, Command};
 use super::doctor;
 use super::exit::{self, Exit};
 use super::inputs;
-use super::publish::{self, print, print_text};
+use super::publish::print_text;
 use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
 use super::signals;
 use super::site::{Asked, Site};
 use super::table::{self, CommandRow, Needs, Run};
-use crate::command::context::{Context, LazyStore};
+use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
 use crate::config;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
-use crate::domain::outcome::JobOutcome;
 use crate::github::credentials;
 use crate::platform::{self, Env, Platform};
-use crate::report::{Log, failure, json};
+use crate::report::{Log, failure};
 use crate::store::Clock;
 
 /// Does what the arguments say.
@@ -139,7 +137,8 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
         git_ref: settings.git_ref.as_deref(),
         access: &site.access,
         grants: &settings.grants,
-        store: LazyStore::new(|| site.open_store(interrupt.cancel.clone())),
+        store: &site.store,
+        opened: OnceLock::new(),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
         interrupt: &interrupt,
         runtime: runtime.handle().clone(),
@@ -148,7 +147,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
         timeout: settings.timeout,
         stdout_is_json: args.common.json,
     };
-    let exit = execute(args, row, site, &ctx).unwrap_or_else(|fault| {
+    let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| {
         site.report(Level::Error, failure::chain(&fault), fault.hint());
         Exit::of_fault(&fault)
     });
@@ -156,28 +155,6 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
         // What the command of `run` made of the signal counts, if it ran.
         Some(signal) if exit == exit::OK => Exit::by_signal(signal),
         _ => exit,
-    }
-}
-
-fn execute(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
-    match &row.run {
-        Run::Answer(answer) => Ok(print(&answer(site, ctx)?)),
-        Run::Other(run) => run(site, ctx),
-        Run::Job { run, exit } => {
-            let before = publish::measure(ctx);
-            let outcome: JobOutcome = match site.step {
-                Some(step) => action::run(site, ctx, &args.command, step)?,
-                None => run(site, ctx)?,
-            };
-            publish::publish(ctx, &outcome, &before);
-            let printed = if ctx.stdout_is_json {
-                print(&json::render(&json::Document::from(&outcome)))
-            } else {
-                exit::OK
-            };
-            Ok(exit(&outcome).or(printed))
-        }
-        Run::Text(_) | Run::Doctor { .. } | Run::Action => unreachable!("done before there was a site"),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
 use super::args::Args;
-use super::backend::{self, JobStore};
 use super::exit::{self, Exit};
 use super::publish::print;
 use super::settings::{Settings, SettingsError};
+use super::site::{self, Asked};
 use crate::command::doctor;
 use crate::config;
 use crate::domain::hint::Hint;
@@ -26,10 +26,10 @@ pub(super) fn run(
     let now = clock();
     let facts = platform.facts();
     let credentials = Credentials::from_env(env, now);
-    let access = settings
-        .as_ref()
-        .ok()
-        .map(|settings| JobStore::find(settings, env, facts, false, false, now).access(settings, facts));
+    let access = settings.as_ref().ok().map(|settings| {
+        let store = site::choose_store(settings, env, facts, &Asked::default(), clock, now);
+        site::access(&store, settings, facts)
+    });
     let configuration = match settings {
         Ok(settings) => doctor::Configuration::Usable {
             spec: &settings.spec,
@@ -52,7 +52,7 @@ pub(super) fn run(
         facts,
         workspace,
         configuration,
-        is_github: backend::is_github(env),
+        is_github: site::is_github(env),
         credentials,
         answer,
         now,

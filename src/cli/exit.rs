@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
-use crate::domain::outcome::{Child, JobOutcome};
 
 /// Everything asked for was done, or a cache failed and the build goes on without it.
 pub const OK: Exit = Exit(0);
@@ -63,46 +62,6 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit.0)
     }
-}
-
-fn failed(outcome: &JobOutcome) -> Exit {
-    if outcome.failed() { FAILED } else { OK }
-}
-
-/// `run` returns what its command returned.
-pub(super) fn of_child(outcome: &JobOutcome) -> Exit {
-    match outcome.child {
-        Some(Child::Returned(code)) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
-        Some(Child::Signaled(signal)) => Exit::by_signal(signal),
-        Some(Child::NotFound) => NOT_FOUND,
-        Some(Child::NotExecutable) => NOT_EXECUTABLE,
-        None => OK,
-    }
-}
-
-/// `restore` fails softly unless asked otherwise.
-pub(super) fn of_restore(outcome: &JobOutcome, fail_on_miss: bool, required: bool) -> Exit {
-    let missed = if fail_on_miss && outcome.missed() { MISS } else { OK };
-    missed.or(if required { failed(outcome) } else { OK })
-}
-
-/// `seed` and `fetch` fail softly unless the cache is required to be filled.
-pub(super) fn of_seed(outcome: &JobOutcome, required: bool) -> Exit {
-    match required {
-        true if outcome.is_short() => FAILED,
-        true => failed(outcome),
-        false => OK,
-    }
-}
-
-/// `save` fails softly unless the entry is required.
-pub(super) fn of_save(outcome: &JobOutcome, required: bool) -> Exit {
-    if required { failed(outcome) } else { OK }
-}
-
-/// `gate` never passes softly.
-pub(super) fn of_gate(outcome: &JobOutcome) -> Exit {
-    if outcome.incomplete() { INCOMPLETE } else { OK }
 }
 
 /// The codes with their meanings, for help texts and the reference.

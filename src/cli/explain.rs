@@ -28,7 +28,7 @@ pub(super) fn run(
     target: &StoreTarget,
     diff: Option<&Path>,
 ) -> Result<String, Fault> {
-    let credentials = site.backend.credentials();
+    let credentials = site.store.credentials();
     let subject = subject(site.typed_key.as_ref(), asked)?;
     let reach = match credentials.and_then(|found| found.refusal(Right::Read)) {
         Some(why) => StoreReach::Denied(why),

@@ -7,7 +7,6 @@ pub mod args;
 pub mod exit;
 
 mod action;
-mod backend;
 mod catalog;
 mod dispatch;
 mod doctor;

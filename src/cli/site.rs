@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio_util::sync::CancellationToken;
 
 use super::args::{ActionStep, TypedKey};
-use super::backend::JobStore;
 use super::settings::Settings;
-use crate::domain::event::{Event, Level, Observer};
+use crate::domain::event::{Event, Level, Observer as _};
 use crate::domain::hint::Hint as _;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::shown::Shown;
-use crate::platform::{Env, Platform};
+use crate::domain::spec::StoreLocation;
+use crate::github::{Credentials, Right};
+use crate::platform::{Env, JobFacts, Platform, git};
 use crate::report::Log;
-use crate::store::{Clock, GitHubOptions, Opened};
+use crate::store::{Clock, StoreChoice, Viewpoint};
 
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
@@ -35,8 +35,6 @@ pub(super) struct Asked {
 pub(super) struct Site<'a> {
     /// The environment.
     pub(super) env: &'a Env,
-    /// What tells stores the time.
-    pub(super) clock: Clock,
     /// The time at which the process started.
     pub(super) now: DateTime<Utc>,
     /// The platform of the job.
@@ -50,7 +48,7 @@ pub(super) struct Site<'a> {
     /// The step of the GitHub action that this is, if it is one.
     pub(super) step: Option<ActionStep>,
     /// Where entries live.
-    pub(super) backend: JobStore,
+    pub(super) store: StoreChoice,
     /// Who may read and write what.
     pub(super) access: Access,
 }
@@ -66,24 +64,15 @@ impl<'a> Site<'a> {
         asked: Asked,
     ) -> Self {
         let now = clock();
-        let Asked { step, typed_key, all_repositories } = asked;
         let facts = platform.facts();
-        let backend = JobStore::find(&settings, env, facts, step.is_some(), all_repositories, now);
-        if backend.repository().is_none() {
+        let store = choose_store(&settings, env, facts, &asked, clock, now);
+        if store.repository().is_none() {
             // GitHub keeps repositories apart by itself and shares nothing between them.
             settings.spec.caches.iter_mut().for_each(|cache| cache.shared = false);
         }
-        let access = backend.access(&settings, platform.facts());
-        Site { env, clock, now, platform, log, settings, typed_key, step, backend, access }
-    }
-
-    /// Opens the store, or one whose operations report why it could not be opened.
-    pub(super) fn open_store(&self, cancel: CancellationToken) -> Opened {
-        let observer = Arc::clone(&self.log) as Arc<dyn Observer>;
-        let options = GitHubOptions::for_job(self.settings.timeout, cancel, self.now, Some(observer));
-        let opened = self.backend.open(options, self.clock);
-        self.report(Level::Debug, format!("opened the store at {}", opened.store.location()), None);
-        opened
+        let access = access(&store, &settings, facts);
+        let Asked { step, typed_key, .. } = asked;
+        Site { env, now, platform, log, settings, typed_key, step, store, access }
     }
 
     /// A path that was typed.
@@ -108,14 +97,14 @@ impl<'a> Site<'a> {
             self.report(Level::Warning, text, Some(hint));
         }
         let read: Vec<&str> = self.access.readable.iter().map(Scope::as_str).collect();
-        let of = self.backend.repository().map_or_else(String::new, |repository| format!(" of {repository}"));
+        let of = self.store.repository().map_or_else(String::new, |repository| format!(" of {repository}"));
         let text = format!("scopes{of}: reads {}; writes {}", read.join(", then "), self.access.own);
         self.report(Level::Debug, text, None);
     }
 
     /// Warns where entries are kept in a directory that does not outlive the job.
     pub(super) fn warn_of_volatile_store(&self) {
-        let JobStore::Directory { path, instead_of, .. } = &self.backend else { return };
+        let StoreChoice::Directory { path, instead_of, .. } = &self.store else { return };
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;
         }
@@ -130,5 +119,55 @@ impl<'a> Site<'a> {
             ),
         };
         self.report(Level::Warning, text, hint);
+    }
+}
+
+/// Whether this is a job of GitHub Actions, the only place that has GitHub's cache service.
+pub(super) fn is_github(env: &Env) -> bool {
+    env.flag("GITHUB_ACTIONS")
+}
+
+/// What the configured location of the store means in this job.
+pub(super) fn choose_store(
+    settings: &Settings,
+    env: &Env,
+    facts: &JobFacts,
+    asked: &Asked,
+    clock: Clock,
+    now: DateTime<Utc>,
+) -> StoreChoice {
+    let at = |path: &PathBuf, instead_of| {
+        let own = facts.repository.clone();
+        let view = Viewpoint {
+            own: own.unwrap_or_else(|| git::repository_of(&settings.workspace)),
+            shared: settings.spec.caches.iter().any(|cache| cache.shared),
+            all: asked.all_repositories,
+        };
+        StoreChoice::Directory { path: path.clone(), view, clock, instead_of }
+    };
+    let location = &settings.spec.store;
+    match location {
+        StoreLocation::Directory(path) => at(path, None),
+        StoreLocation::Auto if !is_github(env) => at(&facts.store_dir, None),
+        StoreLocation::Auto | StoreLocation::GitHub => match Credentials::from_env(env, now) {
+            Ok(credentials) => StoreChoice::Service(credentials),
+            // In a step of the action, actions/cache moves the archives.
+            Err(why) if asked.step.is_some() && is_github(env) => StoreChoice::Closed(why),
+            Err(why) if *location == StoreLocation::GitHub => StoreChoice::Closed(why),
+            // The directory may not outlive the job, which is then warned.
+            Err(why) => at(&facts.store_dir, Some(why)),
+        },
+    }
+}
+
+/// Who may read and write what. GitHub's service takes entries only into scopes that the job's token names, and the
+/// job's ref is not always one of them; a ref that was given is kept, so that the refusal names it.
+pub(super) fn access(store: &StoreChoice, settings: &Settings, facts: &JobFacts) -> Access {
+    let access = settings.access.clone();
+    match store.credentials() {
+        Some(credentials) if settings.git_ref == facts.git_ref => {
+            access.writing_to(&credentials.scopes_with(Right::Write).unwrap_or_default())
+        }
+        _ => access,
     }
 }

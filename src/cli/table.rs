@@ -4,16 +4,16 @@ use clap::CommandFactory;
 
 use super::args::{Args, Command, EnvFormat, StoreTarget};
 use super::exit::{self, Exit};
-use super::publish::{print, summarize};
+use super::publish::{self, print, summarize};
 use super::site::Site;
-use super::{catalog, explain};
+use super::{action, catalog, explain};
 use crate::command::clean::{CleanOptions, PlanSource};
 use crate::command::context::Context;
 use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::fault::Fault;
-use crate::domain::outcome::JobOutcome;
+use crate::domain::outcome::{Child, JobOutcome};
 use crate::report::json::{self, clean::CleanDocument};
 use crate::report::markdown;
 
@@ -62,6 +62,36 @@ pub(super) enum Run<'a> {
     Other(Do<'a, Exit>),
 }
 
+impl CommandRow<'_> {
+    /// Does what the command does, and prints its result.
+    pub(super) fn execute(
+        &self,
+        command: &Command,
+        site: &Site<'_>,
+        ctx: &Context<'_>,
+    ) -> Result<Exit, Fault> {
+        match &self.run {
+            Run::Answer(answer) => Ok(print(&answer(site, ctx)?)),
+            Run::Other(run) => run(site, ctx),
+            Run::Job { run, exit } => {
+                let before = publish::measure(ctx);
+                let outcome: JobOutcome = match site.step {
+                    Some(step) => action::run(site, ctx, command, step)?,
+                    None => run(site, ctx)?,
+                };
+                publish::publish(ctx, &outcome, &before);
+                let printed = if ctx.stdout_is_json {
+                    print(&json::render(&json::Document::from(&outcome)))
+                } else {
+                    exit::OK
+                };
+                Ok(exit(&outcome).or(printed))
+            }
+            Run::Text(_) | Run::Doctor { .. } | Run::Action => unreachable!("done before there was a site"),
+        }
+    }
+}
+
 fn text<'a>(text: impl Fn() -> String + 'a) -> CommandRow<'a> {
     CommandRow { needs: Needs::Nothing, run: Run::Text(Box::new(text)) }
 }
@@ -84,18 +114,18 @@ fn job<'a>(
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
-        Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), exit::of_child),
+        Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), of_child),
         Command::Restore { lookup_only, adopt, fail_on_miss, required, .. } => {
             let options = restore::RestoreOptions { lookup_only: *lookup_only, adopt: *adopt };
             job(
                 move |ctx| restore::run(ctx, options),
-                |outcome| exit::of_restore(outcome, *fail_on_miss, *required),
+                |outcome| of_restore(outcome, *fail_on_miss, *required),
             )
         }
-        Command::Seed { required, .. } => job(seed::run, |outcome| exit::of_seed(outcome, *required)),
-        Command::Fetch { required, .. } => job(fetch::run, |outcome| exit::of_seed(outcome, *required)),
-        Command::Gate { .. } => job(gate::run, exit::of_gate),
-        Command::Save { required, .. } => job(save::run, |outcome| exit::of_save(outcome, *required)),
+        Command::Seed { required, .. } => job(seed::run, |outcome| of_seed(outcome, *required)),
+        Command::Fetch { required, .. } => job(fetch::run, |outcome| of_seed(outcome, *required)),
+        Command::Gate { .. } => job(gate::run, of_gate),
+        Command::Save { required, .. } => job(save::run, |outcome| of_save(outcome, *required)),
         Command::Trim { dry_run, .. } => job(move |ctx| trim::run(ctx, *dry_run), |_| exit::OK),
         Command::Key { diff, .. } => answer(Needs::Caches, |_, ctx| key::run(ctx, diff.as_deref())),
         Command::Env { format, .. } => {
@@ -169,4 +199,44 @@ fn env_format(format: EnvFormat, is_json: bool) -> env::Syntax {
         EnvFormat::Dotenv => env::Syntax::Dotenv,
         EnvFormat::Json => env::Syntax::Json,
     }
+}
+
+fn failed(outcome: &JobOutcome) -> Exit {
+    if outcome.failed() { exit::FAILED } else { exit::OK }
+}
+
+/// `run` returns what its command returned.
+fn of_child(outcome: &JobOutcome) -> Exit {
+    match outcome.child {
+        Some(Child::Returned(code)) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+        Some(Child::Signaled(signal)) => Exit::by_signal(signal),
+        Some(Child::NotFound) => exit::NOT_FOUND,
+        Some(Child::NotExecutable) => exit::NOT_EXECUTABLE,
+        None => exit::OK,
+    }
+}
+
+/// `restore` fails softly unless asked otherwise.
+fn of_restore(outcome: &JobOutcome, fail_on_miss: bool, required: bool) -> Exit {
+    let missed = if fail_on_miss && outcome.missed() { exit::MISS } else { exit::OK };
+    missed.or(if required { failed(outcome) } else { exit::OK })
+}
+
+/// `seed` and `fetch` fail softly unless the cache is required to be filled.
+fn of_seed(outcome: &JobOutcome, required: bool) -> Exit {
+    match required {
+        true if outcome.is_short() => exit::FAILED,
+        true => failed(outcome),
+        false => exit::OK,
+    }
+}
+
+/// `save` fails softly unless the entry is required.
+fn of_save(outcome: &JobOutcome, required: bool) -> Exit {
+    if required { failed(outcome) } else { exit::OK }
+}
+
+/// `gate` never passes softly.
+fn of_gate(outcome: &JobOutcome) -> Exit {
+    if outcome.incomplete() { exit::INCOMPLETE } else { exit::OK }
 }

@@ -19,28 +19,13 @@ use crate::domain::trust::Grants;
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
-use crate::store::{Catalog, Opened, Store, StoreError, StoreErrorKind, SurveyRequest};
+use crate::store::{
+    Catalog, GitHubOptions, Opened, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
+};
 use crate::transport::http::client::{Client, ClientError, Timeouts};
 
 /// The time limit for housekeeping of the store; the next start goes on.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
-
-/// The store of a job, opened when it is first used.
-pub(crate) struct LazyStore<'a> {
-    open: Box<dyn Fn() -> Opened + Send + Sync + 'a>,
-    opened: OnceLock<Opened>,
-}
-
-impl<'a> LazyStore<'a> {
-    /// A store that `open` opens.
-    pub(crate) fn new(open: impl Fn() -> Opened + Send + Sync + 'a) -> Self {
-        LazyStore { open: Box::new(open), opened: OnceLock::new() }
-    }
-
-    fn get(&self) -> &Opened {
-        self.opened.get_or_init(|| (self.open)())
-    }
-}
 
 /// A job: its caches, its directories, its store, and its observer.
 pub(crate) struct Context<'a> {
@@ -65,7 +50,9 @@ pub(crate) struct Context<'a> {
     /// What the event and the workflow let the job do with its configuration.
     pub grants: &'a Grants,
     /// Where entries live.
-    pub store: LazyStore<'a>,
+    pub store: &'a StoreChoice,
+    /// The same, once something was asked of it.
+    pub opened: OnceLock<Opened>,
     /// Where events go.
     pub observer: Arc<dyn Observer>,
     /// Signals that ask the job to stop.
@@ -83,14 +70,24 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Where entries live.
+    /// Where entries live. The store is opened when it is first used.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        &self.store.get().store
+        &self.opened().store
     }
 
     /// The catalog of the store; `None` if a job cannot list and delete there.
     pub(crate) fn catalog(&self) -> Option<&Arc<dyn Catalog>> {
-        self.store.get().catalog.as_ref()
+        self.opened().catalog.as_ref()
+    }
+
+    fn opened(&self) -> &Opened {
+        self.opened.get_or_init(|| {
+            let (cancel, observer) = (self.interrupt.cancel.clone(), Arc::clone(&self.observer));
+            let options = GitHubOptions::for_job(self.timeout, cancel, self.now, Some(observer));
+            let opened = self.store.open(options);
+            self.report_about_job(Level::Debug, format!("opened the store at {}", opened.store.location()));
+            opened
+        })
     }
 
     /// Logs a message about a cache.

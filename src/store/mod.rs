@@ -16,7 +16,7 @@ pub mod github;
 pub mod remote;
 
 pub mod failed;
-pub mod open;
+mod open;
 
 pub mod testing;
 
@@ -27,5 +27,5 @@ pub use directory::DirectoryStore;
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
-pub use open::Opened;
+pub(crate) use open::{Opened, StoreChoice};
 pub use remote::RemoteStore;

@@ -1,50 +1,89 @@
-//! Opens stores. Which one a job uses is for its caller to decide.
+//! The store of a job: which one it is, known before anything is opened, and how it is opened.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use crate::github::Credentials;
 
 use super::backend::Viewpoint;
 use super::catalog::Catalog;
 use super::contract::{Clock, Store};
 use super::directory::DirectoryStore;
-use super::error::{StoreError, StoreErrorKind};
+use super::error::{Access, StoreError, StoreErrorKind};
 use super::failed::FailedStore;
 use super::github::{GitHubOptions, GitHubStore};
+use crate::domain::repository::RepositoryId;
+use crate::github::Credentials;
+use crate::github::credentials::NoCredentials;
 
-/// A store, and its catalog if it can be listed and cleaned.
-#[derive(Clone)]
-pub struct Opened {
-    /// The store.
-    pub store: Arc<dyn Store>,
-    /// The catalog of the same entries.
-    pub catalog: Option<Arc<dyn Catalog>>,
+/// Where the entries of a job live.
+pub(crate) enum StoreChoice {
+    /// In GitHub's cache service, which these credentials open.
+    Service(Credentials),
+    /// In GitHub's cache service, which nothing opens for this process.
+    Closed(NoCredentials),
+    /// In a directory, which is created with its first entry.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Whose entries are seen there.
+        view: Viewpoint,
+        /// What tells the time.
+        clock: Clock,
+        /// Why not in GitHub's cache service, which the job would prefer.
+        instead_of: Option<NoCredentials>,
+    },
 }
 
-impl Opened {
-    /// The store in a directory, which is created with its first entry, as a job sees it.
-    pub fn directory(directory: &Path, view: Viewpoint, clock: Clock) -> Self {
-        Opened::with_catalog(DirectoryStore::new(directory, view, clock))
-    }
+/// A store, and its catalog if it can be listed and cleaned.
+pub(crate) struct Opened {
+    /// The store.
+    pub(crate) store: Arc<dyn Store>,
+    /// The catalog of the same entries.
+    pub(crate) catalog: Option<Arc<dyn Catalog>>,
+}
 
-    /// GitHub's cache service, or a [`FailedStore`] where HTTPS cannot be set up: a job goes on without its caches. The
-    /// service has no method to list entries.
-    pub fn service(credentials: Credentials, options: GitHubOptions) -> Self {
-        match GitHubStore::new(credentials, options) {
-            Ok(store) => Opened { store: Arc::new(store), catalog: None },
-            Err(error) => {
-                let text = "cannot speak to GitHub's cache service";
-                Opened::failed_service(&StoreError::new(StoreErrorKind::Other, text).caused_by(error))
-            }
+impl StoreChoice {
+    /// What opens the service, where that is the store.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            StoreChoice::Service(credentials) => Some(credentials),
+            _ => None,
         }
     }
 
-    /// GitHub's cache service where it cannot be used: every operation reports why.
-    pub fn failed_service(error: &StoreError) -> Self {
-        Opened::with_catalog(FailedStore::new("GitHub's cache service".to_owned(), error))
+    /// The repository whose entries the job reads and writes, where the store keeps those of several.
+    pub(crate) fn repository(&self) -> Option<&RepositoryId> {
+        match self {
+            StoreChoice::Directory { view, .. } => Some(&view.own),
+            _ => None,
+        }
     }
 
+    /// Opens the store. One that cannot be opened is a store whose operations report why, so that the job goes on without
+    /// its caches.
+    pub(crate) fn open(&self, options: GitHubOptions) -> Opened {
+        let failed = |kind, text: String| {
+            let store = FailedStore::new("GitHub's cache service".to_owned(), &StoreError::new(kind, text));
+            Opened::with_catalog(store)
+        };
+        match self {
+            StoreChoice::Directory { path, view, clock, .. } => {
+                Opened::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
+            }
+            StoreChoice::Service(credentials) => match GitHubStore::new(credentials.clone(), options) {
+                // The service has no method to list entries.
+                Ok(store) => Opened { store: Arc::new(store), catalog: None },
+                // HTTPS cannot be set up.
+                Err(_) => failed(StoreErrorKind::Other, "cannot speak to GitHub's cache service".to_owned()),
+            },
+            StoreChoice::Closed(why) => failed(
+                StoreErrorKind::Denied(Access::Read),
+                format!("cannot use GitHub's cache service: {why}"),
+            ),
+        }
+    }
+}
+
+impl Opened {
     fn with_catalog(store: impl Store + Catalog + 'static) -> Self {
         let store = Arc::new(store);
         let catalog = Arc::clone(&store) as Arc<dyn Catalog>;
