@@ -40,8 +40,8 @@ pub struct CacheService {
 /// The result of reserving a key and version.
 #[derive(Debug)]
 pub enum Reservation {
-    /// The key is reserved for this job; the archive is uploaded to this URL.
-    Reserved(SignedUrl),
+    /// The key is reserved for this job, also if the URL that the archive is uploaded to is not valid.
+    Reserved(Result<SignedUrl, ServiceError>),
     /// An entry or another reservation exists.
     Exists {
         /// The message of the service.
@@ -61,17 +61,26 @@ pub(crate) struct Download {
 }
 
 /// A signed URL that grants temporary access to one blob.
-#[derive(Debug, Clone)]
-pub struct SignedUrl(Secret);
+#[derive(Clone)]
+pub struct SignedUrl(Url);
 
 impl SignedUrl {
+    fn parse(text: &str) -> Result<Self, ServiceErrorKind> {
+        let is_not_valid = |why: String| malformed(&format!("the signed URL is not valid: {why}"));
+        let url = Url::parse(text).map_err(|error| is_not_valid(error.to_string()))?;
+        address::check(&url).map_err(|refusal| is_not_valid(refusal.to_string()))?;
+        Ok(SignedUrl(url))
+    }
+
     /// The URL with its signature, for the code that sends requests to it.
-    pub(crate) fn expose(&self) -> Result<Url, ServiceErrorKind> {
-        let malformed =
-            |why: String| ServiceErrorKind::Malformed(format!("the signed URL is not valid: {why}"));
-        let url = Url::parse(self.0.expose()).map_err(|error| malformed(error.to_string()))?;
-        address::check(&url).map_err(|refusal| malformed(refusal.to_string()))?;
-        Ok(url)
+    pub(crate) fn expose(self) -> Url {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for SignedUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SignedUrl").field(&address::shown(&self.0)).finish()
     }
 }
 
@@ -113,7 +122,7 @@ impl CacheService {
         let exists = |said| Reservation::Exists { said, perhaps_our_own: lost_before };
         match answer {
             Ok(response) if response.ok && !response.signed_upload_url.is_empty() => {
-                Ok(Reservation::Reserved(SignedUrl(Secret::new(response.signed_upload_url))))
+                Ok(Reservation::Reserved(self.signed(&response.signed_upload_url)))
             }
             Ok(response) if response.ok => Err(self.failed(METHOD, malformed("no upload URL"))),
             Ok(response) if means_exists(&response.message) => Ok(exists(self.shown(&response.message))),
@@ -168,11 +177,26 @@ impl CacheService {
                 if response.signed_download_url.is_empty() {
                     return Err(self.failed(METHOD, malformed("no download URL")));
                 }
-                Ok(Some(Download { key: matched, url: SignedUrl(Secret::new(response.signed_download_url)) }))
+                Ok(Some(Download { key: matched, url: self.signed(&response.signed_download_url)? }))
             }
             Err(refused) if refused.refusal.code == "not_found" => Ok(None),
             Err(refused) => Err(self.failed(METHOD, self.refused(refused, Right::Read))),
         }
+    }
+
+    /// The URL of the entry with exactly this key.
+    pub(crate) async fn find_exact(
+        &self,
+        key: &Key,
+        version: &Version,
+    ) -> Result<Option<SignedUrl>, ServiceError> {
+        let found = self.look_up(key, &[], version).await?;
+        // The service also matches the key as a prefix.
+        Ok(found.filter(|found| found.key == *key).map(|found| found.url))
+    }
+
+    fn signed(&self, url: &str) -> Result<SignedUrl, ServiceError> {
+        SignedUrl::parse(url).map_err(|kind| ServiceError { address: self.address(), kind })
     }
 
     fn failed(&self, method: &str, kind: ServiceErrorKind) -> ServiceError {

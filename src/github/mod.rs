@@ -13,6 +13,6 @@ pub(crate) mod cache_service;
 mod messages;
 pub(crate) mod rest;
 
-pub(crate) use cache_service::{CacheService, Reservation, SignedUrl};
+pub(crate) use cache_service::{CacheService, Reservation};
 pub(crate) use credentials::Credentials;
 pub(crate) use error::{Right, ServiceError, ServiceErrorKind};

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use md5::{Digest as _, Md5};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
@@ -20,7 +19,7 @@ use super::http::attempts::Attempts;
 use super::http::client::{Client, ClientError, Timeouts};
 use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
-use super::ranges::last_modified;
+use super::ranges::{BlobFacts, last_modified};
 use crate::domain::event::Details;
 
 /// The version of the blob service's interface that is spoken (its first with blocks of 4 000 MiB).
@@ -111,17 +110,6 @@ impl BlobClient {
     }
 }
 
-/// A blob that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WrittenBlob {
-    /// Its bytes.
-    pub size: u64,
-    /// The name of this version of it, with quotes.
-    pub etag: String,
-    /// When it was written, by the server's clock.
-    pub last_modified: Option<DateTime<Utc>>,
-}
-
 /// An upload in progress. Dropped, it ends its requests; blocks without a list are dropped by the service.
 #[derive(Debug)]
 pub(crate) struct BlockUpload {
@@ -179,7 +167,7 @@ impl BlockUpload {
     }
 
     /// Waits for all blocks and makes the blob of them.
-    pub(crate) async fn finish(mut self) -> Result<WrittenBlob, FetchError> {
+    pub(crate) async fn finish(mut self) -> Result<BlobFacts, FetchError> {
         while !self.sending.is_empty() {
             self.join_one().await?;
         }
@@ -205,7 +193,7 @@ impl Target {
         Ok(block.len())
     }
 
-    async fn put_block_list(&self, blocks: usize, size: u64) -> Result<WrittenBlob, FetchError> {
+    async fn put_block_list(&self, blocks: usize, size: u64) -> Result<BlobFacts, FetchError> {
         let mut list = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
         for number in 0..blocks {
             list.push_str("<Latest>");
@@ -218,7 +206,7 @@ impl Target {
         let etag = etag.ok_or_else(|| {
             Cause::Protocol("the server does not name the version that it wrote".to_owned()).at(&self.url)
         })?;
-        Ok(WrittenBlob { size, etag: etag.to_owned(), last_modified: last_modified(response.headers()) })
+        Ok(BlobFacts { size, etag: etag.to_owned(), last_modified: last_modified(response.headers()) })
     }
 
     /// One request with a body, again as the policy says.

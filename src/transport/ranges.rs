@@ -25,7 +25,7 @@ use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
 
-/// Metadata of a blob, from a HEAD request.
+/// What the server says of a blob: in the response to a HEAD request, or once it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlobFacts {
     /// Its bytes.

@@ -1,7 +1,6 @@
 //! GitHub's caches: the cache service as a job sees it, and a repository's caches through GitHub's REST API.
 
 pub mod catalog;
-mod connection;
 mod failure;
 pub mod options;
 pub mod probe;

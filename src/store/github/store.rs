@@ -8,51 +8,107 @@
 //! Asking for an upload URL reserves the name, and a reservation that is never finalized blocks the name for all
 //! jobs. Therefore an upload asks as late as it can: when the first block is full, or at the commit.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
+use reqwest::Url;
 
-use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::entry::{Entry, EntryId, LookupRequest};
+use crate::domain::event::Details;
+use crate::domain::key::Key;
 use crate::domain::scope::Scope;
-use crate::github::{Credentials, Right, ServiceError, ServiceErrorKind};
+use crate::domain::version::Version;
+use crate::github::{CacheService, Credentials, Right, ServiceError, ServiceErrorKind};
 use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::http::client::ClientError;
-use crate::transport::http::error::Cause;
+use crate::transport::blocks::{BlobClient, BlockCutter};
+use crate::transport::http::client::{Client, ClientError};
+use crate::transport::http::error::{Cause, FetchError};
 use crate::transport::http::options::FetchOptions;
-use crate::transport::ranges::{self, Resolve};
+use crate::transport::ranges::{self, BlobFacts, Resolve};
 
-use super::connection::Connection;
 use super::failure::{of_blob, of_service};
 use super::options::GitHubOptions;
-use super::writer::GitHubWriter;
+use super::writer::{GitHubWriter, UploadState, entry_of};
+
+/// The identity of an entry that a lookup found.
+type FoundName = (Key, Version, EntryId);
+
+fn name_of(entry: &Entry) -> FoundName {
+    (entry.key.clone(), entry.version.clone(), entry.id.clone())
+}
 
 /// GitHub's cache service. Clones share their connections.
 #[derive(Clone)]
 pub struct GitHubStore {
-    connection: Arc<Connection>,
+    service: CacheService,
+    credentials: Credentials,
+    client: Client,
+    /// Sends blocks.
+    blobs: BlobClient,
+    options: GitHubOptions,
+    /// URLs of entries that were found and not read yet.
+    found: Arc<Mutex<HashMap<FoundName, Url>>>,
 }
 
 impl GitHubStore {
     /// The service that these credentials open. Sends nothing.
     pub fn new(credentials: Credentials, options: GitHubOptions) -> Result<Self, ClientError> {
-        Ok(GitHubStore { connection: Arc::new(Connection::new(credentials, options)?) })
+        let details = options.observer.clone().map_or_else(Details::none, Details::to);
+        let client = Client::new(options.timeouts)?.with_details(details.clone());
+        let blobs = BlobClient::new(options.timeouts, details)?;
+        let service = CacheService::new(
+            client.clone(),
+            credentials.service.clone(),
+            credentials.token.clone(),
+            options.fetch.clone(),
+        );
+        Ok(GitHubStore { service, credentials, client, blobs, options, found: Arc::default() })
+    }
+
+    /// Begins an operation: the service within the bounds of the operation, and these bounds. Fails if the job's token
+    /// or its platform denies the right.
+    fn begin(&self, right: Right, action: &str) -> Result<(CacheService, FetchOptions), StoreError> {
+        if let Some(why) = self.credentials.refusal(right) {
+            let access = match right {
+                Right::Read => Access::Read,
+                Right::Write => Access::Write,
+            };
+            return Err(StoreError::new(StoreErrorKind::Denied(access), format!("cannot {action}: {why}")));
+        }
+        let limit = self.options.time_limit.map(|limit| Instant::now() + limit);
+        let deadline = [self.options.fetch.deadline, limit].into_iter().flatten().min();
+        Ok((self.service.until(deadline), FetchOptions { deadline, ..self.options.fetch.clone() }))
+    }
+
+    /// The URL that a lookup found, with what it serves now; `None` if there is no such URL or it has expired.
+    async fn reopen(
+        &self,
+        entry: &Entry,
+        bounds: &FetchOptions,
+    ) -> Result<Option<(Url, BlobFacts)>, FetchError> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&name_of(entry));
+        let Some(url) = found else { return Ok(None) };
+        match ranges::facts(&self.client, &url, bounds).await {
+            Ok(facts) => Ok(Some((url, facts))),
+            Err(error) if matches!(error.cause, Cause::Denied(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
 #[async_trait]
 impl Store for GitHubStore {
     fn location(&self) -> String {
-        self.connection.location()
+        self.service.address()
     }
 
     async fn lookup(&self, request: &LookupRequest) -> Result<Option<Entry>, StoreError> {
-        let connection = &self.connection;
-        let action = format!("look up `{}` at {}", request.key, connection.location());
-        connection.permit(Right::Read, &action)?;
-        let bounds = connection.bounds();
-        let service = connection.service.until(bounds.deadline);
+        let action = format!("look up `{}` at {}", request.key, self.location());
+        let (service, bounds) = self.begin(Right::Read, &action)?;
         let answered = service.look_up(&request.key, &request.restore_keys, &request.version).await;
         let Some(found) = answered.map_err(|error| of_service(&action, Access::Read, error))? else {
             return Ok(None);
@@ -64,38 +120,37 @@ impl Store for GitHubStore {
         request.key.check_answer(&request.restore_keys, &found.key).map_err(|answer| {
             StoreError::new(StoreErrorKind::Unasked, format!("cannot {action}")).caused_by(answer)
         })?;
-        let url = found.url.expose().map_err(|kind| not_a_url(&action, &connection.location(), kind))?;
-        let facts = match connection.facts(&url, &bounds).await {
+        let url = found.url.expose();
+        let facts = match ranges::facts(&self.client, &url, &bounds).await {
             Ok(facts) => facts,
             // Evicted since the lookup.
             Err(error) if matches!(error.cause, Cause::NotFound) => return Ok(None),
             Err(error) => return Err(of_blob(&action, Access::Read, error)),
         };
-        let scope = connection.scope_of_found(request).ok_or_else(|| {
+        // One of the scopes that the token reads, or of the request.
+        let readable = self.credentials.scopes_with(Right::Read);
+        let scope = Scope::one_of(readable.as_ref().unwrap_or(&request.scopes)).ok_or_else(|| {
             let message = format!("cannot {action}: neither the token nor the request names a scope");
             StoreError::new(StoreErrorKind::Other, message)
         })?;
-        let entry = connection.entry(scope, found.key, request.version.clone(), &facts);
-        connection.remember(&entry, url);
+        let name = NewEntry { scope, key: found.key, version: request.version.clone() };
+        let entry = entry_of(name, &facts, || self.options.fetch.clock.now());
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(name_of(&entry), url);
         Ok(Some(entry))
     }
 
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
-        let connection = &self.connection;
-        let action = format!("read entry `{}` at {}", entry.key, connection.location());
-        connection.permit(Right::Read, &action)?;
-        let bounds = connection.bounds();
+        let action = format!("read entry `{}` at {}", entry.key, self.location());
+        let (service, bounds) = self.begin(Right::Read, &action)?;
         let vanished = || StoreError::new(StoreErrorKind::NotFound, format!("cannot {action}"));
-        let resolve = resolver(Arc::clone(connection), entry.clone(), bounds.clone());
-        let (url, facts) = match connection.reopen(entry, &bounds).await {
+        let (url, facts) = match self.reopen(entry, &bounds).await {
             Ok(Some(open)) => open,
             // This store did not look it up, or its URL has expired.
             Ok(None) => {
-                let answered = connection.find_exact(&entry.key, &entry.version, &bounds).await;
+                let answered = service.find_exact(&entry.key, &entry.version).await;
                 let signed = answered.map_err(|error| of_service(&action, Access::Read, error))?;
-                let signed = signed.ok_or_else(vanished)?;
-                let url = signed.expose().map_err(|kind| not_a_url(&action, &connection.location(), kind))?;
-                let facts = connection.facts(&url, &bounds).await;
+                let url = signed.ok_or_else(vanished)?.expose();
+                let facts = ranges::facts(&self.client, &url, &bounds).await;
                 let facts = facts.map_err(|error| of_blob(&action, Access::Read, error))?;
                 (url, facts)
             }
@@ -104,17 +159,17 @@ impl Store for GitHubStore {
         if facts.etag != entry.id.0 {
             return Err(vanished());
         }
-        let ranges = &connection.options.ranges;
-        let stream = ranges::stream(&connection.client, url, facts, resolve, ranges, bounds);
+        let resolve = resolver(service, entry.clone());
+        let ranges = &self.options.ranges;
+        let stream = ranges::stream(&self.client, url, facts, resolve, ranges, bounds);
         let stream = stream.map_err(|error| of_blob(&action, Access::Read, error))?;
         Ok(stream.map(move |part| part.map_err(|error| of_blob(&action, Access::Read, error))).boxed())
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
-        let connection = &self.connection;
-        let action = format!("save `{}` at {}", new.key, connection.location());
-        connection.permit(Right::Write, &action)?;
-        if let Some(writable) = connection.credentials.scopes_with(Right::Write)
+        let action = format!("save `{}` at {}", new.key, self.location());
+        let (service, bounds) = self.begin(Right::Write, &action)?;
+        if let Some(writable) = self.credentials.scopes_with(Right::Write)
             && !writable.contains(&new.scope)
         {
             let names: Vec<&str> = writable.iter().map(Scope::as_str).collect();
@@ -122,31 +177,37 @@ impl Store for GitHubStore {
             let kind = StoreErrorKind::Denied(Access::Write);
             return Err(StoreError::new(kind, format!("cannot {action}: {why}")));
         }
-        Ok(Box::new(GitHubWriter::new(Arc::clone(connection), new, action)))
+        Ok(Box::new(GitHubWriter {
+            service,
+            client: self.client.clone(),
+            blobs: self.blobs.clone(),
+            options: self.options.clone(),
+            may_read: self.credentials.refusal(Right::Read).is_none(),
+            new,
+            action,
+            bounds,
+            cutter: BlockCutter::new(self.options.blocks),
+            state: UploadState::Unreserved,
+        }))
     }
 
     /// The service records the uses of entries itself.
     async fn note_use(&self, _entry: &Entry) {}
 }
 
-fn not_a_url(action: &str, location: &str, kind: ServiceErrorKind) -> StoreError {
-    of_service(action, Access::Read, ServiceError { address: location.to_owned(), kind })
-}
-
 /// Asks for a new URL of an entry; the reader checks by the version of the blob that it is still the same.
-fn resolver(connection: Arc<Connection>, entry: Entry, bounds: FetchOptions) -> Resolve {
+fn resolver(service: CacheService, entry: Entry) -> Resolve {
     Arc::new(move || {
-        let (connection, entry, bounds) = (Arc::clone(&connection), entry.clone(), bounds.clone());
+        let (service, entry) = (service.clone(), entry.clone());
         async move {
-            let protocol = |what: String| Cause::Protocol(what);
-            match connection.find_exact(&entry.key, &entry.version, &bounds).await {
-                Ok(Some(signed)) => signed.expose().map_err(|kind| protocol(kind.to_string())),
+            match service.find_exact(&entry.key, &entry.version).await {
+                Ok(Some(signed)) => Ok(signed.expose()),
                 Ok(None) => Err(Cause::NotFound),
                 Err(ServiceError { kind: ServiceErrorKind::Transport(cause), .. }) => Err(cause),
                 Err(ServiceError { kind: ServiceErrorKind::RateLimited(wait), .. }) => {
                     Err(Cause::RateLimited(wait))
                 }
-                Err(error) => Err(protocol(error.to_string())),
+                Err(error) => Err(Cause::Protocol(error.to_string())),
             }
         }
         .boxed()

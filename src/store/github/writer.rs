@@ -4,32 +4,44 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
-use crate::domain::entry::Entry;
-use crate::github::{Reservation, Right, ServiceError};
+use crate::domain::entry::{Entry, EntryId};
+use crate::domain::event::{Event, Level, Observer};
+use crate::domain::unit::ByteSize;
+use crate::github::{CacheService, Reservation};
 use crate::store::contract::{Commit, EntryWriter, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::blocks::{BlockCutter, BlockUpload, WrittenBlob};
+use crate::transport::blocks::{BlobClient, BlockCutter, BlockUpload};
+use crate::transport::http::client::Client;
 use crate::transport::http::options::FetchOptions;
-use crate::transport::ranges::BlobFacts;
+use crate::transport::ranges::{self, BlobFacts};
 
-use super::connection::Connection;
 use super::failure::{of_blob, of_service};
+use super::options::GitHubOptions;
 
 const LEFT_BEHIND: &str =
     "the name stays reserved: no job can save this key and version until the service drops the reservation";
 
+/// An upload of one entry.
 pub(super) struct GitHubWriter {
-    connection: Arc<Connection>,
-    new: NewEntry,
+    /// The service, within the bounds of this upload.
+    pub(super) service: CacheService,
+    /// For requests about what was written.
+    pub(super) client: Client,
+    pub(super) blobs: BlobClient,
+    pub(super) options: GitHubOptions,
+    /// Whether the job may look up entries.
+    pub(super) may_read: bool,
+    pub(super) new: NewEntry,
     /// What is being done, for error messages.
-    action: String,
-    bounds: FetchOptions,
-    cutter: BlockCutter,
-    state: UploadState,
+    pub(super) action: String,
+    pub(super) bounds: FetchOptions,
+    pub(super) cutter: BlockCutter,
+    pub(super) state: UploadState,
 }
 
-enum UploadState {
+pub(super) enum UploadState {
     /// The name was not asked for yet.
     Unreserved,
     /// This job has reserved the name.
@@ -39,8 +51,8 @@ enum UploadState {
 }
 
 /// A name that this job has reserved; warns if it is dropped before the entry was finalized.
-struct ReservedName {
-    connection: Arc<Connection>,
+pub(super) struct ReservedName {
+    observer: Option<Arc<dyn Observer>>,
     name: String,
     is_open: bool,
 }
@@ -54,19 +66,33 @@ impl ReservedName {
 impl Drop for ReservedName {
     fn drop(&mut self) {
         if self.is_open {
-            let hint = "change the key, for instance its prefix, or wait some hours";
-            self.connection
-                .warn(format!("{}: the upload was not finished and {LEFT_BEHIND}", self.name), Some(hint));
+            let text = format!("{}: the upload was not finished and {LEFT_BEHIND}", self.name);
+            warn(self.observer.as_ref(), text, "change the key, for instance its prefix, or wait some hours");
         }
     }
 }
 
-impl GitHubWriter {
-    pub(super) fn new(connection: Arc<Connection>, new: NewEntry, action: String) -> Self {
-        let (bounds, cutter) = (connection.bounds(), BlockCutter::new(connection.options.blocks));
-        GitHubWriter { connection, new, action, bounds, cutter, state: UploadState::Unreserved }
+fn warn(observer: Option<&Arc<dyn Observer>>, text: String, hint: &str) {
+    if let Some(observer) = observer {
+        let hint = Some(hint.to_owned());
+        observer.observe(Event::Message { level: Level::Warning, cache: None, text, hint });
     }
+}
 
+/// The entry of a name whose blob the storage describes; `now` is its time where the storage says none.
+pub(super) fn entry_of(new: NewEntry, facts: &BlobFacts, now: impl FnOnce() -> DateTime<Utc>) -> Entry {
+    Entry {
+        id: EntryId(facts.etag.clone()),
+        scope: new.scope,
+        key: new.key,
+        version: new.version,
+        created_at: facts.last_modified.unwrap_or_else(now),
+        last_used_at: None,
+        size: ByteSize(facts.size),
+    }
+}
+
+impl GitHubWriter {
     fn exists(&self) -> StoreError {
         StoreError::new(StoreErrorKind::Exists, format!("cannot {}", self.action))
     }
@@ -76,21 +102,17 @@ impl GitHubWriter {
         if !matches!(self.state, UploadState::Unreserved) {
             return Ok(());
         }
-        let service = self.connection.service.until(self.bounds.deadline);
-        let reserved = service.reserve(&self.new.key, &self.new.version).await;
+        let reserved = self.service.reserve(&self.new.key, &self.new.version).await;
         match reserved.map_err(|error| of_service(&self.action, Access::Write, error))? {
             Reservation::Reserved(signed) => {
                 let name = ReservedName {
-                    connection: Arc::clone(&self.connection),
+                    observer: self.options.observer.clone(),
                     name: format!("`{}`", self.new.key),
                     is_open: true,
                 };
-                let address = self.connection.location();
-                let url = signed.expose().map_err(|kind| {
-                    of_service(&self.action, Access::Write, ServiceError { address, kind })
-                })?;
-                let blocks = self.connection.options.blocks;
-                let upload = BlockUpload::new(&self.connection.blobs, url, blocks, self.bounds.clone());
+                let signed = signed.map_err(|error| of_service(&self.action, Access::Write, error))?;
+                let (url, blocks) = (signed.expose(), self.options.blocks);
+                let upload = BlockUpload::new(&self.blobs, url, blocks, self.bounds.clone());
                 self.state = UploadState::Reserved(upload, name);
             }
             Reservation::Exists { said, perhaps_our_own } => {
@@ -104,11 +126,11 @@ impl GitHubWriter {
     /// Warns or fails if the name is taken although no entry can be restored: then the cache was not saved by
     /// another job.
     async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
-        self.connection.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
-        if self.connection.credentials.refusal(Right::Read).is_some() {
+        self.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
+        if !self.may_read {
             return Ok(());
         }
-        let found = self.connection.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
+        let found = self.service.find_exact(&self.new.key, &self.new.version).await;
         if !matches!(found, Ok(None)) {
             return Ok(());
         }
@@ -116,13 +138,14 @@ impl GitHubWriter {
             let why = format!("the answer to the reservation was lost, and {LEFT_BEHIND}");
             return Err(StoreError::new(StoreErrorKind::Other, format!("cannot {}: {why}", self.action)));
         }
-        self.connection.warn(
+        warn(
+            self.options.observer.as_ref(),
             format!(
                 "`{}` is reserved and no entry of it is served: another job is saving it now, or has left an \
                  upload unfinished",
                 self.new.key
             ),
-            Some("if this stays so, change the key, for instance its prefix"),
+            "if this stays so, change the key, for instance its prefix",
         );
         Ok(())
     }
@@ -138,33 +161,24 @@ impl GitHubWriter {
     }
 
     /// Finalizes the entry. If the service refuses or the response is lost, a lookup shows whether the entry exists.
-    async fn finalize(&self, written: &WrittenBlob) -> Result<Entry, StoreError> {
+    async fn finalize(&self, written: &BlobFacts) -> Result<Entry, StoreError> {
         let (key, version) = (&self.new.key, &self.new.version);
-        let facts = BlobFacts {
-            size: written.size,
-            etag: written.etag.clone(),
-            last_modified: written.last_modified,
-        };
-        let entry = self.connection.entry(self.new.scope.clone(), key.clone(), version.clone(), &facts);
-        let service = self.connection.service.until(self.bounds.deadline);
-        match service.finalize(key, version, written.size).await {
+        match self.service.finalize(key, version, written.size).await {
             Ok(number) => {
-                self.connection
-                    .client
-                    .details()
-                    .tell(|| format!("{}: finalized as entry {number}", self.action));
-                Ok(entry)
+                self.client.details().tell(|| format!("{}: finalized as entry {number}", self.action));
             }
-            Err(_) if self.is_served(&facts).await => Ok(entry),
-            Err(error) => Err(of_service(&self.action, Access::Write, error)),
+            Err(_) if self.is_served(written).await => {}
+            Err(error) => return Err(of_service(&self.action, Access::Write, error)),
         }
+        Ok(entry_of(self.new.clone(), written, || self.options.fetch.clock.now()))
     }
 
     /// Whether the service serves this blob under the name.
-    async fn is_served(&self, facts: &BlobFacts) -> bool {
-        let found = self.connection.find_exact(&self.new.key, &self.new.version, &self.bounds).await;
-        let Ok(Some(Ok(url))) = found.map(|found| found.map(|signed| signed.expose())) else { return false };
-        self.connection.facts(&url, &self.bounds).await.is_ok_and(|served| served.etag == facts.etag)
+    async fn is_served(&self, written: &BlobFacts) -> bool {
+        let found = self.service.find_exact(&self.new.key, &self.new.version).await;
+        let Ok(Some(signed)) = found else { return false };
+        let served = ranges::facts(&self.client, &signed.expose(), &self.bounds).await;
+        served.is_ok_and(|served| served.etag == written.etag)
     }
 }
 
@@ -186,7 +200,7 @@ impl EntryWriter for GitHubWriter {
         self.reserve().await?;
         let state = std::mem::replace(&mut self.state, UploadState::Taken);
         let UploadState::Reserved(mut upload, name) = state else { return Ok(Commit::Exists) };
-        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.connection.options.blocks));
+        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.options.blocks));
         let failed = |error| of_blob(&self.action, Access::Write, error);
         if let Some(rest) = cutter.rest() {
             upload.put(rest).await.map_err(failed)?;
