@@ -31,7 +31,7 @@ fn no_catalog(location: &str) -> Fault {
         "cannot list the entries at {location}: the cache service of a job has no such method; GitHub's REST API \
          has, with `permissions: actions: write`"
     );
-    Fault::denied(why).with_hint("name the repository with `--repository`".to_owned())
+    Fault::denied(why).with_hint("set `GITHUB_TOKEN` and give `--repository OWNER/NAME`".to_owned())
 }
 
 /// Opens it. Who names a repository means GitHub; a job there does, too, unless its store is another.
@@ -57,7 +57,9 @@ pub(super) fn find(
     };
     let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)
     else {
-        return ctx.catalog().cloned().map(Some).ok_or_else(|| no_catalog(&ctx.store().location()));
+        let on_github = site.settings.spec.store == StoreLocation::GitHub;
+        let catalog = ctx.catalog().filter(|_| !on_github).cloned();
+        return catalog.map(Some).ok_or_else(|| no_catalog(&ctx.store().location()));
     };
     if target.all_repositories {
         return Err(Fault::usage(

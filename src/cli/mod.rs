@@ -53,14 +53,32 @@ fn shown(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// What to write instead where the words of a command were taken for names of caches.
+fn hint_of_run(arguments: &[OsString]) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == "run")?;
+    let words: Vec<String> =
+        arguments[at + 1..].iter().map(|word| Shown::value(&word.to_string_lossy()).into_string()).collect();
+    let is_command = !words.is_empty() && !words.iter().any(|word| word.starts_with('-'));
+    let command = if is_command { words.join(" ") } else { "COMMAND".to_owned() };
+    Some(format!("put `--` before the command: `cachekeep run -- {command}`"))
+}
+
 /// Runs a command line; `clock` tells the time, and is the only thing here that does.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Clock) -> Exit {
-    match Args::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match Args::try_parse_from(&arguments) {
         Ok(args) => dispatch::dispatch(args, env, clock),
         Err(error) => {
             // clap prints help and versions, which were asked for, to standard output.
             if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-                print_line(&shown(error).render().to_string());
+                let hint = (error.kind() == ErrorKind::MissingRequiredArgument)
+                    .then(|| hint_of_run(&arguments))
+                    .flatten();
+                let mut text = shown(error).render().to_string();
+                if let Some(hint) = hint {
+                    text = format!("{}\n\n  hint: {hint}", text.trim_end());
+                }
+                print_line(&text);
                 return exit::USAGE;
             }
             match error.print() {

@@ -32,6 +32,9 @@ pub(super) enum SettingsError {
     /// There is no configuration and no cache on the command line.
     #[error("no `{}` in `{}` or above", config::DISCOVERY, .0.display())]
     NoConfig(PathBuf),
+    /// The configuration that was named is a directory.
+    #[error("`{}` is a directory; name the file: `{}`", .0.display(), .0.join(config::DISCOVERY).display())]
+    IsDirectory(PathBuf),
     /// The configuration cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Fault),
@@ -223,6 +226,9 @@ impl Settings {
 fn load(common: &Common, env: &Env, place: &ConfigPlace) -> Result<config::Loaded, SettingsError> {
     if let Some(path) = &place.config {
         let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
+        if read::is_directory(path).unwrap_or(false) {
+            return Err(SettingsError::IsDirectory(shown.to_owned()));
+        }
         return Ok(config::parse(&text::read(path, Links::Followed, MAX_CONFIG_BYTES)?, shown)?);
     }
     match &common.key {

@@ -6,6 +6,7 @@ use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::inventory::{Inventory, Presence};
+use crate::domain::unit::counted;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
 use crate::fs::staging::Staging;
@@ -69,6 +70,6 @@ pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool,
 fn report(cache: &Cache<'_>, what: &str, objects: &[&ObjectId]) {
     let named: Vec<String> = objects.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if objects.len() > NAMED { ", …" } else { "" };
-    let text = format!("{} objects {what}: {}{more}", objects.len(), named.join(", "));
+    let text = format!("{} {what}: {}{more}", counted(objects.len(), "object"), named.join(", "));
     cache.ctx.report(Level::Warning, cache.name(), text);
 }

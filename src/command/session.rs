@@ -100,6 +100,10 @@ pub(crate) fn open_all_exportable<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened
 /// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
 /// command first.
 pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<OpenedCache<'a>>, Fault> {
+    if ctx.caches.is_empty() {
+        let hint = "add a table `[cache.NAME]` with `path` and `key` to the configuration".to_owned();
+        ctx.report_about_job_with_hint(Level::Warning, "no cache is declared".to_owned(), Some(hint));
+    }
     ctx.caches.iter().map(|spec| OpenedCache::open(ctx, spec)).collect()
 }
 

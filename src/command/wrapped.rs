@@ -21,7 +21,7 @@ use crate::domain::fault::Fault;
 use crate::domain::key::Key;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome, SaveOutcome, SaveResult};
 use crate::domain::scope::Scope;
-use crate::domain::unit::ByteSize;
+use crate::domain::unit::{ByteSize, counted};
 use crate::report::failure;
 use crate::tree::fingerprint;
 
@@ -131,7 +131,8 @@ pub(crate) fn restored(
         if outcome.miss.is_none() {
             let text = match &outcome.matched {
                 Some(Matched { key, .. }) => {
-                    format!("{} hit: {} files from `{key}` by actions/cache", outcome.hit, outcome.files)
+                    let files = counted(outcome.files, "file");
+                    format!("{} hit: {files} from `{key}` by actions/cache", outcome.hit)
                 }
                 None => format!("miss: no entry for `{}`", outcome.key),
             };
@@ -259,7 +260,7 @@ pub(crate) fn saved(
         };
         if outcome.result == SaveResult::Saved {
             if *kept {
-                let text = format!("saved: {} files as `{}` by actions/cache", outcome.files, outcome.key);
+                let text = format!("saved: {} as `{}` by actions/cache", counted(outcome.files, "file"), outcome.key);
                 ctx.report(Level::Info, &spec.name, text);
             } else {
                 outcome.result = SaveResult::Failed;

@@ -1,7 +1,6 @@
 //! The table `[clean]`: raw structs, and their conversion to the domain's policy.
 
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,9 +8,10 @@ use toml::Spanned;
 
 use super::findings::{Findings, Text};
 use super::scalars::{Duration, Size};
+use super::units::{size, unit};
 use crate::domain::retention::{DeclaredPattern, Guard, Headroom, Policy, Protect};
 use crate::domain::spec::CacheSpec;
-use crate::domain::unit::{ByteSize, Span, UnitError};
+use crate::domain::unit::{ByteSize, Span};
 
 /// Which entries `cachekeep clean` deletes. Rules that are not given are off. Without this table, entries of pull
 /// requests that were closed and refs that were deleted at least three days ago are deleted.
@@ -160,16 +160,6 @@ fn check_budget(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &
     }
 }
 
-fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -> Option<T> {
-    match text.get_ref().parse() {
-        Ok(value) => Some(value),
-        Err(error) => {
-            findings.error(&text.span(), error.to_string());
-            None
-        }
-    }
-}
-
 /// A span that is not zero: a rule that deletes everything at once is a mistake.
 fn positive_span(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<Span> {
     let text = text?;
@@ -185,7 +175,7 @@ fn positive_span(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<Spa
 
 fn positive_size(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<ByteSize> {
     let text = text?;
-    let size: ByteSize = unit(text, findings)?;
+    let size = size(text, findings)?;
     if size.0 == 0 {
         findings
             .error(&text.span(), "a budget of zero would delete every entry")
@@ -196,7 +186,7 @@ fn positive_size(text: Option<&Text>, findings: &mut Findings<'_>) -> Option<Byt
 }
 
 fn headroom(text: &Text, budget: Option<ByteSize>, findings: &mut Findings<'_>) -> Headroom {
-    let Some(size) = unit::<ByteSize>(text, findings) else { return Headroom::NextSave };
+    let Some(size) = size(text, findings) else { return Headroom::NextSave };
     match budget {
         None => {
             findings

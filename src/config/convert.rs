@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use toml::Spanned;
 
@@ -12,6 +11,7 @@ use super::file::{self, File};
 use super::findings::{Findings, Text, placeless};
 use super::lint;
 use super::placeholders::{Field, template};
+use super::units::{size, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::spec::{
     CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
@@ -19,12 +19,11 @@ use crate::domain::spec::{
 };
 use crate::domain::template::Template;
 use crate::domain::trim::{TrimPolicy, TrimUnits};
-use crate::domain::unit::UnitError;
 
 /// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
-    let disk = file.disk.reserve.and_then(|text| unit(&text, findings));
+    let disk = file.disk.reserve.and_then(|text| size_or_share(&text, findings));
     let drafts: Vec<Draft> =
         file.cache.into_iter().filter_map(|(name, raw)| cache(&name, raw, findings)).collect();
     lint::across(&drafts, findings);
@@ -110,16 +109,6 @@ fn percent_decoded(text: &str) -> Option<String> {
         bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
     }
     String::from_utf8(bytes).ok()
-}
-
-fn unit<T: FromStr<Err = UnitError>>(text: &Text, findings: &mut Findings<'_>) -> Option<T> {
-    match text.get_ref().parse() {
-        Ok(value) => Some(value),
-        Err(error) => {
-            findings.error(&text.span(), error.to_string());
-            None
-        }
-    }
 }
 
 /// Converts one cache; `None` if its name or key is invalid, to avoid follow-up errors.
@@ -281,7 +270,7 @@ fn trim(raw: &Spanned<file::RawTrim>, findings: &mut Findings<'_>) -> Option<Tri
         units: match units {
             file::Units::Files => TrimUnits::Files,
         },
-        max_size: max_size.as_ref().and_then(|text| unit(text, findings)),
+        max_size: max_size.as_ref().and_then(|text| size(text, findings)),
         unused_for: unused_for.as_ref().and_then(|text| unit(text, findings)),
     })
 }

@@ -11,6 +11,7 @@ mod draft;
 mod error;
 mod file;
 mod findings;
+mod foreign;
 mod inline;
 pub(crate) mod lint;
 mod loaded;
@@ -19,6 +20,8 @@ mod scalars;
 mod schema;
 mod shape;
 mod similar;
+mod syntax;
+mod units;
 
 use std::path::Path;
 
@@ -45,7 +48,12 @@ pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
     let table = match DeTable::parse(text) {
         Ok(table) => table,
         Err(error) => {
-            findings.error(&error.span().unwrap_or(0..0), error.message());
+            let place = error.span().unwrap_or(0..0);
+            let hint = syntax::hint(text, place.start);
+            let finding = findings.error(&place, error.message());
+            if let Some(hint) = hint {
+                finding.with_hint(hint);
+            }
             return Err(findings.into_error());
         }
     };

@@ -1,6 +1,7 @@
 //! Which placeholders are allowed in which field, and suggestions for unknown ones.
 
 use super::findings::{Findings, Text};
+use super::foreign;
 use super::lint::globs;
 use super::similar::closest;
 use crate::domain::secret::is_secret_name;
@@ -85,17 +86,15 @@ impl Field {
 
 /// Parses a template and checks its placeholders. Reports every problem; returns `None` if there is one.
 pub(super) fn template(text: &Text, field: Field, findings: &mut Findings<'_>) -> Option<Template> {
-    if let Some(at) = text.get_ref().find("${{").filter(|_| !findings.lenient()) {
-        let rest = &text.get_ref()[at..];
-        let end = rest.find("}}").map_or(rest.len(), |end| end + 2);
-        let place = findings.place_of(&text.span(), &rest[..end]);
-        findings
-            .error(
-                &place,
-                format!("`{}` is a GitHub Actions expression, which is not evaluated here", &rest[..end]),
-            )
-            .with_hint("use a placeholder such as `{os}` or `{temp}`, or pass the value with `--var` and use `{var.NAME}`");
-        return None;
+    if let Some(found) = foreign::find(text.get_ref(), field, !findings.lenient()) {
+        let place = findings.place_of(&text.span(), found.written);
+        let message = format!("`{}` is {}, which is not expanded here", found.written, found.kind);
+        if findings.lenient() {
+            findings.warning(&place, message).with_hint(found.hint);
+        } else {
+            findings.error(&place, message).with_hint(found.hint);
+            return None;
+        }
     }
     let template = match Template::parse(text.get_ref()) {
         Ok(template) => template,
@@ -141,6 +140,12 @@ pub(super) fn suggestion(name: &str) -> String {
     const VALUES: [&str; 2] = ["env", "var"];
     const GLOBS: [&str; 3] = ["git", "files", "hash-files"];
     let trimmed = name.trim();
+    if let Some(placeholder) = foreign::replacement(trimmed) {
+        return format!("did you mean `{placeholder}`?");
+    }
+    if trimmed.starts_with("hashFiles(") || trimmed.starts_with("hash-files(") {
+        return "write globs after a colon, such as `{hash-files:**/*.lock}`".to_owned();
+    }
     if let Some((head, tail)) = trimmed.split_once(['.', ':']) {
         let (head, tail) = (head.trim(), tail.trim());
         if VALUES.contains(&head) {

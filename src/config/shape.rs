@@ -141,9 +141,9 @@ fn check_value(
             let hint = match (wanted, &*found) {
                 ("array", DeValue::String(text)) => Some(format!("write `{field} = [{:?}]`", text.as_ref())),
                 ("string", DeValue::Array(_)) if field == "path" => Some("write `paths = […]`".to_owned()),
-                ("object", DeValue::String(text)) if required(schema) == [["grace"]] => {
-                    Some(format!("write `{field} = {{ grace = {:?} }}`", text.as_ref()))
-                }
+                ("object", scalar) => only_field(schema)
+                    .zip(written(scalar))
+                    .map(|(only, value)| format!("write `{field} = {{ {only} = {value} }}`")),
                 ("string", DeValue::Integer(number)) => Some(format!("write `\"{number}\"`")),
                 ("string", DeValue::Float(number)) => Some(format!("write `\"{number}\"`")),
                 _ => None,
@@ -155,6 +155,21 @@ fn check_value(
             }
             false
         }
+    }
+}
+
+/// The field of a table that has no other.
+fn only_field(schema: &Value) -> Option<&str> {
+    let mut names = schema["properties"].as_object()?.keys();
+    names.next().filter(|_| names.next().is_none()).map(String::as_str)
+}
+
+/// A single value as it is written in TOML.
+fn written(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(format!("{:?}", text.as_ref())),
+        DeValue::Integer(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::retention::plan::Amount;
 use super::retention::{Pattern, Plan};
-use super::unit::ByteSize;
+use super::unit::{ByteSize, counted};
 
 /// The outcome of cleaning a store.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,12 @@ pub struct ApiCalls {
 impl fmt::Display for ApiCalls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ApiCalls { requests, graphql, deletions, repeated, waited } = self;
-        write!(f, "{requests} requests ({deletions} deletions, {graphql} in GraphQL, {repeated} repeated)")?;
+        write!(
+            f,
+            "{} ({}, {graphql} in GraphQL, {repeated} repeated)",
+            counted(*requests, "request"),
+            counted(*deletions, "deletion")
+        )?;
         match waited.as_secs() {
             0 => Ok(()),
             seconds => write!(f, ", {seconds} s waited for limits"),

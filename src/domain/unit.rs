@@ -30,6 +30,9 @@ pub enum UnitError {
     /// The text does not start with a number.
     #[error("`{0}` does not start with a number")]
     NoNumber(String),
+    /// A span without a unit.
+    #[error("`{0}` has no unit: write `{0}d` (one of s, m, h, d, w)")]
+    NoUnit(String),
     /// The text ends in a unit that does not exist.
     #[error("`{unit}` in `{text}` is not a unit; write one of {known}")]
     UnknownUnit {
@@ -144,10 +147,23 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (number, unit) = split(text)?;
+        if unit.is_empty() {
+            return Err(UnitError::NoUnit(text.trim().to_owned()));
+        }
         let (_, factor) = SPAN_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| {
             UnitError::UnknownUnit { text: text.to_owned(), unit: unit.to_owned(), known: "s, m, h, d, w" }
         })?;
         scaled(text, number, *factor).map(|seconds| Span(Duration::from_secs(seconds)))
+    }
+}
+
+/// A number of things: `1 file`, `2 files`, `0 entries`. The plural of a word in `y` ends in `ies`.
+pub fn counted(number: impl TryInto<u64>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    match (number, thing.strip_suffix('y')) {
+        (1, _) => format!("1 {thing}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {thing}s"),
     }
 }
 
@@ -221,7 +237,15 @@ mod tests {
             assert_eq!(text.parse::<Span>().expect(text).to_string(), shown);
         }
         assert!("3 days".parse::<Span>().is_err());
-        assert!("7".parse::<Span>().is_err());
+        assert_eq!("7".parse::<Span>(), Err(UnitError::NoUnit("7".to_owned())));
+    }
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!(counted(1_u64, "file"), "1 file");
+        assert_eq!(counted(0_usize, "file"), "0 files");
+        assert_eq!(counted(12_u32, "entry"), "12 entries");
+        assert_eq!(counted(1_i32, "entry"), "1 entry");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::stderr;
 use crate::domain::event::Meter;
 use crate::domain::shown::Shown;
-use crate::domain::unit::ByteSize;
+use crate::domain::unit::{ByteSize, counted};
 
 /// How often a log without bars hears of long work.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ fn line(meter: &Meter, elapsed: Duration) -> String {
         Some(total) => format!("{done} of {} ({} %)", ByteSize(total), done.0.saturating_mul(100) / total),
         None => done.to_string(),
     };
-    format!("{}: {}: {amount}, {} files, {} s", meter.cache, meter.phase, meter.items(), elapsed.as_secs())
+    format!("{}: {}: {amount}, {}, {} s", meter.cache, meter.phase, counted(meter.items(), "file"), elapsed.as_secs())
 }
 
 fn style(has_total: bool) -> ProgressStyle {

@@ -42,8 +42,14 @@ fn misplaced() -> Fault {
 }
 
 /// No file matches below the workspace.
-fn no_match(workspace: &Path) -> Fault {
-    Fault::environment(format!("no file matches below `{}`", workspace.display()))
+fn no_match(placeholder: &Placeholder, workspace: &Path) -> Fault {
+    let what = match placeholder {
+        Placeholder::Git(globs) | Placeholder::Files(globs) | Placeholder::HashFiles(globs) => {
+            format!("no file matches `{}`", globs.join(","))
+        }
+        _ => "no content link was found".to_owned(),
+    };
+    Fault::environment(format!("{what} below `{}`", workspace.display()))
         .with_hint("is it checked out, and spelled from the workspace?".to_owned())
 }
 
@@ -105,7 +111,7 @@ fn value(
 ) -> Result<String, Fault> {
     let facts = ctx.platform.facts();
     let lacking = || unavailable(placeholder, facts.platform);
-    let no_match = || no_match(ctx.workspace);
+    let no_match = || no_match(placeholder, ctx.workspace);
     let known = |value: Option<&str>| value.map(str::to_owned).ok_or_else(lacking);
     let path = |path: &Path| {
         path.to_str()

@@ -34,8 +34,7 @@ pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<SaveRefusal> {
     let refused = |reason: &str| SaveRefusal::new(SaveResult::DeniedMode, reason);
     match (spec.role, spec.save) {
         (Role::Consumer, _) => Some(
-            refused("this job is a consumer of the cache")
-                .with_hint("the job that fills the cache runs with `role = \"writer\"` or `--role writer`"),
+            refused("this job is a consumer of the cache"),
         ),
         (Role::Writer, SavePolicy::Never) => Some(refused("the configuration says `save = \"never\"`")),
         (Role::Writer, _) if spec.links.is_some() && own.is_pull_request() => Some(

@@ -101,8 +101,11 @@ pub(super) fn attempt(
             refuse(cache, &mut outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
         }
         Err(error) => {
-            let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
-            let refusal = SaveRefusal { result: error.result(), reason, hint: error.hint() };
+            // What was stopped says nothing about the store, so the error and its hint would mislead.
+            let refusal = match deadline.reason(cache.ctx.interrupt) {
+                Some(reason) => SaveRefusal::new(error.result(), reason),
+                None => SaveRefusal { result: error.result(), reason: failure::chain(&error), hint: error.hint() },
+            };
             refuse(cache, &mut outcome, Level::Warning, refusal);
         }
     }
@@ -169,7 +172,10 @@ fn existing(
     if let Some(entry) = direct::existing(cache, key, deadline)?
         && !remove_corrupt(cache, &entry, receipt, deadline)?
     {
-        let reason = format!("`{}` is there already, in {}", entry.key, entry.scope);
+        let reason = match receipt {
+            Some(receipt) if receipt.is_of(&entry) => format!("up to date with `{}` of {}", entry.key, entry.scope),
+            _ => format!("`{}` is there already, in {}", entry.key, entry.scope),
+        };
         return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));
     }
     let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store().location());

@@ -17,6 +17,7 @@ use crate::domain::hint::Hint as _;
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::SaveResult;
 use crate::domain::spec::Unwanted;
+use crate::domain::unit::counted;
 use crate::objects::inventory;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::objects::proofs;
@@ -131,7 +132,7 @@ fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
         }
         if taken > 0 {
             let text =
-                format!("harvested {taken} objects that the build fetched, from `{}`", directory.display());
+                format!("harvested {} that the build fetched, from `{}`", counted(taken, "object"), directory.display());
             cache.ctx.report(Level::Info, cache.name(), text);
         }
         if refused > 0 {
@@ -162,7 +163,7 @@ fn remove_unwanted(cache: &Cache<'_>, inventory: &mut Inventory) -> Result<(), F
             }
         }
         if !unwanted.is_empty() {
-            let text = format!("removed {} objects that no link wants any more", unwanted.len());
+            let text = format!("removed {} that no link wants any more", counted(unwanted.len(), "object"));
             cache.ctx.report(Level::Info, cache.name(), text);
         }
     }

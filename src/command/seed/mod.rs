@@ -18,7 +18,7 @@ use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::SeedSpec;
-use crate::domain::unit::ByteSize;
+use crate::domain::unit::{ByteSize, counted};
 use crate::report::{failure, text};
 use archive::from_sources;
 
@@ -124,7 +124,10 @@ fn fill_objects(
     if report.is_complete() && report.wanted > 0 {
         sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
         outcome.result = SeedResult::NotNeeded;
-        outcome.reason = Some(format!("all {} objects are present and verified", report.wanted));
+        outcome.reason = Some(match report.wanted {
+            1 => "the object is present and verified".to_owned(),
+            wanted => format!("all {wanted} objects are present and verified"),
+        });
         return Ok(());
     }
     if let Some(seed) = seed {
@@ -160,7 +163,7 @@ fn from_mirrors(
     outcome: &mut SeedOutcome,
 ) -> Result<(), Fault> {
     let ctx = cache.ctx;
-    let text = format!("fetching {} of {} objects from mirrors", report.missing_count(), report.wanted);
+    let text = format!("fetching {} of {} from mirrors", report.missing_count(), counted(report.wanted, "object"));
     ctx.report(Level::Info, cache.name(), text);
     let summary = download::fetch_missing(cache, report, deadline)?;
     outcome.fetched = summary.objects;
@@ -221,7 +224,7 @@ fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inv
     let claimed = sentinel::read(cache.root());
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
-    let lacking = format!("{} of {} objects are missing or unproven", report.missing_count(), report.wanted);
+    let lacking = format!("{} of {} are missing or unproven", report.missing_count(), counted(report.wanted, "object"));
     match claimed.map(|sentinel| sentinel.check(inventory)) {
         Some(Ok(())) if is_this_seed => {
             SeedNeed::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))

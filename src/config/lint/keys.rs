@@ -51,7 +51,15 @@ pub(in crate::config) fn restore_keys(
         if !literals(&prefix, "restore key", text, findings) {
             continue;
         }
-        if key.is_some_and(|key| never_prefix(&prefix, key)) {
+        if let Some(stem) = prefix.source().strip_suffix('*') {
+            let stem = stem.trim_end_matches('*');
+            findings
+                .warning(
+                    &text.span(),
+                    format!("the restore key `{prefix}` ends in `*`, which is an ordinary character here"),
+                )
+                .with_hint(format!("write `{stem}`: a restore key is a prefix already"));
+        } else if key.is_some_and(|key| never_prefix(&prefix, key)) {
             findings
                 .warning(
                     &text.span(),

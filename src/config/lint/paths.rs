@@ -56,7 +56,10 @@ fn refused(pattern: &Template, exclude: bool) -> Option<(String, &'static str)> 
     let slashed = with_slashes(&glob);
     let behind = slashed.split('/').skip_while(|part| literal(part).is_some()).any(|part| part == "..");
     let volume = root.components.len() == 1 && !root.components[0].contains('\0');
-    if let Some(why) = globs::invalid(&glob) {
+    if glob.contains(char::is_control) {
+        let message = format!("`{}` has a control character", glob.escape_debug());
+        Some((message, "in double quotes `\\t` is a tab: write paths with `\\` in single quotes"))
+    } else if let Some(why) = globs::invalid(&glob) {
         Some((
             format!("`{pattern}` is not a glob: {why}"),
             "escape special characters with brackets: `[*]`, `[[]`",

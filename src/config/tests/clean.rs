@@ -94,7 +94,7 @@ fn mistakes() {
 2:23 error: `keep` cannot be 0 | write at least 1; with 0, restore keys would find nothing
 2:23 error: `keep` cannot be -1 | write at least 1; with 0, restore keys would find nothing
 2:23 error: `clean.superseded.keep` must be a whole number, not a string | (none)
-2:14 error: `clean.superseded` must be a table, not a whole number | (none)
+2:14 error: `clean.superseded` must be a table, not a whole number | write `superseded = { keep = 1 }`
 2:14 error: a span of zero would delete every entry | write how long entries are kept, such as `"7d"`
 2:10 error: a budget of zero would delete every entry | write a size such as `"9GB"`
 2:10 error: `%` in `90%` is not a unit; write one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB | (none)

@@ -63,7 +63,7 @@ fn keys() {
 3:10 error: `{nothing-like-it}` is not a placeholder | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; write `{{` or `}}` for a literal brace
 3:7 error: unmatched `{` at character 3; write `{{` for a literal `{` | (none)
 3:7 error: unmatched `}` at character 5; write `}}` for a literal `}` | (none)
-3:10 error: `${{ runner.os }}` is a GitHub Actions expression, which is not evaluated here | use a placeholder such as `{os}` or `{temp}`, or pass the value with `--var` and use `{var.NAME}`
+3:10 error: `${{ runner.os }}` is a GitHub Actions expression, which is not expanded here | write `{os}`
 3:7 error: the glob `../*.lock` is not relative to the workspace | write a relative path without `.` and `..`
 3:7 error: the glob `/etc/*` is not relative to the workspace | write a relative path without `.` and `..`
 3:7 error: `!*.md` contains only exclusions | add a glob first; `!` excludes from the preceding ones

@@ -3,6 +3,7 @@
 mod clean;
 mod fields;
 mod inputs;
+mod newcomers;
 
 use std::path::Path;
 

@@ -11,6 +11,7 @@ use crate::domain::key::Key;
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, ScopeState};
 use crate::domain::scope::{Scope, Section};
+use crate::domain::unit::counted;
 
 /// Rows of evidence before the rest is counted.
 const ROWS: usize = 10;
@@ -330,9 +331,8 @@ fn asked(text: &mut String, one: &Explained<'_>) {
     }
     line("version", one.question.version.as_ref().map_or("any", |version| version.as_str()));
     line("reads", &list(one.question.scopes.iter().map(Scope::as_str).collect()));
-    let count = one.facts.map_or_else(String::new, |facts| match facts.entries.len() {
-        1 => ", 1 entry".to_owned(),
-        count => format!(", {count} entries"),
+    let count = one.facts.map_or_else(String::new, |facts| {
+        format!(", {}", counted(facts.entries.len(), "entry"))
     });
     line("store", &format!("{}{count}", one.store));
 }

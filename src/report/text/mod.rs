@@ -8,6 +8,7 @@ use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::outcome::{
     Hit, Matched, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
 };
+use crate::domain::unit::counted;
 
 /// How many missing objects are listed before the rest is only counted.
 const LISTED: usize = 20;
@@ -18,8 +19,8 @@ pub(crate) fn restored(outcome: &RestoreOutcome) -> String {
         (Some(matched), Hit::Exact | Hit::Partial) => {
             let how = if outcome.hit == Hit::Exact { "exact hit" } else { "partial hit" };
             format!(
-                "{how}: restored {} files, {} from {}{} in {:.1} s",
-                outcome.files,
+                "{how}: restored {}, {} from {}{} in {:.1} s",
+                counted(outcome.files, "file"),
                 outcome.unpacked,
                 entry(matched),
                 matched.size.map(|size| format!(" ({size} archived)")).unwrap_or_default(),
@@ -57,10 +58,10 @@ pub(crate) fn seeded(outcome: &SeedOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     let mut gains = Vec::new();
     if let Some(source) = &outcome.source {
-        gains.push(format!("{} files, {} from {source}", outcome.added, outcome.added_bytes));
+        gains.push(format!("{}, {} from {source}", counted(outcome.added, "file"), outcome.added_bytes));
     }
     if !outcome.mirrors.is_empty() {
-        gains.push(format!("{} objects, {} from mirrors", outcome.fetched, outcome.fetched_bytes));
+        gains.push(format!("{}, {} from mirrors", counted(outcome.fetched, "object"), outcome.fetched_bytes));
     }
     let gains = gains.join(", and ");
     let seconds = outcome.elapsed.as_secs_f64();
@@ -71,16 +72,26 @@ pub(crate) fn seeded(outcome: &SeedOutcome) -> String {
         SeedResult::Incomplete => {
             let missing = outcome.missing.len();
             format!(
-                "incomplete: {gains} in {seconds:.1} s; {missing} objects that links want are still missing"
+                "incomplete: {gains} in {seconds:.1} s; {} that links want {} still missing",
+                counted(missing, "object"),
+                are(missing)
             )
         }
     };
     list_missing(&mut text, &outcome.missing);
     for dead in outcome.mirrors.iter().filter(|mirror| mirror.given_up) {
         let MirrorUse { mirror, requests, delivered, .. } = dead;
-        let _ = write!(text, "\n  given up: {mirror}, after {requests} requests and {delivered} objects");
+        let _ = write!(text, "\n  given up: {mirror}, after {} and {}",
+            counted(*requests, "request"),
+            counted(*delivered, "object")
+        );
     }
     text
+}
+
+/// The verb after [`counted`].
+fn are(number: usize) -> &'static str {
+    if number == 1 { "is" } else { "are" }
 }
 
 /// Lists objects with the links that want them, as far as a person reads.
@@ -104,13 +115,15 @@ pub(crate) fn saved(outcome: &SaveOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     match outcome.result {
         SaveResult::Saved => format!(
-            "saved: {} files, {} as `{}` ({} archived) in {:.1} s",
-            outcome.files,
+            "saved: {}, {} as `{}` ({} archived) in {:.1} s",
+            counted(outcome.files, "file"),
             outcome.unpacked,
             outcome.key,
             outcome.archive,
             outcome.elapsed.as_secs_f64(),
         ),
+        SaveResult::Exists => format!("nothing to save: {reason}"),
+        SaveResult::Failed => format!("not saved: {reason}"),
         other => format!("not saved ({other}): {reason}"),
     }
 }
@@ -123,14 +136,17 @@ pub(crate) fn gated(report: &GateReport) -> String {
             count => format!(", {count} of them only allowed by name"),
         };
         return format!(
-            "complete: {} objects for {} links are present and verified{allowed}",
-            report.wanted, report.links
+            "complete: {} for {} {} present and verified{allowed}",
+            counted(report.wanted, "object"),
+            counted(report.links, "link"),
+            are(report.wanted)
         );
     }
     let mut text = format!(
-        "incomplete: {} of {} objects are present and verified; {} missing, {} not what their name says",
+        "incomplete: {} of {} {} present and verified; {} missing, {} not what their name says",
         report.present,
-        report.wanted,
+        counted(report.wanted, "object"),
+        are(report.wanted),
         report.missing.len(),
         report.unproven.len(),
     );
