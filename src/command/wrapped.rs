@@ -260,7 +260,11 @@ pub(crate) fn saved(
         };
         if outcome.result == SaveResult::Saved {
             if *kept {
-                let text = format!("saved: {} as `{}` by actions/cache", counted(outcome.files, "file"), outcome.key);
+                let text = format!(
+                    "saved: {} as `{}` by actions/cache",
+                    counted(outcome.files, "file"),
+                    outcome.key
+                );
                 ctx.report(Level::Info, &spec.name, text);
             } else {
                 outcome.result = SaveResult::Failed;

@@ -55,7 +55,10 @@ pub(super) struct Foreign<'a> {
 /// The placeholder with the meaning of a variable of another system.
 pub(super) fn replacement(name: &str) -> Option<&'static str> {
     let plain = name.trim().to_ascii_uppercase().replace(['.', '-'], "_");
-    REPLACEMENTS.iter().find(|(_, names)| names.contains(&plain.as_str())).map(|(placeholder, _)| *placeholder)
+    REPLACEMENTS
+        .iter()
+        .find(|(_, names)| names.contains(&plain.as_str()))
+        .map(|(placeholder, _)| *placeholder)
 }
 
 /// The first expression of another system in a text. GitHub's are looked for only if `expressions` is set: it expands
@@ -102,7 +105,8 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
     if rest.starts_with("${{") {
         return None;
     }
-    if let Some(found) = enclosed('(', ')', AZURE).or_else(|| enclosed('[', ']', "an expression of Azure Pipelines"))
+    if let Some(found) =
+        enclosed('(', ')', AZURE).or_else(|| enclosed('[', ']', "an expression of Azure Pipelines"))
     {
         return Some(found);
     }
@@ -110,7 +114,8 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
         return Some(found);
     }
     let begins = !before.ends_with(|c: char| c.is_alphanumeric() || c == '\\' || c == '[');
-    let end = rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest.len(), |end| end + 1);
+    let end =
+        rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest.len(), |end| end + 1);
     let name = &rest[1..end];
     let known = replacement(name).is_some();
     let applies = match field {
@@ -119,7 +124,11 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
         Field::Export => known,
         Field::Object | Field::Mirror | Field::Seed => false,
     };
-    (applies && is_variable(name)).then(|| Foreign { written: &rest[..end], kind: SHELL, hint: instead_of(name) })
+    (applies && is_variable(name)).then(|| Foreign {
+        written: &rest[..end],
+        kind: SHELL,
+        hint: instead_of(name),
+    })
 }
 
 /// `%NAME%`, which is also a part of an encoded URL.
@@ -178,14 +187,22 @@ mod tests {
         check(KEY, "a-$(Agent.OS)-b", Some(("$(Agent.OS)", "write `{os}`")));
         check(KEY, "$(hash)", Some(("$(hash)", "write `{env.hash}`")));
         check(KEY, "$(My.Image)", Some(("$(My.Image)", "write `{env.MY_IMAGE}`")));
-        check(KEY, "$(git rev-parse HEAD)", Some(("$(git rev-parse HEAD)", "pass the value with `--var` and use `{var.NAME}`")));
+        check(
+            KEY,
+            "$(git rev-parse HEAD)",
+            Some(("$(git rev-parse HEAD)", "pass the value with `--var` and use `{var.NAME}`")),
+        );
         check(KEY, "$CI_COMMIT_REF_SLUG-npm", Some(("$CI_COMMIT_REF_SLUG", "write `{ref}`")));
         check(KEY, "a-${IMAGE}", Some(("${IMAGE}", "write `{env.IMAGE}`")));
         check(KEY, "a-${os}", Some(("${os}", "write `{os}`")));
         check(KEY, "$[variables.x]", Some(("$[variables.x]", "write `{env.x}`")));
         check(KEY, "${{ runner.os }}-x", Some(("${{ runner.os }}", "write `{os}`")));
         check(KEY, "${{ env.IMAGE }}", Some(("${{ env.IMAGE }}", "write `{env.IMAGE}`")));
-        check(KEY, "$DEPLOY_TOKEN", Some(("$DEPLOY_TOKEN", "pass the value with `--var` and use `{var.NAME}`")));
+        check(
+            KEY,
+            "$DEPLOY_TOKEN",
+            Some(("$DEPLOY_TOKEN", "pass the value with `--var` and use `{var.NAME}`")),
+        );
         check(Field::Path, "$HOME/.npm", Some(("$HOME", "write `{home}`")));
         check(Field::Path, "%LOCALAPPDATA%\\npm", Some(("%LOCALAPPDATA%", "write `{env.LOCALAPPDATA}`")));
         check(Field::Export, "$HOME/.ccache", Some(("$HOME", "write `{home}`")));

@@ -19,7 +19,8 @@ fn of_value(name: &str, value: &str) -> Option<String> {
     match inner {
         Some(inner) if inner.contains('\\') && !inner.starts_with('"') => {
             let path = inner.strip_suffix('"').unwrap_or(inner);
-            (!path.contains('\'')).then(|| format!("use single quotes, in which `\\` has no meaning: `'{path}'`"))
+            (!path.contains('\''))
+                .then(|| format!("use single quotes, in which `\\` has no meaning: `'{path}'`"))
         }
         None if value.starts_with(|c: char| c.is_alphabetic() || "~$./{*!\\".contains(c)) => {
             Some(format!("put text in quotes: `{name} = {}`", quoted(value)))

@@ -247,6 +247,8 @@ pub struct SaveOutcome {
     pub reason: Option<String>,
     /// What the user can do about it.
     pub hint: Option<String>,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
     /// Number of files in the archive.
     pub files: u64,
     /// Their bytes.
@@ -364,6 +366,7 @@ pub(crate) mod testing {
             result,
             reason: None,
             hint: None,
+            interrupted: false,
             files: 0,
             unpacked: ByteSize(0),
             archive: ByteSize(0),

@@ -137,7 +137,13 @@ fn line(meter: &Meter, elapsed: Duration) -> String {
         Some(total) => format!("{done} of {} ({} %)", ByteSize(total), done.0.saturating_mul(100) / total),
         None => done.to_string(),
     };
-    format!("{}: {}: {amount}, {}, {} s", meter.cache, meter.phase, counted(meter.items(), "file"), elapsed.as_secs())
+    format!(
+        "{}: {}: {amount}, {}, {} s",
+        meter.cache,
+        meter.phase,
+        counted(meter.items(), "file"),
+        elapsed.as_secs()
+    )
 }
 
 fn style(has_total: bool) -> ProgressStyle {

@@ -18,6 +18,7 @@ mod hostile_text;
 mod keys;
 mod looking;
 mod main_job;
+mod mistakes;
 mod output;
 mod planted_journals;
 mod privileged;

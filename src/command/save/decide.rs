@@ -33,9 +33,7 @@ impl SaveRefusal {
 pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<SaveRefusal> {
     let refused = |reason: &str| SaveRefusal::new(SaveResult::DeniedMode, reason);
     match (spec.role, spec.save) {
-        (Role::Consumer, _) => Some(
-            refused("this job is a consumer of the cache"),
-        ),
+        (Role::Consumer, _) => Some(refused("this job is a consumer of the cache")),
         (Role::Writer, SavePolicy::Never) => Some(refused("the configuration says `save = \"never\"`")),
         (Role::Writer, _) if spec.links.is_some() && own.is_pull_request() => Some(
             refused("what a pull request saves, no other job can restore")

@@ -80,6 +80,7 @@ pub(super) fn attempt(
         result: SaveResult::Saved,
         reason: None,
         hint: None,
+        interrupted: false,
         files: 0,
         unpacked: ByteSize(0),
         archive: ByteSize(0),
@@ -101,11 +102,11 @@ pub(super) fn attempt(
             refuse(cache, &mut outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
         }
         Err(error) => {
-            // What was stopped says nothing about the store, so the error and its hint would mislead.
-            let refusal = match deadline.reason(cache.ctx.interrupt) {
-                Some(reason) => SaveRefusal::new(error.result(), reason),
-                None => SaveRefusal { result: error.result(), reason: failure::chain(&error), hint: error.hint() },
-            };
+            outcome.interrupted = cache.ctx.interrupt.signal().is_some();
+            let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
+            // What a signal ended says nothing about the store.
+            let hint = error.hint().filter(|_| !outcome.interrupted);
+            let refusal = SaveRefusal { result: error.result(), reason, hint };
             refuse(cache, &mut outcome, Level::Warning, refusal);
         }
     }
@@ -173,7 +174,9 @@ fn existing(
         && !remove_corrupt(cache, &entry, receipt, deadline)?
     {
         let reason = match receipt {
-            Some(receipt) if receipt.is_of(&entry) => format!("up to date with `{}` of {}", entry.key, entry.scope),
+            Some(receipt) if receipt.is_of(&entry) => {
+                format!("up to date with `{}` of {}", entry.key, entry.scope)
+            }
             _ => format!("`{}` is there already, in {}", entry.key, entry.scope),
         };
         return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));

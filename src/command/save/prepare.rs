@@ -131,8 +131,11 @@ fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
             }
         }
         if taken > 0 {
-            let text =
-                format!("harvested {} that the build fetched, from `{}`", counted(taken, "object"), directory.display());
+            let text = format!(
+                "harvested {} that the build fetched, from `{}`",
+                counted(taken, "object"),
+                directory.display()
+            );
             cache.ctx.report(Level::Info, cache.name(), text);
         }
         if refused > 0 {

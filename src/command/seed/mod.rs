@@ -163,7 +163,8 @@ fn from_mirrors(
     outcome: &mut SeedOutcome,
 ) -> Result<(), Fault> {
     let ctx = cache.ctx;
-    let text = format!("fetching {} of {} from mirrors", report.missing_count(), counted(report.wanted, "object"));
+    let text =
+        format!("fetching {} of {} from mirrors", report.missing_count(), counted(report.wanted, "object"));
     ctx.report(Level::Info, cache.name(), text);
     let summary = download::fetch_missing(cache, report, deadline)?;
     outcome.fetched = summary.objects;
@@ -224,7 +225,8 @@ fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inv
     let claimed = sentinel::read(cache.root());
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
-    let lacking = format!("{} of {} are missing or unproven", report.missing_count(), counted(report.wanted, "object"));
+    let lacking =
+        format!("{} of {} are missing or unproven", report.missing_count(), counted(report.wanted, "object"));
     match claimed.map(|sentinel| sentinel.check(inventory)) {
         Some(Ok(())) if is_this_seed => {
             SeedNeed::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))

@@ -250,6 +250,7 @@ impl Save {
             result: SaveResult::ALL.into_iter().find(|result| result.to_string() == self.save_result)?,
             reason: self.reason,
             hint: None,
+            interrupted: false,
             files: self.files,
             unpacked: ByteSize(self.bytes),
             archive: ByteSize(self.archive_bytes),

@@ -331,9 +331,8 @@ fn asked(text: &mut String, one: &Explained<'_>) {
     }
     line("version", one.question.version.as_ref().map_or("any", |version| version.as_str()));
     line("reads", &list(one.question.scopes.iter().map(Scope::as_str).collect()));
-    let count = one.facts.map_or_else(String::new, |facts| {
-        format!(", {}", counted(facts.entries.len(), "entry"))
-    });
+    let count =
+        one.facts.map_or_else(String::new, |facts| format!(", {}", counted(facts.entries.len(), "entry")));
     line("store", &format!("{}{count}", one.store));
 }
 

@@ -81,7 +81,9 @@ pub(crate) fn seeded(outcome: &SeedOutcome) -> String {
     list_missing(&mut text, &outcome.missing);
     for dead in outcome.mirrors.iter().filter(|mirror| mirror.given_up) {
         let MirrorUse { mirror, requests, delivered, .. } = dead;
-        let _ = write!(text, "\n  given up: {mirror}, after {} and {}",
+        let _ = write!(
+            text,
+            "\n  given up: {mirror}, after {} and {}",
             counted(*requests, "request"),
             counted(*delivered, "object")
         );
@@ -122,8 +124,8 @@ pub(crate) fn saved(outcome: &SaveOutcome) -> String {
             outcome.archive,
             outcome.elapsed.as_secs_f64(),
         ),
-        SaveResult::Exists => format!("nothing to save: {reason}"),
-        SaveResult::Failed => format!("not saved: {reason}"),
+        SaveResult::Exists => format!("nothing to save (exists): {reason}"),
+        SaveResult::Failed if outcome.interrupted => format!("not saved: {reason}"),
         other => format!("not saved ({other}): {reason}"),
     }
 }

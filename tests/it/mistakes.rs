@@ -1,0 +1,57 @@
+//! What a newcomer gets wrong on the command line, and the cure that is named.
+
+use cachekeep_test_support::project::{Project, Ran};
+
+const CONFIG: &str = "[cache.out]\npath = \"{workspace}/out\"\nkey = \"out-v1\"\n";
+
+#[track_caller]
+fn says(ran: &Ran, expected: &[&str]) {
+    for text in expected {
+        assert!(ran.stderr.contains(text), "`{text}` in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_command_without_two_dashes() {
+    let ran = Project::new(CONFIG).run(&["run", "npm", "run", "build"]).code(2);
+    says(&ran, &["hint: put `--` before the command: `cachekeep run -- npm run build`"]);
+    let ran = Project::new(CONFIG).run(&["run", "--json"]).code(2);
+    says(&ran, &["`cachekeep run -- COMMAND`"]);
+}
+
+#[test]
+fn a_directory_as_the_configuration() {
+    let project = Project::new(CONFIG);
+    project.write("workspace/src/cachekeep.toml", CONFIG);
+    says(
+        &project.run(&["--config", "src", "key"]).code(2),
+        &["`src` is a directory; name the file: `src/cachekeep.toml`"],
+    );
+}
+
+#[test]
+fn a_configuration_without_a_cache() {
+    let ran = Project::new("").run(&["run", "--", "sh", "-c", "exit 3"]).code(3);
+    says(&ran, &["no cache is declared", "add a table `[cache.NAME]`"]);
+}
+
+#[test]
+fn caches_of_github_outside_of_a_job() {
+    let ran = Project::new(CONFIG).run(&["--store", "github", "ls"]).code(5);
+    says(&ran, &["set `GITHUB_TOKEN` and give `--repository OWNER/NAME`"]);
+}
+
+#[test]
+fn a_file_that_a_key_needs_and_that_is_not_there() {
+    let project = Project::new(&CONFIG.replace("out-v1", "out-{files:**/yarn.lock}"));
+    says(&project.run(&["key"]).code(1), &["no file matches `**/yarn.lock` below", "is it checked out"]);
+}
+
+#[test]
+fn what_is_up_to_date_and_a_single_file() {
+    let project = Project::new(CONFIG);
+    project.write("workspace/out/file", "contents");
+    says(&project.run(&["save"]).success(), &["saved: 1 file, "]);
+    says(&project.run(&["restore"]).success(), &["restored 1 file, "]);
+    says(&project.run(&["save"]).success(), &["nothing to save (exists): up to date with `out-v1`"]);
+}
