@@ -7,10 +7,11 @@ use toml::Spanned;
 
 use super::clean;
 use super::draft::{Draft, Placed};
+use super::field::Field;
 use super::file::{self, File};
 use super::findings::{Findings, Text, placeless};
 use super::lint;
-use super::placeholders::{Field, template};
+use super::placeholders::template;
 use super::units::{size, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::spec::{

@@ -1,7 +1,7 @@
 //! Expressions of other systems. Configurations are often copied from a workflow or a script, whose expressions would
 //! be constants here.
 
-use super::placeholders::Field;
+use super::field::Field;
 use crate::domain::secret::is_secret_name;
 
 /// Variables of other systems, and the placeholders that have the same meaning. `.` and `-` are written as `_`, so

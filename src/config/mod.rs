@@ -9,6 +9,7 @@ mod clean;
 mod convert;
 mod draft;
 mod error;
+mod field;
 mod file;
 mod findings;
 mod foreign;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use crate::config::field::Field;
 use crate::config::findings::{Findings, Text};
-use crate::config::placeholders::{Field, template};
+use crate::config::placeholders::template;
 use crate::domain::key::{MAX_KEY_LENGTH, MAX_KEYS};
 use crate::domain::template::{Piece, Template};
 

@@ -2,8 +2,9 @@
 
 use super::globs;
 use crate::config::draft::{Draft, Placed};
+use crate::config::field::Field;
 use crate::config::findings::{Findings, Text};
-use crate::config::placeholders::{Field, template};
+use crate::config::placeholders::template;
 use crate::domain::path_pattern::{literal, with_slashes};
 use crate::domain::spec::PathPattern;
 use crate::domain::template::{Piece, Placeholder, Template};

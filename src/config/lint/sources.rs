@@ -1,7 +1,8 @@
 //! Object layouts, mirrors and sources of seeds.
 
+use crate::config::field::{Field, SECRET};
 use crate::config::findings::{Findings, Text};
-use crate::config::placeholders::{Field, SECRET, template};
+use crate::config::placeholders::template;
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
 use crate::domain::secret::is_secret_name;
 use crate::domain::template::{Piece, Placeholder, Template};
