@@ -38,6 +38,13 @@ pub(super) fn materialize(
     let published = staging::publish_all(stagings, &deadline.cancel)?;
     let text = format!("published in {:.3} s", started.elapsed().as_secs_f64());
     ctx.report(Level::Debug, cache.name(), text);
+    for staging::Published { target, decision, .. } in &published {
+        let way = match decision {
+            Some(decision) => decision.to_string(),
+            None => "left as it is: it did not exist when the entry was saved".to_owned(),
+        };
+        ctx.report(Level::Debug, cache.name(), format!("`{}` was {way}", target.display()));
+    }
     // What was verified in the staged tree need not be read again in its place.
     cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {

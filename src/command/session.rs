@@ -115,9 +115,8 @@ pub(crate) fn recover(ctx: &Context<'_>) {
     for spec in ctx.caches {
         let Ok(cache) = Cache::open(ctx, spec) else { continue };
         for root in cache.roots() {
-            places.extend(staging::place_of(&root));
+            places.extend(staging::places_of(&root).into_iter().flatten());
             targets.extend(staging::target_of(&root));
-            places.push(root);
         }
     }
     let running = ctx.start("all caches", Phase::Recover);

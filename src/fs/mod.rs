@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
 
 pub(crate) mod cancel;
+pub(crate) mod handle;
 pub(crate) mod link;
 pub(crate) mod mode;
 pub(crate) mod open;

@@ -34,7 +34,7 @@ pub(crate) struct RecoverReport {
 /// directory stays and is reported. See [`target_of`](super::staging::target_of) for how targets are named.
 /// A place that does not exist holds nothing. `now` is the time from which the age of directories without a lease is
 /// counted. See
-/// [`place_of`](super::staging::place_of) for the place of a target.
+/// [`places_of`](super::staging::places_of) for the places of a target.
 pub(crate) fn recover(
     places: &[PathBuf],
     targets: &[PathBuf],

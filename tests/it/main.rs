@@ -22,6 +22,7 @@ mod mistakes;
 mod output;
 mod planted_journals;
 mod privileged;
+mod publishing;
 mod repositories;
 mod running;
 mod saving;

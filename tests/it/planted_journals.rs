@@ -37,12 +37,12 @@ fn plant(project: &Project, relative: &str, name: &str) {
     let temp = project.path(relative);
     project.write(&format!("{relative}/lease"), "cachekeep");
     project.write(&format!("{relative}/payload/tree/planted"), "#!/bin/sh\n");
-    let change = format!(
-        r#"{{"temp":{},"name":{},"is_entry":false,"stamp":1,"mode":null}}"#,
-        raw(&temp),
-        raw(Path::new(name))
-    );
-    project.write(&format!("{relative}/journal"), format!(r#"{{"Changes":[{change}]}}"#));
+    let (temp, name) = (raw(&temp), raw(Path::new(name)));
+    let steps = [
+        format!(r#"{{"Change":{{"temp":{temp},"name":{name},"stamp":1,"mode":null}}}}"#),
+        format!(r#"{{"Merge":{{"temp":{temp},"name":{name},"directories":[]}}}}"#),
+    ];
+    project.write(&format!("{relative}/journal"), format!(r#"{{"Steps":[{}]}}"#, steps.join(",")));
 }
 
 #[test]

@@ -273,6 +273,7 @@ fn the_repository_speaks_of_the_project_alone() {
 const OPENS: &[(&str, &str)] = &[
     ("src/fs/open.rs", "the one way to open"),
     ("src/fs/lease/mod.rs", "options are handed to `fs/open`, or create a file that must be new"),
+    ("src/fs/staging/undo.rs", "options are handed to `fs/open`"),
     ("src/objects/proofs.rs", "creates a file that must be new"),
     ("src/store/directory/lease.rs", "options are handed to `fs/open`"),
     ("src/store/directory/last_use.rs", "options are handed to `fs/open`"),

@@ -23,6 +23,7 @@ use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Piece, Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
 use crate::domain::version::{Version, portable_roots};
+use crate::fs::staging::{Staging, StagingError, Usage};
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
 use crate::objects::layout::ObjectLayout;
@@ -104,6 +105,13 @@ impl<'a> Cache<'a> {
     /// The first root: what `{path}` means, and where objects and the sentinel lie.
     pub(crate) fn root(&self) -> &Path {
         &self.selections[0].root
+    }
+
+    /// An empty tree that may become a root of this cache.
+    pub(crate) fn staging(&self, selection: &Selection) -> Result<Staging, StagingError> {
+        let ctx = self.ctx;
+        let usage = Usage::of(ctx.workspace, &ctx.env.current_dir);
+        Staging::prepare(&selection.root, !selection.is_whole(), &usage, &ctx.records(), ctx.now)
     }
 
     /// All roots.

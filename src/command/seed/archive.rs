@@ -18,7 +18,6 @@ use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::SeedSpec;
 use crate::fs::atomic;
-use crate::fs::staging::Staging;
 use crate::fs::write;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::report::failure;
@@ -180,7 +179,7 @@ fn merge_tree(
     deadline: &Deadline,
     running: &Running<'_>,
 ) -> Result<Added, Fault> {
-    let staging = Staging::beside(cache.root(), &cache.ctx.records(), cache.ctx.now)?;
+    let staging = cache.staging(&cache.selections[0])?;
     let mut added = Added::default();
     extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
         let extracted = release::unpack_tree(input, options, staging.tree())?;

@@ -247,7 +247,7 @@ pub(crate) fn deliver(
     let stagings = cache
         .selections
         .iter()
-        .map(|selection| Staging::beside(&selection.root, &ctx.records(), ctx.now))
+        .map(|selection| cache.staging(selection))
         .collect::<Result<Vec<_>, _>>()
         .map_err(Fault::from)?;
     let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {

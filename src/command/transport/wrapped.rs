@@ -49,11 +49,10 @@ fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
 
 /// Takes the trees that actions/cache unpacked: those of the roots, in their order.
 pub(crate) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging>, Fault> {
-    let ctx = cache.ctx;
     refuse_reserved(cache, workspace)?;
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let staging = Staging::beside(&selection.root, &ctx.records(), ctx.now)?;
+        let staging = cache.staging(selection)?;
         // A cache may be kept without one of its roots; a link instead of a directory is not followed.
         if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
             let dropped = hard_links::adopt(&workspace.join(prefix), &staging)?;

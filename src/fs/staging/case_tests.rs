@@ -28,7 +28,7 @@ impl Case {
         fs::create_dir_all(temp.join("payload/tree")).expect("made");
         fs::write(temp.join("payload/tree/new"), "new").expect("written");
         fs::write(temp.join("lease"), "process 1\nboot 2\nstarted 3\npurpose staging\n").expect("written");
-        let change = Change::whole(&temp, "target".as_ref()).expect("staged");
+        let change = Step::Change(Change::new(&temp, "target".as_ref()).expect("staged"));
         journal::write(&records_in(directory.path()), &[&temp], &[change], now()).expect("written");
         Case { directory, temp }
     }

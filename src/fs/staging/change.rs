@@ -29,9 +29,9 @@ use crate::fs::remove::remove_tree;
 pub(super) const TREE: &str = "tree";
 
 /// The name in the payload of a target that is renamed away.
-const OLD: &str = "old";
+pub(super) const OLD: &str = "old";
 /// How often a change is tried while others make and remove its target.
-const ATTEMPTS: u32 = 16;
+pub(super) const ATTEMPTS: u32 = 16;
 
 /// How a target that exists is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +51,6 @@ pub(super) struct Change {
     temp: OsString,
     /// The target's name.
     name: OsString,
-    /// Whether an entry of the staged tree is meant, not the whole of it.
-    is_entry: bool,
     /// The inode of the staged thing; 0 where there are none.
     stamp: u64,
     /// The mode it gets in the end, where its own forbids to rename it.
@@ -68,19 +66,10 @@ enum ChangeState {
 }
 
 impl Change {
-    /// The whole staged tree becomes the target.
-    pub(super) fn whole(temp: &Path, name: &OsStr) -> Result<Self, PathError> {
-        Self::new(temp, name, false)
-    }
-
-    /// An entry of the staged tree becomes the target of the same name.
-    pub(super) fn entry(temp: &Path, name: &OsStr) -> Result<Self, PathError> {
-        Self::new(temp, name, true)
-    }
-
-    fn new(temp: &Path, name: &OsStr, is_entry: bool) -> Result<Self, PathError> {
+    /// The staged tree becomes the target.
+    pub(super) fn new(temp: &Path, name: &OsStr) -> Result<Self, PathError> {
         let (temp, name) = (temp.as_os_str().to_owned(), name.to_owned());
-        let mut change = Change { temp, name, is_entry, stamp: 0, mode: None };
+        let mut change = Change { temp, name, stamp: 0, mode: None };
         let staged = change.staged();
         let found = fs::symlink_metadata(&staged).map_err(PathError::on("read", &staged))?;
         change.stamp = inode(&found);
@@ -102,29 +91,16 @@ impl Change {
     }
 
     fn staged(&self) -> PathBuf {
-        let mut staged = self.temp().join(PAYLOAD);
-        staged.push(TREE);
-        if self.is_entry {
-            staged.push(&self.name);
-        }
-        staged
+        self.temp().join(PAYLOAD).join(TREE)
     }
 
     fn old(&self) -> PathBuf {
         self.temp().join(PAYLOAD).join(OLD).join(&self.name)
     }
 
-    fn target(&self) -> PathBuf {
+    /// What changes places with the staged tree.
+    pub(super) fn target(&self) -> PathBuf {
         self.temp().with_file_name(&self.name)
-    }
-
-    /// The target of the publication that this change belongs to: the volume's root where an entry of it changes.
-    pub(super) fn root(&self) -> PathBuf {
-        let target = self.target();
-        match target.parent() {
-            Some(place) if self.is_entry => place.to_owned(),
-            _ => target,
-        }
     }
 
     fn state(&self) -> Result<ChangeState, PathError> {
@@ -167,10 +143,7 @@ impl Change {
                 }
                 found => found.map_err(PathError::on("read", &target))?,
             };
-            if !self.is_entry && !found.is_dir() {
-                return Err(StagingError::NotADirectory(target));
-            }
-            if between {
+            if between && found.is_dir() {
                 // Another process made the target while there was none: what it does not have is moved into it.
                 sweep::sweep(&staged, &target)?;
                 remove_tree(&staged).map_err(|error| error.first)?;

@@ -1,7 +1,9 @@
 //! Why trees are not staged or published, and how to cure it.
 
+use std::io;
 use std::path::PathBuf;
 
+use super::decision::Reason;
 use crate::domain::hint::{Class, Hint};
 use crate::fs::path_error::PathError;
 
@@ -11,12 +13,6 @@ pub(crate) enum StagingError {
     /// The disk refused something.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The target exists and is not a directory.
-    #[error("`{}` is not a directory", .0.display())]
-    NotADirectory(PathBuf),
-    /// The target is a link whose own target does not exist.
-    #[error("`{}` is a link to something that does not exist", .0.display())]
-    DanglingLink(PathBuf),
     /// A directory would have to replace something else, or the other way round.
     #[error("`{}` is {present} and would become {staged}", path.display())]
     Conflict {
@@ -30,6 +26,9 @@ pub(crate) enum StagingError {
     /// Another volume is mounted inside the target.
     #[error("another volume is mounted inside the target, at `{}`", .0.display())]
     NestedVolume(PathBuf),
+    /// Something in the target has an owner that this user cannot give: the target cannot be exchanged.
+    #[error(transparent)]
+    Unkept(PathError),
     /// Two targets that are published together lie in one another.
     #[error("`{}` and `{}` overlap", .0.display(), .1.display())]
     Overlap(PathBuf, PathBuf),
@@ -70,9 +69,30 @@ pub(crate) enum StagingError {
     },
 }
 
-#[cfg(all(test, unix))]
 impl StagingError {
+    /// Why the target is merged into after an exchange ended with this error; `None` where that would not help.
+    pub(super) fn reason_to_merge(&self) -> Option<Reason> {
+        match self {
+            StagingError::Unkept(_) => Some(Reason::OwnerInside),
+            StagingError::NestedVolume(_) => Some(Reason::MountInside),
+            // Windows has several errors for what is in use.
+            StagingError::Path(error)
+                if cfg!(windows)
+                    || matches!(
+                        error.source.kind(),
+                        io::ErrorKind::CrossesDevices
+                            | io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::ResourceBusy
+                    ) =>
+            {
+                Some(Reason::Refused)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a volume or a quota is full.
+    #[cfg(all(test, unix))]
     pub(crate) fn is_no_space(&self) -> bool {
         match self {
             StagingError::Path(error) => error.is_no_space(),
@@ -85,13 +105,11 @@ impl StagingError {
 impl Hint for StagingError {
     fn hint(&self) -> Option<String> {
         match self {
-            StagingError::Path(error) => error.hint(),
-            StagingError::NotADirectory(path) | StagingError::DanglingLink(path) => {
-                Some(format!("remove `{}` or choose another `path`", path.display()))
-            }
-            StagingError::Conflict { path, .. } => {
-                Some(format!("remove `{}`: nothing is deleted to make way for a restore", path.display()))
-            }
+            StagingError::Path(error) | StagingError::Unkept(error) => error.hint(),
+            StagingError::Conflict { path, .. } => Some(format!(
+                "remove `{}`: no directory with content is removed for a restore",
+                path.display()
+            )),
             StagingError::NestedVolume(_) => {
                 Some("mount the volume at the cache's path itself, or make it a cache of its own".to_owned())
             }

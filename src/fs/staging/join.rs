@@ -1,6 +1,6 @@
 //! Joining: what a target has and a staged tree has not is linked into the staged tree.
 //!
-//! The target is only read. Files are shared by hard links, so no content is copied unless the file
+//! The target is only read, and what was joined can be taken out again, for a merge in place. Files are shared by hard links, so no content is copied unless the file
 //! system does not support hard links; directories and symbolic links are created.
 
 use std::fs::{self, Metadata};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::StagingError;
 use super::mount;
 use crate::fs::path_error::PathError;
+use crate::fs::remove::remove_tree;
 use crate::fs::{link, mode};
 
 /// A directory of the target and its counterpart in the staged tree.
@@ -23,41 +24,110 @@ struct Pair {
     is_new: bool,
 }
 
+/// What was made in a staged tree, but for hard links, which their inodes tell.
+#[derive(Debug, Default)]
+pub(super) struct Joined(Vec<PathBuf>);
+
 /// Links all of `present` that `staged` has not into `staged`. Returns the number of these entries.
-pub(super) fn join(present: &Path, staged: &Path, cancel: &CancellationToken) -> Result<u64, StagingError> {
+pub(super) fn join(
+    present: &Path,
+    staged: &Path,
+    joined: &mut Joined,
+    cancel: &CancellationToken,
+) -> Result<u64, StagingError> {
     let mut kept = 0;
     let mut pairs = vec![Pair { present: present.to_owned(), staged: staged.to_owned(), is_new: false }];
     while let Some(pair) = pairs.pop() {
-        kept += join_one(&pair, &mut pairs, cancel)?;
+        kept += join_one(&pair, &mut pairs, joined, cancel)?;
     }
     Ok(kept)
 }
 
-fn join_one(pair: &Pair, pairs: &mut Vec<Pair>, cancel: &CancellationToken) -> Result<u64, StagingError> {
+fn join_one(
+    pair: &Pair,
+    pairs: &mut Vec<Pair>,
+    joined: &mut Joined,
+    cancel: &CancellationToken,
+) -> Result<u64, StagingError> {
     let present = read_metadata(&pair.present)?;
     let before = read_metadata(&pair.staged)?;
     let is_opened = mode::give_owner_access(&pair.staged, &before)
         .map_err(PathError::on("change", &pair.staged))?
         .is_some();
+    let linked = join_entries(pair, pairs, joined, cancel);
+    let moved = linked.and_then(|kept| Ok((kept, keep_owner(&pair.staged, &present, &before)?)));
+    match moved {
+        Ok(_) if pair.is_new => apply_metadata(&pair.staged, &present)?,
+        Ok((0, false)) if !is_opened => {}
+        // After an error as well: the tree may be merged as it was.
+        _ => apply_metadata(&pair.staged, &before)?,
+    }
+    moved.map(|(kept, _)| kept)
+}
+
+fn join_entries(
+    pair: &Pair,
+    pairs: &mut Vec<Pair>,
+    joined: &mut Joined,
+    cancel: &CancellationToken,
+) -> Result<u64, StagingError> {
     let mut kept = 0;
     for entry in fs::read_dir(&pair.present).map_err(PathError::on("read", &pair.present))? {
         let entry = entry.map_err(PathError::on("read", &pair.present))?;
         if cancel.is_cancelled() {
             return Err(StagingError::Cancelled(entry.path()));
         }
-        kept += u64::from(join_entry(&entry.path(), &pair.staged.join(entry.file_name()), pairs)?);
-    }
-    let is_moved = keep_owner(&pair.staged, &present, &before)?;
-    if pair.is_new {
-        apply_metadata(&pair.staged, &present)?;
-    } else if kept > 0 || is_opened || is_moved {
-        apply_metadata(&pair.staged, &before)?;
+        let staged = pair.staged.join(entry.file_name());
+        // Whatever is in a directory that was made goes with it.
+        let mut inside = Joined::default();
+        let notes = if pair.is_new { &mut inside } else { &mut *joined };
+        kept += u64::from(join_entry(&entry.path(), &staged, pairs, notes)?);
     }
     Ok(kept)
 }
 
+/// Takes out of a staged tree what was joined into it, also where joining ended with an error.
+pub(super) fn unjoin(present: &Path, staged: &Path, joined: &mut Joined) -> Result<(), StagingError> {
+    for made in joined.0.drain(..) {
+        remove_tree(&made).map_err(|error| error.first)?;
+    }
+    let mut left = vec![PathBuf::new()];
+    while let Some(relative) = left.pop() {
+        let directory = staged.join(&relative);
+        for entry in fs::read_dir(&directory).map_err(PathError::on("read", &directory))? {
+            let entry = entry.map_err(PathError::on("read", &directory))?;
+            let path = relative.join(entry.file_name());
+            let ours = entry.metadata().map_err(PathError::on("read", &entry.path()))?;
+            if ours.is_dir() {
+                left.push(path);
+            } else if fs::symlink_metadata(present.join(&path)).is_ok_and(|theirs| is_same(&ours, &theirs)) {
+                fs::remove_file(entry.path()).map_err(PathError::on("remove", &entry.path()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether both are names of one file.
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Names of one file cannot be told here, and to rename one to the other changes nothing.
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    false
+}
+
 /// Whether the entry had to be kept.
-fn join_entry(present: &Path, staged: &Path, pairs: &mut Vec<Pair>) -> Result<bool, StagingError> {
+fn join_entry(
+    present: &Path,
+    staged: &Path,
+    pairs: &mut Vec<Pair>,
+    joined: &mut Joined,
+) -> Result<bool, StagingError> {
     let found = match fs::symlink_metadata(present) {
         // Another process removed it just now: it need not be kept.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -72,43 +142,54 @@ fn join_entry(present: &Path, staged: &Path, pairs: &mut Vec<Pair>) -> Result<bo
             pairs.push(pair(false));
             Ok(false)
         }
-        Ok(ours) => refuse_conflict(present, &found, &ours).map(|()| false),
+        Ok(ours) => {
+            refuse_conflict(present, &found, &ours)?;
+            // Where that cannot be done, it belongs to the user who restores.
+            let _ = keep_owner(staged, &found, &ours);
+            Ok(false)
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(PathError::on("read", staged)(error).into())
         }
         Err(_) if found.is_dir() => {
             fs::create_dir(staged).map_err(PathError::on("keep", present))?;
+            joined.0.push(staged.to_owned());
             pairs.push(pair(true));
             Ok(true)
         }
-        Err(_) => keep_file(present, &found, staged),
+        Err(_) => keep_file(present, &found, staged, joined),
     }
 }
 
-/// Refuses a directory where there is something else, and the other way round.
-pub(super) fn refuse_conflict(
-    path: &Path,
-    present: &Metadata,
-    staged: &Metadata,
-) -> Result<(), StagingError> {
-    if present.is_dir() == staged.is_dir() {
+/// Refuses a directory with content where there would be something else. A file, a link or an empty directory makes way.
+fn refuse_conflict(path: &Path, present: &Metadata, staged: &Metadata) -> Result<(), StagingError> {
+    if !present.is_dir() || staged.is_dir() {
         return Ok(());
     }
-    let (present, staged) = (kind(present), kind(staged));
+    let mut entries = fs::read_dir(path).map_err(PathError::on("read", path))?;
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    let (present, staged) = ("a directory with content", kind(staged));
     Err(StagingError::Conflict { path: path.to_owned(), present, staged })
 }
 
 fn kind(metadata: &Metadata) -> &'static str {
     match metadata.file_type() {
-        kind if kind.is_dir() => "a directory",
         kind if kind.is_symlink() => "a link",
         kind if kind.is_file() => "a file",
         _ => "a special file",
     }
 }
 
-fn keep_file(present: &Path, found: &Metadata, staged: &Path) -> Result<bool, StagingError> {
+fn keep_file(
+    present: &Path,
+    found: &Metadata,
+    staged: &Path,
+    joined: &mut Joined,
+) -> Result<bool, StagingError> {
     if found.is_symlink() {
+        joined.0.push(staged.to_owned());
         keep_link(present, found, staged)?;
         return Ok(true);
     }
@@ -122,6 +203,7 @@ fn keep_file(present: &Path, found: &Metadata, staged: &Path) -> Result<bool, St
         Err(error) if !found.is_file() => Err(PathError::on("link", present)(error).into()),
         // No links on this file system, too many of them, or not of another user's file.
         Err(_) => {
+            joined.0.push(staged.to_owned());
             fs::copy(present, staged).map_err(PathError::on("copy", present))?;
             keep_owner(staged, found, &read_metadata(staged)?)?;
             apply_metadata(staged, found)?;
@@ -166,19 +248,21 @@ fn read_metadata(path: &Path) -> Result<Metadata, PathError> {
 
 /// Gives a staged entry the owner of the one it stands for. Returns whether it had another owner.
 #[cfg(unix)]
-fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool, PathError> {
+fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool, StagingError> {
     use std::os::unix::fs::{MetadataExt as _, lchown};
     if (present.uid(), present.gid()) == (ours.uid(), ours.gid()) {
         return Ok(false);
     }
     let uid = (present.uid() != ours.uid()).then_some(present.uid());
     let gid = (present.gid() != ours.gid()).then_some(present.gid());
-    lchown(staged, uid, gid).map_err(PathError::on("keep the owner of", staged))?;
+    lchown(staged, uid, gid)
+        .map_err(PathError::on("keep the owner of", staged))
+        .map_err(StagingError::Unkept)?;
     Ok(true)
 }
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
-fn keep_owner(_: &Path, _: &Metadata, _: &Metadata) -> Result<bool, PathError> {
+fn keep_owner(_: &Path, _: &Metadata, _: &Metadata) -> Result<bool, StagingError> {
     Ok(false)
 }

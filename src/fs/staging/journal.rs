@@ -1,4 +1,4 @@
-//! The journal of a publication: what was about to change, for the recovery after a kill.
+//! The journal of a publication: what was about to be done, for the recovery after a kill.
 //!
 //! The first leased directory holds it; every other one says where that is. It appears in one step
 //! before the first change and is removed in one step after the last: a leased directory without a journal,
@@ -12,20 +12,21 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Way};
+use super::change::Way;
 use super::error::StagingError;
+use super::step::Step;
 use crate::fs::lease::{JOURNAL, LeasedDirectory, Takeover, is_temp_name};
 use crate::fs::path_error::PathError;
 use crate::fs::read::read_regular;
 use crate::fs::records::Records;
 
-/// Upper bound for a journal, in bytes; a volume of its own lists all its top-level entries.
+/// Upper bound for a journal, in bytes; a merge lists the directories that both trees have.
 const MAX_JOURNAL: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 enum Journal {
-    /// The changes, in the order they are made.
-    Changes(Vec<Change>),
+    /// The steps, in the order they are made.
+    Steps(Vec<Step>),
     /// The journal is in another leased directory.
     At(OsString),
 }
@@ -39,18 +40,18 @@ pub(in crate::fs) enum Settled {
     Busy,
 }
 
-/// Writes the journal of some changes into the first directory, and pointers to it into the others.
+/// Writes the journal of some steps into the first directory, and pointers to it into the others.
 pub(super) fn write(
     records: &Records,
     temps: &[&Path],
-    changes: &[Change],
+    steps: &[Step],
     now: DateTime<Utc>,
 ) -> Result<(), StagingError> {
     let Some((first, others)) = temps.split_first() else { return Ok(()) };
     for other in others {
         write_one(records, other, &Journal::At(first.as_os_str().to_owned()), now)?;
     }
-    write_one(records, first, &Journal::Changes(changes.to_vec()), now)
+    write_one(records, first, &Journal::Steps(steps.to_vec()), now)
 }
 
 fn write_one(
@@ -130,7 +131,7 @@ pub(in crate::fs) fn settle(scope: &Scope<'_>, temp: &Path) -> Result<Settled, S
             scope.records.forget(temp);
             Ok(Settled::Garbage)
         }
-        Some(Journal::Changes(changes)) => complete(scope, temp, &changes),
+        Some(Journal::Steps(steps)) => complete(scope, temp, &steps),
         Some(Journal::At(first)) => settle_elsewhere(scope, temp, Path::new(&first)),
     }
 }
@@ -146,7 +147,7 @@ fn settle_elsewhere(scope: &Scope<'_>, temp: &Path, first: &Path) -> Result<Sett
         // Only the process that holds the lease of this directory may change the targets.
         Takeover::Ours(leased) => {
             let settled = read(scope.records, first).and_then(|journal| match journal {
-                Some(Journal::Changes(changes)) => complete(scope, first, &changes),
+                Some(Journal::Steps(steps)) => complete(scope, first, &steps),
                 _ => Ok(Settled::Garbage),
             });
             if let Err(error) = settled {
@@ -161,27 +162,29 @@ fn settle_elsewhere(scope: &Scope<'_>, temp: &Path, first: &Path) -> Result<Sett
     Ok(Settled::Garbage)
 }
 
-/// Makes the remaining changes if some were made; takes all back where that fails.
-fn complete(scope: &Scope<'_>, temp: &Path, changes: &[Change]) -> Result<Settled, StagingError> {
-    for change in changes {
-        if !change.is_sound() || (change.temp().exists() && !(scope.is_ours)(change.temp())) {
+/// Makes the remaining steps if something was done; takes all back where that fails.
+fn complete(scope: &Scope<'_>, temp: &Path, steps: &[Step]) -> Result<Settled, StagingError> {
+    for step in steps {
+        if !step.is_sound() || (step.temp().exists() && !(scope.is_ours)(step.temp())) {
             return Err(distrust(temp));
         }
     }
     let mut has_begun = false;
-    for change in changes {
-        has_begun |= !change.is_waiting()?;
+    for step in steps {
+        has_begun |= !step.is_waiting()?;
     }
     if has_begun {
-        // All or none: one target that was not asked for leaves the others unchanged, too.
-        let asked: Vec<Option<PathBuf>> = scope.targets.iter().map(|target| real(target)).collect();
-        let is_asked = |root: &Path| real(root).is_some_and(|root| asked.contains(&Some(root)));
-        if let Some(root) = changes.iter().map(Change::root).find(|root| !is_asked(root)) {
+        // All or none: one target that was not asked for leaves the others unchanged, too. Volumes that are mounted in a target
+        // belong to it.
+        let asked: Vec<PathBuf> = scope.targets.iter().filter_map(|target| real(target)).collect();
+        let is_asked =
+            |root: &Path| real(root).is_some_and(|root| asked.iter().any(|asked| root.starts_with(asked)));
+        if let Some(root) = steps.iter().map(Step::root).find(|root| !is_asked(root)) {
             return Err(StagingError::NotAsked { path: temp.to_owned(), target: root });
         }
-        match changes.iter().try_for_each(|change| change.make(Way::Exchange)) {
-            Ok(()) => changes.iter().try_for_each(Change::finish)?,
-            Err(_) => changes.iter().rev().try_for_each(Change::undo)?,
+        match steps.iter().try_for_each(|step| step.make(Way::Exchange)) {
+            Ok(()) => steps.iter().try_for_each(Step::finish)?,
+            Err(_) => steps.iter().rev().try_for_each(Step::undo)?,
         }
     }
     erase_one(scope.records, temp)?;

@@ -53,7 +53,7 @@ fn publish_generation(kind: &str, place: &Path, generation: &str) {
     }
     let way = if kind.ends_with("renames") { Way::TwoRenames } else { Way::Exchange };
     let stagings = targets(kind, place).into_iter().map(|target| {
-        // From inside, as a volume of its own is published: its entries go one by one.
+        // From inside, as a directory in use is published: its files go one by one.
         let staging = match kind {
             "inside" => inside(&target, place),
             _ => Staging::beside(&target, &records_in(place), now()).expect("staged"),
@@ -68,18 +68,7 @@ fn publish_generation(kind: &str, place: &Path, generation: &str) {
 
 fn inside(target: &Path, place: &Path) -> Staging {
     fs::create_dir_all(target).expect("made");
-    let temp = LeasedDirectory::create_in(target, "test", now()).expect("leased");
-    let tree = temp.payload().join(TREE);
-    fs::create_dir(&tree).expect("made");
-    Staging {
-        target: target.to_owned(),
-        inside: true,
-        tree,
-        records: records_in(place),
-        now: now(),
-        temp,
-        _parents: MadeParents::default(),
-    }
+    Staging::prepare(target, true, &Usage::default(), &records_in(place), now()).expect("staged")
 }
 
 fn spawn(kind: &str, place: &Path) -> Child {

@@ -5,8 +5,9 @@
 //! is removed. A kill at any instruction leaves the target as it was or complete; what lies around is in
 //! leased directories that `recover` removes.
 //!
-//! - Several targets publish together, and a target that is a volume of its own (it cannot be renamed)
-//!   publishes its top-level entries one by one. A journal in the first leased directory then lets
+//! - A directory that is in use, or that cannot be exchanged, is merged into, file by file (`merge`); `decision` says which way is
+//!   taken, and why.
+//! - Several targets publish together. A journal in the first leased directory then lets
 //!   `recover` complete what a kill cut short; an error while we live takes back what was published.
 //! - Where the system cannot exchange two directories (Windows; some network file systems), the target is
 //!   renamed away and the staged tree renamed in. Between the two calls there is no target: a kill in that
@@ -16,6 +17,7 @@
 //!   directories, go on seeing it, and lose what they make there afterwards.
 //! - Directories keep mode, owner and times, but not extended attributes; access lists come from the parent.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -28,18 +30,31 @@ use super::path_error::PathError;
 use super::records::Records;
 
 mod change;
+mod copy;
+mod decision;
 mod error;
+mod facts;
 mod join;
 mod journal;
+mod merge;
 mod mount;
+mod step;
 mod sweep;
+mod undo;
+mod usage;
 mod yielding;
 
 pub(super) use journal::{Scope, Settled, settle};
 
 use change::{Change, TREE, Way};
+use decision::{Method, Reason, TargetKind, decide};
+use join::Joined;
+use merge::{Merge, Planned};
+use step::Step;
 
+pub(crate) use decision::Decision;
 pub(crate) use error::StagingError;
+pub(crate) use usage::Usage;
 
 #[cfg(all(test, unix))]
 mod case_tests;
@@ -56,14 +71,28 @@ mod volume_tests;
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: PathBuf,
-    /// The target is a volume of its own: we are inside of it, and it cannot be renamed.
+    /// How it would be published as things were when it began.
+    decision: Decision,
+    /// The leased directory lies in the target, which therefore is merged into.
     inside: bool,
+    /// An exchange did not work: it is merged in place.
+    instead: Option<Reason>,
+    usage: Usage,
+    in_parts: bool,
+    /// Directories, relative to the target, that keep mode and time.
+    unchanged: BTreeSet<PathBuf>,
+    /// It is not published: what was saved had no such tree.
+    is_absent: bool,
     tree: PathBuf,
+    /// What of the target was joined into the tree.
+    joined: Joined,
     /// Where the journal has its counterpart.
     records: Records,
     /// When it began: recorded for people who find its leftovers.
     now: DateTime<Utc>,
     temp: LeasedDirectory,
+    /// Parts of the tree that go to volumes mounted in the target.
+    parts: Vec<LeasedDirectory>,
     /// Dropped last: these are empty again only without the leased directory.
     _parents: MadeParents,
 }
@@ -71,6 +100,10 @@ pub(crate) struct Staging {
 /// A tree became its target.
 #[derive(Debug)]
 pub(crate) struct Published {
+    /// The target, links resolved.
+    pub target: PathBuf,
+    /// How it was published, and why so; `None` for a tree that was not there when it was saved.
+    pub decision: Option<Decision>,
     /// Entries that the target had and the staged tree had not; directories count as one each.
     pub kept: u64,
     /// Something of the old tree could not be moved over or removed; the target is complete all the same.
@@ -78,26 +111,47 @@ pub(crate) struct Published {
 }
 
 impl Staging {
-    /// Makes an empty tree for a target: beside it, or inside where it is a volume of its own.
+    /// Makes an empty tree for a target that no process uses and that is wholly the caller's.
+    #[cfg(test)]
+    pub(crate) fn beside(target: &Path, records: &Records, now: DateTime<Utc>) -> Result<Self, StagingError> {
+        Self::prepare(target, false, &Usage::default(), records, now)
+    }
+
+    /// Makes an empty tree for a target: beside it, or inside where the target will be merged into. `in_parts` says that only
+    /// parts of the target belong to the cache.
     ///
     /// A link to a directory is resolved. Missing parents are made, and removed again by a discard.
-    pub(crate) fn beside(target: &Path, records: &Records, now: DateTime<Utc>) -> Result<Self, StagingError> {
+    pub(crate) fn prepare(
+        target: &Path,
+        in_parts: bool,
+        usage: &Usage,
+        records: &Records,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StagingError> {
         let target = resolve(target)?;
-        let place = place_of_resolved(&target);
-        let parents = MadeParents::make(&place).map_err(PathError::on("make", &place))?;
+        let parent = target.parent().unwrap_or(&target).to_owned();
+        let parents = MadeParents::make(&parent).map_err(PathError::on("make", &parent))?;
         // Parents with `..` in them can be resolved only now that they exist.
         let target = if parents.0.is_empty() { target } else { resolve(&target)? };
-        let place = place_of_resolved(&target);
-        let temp = LeasedDirectory::create_in(&place, &format!("staging `{}`", target.display()), now)?;
+        let decision = decide(&facts::of(&target, in_parts, usage)?);
+        let (temp, inside, decision) = lease(&target, decision, now)?;
         let tree = temp.payload().join(TREE);
         fs::create_dir(&tree).map_err(PathError::on("make", &tree))?;
         Ok(Staging {
-            inside: place == target,
             target,
+            decision,
+            inside,
+            instead: None,
+            usage: usage.clone(),
+            in_parts,
+            unchanged: BTreeSet::new(),
+            is_absent: false,
             tree,
+            joined: Joined::default(),
             records: records.clone(),
             now,
             temp,
+            parts: Vec::new(),
             _parents: parents,
         })
     }
@@ -130,46 +184,138 @@ impl Staging {
         self.temp.close()
     }
 
-    /// Prepares the tree and says which renames publish it; the target is only read.
-    fn plan(&self, cancel: &CancellationToken) -> Result<(Vec<Change>, u64), StagingError> {
-        if self.inside { self.plan_entries(cancel) } else { self.plan_whole(cancel) }
+    /// The way to the target as it is now.
+    fn decide(&self) -> Result<Decision, StagingError> {
+        if self.inside {
+            return Ok(self.decision);
+        }
+        let facts = facts::of(&self.target, self.in_parts, &self.usage)?;
+        Ok(match self.instead {
+            Some(reason) if facts.kind == TargetKind::Directory => Decision { method: Method::Merge, reason },
+            _ => decide(&facts),
+        })
     }
 
-    fn plan_whole(&self, cancel: &CancellationToken) -> Result<(Vec<Change>, u64), StagingError> {
+    /// Prepares the tree and says which steps publish it; the target is only read.
+    fn plan(&mut self, cancel: &CancellationToken) -> Result<(Vec<Step>, u64), StagingError> {
+        if self.is_absent {
+            return Ok((Vec::new(), 0));
+        }
+        self.decision = self.decide()?;
+        match self.decision.method {
+            Method::Merge => self.plan_merge(cancel),
+            Method::RenameIn | Method::Exchange => self.plan_whole(cancel),
+        }
+    }
+
+    fn plan_whole(&mut self, cancel: &CancellationToken) -> Result<(Vec<Step>, u64), StagingError> {
         let kept = match fs::symlink_metadata(&self.target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(PathError::on("read", &self.target)(error).into()),
-            Ok(present) if !present.is_dir() => return Err(StagingError::NotADirectory(self.target.clone())),
-            Ok(present) => {
-                let kept = join::join(&self.target, &self.tree, cancel)?;
+            Ok(present) if present.is_dir() => {
+                let kept = join::join(&self.target, &self.tree, &mut self.joined, cancel)?;
                 join::apply_owner_and_mode(&self.tree, &present)?;
                 kept
             }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(PathError::on("read", &self.target)(error).into());
+            }
+            _ => 0,
         };
         let name = self.target.file_name().expect("what has a parent has a name");
-        Ok((vec![Change::whole(self.temp.path(), name)?], kept))
+        Ok((vec![Step::Change(Change::new(self.temp.path(), name)?)], kept))
     }
 
-    fn plan_entries(&self, cancel: &CancellationToken) -> Result<(Vec<Change>, u64), StagingError> {
-        let (mut changes, mut kept) = (Vec::new(), 0);
-        for entry in fs::read_dir(&self.tree).map_err(PathError::on("read", &self.tree))? {
-            let entry = entry.map_err(PathError::on("read", &self.tree))?;
-            let staged = entry.metadata().map_err(PathError::on("read", &entry.path()))?;
-            let target = self.target.join(entry.file_name());
-            match fs::symlink_metadata(&target) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(PathError::on("read", &target)(error).into()),
-                Ok(present) if present.is_dir() && staged.is_dir() => {
-                    if mount::is_volume_root(&target) {
-                        return Err(StagingError::NestedVolume(target));
-                    }
-                    kept += join::join(&target, &entry.path(), cancel)?;
-                }
-                Ok(present) => join::refuse_conflict(&target, &present, &staged)?,
-            }
-            changes.push(Change::entry(self.temp.path(), &entry.file_name())?);
+    fn plan_merge(&mut self, cancel: &CancellationToken) -> Result<(Vec<Step>, u64), StagingError> {
+        self.split_by_volume()?;
+        let name = self.target.file_name().filter(|_| !self.inside);
+        let Planned { merge, kept } = Merge::plan(self.temp.path(), name, &self.unchanged, cancel)?;
+        let (mut steps, mut all_kept) = (vec![Step::Merge(merge)], kept);
+        for part in &self.parts {
+            let Planned { merge, kept } = Merge::plan(part.path(), None, &BTreeSet::new(), cancel)?;
+            steps.push(Step::Merge(merge));
+            all_kept += kept;
         }
-        Ok((changes, kept))
+        Ok((steps, all_kept))
+    }
+
+    /// Copies what of the tree goes to volumes that are mounted in the target: no rename reaches there.
+    fn split_by_volume(&mut self) -> Result<(), StagingError> {
+        // Innermost first: what goes to a volume in a volume is gone when the outer one is looked at.
+        for mount in mount::mounts_below(&self.target).into_iter().rev() {
+            let Ok(relative) = mount.strip_prefix(&self.target) else { continue };
+            let Some(source) = copy::staged_directory(&self.tree, relative, &mount)? else { continue };
+            let purpose = format!("staging `{}`", mount.display());
+            let part = LeasedDirectory::create_in(&mount, &purpose, self.now)?;
+            let tree = part.payload().join(TREE);
+            self.parts.push(part);
+            copy::tree(&source, &tree)?;
+            super::remove::remove_tree(&source).map_err(|error| error.first)?;
+        }
+        Ok(())
+    }
+
+    /// Prepares for a merge in place, after an exchange did not work: takes out what was joined, and moves the tree into the
+    /// target, from where every name in it can be reached by a rename.
+    fn merge_instead(&mut self, reason: Reason) -> Result<(), StagingError> {
+        join::unjoin(&self.target, &self.tree, &mut self.joined)?;
+        self.instead = Some(reason);
+        if reason != Reason::Refused {
+            return Ok(());
+        }
+        let purpose = format!("staging `{}`", self.target.display());
+        let temp = LeasedDirectory::create_in(&self.target, &purpose, self.now)?;
+        let tree = temp.payload().join(TREE);
+        if fs::rename(&self.tree, &tree).is_err() {
+            copy::tree(&self.tree, &tree)?;
+        }
+        self.decision = Decision { method: Method::Merge, reason };
+        self.tree = tree;
+        self.inside = true;
+        // The former one is removed.
+        self.temp = temp;
+        Ok(())
+    }
+
+    fn temps(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.temp).chain(&self.parts).map(LeasedDirectory::path)
+    }
+
+    /// Releases the leases without removing anything; recovery finishes the work.
+    fn leave(self) {
+        let Staging { temp, parts, .. } = self;
+        std::iter::once(temp).chain(parts).for_each(LeasedDirectory::leave);
+    }
+
+    /// Removes what is left of the staging.
+    fn close(self) -> Result<(), StagingError> {
+        let Staging { temp, parts, _parents, .. } = self;
+        let mut closed = parts.into_iter().map(LeasedDirectory::close).collect::<Vec<_>>();
+        closed.push(temp.close());
+        Ok(closed.into_iter().collect::<Result<(), _>>()?)
+    }
+}
+
+/// Makes the leased directory of a staging where the decision wants it, or where it can be.
+fn lease(
+    target: &Path,
+    decision: Decision,
+    now: DateTime<Utc>,
+) -> Result<(LeasedDirectory, bool, Decision), StagingError> {
+    let purpose = format!("staging `{}`", target.display());
+    let inside = |decision| {
+        let temp = LeasedDirectory::create_in(target, &purpose, now)?;
+        Ok::<_, StagingError>((temp, true, decision))
+    };
+    if decision.method == Method::Merge {
+        return inside(decision);
+    }
+    let parent = target.parent().unwrap_or(target);
+    match LeasedDirectory::create_in(parent, &purpose, now) {
+        Ok(temp) => Ok((temp, false, decision)),
+        // A refusal that the facts did not show.
+        Err(_) if decision.method == Method::Exchange => {
+            inside(Decision { method: Method::Merge, reason: Reason::Parent })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -178,9 +324,13 @@ pub(crate) fn target_of(target: &Path) -> Result<PathBuf, StagingError> {
     resolve(target)
 }
 
-/// The directory in which a target's temporary things lie: where `recover` looks for them.
-pub(crate) fn place_of(target: &Path) -> Result<PathBuf, StagingError> {
-    Ok(place_of_resolved(&resolve(target)?))
+/// The directories in which a target's temporary things may lie: where `recover` looks for them.
+pub(crate) fn places_of(target: &Path) -> Result<Vec<PathBuf>, StagingError> {
+    let target = resolve(target)?;
+    let mut places: Vec<PathBuf> = target.parent().map(Path::to_owned).into_iter().collect();
+    places.extend(mount::mounts_below(&target));
+    places.push(target);
+    Ok(places)
 }
 
 /// Publishes several trees: all of them, or none.
@@ -195,69 +345,104 @@ pub(crate) fn publish_all(
 }
 
 fn publish_by(
-    stagings: Vec<Staging>,
+    mut stagings: Vec<Staging>,
     cancel: &CancellationToken,
     way: Way,
 ) -> Result<Vec<Published>, StagingError> {
     refuse_overlap(&stagings)?;
-    let mut changes = Vec::new();
-    let mut kept = Vec::new();
-    for staging in &stagings {
-        let (of_this, kept_of_this) = staging.plan(cancel)?;
-        changes.extend(of_this);
-        kept.push(kept_of_this);
+    let mut made = make_all(&mut stagings, cancel, way);
+    if let Err(error) = &made
+        && let Some(reason) = error.reason_to_merge()
+        && merge_instead(&mut stagings, reason)
+    {
+        made = make_all(&mut stagings, cancel, way);
     }
-    if let (true, Some(first)) = (cancel.is_cancelled(), stagings.first()) {
-        return Err(StagingError::Cancelled(first.target.clone()));
-    }
-    let temps: Vec<&Path> = stagings.iter().map(|staging| staging.temp.path()).collect();
-    let Some((records, now)) = stagings.first().map(|staging| (staging.records.clone(), staging.now)) else {
-        return Ok(Vec::new());
-    };
-    let way = begin(&records, &temps, &changes, way, now)?;
-    if let Err(publishing) = changes.iter().try_for_each(|change| change.make(way)) {
-        if let Err(undoing) = changes.iter().rev().try_for_each(Change::undo) {
-            let kept = stagings[0].temp.path().to_owned();
-            for staging in stagings {
-                staging.temp.leave();
+    let kept = match made {
+        Ok(kept) => kept,
+        Err(error) => {
+            if matches!(error, StagingError::Stuck { .. }) {
+                stagings.into_iter().for_each(Staging::leave);
             }
-            let (publishing, undoing) = (Box::new(publishing), Box::new(undoing));
-            return Err(StagingError::Stuck { publishing, undoing, kept });
+            return Err(error);
         }
-        journal::erase(&records, &temps)?;
-        return Err(publishing);
-    }
-    let mut leftover = changes.iter().try_for_each(Change::finish).err();
-    if leftover.is_none() {
-        leftover = journal::erase(&records, &temps).err();
-    }
+    };
+    let (kept, mut leftover) = kept;
     let is_settled = leftover.is_none();
     let close = |(staging, kept): (Staging, u64)| {
-        let Staging { temp, .. } = staging;
+        let decision = Some(staging.decision).filter(|_| !staging.is_absent);
+        let target = staging.target.clone();
         let leftover = if is_settled {
-            temp.close().err().map(StagingError::from)
+            staging.close().err()
         } else {
-            temp.leave();
+            staging.leave();
             leftover.take()
         };
-        Published { kept, leftover }
+        Published { target, decision, kept, leftover }
     };
     Ok(stagings.into_iter().zip(kept).map(close).collect())
 }
 
-/// Writes the journal. Returns how to make the changes: by a single rename where its record cannot be written.
+/// Prepares those that would have been exchanged for a merge in place. Returns whether there are any and all are prepared.
+fn merge_instead(stagings: &mut [Staging], reason: Reason) -> bool {
+    let is_exchange = |staging: &&mut Staging| staging.decision.method == Method::Exchange;
+    let mut any = false;
+    for staging in stagings.iter_mut().filter(is_exchange) {
+        any = true;
+        if staging.merge_instead(reason).is_err() {
+            return false;
+        }
+    }
+    any
+}
+
+/// Entries that each target had and its staged tree had not, and why something of an old tree is left.
+type Made = (Vec<u64>, Option<StagingError>);
+
+/// Plans and makes all steps. After an error the targets are as they were, unless it is [`StagingError::Stuck`].
+fn make_all(stagings: &mut [Staging], cancel: &CancellationToken, way: Way) -> Result<Made, StagingError> {
+    let mut steps = Vec::new();
+    let mut kept = Vec::new();
+    for staging in stagings.iter_mut() {
+        let (of_this, kept_of_this) = staging.plan(cancel)?;
+        steps.extend(of_this);
+        kept.push(kept_of_this);
+    }
+    let Some(first) = stagings.first() else { return Ok((kept, None)) };
+    if cancel.is_cancelled() {
+        return Err(StagingError::Cancelled(first.target.clone()));
+    }
+    let temps: Vec<&Path> = stagings.iter().flat_map(Staging::temps).collect();
+    let (records, now) = (&first.records, first.now);
+    let way = begin(records, &temps, &steps, way, now)?;
+    if let Err(publishing) = steps.iter().try_for_each(|step| step.make(way)) {
+        if let Err(undoing) = steps.iter().rev().try_for_each(Step::undo) {
+            let kept = first.temp.path().to_owned();
+            let (publishing, undoing) = (Box::new(publishing), Box::new(undoing));
+            return Err(StagingError::Stuck { publishing, undoing, kept });
+        }
+        journal::erase(records, &temps)?;
+        return Err(publishing);
+    }
+    let mut leftover = steps.iter().try_for_each(Step::finish).err();
+    if leftover.is_none() {
+        leftover = journal::erase(records, &temps).err();
+    }
+    Ok((kept, leftover))
+}
+
+/// Writes the journal. Returns how to make the steps: by a single rename where its record cannot be written.
 fn begin(
     records: &Records,
     temps: &[&Path],
-    changes: &[Change],
+    steps: &[Step],
     way: Way,
     now: DateTime<Utc>,
 ) -> Result<Way, StagingError> {
-    let Err(error) = journal::write(records, temps, changes, now) else { return Ok(way) };
+    let Err(error) = journal::write(records, temps, steps, now) else { return Ok(way) };
     // Nothing has been changed yet; recovery removes directories without a journal.
     journal::erase(records, temps)?;
     // One rename needs no journal: a kill leaves the old target or the new one.
-    let is_one_step = matches!(error, StagingError::Record(_)) && changes.len() == 1;
+    let is_one_step = matches!(error, StagingError::Record(_)) && matches!(steps, [Step::Change(_)]);
     if is_one_step { Ok(Way::ExchangeOnly) } else { Err(error) }
 }
 
@@ -272,7 +457,7 @@ fn refuse_overlap(stagings: &[Staging]) -> Result<(), StagingError> {
     Ok(())
 }
 
-/// The absolute path of a target, with its last part no link and no `..` anywhere that exists.
+/// The absolute path of a target, with its last part no link to a directory and no `..` anywhere that exists.
 fn resolve(target: &Path) -> Result<PathBuf, StagingError> {
     let absolute: PathBuf =
         std::path::absolute(target).map_err(PathError::on("find", target))?.components().collect();
@@ -280,13 +465,12 @@ fn resolve(target: &Path) -> Result<PathBuf, StagingError> {
     match fs::symlink_metadata(&absolute) {
         Ok(found) if found.is_symlink() || is_roundabout => match fs::canonicalize(&absolute) {
             Ok(real) if real.is_dir() => Ok(real),
-            Ok(real) => Err(StagingError::NotADirectory(real)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StagingError::DanglingLink(absolute))
-            }
+            // A link that does not lead to a directory is replaced.
+            Ok(_) if !is_roundabout => Ok(absolute),
+            Err(error) if !is_roundabout && error.kind() == io::ErrorKind::NotFound => Ok(absolute),
+            Ok(real) => Ok(real),
             Err(error) => Err(PathError::on("resolve", &absolute)(error).into()),
         },
-        Ok(found) if !found.is_dir() => Err(StagingError::NotADirectory(absolute)),
         Ok(_) => Ok(absolute),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match (absolute.parent(), absolute.file_name()) {
@@ -299,13 +483,6 @@ fn resolve(target: &Path) -> Result<PathBuf, StagingError> {
             }
         }
         Err(error) => Err(PathError::on("read", &absolute)(error).into()),
-    }
-}
-
-fn place_of_resolved(target: &Path) -> PathBuf {
-    match target.parent() {
-        Some(parent) if !mount::is_volume_root(target) => parent.to_owned(),
-        _ => target.to_owned(),
     }
 }
 

@@ -206,41 +206,94 @@ fn a_link_to_a_directory_stays_and_its_directory_is_published() {
     assert!(fs::canonicalize(&link).expect("it leads somewhere").ends_with("real"));
     assert!(link.is_symlink());
     assert_eq!(contents(&place.path().join("real")), expect(&[("new", "2"), ("old", "1")]));
-    assert_eq!(place_of(&link).expect("a place"), fs::canonicalize(place.path()).expect("real"));
+    let place = fs::canonicalize(place.path()).expect("real");
+    assert_eq!(places_of(&link).expect("places"), [place.clone(), place.join("real")]);
 }
 
 #[test]
-fn targets_that_are_no_directories_are_refused() {
-    let place = tempfile::tempdir().expect("a place");
-    lay(place.path(), &[("file", "x"), ("dangling", "->nowhere"), ("to-file", "->file")]);
-    let check = |name: &str, expect: &str| {
-        let target = place.path().join(name);
-        let error = Staging::beside(&target, &records(), now()).expect_err(name).to_string();
-        assert_eq!(error.replace(&place.path().display().to_string(), ""), expect);
-    };
-    check("file", "`/file` is not a directory");
-    check("to-file", "`/file` is not a directory");
-    check("dangling", "`/dangling` is a link to something that does not exist");
-    assert_eq!(names(place.path()).len(), 3);
+fn a_file_or_a_link_in_the_place_of_a_target_is_replaced() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        lay(place.path(), &[("file", "x"), ("dangling", "->nowhere"), ("to-file", "->kept"), ("kept", "1")]);
+        for name in ["file", "dangling", "to-file"] {
+            let published = publish_one(&place.path().join(name), &[("new", "2")], way).expect("published");
+            let decision = Decision { method: Method::RenameIn, reason: Reason::Obstacle };
+            assert_eq!(published.decision, Some(decision), "{name}");
+            assert_eq!(contents(&place.path().join(name)), expect(&[("new", "2")]), "{name}");
+        }
+        assert_eq!(fs::read_to_string(place.path().join("kept")).expect("kept"), "1");
+        assert_eq!(names(place.path()).len(), 7, "nothing else");
+    }
+}
+
+/// Publishes one tree by exchange and by a merge in place.
+fn publish_each_way(
+    target: &Path,
+    staged: &[(&str, &str)],
+    in_place: bool,
+) -> Result<Published, StagingError> {
+    let staging = Staging::prepare(target, in_place, &Usage::default(), &records(), now())?;
+    lay(staging.tree(), staged);
+    staging.publish(&go())
 }
 
 #[test]
-fn conflicts_leave_the_target_untouched_and_name_the_path() {
+fn a_file_a_link_and_an_empty_directory_make_way_below_a_target() {
+    for in_place in [false, true] {
+        let place = tempfile::tempdir().expect("a place");
+        let target = place.path().join("target");
+        lay(
+            &target,
+            &[
+                ("a", "file"),
+                ("d/a", "->/etc"),
+                ("e/", ""),
+                ("f/", ""),
+                ("g", "->nowhere"),
+                ("h", "->d"),
+                ("mine", "kept"),
+            ],
+        );
+        let staged = [("a/b", "1"), ("d/a/b", "1"), ("e", "1"), ("f", "->x"), ("g", "1"), ("h/i", "1")];
+        let published = publish_each_way(&target, &staged, in_place).expect("published");
+        assert_eq!(published.kept, 1);
+        assert_eq!(
+            contents(&target),
+            expect(&[
+                ("a/", ""),
+                ("a/b", "1"),
+                ("d/", ""),
+                ("d/a/", ""),
+                ("d/a/b", "1"),
+                ("e", "1"),
+                ("f", "->x"),
+                ("g", "1"),
+                ("h/", ""),
+                ("h/i", "1"),
+                ("mine", "kept"),
+            ])
+        );
+        assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 1, "nothing left beside");
+    }
+}
+
+#[test]
+fn a_directory_with_content_makes_no_way_and_the_target_stays() {
     let check = |present: &[(&str, &str)], staged: &[(&str, &str)], expect: &str| {
-        for way in WAYS {
+        for in_place in [false, true] {
             let place = tempfile::tempdir().expect("a place");
             let target = place.path().join("target");
             lay(&target, present);
             let before = contents(place.path());
-            let error = publish_one(&target, staged, way).expect_err(expect).to_string();
+            let error = publish_each_way(&target, staged, in_place).expect_err(expect).to_string();
             assert_eq!(error.replace(&target.display().to_string(), ""), expect);
             assert_eq!(contents(place.path()), before, "{expect}");
         }
     };
-    check(&[("a/b", "1")], &[("a", "file")], "`/a` is a directory and would become a file");
-    check(&[("a", "file")], &[("a/b", "1")], "`/a` is a file and would become a directory");
-    check(&[("d/a", "->/etc")], &[("d/a/b", "1")], "`/d/a` is a link and would become a directory");
-    check(&[("a/b", "1")], &[("a", "->b")], "`/a` is a directory and would become a link");
+    check(&[("a/b", "1")], &[("a", "file")], "`/a` is a directory with content and would become a file");
+    check(&[("d/a/b", "1")], &[("d/a", "->b")], "`/d/a` is a directory with content and would become a link");
+    let late = [("a0", "1"), ("z/a", "file")];
+    check(&[("z/a/b", "1")], &late, "`/z/a` is a directory with content and would become a file");
 }
 
 #[test]

@@ -13,11 +13,11 @@ fn a_target_that_is_a_volume_is_published_from_inside() {
         fs::create_dir(&target).expect("made");
         let Some(_mount) = Mount::tmpfs(&target, "1m") else { return };
         lay(&target, &[("d/old", "1"), ("both", "old"), ("only", "kept")]);
-        assert_eq!(place_of(&target).expect("a place"), target);
+        assert!(places_of(&target).expect("places").contains(&target));
         let published =
             publish_one(&target, &[("d/new", "2"), ("both", "new"), ("e/f", "2"), ("l", "->d")], way)
                 .expect("published");
-        assert_eq!(published.kept, 1);
+        assert_eq!(published.kept, 2, "d/old and only");
         assert_eq!(
             contents(place.path()),
             expect(&[
@@ -33,7 +33,7 @@ fn a_target_that_is_a_volume_is_published_from_inside() {
             ])
         );
         let before = contents(&target);
-        let error = publish_one(&target, &[("a", "1"), ("only/x", "1")], way).expect_err("conflict");
+        let error = publish_one(&target, &[("a", "1"), ("d", "1")], way).expect_err("conflict");
         assert!(matches!(error, StagingError::Conflict { .. }), "{error}");
         assert_eq!(contents(&target), before);
     }
@@ -51,21 +51,47 @@ fn a_directory_shown_at_a_second_place_is_published_from_inside() {
 }
 
 #[test]
-fn a_volume_inside_the_target_is_refused_and_everything_stays() {
+fn a_volume_inside_the_target_stays_mounted_and_gets_what_the_tree_has_for_it() {
     for bind in [false, true] {
-        let place = tempfile::tempdir().expect("a place");
-        let target = place.path().join("target");
-        lay(place.path(), &[("target/d/inner/", ""), ("other/", "")]);
-        let inner = target.join("d/inner");
-        let mount =
-            if bind { Mount::bind(&place.path().join("other"), &inner) } else { Mount::tmpfs(&inner, "1m") };
-        let Some(_mount) = mount else { return };
-        lay(&inner, &[("theirs", "1")]);
-        let before = contents(&target);
-        let error = publish_one(&target, &[("new", "2")], Way::Exchange).expect_err("a volume is inside");
-        assert!(matches!(&error, StagingError::NestedVolume(path) if *path == inner), "{error}");
-        assert_eq!(contents(&target), before);
+        for (staged, in_volume) in [
+            (&[("new", "2")][..], &[("theirs", "1")][..]),
+            (
+                &[("new", "2"), ("d/inner/x/y", "3"), ("d/inner/theirs", "2")],
+                &[("theirs", "2"), ("x/", ""), ("x/y", "3")],
+            ),
+        ] {
+            let place = tempfile::tempdir().expect("a place");
+            let target = place.path().join("target");
+            lay(place.path(), &[("target/d/inner/", ""), ("other/", "")]);
+            let inner = target.join("d/inner");
+            let mount = if bind {
+                Mount::bind(&place.path().join("other"), &inner)
+            } else {
+                Mount::tmpfs(&inner, "1m")
+            };
+            let Some(_mount) = mount else { return };
+            lay(&inner, &[("theirs", "1")]);
+            let published = publish_one(&target, staged, Way::Exchange).expect("published");
+            let decision = Decision { method: Method::Merge, reason: Reason::MountInside };
+            assert_eq!(published.decision, Some(decision));
+            assert_eq!(contents(&inner), expect(in_volume), "{bind}");
+            assert_eq!(fs::read_to_string(target.join("new")).expect("published"), "2");
+            let mut left = fs::read_dir(&target).expect("read").flatten();
+            assert!(left.all(|entry| !crate::fs::lease::is_temp_name(&entry.file_name())));
+        }
     }
+}
+
+#[test]
+fn a_mount_point_is_not_replaced_by_a_file() {
+    let place = tempfile::tempdir().expect("a place");
+    let target = place.path().join("target");
+    lay(&target, &[("inner/", ""), ("old", "1")]);
+    let Some(_mount) = Mount::tmpfs(&target.join("inner"), "1m") else { return };
+    let before = contents(place.path());
+    let error = publish_one(&target, &[("a", "1"), ("inner", "2")], Way::Exchange).expect_err("a mount");
+    assert!(error.to_string().ends_with("is a mount point and would become a file"), "{error}");
+    assert_eq!(contents(place.path()), before);
 }
 
 #[test]

@@ -126,6 +126,11 @@ impl Selection {
         self
     }
 
+    /// Whether the root itself belongs to the cache, not only what patterns match below it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.verdict(Path::new(""), true) == Verdict::Take
+    }
+
     /// What is done with a path, given relative to the root (the root itself is empty).
     pub fn verdict(&self, relative: &Path, is_dir: bool) -> Verdict {
         if self.excluded.iter().any(|path| relative.starts_with(path)) {
