@@ -5,6 +5,8 @@
 
 pub mod domain;
 
+mod threads;
+
 mod config;
 mod fs;
 mod platform;

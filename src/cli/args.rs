@@ -375,6 +375,14 @@ impl Command {
         }
     }
 
+    /// The command that `run` is to run.
+    pub fn child(&self) -> Option<&[OsString]> {
+        match self {
+            Command::Run { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
     /// The caches that were named; none means all.
     pub fn selected(&self) -> &[String] {
         match self {

@@ -1,8 +1,7 @@
 //! From arguments to a command, and from its outcome to an exit code.
 
+use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
-
-use tokio::runtime::Runtime;
 
 use super::args::{Args, Command};
 use super::doctor;
@@ -13,6 +12,7 @@ use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
 use super::signals;
 use super::site::{Asked, Site};
 use super::table::{self, CommandRow, Needs, Run};
+use crate::command::child::ChildCommand;
 use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
 use crate::config;
@@ -21,11 +21,13 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::github::credentials;
 use crate::platform::{self, Env, Platform};
+use crate::report::stderr::print_line;
 use crate::report::{Log, failure};
 use crate::store::Clock;
+use crate::threads::executor::{Executor, Owner};
 
 /// Does what the arguments say.
-pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
+pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>) -> Exit {
     if let Run::Text(text) = table::row(&args.command).run {
         return print_text(&text());
     }
@@ -63,7 +65,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock) -> Exit {
     match settings {
         Ok(settings) => {
             let asked = Asked { step, typed_key, all_repositories: args.command.all_repositories() };
-            run(&args, &row, &Site::new(env, clock, platform, log, settings, asked))
+            run(&args, &row, &Site::new(env, clock, platform, log, settings, asked), interrupt)
         }
         Err(error) => refuse_settings(&log, &error),
     }
@@ -109,18 +111,26 @@ fn report(log: &Log, level: Level, text: String, hint: Option<String>) {
 }
 
 /// Runs a command where everything that it needs was found.
-fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
+fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Interrupt>) -> Exit {
     for warning in &site.settings.warnings {
         site.report(Level::Warning, warning.body(), None);
     }
-    let interrupt = Arc::new(Interrupt::default());
-    let runtime = match start_runtime(&interrupt) {
+    let runtime = match Owner::start() {
         Ok(runtime) => runtime,
         Err(error) => {
             site.report(Level::Error, format!("cannot start: {error}"), None);
-            return exit::FAILED;
+            return without_caches(args.command.child(), interrupt, args.common.json);
         }
     };
+    let executor = runtime.executor();
+    let listen_later = || listen(site, executor, interrupt);
+    // Without threads signals are noticed only while work waits: until then, their default is better.
+    let listen_now = executor.has_threads();
+    if listen_now {
+        listen(site, executor, interrupt);
+    } else {
+        site.report(Level::Debug, "few threads can be had here: the work is done by one".to_owned(), None);
+    }
     if row.needs == Needs::Caches {
         site.warn_of_volatile_store();
     }
@@ -140,8 +150,9 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
         store: &site.store,
         opened: OnceLock::new(),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
-        interrupt: &interrupt,
-        runtime: runtime.handle().clone(),
+        interrupt,
+        listen_later: (!listen_now).then_some(&listen_later),
+        runtime: executor.clone(),
         now: site.now,
         workers: settings.workers,
         timeout: settings.timeout,
@@ -158,9 +169,32 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>) -> Exit {
     }
 }
 
-/// The runtime that drives the network and the store, and listens for signals.
-fn start_runtime(interrupt: &Arc<Interrupt>) -> std::io::Result<Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    signals::listen(runtime.handle(), interrupt)?;
-    Ok(runtime)
+/// Has signals cancel the work.
+fn listen(site: &Site<'_>, executor: &Executor, interrupt: &Arc<Interrupt>) {
+    if let Err(error) = signals::listen(executor, interrupt) {
+        site.report(Level::Warning, format!("signals end this program at once: {error}"), None);
+    }
+}
+
+/// The exit of a command that cannot do its work. The command of `run` is run even so, unless it was already.
+pub(super) fn without_caches(
+    command: Option<&[OsString]>,
+    interrupt: &Interrupt,
+    stdout_is_json: bool,
+) -> Exit {
+    let Some(words) = command else { return exit::FAILED };
+    if let Some(child) = interrupt.end() {
+        return Exit::of_child(child);
+    }
+    // Stopped, or lost while it ran.
+    if interrupt.signal().is_some() || interrupt.child().is_some() {
+        return exit::FAILED;
+    }
+    let command = ChildCommand { words, variables: &[], stdout_is_taken: stdout_is_json };
+    let report = |level, text: String| {
+        let level = if level == Level::Error { "error" } else { "warning" };
+        print_line(&format!("{level}: {text}"));
+    };
+    report(Level::Warning, "the command is run without its caches".to_owned());
+    Exit::of_child(command.run(interrupt, None, &report))
 }

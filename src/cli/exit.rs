@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
+use crate::domain::outcome::Child;
 
 /// Everything asked for was done, or a cache failed and the build goes on without it.
 pub const OK: Exit = Exit(0);
@@ -40,6 +41,16 @@ impl Exit {
     /// The exit of a process that a signal ended.
     pub fn by_signal(signal: i32) -> Self {
         Exit(SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0)))
+    }
+
+    /// The exit of the command of `run`.
+    pub fn of_child(child: Child) -> Self {
+        match child {
+            Child::Returned(code) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Child::Signaled(signal) => Exit::by_signal(signal),
+            Child::NotFound => NOT_FOUND,
+            Child::NotExecutable => NOT_EXECUTABLE,
+        }
     }
 
     /// The exit of a command that did not come to an outcome.

@@ -20,6 +20,7 @@ mod table;
 
 use std::ffi::OsString;
 use std::io;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -27,10 +28,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use args::Args;
 use exit::Exit;
 
+use crate::command::interrupt::Interrupt;
+use crate::domain::hint::Hint;
 use crate::domain::shown::Shown;
 use crate::platform::Env;
+use crate::report::failure::with_hint;
 use crate::report::stderr::print_line;
 use crate::store::Clock;
+use crate::threads::contain::{contain, silence};
 
 /// The error with the arguments that it quotes on one line each.
 fn shown(mut error: clap::Error) -> clap::Error {
@@ -63,11 +68,24 @@ fn hint_of_run(arguments: &[OsString]) -> Option<String> {
     Some(format!("put `--` before the command: `cachekeep run -- {command}`"))
 }
 
-/// Runs a command line; `clock` tells the time, and is the only thing here that does.
+/// Has panics reported by [`run`] alone, in its words. For programs that do nothing else.
+pub fn report_panics() {
+    silence();
+}
+
+/// Runs a command line; `clock` tells the time, and is the only thing here that does. A panic is an error, and does not
+/// keep the command of `run` from running.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Clock) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match Args::try_parse_from(&arguments) {
-        Ok(args) => dispatch::dispatch(args, env, clock),
+        Ok(args) => {
+            let interrupt = Arc::new(Interrupt::default());
+            let (command, is_json) = (args.command.child().map(<[OsString]>::to_vec), args.common.json);
+            contain(|| dispatch::dispatch(args, env, clock, &interrupt)).unwrap_or_else(|panicked| {
+                print_line(&with_hint(&format!("error: {panicked}"), panicked.hint().as_deref()));
+                dispatch::without_caches(command.as_deref(), &interrupt, is_json)
+            })
+        }
         Err(error) => {
             // clap prints help and versions, which were asked for, to standard output.
             if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {

@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-
 use super::exit::Exit;
 use crate::command::interrupt::Interrupt;
+use crate::threads::executor::Executor;
 
 /// `SIGINT`'s number on every Unix; also what Ctrl-C means on Windows.
 const INTERRUPT: i32 = 2;
@@ -25,7 +24,7 @@ fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) {
 
 /// Listens from now on.
 #[cfg(unix)]
-pub(super) fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
+pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let _entered = runtime.enter();
@@ -51,7 +50,7 @@ fn is_foreground() -> bool {
 /// Listens from now on. Windows delivers Ctrl-C to every process of the console: nothing is forwarded.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
-pub(super) fn listen(runtime: &Handle, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
+pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
     let interrupt = Arc::clone(interrupt);
     runtime.spawn(async move {
         while tokio::signal::ctrl_c().await.is_ok() {

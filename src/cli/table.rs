@@ -13,7 +13,7 @@ use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, tri
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::fault::Fault;
-use crate::domain::outcome::{Child, JobOutcome};
+use crate::domain::outcome::JobOutcome;
 use crate::report::json::{self, clean::CleanDocument};
 use crate::report::markdown;
 
@@ -114,7 +114,7 @@ fn job<'a>(
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
-        Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), of_child),
+        Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), of_run),
         Command::Restore { lookup_only, adopt, fail_on_miss, required, .. } => {
             let options = restore::RestoreOptions { lookup_only: *lookup_only, adopt: *adopt };
             job(
@@ -206,14 +206,8 @@ fn failed(outcome: &JobOutcome) -> Exit {
 }
 
 /// `run` returns what its command returned.
-fn of_child(outcome: &JobOutcome) -> Exit {
-    match outcome.child {
-        Some(Child::Returned(code)) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
-        Some(Child::Signaled(signal)) => Exit::by_signal(signal),
-        Some(Child::NotFound) => exit::NOT_FOUND,
-        Some(Child::NotExecutable) => exit::NOT_EXECUTABLE,
-        None => exit::OK,
-    }
+fn of_run(outcome: &JobOutcome) -> Exit {
+    outcome.child.map_or(exit::OK, Exit::of_child)
 }
 
 /// `restore` fails softly unless asked otherwise.

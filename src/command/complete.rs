@@ -6,6 +6,7 @@ use super::context::Context;
 use super::gate;
 use super::restore::{self, RestoreOptions};
 use super::seed;
+use super::session;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
@@ -25,11 +26,13 @@ pub(crate) fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
             return;
         }
         let _group = ctx.group(&format!("Complete {}", spec.name));
-        // The restore reported what is wrong with the declaration.
-        let Ok(cache) = Cache::open(ctx, spec) else { continue };
-        if seeds && let Some(seeded) = seed::seed(&cache) {
-            job.cache(cache.name()).seed = Some(seeded);
-        }
-        gate::record(&cache, gate::gate(&cache), job);
+        session::contained(ctx, &spec.name, job, |job| {
+            // The restore reported what is wrong with the declaration.
+            let Ok(cache) = Cache::open(ctx, spec) else { return };
+            if seeds && let Some(seeded) = seed::seed(&cache) {
+                job.cache(cache.name()).seed = Some(seeded);
+            }
+            gate::record(&cache, gate::gate(&cache), job);
+        });
     }
 }

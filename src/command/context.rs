@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
@@ -22,6 +21,7 @@ use crate::platform::{Env, Platform};
 use crate::store::{
     Catalog, GitHubOptions, Opened, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
 };
+use crate::threads::executor::Executor;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
 
 /// The time limit for housekeeping of the store; the next start goes on.
@@ -57,8 +57,10 @@ pub(crate) struct Context<'a> {
     pub observer: Arc<dyn Observer>,
     /// Signals that ask the job to stop.
     pub interrupt: &'a Interrupt,
+    /// Has signals cancel the work; `None` where they do.
+    pub listen_later: Option<&'a (dyn Fn() + Sync)>,
     /// The runtime of asynchronous work.
-    pub runtime: Handle,
+    pub runtime: Executor,
     /// The time at which the process started.
     pub now: DateTime<Utc>,
     /// Threads that pack, unpack and verify.

@@ -14,10 +14,12 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("gate");
     for spec in ctx.caches {
         let _group = ctx.group(&format!("Gate {}", spec.name));
-        let opened = Cache::open(ctx, spec).and_then(|cache| {
+        let open = |_: &mut JobOutcome| {
+            let cache = Cache::open(ctx, spec)?;
             let report = gate(&cache)?;
-            Ok((cache, report))
-        });
+            Ok::<_, Fault>((cache, report))
+        };
+        let Some(opened) = session::contained(ctx, &spec.name, &mut job, open) else { continue };
         match opened {
             Ok((cache, Some(report))) => {
                 job.cache(cache.name()).gate = Some(report);

@@ -1,8 +1,11 @@
 //! Interruptions: signals that ask the process to stop.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::domain::outcome::Child;
 
 /// Shared by the signal handlers and the work that must stop.
 #[derive(Debug, Default)]
@@ -13,9 +16,21 @@ pub(crate) struct Interrupt {
     child: AtomicU32,
     /// The signal that is still to be sent to the child; 0 if there is none.
     pending: AtomicI32,
+    /// How the command of `run` ended.
+    end: OnceLock<Child>,
 }
 
 impl Interrupt {
+    /// Records how the command of `run` ended.
+    pub(crate) fn note_end(&self, child: Child) {
+        let _ = self.end.set(child);
+    }
+
+    /// How the command of `run` ended; `None` if it did not.
+    pub(crate) fn end(&self) -> Option<Child> {
+        self.end.get().copied()
+    }
+
     /// Records a signal and cancels the work.
     pub(crate) fn raise(&self, signal: i32) {
         self.signal.store(signal, Ordering::Release);

@@ -45,12 +45,14 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
         if options.lookup_only { session::open_all(ctx)? } else { session::open_all_exportable(ctx)? };
     for opened in opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
-        let outcome = restore(cache, keys, options);
-        job.cache(cache.name()).restore = Some(outcome);
-        if !options.lookup_only {
-            session::export(cache);
-        }
+        session::contained(ctx, opened.name(), &mut job, |job| {
+            let Some((cache, keys)) = opened.ready(job) else { return };
+            let outcome = restore(cache, keys, options);
+            job.cache(cache.name()).restore = Some(outcome);
+            if !options.lookup_only {
+                session::export(cache);
+            }
+        });
     }
     Ok(job)
 }

@@ -1,9 +1,9 @@
 //! `run`: restore, seed and gate; run a command; gate and save. Returns what the command returns.
 
 use std::ffi::OsString;
-use std::io;
-use std::process::{Command, ExitStatus};
 
+use super::cache::{Cache, Keys};
+use super::child::ChildCommand;
 use super::context::Context;
 use super::exports;
 use super::gate;
@@ -27,25 +27,24 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
     let mut variables = Vec::new();
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
-        let restored = restore::restore(cache, keys, RestoreOptions::default());
-        job.cache(cache.name()).restore = Some(restored);
+        session::contained(ctx, opened.name(), &mut job, |job| {
+            if let Some((cache, keys)) = opened.ready(job) {
+                variables.extend(prepare(cache, keys, job));
+            }
+        });
         if ctx.interrupt.signal().is_some() {
             return Ok(job);
         }
-        if let Some(seeded) = seed::seed(cache) {
-            job.cache(cache.name()).seed = Some(seeded);
-        }
-        // Before the command this only tells; what counts is what the command leaves.
-        if let Err(error) = gate::gate(cache) {
-            ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
-        }
-        variables.extend(session::export(cache));
     }
     if ctx.interrupt.signal().is_some() {
         return Ok(job);
     }
-    let child = run_command(ctx, command, &variables);
+    let command = ChildCommand { words: command, variables: &variables, stdout_is_taken: ctx.stdout_is_json };
+    if let Some(listen) = ctx.listen_later {
+        listen();
+    }
+    let report = |level, text| ctx.report_about_job(level, text);
+    let child = command.run(ctx.interrupt, Some(&ctx.runtime), &report);
     job.child = Some(child);
     for opened in &opened {
         let OpenedCache::Ready { cache, keys } = opened else { continue };
@@ -54,12 +53,32 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
             ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;
         }
-        let saved = save::save(cache, keys);
-        job.cache(cache.name()).save = Some(saved);
-        // After the save, which merges what the build fetched by itself.
-        gate::record(cache, gate::gate_quietly(cache), &mut job);
+        session::contained(ctx, cache.name(), &mut job, |job| {
+            let saved = save::save(cache, keys);
+            job.cache(cache.name()).save = Some(saved);
+            // After the save, which merges what the build fetched by itself.
+            gate::record(cache, gate::gate_quietly(cache), job);
+        });
     }
     Ok(job)
+}
+
+/// Fills a cache before the command runs; returns what it exports.
+fn prepare(cache: &Cache<'_>, keys: &Keys, job: &mut JobOutcome) -> Vec<(String, String)> {
+    let ctx = cache.ctx;
+    let restored = restore::restore(cache, keys, RestoreOptions::default());
+    job.cache(cache.name()).restore = Some(restored);
+    if ctx.interrupt.signal().is_some() {
+        return Vec::new();
+    }
+    if let Some(seeded) = seed::seed(cache) {
+        job.cache(cache.name()).seed = Some(seeded);
+    }
+    // Before the command this only tells; what counts is what the command leaves.
+    if let Err(error) = gate::gate(cache) {
+        ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
+    }
+    session::export(cache)
 }
 
 /// Why a cache is not even tried to be saved.
@@ -73,45 +92,4 @@ fn not_saved(ctx: &Context<'_>, policy: SavePolicy, child: Child) -> Option<&'st
         (SavePolicy::Success, _) => Some("the command failed; `save = \"always\"` saves even so"),
         (SavePolicy::Always, _) => Some("the command did not run to its end"),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is what `run` is for")]
-fn run_command(ctx: &Context<'_>, command: &[OsString], variables: &[(String, String)]) -> Child {
-    let (program, arguments) = command.split_first().expect("clap asks for at least one word");
-    let mut prepared = Command::new(program);
-    prepared.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
-    if ctx.stdout_is_json {
-        prepared.stdout(io::stderr());
-    }
-    match spawn_and_wait(ctx, &mut prepared) {
-        Ok(status) => ended(status),
-        Err(error) => {
-            let text = format!("cannot run `{}`: {error}", program.display());
-            ctx.report_about_job(Level::Error, text);
-            if error.kind() == io::ErrorKind::NotFound { Child::NotFound } else { Child::NotExecutable }
-        }
-    }
-}
-
-fn spawn_and_wait(ctx: &Context<'_>, command: &mut Command) -> io::Result<ExitStatus> {
-    let mut child = command.spawn()?;
-    ctx.interrupt.set_child(child.id());
-    let status = child.wait();
-    ctx.interrupt.set_child(0);
-    status
-}
-
-#[cfg(unix)]
-fn ended(status: ExitStatus) -> Child {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Child::Returned(code),
-        (None, Some(signal)) => Child::Signaled(signal),
-        (None, None) => Child::Returned(1),
-    }
-}
-
-#[cfg(not(unix))]
-fn ended(status: ExitStatus) -> Child {
-    Child::Returned(status.code().unwrap_or(1))
 }

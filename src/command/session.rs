@@ -9,10 +9,12 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::JobOutcome;
 use crate::domain::spec::CacheSpec;
+use crate::fs::cancel;
 use crate::fs::recover;
 use crate::fs::staging;
 use crate::report::failure;
 use crate::store::Catalog;
+use crate::threads::contain::contain;
 
 /// A cache, ready to be worked on or not.
 pub(crate) enum OpenedCache<'a> {
@@ -82,6 +84,23 @@ impl<'a> OpenedCache<'a> {
     }
 }
 
+/// Does the work on one cache. A panic in it is a failure of this cache alone: it is reported, and the job goes on.
+pub(crate) fn contained<T>(
+    ctx: &Context<'_>,
+    name: &str,
+    job: &mut JobOutcome,
+    work: impl FnOnce(&mut JobOutcome) -> T,
+) -> Option<T> {
+    match contain(|| work(job)) {
+        Ok(done) => Some(done),
+        Err(panicked) => {
+            ctx.report_with_hint(Level::Error, name, panicked.to_string(), panicked.hint());
+            job.broken.push(name.to_owned());
+            None
+        }
+    }
+}
+
 /// Opens a cache for a command that a fault ends, whatever it is.
 pub(crate) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Cache<'a>, Fault> {
     Cache::open(ctx, spec).map_err(|fault| of_cache(spec, fault))
@@ -121,7 +140,7 @@ pub(crate) fn recover(ctx: &Context<'_>) {
     }
     let running = ctx.start("all caches", Phase::Recover);
     let deadline = ctx.deadline();
-    let goes_on = || !deadline.cancel.is_cancelled();
+    let goes_on = || !cancel::is_cancelled(&deadline.cancel);
     let report = recover::recover_while(&places, &targets, &ctx.records(), ctx.now, &goes_on);
     if let Some(reason) = deadline.reason(ctx.interrupt).filter(|_| report.unfinished) {
         let text = format!("not all that killed processes left was looked at: {reason}");

@@ -22,7 +22,9 @@ pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault>
             ctx.report(Level::Info, cache.name(), "has no `trim` policy");
             continue;
         }
-        match trim(&cache, dry_run) {
+        let trim = |_: &mut JobOutcome| trim(&cache, dry_run);
+        let Some(trimmed) = session::contained(ctx, cache.name(), &mut job, trim) else { continue };
+        match trimmed {
             Ok(report) => {
                 job.cache(cache.name()).trim = Some(report);
             }

@@ -5,6 +5,7 @@ use std::io;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::hint::{Class, Hint};
+use crate::threads::executor;
 
 /// The work was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +32,14 @@ impl From<Cancelled> for io::Error {
     }
 }
 
-/// Fails once the work is cancelled.
+/// Whether the work is cancelled, or its deadline has passed. Not the token's own method, which does not let deadlines
+/// pass while this thread works.
+pub(crate) fn is_cancelled(cancel: &CancellationToken) -> bool {
+    executor::turn();
+    cancel.is_cancelled()
+}
+
+/// Fails once the work is cancelled, or its deadline has passed.
 pub(crate) fn check(cancel: &CancellationToken) -> Result<(), Cancelled> {
-    if cancel.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    if is_cancelled(cancel) { Err(Cancelled) } else { Ok(()) }
 }

@@ -4,10 +4,12 @@
 //! rename changes nothing; an unmerged path counts with the ids of all its sides, a submodule with its commit.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +17,7 @@ use super::globs::TreeGlob;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
+use crate::threads::start;
 
 /// Raised when the digest changes its meaning.
 const LAYOUT: &str = "cachekeep-git-1";
@@ -59,9 +62,10 @@ pub(crate) fn git_digest(
     git.arg("-C").arg(workspace).args(["ls-files", "--stage", "-z"]);
     // Messages are recognized in English; a key must not wait for a lock.
     git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-    git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let listener = Listener::start();
+    git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(listener.stderr());
     let mut child = git.spawn().map_err(|error| not_run(&error))?;
-    let blobs = read_entries(&mut child, globs, cancel);
+    let blobs = read_entries(&mut child, listener, globs, cancel);
     if blobs.is_err() {
         // It may be gone already; that is fine.
         let _ = child.kill();
@@ -96,19 +100,12 @@ fn failure(workspace: &Path, status: &str, message: &str) -> Fault {
 /// The entries that the globs mean, and what git said besides.
 fn read_entries(
     child: &mut Child,
+    listener: Listener,
     globs: &TreeGlob,
     cancel: &CancellationToken,
 ) -> Result<(Vec<(String, String)>, String), Fault> {
-    let piped = || unreadable(&io::Error::other("no pipe"));
-    let stdout = child.stdout.take().ok_or_else(piped)?;
-    let mut stderr = child.stderr.take().ok_or_else(piped)?;
-    // Read aside, so that a talkative git does not block.
-    let talk = thread::spawn(move || {
-        let mut message = Vec::new();
-        let _ = stderr.by_ref().take(MAX_MESSAGE).read_to_end(&mut message);
-        let _ = io::copy(&mut stderr, &mut io::sink());
-        String::from_utf8_lossy(&message).into_owned()
-    });
+    let stdout = child.stdout.take().ok_or_else(|| unreadable(&io::Error::other("no pipe")))?;
+    let listening = listener.listen(child.stderr.take());
     let mut answer = BufReader::new(stdout);
     let mut blobs = Vec::new();
     let mut record = Vec::new();
@@ -123,7 +120,76 @@ fn read_entries(
         }
         record.clear();
     }
-    Ok((blobs, talk.join().unwrap_or_default()))
+    Ok((blobs, listening.message()))
+}
+
+/// Takes git's messages while its answer is read, so that a talkative git does not block.
+enum Listener {
+    /// A thread that reads the pipe once it is there.
+    Thread(Sender<ChildStderr>, JoinHandle<String>),
+    /// A file, where no thread can be had.
+    File(File),
+    /// Messages are lost.
+    Deaf,
+}
+
+impl Listener {
+    fn start() -> Self {
+        let (hand_over, handed) = mpsc::channel::<ChildStderr>();
+        let read = move || handed.recv().map(|mut stderr| message_of(&mut stderr)).unwrap_or_default();
+        match start::detached("git", read) {
+            Ok(thread) => Listener::Thread(hand_over, thread),
+            Err(_) => tempfile::tempfile().map_or(Listener::Deaf, Listener::File),
+        }
+    }
+
+    /// What git writes its messages to.
+    fn stderr(&self) -> Stdio {
+        match self {
+            Listener::Thread(..) => Stdio::piped(),
+            Listener::File(file) => file.try_clone().map_or_else(|_| Stdio::null(), Stdio::from),
+            Listener::Deaf => Stdio::null(),
+        }
+    }
+
+    /// Begins to read the pipe, if there is one.
+    fn listen(self, pipe: Option<ChildStderr>) -> Listening {
+        match (self, pipe) {
+            (Listener::Thread(hand_over, thread), Some(pipe)) => {
+                // It fails only if the thread is gone.
+                let _ = hand_over.send(pipe);
+                Listening::Thread(thread)
+            }
+            (Listener::File(file), _) => Listening::File(file),
+            _ => Listening::Deaf,
+        }
+    }
+}
+
+/// Messages that are being taken.
+enum Listening {
+    Thread(JoinHandle<String>),
+    File(File),
+    Deaf,
+}
+
+impl Listening {
+    /// What git said, once it has closed its answer.
+    fn message(self) -> String {
+        match self {
+            Listening::Thread(thread) => thread.join().unwrap_or_default(),
+            Listening::File(mut file) => file.rewind().map(|()| message_of(&mut file)).unwrap_or_default(),
+            Listening::Deaf => String::new(),
+        }
+    }
+}
+
+/// The beginning of what a reader gives, which is read to its end.
+fn message_of(reader: &mut dyn Read) -> String {
+    let mut message = Vec::new();
+    let _ = reader.take(MAX_MESSAGE).read_to_end(&mut message);
+    let _ = io::copy(reader, &mut io::sink());
+    String::from_utf8_lossy(&message).into_owned()
 }
 
 /// `<mode> <id> <stage>\t<path>`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +22,7 @@ use crate::domain::sentinel::SENTINEL_FILE;
 use crate::fs::cancel;
 use crate::fs::cancel::Cancelled;
 use crate::fs::read_error::ReadError;
+use crate::threads::start;
 
 impl VerifiedFiles {
     /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
@@ -64,10 +66,12 @@ impl VerifiedFiles {
         };
         let threads = workers.clamp(1, found.len().max(1));
         thread::scope(|scope| -> Result<(), Cancelled> {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let others: Vec<_> =
+                (1..threads).map_while(|_| start::scoped(scope, "verify", work).ok()).collect();
             let mut result = work();
             for other in others {
-                result = result.and(other.join().expect("verifying does not panic"));
+                // A panic goes on in this thread.
+                result = result.and(other.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
             }
             result
         })?;

@@ -11,6 +11,7 @@ use super::stderr;
 use crate::domain::event::Meter;
 use crate::domain::shown::Shown;
 use crate::domain::unit::{ByteSize, counted};
+use crate::threads::start;
 
 /// How often a log without bars hears of long work.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -65,10 +66,7 @@ impl Progress {
         let thread = {
             let (meter, done, bar) = (Arc::clone(&meter), Arc::clone(&done), bar.clone());
             // Without a thread there is no progress to see, and that is all.
-            thread::Builder::new()
-                .name("progress".into())
-                .spawn(move || show(&meter, bar.as_ref(), &done))
-                .ok()
+            start::detached("progress", move || show(&meter, bar.as_ref(), &done)).ok()
         };
         self.running.push(Running { meter, bar, done, thread });
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
-use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::http::client::{Client, Timeouts};
@@ -13,11 +12,12 @@ use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
 use super::http::retry::{Clock, RetryPolicy};
 use super::source::Source;
+use crate::threads::executor::Owner;
 use cachekeep_test_support::capture;
 use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 
 struct Bench {
-    runtime: Runtime,
+    runtime: Owner,
     client: Client,
     options: FetchOptions,
     server: FaultServer,
@@ -38,7 +38,7 @@ fn bench_with(idle: Duration, speed_window: Duration) -> Bench {
         longest_requested_wait: Duration::from_secs(3),
     };
     Bench {
-        runtime: Runtime::new().expect("a runtime"),
+        runtime: Owner::start().expect("a runtime"),
         client: Client::new(timeouts).expect("a client"),
         options: FetchOptions {
             retry,
@@ -63,7 +63,7 @@ impl Bench {
 
     fn read(&self, path: &str) -> Result<Vec<u8>, FetchError> {
         let source = Source::parse(&self.server.url(path), Path::new("/")).expect("a loopback URL");
-        let mut reader = source.open(&self.client, self.options.clone(), self.runtime.handle())?;
+        let mut reader = source.open(&self.client, self.options.clone(), self.runtime.executor())?;
         let mut bytes = Vec::new();
         match reader.read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
@@ -203,7 +203,7 @@ fn a_server_that_is_gone_is_named() {
     let url = bench.server.url("/x");
     bench.server = FaultServer::start();
     let gone = Source::parse(&url, Path::new("/")).expect("a loopback URL");
-    let error = gone.open(&bench.client, bench.options.clone(), bench.runtime.handle()).expect_err("gone");
+    let error = gone.open(&bench.client, bench.options.clone(), bench.runtime.executor()).expect_err("gone");
     assert!(matches!(error.cause, Cause::Connect(_)), "{error}");
 }
 
@@ -225,7 +225,7 @@ fn files_are_sources_too() {
     let dir = tempfile::tempdir().expect("a temp directory");
     let open = |name: &str| {
         let source = Source::parse(name, dir.path()).expect("a path");
-        source.open(&bench.client, bench.options.clone(), bench.runtime.handle())
+        source.open(&bench.client, bench.options.clone(), bench.runtime.executor())
     };
     std::fs::File::create_new(dir.path().join("a")).expect("a file");
     assert_eq!(open("a").expect("a file").length(), Some(0));

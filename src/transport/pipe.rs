@@ -10,10 +10,11 @@ use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::threads::executor::Executor;
 
 /// Chunks that may wait in a pipe.
 const WAITING: usize = 8;
@@ -37,12 +38,13 @@ pub(crate) struct PipeReader {
     current: Bytes,
     is_at_end: bool,
     task: JoinHandle<()>,
+    runtime: Executor,
 }
 
 /// Reads a stream from a blocking thread; it is fetched ahead by a task on `runtime`.
 ///
 /// Not to be used from asynchronous code: a read would block its executor.
-pub(crate) fn reader<S, E>(runtime: &Handle, stream: S, cancel: &CancellationToken) -> PipeReader
+pub(crate) fn reader<S, E>(runtime: &Executor, stream: S, cancel: &CancellationToken) -> PipeReader
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: Crossing,
@@ -69,7 +71,7 @@ where
             }
         }
     });
-    PipeReader { receive, current: Bytes::new(), is_at_end: false, task }
+    PipeReader { receive, current: Bytes::new(), is_at_end: false, task, runtime: runtime.clone() }
 }
 
 /// Hands a chunk on in parts, so that the bytes in the channel are bounded however large chunks are. Returns whether the
@@ -91,7 +93,9 @@ async fn hand_on(send: &mpsc::Sender<io::Result<Bytes>>, chunk: io::Result<Bytes
 impl Read for PipeReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.current.is_empty() && !self.is_at_end && !buffer.is_empty() {
-            self.current = self.receive.blocking_recv().ok_or(io::ErrorKind::BrokenPipe)??;
+            // Not `blocking_recv`: a runtime without threads goes on only while it is waited for.
+            let next = self.runtime.block_on(self.receive.recv());
+            self.current = next.ok_or(io::ErrorKind::BrokenPipe)??;
             self.is_at_end = self.current.is_empty();
         }
         let count = buffer.len().min(self.current.len());
@@ -111,7 +115,7 @@ pub(crate) struct PipeWriter<T, E> {
     send: Option<mpsc::Sender<Bytes>>,
     buffer: BytesMut,
     task: Option<JoinHandle<Result<T, E>>>,
-    runtime: Handle,
+    runtime: Executor,
     cancel: CancellationToken,
 }
 
@@ -129,7 +133,7 @@ impl Chunks {
 /// Feeds a consumer from a blocking thread; it runs as a task on `runtime` and what it returns comes out of
 /// [`PipeWriter::finish`].
 pub(crate) fn writer<F, T, E>(
-    runtime: &Handle,
+    runtime: &Executor,
     consume: impl FnOnce(Chunks) -> F,
     cancel: &CancellationToken,
 ) -> PipeWriter<T, E>
@@ -170,7 +174,7 @@ impl<T, E: Crossing> PipeWriter<T, E> {
         Self::outcome(&self.runtime, task)
     }
 
-    fn outcome(runtime: &Handle, task: JoinHandle<Result<T, E>>) -> Result<T, PipeError<E>> {
+    fn outcome(runtime: &Executor, task: JoinHandle<Result<T, E>>) -> Result<T, PipeError<E>> {
         match runtime.block_on(task) {
             Ok(result) => result.map_err(PipeError::Consumer),
             Err(error) => Err(PipeError::Cancelled(io::Error::other(error))),
@@ -234,14 +238,20 @@ impl<T, E> Drop for PipeWriter<T, E> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests start threads")]
+
     use super::*;
+    use crate::threads::executor::Owner;
     use futures::stream;
 
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+    /// With threads and without.
+    fn on_each_runtime(test: impl Fn(&Executor)) {
+        for owner in [Owner::start(), Owner::start_without_threads()] {
+            test(owner.expect("a runtime").executor());
+        }
     }
 
-    fn collect(runtime: &Handle, cancel: &CancellationToken) -> PipeWriter<Vec<u8>, io::Error> {
+    fn collect(runtime: &Executor, cancel: &CancellationToken) -> PipeWriter<Vec<u8>, io::Error> {
         let consume = |mut chunks: Chunks| async move {
             let mut all = Vec::new();
             while let Some(chunk) = chunks.next().await {
@@ -254,84 +264,94 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out() {
-        let runtime = runtime();
-        let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
-        let mut pipe = collect(runtime.handle(), &CancellationToken::new());
-        for chunk in bytes.chunks(7_777) {
-            pipe.write_all(chunk).expect("it takes");
-        }
-        assert!(pipe.finish().expect("it ends") == bytes);
+        on_each_runtime(|runtime| {
+            let bytes: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
+            let mut pipe = collect(runtime, &CancellationToken::new());
+            for chunk in bytes.chunks(7_777) {
+                pipe.write_all(chunk).expect("it takes");
+            }
+            assert!(pipe.finish().expect("it ends") == bytes);
 
-        let chunks: Vec<io::Result<Bytes>> =
-            bytes.chunks(9_999).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
-        let mut out = Vec::new();
-        let mut pipe = reader(runtime.handle(), stream::iter(chunks), &CancellationToken::new());
-        pipe.read_to_end(&mut out).expect("read");
-        assert!(out == bytes);
+            let chunks: Vec<io::Result<Bytes>> =
+                bytes.chunks(9_999).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+            let mut out = Vec::new();
+            let mut pipe = reader(runtime, stream::iter(chunks), &CancellationToken::new());
+            pipe.read_to_end(&mut out).expect("read");
+            assert!(out == bytes);
+        });
     }
 
     #[test]
     fn large_chunks_do_not_pile_up_before_a_slow_reader() {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicUsize, Ordering};
-        let runtime = runtime();
-        let pulled = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&pulled);
-        let large = stream::iter(0..100).map(move |_| {
-            count.fetch_add(1, Ordering::SeqCst);
-            Ok::<_, io::Error>(Bytes::from(vec![0; 2 * WAITING * CHUNK]))
+        on_each_runtime(|runtime| {
+            let pulled = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&pulled);
+            let large = stream::iter(0..100).map(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, io::Error>(Bytes::from(vec![0; 2 * WAITING * CHUNK]))
+            });
+            let mut pipe = reader(runtime, large, &CancellationToken::new());
+            pipe.read_exact(&mut [0; 10]).expect("the first bytes");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert_eq!(pulled.load(Ordering::SeqCst), 1, "half of the first chunk fills the pipe");
         });
-        let mut pipe = reader(runtime.handle(), large, &CancellationToken::new());
-        pipe.read_exact(&mut [0; 10]).expect("the first bytes");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        assert_eq!(pulled.load(Ordering::SeqCst), 1, "half of the first chunk fills the pipe");
     }
 
     #[test]
     fn a_failing_consumer_ends_the_writer_with_its_error() {
-        let runtime = runtime();
-        let consume = |mut chunks: Chunks| async move {
-            chunks.next().await;
-            Err::<(), _>(io::Error::other("the store is gone"))
-        };
-        let mut pipe = writer(runtime.handle(), consume, &CancellationToken::new());
-        let error = loop {
-            if let Err(error) = pipe.write_all(&vec![0; CHUNK]) {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(pipe.finish().expect_err("it failed").to_string(), "the store is gone");
+        on_each_runtime(|runtime| {
+            let consume = |mut chunks: Chunks| async move {
+                chunks.next().await;
+                Err::<(), _>(io::Error::other("the store is gone"))
+            };
+            let mut pipe = writer(runtime, consume, &CancellationToken::new());
+            let error = loop {
+                if let Err(error) = pipe.write_all(&vec![0; CHUNK]) {
+                    break error;
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            assert_eq!(pipe.finish().expect_err("it failed").to_string(), "the store is gone");
+        });
     }
 
     #[test]
     fn a_failing_stream_ends_the_reader_with_its_error() {
-        let runtime = runtime();
-        let chunks = vec![Ok(Bytes::from_static(b"half")), Err(io::Error::other("connection lost"))];
-        let mut out = Vec::new();
-        let mut pipe = reader(runtime.handle(), stream::iter(chunks), &CancellationToken::new());
-        let error = pipe.read_to_end(&mut out).expect_err("it failed");
-        assert_eq!((out.as_slice(), error.to_string().as_str()), (&b"half"[..], "connection lost"));
+        on_each_runtime(|runtime| {
+            let chunks = vec![Ok(Bytes::from_static(b"half")), Err(io::Error::other("connection lost"))];
+            let mut out = Vec::new();
+            let mut pipe = reader(runtime, stream::iter(chunks), &CancellationToken::new());
+            let error = pipe.read_to_end(&mut out).expect_err("it failed");
+            assert_eq!((out.as_slice(), error.to_string().as_str()), (&b"half"[..], "connection lost"));
+        });
     }
 
     #[test]
     fn a_cancelled_pipe_frees_both_ends() {
-        let runtime = runtime();
-        let cancel = CancellationToken::new();
-        let mut stuck = reader(runtime.handle(), stream::pending::<Result<Bytes, io::Error>>(), &cancel);
-        let consume = |_chunks: Chunks| std::future::pending::<Result<(), io::Error>>();
-        let mut full = writer(runtime.handle(), consume, &cancel);
-        let handle = std::thread::spawn(move || stuck.read(&mut [0; 1]).map_err(|error| error.to_string()));
-        let other = std::thread::spawn(move || {
-            loop {
-                if let Err(error) = full.write_all(&vec![0; CHUNK]) {
-                    return error.to_string();
+        on_each_runtime(|runtime| {
+            let cancel = CancellationToken::new();
+            let mut stuck = reader(runtime, stream::pending::<Result<Bytes, io::Error>>(), &cancel);
+            let consume = |chunks: Chunks| async move {
+                // Held, or the pipe would break before it is full.
+                let _chunks = chunks;
+                std::future::pending::<Result<(), io::Error>>().await
+            };
+            let mut full = writer(runtime, consume, &cancel);
+            let handle =
+                std::thread::spawn(move || stuck.read(&mut [0; 1]).map_err(|error| error.to_string()));
+            let other = std::thread::spawn(move || {
+                loop {
+                    if let Err(error) = full.write_all(&vec![0; CHUNK]) {
+                        return error.to_string();
+                    }
                 }
-            }
+            });
+            cancel.cancel();
+            assert_eq!(handle.join().expect("it ends"), Err("interrupted".to_owned()));
+            assert_eq!(other.join().expect("it ends"), "interrupted");
         });
-        cancel.cancel();
-        assert_eq!(handle.join().expect("it ends"), Err("interrupted".to_owned()));
-        assert_eq!(other.join().expect("it ends"), "interrupted");
     }
 
     #[test]
@@ -342,16 +362,17 @@ mod tests {
                 self.0.store(true, std::sync::atomic::Ordering::SeqCst);
             }
         }
-        let runtime = runtime();
-        let dropped = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let guard = AbortGuard(std::sync::Arc::clone(&dropped));
-        let consume = |mut chunks: Chunks| async move {
-            let _guard = guard;
-            while chunks.next().await.is_some() {}
-            Ok::<(), io::Error>(())
-        };
-        let pipe = writer(runtime.handle(), consume, &CancellationToken::new());
-        drop(pipe);
-        assert!(dropped.load(std::sync::atomic::Ordering::SeqCst));
+        on_each_runtime(|runtime| {
+            let dropped = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let guard = AbortGuard(std::sync::Arc::clone(&dropped));
+            let consume = |mut chunks: Chunks| async move {
+                let _guard = guard;
+                while chunks.next().await.is_some() {}
+                Ok::<(), io::Error>(())
+            };
+            let pipe = writer(runtime, consume, &CancellationToken::new());
+            drop(pipe);
+            assert!(dropped.load(std::sync::atomic::Ordering::SeqCst));
+        });
     }
 }

@@ -8,7 +8,6 @@ use std::path::{Component, Path, PathBuf};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, future, stream};
 use reqwest::Url;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
 use super::pipe::{self, PipeReader};
 use crate::fs::open::{self, Links};
+use crate::threads::executor::Executor;
 
 /// Where bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Source {
         &self,
         client: &Client,
         options: FetchOptions,
-        runtime: &Handle,
+        runtime: &Executor,
     ) -> Result<SourceReader, FetchError> {
         match self {
             Source::File(path) => open_file(path)
@@ -143,7 +143,7 @@ fn open_url(
     client: &Client,
     url: &Url,
     options: FetchOptions,
-    runtime: &Handle,
+    runtime: &Executor,
 ) -> Result<SourceReader, FetchError> {
     let (started, start) = oneshot::channel();
     let (client, fetched) = (client.clone(), url.clone());
@@ -160,7 +160,7 @@ fn open_url(
     let pieces = begun.filter_map(future::ready).flat_map(pieces);
     // The download ends by itself when it is cancelled, with an error that names its URL.
     let reader = pipe::reader(runtime, pieces, &CancellationToken::new());
-    let length = start.blocking_recv().unwrap_or_else(|_| Err(Cause::Cancelled.at(url)))?;
+    let length = runtime.block_on(start).unwrap_or_else(|_| Err(Cause::Cancelled.at(url)))?;
     Ok(SourceReader { length, body: SourceBody::Http(reader) })
 }
 

@@ -1,10 +1,11 @@
 //! Whether a tree has changed: quickly, by its metadata, and reliably, by its content.
 
-use std::path::Path;
-use std::sync::Mutex;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::{fmt, thread};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Scope};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
@@ -15,6 +16,7 @@ use super::walk::{Item, ItemKind, Walk, WalkError};
 use crate::domain::digest::Sha256Digest;
 use crate::fs::open::Links;
 use crate::fs::read;
+use crate::threads::start;
 
 /// The result of a walk over a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,64 +131,108 @@ impl fmt::Debug for ContentDigest {
     }
 }
 
-/// The content digest of a tree as it lies on disk; reads every file, on `workers` threads.
+/// The content digest of a tree as it lies on disk; reads every file, on up to `workers` threads, or on the calling one if
+/// there are none.
 pub(crate) fn content(
     selections: &[Selection],
     workers: usize,
     cancel: &CancellationToken,
 ) -> Result<ContentDigest, WalkError> {
-    let total = Mutex::new(ContentDigest::default());
-    let failure = Mutex::new(None);
-    let stop = AtomicBool::new(false);
-    let (send, receive) = mpsc::sync_channel::<(usize, std::path::PathBuf, Item)>(workers * 64);
-    let receive = Mutex::new(receive);
-    let unpoisoned = "no thread panics while it holds this";
+    let digests = Digests::new(cancel);
     thread::scope(|scope| {
-        for _ in 0..workers.max(1) {
-            scope.spawn(|| {
-                let mut own = ContentDigest::default();
-                loop {
-                    let next = receive.lock().expect(unpoisoned).recv();
-                    let Ok((root, path, item)) = next else { break };
-                    if stop.load(Ordering::Relaxed) {
-                        continue;
-                    }
-                    match read::sha256_of_file(&path, Links::Refused, cancel) {
-                        Ok(digest) => own.add_file(root, &item.relative, item.mode, &digest.0),
-                        Err(source) => {
-                            stop.store(true, Ordering::Relaxed);
-                            let error = WalkError::Unreadable { action: "read", path, source };
-                            failure.lock().expect(unpoisoned).get_or_insert(error);
-                        }
-                    }
-                }
-                total.lock().expect(unpoisoned).merge(own);
-            });
-        }
-        let walked = selections.iter().enumerate().try_for_each(|(root, selection)| {
+        let files = digests.start(scope, workers);
+        for (root, selection) in selections.iter().enumerate() {
             for item in Walk::new(selection) {
                 let item = item?;
                 match &item.kind {
                     ItemKind::File => {
-                        let path = selection.root.join(&item.relative);
-                        // The threads end only after this does: there is always one to receive.
-                        let _ = send.send((root, path, item));
+                        let file = (root, selection.root.join(&item.relative), item);
+                        match &files {
+                            // The threads end only after this does: there is always one to receive.
+                            Some(files) => drop(files.send(file)),
+                            None => digests.add(file),
+                        }
                     }
                     ItemKind::Symlink { target } => {
-                        total.lock().expect(unpoisoned).add_link(root, &item.relative, target);
+                        locked(&digests.total).add_link(root, &item.relative, target);
                     }
                     ItemKind::Directory | ItemKind::Special => {}
                 }
             }
-            Ok(())
-        });
-        drop(send);
-        walked
+        }
+        Ok::<(), WalkError>(())
     })?;
-    match failure.into_inner().expect(unpoisoned) {
+    match into_inner(digests.failure) {
         Some(error) => Err(error),
-        None => Ok(total.into_inner().expect(unpoisoned)),
+        None => Ok(into_inner(digests.total)),
     }
+}
+
+/// A file with the number of its root and its path.
+type Numbered = (usize, PathBuf, Item);
+
+/// What several threads sum up.
+struct Digests<'a> {
+    total: Mutex<ContentDigest>,
+    failure: Mutex<Option<WalkError>>,
+    stop: AtomicBool,
+    cancel: &'a CancellationToken,
+}
+
+impl<'a> Digests<'a> {
+    fn new(cancel: &'a CancellationToken) -> Self {
+        Digests { total: Mutex::default(), failure: Mutex::default(), stop: AtomicBool::new(false), cancel }
+    }
+
+    /// Starts threads that add the files that they are sent; `None` if there are none.
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        workers: usize,
+    ) -> Option<SyncSender<Numbered>> {
+        let (send, receive) = mpsc::sync_channel::<Numbered>(workers * 64);
+        let receive = Arc::new(Mutex::new(receive));
+        let started = start::several(scope, "digest", workers, || {
+            let receive = Arc::clone(&receive);
+            move || self.add_all(&receive)
+        });
+        (started > 0).then_some(send)
+    }
+
+    fn add_all(&self, receive: &Mutex<Receiver<Numbered>>) {
+        loop {
+            let next = locked(receive).recv();
+            let Ok(file) = next else { break };
+            self.add(file);
+        }
+    }
+
+    /// Adds a file, unless an earlier one failed.
+    fn add(&self, (root, path, item): Numbered) {
+        if self.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        match read::sha256_of_file(&path, Links::Refused, self.cancel) {
+            Ok(digest) => {
+                let mut file = ContentDigest::default();
+                file.add_file(root, &item.relative, item.mode, &digest.0);
+                locked(&self.total).merge(file);
+            }
+            Err(source) => {
+                self.stop.store(true, Ordering::Relaxed);
+                let error = WalkError::Unreadable { action: "read", path, source };
+                locked(&self.failure).get_or_insert(error);
+            }
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -197,7 +243,9 @@ mod tests {
 
     fn digests(root: &Path) -> (Quick, ContentDigest) {
         let selections = [Selection::everything(root)];
-        let content = content(&selections, 2, &CancellationToken::new()).expect("read");
+        let content_by = |workers| content(&selections, workers, &CancellationToken::new()).expect("read");
+        let content = content_by(2);
+        assert_eq!(content, content_by(0), "the calling thread alone");
         (quick(&selections).expect("walked"), content)
     }
 

@@ -13,6 +13,7 @@ use super::walk::{ItemKind, Walk, WalkError};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::trim::{TrimPlan, TrimUnit};
 use crate::domain::unit::ByteSize;
+use crate::fs::cancel;
 use crate::fs::path_error::PathError;
 
 /// The files of a directory that may be removed, and the bytes of all of them, shared ones counted once.
@@ -66,7 +67,7 @@ pub(crate) struct Trimmed {
 pub(crate) fn apply(root: &Path, plan: TrimPlan, cancel: &CancellationToken) -> Trimmed {
     let mut trimmed = Trimmed::default();
     for (unit, _) in plan.remove {
-        if cancel.is_cancelled() {
+        if cancel::is_cancelled(cancel) {
             break;
         }
         let path = root.join(&unit.path);

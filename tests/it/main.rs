@@ -16,6 +16,8 @@ mod foreign_files;
 mod gating;
 mod hostile_text;
 mod keys;
+#[cfg(target_os = "linux")]
+mod limits;
 mod looking;
 mod main_job;
 mod mistakes;

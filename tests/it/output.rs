@@ -13,7 +13,7 @@ export = { OUT = "{path}" }
 "#;
 
 /// Commands that only log, with the exit code that they return with a working log, too.
-const LOGGING: &[(&[&str], i32)] = &[
+pub(crate) const LOGGING: &[(&[&str], i32)] = &[
     (&["save"], 0),
     (&["restore"], 0),
     (&["--verbose", "restore"], 0),
@@ -34,7 +34,7 @@ const LOGGING: &[(&[&str], i32)] = &[
 ];
 
 /// Commands whose result was asked for.
-const RESULTS: &[&[&str]] = &[
+pub(crate) const RESULTS: &[&[&str]] = &[
     &["key"],
     &["key", "--json"],
     &["env"],
@@ -65,7 +65,7 @@ const RESULTS: &[&[&str]] = &[
 
 /// Somewhere that takes no output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sink {
+pub(crate) enum Sink {
     /// The disk is full.
     Full,
     /// The reader has gone.
@@ -75,7 +75,7 @@ enum Sink {
 }
 
 impl Sink {
-    const ALL: &[Sink] = if cfg!(target_os = "linux") {
+    pub(crate) const ALL: &[Sink] = if cfg!(target_os = "linux") {
         &[Sink::Full, Sink::Gone, Sink::Closed]
     } else if cfg!(unix) {
         &[Sink::Gone, Sink::Closed]
@@ -83,7 +83,7 @@ impl Sink {
         &[Sink::Gone]
     };
 
-    fn open(self) -> Stdio {
+    pub(crate) fn open(self) -> Stdio {
         match self {
             Sink::Full => std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device").into(),
             // The reading end is dropped here.

@@ -21,6 +21,7 @@ const MAX_LINES: usize = 60;
 /// Rooms from left to right; a room uses only rooms on its left. Rooms on one level do not use each other.
 const ROOMS: &[&[&str]] = &[
     &["domain"],
+    &["threads"],
     &["fs"],
     &["config", "platform", "transport"],
     &["inputs"],
@@ -73,6 +74,34 @@ fn function_name(line: &str) -> Option<&str> {
         rest = rest.strip_prefix(word).unwrap_or(rest);
     }
     rest.strip_prefix("fn ")?.split(['(', '<']).next()
+}
+
+/// What starts threads, or waits for tasks without driving them. `src/threads` has the ways that work where no thread can
+/// be had.
+const OF_THREADS: &[&str] = &[
+    "thread::spawn",
+    "thread::Builder",
+    "scope.spawn",
+    "spawn_blocking",
+    "block_in_place",
+    "runtime::Builder",
+    "runtime::Runtime",
+    "blocking_recv",
+    "blocking_send",
+];
+
+#[test]
+fn threads_are_started_in_one_room() {
+    let mut offenders = Vec::new();
+    for (path, text) in rust_files() {
+        if !path.starts_with("src/") || path.starts_with("src/threads/") {
+            continue;
+        }
+        let code = sources::product_code(&path, &text);
+        let found = OF_THREADS.iter().filter(|phrase| code.contains(*phrase));
+        offenders.extend(found.map(|phrase| format!("{path}: {phrase}")));
+    }
+    assert_none("these start threads, or wait for tasks, outside of `src/threads`", &offenders);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Archives packed: a tree becomes a stream, without a temporary file.
 //!
 //! One thread walks and cuts the tar stream into frames by names and sizes; a bounded pool reads files and
-//! compresses; the calling thread writes the frames in order. Memory holds one uncompressed frame for each
-//! worker and a few compressed ones.
+//! compresses; the calling thread writes the frames in order, or does it all if no threads can be had. Memory holds one
+//! uncompressed frame for each worker and a few compressed ones.
 
 pub(super) mod compress;
 mod plan;
@@ -11,6 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
@@ -24,6 +25,9 @@ use super::format::version::FORMAT;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::domain::version::portable_roots;
+use crate::fs::cancel;
+use crate::threads::contain::contain;
+use crate::threads::start;
 use crate::tree::selection::Selection;
 use crate::tree::walk::WalkError;
 use compress::{CompressionPace, Levels, Measured, Worker};
@@ -43,7 +47,7 @@ pub struct PackRequest<'a> {
     pub selections: &'a [Selection],
     /// A file, relative to the first root, that must be the last in the archive: the sentinel.
     pub last: Option<&'a Path>,
-    /// Threads that read and compress; at least one.
+    /// Threads that read and compress, if they can be had; with 0 it all happens on the calling thread.
     pub workers: usize,
     /// The range of compression levels.
     pub levels: Levels,
@@ -136,47 +140,138 @@ fn frames<W: Write>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<(), ArchiveError> {
-    let workers = request.workers.max(1);
     let pace = CompressionPace::new(request.levels);
-    std::thread::scope(|scope| {
-        let (jobs, taken) = mpsc::channel::<PackJob>();
-        // The bound is how many frames may be compressed or waiting to be written.
-        let (order, ordered) = mpsc::sync_channel::<OrderedFrames>(workers * 2);
-        let (give_back, returned) = mpsc::channel::<Vec<u8>>();
-        let taken = Arc::new(Mutex::new(taken));
-        for _ in 0..workers {
-            let mut worker = Worker::new(frame_bytes, &pace).map_err(ArchiveError::Worker)?;
-            let taken = Arc::clone(&taken);
-            scope.spawn(move || compress(&mut worker, &taken));
-        }
-        scope.spawn(move || plan_frames(tree, expected, frame_bytes, &jobs, &returned, &order, cancel));
-        let mut measured = Measured::default();
+    let plan = Plan { tree, expected, frame_bytes };
+    let mut writing = Writing { output, pace: &pace, measured: Measured::default(), cancel, meter };
+    let on_threads = std::thread::scope(|scope| -> Result<bool, ArchiveError> {
+        let Some(packing) = Packing::start(scope, &plan, request.workers, &pace, cancel)? else {
+            return Ok(false);
+        };
         loop {
             let asked = Instant::now();
             // The planning thread closes the channel after the last frame.
-            let Ok(promise) = ordered.recv() else { return Ok(()) };
+            let Ok(promise) = packing.ordered.recv() else { return Ok(true) };
             let lost = |_| ArchiveError::Worker(std::io::Error::other("a thread that compressed has failed"));
             let frame = promise?.recv().map_err(lost)??;
-            if cancel.is_cancelled() {
-                return Err(ArchiveError::Cancelled);
-            }
-            let got = Instant::now();
-            output.write(&frame.compressed, frame.length)?;
-            pace.note(&mut measured, got - asked, got.elapsed());
-            let (bytes, files) = frame.content;
-            meter.add_bytes(bytes);
-            meter.add_items(files);
+            let buffer = writing.write(frame, asked)?;
             // The planning thread may be gone: then no buffer is needed any more.
-            let _ = give_back.send(frame.compressed);
+            let _ = packing.give_back.send(buffer);
         }
-    })
+    })?;
+    if on_threads { Ok(()) } else { pack_in_place(&plan, &pace, &mut writing) }
+}
+
+/// What is cut into frames.
+struct Plan<'a> {
+    tree: &'a Tree<'a>,
+    expected: &'a Totals,
+    frame_bytes: usize,
+}
+
+impl Plan<'_> {
+    /// Cuts the stream into frames, each of which goes to `emit`.
+    fn carry_out(
+        &self,
+        emit: &mut dyn FnMut(Vec<Segment>) -> Result<(), ArchiveError>,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        let mut cutter = Cutter::new(self.frame_bytes, emit);
+        let totals = plan::lay_out(self.tree, &mut cutter, cancel)?;
+        cutter.finish()?;
+        if totals == *self.expected {
+            Ok(())
+        } else {
+            Err(ArchiveError::TreeChanged(self.tree.selections[0].root.clone()))
+        }
+    }
+}
+
+/// Frames on their way to the output.
+struct Writing<'a, W> {
+    output: &'a mut PackOutput<W>,
+    pace: &'a CompressionPace,
+    measured: Measured,
+    cancel: &'a CancellationToken,
+    meter: &'a Meter,
+}
+
+impl<W: Write> Writing<'_, W> {
+    /// Writes a frame that has been waited for since `asked`; returns its buffer.
+    fn write(&mut self, frame: Frame, asked: Instant) -> Result<Vec<u8>, ArchiveError> {
+        if cancel::is_cancelled(self.cancel) {
+            return Err(ArchiveError::Cancelled);
+        }
+        let got = Instant::now();
+        self.output.write(&frame.compressed, frame.length)?;
+        self.pace.note(&mut self.measured, got - asked, got.elapsed());
+        let (bytes, files) = frame.content;
+        self.meter.add_bytes(bytes);
+        self.meter.add_items(files);
+        Ok(frame.compressed)
+    }
+}
+
+/// Packs on the calling thread.
+fn pack_in_place<W: Write>(
+    plan: &Plan<'_>,
+    pace: &CompressionPace,
+    writing: &mut Writing<'_, W>,
+) -> Result<(), ArchiveError> {
+    let mut worker = Worker::new(plan.frame_bytes, pace).map_err(ArchiveError::Worker)?;
+    let mut buffer = Vec::new();
+    let cancel = writing.cancel;
+    let mut emit = |segments: Vec<Segment>| {
+        let asked = Instant::now();
+        let frame = compress_frame(&mut worker, &segments, std::mem::take(&mut buffer))?;
+        buffer = writing.write(frame, asked)?;
+        Ok(())
+    };
+    plan.carry_out(&mut emit, cancel)
+}
+
+/// The threads that plan and compress, seen from the one that writes.
+struct Packing {
+    ordered: Receiver<OrderedFrames>,
+    give_back: Sender<Vec<u8>>,
+}
+
+impl Packing {
+    /// Starts a thread that plans and up to `workers` that compress; `None` if they cannot be had.
+    fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        plan: &'scope Plan<'_>,
+        workers: usize,
+        pace: &'scope CompressionPace,
+        cancel: &'scope CancellationToken,
+    ) -> Result<Option<Self>, ArchiveError> {
+        let (jobs, taken) = mpsc::channel::<PackJob>();
+        let taken = Arc::new(Mutex::new(taken));
+        let mut started = 0;
+        while started < workers {
+            let mut worker = Worker::new(plan.frame_bytes, pace).map_err(ArchiveError::Worker)?;
+            let taken = Arc::clone(&taken);
+            if start::scoped(scope, "compress", move || compress(&mut worker, &taken)).is_err() {
+                break;
+            }
+            started += 1;
+        }
+        // Without any the jobs would lie there for ever.
+        if started == 0 {
+            return Ok(None);
+        }
+        // The bound is how many frames may be compressed or waiting to be written.
+        let (order, ordered) = mpsc::sync_channel::<OrderedFrames>(started * 2);
+        let (give_back, returned) = mpsc::channel::<Vec<u8>>();
+        let planning = start::scoped(scope, "plan", move || {
+            plan_frames(plan, &jobs, &returned, &order, cancel);
+        });
+        Ok(planning.is_ok().then_some(Packing { ordered, give_back }))
+    }
 }
 
 /// Cuts the stream into jobs, until the end or until the receiver is gone.
 fn plan_frames(
-    tree: &Tree<'_>,
-    expected: &Totals,
-    frame_bytes: usize,
+    plan: &Plan<'_>,
     jobs: &Sender<PackJob>,
     returned: &Receiver<Vec<u8>>,
     order: &SyncSender<OrderedFrames>,
@@ -190,29 +285,31 @@ fn plan_frames(
         order.send(Ok(promise)).map_err(|_| ArchiveError::Cancelled)?;
         jobs.send(PackJob { segments, buffer, done }).map_err(|_| ArchiveError::Cancelled)
     };
-    let mut cutter = Cutter::new(frame_bytes, &mut emit);
-    let planned =
-        plan::lay_out(tree, &mut cutter, cancel).and_then(|totals| cutter.finish().map(|()| totals));
-    let end = match planned {
-        Ok(totals) if totals == *expected => return,
-        Ok(_) => ArchiveError::TreeChanged(tree.selections[0].root.clone()),
-        Err(error) => error,
-    };
-    let _ = order.send(Err(end));
+    let planned = contain(|| plan.carry_out(&mut emit, cancel));
+    if let Err(error) = planned.unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into()))) {
+        let _ = order.send(Err(error));
+    }
 }
 
 fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<PackJob>>) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(PackJob { segments, mut buffer, done }) = job else { break };
-        let frame = worker.frame(&segments, &mut buffer).map(|length| Frame {
-            compressed: buffer,
-            length,
-            content: content(&segments),
-        });
+        let Ok(PackJob { segments, buffer, done }) = job else { break };
+        let frame = contain(|| compress_frame(worker, &segments, buffer));
         // The receiver is gone if another frame has failed.
-        let _ = done.send(frame);
+        let _ = done.send(frame.unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into()))));
     }
+}
+
+/// Compresses a frame into a buffer, which may hold an earlier one.
+fn compress_frame(
+    worker: &mut Worker<'_>,
+    segments: &[Segment],
+    mut buffer: Vec<u8>,
+) -> Result<Frame, ArchiveError> {
+    buffer.clear();
+    let length = worker.frame(segments, &mut buffer)?;
+    Ok(Frame { compressed: buffer, length, content: content(segments) })
 }
 
 fn content(segments: &[Segment]) -> (u64, u64) {

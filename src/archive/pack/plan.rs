@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::Counts;
 use crate::archive::format::tar_header::{self, Kind, LONGEST_NAME};
+use crate::fs::cancel;
 use crate::tree::selection::Selection;
 use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
 
@@ -68,7 +69,7 @@ pub(super) fn lay_out(
         let mut first_names = HashMap::new();
         let (entries, bytes) = pass.content();
         for item in Walk::new(selection) {
-            if cancel.is_cancelled() {
+            if cancel::is_cancelled(cancel) {
                 return Err(ArchiveError::Cancelled);
             }
             let item = match item {

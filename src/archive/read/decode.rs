@@ -13,6 +13,9 @@ use super::buffer::{Buffers, Chunk, Slice};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::{Part, Splitter};
 use crate::archive::format::manifest::{LARGEST_FRAME, Manifest};
+use crate::fs::cancel;
+use crate::threads::contain::contain;
+use crate::threads::start;
 
 /// The largest window that frames of other programs may need, as a power of two: what `zstd -d` allows.
 const LARGEST_WINDOW: u32 = 27;
@@ -41,7 +44,17 @@ pub(crate) trait Source {
     fn archive_bytes(&self) -> u64;
 }
 
-/// Decompresses on the calling thread: for small archives and tests.
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
+        (**self).next()
+    }
+
+    fn archive_bytes(&self) -> u64 {
+        (**self).archive_bytes()
+    }
+}
+
+/// Decompresses on the calling thread.
 pub(crate) struct Inline<'a, R> {
     splitter: Splitter<R>,
     buffers: Arc<Buffers>,
@@ -54,7 +67,7 @@ impl<'a, R: Read> Inline<'a, R> {
     pub(crate) fn new(input: R, cancel: &'a CancellationToken) -> Result<Self, ArchiveError> {
         Ok(Inline {
             splitter: Splitter::new(input),
-            buffers: Buffers::new(usize::MAX),
+            buffers: Buffers::new(MOST_FRAMES),
             whole: decompressor()?,
             pieces: Pieces::default(),
             cancel,
@@ -65,15 +78,21 @@ impl<'a, R: Read> Inline<'a, R> {
 impl<R: Read> Source for Inline<'_, R> {
     fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
         loop {
-            if self.cancel.is_cancelled() {
+            if cancel::is_cancelled(self.cancel) {
                 return Err(ArchiveError::Cancelled);
             }
             let mut chunk = self.buffers.take();
             match self.splitter.next(&mut chunk.buffer().compressed)? {
                 None => return Ok(None),
                 Some(Part::Manifest(manifest)) => return Ok(Some(Unit::Manifest(manifest))),
-                Some(Part::Frame { content }) => decompress(&mut self.whole, &mut chunk, content)?,
-                Some(Part::Piece { first, last }) => self.pieces.decode(&mut chunk, first, last)?,
+                Some(Part::Frame { content }) => {
+                    self.buffers.keep_large(true);
+                    decompress(&mut self.whole, &mut chunk, content)?;
+                }
+                Some(Part::Piece { first, last }) => {
+                    self.buffers.keep_large(false);
+                    self.pieces.decode(&mut chunk, first, last)?;
+                }
             }
             if !chunk.buffer().data.is_empty() {
                 return Ok(Some(Unit::Bytes(chunk.into_slice())));
@@ -86,8 +105,22 @@ impl<R: Read> Source for Inline<'_, R> {
     }
 }
 
+/// Decompresses on a thread that reads and up to `workers` others, which end with the archive, or when the source is
+/// dropped; on the calling thread if they cannot be had.
+pub(crate) fn open<'scope, R: Read + Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    input: R,
+    workers: usize,
+    cancel: &'scope CancellationToken,
+) -> Result<Box<dyn Source + 'scope>, ArchiveError> {
+    match Threaded::start(scope, input, workers, cancel)? {
+        Ok(threaded) => Ok(Box::new(threaded)),
+        Err(input) => Ok(Box::new(Inline::new(input, cancel)?)),
+    }
+}
+
 /// Decompresses on threads of its own.
-pub(crate) struct Threaded {
+struct Threaded {
     ordered: Receiver<Ordered>,
     archive_bytes: u64,
 }
@@ -110,41 +143,61 @@ struct DecodeJob {
 }
 
 impl Threaded {
-    /// Starts a thread that reads and `workers` that decompress; they end with the archive, or when this
-    /// source is dropped.
-    pub(crate) fn start<'scope, R: Read + Send + 'scope>(
+    /// Starts its threads; gives the input back if they cannot be had.
+    fn start<'scope, R: Read + Send + 'scope>(
         scope: &'scope Scope<'scope, '_>,
         input: R,
         workers: usize,
         cancel: &'scope CancellationToken,
-    ) -> Result<Self, ArchiveError> {
+    ) -> Result<Result<Self, R>, ArchiveError> {
         let frames_in_flight = (workers + workers / 2 + 3).min(MOST_FRAMES);
         let (jobs, taken) = mpsc::channel::<DecodeJob>();
         let (order, ordered) = mpsc::sync_channel(frames_in_flight);
         let taken = Arc::new(Mutex::new(taken));
-        for _ in 0..workers.min(MOST_FRAMES) {
-            let mut decompressor = decompressor()?;
-            let taken = Arc::clone(&taken);
-            scope.spawn(move || {
-                loop {
-                    let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(DecodeJob { mut chunk, content, done }) = job else { break };
-                    let result = decompress(&mut decompressor, &mut chunk, content).map(|()| chunk);
-                    // The receiver is gone if another frame has failed.
-                    let _ = done.send(result);
-                }
-            });
+        let mut started = 0;
+        while started < workers.min(MOST_FRAMES) {
+            let (decompressor, taken) = (decompressor()?, Arc::clone(&taken));
+            if start::scoped(scope, "decompress", move || decompress_all(decompressor, &taken)).is_err() {
+                break;
+            }
+            started += 1;
+        }
+        // Without any the jobs would lie there for ever.
+        if started == 0 {
+            return Ok(Err(input));
         }
         let buffers = Buffers::new(frames_in_flight);
-        scope.spawn(move || {
+        // Handed over once the thread is there.
+        let (hand_over, handed) = mpsc::channel();
+        let reading = start::scoped(scope, "read", move || {
+            let Ok(input) = handed.recv() else { return };
             let mut splitter = Splitter::new(input);
-            let end = split(&mut splitter, &buffers, &jobs, &order, cancel);
+            let end = contain(|| split(&mut splitter, &buffers, &jobs, &order, cancel));
             let _ = order.send(match end {
-                Ok(()) => Ordered::End(splitter.position()),
-                Err(error) => Ordered::Failed(error),
+                Ok(Ok(())) => Ordered::End(splitter.position()),
+                Ok(Err(error)) => Ordered::Failed(error),
+                Err(panicked) => Ordered::Failed(ArchiveError::Worker(panicked.into())),
             });
         });
-        Ok(Threaded { ordered, archive_bytes: 0 })
+        if reading.is_err() {
+            return Ok(Err(input));
+        }
+        Ok(match hand_over.send(input) {
+            Ok(()) => Ok(Threaded { ordered, archive_bytes: 0 }),
+            Err(mpsc::SendError(input)) => Err(input),
+        })
+    }
+}
+
+/// Decompresses frames until there are no more.
+fn decompress_all(mut decompressor: Decompressor<'static>, taken: &Mutex<Receiver<DecodeJob>>) {
+    loop {
+        let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(DecodeJob { mut chunk, content, done }) = job else { break };
+        let decompressed = contain(|| decompress(&mut decompressor, &mut chunk, content));
+        let result = decompressed.unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into())));
+        // The receiver is gone if another frame has failed.
+        let _ = done.send(result.map(|()| chunk));
     }
 }
 
@@ -158,7 +211,7 @@ fn split<R: Read>(
 ) -> Result<(), ArchiveError> {
     let mut pieces = Pieces::default();
     loop {
-        if cancel.is_cancelled() {
+        if cancel::is_cancelled(cancel) {
             return Err(ArchiveError::Cancelled);
         }
         // Taken here, in the order of the archive, so that the oldest frame always has its buffer: a frame that waits for

@@ -13,6 +13,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::archive::format::tar_header::{BLOCK, END};
 use crate::domain::event::Meter;
+use crate::fs::cancel;
 use crate::tree::walk::Modified;
 
 /// Where an entry belongs: which root, and the path below it.
@@ -77,7 +78,7 @@ pub(crate) fn visit<S: Source>(
     let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0 };
     let mut stream = TarStream::starting_with(source, first);
     while let Some(entry) = stream.next_entry()? {
-        if cancel.is_cancelled() {
+        if cancel::is_cancelled(cancel) {
             return Err(ArchiveError::Cancelled);
         }
         tally.count(&entry)?;
@@ -92,7 +93,7 @@ pub(crate) fn visit<S: Source>(
             left -= slice.len() as u64;
             meter.add_bytes(slice.len() as u64);
             visitor.content(slice)?;
-            if cancel.is_cancelled() {
+            if cancel::is_cancelled(cancel) {
                 return Err(ArchiveError::Cancelled);
             }
         }

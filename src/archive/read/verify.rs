@@ -5,7 +5,7 @@ use std::io::Read;
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
-use super::decode::{Inline, Threaded};
+use super::decode;
 use super::entries::{self, Attributes, Found, Spot, Visitor};
 use super::guard::Guard;
 use super::limits::Limits;
@@ -41,8 +41,8 @@ pub fn read_manifest(input: impl Read) -> Result<Option<Manifest>, ArchiveError>
 /// Reads an archive to its end: every frame decompresses, every entry is safe, and the digest, the seek
 /// table and the manifest are true. Writes nothing.
 ///
-/// With no workers it all happens on the calling thread. An archive without a manifest may hold anything
-/// within `foreign`.
+/// With no workers, or if no threads can be had, it all happens on the calling thread. An archive without a manifest
+/// may hold anything within `foreign`.
 pub fn verify<R: Read + Send>(
     input: R,
     workers: usize,
@@ -50,16 +50,12 @@ pub fn verify<R: Read + Send>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Verified, ArchiveError> {
-    let found = if workers == 0 {
-        entries::visit(Inline::new(input, cancel)?, foreign, &mut Verifying, cancel, meter)?
-    } else {
-        std::thread::scope(|scope| {
-            let source = Threaded::start(scope, input, workers, cancel)?;
-            entries::visit(source, foreign, &mut Verifying, cancel, meter)
-        })?
-    };
-    let Found { manifest, counts, unpacked_bytes, archive_bytes } = found;
-    Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })
+    std::thread::scope(|scope| {
+        let source = decode::open(scope, input, workers, cancel)?;
+        let Found { manifest, counts, unpacked_bytes, archive_bytes } =
+            entries::visit(source, foreign, &mut Verifying, cancel, meter)?;
+        Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })
+    })
 }
 
 /// Accepts all entries and writes none.

@@ -10,6 +10,7 @@ use super::options::ExtractOptions;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::limits::Limits;
 use crate::domain::fault::Fault;
+use crate::fs::cancel;
 use crate::objects::hash::ObjectHasher;
 use crate::transport::http::error::{Cause, FetchError};
 
@@ -100,7 +101,7 @@ impl<'a> Raw<'a> {
 
 impl Read for Raw<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.options.cancel.is_cancelled() {
+        if cancel::is_cancelled(self.options.cancel) {
             return Err(self.fail(ArchiveError::Cancelled));
         }
         let mut stream = self.stream.borrow_mut();
@@ -135,7 +136,7 @@ impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bounds = &self.raw.bounds;
         // A decompression bomb reads few packed bytes, so the check of the packed stream comes too late.
-        if self.raw.options.cancel.is_cancelled() {
+        if cancel::is_cancelled(self.raw.options.cancel) {
             return Err(self.raw.fail(ArchiveError::Cancelled));
         }
         let count = self.decoded.read(buffer)?;

@@ -17,7 +17,7 @@ use crate::archive::write::destination::Destination;
 use crate::archive::write::writer::{Repeats, Writer};
 use crate::domain::fault::Fault;
 
-/// Threads that write. One thread decodes, which takes longer.
+/// Threads that write, if they can be had. One thread decodes, which takes longer.
 const WRITERS: usize = 2;
 
 /// Buffers between the thread that decodes and those that write, and the size of each, in bytes.

@@ -18,6 +18,7 @@ use super::raw::Raw;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::LONGEST_NAME;
 use crate::domain::fault::Fault;
+use crate::fs::cancel;
 use crate::fs::mode;
 
 /// Upper bound for what is read to find the central directory, in bytes: a search remembers what it meets.
@@ -68,7 +69,7 @@ pub(super) fn extract(
     let contents = ZipReader { inner: BufReader::new(contents), left: bound };
     let mut entries = zip.files_with_reader(contents, ZipReadOptions::new()).map_err(damaged)?;
     while let Some(entry) = entries.next() {
-        if raw.options().cancel.is_cancelled() {
+        if cancel::is_cancelled(raw.options().cancel) {
             return Err(fail(ArchiveError::Cancelled));
         }
         let mut entry = entry.map_err(damaged)?;

@@ -15,6 +15,8 @@ use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::Attributes;
 use crate::archive::read::tar_stream::is_zero;
 use crate::fs::mode;
+use crate::threads::contain::contain;
+use crate::threads::start;
 use crate::tree::walk::Modified;
 
 /// Upper bound for waiting jobs; each holds at most a small file or a part of a frame.
@@ -88,7 +90,8 @@ impl OpenFile {
 
 /// A pool of threads that write.
 pub(super) struct WritePool {
-    jobs: SyncSender<Job>,
+    /// `None` if there are no threads: jobs are done as they are added.
+    jobs: Option<SyncSender<Job>>,
     shared: Arc<SharedPool>,
 }
 
@@ -105,20 +108,21 @@ struct PoolState {
 }
 
 impl WritePool {
-    /// Starts threads that end when the pool is dropped.
+    /// Starts threads that end when the pool is dropped; as many of them as can be had.
     pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, workers: usize) -> Self {
         let (jobs, taken) = mpsc::sync_channel(WAITING);
         let taken = Arc::new(Mutex::new(taken));
         let shared = Arc::new(SharedPool::default());
-        for _ in 0..workers.max(1) {
+        let started = start::several(scope, "write", workers, || {
             let (taken, shared) = (Arc::clone(&taken), Arc::clone(&shared));
-            scope.spawn(move || work(&taken, &shared));
-        }
-        WritePool { jobs, shared }
+            move || work(&taken, &shared)
+        });
+        WritePool { jobs: (started > 0).then_some(jobs), shared }
     }
 
     /// Adds a job; returns the first error of earlier jobs.
     pub(super) fn submit(&self, job: Job) -> Result<(), ArchiveError> {
+        let Some(jobs) = &self.jobs else { return perform(job) };
         {
             let mut state = self.shared.lock();
             if let Some(error) = state.error.take() {
@@ -126,9 +130,7 @@ impl WritePool {
             }
             state.unfinished += 1;
         }
-        self.jobs
-            .send(job)
-            .map_err(|_| ArchiveError::Worker(io::Error::other("a thread that wrote has failed")))
+        jobs.send(job).map_err(|_| ArchiveError::Worker(io::Error::other("a thread that wrote has failed")))
     }
 
     /// Waits until every job is done.
@@ -151,7 +153,12 @@ fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { break };
-        let done = if shared.lock().error.is_some() { Ok(()) } else { perform(job) };
+        let done = if shared.lock().error.is_some() {
+            Ok(())
+        } else {
+            // Contained, so that a panic leaves no job unfinished that others wait for.
+            contain(|| perform(job)).unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into())))
+        };
         let mut state = shared.lock();
         state.unfinished -= 1;
         if let Err(error) = done {

@@ -10,6 +10,7 @@ use super::record_log::{RecordLog, RecordReader};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
+use crate::fs::cancel;
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::tree::fingerprint::ContentDigest;
@@ -147,7 +148,7 @@ impl Remembered {
         self.for_hard_links(|name, target| {
             let file =
                 *known.entry(state.hash_one(place(target))).or_insert_with(|| file(&path(target), cancel));
-            if cancel.is_cancelled() {
+            if cancel::is_cancelled(cancel) {
                 return Err(ArchiveError::Cancelled);
             }
             if let Some((mode, content)) = file {

@@ -12,7 +12,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::content::Digesting;
-use crate::archive::read::decode::Threaded;
+use crate::archive::read::decode;
 use crate::archive::read::entries::{self, Attributes, Found, Spot, Visitor};
 use crate::archive::read::guard::Guard;
 use crate::archive::read::limits::Limits;
@@ -23,7 +23,7 @@ use crate::tree::fingerprint::ContentDigest;
 pub struct UnpackRequest<'a> {
     /// Where each root of the archive goes.
     pub destinations: Vec<Destination>,
-    /// Threads that decompress, and as many that write; at least one.
+    /// Threads that decompress, and as many that write, if they can be had; with 0 it all happens on the calling thread.
     pub workers: usize,
     /// What an archive may hold that has no manifest.
     pub foreign: Limits,
@@ -63,10 +63,10 @@ pub fn unpack<R: Read + Send>(
             return Err(ArchiveError::write("unpack into", directory)(taken));
         }
     }
-    let workers = request.workers.max(1);
+    let workers = request.workers;
     let places = request.destinations.clone();
     let unpacked = std::thread::scope(|scope| {
-        let source = Threaded::start(scope, input, workers, cancel)?;
+        let source = decode::open(scope, input, workers, cancel)?;
         let writer = Writer::start(scope, workers, request.destinations, Repeats::SameKind);
         let mut unpacking = Unpacking { writer, on_manifest: request.on_manifest };
         let mut digesting = Digesting::new(&mut unpacking);

@@ -20,7 +20,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
-use crate::fs::{link, mode};
+use crate::fs::{cancel, link, mode};
 use crate::tree::fingerprint::ContentDigest;
 
 /// Files up to this size are written whole by one thread.
@@ -195,7 +195,7 @@ impl Writer {
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<ContentDigest, ArchiveError> {
         self.pool.drain()?;
         let remembered = std::mem::take(&mut self.remembered);
-        let check = || if cancel.is_cancelled() { Err(ArchiveError::Cancelled) } else { Ok(()) };
+        let check = || if cancel::is_cancelled(cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) };
         if self.repeats == Repeats::Refused {
             remembered.for_hard_links(|name, target| {
                 check()?;

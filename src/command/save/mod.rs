@@ -32,9 +32,11 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     session::recover(ctx);
     for opened in session::open_all(ctx)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));
-        let Some((cache, keys)) = opened.ready(&mut job) else { continue };
-        let outcome = save(cache, keys);
-        job.cache(cache.name()).save = Some(outcome);
+        session::contained(ctx, opened.name(), &mut job, |job| {
+            let Some((cache, keys)) = opened.ready(job) else { return };
+            let outcome = save(cache, keys);
+            job.cache(cache.name()).save = Some(outcome);
+        });
     }
     Ok(job)
 }

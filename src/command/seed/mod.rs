@@ -40,12 +40,10 @@ pub(super) fn fill_each(
     for spec in ctx.caches {
         let _group = ctx.group(&format!("{group} {}", spec.name));
         let cache = session::open(ctx, spec)?;
-        match fill(&cache) {
-            Some(outcome) => {
-                job.cache(cache.name()).seed = Some(outcome);
-            }
+        session::contained(ctx, cache.name(), &mut job, |job| match fill(&cache) {
+            Some(outcome) => job.cache(cache.name()).seed = Some(outcome),
             None => ctx.report(Level::Info, cache.name(), nothing),
-        }
+        });
     }
     Ok(job)
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
@@ -15,6 +14,7 @@ use crate::objects::proofs;
 use crate::objects::unixfs::proof::{Proof, prove};
 use crate::objects::unixfs::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::report::failure;
+use crate::threads::executor::Executor;
 use crate::transport::download::Download;
 use crate::transport::http::client::Client;
 use crate::transport::http::options::FetchOptions;
@@ -42,7 +42,7 @@ pub(super) enum ProofVerdict {
 pub(super) struct Prover {
     client: Client,
     gateways: Vec<(Mirror, AtomicU32)>,
-    runtime: Handle,
+    runtime: Executor,
     clock: Clock,
     deadline: Instant,
     cancel: CancellationToken,
@@ -56,7 +56,7 @@ pub(super) struct ProverConfig<'a> {
     /// Makes the requests.
     pub(super) client: &'a Client,
     /// Drives them.
-    pub(super) runtime: &'a Handle,
+    pub(super) runtime: &'a Executor,
     /// What time it is, for `Retry-After` dates.
     pub(super) clock: Clock,
     /// When everything must be done.
@@ -175,6 +175,10 @@ impl Prover {
 
     fn block_from(&self, gateway: &Mirror, cid: &ObjectId) -> Result<Vec<u8>, Fault> {
         let url = gateway.gateway_url(cid, GatewayForm::Block).ok_or_else(|| no_url(gateway))?;
+        if !self.runtime.may_block() {
+            let why = "no thread could be started to ask for blocks";
+            return Err(Fault::environment(format!("{gateway}: {why}")));
+        }
         self.runtime.block_on(async {
             let mut download = Download::start(&self.client, &url, self.options(GatewayForm::Block)).await?;
             let mut bytes = Vec::new();

@@ -376,7 +376,7 @@ pub(crate) fn delete(
         if deleted != Deletion::InUse || since.elapsed() > LEASE_ENDS {
             return Ok(deleted);
         }
-        std::thread::sleep(Duration::from_millis(20));
+        ctx.runtime.pause(Duration::from_millis(20));
     }
 }
 

@@ -14,7 +14,7 @@ use super::error::StagingError;
 use super::mount;
 use crate::fs::path_error::PathError;
 use crate::fs::remove::remove_tree;
-use crate::fs::{link, mode};
+use crate::fs::{cancel, link, mode};
 
 /// A directory of the target and its counterpart in the staged tree.
 struct Pair {
@@ -74,7 +74,7 @@ fn join_entries(
     let mut kept = 0;
     for entry in fs::read_dir(&pair.present).map_err(PathError::on("read", &pair.present))? {
         let entry = entry.map_err(PathError::on("read", &pair.present))?;
-        if cancel.is_cancelled() {
+        if cancel::is_cancelled(cancel) {
             return Err(StagingError::Cancelled(entry.path()));
         }
         let staged = pair.staged.join(entry.file_name());

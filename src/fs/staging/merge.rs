@@ -20,8 +20,8 @@ use super::error::StagingError;
 use super::undo::{Deed, UndoLog};
 use crate::fs::handle::{Found, Handle};
 use crate::fs::lease::{PAYLOAD, is_temp_name};
-use crate::fs::mode;
 use crate::fs::path_error::PathError;
+use crate::fs::{cancel, mode};
 
 /// The bits that let an owner list, enter and change a directory.
 const OWNER_ACCESS: u32 = 0o700;
@@ -74,7 +74,7 @@ impl Merge {
         let trees = Trees::open(&staged, &target)?;
         let mut left = vec![PathBuf::new()];
         while let Some(relative) = left.pop() {
-            if cancel.is_cancelled() {
+            if cancel::is_cancelled(cancel) {
                 return Err(StagingError::Cancelled(target));
             }
             planned.directory(&trees, &relative, unchanged, &mut left)?;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Staging;
 use super::error::StagingError;
+use crate::fs::cancel;
 use crate::fs::open::{self, Links};
 use crate::fs::path_error::PathError;
 
@@ -24,7 +25,7 @@ impl Staging {
     /// what is there already is not replaced by its copy; says how many are left.
     pub(crate) fn yield_equal(&self, cancel: &CancellationToken) -> Result<u64, StagingError> {
         self.yield_where(|staged, target| {
-            if cancel.is_cancelled() {
+            if cancel::is_cancelled(cancel) {
                 return Ok(false);
             }
             is_equal(staged, target).map_err(PathError::on("compare", target))

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use crate::store::error::{StoreError, StoreErrorKind};
+use crate::threads::blocking;
 
 /// Runs file work of the store at `root` on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     root: &Path,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+    blocking::blocking(work).await.unwrap_or_else(|error| {
         let message = format!("work on the store at {} was aborted", root.display());
         Err(StoreError::new(StoreErrorKind::Other, message).caused_by(error))
     })

@@ -9,6 +9,7 @@ use futures::StreamExt;
 
 use crate::store::contract::EntryStream;
 use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::threads::blocking::blocking;
 
 /// The size of a chunk in bytes: large enough that switching threads for each costs little. `object_store` itself
 /// reads files in pieces of 8 KiB, each on another thread.
@@ -24,7 +25,7 @@ where
         if left == 0 {
             return Ok(None);
         }
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let mut chunk = Vec::with_capacity(usize::try_from(left.min(CHUNK)).unwrap_or(0));
             let result = (&*file).take(left.min(CHUNK)).read_to_end(&mut chunk);
             (file, chunk, result)

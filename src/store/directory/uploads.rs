@@ -20,6 +20,7 @@ use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
 use crate::store::contract::NewEntry;
 use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::threads;
 
 use super::blocking::blocking;
 use super::publish::{durable, publish};
@@ -129,7 +130,7 @@ impl Upload for DirectoryUpload {
     async fn abort(mut self: Box<Self>) {
         let staged = self.staged.take();
         // Removing a large file blocks.
-        let _ = tokio::task::spawn_blocking(move || drop(staged)).await;
+        let _ = threads::blocking::blocking(move || drop(staged)).await;
     }
 }
 

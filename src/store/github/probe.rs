@@ -11,6 +11,7 @@ use crate::domain::version::Version;
 use crate::github::{Credentials, Right};
 use crate::report::failure;
 use crate::store::contract::Store as _;
+use crate::threads::executor::Owner;
 
 use super::options::GitHubOptions;
 use super::store::GitHubStore;
@@ -30,9 +31,8 @@ pub fn probe(credentials: &Credentials, now: DateTime<Utc>) -> Result<String, St
         version: Version::of_roots(["cachekeep-doctor"]),
         scopes: credentials.scopes_with(Right::Read).unwrap_or_default(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot ask: {error}"))?;
+    let runtime = Owner::start_without_threads().map_err(|error| format!("cannot ask: {error}"))?;
     let store = GitHubStore::new(credentials.clone(), options).map_err(|error| failure::chain(&error))?;
-    runtime.block_on(store.lookup(&request)).map_err(|error| failure::chain(&error))?;
+    runtime.executor().block_on(store.lookup(&request)).map_err(|error| failure::chain(&error))?;
     Ok(format!("{} answers in {} ms", store.location(), started.elapsed().as_millis()))
 }

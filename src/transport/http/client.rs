@@ -1,13 +1,16 @@
 //! The HTTP client: TLS by rustls with the system's certificates, proxies of the environment, timeouts.
 
-use std::sync::Once;
+use std::net::ToSocketAddrs as _;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
 use super::address::{self, AddressError};
 use crate::domain::event::Details;
+use crate::threads::blocking::aside;
 
 /// How long each step of a request may take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,6 +96,7 @@ fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("cachekeep/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
+        .dns_resolver(Arc::new(SystemResolver))
         .connect_timeout(timeouts.connect)
         .read_timeout(timeouts.idle)
         .pool_idle_timeout(Duration::from_secs(30))
@@ -102,6 +106,18 @@ fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
                 Err(refusal) => attempt.error(refusal),
             }
         }))
+}
+
+/// The resolver of the system, which blocks. The one of reqwest needs a thread that the runtime may not have.
+struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = aside("resolve", move || (name.as_str(), 0).to_socket_addrs()).await??;
+            Ok(Box::new(addresses) as Addrs)
+        })
+    }
 }
 
 /// rustls has one provider for a process, and panics later where none was chosen.

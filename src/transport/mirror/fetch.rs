@@ -16,6 +16,7 @@ use super::health::{Availability, BreakerPolicy, Ending, Health};
 use super::report::{Accept, FetchReport, Fetched, MirrorReport, NotFetched, Refusal, Stop};
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
+use crate::threads::blocking::blocking;
 use crate::transport::http::attempts::{Failures, retry_in};
 use crate::transport::http::client::Client;
 use crate::transport::http::error::Cause;
@@ -346,7 +347,7 @@ impl Scheduler<'_> {
 
     async fn accept(&self, object: &ObjectId, path: TempPath) -> Result<(), Refusal> {
         let (accept, object) = (Arc::clone(&self.job.accept), object.clone());
-        let taken = tokio::task::spawn_blocking(move || accept(&object, &path)).await;
+        let taken = blocking(move || accept(&object, &path)).await;
         taken.unwrap_or_else(|error| Err(Refusal::Local(error.to_string())))
     }
 }

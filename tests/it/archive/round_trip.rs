@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cachekeep::archive::{self, ArchiveError, Destination, UnpackRequest};
+use cachekeep::archive::{self, ArchiveError, Destination, PackRequest, UnpackRequest};
 use cachekeep::parts::Selection;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,30 @@ fn everything_comes_back_exactly() {
     for workers in [0, 1, 3] {
         assert_eq!(verify(&bytes, workers).expect("verified").counts, unpacked.counts);
     }
+}
+
+#[test]
+fn one_thread_packs_and_unpacks_as_several_do() {
+    let from = tempfile::tempdir().expect("a directory");
+    plant(from.path());
+    fs::write(from.path().join("large"), noise(9 << 20, 7)).expect("a file");
+    let selections = [Selection::everything(from.path())];
+    let (of_several, _) = try_pack(&selections, None).expect("packed");
+    let alone = PackRequest { workers: 0, ..pack_request(&selections, None) };
+    let mut bytes = Vec::new();
+    archive::pack(&alone, &mut bytes, &CancellationToken::new(), &meter()).expect("packed");
+    assert!(zstd::decode_all(&bytes[..]).expect("zstd") == zstd::decode_all(&of_several[..]).expect("zstd"));
+    let mut contents = Vec::new();
+    for workers in [0, 1, 4] {
+        let to = tempfile::tempdir().expect("a directory");
+        let prefix = ".cachekeep/c".to_owned();
+        let destinations = vec![Destination { prefix, directory: to.path().to_owned() }];
+        let request = UnpackRequest { destinations, workers, foreign: LIMITS, on_manifest: &mut |_| Ok(()) };
+        let unpacked = archive::unpack(request, &bytes[..], &CancellationToken::new(), &meter());
+        contents.push(unpacked.expect("unpacked").content);
+        assert_same_tree(from.path(), to.path());
+    }
+    assert!(contents.iter().all(|content| *content == contents[0]), "{contents:?}");
 }
 
 #[test]

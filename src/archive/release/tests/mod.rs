@@ -15,6 +15,7 @@ use crate::archive::read::limits::Limits;
 use crate::domain::digest::{Algorithm, Sha256Digest};
 use crate::domain::event::{Meter, Phase};
 use crate::domain::fault::Fault;
+use crate::threads::executor::Owner;
 
 /// What a tar of these tests holds: name, kind, content or target.
 type Entries<'e> = &'e [(&'e str, EntryType, &'e [u8])];
@@ -311,7 +312,7 @@ fn archives_come_through_broken_connections() {
     use crate::transport::source::Source;
     use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
 
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = Owner::start().expect("a runtime");
     let client = Client::new(Timeouts::default()).expect("a client");
     let server = FaultServer::start();
     let setting = Setting::new(Some("top"));
@@ -327,7 +328,7 @@ fn archives_come_through_broken_connections() {
     };
     let open = || {
         let source = Source::parse(&server.url("/release?sig=hush"), Path::new("/")).expect("a URL");
-        source.open(&client, options.clone(), runtime.handle()).map(Input::from)
+        source.open(&client, options.clone(), runtime.executor()).map(Input::from)
     };
     for (format, bytes) in formats(RELEASE) {
         let third = bytes.len() / 3;

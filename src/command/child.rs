@@ -1,0 +1,140 @@
+//! The command of `run`: a process beside this one, or in place of this one where no other can be started.
+
+#![expect(clippy::disallowed_methods, reason = "this is what `run` is for")]
+
+use std::ffi::OsString;
+use std::io;
+use std::process::{Child as Process, Command, ExitStatus};
+use std::time::Duration;
+
+use super::interrupt::Interrupt;
+use crate::domain::event::Level;
+use crate::domain::outcome::Child;
+use crate::threads::executor::Executor;
+
+/// How many times a process is started that cannot be for want of resources, and the pause between two attempts: threads
+/// and processes that have ended count for a moment longer.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often a process is looked after where no thread waits for signals.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A command with what it gets.
+pub(crate) struct ChildCommand<'a> {
+    /// The program and its arguments; at least one word.
+    pub words: &'a [OsString],
+    /// Variables beyond those of this process.
+    pub variables: &'a [(String, String)],
+    /// Whether standard output belongs to this program, so that the command gets standard error for both.
+    pub stdout_is_taken: bool,
+}
+
+impl ChildCommand<'_> {
+    /// Runs the command to its end. `executor` drives what listens for signals, if there is one.
+    pub(crate) fn run(
+        &self,
+        interrupt: &Interrupt,
+        executor: Option<&Executor>,
+        report: &dyn Fn(Level, String),
+    ) -> Child {
+        let program = self.words[0].display();
+        let ended = match self.spawn() {
+            Ok(mut process) => {
+                interrupt.set_child(process.id());
+                let status = wait(&mut process, executor);
+                interrupt.set_child(0);
+                status.map(ended)
+            }
+            Err(error) if is_want_of_resources(&error) => {
+                let text = format!(
+                    "no process can be started beside this one: {error}; `{program}` takes its place, and no cache is \
+                     saved after it"
+                );
+                report(Level::Warning, text);
+                Err(replace_this_process(&mut self.prepare()))
+            }
+            Err(error) => Err(error),
+        };
+        let child = ended.unwrap_or_else(|error| {
+            report(Level::Error, format!("cannot run `{program}`: {error}"));
+            if error.kind() == io::ErrorKind::NotFound { Child::NotFound } else { Child::NotExecutable }
+        });
+        interrupt.note_end(child);
+        child
+    }
+
+    fn prepare(&self) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if self.stdout_is_taken {
+            command.stdout(io::stderr());
+        }
+        command
+    }
+
+    fn spawn(&self) -> io::Result<Process> {
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            match self.prepare().spawn() {
+                Err(error) if left > 0 && is_want_of_resources(&error) => std::thread::sleep(PAUSE),
+                spawned => return spawned,
+            }
+        }
+    }
+}
+
+/// Waits for a process, and lets signals be forwarded meanwhile.
+fn wait(process: &mut Process, executor: Option<&Executor>) -> io::Result<ExitStatus> {
+    let Some(executor) = executor.filter(|executor| !executor.has_threads()) else {
+        return process.wait();
+    };
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        executor.pause(LOOK_EVERY);
+    }
+}
+
+/// Whether a process was not started because tasks, memory or descriptors are used up.
+#[cfg(unix)]
+fn is_want_of_resources(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let wants = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    error.raw_os_error().is_some_and(|code| wants.iter().any(|wanted| wanted.raw_os_error() == code))
+}
+
+/// Windows counts no tasks of a user.
+#[cfg(not(unix))]
+fn is_want_of_resources(_: &io::Error) -> bool {
+    false
+}
+
+/// Returns only if the program cannot be executed.
+#[cfg(unix)]
+fn replace_this_process(command: &mut Command) -> io::Error {
+    std::os::unix::process::CommandExt::exec(command)
+}
+
+#[cfg(not(unix))]
+fn replace_this_process(_: &mut Command) -> io::Error {
+    io::ErrorKind::Unsupported.into()
+}
+
+#[cfg(unix)]
+fn ended(status: ExitStatus) -> Child {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Child::Returned(code),
+        (None, Some(signal)) => Child::Signaled(signal),
+        (None, None) => Child::Returned(1),
+    }
+}
+
+#[cfg(not(unix))]
+fn ended(status: ExitStatus) -> Child {
+    Child::Returned(status.code().unwrap_or(1))
+}

@@ -1,0 +1,188 @@
+//! Few tasks: a limit of the system leaves room for few threads and processes. Nothing hangs, the results are the same, and
+//! `run` runs its command.
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cachekeep_test_support::project::{Project, Ran, binary, scrub};
+use cachekeep_test_support::skip;
+
+use crate::output::{LOGGING, RESULTS, Sink};
+
+const CONFIG: &str = r#"
+[cache.out]
+path = "{workspace}/out"
+key = "out-v1"
+role = "writer"
+save = "always"
+export = { OUT = "{path}" }
+"#;
+
+/// Exit codes of `timeout`: the time was over, and the program had to be killed.
+const HANGS: [i32; 2] = [124, 137];
+
+/// A user of its own, who owns a project and may start few tasks.
+struct Limited {
+    project: Project,
+    user: u32,
+    binary: PathBuf,
+}
+
+impl Limited {
+    /// `None` where this process cannot become another user, which is reported.
+    fn new(test: &str) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
+        if !rustix::process::geteuid().is_root() || !["timeout", "setpriv", "prlimit"].into_iter().all(has) {
+            skip::skip(test, "only root can become another user, with setpriv, prlimit and timeout");
+            return None;
+        }
+        // The limit counts all tasks of a user on the machine: no test shares one.
+        let user = 10_000 + (std::process::id() * 16 + NEXT.fetch_add(1, Ordering::Relaxed)) % 50_000;
+        let project = Project::new(CONFIG);
+        project.write("workspace/out/file", "contents");
+        project.run(&["save"]).success();
+        // Where another user can reach it.
+        let copy = project.path("cachekeep");
+        std::fs::hard_link(binary(), &copy)
+            .or_else(|_| std::fs::copy(binary(), &copy).map(drop))
+            .expect("a copy");
+        let limited = Limited { project, user, binary: copy };
+        limited.give_away();
+        Some(limited)
+    }
+
+    /// Gives the user everything in the project but the binary.
+    fn give_away(&self) {
+        fn give(path: &Path, user: u32, binary: &Path) {
+            if path == binary {
+                return;
+            }
+            chown(path, Some(user), Some(user)).expect("the owner changes");
+            for entry in std::fs::read_dir(path).into_iter().flatten() {
+                give(&entry.expect("an entry").path(), user, binary);
+            }
+        }
+        let place = self.project.path("");
+        give(&place, self.user, &self.binary);
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).expect("others may enter");
+    }
+
+    /// The binary, with at most this many tasks, its own first thread included, in generous time.
+    fn command(&self, tasks: u32, arguments: &[&str], redirections: &str) -> Command {
+        let mut command = Command::new("timeout");
+        scrub(&mut command, &self.project.path(""));
+        let user = self.user.to_string();
+        command.args(["--kill-after=5", "120", "setpriv", "--clear-groups"]);
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+        command.args(["prlimit", &format!("--nproc={tasks}"), "--"]);
+        if !redirections.is_empty() {
+            command.args(["sh", "-c", &format!("exec \"$0\" \"$@\"{redirections}")]);
+        }
+        command.arg(&self.binary).args(arguments);
+        command.current_dir(self.project.path("workspace")).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, tasks: u32, arguments: &[&str]) -> Ran {
+        let ran = Ran::of(&mut self.command(tasks, arguments, ""));
+        assert!(!HANGS.contains(&ran.code), "{tasks} tasks: {arguments:?} hangs\n{}", ran.stderr);
+        for word in ["panicked", "internal error"] {
+            assert!(!ran.stderr.contains(word), "{tasks} tasks: {arguments:?}\n{}", ran.stderr);
+        }
+        ran
+    }
+
+    fn remove(&self, relative: &str) {
+        let path = self.project.path(relative);
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+#[test]
+fn few_tasks_change_no_exit_code() {
+    let Some(limited) = Limited::new("few_tasks_change_no_exit_code") else { return };
+    for tasks in 1..=8 {
+        for (arguments, wanted) in LOGGING {
+            let ran = limited.run(tasks, arguments);
+            assert_eq!(ran.code, *wanted, "{tasks} tasks: {arguments:?}\n{}", ran.stderr);
+        }
+        // The last word of `run --json` is the command's, if it takes the place of the process.
+        for arguments in RESULTS.iter().filter(|arguments| tasks > 1 || arguments[0] != "run") {
+            let ran = limited.run(tasks, arguments);
+            assert_eq!(ran.code, 0, "{tasks} tasks: {arguments:?}\n{}", ran.stderr);
+            assert!(!ran.stdout.is_empty(), "{tasks} tasks: {arguments:?}");
+        }
+    }
+    assert!(limited.project.temporary_things().is_empty());
+}
+
+#[test]
+fn a_tree_is_saved_and_restored_with_any_number_of_tasks() {
+    let Some(limited) = Limited::new("a_tree_is_saved_and_restored_with_any_number_of_tasks") else { return };
+    for index in 0..40_u8 {
+        limited.project.write(&format!("workspace/out/{index}"), vec![index; 100_000]);
+    }
+    limited.give_away();
+    // From one thread to as many as are wanted.
+    for tasks in 1..=14 {
+        let key = format!("tree-{tasks}");
+        let with_key = |command| ["--path", "out", "--key", &key, command, "--required"];
+        limited.run(tasks, &with_key("save")).code(0);
+        limited.remove("workspace/out");
+        limited.run(tasks, &with_key("restore")).code(0);
+        for index in 0..40_u8 {
+            let read =
+                std::fs::read(limited.project.path(&format!("workspace/out/{index}"))).expect("a file");
+            assert!(read == vec![index; 100_000], "{tasks} tasks: file {index}");
+        }
+    }
+    assert!(limited.project.temporary_things().is_empty());
+}
+
+#[test]
+fn run_runs_its_command_with_any_number_of_tasks() {
+    let Some(limited) = Limited::new("run_runs_its_command_with_any_number_of_tasks") else { return };
+    for tasks in 1..=14 {
+        let key = format!("run-{tasks}");
+        // Where there is room for it, the command starts a process itself.
+        let script = if tasks < 3 { ": > ran" } else { "test \"$(echo x)\" = x && : > ran" };
+        let ran =
+            limited.run(tasks, &["--path", "out", "--key", &key, "run", "--", "sh", "-c", script]).code(0);
+        limited.remove("workspace/ran");
+        // With one task there is no process but this one, which becomes the command.
+        let is_replaced = ran.stderr.contains("`sh` takes its place, and no cache is saved after it");
+        assert_eq!(is_replaced, tasks == 1, "{tasks} tasks: {}", ran.stderr);
+        let found = limited.run(tasks, &["--path", "out", "--key", &key, "restore", "--lookup-only"]);
+        assert_eq!(found.stderr.contains("exact hit"), !is_replaced, "{tasks} tasks: {}", found.stderr);
+    }
+}
+
+#[test]
+fn few_tasks_and_output_that_goes_nowhere_stop_no_command() {
+    let Some(limited) = Limited::new("few_tasks_and_output_that_goes_nowhere_stop_no_command") else {
+        return;
+    };
+    let run: &[&str] = &["run", "--", "sh", "-c", ": > ran; exit 7"];
+    for tasks in [1, 2] {
+        for &sink in Sink::ALL {
+            for (stdout, stderr) in [(true, false), (false, true), (true, true)] {
+                let closed = |is_this, text| if is_this && sink == Sink::Closed { text } else { "" };
+                let redirections = [closed(stdout, " >&-"), closed(stderr, " 2>&-")].concat();
+                for (arguments, wanted) in LOGGING.iter().chain([&(run, 7)]) {
+                    let mut command = limited.command(tasks, arguments, &redirections);
+                    command.stdout(if stdout { sink.open() } else { Stdio::null() });
+                    command.stderr(if stderr { sink.open() } else { Stdio::null() });
+                    let code = command.status().expect("it starts").code();
+                    let name = format!("{tasks} tasks: {arguments:?}, {sink:?} {stdout} {stderr}");
+                    assert_eq!(code, Some(*wanted), "{name}");
+                }
+                limited.remove("workspace/ran");
+            }
+        }
+    }
+}
