@@ -6,9 +6,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     cachekeep::cli::report_panics();
-    match cachekeep::parts::Env::capture() {
-        Ok(env) => cachekeep::cli::run(std::env::args_os(), &env, chrono::Utc::now).into(),
-        // The working directory was removed below us: there is nothing to say about any cache.
-        Err(_) => cachekeep::cli::exit::FAILED.into(),
-    }
+    let env = cachekeep::parts::Env::capture();
+    cachekeep::cli::run(std::env::args_os(), &env, chrono::Utc::now).into()
 }

@@ -59,6 +59,11 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     if step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }
+    if env.current_dir_is_gone {
+        let text = format!("the working directory `{}` no longer exists", env.current_dir.display());
+        let hint = "an earlier step removed it: set the working directory of this step".to_owned();
+        report(&log, Level::Warning, text, Some(hint));
+    }
     if let Run::Doctor { online } = row.run {
         return doctor::run(&args, env, clock, platform.as_ref(), &settings, online);
     }
@@ -133,6 +138,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     }
     if row.needs == Needs::Caches {
         site.warn_of_volatile_store();
+        site.warn_of_unknown_ref();
     }
     site.report_scopes();
     let settings = &site.settings;

@@ -13,7 +13,7 @@ use crate::domain::scope::{Access, Scope};
 use crate::domain::shown::Shown;
 use crate::domain::spec::StoreLocation;
 use crate::github::{Credentials, Right};
-use crate::platform::{Env, JobFacts, Platform, git};
+use crate::platform::{Env, JobFacts, Platform, UNKNOWN_REF_CURE, git};
 use crate::report::Log;
 use crate::store::{Clock, StoreChoice, Viewpoint};
 
@@ -100,6 +100,15 @@ impl<'a> Site<'a> {
         let of = self.store.repository().map_or_else(String::new, |repository| format!(" of {repository}"));
         let text = format!("scopes{of}: reads {}; writes {}", read.join(", then "), self.access.own);
         self.report(Level::Debug, text, None);
+    }
+
+    /// Warns of a job of a CI whose branch is not known, so that its entries are not where other jobs look.
+    pub(super) fn warn_of_unknown_ref(&self) {
+        if self.settings.git_ref.is_some() || !self.platform.facts().is_ci {
+            return;
+        }
+        let text = format!("the branch of this job is not known: it saves into {}", self.access.own);
+        self.report(Level::Warning, text, Some(UNKNOWN_REF_CURE.to_owned()));
     }
 
     /// Warns where entries are kept in a directory that does not outlive the job.

@@ -61,6 +61,20 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_without_a_branch_has_its_own_scope_and_reads_the_default_branch() {
+        let commit = |sha: &str| JobFacts {
+            git_ref: None,
+            sha: Some(sha.to_owned()),
+            default_ref: Some("refs/heads/main".to_owned()),
+            ..facts(&[])
+        };
+        let access = commit("0123abc").access();
+        let names: Vec<&str> = access.readable.iter().map(crate::domain::scope::Scope::as_str).collect();
+        assert_eq!(names, ["refs/commits/0123abc", "refs/heads/main"]);
+        assert_ne!(commit("4567def").access().own, access.own);
+    }
+
+    #[test]
     fn a_pull_request_reads_its_base() {
         let access = facts(&[
             ("GITHUB_ACTIONS", "true"),

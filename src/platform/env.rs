@@ -11,8 +11,10 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default)]
 pub struct Env {
     variables: BTreeMap<String, OsString>,
-    /// The working directory.
+    /// The working directory; the last that was known if it no longer exists.
     pub current_dir: PathBuf,
+    /// Whether the working directory no longer exists: an earlier step removed it.
+    pub current_dir_is_gone: bool,
     /// The operating system's directory for temporary files.
     pub temp_dir: PathBuf,
     /// Whether standard error is a terminal.
@@ -21,18 +23,18 @@ pub struct Env {
 
 impl Env {
     /// Captures the environment of this process.
-    ///
-    /// # Errors
-    /// The working directory was removed or is not accessible.
-    pub fn capture() -> std::io::Result<Self> {
-        Ok(Env {
+    pub fn capture() -> Self {
+        let known = std::env::current_dir().ok();
+        let last_known = || std::env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
+        Env {
             variables: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 .collect(),
-            current_dir: std::env::current_dir()?,
-            temp_dir: std::env::temp_dir(),
+            current_dir_is_gone: known.is_none(),
+            current_dir: known.or_else(last_known).unwrap_or_else(std::env::temp_dir),
+            temp_dir: temp_dir(),
             is_terminal: std::io::stderr().is_terminal(),
-        })
+        }
     }
 
     /// An environment with the given variables, for tests and embedding.
@@ -57,4 +59,10 @@ impl Env {
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.var(name), Some("true" | "True" | "TRUE" | "1"))
     }
+}
+
+/// The operating system's directory for temporary files. An empty `TMPDIR` counts as none.
+fn temp_dir() -> PathBuf {
+    let directory = std::env::temp_dir();
+    if directory.as_os_str().is_empty() { PathBuf::from("/tmp") } else { directory }
 }

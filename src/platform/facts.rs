@@ -48,14 +48,21 @@ pub(crate) struct JobFacts {
     pub trust: Trust,
 }
 
-/// The scope of a workspace without a git ref.
+/// What to do where neither the platform nor git tells the branch.
+pub(crate) const UNKNOWN_REF_CURE: &str = "name the branch with `--ref` or CACHEKEEP_REF";
+
+/// The scope of a workspace without a git ref and a commit.
 const NO_REF: &str = "refs/local/workspace";
 
 impl JobFacts {
-    /// The scopes that the job reads and writes, derived from its refs.
+    /// The scopes that the job reads and writes, derived from its refs. A job that knows its commit and not its branch
+    /// writes into a scope of that commit: builds of all branches would otherwise share one.
     pub(crate) fn access(&self) -> Access {
         let scope = |name: &Option<String>| name.as_deref().and_then(Scope::new);
-        let own = scope(&self.git_ref).unwrap_or_else(|| Scope::new(NO_REF).expect("it is not empty"));
+        let of_commit = || Scope::new(&format!("refs/commits/{}", self.sha.as_deref()?));
+        let own = scope(&self.git_ref)
+            .or_else(of_commit)
+            .unwrap_or_else(|| Scope::new(NO_REF).expect("it is not empty"));
         Access::new(own, scope(&self.base_ref), scope(&self.default_ref))
     }
 }

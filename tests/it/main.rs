@@ -21,6 +21,7 @@ mod limits;
 mod looking;
 mod main_job;
 mod mistakes;
+mod odd_jobs;
 mod output;
 mod planted_journals;
 mod privileged;

@@ -15,7 +15,7 @@ use crate::fs::read;
 use crate::fs::volume::volume_of;
 use crate::github::credentials::NoCredentials;
 use crate::github::{Credentials, Right};
-use crate::platform::{Env, JobFacts, programs};
+use crate::platform::{Env, JobFacts, UNKNOWN_REF_CURE, programs};
 use crate::report::failure;
 
 /// No token of a job lives longer than this.
@@ -175,16 +175,14 @@ fn platform(input: &DoctorInput<'_>, report: &mut Report) {
     let version = env!("CARGO_PKG_VERSION");
     let text = format!("cachekeep {version} on {}, {} {}", facts.platform, facts.os, facts.arch);
     report.add("platform", Status::Ok, text);
-    match &facts.git_ref {
-        Some(git_ref) => {
-            report.add("ref", Status::Ok, git_ref);
-        }
-        None => report.add_with_hint(
-            "ref",
-            Status::Warning,
-            "this job has no git ref: its entries are found by no other job",
-            Some("give it with `--ref`".to_owned()),
-        ),
+    if let Some(git_ref) = &facts.git_ref {
+        report.add("ref", Status::Ok, git_ref);
+    } else {
+        let text = match &facts.sha {
+            Some(_) => "git does not tell the branch: only jobs of this commit find its entries",
+            None => "neither the platform nor git tells the branch: all such jobs share their entries",
+        };
+        report.add_with_hint("ref", Status::Warning, text, Some(UNKNOWN_REF_CURE.to_owned()));
     }
 }
 
