@@ -17,6 +17,7 @@ pub(crate) mod text;
 pub(crate) mod write;
 
 pub(crate) mod atomic;
+pub(crate) mod holes;
 pub(crate) mod lease;
 pub(crate) mod records;
 pub(crate) mod recover;

@@ -172,3 +172,25 @@ fn a_full_volume_for_notes_is_in_nobodys_way() {
     assert_eq!(snapshot(&job.out()), tree);
     assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new());
 }
+
+/// A sparse file that is larger than its volume comes back, with its holes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sparse_file_needs_the_room_of_its_data() {
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+    let job = Job::new(&ONE_CACHE.replace("/out", "/volume/out"));
+    let Some(volume) = volume(&job, "a sparse file", "workspace/volume", "size=60m") else { return };
+    let image = job.project.write("workspace/volume/out/disk.img", "begins");
+    let file = fs::File::options().write(true).open(&image).expect("a file");
+    file.set_len(200 << 20).expect("stretched");
+    file.write_all_at(&[7; 100_000], 90 << 20).expect("written");
+    job.run("1", &["save", "--required"]).success();
+    let saved = fs::read(&image).expect("read");
+    fs::remove_dir_all(job.project.path("workspace/volume/out")).expect("removed");
+    let ran = job.run("1", &["restore", "--required"]).success();
+    assert_eq!(field(&ran, "restore/hit"), "exact", "{}", ran.stderr);
+    assert!(fs::read(&image).expect("read") == saved, "the content differs");
+    let allocated = fs::metadata(&image).expect("metadata").blocks() * 512;
+    assert!(allocated < 8 << 20, "{allocated} bytes are allocated");
+    drop(volume);
+}

@@ -43,6 +43,22 @@ pub struct Root {
     pub entries: u64,
     /// Bytes of its files.
     pub bytes: u64,
+    /// Those of them that are in holes, which are made again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub holes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
+impl Root {
+    /// The room that its files take on a volume that has holes.
+    pub fn room(&self) -> u64 {
+        // A hole in the stream is cut by the ends of frames, where a part of it is written.
+        self.bytes - self.holes + self.holes / 64
+    }
 }
 
 /// How many entries of each kind an archive holds.
@@ -104,6 +120,7 @@ impl Manifest {
         let is_consistent = (1..=LARGEST_FRAME).contains(&manifest.frame_bytes)
             && (1..=MOST_ROOTS).contains(&manifest.roots.len())
             && manifest.are_roots_all()
+            && manifest.roots.iter().all(|root| root.holes <= root.bytes)
             && manifest.stream_bytes.is_multiple_of(512)
             // Every entry has a header, every file its content.
             && entries.checked_mul(512).is_some_and(|headers| {
@@ -126,7 +143,7 @@ mod tests {
             format: FORMAT,
             producer: "cachekeep 0.1.0".to_owned(),
             cache: "c".to_owned(),
-            roots: vec![Root { prefix: ".cachekeep/c".to_owned(), entries: 3, bytes: 1000 }],
+            roots: vec![Root { prefix: ".cachekeep/c".to_owned(), entries: 3, bytes: 1000, holes: 0 }],
             counts: Counts { files: 2, directories: 1, symlinks: 0, hard_links: 0 },
             unpacked_bytes: 1000,
             stream_bytes: 4096,
@@ -164,6 +181,9 @@ mod tests {
         check(|m| m.roots.clear());
         check(|m| m.roots[0].bytes -= 1);
         check(|m| m.roots[0].entries += 1);
-        check(|m| m.roots.push(Root { prefix: "x".to_owned(), entries: u64::MAX, bytes: u64::MAX }));
+        check(|m| m.roots[0].holes = m.roots[0].bytes + 1);
+        check(|m| {
+            m.roots.push(Root { prefix: "x".to_owned(), entries: u64::MAX, bytes: u64::MAX, holes: 0 })
+        });
     }
 }

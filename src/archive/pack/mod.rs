@@ -84,7 +84,8 @@ pub fn pack(
 ) -> Result<Packed, ArchiveError> {
     let prefixes = portable_roots(request.cache, request.selections.len());
     let tree = Tree { selections: request.selections, prefixes: &prefixes, last: request.last };
-    let totals = plan::lay_out(&tree, &mut Count, cancel)?;
+    let mut count = Count::default();
+    let totals = plan::lay_out(&tree, &mut count, cancel)?;
     if totals.missing.len() == request.selections.len() {
         let root = totals.missing.into_iter().next().unwrap_or_default();
         return Err(WalkError::Missing(root).into());
@@ -95,7 +96,7 @@ pub fn pack(
         format: FORMAT,
         producer: request.producer.to_owned(),
         cache: request.cache.to_owned(),
-        roots: roots(&prefixes, &totals),
+        roots: roots(&tree, &totals, &count),
         counts: totals.counts,
         unpacked_bytes: totals.unpacked_bytes,
         stream_bytes: totals.stream_bytes,
@@ -109,9 +110,14 @@ pub fn pack(
     Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })
 }
 
-fn roots(prefixes: &[String], totals: &Totals) -> Vec<Root> {
-    let root = |(prefix, &(entries, bytes)): (&String, _)| Root { prefix: prefix.clone(), entries, bytes };
-    prefixes.iter().zip(&totals.roots).map(root).collect()
+fn roots(tree: &Tree<'_>, totals: &Totals, count: &Count) -> Vec<Root> {
+    let roots = tree.selections.iter().zip(tree.prefixes).zip(&totals.roots);
+    roots
+        .map(|((selection, prefix), &(entries, bytes))| {
+            let holes = count.holes(&selection.root).min(bytes);
+            Root { prefix: prefix.clone(), entries, bytes, holes }
+        })
+        .collect()
 }
 
 /// A frame to be compressed.

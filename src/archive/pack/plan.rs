@@ -12,6 +12,8 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::Counts;
 use crate::archive::format::tar_header::{self, Kind, LONGEST_NAME};
 use crate::fs::cancel;
+use crate::fs::holes;
+use crate::fs::open::{self, Links};
 use crate::tree::selection::Selection;
 use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
 
@@ -237,15 +239,33 @@ fn link_target(target: &Path) -> Result<Vec<u8>, &'static str> {
     target.to_str().map(|text| text.replace('\\', "/").into_bytes()).ok_or("its target is not Unicode")
 }
 
-/// Discards the stream: for the pass that counts.
-pub(super) struct Count;
+/// Discards the stream, and counts holes: for the pass that counts.
+#[derive(Default)]
+pub(super) struct Count {
+    holes: HashMap<PathBuf, u64>,
+}
+
+impl Count {
+    /// Bytes in holes of the files below a root.
+    pub(super) fn holes(&self, root: &Path) -> u64 {
+        self.holes.get(root).copied().unwrap_or_default()
+    }
+}
 
 impl Layout for Count {
     fn bytes(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
         Ok(())
     }
 
-    fn file(&mut self, _: &Path, _: &Item) -> Result<(), ArchiveError> {
+    fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError> {
+        if item.size > holes::WITHOUT_HOLES {
+            // What cannot be opened is an error of the pass that reads.
+            let file = open::file(&root.join(&item.relative), Links::Refused);
+            let holes = file.map_or(0, |file| holes::bytes_in_holes(&file, item.size));
+            if holes > 0 {
+                *self.holes.entry(root.to_owned()).or_default() += holes;
+            }
+        }
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::Attributes;
 use crate::archive::read::tar_stream::is_zero;
-use crate::fs::mode;
+use crate::fs::{holes, mode};
 use crate::threads::contain::contain;
 use crate::threads::start;
 use crate::tree::walk::Modified;
@@ -22,8 +22,8 @@ use crate::tree::walk::Modified;
 /// Upper bound for waiting jobs; each holds at most a small file or a part of a frame.
 const WAITING: usize = 64;
 
-/// Runs of zeros of this length, on a boundary of it, become holes.
-const HOLE: usize = 64 << 10;
+#[expect(clippy::cast_possible_truncation, reason = "a small constant")]
+const HOLE: usize = holes::HOLE as usize;
 
 /// Bytes to be written: shared with the frame they came in, or gathered from several.
 #[derive(Debug)]

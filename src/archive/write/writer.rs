@@ -20,11 +20,11 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
-use crate::fs::{cancel, link, mode};
+use crate::fs::{cancel, holes, link, mode};
 use crate::tree::fingerprint::ContentDigest;
 
 /// Files up to this size are written whole by one thread.
-const SMALL: u64 = 256 << 10;
+const SMALL: u64 = holes::WITHOUT_HOLES;
 
 /// Which later entry may take the place of an earlier one of the same name. Directories are never replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -282,7 +282,7 @@ pub(crate) fn deliver(
 fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), Fault> {
     let need = |(selection, root): (&Selection, &archive::Root)| Need {
         path: selection.root.clone(),
-        bytes: ByteSize(root.bytes),
+        bytes: ByteSize(root.room()),
         inodes: root.entries,
     };
     let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
