@@ -183,7 +183,7 @@ fn a_sparse_file_needs_the_room_of_its_data() {
     let image = job.project.write("workspace/volume/out/disk.img", "begins");
     let file = fs::File::options().write(true).open(&image).expect("a file");
     file.set_len(200 << 20).expect("stretched");
-    file.write_all_at(&[7; 100_000], 90 << 20).expect("written");
+    file.write_all_at(&vec![7; 100_000], 90 << 20).expect("written");
     job.run("1", &["save", "--required"]).success();
     let saved = fs::read(&image).expect("read");
     fs::remove_dir_all(job.project.path("workspace/volume/out")).expect("removed");

@@ -183,7 +183,7 @@ mod tests {
         check(|m| m.roots[0].entries += 1);
         check(|m| m.roots[0].holes = m.roots[0].bytes + 1);
         check(|m| {
-            m.roots.push(Root { prefix: "x".to_owned(), entries: u64::MAX, bytes: u64::MAX, holes: 0 })
+            m.roots.push(Root { prefix: "x".to_owned(), entries: u64::MAX, bytes: u64::MAX, holes: 0 });
         });
     }
 }
