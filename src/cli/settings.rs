@@ -16,7 +16,6 @@ use crate::domain::trust::Grants;
 use crate::domain::unit::Span;
 use crate::fs::open::Links;
 use crate::fs::read;
-use crate::fs::text;
 use crate::platform::{Env, JobFacts};
 use crate::report::{LogOptions, Verbosity};
 
@@ -229,7 +228,7 @@ fn load(common: &Common, env: &Env, place: &ConfigPlace) -> Result<config::Loade
         if read::is_directory(path).unwrap_or(false) {
             return Err(SettingsError::IsDirectory(shown.to_owned()));
         }
-        return Ok(config::parse(&text::read(path, Links::Followed, MAX_CONFIG_BYTES)?, shown)?);
+        return Ok(config::parse(&read::text(path, Links::Followed, MAX_CONFIG_BYTES)?, shown)?);
     }
     match &common.key {
         // Only commands that need no configuration come here without one.

@@ -19,7 +19,7 @@ use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
 use crate::store::{
-    Catalog, GitHubOptions, Opened, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
+    Catalog, OpenOptions, Opened, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
 };
 use crate::threads::executor::Executor;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
@@ -84,9 +84,12 @@ impl Context<'_> {
 
     fn opened(&self) -> &Opened {
         self.opened.get_or_init(|| {
-            let (cancel, observer) = (self.interrupt.cancel.clone(), Arc::clone(&self.observer));
-            let options = GitHubOptions::for_job(self.timeout, cancel, self.now, Some(observer));
-            let opened = self.store.open(options);
+            let opened = self.store.open(OpenOptions {
+                time_limit: self.timeout,
+                cancel: self.interrupt.cancel.clone(),
+                now: self.now,
+                observer: Arc::clone(&self.observer),
+            });
             self.report_about_job(Level::Debug, format!("opened the store at {}", opened.store.location()));
             opened
         })

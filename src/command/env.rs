@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 
 use super::cache::Cache;
 use super::context::Context;
-use super::exports;
 use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -33,7 +32,7 @@ pub(crate) enum Syntax {
 /// # Errors
 /// The configuration of a cache is wrong, a variable must be listed by the workflow, or a placeholder of its exports has no value.
 pub(crate) fn run(ctx: &Context<'_>, format: Syntax) -> Result<String, Fault> {
-    exports::check(ctx)?;
+    session::check_exports(ctx)?;
     let mut variables = BTreeMap::new();
     for spec in ctx.caches {
         let exports = Cache::open(ctx, spec).and_then(|cache| cache.exports());

@@ -12,7 +12,7 @@ use super::session;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
 use crate::fs::open::Links;
-use crate::fs::text;
+use crate::fs::read;
 use crate::report::json;
 
 /// A saved explanation of keys is never larger.
@@ -133,7 +133,7 @@ fn render(explanation: &Explanation) -> String {
 
 /// Keys that `key --json` printed.
 pub(crate) fn read(saved: &Path) -> Result<Explanation, Fault> {
-    let text = text::read(saved, Links::Followed, MAX_BYTES).map_err(|why| why.with_class(Class::Usage))?;
+    let text = read::text(saved, Links::Followed, MAX_BYTES).map_err(|why| why.with_class(Class::Usage))?;
     serde_json::from_str(&text).map_err(|why| {
         Fault::usage(format!("`{}` is not what `cachekeep key --json` prints", saved.display()))
             .caused_by(why)

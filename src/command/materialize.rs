@@ -8,9 +8,12 @@ use std::time::Instant;
 use super::cache::Cache;
 use super::context::Deadline;
 use super::quarantine;
+use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
+use crate::domain::inventory::Presence;
 use crate::fs::staging::{self, Staging};
+use crate::objects::remove;
 use crate::report::failure;
 
 /// Publishes the trees that were staged for the roots of a cache, in the order of the roots. `done` is the past
@@ -29,7 +32,7 @@ pub(super) fn materialize(
     let ctx = cache.ctx;
     let Some(first) = stagings.first() else { return Ok(true) };
     let staged = first.tree().to_owned();
-    let refused = quarantine::before_publishing(cache, first, deadline)?;
+    let refused = take_out_unproven(cache, first, deadline)?;
     if cache.layout().is_some() {
         // An object that is present and right is not replaced by its copy.
         first.yield_equal(&deadline.cancel)?;
@@ -51,4 +54,29 @@ pub(super) fn materialize(
         ctx.report(Level::Warning, cache.name(), format!("{done}, but {}", failure::chain(leftover)));
     }
     Ok(refused == 0 && published.iter().all(|published| published.kept == 0))
+}
+
+/// Verifies what was unpacked, as thoroughly as the cache declares, and takes out what is not proven: it never comes
+/// under its final name, and never replaces what is there. Returns how many objects were taken out.
+fn take_out_unproven(cache: &Cache<'_>, staging: &Staging, deadline: &Deadline) -> Result<usize, Fault> {
+    let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(0) };
+    let inventory = cache.inventory_at(staging.tree(), links.verify, &deadline.cancel)?;
+    let unproven = |presence: &Presence| presence.size().is_none();
+    let refused: Vec<&ObjectId> = inventory
+        .objects
+        .iter()
+        .filter(|(_, presence)| unproven(presence))
+        .map(|(object, _)| object)
+        .collect();
+    for object in &refused {
+        remove::set_aside(staging.tree(), layout, object, staging.payload())?;
+    }
+    if !refused.is_empty() {
+        quarantine::report(
+            cache,
+            "were archived but are not proven to be what their names say, and were not restored",
+            &refused,
+        );
+    }
+    Ok(refused.len())
 }

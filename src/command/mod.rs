@@ -14,14 +14,12 @@ pub(crate) mod session;
 
 mod materialize;
 mod quarantine;
-mod transport;
 
 pub(crate) mod clean;
 pub(crate) mod complete;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;
-pub(crate) mod exports;
 pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod key;

@@ -1,15 +1,12 @@
 //! Quarantine: objects that are not what their names say are moved away, so that no build meets them.
 
 use super::cache::Cache;
-use super::context::Deadline;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
-use crate::domain::fault::Fault;
-use crate::domain::inventory::{Inventory, Presence};
+use crate::domain::inventory::Inventory;
 use crate::domain::unit::counted;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
-use crate::fs::staging::Staging;
 use crate::fs::write;
 use crate::objects::remove;
 
@@ -20,35 +17,6 @@ const NAMED: usize = 3;
 pub(super) fn leased_in(cache: &Cache<'_>, purpose: &str) -> Result<LeasedDirectory, PathError> {
     write::make_directory(cache.root())?;
     LeasedDirectory::create_in(cache.root(), &format!("{purpose} `{}`", cache.name()), cache.ctx.now)
-}
-
-/// Verifies what was unpacked, as thoroughly as the cache declares, and takes out what is not proven: it never comes
-/// under its final name, and never replaces what is there. Returns how many objects were taken out.
-pub(super) fn before_publishing(
-    cache: &Cache<'_>,
-    staging: &Staging,
-    deadline: &Deadline,
-) -> Result<usize, Fault> {
-    let (Some(layout), Some(links)) = (cache.layout(), &cache.spec.links) else { return Ok(0) };
-    let inventory = cache.inventory_at(staging.tree(), links.verify, &deadline.cancel)?;
-    let unproven = |presence: &Presence| presence.size().is_none();
-    let refused: Vec<&ObjectId> = inventory
-        .objects
-        .iter()
-        .filter(|(_, presence)| unproven(presence))
-        .map(|(object, _)| object)
-        .collect();
-    for object in &refused {
-        remove::set_aside(staging.tree(), layout, object, staging.payload())?;
-    }
-    if !refused.is_empty() {
-        report(
-            cache,
-            "were archived but are not proven to be what their names say, and were not restored",
-            &refused,
-        );
-    }
-    Ok(refused.len())
 }
 
 /// Moves corrupt objects out of the cache. Returns whether there were any.
@@ -67,7 +35,8 @@ pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool,
     Ok(true)
 }
 
-fn report(cache: &Cache<'_>, what: &str, objects: &[&ObjectId]) {
+/// Warns of objects; the first are named.
+pub(super) fn report(cache: &Cache<'_>, what: &str, objects: &[&ObjectId]) {
     let named: Vec<String> = objects.iter().take(NAMED).map(ToString::to_string).collect();
     let more = if objects.len() > NAMED { ", …" } else { "" };
     let text = format!("{} {what}: {}{more}", counted(objects.len(), "object"), named.join(", "));

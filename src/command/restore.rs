@@ -4,26 +4,75 @@ use std::time::Instant;
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
-use super::exports;
 use super::materialize::materialize;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::session;
-use super::transport::direct::{self, DeliverError};
-use crate::archive::Unpacked;
-use crate::domain::entry::Entry;
-use crate::domain::event::Level;
+use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
+use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
 use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::ByteSize;
+use crate::fs::path_error::PathError;
+use crate::fs::staging::Staging;
+use crate::fs::volume::{self, Need, volume_of};
 use crate::report::{failure, text};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
+use crate::transport::pipe;
 use crate::tree::fingerprint;
+use crate::tree::selection::Selection;
 
 /// How many times an entry is looked up that is deleted between the lookup and the read.
 const LOOKUPS: usize = 5;
+
+/// How many entries an archive without our manifest may hold.
+const FOREIGN_ENTRIES: u64 = 10_000_000;
+
+/// Why an entry that was found was not delivered.
+#[derive(Debug, thiserror::Error)]
+enum DeliverError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive is damaged, hostile, or cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Something else, such as a full volume, or trees that cannot be verified or published.
+    #[error(transparent)]
+    Other(#[from] Fault),
+}
+
+impl Hint for DeliverError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            DeliverError::Store(error) => error.hint(),
+            DeliverError::Archive(error) => error.hint(),
+            DeliverError::Other(error) => error.hint(),
+        }
+    }
+}
+
+impl DeliverError {
+    /// Whether the entry was deleted after it was found, and nothing was begun.
+    fn is_vanished(&self) -> bool {
+        matches!(self, DeliverError::Store(error) if error.kind() == StoreErrorKind::NotFound)
+    }
+
+    /// Whether the entry itself is bad, so that reading it again cannot help.
+    fn is_corrupt(&self) -> bool {
+        match self {
+            DeliverError::Store(error) => error.kind() == StoreErrorKind::Corrupt,
+            DeliverError::Archive(error) => {
+                let of_store = StoreError::in_causes_of(error);
+                error.is_damage() || of_store.is_some_and(|error| error.kind() == StoreErrorKind::Corrupt)
+            }
+            DeliverError::Other(_) => false,
+        }
+    }
+}
 
 /// Options of `restore`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,7 +87,7 @@ pub(crate) struct RestoreOptions {
 pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
-        exports::check(ctx)?;
+        session::check_exports(ctx)?;
         session::recover(ctx);
     }
     let opened =
@@ -101,7 +150,7 @@ fn attempt(
         unasked: None,
         elapsed: started.elapsed(),
     };
-    let entry = match direct::lookup(cache, keys, scopes(cache, options), deadline) {
+    let entry = match lookup(cache, keys, scopes(cache, options), deadline) {
         Ok(Some(entry)) => entry,
         Ok(None) => {
             if !options.lookup_only {
@@ -142,6 +191,40 @@ fn attempt(
     }
 }
 
+/// The entry that answers for this cache in the first of these scopes that has one.
+pub(super) fn lookup(
+    cache: &Cache<'_>,
+    keys: &Keys,
+    scopes: Vec<Scope>,
+    deadline: &Deadline,
+) -> Result<Option<Entry>, StoreError> {
+    let ctx = cache.ctx;
+    let request = LookupRequest {
+        exact: false,
+        key: keys.key.clone(),
+        restore_keys: keys.restore_keys.clone(),
+        version: cache.version(),
+        scopes,
+    };
+    let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
+    let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
+    ctx.report(
+        Level::Debug,
+        cache.name(),
+        format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store().location(), request.version),
+    );
+    let started = Instant::now();
+    let found = ctx.wait(deadline, ctx.store().lookup(&request));
+    if let Ok(found) = &found {
+        let found = found.as_ref().map_or("nothing".to_owned(), |entry| {
+            format!("`{}` of {}, {}", entry.key, entry.scope, entry.size)
+        });
+        let text = format!("found {found} in {:.3} s", started.elapsed().as_secs_f64());
+        ctx.report(Level::Debug, cache.name(), text);
+    }
+    found
+}
+
 /// Reports that the lookup failed; returns the reason.
 fn lookup_failed(cache: &Cache<'_>, deadline: &Deadline, error: &StoreError) -> String {
     // A store's message begins with what it cannot do.
@@ -166,11 +249,78 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
 
 /// Unpacks an entry beside its targets and publishes it there.
 fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
-    let (stagings, unpacked) = direct::deliver(cache, entry, deadline)?;
+    let (stagings, unpacked) = deliver(cache, entry, deadline)?;
     let alone = materialize(cache, stagings, "restored", deadline)?;
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
     leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
     Ok(unpacked)
+}
+
+/// Unpacks an entry beside its targets: the trees of its roots, in their order, and what they hold.
+fn deliver(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
+    let ctx = cache.ctx;
+    let stream = ctx.wait(deadline, ctx.store().read(entry))?;
+    // Even if it cannot be restored, it is in use. The lease of the read keeps it until then.
+    let noted = async {
+        ctx.store().note_use(entry).await;
+        Ok::<_, StoreError>(())
+    };
+    let _ = ctx.wait_for_store(noted);
+    let running = ctx.start(cache.name(), Phase::Restore);
+    let stagings = cache
+        .selections
+        .iter()
+        .map(|selection| cache.staging(selection))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Fault::from)?;
+    let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
+        prefix: prefix.clone(),
+        directory: staging.tree().to_owned(),
+    });
+    let mut no_room = None;
+    let mut on_manifest = |manifest: &Manifest| {
+        running.meter.set_total(manifest.unpacked_bytes);
+        check_room(cache, manifest).map_err(|error| {
+            let text = error.to_string();
+            no_room = Some(error);
+            text
+        })
+    };
+    let request = UnpackRequest {
+        destinations: destinations.collect(),
+        workers: ctx.workers,
+        foreign: Limits { bytes: room_for_foreign(cache).map_err(Fault::from)?, entries: FOREIGN_ENTRIES },
+        on_manifest: &mut on_manifest,
+    };
+    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
+    let unpacked = archive::unpack(request, input, &deadline.cancel, &running.meter);
+    match (unpacked, no_room) {
+        (_, Some(error)) => Err(error.into()),
+        (Err(error), None) => Err(error.into()),
+        (Ok(unpacked), None) => Ok((stagings, unpacked)),
+    }
+}
+
+/// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
+fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), Fault> {
+    let need = |(selection, root): (&Selection, &archive::Root)| Need {
+        path: selection.root.clone(),
+        bytes: ByteSize(root.room()),
+        inodes: root.entries,
+    };
+    let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
+    volume::check_room(&needs, cache.ctx.reserve())
+}
+
+/// What an archive without a manifest may fill: the free room beyond the reserve.
+fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
+    let volume = volume_of(cache.root())?;
+    let reserved = cache.ctx.reserve().of(volume.total);
+    Ok(volume.free.0.saturating_sub(reserved.0))
 }
 
 pub(super) fn leave_receipt(cache: &Cache<'_>, receipt: &Receipt) {

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use super::cache::{Cache, Keys};
 use super::child::ChildCommand;
 use super::context::Context;
-use super::exports;
 use super::gate;
 use super::restore::{self, RestoreOptions};
 use super::save;
@@ -21,7 +20,7 @@ use crate::report::failure;
 /// command runs in any case.
 pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
-    exports::check(ctx)?;
+    session::check_exports(ctx)?;
     session::recover(ctx);
     let opened = session::open_all_exportable(ctx)?;
     let mut variables = Vec::new();

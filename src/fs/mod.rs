@@ -1,7 +1,7 @@
 //! Files and directories: leases, temporary directories and how they are published, removal, and free space.
 //!
 //! Read [`lease`], [`staging`] and [`recover`] for how unfinished work lives, becomes visible and is cleared up after a
-//! kill; [`volume`] and [`preflight`] for free space. Caches, keys and archives are defined in other rooms.
+//! kill; [`volume`] for free space. Caches, keys and archives are defined in other rooms.
 
 #![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
 
@@ -13,7 +13,6 @@ pub(crate) mod open;
 pub(crate) mod path_error;
 pub(crate) mod read;
 pub(crate) mod read_error;
-pub(crate) mod text;
 pub(crate) mod write;
 
 pub(crate) mod atomic;
@@ -24,7 +23,6 @@ pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod staging;
 
-pub(crate) mod preflight;
 pub(crate) mod volume;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Files read to their end, in chunks, until the work is cancelled.
+//! Files read to their end: in chunks, until the work is cancelled, or whole where they are small.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,30 +8,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::cancel;
 use super::open::{self, Links};
+use super::path_error::PathError;
 use crate::domain::digest::Sha256Digest;
+use crate::domain::fault::Fault;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
 
-/// Reads to the end in chunks and hands each to `take`. Returns the bytes read; the error holds a
-/// [`Cancelled`](cancel::Cancelled) once the work is cancelled.
-pub(crate) fn read_chunks(
-    reader: &mut impl Read,
-    cancel: &CancellationToken,
-    mut take: impl FnMut(&[u8]),
-) -> io::Result<u64> {
-    let mut buffer = vec![0; CHUNK];
-    let mut total = 0;
-    loop {
-        cancel::check(cancel)?;
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(total),
-            Ok(count) => {
-                take(&buffer[..count]);
-                total += count as u64;
+/// The contents of a reader in chunks. An error holds a [`Cancelled`](cancel::Cancelled) once the work is cancelled.
+pub(crate) struct Chunks<'a, R> {
+    reader: R,
+    cancel: &'a CancellationToken,
+    buffer: Vec<u8>,
+}
+
+impl<'a, R: Read> Chunks<'a, R> {
+    /// The contents from here to the end.
+    pub(crate) fn of(reader: R, cancel: &'a CancellationToken) -> Self {
+        Chunks { reader, cancel, buffer: vec![0; CHUNK] }
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            cancel::check(self.cancel)?;
+            match self.reader.read(&mut self.buffer) {
+                Ok(0) => return Ok(None),
+                Ok(count) => return Ok(Some(&self.buffer[..count])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
 }
@@ -74,17 +80,35 @@ pub(crate) fn sha256_of_file(
     cancel: &CancellationToken,
 ) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
-    read_chunks(&mut open::file(path, links)?, cancel, |bytes| hasher.update(bytes))?;
+    let mut chunks = Chunks::of(open::file(path, links)?, cancel);
+    while let Some(bytes) = chunks.next()? {
+        hasher.update(bytes);
+    }
     Ok(Sha256Digest(hasher.finalize().into()))
 }
 
-#[cfg(all(test, unix))]
+/// Reads a regular UTF-8 file of at most `limit` bytes; a byte order mark is dropped.
+pub(crate) fn text(path: &Path, links: Links, limit: u64) -> Result<String, Fault> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => Fault::environment(format!("`{}` does not exist", path.display())),
+        io::ErrorKind::InvalidData => {
+            Fault::environment(format!("`{}` is larger than {limit} bytes", path.display()))
+        }
+        _ => PathError::on("read", path)(source).into(),
+    };
+    let text = String::from_utf8(read_bounded(path, links, limit).map_err(failed)?)
+        .map_err(|_| failed(io::Error::other("it is not UTF-8 text")))?;
+    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
 
+    #[cfg(unix)]
     #[test]
     fn only_regular_files_of_bounded_size_are_read() {
+        use std::os::unix::fs::symlink;
         let place = tempfile::tempdir().expect("a place");
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("file"), "12345").expect("written");
@@ -98,5 +122,19 @@ mod tests {
         }
         assert!(read_regular(&at("file"), 4).is_err(), "too large");
         assert!(read_regular(Path::new("/dev/zero"), 5).is_err(), "a device");
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("x.toml");
+        let failure = |limit| text(&path, Links::Followed, limit).expect_err("refused").to_string();
+        assert_eq!(failure(4), format!("`{}` does not exist", path.display()));
+        std::fs::write(&path, "\u{feff}abc").expect("written");
+        assert_eq!(text(&path, Links::Followed, 6).expect("short enough"), "abc");
+        assert_eq!(failure(5), format!("`{}` is larger than 5 bytes", path.display()));
+        std::fs::write(&path, b"\xff").expect("written");
+        let error = failure(5);
+        assert!(error.contains("x.toml"), "{error}");
     }
 }

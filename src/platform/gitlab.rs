@@ -216,7 +216,7 @@ mod tests {
         job.output("cache-hit", "true").expect("written");
         job.output("json", "{\n}").expect("left out");
         job.export("CCACHE_DIR", "/tmp/c").expect("written");
-        let text = crate::fs::text::read(&file, crate::fs::open::Links::Followed, 1_000).expect("a report");
+        let text = crate::fs::read::text(&file, crate::fs::open::Links::Followed, 1_000).expect("a report");
         assert_eq!(text, "CACHEKEEP_CACHE_HIT=true\nCCACHE_DIR=/tmp/c\n");
         super::tests::job(&[]).output("hit", "exact").expect("nowhere to go");
     }

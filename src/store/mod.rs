@@ -27,5 +27,5 @@ pub use directory::DirectoryStore;
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
-pub(crate) use open::{Opened, StoreChoice};
+pub(crate) use open::{OpenOptions, Opened, StoreChoice};
 pub use remote::RemoteStore;

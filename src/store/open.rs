@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 use super::backend::Viewpoint;
 use super::catalog::Catalog;
@@ -10,6 +14,7 @@ use super::directory::DirectoryStore;
 use super::error::{Access, StoreError, StoreErrorKind};
 use super::failed::FailedStore;
 use super::github::{GitHubOptions, GitHubStore};
+use crate::domain::event::Observer;
 use crate::domain::repository::RepositoryId;
 use crate::github::Credentials;
 use crate::github::credentials::NoCredentials;
@@ -31,6 +36,18 @@ pub(crate) enum StoreChoice {
         /// Why not in GitHub's cache service, which the job would prefer.
         instead_of: Option<NoCredentials>,
     },
+}
+
+/// What a job knows when it opens its store.
+pub(crate) struct OpenOptions {
+    /// Upper bound for one operation of the store.
+    pub(crate) time_limit: Duration,
+    /// Ends all operations.
+    pub(crate) cancel: CancellationToken,
+    /// The time at which the process started.
+    pub(crate) now: DateTime<Utc>,
+    /// Receives details and the warnings that no result carries.
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 /// A store, and its catalog if it can be listed and cleaned.
@@ -60,7 +77,7 @@ impl StoreChoice {
 
     /// Opens the store. One that cannot be opened is a store whose operations report why, so that the job goes on without
     /// its caches.
-    pub(crate) fn open(&self, options: GitHubOptions) -> Opened {
+    pub(crate) fn open(&self, options: OpenOptions) -> Opened {
         let failed = |kind, text: String| {
             let store = FailedStore::new("GitHub's cache service".to_owned(), &StoreError::new(kind, text));
             Opened::with_catalog(store)
@@ -69,7 +86,15 @@ impl StoreChoice {
             StoreChoice::Directory { path, view, clock, .. } => {
                 Opened::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
             }
-            StoreChoice::Service(credentials) => match GitHubStore::new(credentials.clone(), options) {
+            StoreChoice::Service(credentials) => match GitHubStore::new(
+                credentials.clone(),
+                GitHubOptions::for_job(
+                    options.time_limit,
+                    options.cancel,
+                    options.now,
+                    Some(options.observer),
+                ),
+            ) {
                 // The service has no method to list entries.
                 Ok(store) => Opened { store: Arc::new(store), catalog: None },
                 // HTTPS cannot be set up.

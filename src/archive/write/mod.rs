@@ -2,9 +2,7 @@
 
 pub(super) mod clash;
 pub(super) mod destination;
-mod placement;
 mod pool;
-mod record_log;
 mod remembered;
 pub(super) mod unpack;
 pub(super) mod writer;

@@ -13,7 +13,6 @@ use std::thread::Scope;
 use tokio_util::sync::CancellationToken;
 
 use super::destination::Destination;
-use super::placement;
 use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
 use super::remembered::Remembered;
 use crate::archive::format::error::ArchiveError;
@@ -96,9 +95,9 @@ impl Writer {
         }
         // With a manifest an archive names a directory before what lies in it, and once.
         if self.repeats == Repeats::Refused && !spot.relative.as_os_str().is_empty() {
-            placement::make_new_directory(&path)
+            make_new_directory(&path)
         } else {
-            placement::make_directory(&path)
+            make_directory(&path)
         }
     }
 
@@ -250,7 +249,7 @@ impl Writer {
             return Ok(());
         }
         self.pool.drain()?;
-        placement::clear_for(path, |kind| kind.is_file())
+        clear_for(path, |kind| kind.is_file())
     }
 
     /// Creates a file; a later one replaces an earlier one of the same name, where that is allowed.
@@ -263,7 +262,7 @@ impl Writer {
                 if self.repeats != Repeats::Refused && source.kind() == io::ErrorKind::AlreadyExists =>
             {
                 self.pool.drain()?;
-                placement::clear_for(&path, |kind| kind.is_file())?;
+                clear_for(&path, |kind| kind.is_file())?;
                 OpenFile::create(path, size, attributes)
             }
             created => created,
@@ -294,7 +293,7 @@ impl Writer {
         match self.repeats {
             Repeats::Refused => {}
             Repeats::SameKind if fs::symlink_metadata(path).is_err() => {}
-            Repeats::SameKind => placement::clear_for(path, |kind| kind.is_file())?,
+            Repeats::SameKind => clear_for(path, |kind| kind.is_file())?,
             Repeats::FilesAndLinks => self.clear(path)?,
         }
         match fs::hard_link(target, path) {
@@ -303,7 +302,7 @@ impl Writer {
                 if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported) =>
             {
                 self.pool.drain()?;
-                placement::copy(target, path)
+                copy_file(target, path)
             }
             linked => linked.map_err(ArchiveError::write("link", path)),
         }
@@ -313,7 +312,7 @@ impl Writer {
         let target = guard::os_name(target)
             .ok_or_else(|| ArchiveError::refused(target, "is a link to a name that is not Unicode"))?;
         if self.repeats != Repeats::Refused && fs::symlink_metadata(path).is_ok() {
-            placement::clear_for(path, |kind| kind.is_symlink())?;
+            clear_for(path, |kind| kind.is_symlink())?;
         }
         link::make(&target, path).map_err(ArchiveError::write("link", path))?;
         let Some(modified) = attributes.modified else { return Ok(()) };
@@ -328,4 +327,46 @@ fn set_attributes(path: &Path, Attributes { mode, modified }: Attributes) -> Res
     mode::set_of_directory(path, mode).map_err(ArchiveError::write("set the mode of", path))?;
     let Some(modified) = modified else { return Ok(()) };
     filetime::set_file_mtime(path, file_time(modified)).map_err(ArchiveError::write("set the time of", path))
+}
+
+/// Makes a directory, with those above it that are missing.
+fn make_directory(path: &Path) -> Result<(), ArchiveError> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(ArchiveError::write("create", path))
+        }
+        // It was made for an entry below it, or is the destination itself.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            _ => Err(ArchiveError::write("create", path)(error)),
+        },
+        Err(error) => Err(ArchiveError::write("create", path)(error)),
+    }
+}
+
+/// Makes a directory that does not exist, with those above it that are missing.
+fn make_new_directory(path: &Path) -> Result<(), ArchiveError> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_directory(path),
+        made => made.map_err(ArchiveError::write("create", path)),
+    }
+}
+
+/// Removes what is in the place of an entry, if it has the kind that may be replaced.
+fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), ArchiveError> {
+    let metadata = fs::symlink_metadata(path).map_err(ArchiveError::write("replace", path))?;
+    if same(metadata.file_type()) {
+        return fs::remove_file(path).map_err(ArchiveError::write("replace", path));
+    }
+    let name = path.as_os_str().as_encoded_bytes();
+    Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
+}
+
+/// Copies a file with its mode and time, in place of a hard link.
+fn copy_file(from: &Path, to: &Path) -> Result<(), ArchiveError> {
+    let metadata = fs::metadata(from).map_err(ArchiveError::write("read", from))?;
+    fs::copy(from, to).map_err(ArchiveError::write("copy", to))?;
+    filetime::set_file_mtime(to, filetime::FileTime::from_last_modification_time(&metadata))
+        .map_err(ArchiveError::write("set the time of", to))
 }

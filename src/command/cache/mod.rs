@@ -1,7 +1,6 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
 pub(crate) mod expand;
-mod git_directory;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Piece, Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
 use crate::domain::version::{Version, portable_roots};
+use crate::fs::link;
 use crate::fs::staging::{Staging, StagingError, Usage};
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
@@ -77,7 +77,7 @@ impl<'a> Cache<'a> {
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
         let Resolved { selections, exclusions } = resolve(&rules)?;
-        selections.iter().try_for_each(|selection| git_directory::refuse(ctx, &selection.root))?;
+        selections.iter().try_for_each(|selection| refuse_git_directory(ctx, &selection.root))?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
         let mut selections = selections;
@@ -303,4 +303,46 @@ pub(crate) fn expand_one(
 ) -> Result<String, Fault> {
     let expanded = |cancel: &CancellationToken| expand::expand(ctx, template, sources, cancel, |_, _| {});
     Ok(ctx.within_deadline(expanded)?.text)
+}
+
+/// Refuses a root that is, or lies in, a `.git` of the checkout, whether by its name or through links: git's own directory
+/// holds hooks that git runs, and credentials.
+fn refuse_git_directory(ctx: &Context<'_>, root: &Path) -> Result<(), Fault> {
+    let is_inside = is_in_git(ctx.workspace, root)
+        || match (link::resolved(ctx.workspace), link::resolved(root)) {
+            (Some(workspace), Some(root)) => is_in_git(&workspace, &root),
+            _ => false,
+        };
+    if !is_inside {
+        return Ok(());
+    }
+    let message = format!("`{}` belongs to git, which runs programs that are named there", root.display());
+    Err(Fault::usage(message).with_hint("write a directory outside of `.git`".to_owned()))
+}
+
+/// Whether a path has a component `.git` below the workspace. Letter case does not count: it does not on macOS and Windows.
+fn is_in_git(workspace: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(workspace).into_iter().flat_map(Path::components);
+    below.into_iter().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_below_the_workspace_count() {
+        let workspace = Path::new("/srv/.git/ws");
+        for (path, expect) in [
+            ("/srv/.git/ws/.git", true),
+            ("/srv/.git/ws/.GIT/hooks", true),
+            ("/srv/.git/ws/vendor/lib/.git/modules", true),
+            ("/srv/.git/ws/.github", false),
+            ("/srv/.git/ws/x.git", false),
+            ("/srv/.git/ws", false),
+            ("/srv/other/.git", false),
+        ] {
+            assert_eq!(is_in_git(workspace, Path::new(path)), expect, "{path}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::domain::hint::Class;
 use crate::domain::retention::Plan;
 use crate::fs::atomic;
 use crate::fs::open::Links;
-use crate::fs::text;
+use crate::fs::read;
 use crate::report::json;
 use crate::report::json::plan::PlanDocument;
 
@@ -25,7 +25,7 @@ pub(super) fn write(path: &Path, plan: &Plan, store: &str, now: DateTime<Utc>) -
 
 /// Reads a plan for this store.
 pub(super) fn read(path: &Path, store: &str) -> Result<Plan, Fault> {
-    let text = text::read(path, Links::Followed, MAX_BYTES).map_err(|why| why.with_class(Class::Usage))?;
+    let text = read::text(path, Links::Followed, MAX_BYTES).map_err(|why| why.with_class(Class::Usage))?;
     let invalid = |why: Fault| {
         Fault::usage(format!("`{}`", path.display()))
             .caused_by(why)

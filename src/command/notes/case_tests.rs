@@ -11,8 +11,8 @@ use super::sentinel;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::open::Links;
+use crate::fs::read;
 use crate::fs::testing::{Random, case_count, case_place, mutate};
-use crate::fs::text;
 
 const RECEIPT: &str = r#"{"key":"k-1","scope":"refs/heads/main","version":"0f","content":"ab","files":3,"bytes":4,
     "quick":null,"corrupt":false}"#;
@@ -34,7 +34,7 @@ fn damaged_notes_are_read_or_ignored() {
         mutate(&mut bytes, &mut random);
         let path = if kind == 2 { place.path().join(SENTINEL_FILE) } else { note.clone() };
         fs::write(&path, &bytes).expect("written");
-        let text = text::read(&path, Links::Refused, 64 << 10).ok();
+        let text = read::text(&path, Links::Refused, 64 << 10).ok();
         let is_read = match kind {
             0 => text.is_some_and(|text| serde_json::from_str::<Receipt>(&text).is_ok()),
             1 => {

@@ -10,7 +10,7 @@ use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
 use crate::fs::atomic;
 use crate::fs::open::Links;
-use crate::fs::{remove, text, write};
+use crate::fs::{read, remove, write};
 use crate::report::failure;
 use crate::tree::fingerprint::Quick;
 
@@ -128,7 +128,7 @@ pub(crate) fn forget(cache: &Cache<'_>) {
 
 /// The receipt of this cache's last restore, if there is one that fits its layout.
 pub(crate) fn read(cache: &Cache<'_>) -> Option<Receipt> {
-    let text = text::read(&path(cache), Links::Refused, MAX_BYTES).ok()?;
+    let text = read::text(&path(cache), Links::Refused, MAX_BYTES).ok()?;
     let receipt: Receipt = serde_json::from_str(&text).ok()?;
     (receipt.version == cache.version().as_str()).then_some(receipt)
 }

@@ -15,7 +15,7 @@ use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
 use crate::fs::open::Links;
-use crate::fs::{atomic, text, write};
+use crate::fs::{atomic, read, write};
 use crate::report::failure;
 
 /// How many entries of a cache are recorded.
@@ -109,6 +109,6 @@ pub(crate) fn read(cache: &Cache<'_>) -> Vec<KnownEntry> {
 }
 
 fn all(cache: &Cache<'_>) -> Vec<KnownEntry> {
-    let text = text::read(&receipt::note(cache, "known.json"), Links::Refused, MAX_BYTES).ok();
+    let text = read::text(&receipt::note(cache, "known.json"), Links::Refused, MAX_BYTES).ok();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }

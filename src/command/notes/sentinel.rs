@@ -9,14 +9,14 @@ use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::atomic;
 use crate::fs::open::Links;
 use crate::fs::path_error::PathError;
-use crate::fs::text;
+use crate::fs::read;
 
 /// A sentinel has five short lines.
 const MAX_BYTES: u64 = 4 << 10;
 
 /// What the sentinel of a tree claims; `None` where there is none or it is malformed.
 pub(crate) fn read(root: &Path) -> Option<Sentinel> {
-    let text = text::read(&root.join(SENTINEL_FILE), Links::Refused, MAX_BYTES).ok()?;
+    let text = read::text(&root.join(SENTINEL_FILE), Links::Refused, MAX_BYTES).ok()?;
     Sentinel::parse(&text).ok()
 }
 

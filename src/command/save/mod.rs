@@ -1,10 +1,11 @@
 //! `save`: decide whether a cache may be saved, prepare it, store it.
 //!
-//! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved. How the
-//! entry gets to the store is a transport's matter.
+//! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved, [`store`]
+//! how the entry gets to the store.
 
 pub(crate) mod decide;
 mod prepare;
+mod store;
 
 use std::time::Instant;
 
@@ -12,8 +13,7 @@ use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
-use super::session;
-use super::transport::direct::{self, StoreFailure, Stored};
+use super::{restore, session};
 use crate::archive::Packed;
 use crate::domain::entry::Entry;
 use crate::domain::event::Level;
@@ -25,6 +25,7 @@ use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 use crate::store::{Access, Deletion, StoreErrorKind};
 use decide::SaveRefusal;
+use store::{StoreFailure, Stored};
 
 /// Saves every selected cache.
 pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
@@ -50,7 +51,7 @@ pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         if let Some(refusal) = refusal(cache, exists, is_found, &deadline)? {
             return Ok(Some(refusal));
         }
-        match direct::store(cache, &keys.key, &deadline)? {
+        match store::store(cache, &keys.key, &deadline)? {
             Stored::Exists => {
                 let reason = format!("another job saved `{}` a moment ago", keys.key);
                 Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)))
@@ -172,7 +173,7 @@ fn existing(
     receipt: Option<&Receipt>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
-    if let Some(entry) = direct::existing(cache, key, deadline)?
+    if let Some(entry) = store::existing(cache, key, deadline)?
         && !remove_corrupt(cache, &entry, receipt, deadline)?
     {
         let reason = match receipt {
@@ -196,7 +197,7 @@ fn is_found(
     receipt: &Receipt,
     deadline: &Deadline,
 ) -> Result<bool, StoreFailure> {
-    match direct::lookup(cache, keys, cache.access().readable, deadline) {
+    match restore::lookup(cache, keys, cache.access().readable, deadline) {
         Err(error)
             if matches!(error.kind(), StoreErrorKind::Denied(Access::Read) | StoreErrorKind::Unasked) =>
         {
@@ -219,11 +220,11 @@ fn remove_corrupt(
     if !is_known || entry.scope != cache.access().own {
         return Ok(false);
     }
-    match direct::read_back(cache, entry, deadline) {
+    match store::read_back(cache, entry, deadline) {
         Err(StoreFailure::Archive(error)) if error.is_damage() => {}
         _ => return Ok(false),
     }
-    let deleted = direct::delete(cache, entry, deadline)?;
+    let deleted = store::delete(cache, entry, deadline)?;
     if deleted == Deletion::Deleted {
         let text = format!("`{}` is corrupt and was removed to be saved anew", entry.key);
         ctx.report(Level::Warning, cache.name(), text);

@@ -2,13 +2,13 @@
 //! sentinel is written, and files are trimmed.
 
 use super::decide::{self, SaveRefusal};
+use super::store::StoreFailure;
 use crate::command::cache::expand::Sources;
 use crate::command::cache::{Cache, expand_one};
 use crate::command::context::Deadline;
 use crate::command::notes::receipt::Receipt;
 use crate::command::notes::sentinel;
 use crate::command::quarantine::leased_in;
-use crate::command::transport::direct::StoreFailure;
 use crate::command::trim;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::{Level, Phase};

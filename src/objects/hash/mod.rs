@@ -19,7 +19,7 @@ use crate::domain::event::Meter;
 use crate::domain::inventory::Presence;
 use crate::fs::cancel::Cancelled;
 use crate::fs::open::{self, Links};
-use crate::fs::read::read_chunks;
+use crate::fs::read::Chunks;
 
 /// A hash in the making, of whichever algorithm names the object.
 #[derive(Debug, Clone)]
@@ -126,12 +126,15 @@ pub(crate) fn verify_file(
         return Ok(presence);
     }
     let mut hasher = ObjectHasher::new(object.algorithm());
-    let size = read_chunks(&mut open::file(path, Links::Refused)?, cancel, |bytes| {
+    let mut size = 0;
+    let mut chunks = Chunks::of(open::file(path, Links::Refused)?, cancel);
+    while let Some(bytes) = chunks.next()? {
         hasher.update(bytes);
+        size += bytes.len() as u64;
         if let Some(meter) = meter {
             meter.add_bytes(bytes.len() as u64);
         }
-    })?;
+    }
     Ok(match hasher.matches(object) {
         true => Presence::Verified { size },
         false if size == 0 => Presence::Corrupt { why: "is empty".to_owned() },

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::digest::CidCodec;
 use crate::fs::open::{self, Links};
-use crate::fs::read::read_chunks;
+use crate::fs::read::Chunks;
 
 pub use builder::{Builder, Candidates, Root};
 pub use error::{BlockId, DagError, MAX_BLOCK_BYTES};
@@ -43,7 +43,7 @@ pub use profile::{Layout, Leaves, Profile};
 /// Errors are those of reading, and one that holds a [`Cancelled`](crate::fs::cancel::Cancelled).
 pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io::Result<Option<Profile>> {
     for profiles in Profile::passes() {
-        let mut file = open::file(path, Links::Refused)?;
+        let file = open::file(path, Links::Refused)?;
         let length = file.metadata()?.len();
         let possible: Vec<Profile> =
             profiles.iter().copied().filter(|profile| profile.layout().has_dag_pb_root(length)).collect();
@@ -51,7 +51,10 @@ pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io
             continue;
         }
         let mut candidates = Candidates::new(&possible);
-        read_chunks(&mut file, cancel, |bytes| candidates.push(bytes))?;
+        let mut chunks = Chunks::of(file, cancel);
+        while let Some(bytes) = chunks.next()? {
+            candidates.push(bytes);
+        }
         let matching = candidates.finish().into_iter().find(|(_, root)| root.names(CidCodec::DagPb, digest));
         if let Some((profile, _)) = matching {
             return Ok(Some(profile));

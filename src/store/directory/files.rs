@@ -1,21 +1,22 @@
 //! Entries that are files: listed by a walk, leased while they are read.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::DateTime;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
 use crate::domain::entry::EntryId;
 use crate::fs::read::read_regular;
-use crate::store::backend::layout;
 use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
+use crate::store::backend::{BackendStore, Viewpoint, layout};
 use crate::store::catalog::{Deletion, Recovered};
 use crate::store::contract::{Clock, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
@@ -25,9 +26,7 @@ use super::last_use;
 use super::lease::{Claimed, Held, Locked, claim, hold};
 use super::publish::remove_empty_directories;
 use super::reading;
-use super::recovery;
 use super::uploads;
-use super::walk::{is_gone, object_of, walk};
 
 /// How often an entry is opened while another process holds the exclusive lock.
 const ATTEMPTS: u32 = 500;
@@ -41,6 +40,20 @@ const MAX_LAYOUT_FILE: u64 = 4096;
 /// Use files whose entry a listing did not see.
 type StrayUseFiles = Arc<Mutex<BTreeSet<PathBuf>>>;
 
+/// A store in a directory. Several processes may share it, and several machines if their locks on the file system
+/// exclude each other.
+pub type DirectoryStore = BackendStore<Directory>;
+
+impl DirectoryStore {
+    /// A store in a directory, which is created with the first entry, as a job sees it. Does no I/O.
+    pub fn new(root: &Path, view: Viewpoint, clock: Clock) -> Self {
+        BackendStore::over(
+            Directory { root: root.to_owned(), clock, stray_use_files: StrayUseFiles::default() },
+            view,
+        )
+    }
+}
+
 /// The files of a directory store.
 pub struct Directory {
     root: PathBuf,
@@ -49,11 +62,6 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The files below `root`, which may not exist yet.
-    pub(super) fn new(root: PathBuf, clock: Clock) -> Self {
-        Directory { root, clock, stray_use_files: StrayUseFiles::default() }
-    }
-
     fn file(&self, path: &ObjectPath) -> PathBuf {
         self.root.join(path.as_ref())
     }
@@ -209,6 +217,88 @@ impl Backend for Directory {
     async fn recover(&self) -> Result<Recovered, StoreError> {
         self.remove_stray_use_files().await;
         let (root, now) = (self.root.clone(), (self.clock)());
-        blocking(&self.root, move || recovery::recover_uploads(&root, now)).await
+        blocking(&self.root, move || uploads::recover(&root, now)).await
     }
+}
+
+/// The files below a directory whose path below the store's root is `name`: the objects with the times of their
+/// last use, and the paths of use files without an object.
+fn walk(directory: &Path, name: &str) -> io::Result<(Vec<Listed>, Vec<String>)> {
+    let mut walk = StoreWalk::default();
+    walk.directory(directory, name)?;
+    Ok(walk.paired())
+}
+
+#[derive(Default)]
+struct StoreWalk {
+    objects: Vec<ObjectMeta>,
+    /// Times of use files, by path.
+    uses: BTreeMap<String, SystemTime>,
+}
+
+impl StoreWalk {
+    /// Walks a directory. Files that vanish meanwhile are left out; every other failure is an error, because
+    /// deleting by age needs a complete list. Links are not followed: their targets are not part of the store.
+    fn directory(&mut self, directory: &Path, name: &str) -> io::Result<()> {
+        let children = match fs::read_dir(directory) {
+            Err(error) if is_gone(&error) => return Ok(()),
+            children => children?,
+        };
+        for child in children {
+            let child = child?;
+            let file_name = child.file_name();
+            let Some(own) = file_name.to_str().filter(|own| layout::may_be_ours(own)) else { continue };
+            let path = format!("{name}/{own}");
+            let kind = child.file_type()?;
+            if kind.is_dir() {
+                self.directory(&child.path(), &path)?;
+            } else if kind.is_file() {
+                match child.metadata() {
+                    Err(error) if is_gone(&error) => {}
+                    metadata => self.file(path, &metadata?)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: String, metadata: &Metadata) -> io::Result<()> {
+        if layout::is_use_file(&path) {
+            self.uses.insert(path, metadata.modified()?);
+        } else {
+            self.objects.push(object_of(ObjectPath::from(path), metadata)?);
+        }
+        Ok(())
+    }
+
+    fn paired(mut self) -> (Vec<Listed>, Vec<String>) {
+        let mut listed = Vec::with_capacity(self.objects.len());
+        for object in self.objects {
+            let used = layout::use_file_path(&object.location).and_then(|path| self.uses.remove(&path));
+            listed.push(Listed { object, used: used.map(DateTime::from) });
+        }
+        (listed, self.uses.into_keys().collect())
+    }
+}
+
+/// A file as an object. Its entity tag differs from that of a later file of the same name.
+fn object_of(location: ObjectPath, metadata: &Metadata) -> io::Result<ObjectMeta> {
+    let modified = metadata.modified()?;
+    let micros = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Ok(ObjectMeta {
+        location,
+        last_modified: modified.into(),
+        size: metadata.len(),
+        e_tag: Some(format!("{inode:x}-{micros:x}-{:x}", metadata.len())),
+        version: None,
+    })
+}
+
+/// Whether an error means that a file does not exist.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

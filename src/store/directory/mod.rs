@@ -12,9 +12,7 @@ mod last_use;
 mod lease;
 mod publish;
 mod reading;
-mod recovery;
 mod uploads;
-mod walk;
 
 #[cfg(test)]
 mod lease_tests;
@@ -23,20 +21,4 @@ mod process_tests;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
-use super::backend::{BackendStore, Viewpoint};
-use super::contract::Clock;
-
-pub use files::Directory;
-
-/// A store in a directory. Several processes may share it, and several machines if their locks on the file system
-/// exclude each other.
-pub type DirectoryStore = BackendStore<Directory>;
-
-impl DirectoryStore {
-    /// A store in a directory, which is created with the first entry, as a job sees it. Does no I/O.
-    pub fn new(root: &Path, view: Viewpoint, clock: Clock) -> Self {
-        BackendStore::over(Directory::new(root.to_owned(), clock), view)
-    }
-}
+pub use files::{Directory, DirectoryStore};

@@ -4,18 +4,18 @@
 //! two of our own steps: the first says what to look for or shows what to save, the last makes caches of what came or reports
 //! what was saved. What a killed job leaves in between is removed by the next.
 
+mod place;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::cache::Cache;
 use super::context::Context;
-use super::exports;
 use super::materialize::materialize;
 use super::notes::receipt::Receipt;
 use super::restore::{self, RestoreOptions};
 use super::save::{self, decide::SaveRefusal};
 use super::session::{self, OpenedCache};
-use super::transport::wrapped;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::key::Key;
@@ -63,9 +63,9 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
         ));
     }
     let workspace = workspace(ctx)?;
-    exports::check(ctx)?;
+    session::check_exports(ctx)?;
     session::recover(ctx);
-    wrapped::sweep(ctx, workspace);
+    place::sweep(ctx, workspace);
     let mut slots = Vec::new();
     for opened in session::open_all_exportable(ctx)? {
         slots.push(match opened {
@@ -140,7 +140,7 @@ pub(crate) fn restored(
         }
         job.cache(cache.name()).restore = Some(outcome);
     }
-    wrapped::sweep(ctx, workspace);
+    place::sweep(ctx, workspace);
     Ok(job)
 }
 
@@ -193,7 +193,7 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
     let ctx = cache.ctx;
     let deadline = ctx.deadline();
     let running = ctx.start(cache.name(), Phase::Restore);
-    let stagings = wrapped::deliver(cache, workspace)?;
+    let stagings = place::deliver(cache, workspace)?;
     let alone = materialize(cache, stagings, "restored", &deadline)?;
     drop(running);
     let quick = fingerprint::quick(&cache.selections)?;
@@ -227,7 +227,7 @@ pub(crate) fn stage(ctx: &Context<'_>, found: &[FoundKeys]) -> Result<Vec<Option
     for (index, cache) in wanted {
         let started = Instant::now();
         let Some(outcome) = staged[index].as_mut() else { continue };
-        match wrapped::show(&cache, workspace) {
+        match place::show(&cache, workspace) {
             Ok(linked) => {
                 outcome.files = linked.files;
                 outcome.unpacked = ByteSize(linked.bytes);
@@ -251,7 +251,7 @@ pub(crate) fn saved(
     kept: &[bool],
 ) -> Result<JobOutcome, Fault> {
     let workspace = workspace(ctx)?;
-    wrapped::sweep(ctx, workspace);
+    place::sweep(ctx, workspace);
     let mut job = JobOutcome::new("save");
     for ((spec, outcome), kept) in ctx.caches.iter().zip(staged).zip(kept) {
         let Some(mut outcome) = outcome else {

@@ -18,7 +18,7 @@ use crate::report::failure;
 use crate::tree::hard_links;
 
 /// Removes what lies between the transports, but for caches that are kept there.
-pub(crate) fn sweep(ctx: &Context<'_>, workspace: &Path) {
+pub(super) fn sweep(ctx: &Context<'_>, workspace: &Path) {
     // Nothing is removed through a link.
     if let Err(error) = hard_links::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
         ctx.report_about_job(Level::Warning, failure::chain(&error));
@@ -48,7 +48,7 @@ fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
 }
 
 /// Takes the trees that actions/cache unpacked: those of the roots, in their order.
-pub(crate) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging>, Fault> {
+pub(super) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging>, Fault> {
     refuse_reserved(cache, workspace)?;
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
@@ -77,7 +77,7 @@ fn report_dropped(cache: &Cache<'_>, what: &str, paths: &[PathBuf]) {
 }
 
 /// Shows a cache under the path that actions/cache knows.
-pub(crate) fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, Fault> {
+pub(super) fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, Fault> {
     refuse_reserved(cache, workspace)?;
     let layout = Path::new(LAYOUT_ROOT);
     hard_links::is_plain_directory(workspace, layout)?;

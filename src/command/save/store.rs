@@ -1,11 +1,9 @@
-//! Entries between the store and this machine: found, unpacked beside their targets, packed and stored, read back.
+//! Entries on their way to the store: packed and stored at once, read back, deleted where they are corrupt.
 
 use std::time::{Duration, Instant};
 
-use crate::archive::{
-    self, ArchiveError, Destination, Limits, Manifest, PackRequest, Packed, UnpackRequest, Unpacked,
-};
-use crate::command::cache::{Cache, Keys};
+use crate::archive::{self, ArchiveError, Limits, PackRequest, Packed};
+use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
@@ -13,68 +11,15 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::SaveResult;
-use crate::domain::scope::Scope;
 use crate::domain::sentinel::SENTINEL_FILE;
-use crate::domain::unit::ByteSize;
-use crate::fs::path_error::PathError;
-use crate::fs::preflight::{self, Need};
-use crate::fs::staging::Staging;
-use crate::fs::volume::volume_of;
 use crate::report::failure;
 use crate::store::{
     Access, CatalogError, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind,
 };
 use crate::transport::pipe::{self, Chunks, PipeError};
-use crate::tree::selection::Selection;
-
-/// How many entries an archive without our manifest may hold.
-const FOREIGN_ENTRIES: u64 = 10_000_000;
 
 /// Within this time after it was read an entry is no longer leased by this process.
 const LEASE_ENDS: Duration = Duration::from_secs(5);
-
-/// Why an entry that was found was not delivered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeliverError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive is damaged, hostile, or cannot be written.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// Something else, such as a full volume, or trees that cannot be verified or published.
-    #[error(transparent)]
-    Other(#[from] Fault),
-}
-
-impl Hint for DeliverError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            DeliverError::Store(error) => error.hint(),
-            DeliverError::Archive(error) => error.hint(),
-            DeliverError::Other(error) => error.hint(),
-        }
-    }
-}
-
-impl DeliverError {
-    /// Whether the entry was deleted after it was found, and nothing was begun.
-    pub(crate) fn is_vanished(&self) -> bool {
-        matches!(self, DeliverError::Store(error) if error.kind() == StoreErrorKind::NotFound)
-    }
-
-    /// Whether the entry itself is bad, so that reading it again cannot help.
-    pub(crate) fn is_corrupt(&self) -> bool {
-        match self {
-            DeliverError::Store(error) => error.kind() == StoreErrorKind::Corrupt,
-            DeliverError::Archive(error) => {
-                let of_store = StoreError::in_causes_of(error);
-                error.is_damage() || of_store.is_some_and(|error| error.kind() == StoreErrorKind::Corrupt)
-            }
-            DeliverError::Other(_) => false,
-        }
-    }
-}
 
 /// Why an entry was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +49,7 @@ impl From<CatalogError> for StoreFailure {
 
 impl StoreFailure {
     /// What ended an upload.
-    pub(crate) fn of_pipe(error: PipeError<StoreError>) -> Self {
+    fn of_pipe(error: PipeError<StoreError>) -> Self {
         match error {
             PipeError::Consumer(error) => StoreFailure::Store(error),
             PipeError::Cancelled(error) => StoreFailure::Archive(ArchiveError::Output(error)),
@@ -122,7 +67,7 @@ impl StoreFailure {
     }
 
     /// Whether the entry itself is bad.
-    pub(crate) fn is_damage(&self) -> bool {
+    pub(super) fn is_damage(&self) -> bool {
         match self {
             StoreFailure::Archive(error) => error.is_damage(),
             other => other.of_store().is_some_and(|error| error.kind() == StoreErrorKind::Corrupt),
@@ -130,12 +75,12 @@ impl StoreFailure {
     }
 
     /// Whether this job may write and not read.
-    pub(crate) fn is_no_reader(&self) -> bool {
+    pub(super) fn is_no_reader(&self) -> bool {
         self.of_store().is_some_and(|error| error.kind() == StoreErrorKind::Denied(Access::Read))
     }
 
     /// The documented result that this failure is.
-    pub(crate) fn result(&self) -> SaveResult {
+    pub(super) fn result(&self) -> SaveResult {
         if let StoreFailure::Archive(error) = self
             && error.is_no_space()
         {
@@ -174,42 +119,8 @@ pub(crate) enum Stored {
     Exists,
 }
 
-/// The entry that answers for this cache in the first of these scopes that has one.
-pub(crate) fn lookup(
-    cache: &Cache<'_>,
-    keys: &Keys,
-    scopes: Vec<Scope>,
-    deadline: &Deadline,
-) -> Result<Option<Entry>, StoreError> {
-    let ctx = cache.ctx;
-    let request = LookupRequest {
-        exact: false,
-        key: keys.key.clone(),
-        restore_keys: keys.restore_keys.clone(),
-        version: cache.version(),
-        scopes,
-    };
-    let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
-    let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
-    ctx.report(
-        Level::Debug,
-        cache.name(),
-        format!("looking for `{}`{then} in {}, layout {}", keys.key, ctx.store().location(), request.version),
-    );
-    let started = Instant::now();
-    let found = ctx.wait(deadline, ctx.store().lookup(&request));
-    if let Ok(found) = &found {
-        let found = found.as_ref().map_or("nothing".to_owned(), |entry| {
-            format!("`{}` of {}, {}", entry.key, entry.scope, entry.size)
-        });
-        let text = format!("found {found} in {:.3} s", started.elapsed().as_secs_f64());
-        ctx.report(Level::Debug, cache.name(), text);
-    }
-    found
-}
-
 /// The entry with this key that this job can read: then every reader of this job's entries already finds it.
-pub(crate) fn existing(
+pub(super) fn existing(
     cache: &Cache<'_>,
     key: &Key,
     deadline: &Deadline,
@@ -229,75 +140,8 @@ pub(crate) fn existing(
     }
 }
 
-/// Unpacks an entry beside its targets: the trees of its roots, in their order, and what they hold.
-pub(crate) fn deliver(
-    cache: &Cache<'_>,
-    entry: &Entry,
-    deadline: &Deadline,
-) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
-    let ctx = cache.ctx;
-    let stream = ctx.wait(deadline, ctx.store().read(entry))?;
-    // Even if it cannot be restored, it is in use. The lease of the read keeps it until then.
-    let noted = async {
-        ctx.store().note_use(entry).await;
-        Ok::<_, StoreError>(())
-    };
-    let _ = ctx.wait_for_store(noted);
-    let running = ctx.start(cache.name(), Phase::Restore);
-    let stagings = cache
-        .selections
-        .iter()
-        .map(|selection| cache.staging(selection))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(Fault::from)?;
-    let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
-        prefix: prefix.clone(),
-        directory: staging.tree().to_owned(),
-    });
-    let mut no_room = None;
-    let mut on_manifest = |manifest: &Manifest| {
-        running.meter.set_total(manifest.unpacked_bytes);
-        check_room(cache, manifest).map_err(|error| {
-            let text = error.to_string();
-            no_room = Some(error);
-            text
-        })
-    };
-    let request = UnpackRequest {
-        destinations: destinations.collect(),
-        workers: ctx.workers,
-        foreign: Limits { bytes: room_for_foreign(cache).map_err(Fault::from)?, entries: FOREIGN_ENTRIES },
-        on_manifest: &mut on_manifest,
-    };
-    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
-    let unpacked = archive::unpack(request, input, &deadline.cancel, &running.meter);
-    match (unpacked, no_room) {
-        (_, Some(error)) => Err(error.into()),
-        (Err(error), None) => Err(error.into()),
-        (Ok(unpacked), None) => Ok((stagings, unpacked)),
-    }
-}
-
-/// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
-fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), Fault> {
-    let need = |(selection, root): (&Selection, &archive::Root)| Need {
-        path: selection.root.clone(),
-        bytes: ByteSize(root.room()),
-        inodes: root.entries,
-    };
-    let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
-    preflight::check(&needs, cache.ctx.reserve())
-}
-
-/// What an archive without a manifest may fill: the free room beyond the reserve.
-fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
-    let volume = volume_of(cache.root())?;
-    let reserved = cache.ctx.reserve().of(volume.total);
-    Ok(volume.free.0.saturating_sub(reserved.0))
-}
-
 /// Packs and stores at once, in bounded memory; then reads back what the store holds.
-pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Stored, StoreFailure> {
+pub(super) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
     let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
     let request = PackRequest {
@@ -355,7 +199,7 @@ pub(crate) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
 }
 
 /// Deletes an entry that this job has read; a read-ahead may hold the lease for a moment longer.
-pub(crate) fn delete(
+pub(super) fn delete(
     cache: &Cache<'_>,
     entry: &Entry,
     deadline: &Deadline,
@@ -395,7 +239,7 @@ async fn upload(
 }
 
 /// Reads an entry to its end: what the store returns is what was packed.
-pub(crate) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<(), StoreFailure> {
+pub(super) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<(), StoreFailure> {
     let ctx = cache.ctx;
     let running = ctx.start(cache.name(), Phase::ReadBack);
     running.meter.set_total(entry.size.0);
