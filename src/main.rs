@@ -7,5 +7,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     cachekeep::cli::report_panics();
     let env = cachekeep::parts::Env::capture();
-    cachekeep::cli::run(std::env::args_os(), &env, chrono::Utc::now).into()
+    cachekeep::cli::run(std::env::args_os(), &env, now).into()
+}
+
+/// The time by the clock of the system, which may be wrong in any way.
+fn now() -> chrono::DateTime<chrono::Utc> {
+    cachekeep::parts::instant(std::time::SystemTime::now())
 }

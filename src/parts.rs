@@ -1,6 +1,7 @@
 //! Parts of private rooms: for the binary, for embedders of a store or of archives, for benchmarks and tests.
 
 pub use crate::config::{parse, schema};
+pub use crate::fs::time::instant;
 pub use crate::github::cache_service::{CacheService, Reservation};
 pub use crate::github::credentials::Credentials;
 pub use crate::github::rest::Rest;

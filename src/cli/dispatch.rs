@@ -19,12 +19,21 @@ use crate::config;
 use crate::domain::event::{Event, Level, Observer};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
+use crate::domain::unit::ByteSize;
 use crate::github::credentials;
-use crate::platform::{self, Env, Platform};
+use crate::platform::{self, Env, Platform, limits};
 use crate::report::stderr::print_line;
 use crate::report::{Log, failure};
 use crate::store::Clock;
-use crate::threads::executor::{Executor, Owner};
+use crate::threads::contain::contain;
+use crate::threads::executor::{Executor, NO_DESCRIPTORS, Owner};
+
+/// Bytes of address space below which `run` does nothing for its caches: memory that cannot be had ends the process, and the
+/// command would not run. The worst archive needs half of it.
+const LEAST_MEMORY: u64 = 512 << 20;
+
+/// Bytes of address space below which no threads are started: each has a heap of its own, of at least 64 MiB.
+const MEMORY_FOR_THREADS: u64 = 4 << 30;
 
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>) -> Exit {
@@ -120,10 +129,11 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     for warning in &site.settings.warnings {
         site.report(Level::Warning, warning.body(), None);
     }
-    let runtime = match Owner::start() {
+    let memory = limits::address_space().unwrap_or(u64::MAX);
+    let runtime = match start(&args.command, memory) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            site.report(Level::Error, format!("cannot start: {error}"), None);
+        Err(reason) => {
+            site.report(Level::Error, format!("cannot start: {reason}"), None);
             return without_caches(args.command.child(), interrupt, args.common.json);
         }
     };
@@ -160,7 +170,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
         listen_later: (!listen_now).then_some(&listen_later),
         runtime: executor.clone(),
         now: site.now,
-        workers: settings.workers,
+        workers: if memory < MEMORY_FOR_THREADS { 0 } else { settings.workers },
         timeout: settings.timeout,
         stdout_is_json: args.common.json,
     };
@@ -175,9 +185,20 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     }
 }
 
+/// Starts the runtime; the error says why nothing is done for caches.
+fn start(command: &Command, memory: u64) -> Result<Owner, String> {
+    if command.child().is_some() && memory < LEAST_MEMORY {
+        return Err(format!("{} of address space may be too little", ByteSize(memory)));
+    }
+    let started = if memory < MEMORY_FOR_THREADS { Owner::start_without_threads() } else { Owner::start() };
+    started.map_err(|error| error.to_string())
+}
+
 /// Has signals cancel the work.
 fn listen(site: &Site<'_>, executor: &Executor, interrupt: &Arc<Interrupt>) {
-    if let Err(error) = signals::listen(executor, interrupt) {
+    // Panics without descriptors for it.
+    let listening = contain(|| signals::listen(executor, interrupt));
+    if let Err(error) = listening.unwrap_or_else(|_| Err(std::io::Error::other(NO_DESCRIPTORS))) {
         site.report(Level::Warning, format!("signals end this program at once: {error}"), None);
     }
 }

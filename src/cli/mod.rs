@@ -76,6 +76,7 @@ pub fn report_panics() {
 /// Runs a command line; `clock` tells the time, and is the only thing here that does. A panic is an error, and does not
 /// keep the command of `run` from running.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Clock) -> Exit {
+    signals::keep_from_file_size_limit();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match Args::try_parse_from(&arguments) {
         Ok(args) => {

@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use super::exit::Exit;
 use crate::command::interrupt::Interrupt;
+#[cfg(unix)]
+use crate::threads::contain::contain;
 use crate::threads::executor::Executor;
+#[cfg(unix)]
+use crate::threads::executor::Owner;
 
 /// `SIGINT`'s number on every Unix; also what Ctrl-C means on Windows.
 const INTERRUPT: i32 = 2;
@@ -41,6 +45,26 @@ pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io:
     }
     Ok(())
 }
+
+/// Makes a file that would become larger than the system allows an error of its write, not the end of this process. Other
+/// programs that this one starts are not affected.
+#[cfg(unix)]
+pub(super) fn keep_from_file_size_limit() {
+    use rustix::process::Signal;
+    use tokio::signal::unix::{SignalKind, signal};
+
+    // Without descriptors for it the signal ends the process, as it does by default. tokio panics then.
+    let _ = contain(|| {
+        let runtime = Owner::start_without_threads().ok()?;
+        let _entered = runtime.executor().enter();
+        // The handler stays, whatever becomes of the stream; a program that is started begins without it.
+        signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok().map(drop)
+    });
+}
+
+/// Windows has no limit for the size of a file.
+#[cfg(not(unix))]
+pub(super) fn keep_from_file_size_limit() {}
 
 #[cfg(unix)]
 fn is_foreground() -> bool {

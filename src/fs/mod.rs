@@ -13,6 +13,7 @@ pub(crate) mod open;
 pub(crate) mod path_error;
 pub(crate) mod read;
 pub(crate) mod read_error;
+pub(crate) mod time;
 pub(crate) mod write;
 
 pub(crate) mod atomic;

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::atomic::{self, sync_directory};
 use super::path_error::PathError;
 use super::read::read_regular;
+use super::time;
 
 /// Upper bound for a record, in bytes: it holds a path and a digest.
 const MAX_RECORD: u64 = 64 << 10;
@@ -95,7 +96,7 @@ impl Records {
             let is_old = entry
                 .metadata()
                 .and_then(|found| found.modified())
-                .is_ok_and(|changed| now.signed_duration_since(DateTime::<Utc>::from(changed)) > KEPT);
+                .is_ok_and(|changed| now.signed_duration_since(time::instant(changed)) > KEPT);
             let is_gone = || read(&entry.path()).is_none_or(|record| !Path::new(&record.temp).exists());
             if is_old && is_gone() {
                 let _ = fs::remove_file(entry.path());

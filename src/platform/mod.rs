@@ -11,6 +11,7 @@ pub(crate) mod facts;
 pub(crate) mod git;
 pub(crate) mod github_actions;
 pub(crate) mod gitlab;
+pub(crate) mod limits;
 pub(crate) mod plain;
 pub(crate) mod programs;
 mod user;

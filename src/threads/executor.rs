@@ -29,6 +29,9 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long the first thread for blocking work may take to start.
 const STARTED_WITHIN: Duration = Duration::from_secs(10);
 
+/// Why the panics of tokio while it is set up are errors of the system.
+pub(crate) const NO_DESCRIPTORS: &str = "too many open files";
+
 /// How often a thread that works lets the tasks of its runtime go on.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
@@ -87,7 +90,9 @@ impl Owner {
 
     /// Starts a runtime that is driven by its callers.
     pub(crate) fn start_without_threads() -> io::Result<Self> {
-        let runtime = Arc::new(Builder::new_current_thread().enable_all().build()?);
+        // Panics without descriptors for what wakes it.
+        let built = contain(|| Builder::new_current_thread().enable_all().build());
+        let runtime = Arc::new(built.map_err(|_| io::Error::other(NO_DESCRIPTORS))??);
         DRIVEN.set(Some((Arc::downgrade(&runtime), Instant::now())));
         Ok(Owner { executor: Executor(Kind::Callers(runtime)), _runtime: None })
     }
@@ -105,11 +110,11 @@ fn on_threads() -> Option<Runtime> {
     }
     let build =
         || Builder::new_multi_thread().worker_threads(DRIVERS).thread_keep_alive(KEPT).enable_all().build();
-    // Panics if another process took the last thread in between.
+    // Both panic if another process took the last thread in between.
     let runtime = contain(build).ok()?.ok()?;
     let (started, is_started) = mpsc::channel();
-    drop(runtime.spawn_blocking(move || started.send(())));
-    if is_started.recv_timeout(STARTED_WITHIN).is_err() {
+    let start = || drop(runtime.spawn_blocking(move || started.send(())));
+    if contain(start).is_err() || is_started.recv_timeout(STARTED_WITHIN).is_err() {
         runtime.shutdown_background();
         return None;
     }

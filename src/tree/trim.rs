@@ -5,7 +5,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
@@ -15,6 +15,7 @@ use crate::domain::trim::{TrimPlan, TrimUnit};
 use crate::domain::unit::ByteSize;
 use crate::fs::cancel;
 use crate::fs::path_error::PathError;
+use crate::fs::time;
 
 /// The files of a directory that may be removed, and the bytes of all of them, shared ones counted once.
 ///
@@ -45,7 +46,7 @@ pub(crate) fn survey(selection: &Selection) -> Result<(Vec<TrimUnit>, ByteSize),
         units.push(TrimUnit {
             path: item.relative,
             frees: if is_shared { 0 } else { bytes },
-            used_at: used_at.map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from),
+            used_at: used_at.map_or(DateTime::UNIX_EPOCH, time::instant),
         });
     }
     Ok((units, ByteSize(total)))

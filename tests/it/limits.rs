@@ -186,3 +186,93 @@ fn few_tasks_and_output_that_goes_nowhere_stop_no_command() {
         }
     }
 }
+
+/// The binary under limits of `prlimit`, which anyone may lower.
+fn under(project: &Project, limits: &[String], arguments: &[&str]) -> Ran {
+    let mut command = Command::new("timeout");
+    scrub(&mut command, &project.path(""));
+    command.args(["--kill-after=5", "120", "prlimit"]).args(limits).arg("--").arg(binary()).args(arguments);
+    let ran = Ran::of(command.current_dir(project.path("workspace")).stdin(Stdio::null()));
+    assert!(!HANGS.contains(&ran.code), "{limits:?}: {arguments:?} hangs\n{}", ran.stderr);
+    for word in ["panicked", "internal error"] {
+        assert!(!ran.stderr.contains(word), "{limits:?}: {arguments:?}\n{}", ran.stderr);
+    }
+    ran
+}
+
+/// Runs a command that shows that it ran.
+fn run_under(project: &Project, limits: &[String], key: &str) -> Ran {
+    let marker = project.path("workspace/ran");
+    let ran = under(project, limits, &["--path", "tree", "--key", key, "run", "--", "touch", "ran"]);
+    assert_eq!((ran.code, marker.exists()), (0, true), "{limits:?}: {}", ran.stderr);
+    std::fs::remove_file(marker).expect("the marker");
+    ran
+}
+
+/// A project with a tree and an entry of it.
+fn saved_tree() -> Project {
+    let project = Project::new("");
+    project.write("workspace/tree/large", vec![7; 3_000_000]);
+    project.write("workspace/tree/small", "small");
+    project.run(&["--path", "tree", "--key", "saved", "save", "--required"]).success();
+    project
+}
+
+#[test]
+fn little_address_space_does_not_keep_run_from_its_command() {
+    let project = saved_tree();
+    for mebibytes in [100, 180, 250, 400, 600, 1_000, 3_000, 5_000] {
+        let limits = [format!("--as={}", mebibytes << 20)];
+        let ran = run_under(&project, &limits, "saved");
+        // Below, memory that cannot be had could end the process before the command runs.
+        let (text, is_enough) = ("the command is run without its caches", mebibytes >= 512);
+        assert_eq!(ran.stderr.contains(text), !is_enough, "{mebibytes}: {}", ran.stderr);
+        assert_eq!(ran.stderr.contains("exact hit"), is_enough, "{mebibytes}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn few_descriptors_do_not_keep_run_from_its_command() {
+    let project = saved_tree();
+    for descriptors in (4..=20).chain([32]) {
+        let ran = run_under(&project, &[format!("--nofile={descriptors}")], "saved");
+        let read = std::fs::read(project.path("workspace/tree/large")).expect("the tree is as it was");
+        assert!(read == vec![7; 3_000_000], "{descriptors}: {}", ran.stderr);
+    }
+    // What was left for want of descriptors is cleared up.
+    project.run(&["--path", "tree", "--key", "saved", "restore", "--required"]).success();
+    assert!(project.temporary_things().is_empty());
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_of_the_cache_alone() {
+    let project = saved_tree();
+    for bytes in [0, 1_000, 100_000] {
+        let limits = [format!("--fsize={bytes}")];
+        let key = format!("new-{bytes}");
+        // The content compresses well: noise makes the entry larger than the limits.
+        project.write("workspace/tree/large", noise(3_000_000));
+        let ran = run_under(&project, &limits, &key);
+        assert!(ran.stderr.contains("not saved"), "{bytes}: {}", ran.stderr);
+        let ran = under(&project, &limits, &["--path", "tree", "--key", &key, "save"]).success();
+        assert!(ran.stderr.contains("File too large"), "{bytes}: {}", ran.stderr);
+        let before = std::fs::read(project.path("workspace/tree/large")).expect("a file");
+        under(&project, &limits, &["--path", "tree", "--key", "saved", "restore"]).success();
+        assert!(std::fs::read(project.path("workspace/tree/large")).expect("a file") == before, "{bytes}");
+    }
+    project.run(&["--path", "tree", "--key", "k", "save", "--required"]).success();
+    assert!(project.temporary_things().is_empty());
+    // The command itself has the usual signal.
+    let arguments = ["--path", "tree", "--key", "saved", "run", "--", "sh", "-c", "kill -XFSZ $$"];
+    under(&project, &[], &arguments).code(128 + 25);
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}

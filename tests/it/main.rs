@@ -23,6 +23,8 @@ mod main_job;
 mod mistakes;
 mod odd_jobs;
 mod output;
+#[cfg(unix)]
+mod panics;
 mod planted_journals;
 mod privileged;
 mod publishing;

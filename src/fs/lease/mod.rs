@@ -31,6 +31,7 @@ use super::open::{self, Links};
 use super::path_error::PathError;
 use super::read::read_regular;
 use super::remove::remove_tree;
+use super::time;
 use crate::domain::names::{self, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
 
 const LEASE: &str = "lease";
@@ -241,7 +242,7 @@ fn without_lease(path: &Path, now: DateTime<Utc>) -> io::Result<Takeover> {
 
 fn is_older_than_a_day(metadata: &fs::Metadata, now: DateTime<Utc>) -> bool {
     let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    now - DateTime::<Utc>::from(changed) > TimeDelta::days(1)
+    now - time::instant(changed) > TimeDelta::days(1)
 }
 
 fn facts(purpose: &str, now: DateTime<Utc>) -> String {

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::DateTime;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
 use crate::domain::entry::EntryId;
 use crate::fs::read::read_regular;
+use crate::fs::time;
 use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
 use crate::store::backend::{BackendStore, Viewpoint, layout};
 use crate::store::catalog::{Deletion, Recovered};
@@ -275,7 +275,7 @@ impl StoreWalk {
         let mut listed = Vec::with_capacity(self.objects.len());
         for object in self.objects {
             let used = layout::use_file_path(&object.location).and_then(|path| self.uses.remove(&path));
-            listed.push(Listed { object, used: used.map(DateTime::from) });
+            listed.push(Listed { object, used: used.map(time::instant) });
         }
         (listed, self.uses.into_keys().collect())
     }
@@ -291,7 +291,7 @@ fn object_of(location: ObjectPath, metadata: &Metadata) -> io::Result<ObjectMeta
     let inode = 0;
     Ok(ObjectMeta {
         location,
-        last_modified: modified.into(),
+        last_modified: time::instant(modified),
         size: metadata.len(),
         e_tag: Some(format!("{inode:x}-{micros:x}-{:x}", metadata.len())),
         version: None,
