@@ -39,7 +39,8 @@ pub struct Common {
     /// The configuration [default: cachekeep.toml in this directory or a parent].
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "paths")]
     pub config: Option<PathBuf>,
-    /// Where entries live: `auto`, or `file:///srv/ci-cache`.
+    /// Where entries live: `auto`, `github`, `file:///srv/ci-cache`, `az://ACCOUNT/CONTAINER/PREFIX`, `s3://BUCKET/PREFIX` or
+    /// `gs://BUCKET/PREFIX`.
     #[arg(long, global = true, value_name = "LOCATION")]
     pub store: Option<String>,
     /// The checkout that globs and `{workspace}` mean [default: the configuration's directory].

@@ -128,7 +128,8 @@ pub const INPUTS: &[ActionInput] = &[
     ActionInput {
         name: "store",
         default: "",
-        help: "Where entries live: `auto`, `github` or `file:///srv/ci-cache`. What `cachekeep.toml` says if empty.",
+        help: "Where entries live: `auto`, `github`, `file:///srv/ci-cache`, or an object service: `az://ACCOUNT/CONTAINER/PREFIX`, \
+               `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`. What `cachekeep.toml` says if empty.",
         to: Argument::Option("store"),
     },
     ActionInput {

@@ -15,6 +15,7 @@ use crate::domain::spec::StoreLocation;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, JobFacts, Platform, UNKNOWN_REF_CURE, git};
 use crate::report::Log;
+use crate::store::remote::credentials::ServiceAccess;
 use crate::store::{Clock, StoreChoice, Viewpoint};
 
 const VOLATILE_CURE: &str =
@@ -145,18 +146,26 @@ pub(super) fn choose_store(
     clock: Clock,
     now: DateTime<Utc>,
 ) -> StoreChoice {
-    let at = |path: &PathBuf, instead_of| {
-        let own = facts.repository.clone();
-        let view = Viewpoint {
-            own: own.unwrap_or_else(|| git::repository_of(&settings.workspace)),
-            shared: settings.spec.caches.iter().any(|cache| cache.shared),
-            all: asked.all_repositories,
-        };
-        StoreChoice::Directory { path: path.clone(), view, clock, instead_of }
+    let view = || Viewpoint {
+        own: facts.repository.clone().unwrap_or_else(|| git::repository_of(&settings.workspace)),
+        shared: settings.spec.caches.iter().any(|cache| cache.shared),
+        all: asked.all_repositories,
+    };
+    let at = |path: &PathBuf, instead_of| StoreChoice::Directory {
+        path: path.clone(),
+        view: view(),
+        clock,
+        instead_of,
     };
     let location = &settings.spec.store;
     match location {
         StoreLocation::Directory(path) => at(path, None),
+        StoreLocation::Objects(location) => StoreChoice::Objects {
+            location: location.clone(),
+            access: ServiceAccess::find(location, env),
+            view: view(),
+            clock,
+        },
         StoreLocation::Auto if !is_github(env) => at(&facts.store_dir, None),
         StoreLocation::Auto | StoreLocation::GitHub => match Credentials::from_env(env, now) {
             Ok(credentials) => StoreChoice::Service(credentials),

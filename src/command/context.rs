@@ -88,7 +88,7 @@ impl Context<'_> {
                 time_limit: self.timeout,
                 cancel: self.interrupt.cancel.clone(),
                 now: self.now,
-                observer: Arc::clone(&self.observer),
+                observer: Some(Arc::clone(&self.observer)),
             });
             self.report_about_job(Level::Debug, format!("opened the store at {}", opened.store.location()));
             opened

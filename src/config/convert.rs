@@ -1,7 +1,6 @@
 //! Converts raw structs to domain types. Invalid parts are reported and left out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use toml::Spanned;
 
@@ -11,6 +10,7 @@ use super::field::Field;
 use super::file::{self, File};
 use super::findings::{Findings, Text, placeless};
 use super::lint;
+use super::location::parse_store;
 use super::placeholders::template;
 use super::units::{size, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
@@ -45,71 +45,6 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
             StoreLocation::Auto
         }
     }
-}
-
-/// Parses a store location; the error is a message and a hint.
-pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
-    const FORMS: &str = "write `auto`, `github`, or `file:///` and an absolute path";
-    let no = |message: String| Err((message, FORMS.to_owned()));
-    if text == "auto" {
-        return Ok(StoreLocation::Auto);
-    }
-    if text == "github" {
-        return Ok(StoreLocation::GitHub);
-    }
-    let Some(rest) = text.strip_prefix("file:") else {
-        return match text.split_once(':') {
-            Some((scheme @ ("s3" | "az" | "gs" | "http" | "https"), _)) => {
-                no(format!("a store at `{scheme}:` is not supported by this version"))
-            }
-            _ if text.starts_with('/') => Err((
-                format!("`{text}` is not a store"),
-                format!("write `file://{text}`; directories are given as URLs"),
-            )),
-            _ => no(format!("`{text}` is not a store")),
-        };
-    };
-    let path = match rest.strip_prefix("//") {
-        Some(absolute) if absolute.starts_with('/') => absolute,
-        Some(named) if named.starts_with("localhost/") => &named["localhost".len()..],
-        Some(_) => {
-            return no(format!("`{text}` has no absolute path: the part after `//` is a host name"));
-        }
-        None if rest.starts_with('/') => rest,
-        None => {
-            let path = rest.trim_start_matches("./");
-            return Err((
-                format!("`{text}` is relative, and jobs start in different directories"),
-                format!("write `file:///` and an absolute path that ends in `{path}`"),
-            ));
-        }
-    };
-    if path.contains(['{', '}']) {
-        return no(format!("`{text}` contains a placeholder, which is not allowed in a store"));
-    }
-    let Some(path) = percent_decoded(path) else {
-        return no(format!("`{text}` has a `%` that is not followed by two hexadecimal digits of UTF-8"));
-    };
-    if path.trim_matches('/').is_empty() || path.split('/').any(|part| part == "..") || path.contains('\0') {
-        return no(format!("`{text}` is not a usable directory for a store"));
-    }
-    // `file:///C:/cache` is `C:/cache` on Windows, and an unusual but valid path elsewhere.
-    let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
-    Ok(StoreLocation::Directory(PathBuf::from(if drive { &path[1..] } else { &path[..] })))
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes().iter();
-    while let Some(&byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(*rest.next()?).to_digit(16);
-        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Converts one cache; `None` if its name or key is invalid, to avoid follow-up errors.

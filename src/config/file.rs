@@ -21,9 +21,10 @@ pub(super) const OBJECT: &str = "{ALGO}/{hash}";
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "cachekeep.toml", extend("$id" = "https://github.com/cachekeep/cachekeep/raw/main/cachekeep.schema.json"))]
 pub(super) struct File {
-    /// Where entries live: `auto` (chosen by platform), `github` or `file:///absolute/path`.
+    /// Where entries live: `auto` (chosen by platform), `github`, `file:///absolute/path`, or an object service:
+    /// `az://ACCOUNT/CONTAINER/PREFIX`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
     #[serde(default)]
-    #[schemars(with = "String", regex(pattern = r"^(auto|github|file:(//(localhost)?)?/[^/].*)$"), extend("default" = "auto"))]
+    #[schemars(with = "String", regex(pattern = r"^(auto|github|file:(//(localhost)?)?/[^/].*|(az|s3|gs|https)://[a-z0-9][^?]*)$"), extend("default" = "auto"))]
     pub store: Option<Text>,
     /// The caches by name: letters, digits, `-`, `_` and `.`.
     #[serde(default)]

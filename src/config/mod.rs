@@ -16,6 +16,7 @@ mod foreign;
 mod inline;
 pub(crate) mod lint;
 mod loaded;
+mod location;
 mod placeholders;
 mod scalars;
 mod schema;
@@ -80,7 +81,7 @@ pub fn parse(text: &str, name: &Path) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// One sentence with the problem and its fix.
 pub(crate) fn store_location(text: &str) -> Result<StoreLocation, String> {
-    convert::parse_store(text).map_err(|(message, hint)| format!("{message}; {hint}"))
+    location::parse_store(text).map_err(|(message, hint)| format!("{message}; {hint}"))
 }
 
 #[cfg(test)]

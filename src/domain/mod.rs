@@ -21,6 +21,7 @@ pub mod gate;
 pub mod inventory;
 pub mod sentinel;
 
+pub mod object_location;
 pub mod spec;
 pub mod trim;
 

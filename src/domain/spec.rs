@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::digest::{Algorithm, ObjectId};
+use super::object_location::ObjectLocation;
 use super::retention::Policy;
 use super::template::Template;
 use super::trim::TrimPolicy;
@@ -38,6 +39,8 @@ pub enum StoreLocation {
     GitHub,
     /// A directory (`file:///srv/ci-cache`).
     Directory(PathBuf),
+    /// An object service.
+    Objects(ObjectLocation),
 }
 
 /// One declared cache.

@@ -105,11 +105,7 @@ pub trait Catalog: Send + Sync {
     /// Lists everything and finds out the state of every ref. Without a forge to ask, refs are untracked and a
     /// pull request that the request names counts as closed.
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, CatalogError> {
-        let entries = self.list(&ListFilter::default()).await?;
-        let mut facts = untracked(entries, request);
-        let ids: Vec<EntryId> = facts.entries.iter().map(|entry| entry.id.clone()).collect();
-        facts.leases = self.leased(&ids).await?;
-        Ok(Survey { facts, notes: Vec::new() })
+        surveyed(self, request).await
     }
 
     /// The time by the catalog's own clock, as of its last answer; `None` if it does not have one.
@@ -121,6 +117,18 @@ pub trait Catalog: Send + Sync {
     fn calls(&self) -> Option<ApiCalls> {
         None
     }
+}
+
+/// The survey of a catalog without a forge to ask.
+pub(super) async fn surveyed(
+    catalog: &(impl Catalog + ?Sized),
+    request: &SurveyRequest,
+) -> Result<Survey, CatalogError> {
+    let entries = catalog.list(&ListFilter::default()).await?;
+    let mut facts = untracked(entries, request);
+    let ids: Vec<EntryId> = facts.entries.iter().map(|entry| entry.id.clone()).collect();
+    facts.leases = catalog.leased(&ids).await?;
+    Ok(Survey { facts, notes: Vec::new() })
 }
 
 /// The facts of a catalog that cannot ask a forge for the state of refs.

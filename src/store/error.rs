@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crate::domain::hint::{Class, Hint};
 use crate::domain::key::{Key, UnaskedKey};
+use crate::transport::http::error::Cause;
+use crate::transport::http::retry::Verdict;
 
 /// A right to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,6 +193,19 @@ pub(super) fn kind_of_io(kind: io::ErrorKind, access: Access) -> StoreErrorKind 
         | Io::NotConnected
         | Io::ResourceBusy => StoreErrorKind::Unavailable,
         Io::UnexpectedEof => StoreErrorKind::Corrupt,
+        _ => StoreErrorKind::Other,
+    }
+}
+
+/// The kind of a failed request; `access` is the right that it needed.
+pub(super) fn kind_of_cause(cause: &Cause, access: Access) -> StoreErrorKind {
+    match cause {
+        // A changed blob is another entry: the requested one has vanished.
+        Cause::NotFound | Cause::CannotResume { .. } => StoreErrorKind::NotFound,
+        Cause::Denied(_) => StoreErrorKind::Denied(access),
+        Cause::RateLimited(retry_after) => StoreErrorKind::RateLimited { retry_after: *retry_after },
+        Cause::Deadline => StoreErrorKind::Unavailable,
+        cause if cause.verdict() != Verdict::Final => StoreErrorKind::Unavailable,
         _ => StoreErrorKind::Other,
     }
 }

@@ -17,6 +17,7 @@ pub mod remote;
 
 pub mod failed;
 mod open;
+pub(crate) mod probe;
 
 pub mod testing;
 
@@ -28,4 +29,4 @@ pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
 pub(crate) use open::{OpenOptions, Opened, StoreChoice};
-pub use remote::RemoteStore;
+pub use remote::{RemoteOptions, RemoteStore};

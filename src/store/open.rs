@@ -11,10 +11,13 @@ use super::backend::Viewpoint;
 use super::catalog::Catalog;
 use super::contract::{Clock, Store};
 use super::directory::DirectoryStore;
-use super::error::{Access, StoreError, StoreErrorKind};
+use super::error::{Access, StoreError, StoreErrorKind, causes};
 use super::failed::FailedStore;
 use super::github::{GitHubOptions, GitHubStore};
+use super::remote::credentials::{NoCredential, ServiceAccess};
+use super::remote::{RemoteOptions, RemoteStore};
 use crate::domain::event::Observer;
+use crate::domain::object_location::ObjectLocation;
 use crate::domain::repository::RepositoryId;
 use crate::github::Credentials;
 use crate::github::credentials::NoCredentials;
@@ -36,6 +39,17 @@ pub(crate) enum StoreChoice {
         /// Why not in GitHub's cache service, which the job would prefer.
         instead_of: Option<NoCredentials>,
     },
+    /// In an object service.
+    Objects {
+        /// Where the store lies there.
+        location: ObjectLocation,
+        /// What opens the service, or why nothing does.
+        access: Result<ServiceAccess, NoCredential>,
+        /// Whose entries are seen there.
+        view: Viewpoint,
+        /// What tells the time.
+        clock: Clock,
+    },
 }
 
 /// What a job knows when it opens its store.
@@ -47,7 +61,7 @@ pub(crate) struct OpenOptions {
     /// The time at which the process started.
     pub(crate) now: DateTime<Utc>,
     /// Receives details and the warnings that no result carries.
-    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 /// A store, and its catalog if it can be listed and cleaned.
@@ -70,7 +84,7 @@ impl StoreChoice {
     /// The repository whose entries the job reads and writes, where the store keeps those of several.
     pub(crate) fn repository(&self) -> Option<&RepositoryId> {
         match self {
-            StoreChoice::Directory { view, .. } => Some(&view.own),
+            StoreChoice::Directory { view, .. } | StoreChoice::Objects { view, .. } => Some(&view.own),
             _ => None,
         }
     }
@@ -78,37 +92,57 @@ impl StoreChoice {
     /// Opens the store. One that cannot be opened is a store whose operations report why, so that the job goes on without
     /// its caches.
     pub(crate) fn open(&self, options: OpenOptions) -> Opened {
-        let failed = |kind, text: String| {
-            let store = FailedStore::new("GitHub's cache service".to_owned(), &StoreError::new(kind, text));
-            Opened::with_catalog(store)
-        };
+        const SERVICE: &str = "GitHub's cache service";
+        let OpenOptions { time_limit, cancel, now, observer } = options;
         match self {
             StoreChoice::Directory { path, view, clock, .. } => {
                 Opened::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
             }
             StoreChoice::Service(credentials) => match GitHubStore::new(
                 credentials.clone(),
-                GitHubOptions::for_job(
-                    options.time_limit,
-                    options.cancel,
-                    options.now,
-                    Some(options.observer),
-                ),
+                GitHubOptions::for_job(time_limit, cancel, now, observer),
             ) {
                 // The service has no method to list entries.
                 Ok(store) => Opened { store: Arc::new(store), catalog: None },
                 // HTTPS cannot be set up.
-                Err(_) => failed(StoreErrorKind::Other, "cannot speak to GitHub's cache service".to_owned()),
+                Err(_) => {
+                    Opened::failed(SERVICE, StoreErrorKind::Other, format!("cannot speak to {SERVICE}"))
+                }
             },
-            StoreChoice::Closed(why) => failed(
-                StoreErrorKind::Denied(Access::Read),
-                format!("cannot use GitHub's cache service: {why}"),
-            ),
+            StoreChoice::Closed(why) => {
+                let kind = StoreErrorKind::Denied(Access::Read);
+                Opened::failed(SERVICE, kind, format!("cannot use {SERVICE}: {why}"))
+            }
+            StoreChoice::Objects { location, access, view, clock } => {
+                let options = RemoteOptions::for_job(cancel, now, observer);
+                let place = location.to_string();
+                let access = match access {
+                    Ok(access) => access,
+                    Err(why) => {
+                        let kind = StoreErrorKind::Denied(Access::Read);
+                        return Opened::failed(&place, kind, format!("cannot open {place}: {why}"));
+                    }
+                };
+                match RemoteStore::connect(location, access, view.clone(), *clock, options) {
+                    Ok(store) => Opened::with_catalog(store),
+                    Err(error) => Opened::failed(&place, error.kind(), chain(&error)),
+                }
+            }
         }
     }
 }
 
+/// The message of an error with its causes.
+fn chain(error: &StoreError) -> String {
+    causes(error).skip(1).fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl Opened {
+    /// A store whose operations fail with this message.
+    fn failed(location: &str, kind: StoreErrorKind, message: String) -> Self {
+        Opened::with_catalog(FailedStore::new(location.to_owned(), &StoreError::new(kind, message)))
+    }
+
     fn with_catalog(store: impl Store + Catalog + 'static) -> Self {
         let store = Arc::new(store);
         let catalog = Arc::clone(&store) as Arc<dyn Catalog>;

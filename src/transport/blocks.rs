@@ -4,23 +4,20 @@
 //! checks; a block that fails is sent again. Memory is bounded by the blocks in flight.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
 use md5::{Digest as _, Md5};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
-use reqwest::{Body, Method, Response, StatusCode, Url};
-use tokio::sync::watch;
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue};
+use reqwest::{Method, Response, StatusCode, Url};
 use tokio::task::JoinSet;
 
 use super::download::refuse_status;
 use super::http::attempts::Attempts;
-use super::http::client::{Client, ClientError, Timeouts};
 use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
+use super::http::sending::BodySender;
 use super::ranges::{BlobFacts, last_modified};
-use crate::domain::event::Details;
 
 /// The version of the blob service's interface that is spoken (its first with blocks of 4 000 MiB).
 const SERVICE_VERSION: &str = "2019-12-12";
@@ -28,15 +25,8 @@ const SERVICE_VERSION: &str = "2019-12-12";
 /// The most blocks that a blob may have (Azure, "Scalability targets for Blob storage").
 const MAX_BLOCKS: usize = 50_000;
 
-/// After this many blocks of one size the next are twice as large, up to [`LARGEST_GROWTH`] times the first.
-const BLOCKS_OF_ONE_SIZE: usize = 10_000;
+/// How much larger than the first blocks the last ones may be.
 const LARGEST_GROWTH: usize = 8;
-
-/// Bytes that are handed to the connection at once; each hand-over counts as progress.
-const PIECE: usize = 64 << 10;
-
-/// The client's own limit for an answer, long enough for a slow line: what is idle is watched here.
-const LONGEST_REQUEST: Duration = Duration::from_hours(1);
 
 /// How a blob is cut.
 #[derive(Debug, Clone, Copy)]
@@ -45,19 +35,21 @@ pub struct BlockOptions {
     pub block_size: usize,
     /// Blocks of that size that are sent at once.
     pub in_flight: usize,
+    /// After this many blocks of one size the next are twice as large, up to eight times the first.
+    pub of_one_size: usize,
 }
 
 impl Default for BlockOptions {
     /// Four blocks of 8 MiB: with the one that is being filled, 40 MiB in memory.
     fn default() -> Self {
-        BlockOptions { block_size: 8 << 20, in_flight: 4 }
+        BlockOptions { block_size: 8 << 20, in_flight: 4, of_one_size: 10_000 }
     }
 }
 
 impl BlockOptions {
     /// Bytes of the block of this number. They grow, so that 50 000 blocks hold more than a terabyte.
     fn size_of(&self, number: usize) -> usize {
-        let growth = 1 << (number / BLOCKS_OF_ONE_SIZE).min(LARGEST_GROWTH.ilog2() as usize);
+        let growth = 1 << (number / self.of_one_size.max(1)).min(LARGEST_GROWTH.ilog2() as usize);
         self.block_size.max(1).saturating_mul(growth)
     }
 }
@@ -94,19 +86,53 @@ impl BlockCutter {
     }
 }
 
-/// Uploads blobs. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct BlobClient {
-    client: Client,
-    idle: Duration,
+/// The parts of an upload that are on their way, bounded by their bytes. Dropped, it ends their requests.
+#[derive(Debug)]
+pub(crate) struct InFlight<T, E> {
+    budget: usize,
+    bytes: usize,
+    sending: JoinSet<(usize, usize, Result<T, E>)>,
+    sent: Vec<Option<T>>,
 }
 
-impl BlobClient {
-    /// A client with these timeouts; idle is here a connection that takes no bytes and gives no answer.
-    pub(crate) fn new(timeouts: Timeouts, details: Details) -> Result<Self, ClientError> {
-        // The HTTP client counts the time of sending as waiting for an answer.
-        let client = Client::new(Timeouts { idle: LONGEST_REQUEST, ..timeouts })?.with_details(details);
-        Ok(BlobClient { client, idle: timeouts.idle })
+impl<T: Send + 'static, E: Send + 'static> InFlight<T, E> {
+    /// No part yet.
+    pub(crate) fn new(options: &BlockOptions) -> Self {
+        let budget = options.block_size.saturating_mul(options.in_flight.max(1));
+        InFlight { budget, bytes: 0, sending: JoinSet::new(), sent: Vec::new() }
+    }
+
+    /// Begins to send the next part, of this many bytes; waits while too many bytes are on their way. Fails also for a
+    /// part before it, and with `None` where the runtime shuts down, which ends its tasks.
+    pub(crate) async fn send(
+        &mut self,
+        bytes: usize,
+        part: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<(), Option<E>> {
+        while self.bytes > 0 && self.bytes + bytes > self.budget {
+            self.join_one().await?;
+        }
+        let number = self.sent.len();
+        self.sent.push(None);
+        self.bytes += bytes;
+        self.sending.spawn(async move { (number, bytes, part.await) });
+        Ok(())
+    }
+
+    /// Waits for all parts; what was sent, in order.
+    pub(crate) async fn finish(mut self) -> Result<Vec<T>, Option<E>> {
+        while !self.sending.is_empty() {
+            self.join_one().await?;
+        }
+        Ok(std::mem::take(&mut self.sent).into_iter().flatten().collect())
+    }
+
+    async fn join_one(&mut self) -> Result<(), Option<E>> {
+        let Some(joined) = self.sending.join_next().await else { return Ok(()) };
+        let (number, bytes, sent) = joined.map_err(|_| None)?;
+        self.bytes -= bytes;
+        self.sent[number] = Some(sent.map_err(Some)?);
+        Ok(())
     }
 }
 
@@ -114,15 +140,13 @@ impl BlobClient {
 #[derive(Debug)]
 pub(crate) struct BlockUpload {
     target: Arc<Target>,
-    budget: usize,
-    in_flight: usize,
-    sending: JoinSet<Result<usize, FetchError>>,
+    sending: InFlight<(), FetchError>,
     blocks: usize,
     size: u64,
 }
 
 struct Target {
-    blobs: BlobClient,
+    sender: BodySender,
     url: Url,
     options: FetchOptions,
 }
@@ -136,12 +160,10 @@ impl std::fmt::Debug for Target {
 
 impl BlockUpload {
     /// Begins an upload to a signed URL; nothing is sent yet.
-    pub(crate) fn new(blobs: &BlobClient, url: Url, blocks: BlockOptions, options: FetchOptions) -> Self {
+    pub(crate) fn new(sender: &BodySender, url: Url, blocks: BlockOptions, options: FetchOptions) -> Self {
         BlockUpload {
-            target: Arc::new(Target { blobs: blobs.clone(), url, options }),
-            budget: blocks.block_size.saturating_mul(blocks.in_flight.max(1)),
-            in_flight: 0,
-            sending: JoinSet::new(),
+            target: Arc::new(Target { sender: sender.clone(), url, options }),
+            sending: InFlight::new(&blocks),
             blocks: 0,
             size: 0,
         }
@@ -154,43 +176,31 @@ impl BlockUpload {
             let cause = Cause::Protocol(format!("a blob has {MAX_BLOCKS} blocks at the most"));
             return Err(cause.at(&self.target.url));
         }
-        while self.in_flight > 0 && self.in_flight + block.len() > self.budget {
-            self.join_one().await?;
-        }
         let number = self.blocks;
         self.blocks += 1;
         self.size += block.len() as u64;
-        self.in_flight += block.len();
         let target = Arc::clone(&self.target);
-        self.sending.spawn(async move { target.put_block(number, block).await });
-        Ok(())
+        let length = block.len();
+        let sending = self.sending.send(length, async move { target.put_block(number, block).await });
+        sending.await.map_err(|error| self.target.failed(error))
     }
 
     /// Waits for all blocks and makes the blob of them.
-    pub(crate) async fn finish(mut self) -> Result<BlobFacts, FetchError> {
-        while !self.sending.is_empty() {
-            self.join_one().await?;
-        }
+    pub(crate) async fn finish(self) -> Result<BlobFacts, FetchError> {
+        self.sending.finish().await.map_err(|error| self.target.failed(error))?;
         self.target.put_block_list(self.blocks, self.size).await
-    }
-
-    async fn join_one(&mut self) -> Result<(), FetchError> {
-        let sent = match self.sending.join_next().await {
-            None => return Ok(()),
-            Some(Ok(sent)) => sent?,
-            // A runtime that shuts down ends its tasks.
-            Some(Err(_)) => return Err(Cause::Cancelled.at(&self.target.url)),
-        };
-        self.in_flight -= sent;
-        Ok(())
     }
 }
 
 impl Target {
-    async fn put_block(&self, number: usize, block: Bytes) -> Result<usize, FetchError> {
+    /// The error of a block; without one the runtime is shutting down.
+    fn failed(&self, error: Option<FetchError>) -> FetchError {
+        error.unwrap_or_else(|| Cause::Cancelled.at(&self.url))
+    }
+
+    async fn put_block(&self, number: usize, block: Bytes) -> Result<(), FetchError> {
         let query = format!("comp=block&blockid={}", query_value(&block_id(number)));
-        self.put(&query, "application/octet-stream", &block).await?;
-        Ok(block.len())
+        self.put(&query, "application/octet-stream", &block).await.map(drop)
     }
 
     async fn put_block_list(&self, blocks: usize, size: u64) -> Result<BlobFacts, FetchError> {
@@ -217,7 +227,7 @@ impl Target {
             None => query.to_owned(),
         }));
         let digest = BASE64.encode(&Md5::digest(body));
-        let mut attempts = Attempts::new(&self.options, self.blobs.client.details());
+        let mut attempts = Attempts::new(&self.options, self.sender.client().details());
         loop {
             match self.put_once(&url, kind, body, &digest).await {
                 Ok(response) => return Ok(response),
@@ -233,19 +243,14 @@ impl Target {
         body: &Bytes,
         digest: &str,
     ) -> Result<Response, Cause> {
-        let (progress, watched) = watch::channel(());
         let request = self
-            .blobs
-            .client
+            .sender
+            .client()
             .request(Method::PUT, url)?
             .header("x-ms-version", SERVICE_VERSION)
             .header("content-md5", digest)
-            .header(CONTENT_TYPE, HeaderValue::from_static(kind))
-            // The service takes no body of unknown length.
-            .header(CONTENT_LENGTH, body.len())
-            .body(in_pieces(body.clone(), progress));
-        let answered = self.while_it_moves(request.send(), watched).await?;
-        let response = answered.map_err(|error| Cause::of_request(error, 0, self.blobs.idle))?;
+            .header(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let response = self.sender.send(request, body.clone(), &self.options).await?;
         let code = response.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
         if response.status() == StatusCode::BAD_REQUEST && code == Some("Md5Mismatch") {
             return Err(Cause::Interrupted { received: 0, reason: "the block arrived damaged".to_owned() });
@@ -257,50 +262,6 @@ impl Target {
         // Not an answer of the service: nothing was stored.
         Err(Cause::Protocol(format!("HTTP {} to an upload", response.status().as_u16())))
     }
-
-    /// Runs a request until nothing has moved for the idle timeout, the deadline passes, or it is cancelled.
-    async fn while_it_moves<T>(
-        &self,
-        request: impl Future<Output = T>,
-        mut progress: watch::Receiver<()>,
-    ) -> Result<T, Cause> {
-        tokio::pin!(request);
-        // Until it stands, a connection has its own limit; it must not count as idle before that.
-        let mut moved = Instant::now() + self.blobs.client.timeouts().connect;
-        let mut sends = true;
-        loop {
-            // What was handed over last may still be in the system's buffers, of all blocks at once.
-            let idle = if sends { self.blobs.idle } else { self.blobs.idle * 3 };
-            let stall = moved + idle;
-            let (until, late) = match self.options.deadline {
-                Some(deadline) if deadline < stall => (deadline, Cause::Deadline),
-                _ => (stall, Cause::Stalled(idle)),
-            };
-            tokio::select! {
-                biased;
-                () = self.options.cancel.cancelled() => return Err(Cause::Cancelled),
-                done = &mut request => return Ok(done),
-                more = progress.changed(), if sends => {
-                    // The sender is dropped with the last piece.
-                    sends = more.is_ok();
-                    moved = Instant::now();
-                }
-                () = tokio::time::sleep_until(until.into()) => return Err(late),
-            }
-        }
-    }
-}
-
-/// A body that reports each piece that the connection has taken.
-fn in_pieces(body: Bytes, progress: watch::Sender<()>) -> Body {
-    Body::wrap_stream(futures::stream::unfold((body, progress), |(mut body, progress)| async move {
-        if body.is_empty() {
-            return None;
-        }
-        let piece = body.split_to(body.len().min(PIECE));
-        progress.send_replace(());
-        Some((Ok::<_, std::io::Error>(piece), (body, progress)))
-    }))
 }
 
 /// The names of blocks: Base64 of equal length, as the service wants them.
@@ -344,7 +305,7 @@ mod tests {
     proptest! {
         #[test]
         fn cut_blocks_are_full_and_add_up(lengths in proptest::collection::vec(0usize..50, 0..20), size in 1usize..40) {
-            let mut cutter = BlockCutter::new(BlockOptions { block_size: size, in_flight: 1 });
+            let mut cutter = BlockCutter::new(BlockOptions { block_size: size, in_flight: 1, ..BlockOptions::default() });
             let (mut whole, mut blocks) = (Vec::new(), Vec::new());
             for (number, length) in lengths.iter().enumerate() {
                 let mut chunk = Bytes::from(vec![u8::try_from(number).expect("few"); *length]);

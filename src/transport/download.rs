@@ -3,16 +3,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{
-    ACCEPT, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::http::attempts::{self, Failures};
 use super::http::client::Client;
 use super::http::error::{Cause, FetchError};
 use super::http::options::FetchOptions;
-use super::http::retry::{Clock, RetryPolicy, parse_retry_after};
+use super::http::retry::{Clock, RetryPolicy};
 
 /// Bytes after which a connection has proven useful.
 pub(crate) const PROGRESS: u64 = 1 << 20;
@@ -221,22 +219,11 @@ pub(crate) async fn bounded<T>(
 
 /// Turns an answer without a file into its cause.
 pub(crate) fn refuse_status(response: &Response, clock: Clock) -> Result<(), Cause> {
-    let status = response.status();
     // Other successes have no body, or one that is not the file.
-    if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+    if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         return Ok(());
     }
-    let wait = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| parse_retry_after(value.to_str().ok()?, clock.now()));
-    Err(match status.as_u16() {
-        404 | 410 => Cause::NotFound,
-        code @ (401 | 403 | 407) => Cause::Denied(code),
-        429 => Cause::RateLimited(wait),
-        503 if wait.is_some() => Cause::RateLimited(wait),
-        code => Cause::Status(code),
-    })
+    Err(Cause::of_status(response.status(), response.headers(), clock))
 }
 
 /// What `If-Range` may carry: a strong `ETag`, else the date (RFC 9110, 13.1.5).

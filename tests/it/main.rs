@@ -42,5 +42,6 @@ mod explain;
 mod github_store;
 #[cfg(unix)]
 mod hash_files_peer;
+mod object_stores;
 mod populate;
 mod unixfs_vectors;

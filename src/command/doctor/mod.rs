@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::domain::hint::Hint;
+use crate::domain::object_location::{ObjectLocation, ObjectService};
 use crate::domain::scope::Access;
 use crate::domain::spec::{Spec, StoreLocation};
 use crate::domain::trust::{ExportVerdict, Grants};
@@ -17,6 +18,7 @@ use crate::github::credentials::NoCredentials;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, JobFacts, UNKNOWN_REF_CURE, programs};
 use crate::report::failure;
+use crate::store::remote::credentials::{FoundCredential, NoCredential};
 
 /// No token of a job lives longer than this.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(6);
@@ -105,6 +107,8 @@ pub(crate) struct DoctorInput<'a> {
     pub is_github: bool,
     /// The way to GitHub's cache service.
     pub credentials: Result<Credentials, NoCredentials>,
+    /// What opens the object service that is the store; `None` where the store is another.
+    pub object_service: Option<Result<FoundCredential, NoCredential>>,
     /// What the service says to a lookup; `None` without `--online`.
     pub answer: Option<Result<String, String>>,
     /// The time.
@@ -279,6 +283,7 @@ fn store(input: &DoctorInput<'_>, report: &mut Report) {
     let Some(spec) = spec(input) else { return };
     let directory = match &spec.store {
         StoreLocation::Directory(directory) => directory,
+        StoreLocation::Objects(location) => return object_store(input, location, report),
         _ if input.is_github || wants_github(input) => return,
         _ => &input.facts.store_dir,
     };
@@ -298,6 +303,42 @@ fn store(input: &DoctorInput<'_>, report: &mut Report) {
         }
         Err(error) => {
             report.add("store", Status::Problem, format!("cannot look at {}: {error}", directory.display()));
+        }
+    }
+}
+
+fn object_store(input: &DoctorInput<'_>, location: &ObjectLocation, report: &mut Report) {
+    let found = match &input.object_service {
+        None => return,
+        Some(Ok(found)) => found,
+        Some(Err(why)) => {
+            return report.add_with_hint("store", Status::Problem, format!("{location}: {why}"), why.hint());
+        }
+    };
+    let text = format!("{location}: {} opens {}", found.source, found.endpoint);
+    match found.expires_at {
+        Some(at) if at <= input.now => {
+            report.add("store", Status::Problem, format!("{text}, and expired at {at}"));
+        }
+        Some(at) => report.add("store", Status::Ok, format!("{text} until {at}")),
+        None => report.add("store", Status::Ok, text),
+    }
+}
+
+/// The rights that a store in an object service needs.
+fn rights_at(service: &ObjectService) -> &'static str {
+    match service {
+        ObjectService::Azure { .. } => {
+            "give the identity the role Storage Blob Data Contributor on the container, or Storage Blob Data Reader to one \
+             that only restores"
+        }
+        ObjectService::S3 => {
+            "allow s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject, s3:DeleteObject and \
+             s3:AbortMultipartUpload; s3:ListBucket and s3:GetObject suffice for one that only restores"
+        }
+        ObjectService::Gcs => {
+            "give the identity the role roles/storage.objectUser on the bucket, or roles/storage.objectViewer to one that \
+             only restores"
         }
     }
 }
@@ -367,7 +408,13 @@ fn service(input: &DoctorInput<'_>, report: &mut Report) {
     match &input.answer {
         None => {}
         Some(Ok(text)) => report.add("service", Status::Ok, text),
-        Some(Err(text)) => report.add("service", Status::Problem, text),
+        Some(Err(text)) => {
+            let hint = match spec(input).map(|spec| &spec.store) {
+                Some(StoreLocation::Objects(location)) => Some(rights_at(&location.service).to_owned()),
+                _ => None,
+            };
+            report.add_with_hint("service", Status::Problem, text, hint);
+        }
     }
 }
 

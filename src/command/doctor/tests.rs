@@ -14,6 +14,7 @@ fn examined(variables: &[(&str, &str)], configuration: Configuration<'_>) -> Rep
         configuration,
         is_github: env.flag("GITHUB_ACTIONS"),
         credentials: Credentials::from_env(&env, now),
+        object_service: None,
         answer: None,
         now,
     })

@@ -236,7 +236,17 @@ fn stores() {
         "store = 'file://./cache'",
         "store = 'file://host/share'",
         "store = '/srv/cache'",
-        "store = 's3://bucket/prefix'",
+        "store = 's3://bucket/some/prefix/'",
+        "store = 'gs://bucket_with.dots'",
+        "store = 'az://account/container/prefix'",
+        "store = 'https://account.blob.core.windows.net/container'",
+        "store = 'https://example.org/container'",
+        "store = 'https://account.blob.core.windows.net/container?sig=hush'",
+        "store = 'az://container'",
+        "store = 'az://Account/container'",
+        "store = 's3://'",
+        "store = 's3://bucket/../x'",
+        "store = 's3://bucket/{temp}'",
         "store = 'github'",
         "store = ''",
         "store = 'file:///'",
@@ -250,17 +260,27 @@ fine: store = 'file:///srv/my%20cache'
 fine: store = 'file://localhost/srv'
 fine: store = 'file:/srv'
 1:9 error: `file:cache` is relative, and jobs start in different directories | write `file:///` and an absolute path that ends in `cache`
-1:9 error: `file://./cache` has no absolute path: the part after `//` is a host name | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file://host/share` has no absolute path: the part after `//` is a host name | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `file://./cache` has no absolute path: the part after `//` is a host name | write `file:///` and an absolute path
+1:9 error: `file://host/share` has no absolute path: the part after `//` is a host name | write `file:///` and an absolute path
 1:9 error: `/srv/cache` is not a store | write `file:///srv/cache`; directories are given as URLs
-1:9 error: a store at `s3:` is not supported by this version | write `auto`, `github`, or `file:///` and an absolute path
+fine: store = 's3://bucket/some/prefix/'
+fine: store = 'gs://bucket_with.dots'
+fine: store = 'az://account/container/prefix'
+fine: store = 'https://account.blob.core.windows.net/container'
+1:9 error: `https://example.org/container` is not a store: the host is not that of an Azure storage account | write `auto`, `github`, `file:///` and an absolute path, `az://ACCOUNT/CONTAINER/PREFIX`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`
+1:9 error: the store at `https://account.blob.core.windows.net/container` has a query, and a location contains no secret | remove it; a shared access signature belongs in AZURE_STORAGE_SAS_TOKEN
+1:9 error: `az://container` names no container or bucket | write `auto`, `github`, `file:///` and an absolute path, `az://ACCOUNT/CONTAINER/PREFIX`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`
+1:9 error: `Account` is not the name of an Azure storage account | write `az://ACCOUNT/CONTAINER/PREFIX`; the account has 3 to 24 lower-case letters and digits
+1:9 error: `s3://` names no container or bucket | write `auto`, `github`, `file:///` and an absolute path, `az://ACCOUNT/CONTAINER/PREFIX`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`
+1:9 error: the prefix in `s3://bucket/../x` is not usable | write letters, digits, `-`, `.` and `_` between slashes
+1:9 error: the prefix in `s3://bucket/{temp}` is not usable | write letters, digits, `-`, `.` and `_` between slashes
 fine: store = 'github'
-1:9 error: `` is not a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///` is not a usable directory for a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///srv/../x` is not a usable directory for a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///{temp}/x` contains a placeholder, which is not allowed in a store | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///srv/%zz` has a `%` that is not followed by two hexadecimal digits of UTF-8 | write `auto`, `github`, or `file:///` and an absolute path
-1:9 error: `file:///srv/%00` is not a usable directory for a store | write `auto`, `github`, or `file:///` and an absolute path
+1:9 error: `` is not a store | write `auto`, `github`, `file:///` and an absolute path, `az://ACCOUNT/CONTAINER/PREFIX`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`
+1:9 error: `file:///` is not a usable directory for a store | write `file:///` and an absolute path
+1:9 error: `file:///srv/../x` is not a usable directory for a store | write `file:///` and an absolute path
+1:9 error: `file:///{temp}/x` contains a placeholder, which is not allowed in a store | write `file:///` and an absolute path
+1:9 error: `file:///srv/%zz` has a `%` that is not followed by two hexadecimal digits of UTF-8 | write `file:///` and an absolute path
+1:9 error: `file:///srv/%00` is not a usable directory for a store | write `file:///` and an absolute path
 ");
 }
 

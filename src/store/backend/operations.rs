@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
@@ -57,8 +57,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Records that the entry with this id at a path is used now, if the backend can.
     async fn note_use(&self, path: &Path, id: &EntryId);
 
-    /// Begins an upload outside the entries; writes the layout file first if the store has none.
-    async fn begin_upload(&self, new: &NewEntry) -> Result<Box<dyn Upload>, StoreError>;
+    /// How long after a recorded use an entry may still be read, where no lease shows it.
+    fn read_for(&self) -> TimeDelta {
+        TimeDelta::zero()
+    }
+
+    /// Begins an upload of an entry that will lie at `target`; it is not visible there before it is published.
+    /// Writes the layout file first if the store has none.
+    async fn begin_upload(&self, new: &NewEntry, target: &Path) -> Result<Box<dyn Upload>, StoreError>;
 
     /// Removes what dead processes left behind.
     async fn recover(&self) -> Result<Recovered, StoreError>;
@@ -70,8 +76,8 @@ pub trait Upload: Send {
     /// Adds bytes at the end.
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
 
-    /// Makes the bytes the object at `target`, in one step; returns `false` if there is an object already.
-    async fn publish(self: Box<Self>, target: &Path) -> Result<bool, StoreError>;
+    /// Makes the bytes the object at its target, in one step; returns `false` if there is an object already.
+    async fn publish(self: Box<Self>) -> Result<bool, StoreError>;
 
     /// Removes the bytes.
     async fn abort(self: Box<Self>);

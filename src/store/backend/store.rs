@@ -10,7 +10,9 @@ use tokio::sync::OnceCell;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
 use crate::domain::scope::Section;
-use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
+use crate::store::catalog::{
+    Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest, surveyed,
+};
 use crate::store::contract::{Commit, EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{StoreError, StoreErrorKind};
 
@@ -88,14 +90,10 @@ impl<B: Backend> Store for BackendStore<B> {
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
         self.check_layout().await?;
-        let upload = self.backend.begin_upload(&new).await?;
+        let path = self.view.entry_path(&new);
+        let upload = self.backend.begin_upload(&new, &path).await?;
         let backend = Arc::clone(&self.backend);
-        Ok(Box::new(BackendWriter {
-            backend,
-            view: self.view.clone(),
-            path: self.view.entry_path(&new),
-            upload,
-        }))
+        Ok(Box::new(BackendWriter { backend, view: self.view.clone(), path, upload }))
     }
 
     async fn note_use(&self, entry: &Entry) {
@@ -148,6 +146,20 @@ impl<B: Backend> Catalog for BackendStore<B> {
         self.check_layout().await?;
         Ok(self.backend.recover().await?)
     }
+
+    /// Where no lease shows who reads, an entry that was used a moment ago counts as being read.
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, CatalogError> {
+        let mut survey = surveyed(self, request).await?;
+        let since = request.now - self.backend.read_for();
+        let entries = &survey.facts.entries;
+        let read: Vec<EntryId> = entries
+            .iter()
+            .filter(|entry| entry.last_used_at.is_some_and(|used| used > since))
+            .map(|entry| entry.id.clone())
+            .collect();
+        survey.facts.leases.extend(read);
+        Ok(survey)
+    }
 }
 
 struct BackendWriter<B> {
@@ -165,7 +177,7 @@ impl<B: Backend> EntryWriter for BackendWriter<B> {
 
     async fn commit(self: Box<Self>) -> Result<Commit, StoreError> {
         let BackendWriter { backend, view, path, upload } = *self;
-        if !upload.publish(&path).await? {
+        if !upload.publish().await? {
             return Ok(Commit::Exists);
         }
         let place = format!("{}/{path}", backend.location());

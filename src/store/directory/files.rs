@@ -210,8 +210,8 @@ impl Backend for Directory {
         let _ = self.work("note a use of", Access::Write, self.file(path), note).await;
     }
 
-    async fn begin_upload(&self, new: &NewEntry) -> Result<Box<dyn Upload>, StoreError> {
-        uploads::begin(&self.root, new, (self.clock)()).await
+    async fn begin_upload(&self, new: &NewEntry, target: &ObjectPath) -> Result<Box<dyn Upload>, StoreError> {
+        uploads::begin(&self.root, new, target, (self.clock)()).await
     }
 
     async fn recover(&self) -> Result<Recovered, StoreError> {

@@ -42,6 +42,7 @@ const ARCHIVE: &str = "archive";
 pub(super) async fn begin(
     root: &Path,
     new: &NewEntry,
+    target: &ObjectPath,
     now: DateTime<Utc>,
 ) -> Result<Box<dyn Upload>, StoreError> {
     let store = root.to_owned();
@@ -55,8 +56,13 @@ pub(super) async fn begin(
         let file = File::create_new(&path).map_err(|error| failure("create", &path, error))?;
         Ok(Staged { file, path, directory })
     });
-    let staged = Some(staged.await?);
-    Ok(Box::new(DirectoryUpload { root: root.to_owned(), staged, waiting: Vec::new(), waiting_bytes: 0 }))
+    Ok(Box::new(DirectoryUpload {
+        root: root.to_owned(),
+        target: root.join(target.as_ref()),
+        staged: Some(staged.await?),
+        waiting: Vec::new(),
+        waiting_bytes: 0,
+    }))
 }
 
 /// An upload's file in its leased directory. Fields are dropped in order: the file is closed, then the directory is
@@ -69,6 +75,8 @@ struct Staged {
 
 struct DirectoryUpload {
     root: PathBuf,
+    /// The file of the entry.
+    target: PathBuf,
     /// `None` after a failure.
     staged: Option<Staged>,
     /// Chunks not written yet. The last one is written by the commit: the modification time of the file, which is
@@ -115,12 +123,11 @@ impl Upload for DirectoryUpload {
         self.flush(chunks).await
     }
 
-    async fn publish(mut self: Box<Self>, target: &ObjectPath) -> Result<bool, StoreError> {
+    async fn publish(mut self: Box<Self>) -> Result<bool, StoreError> {
         let rest = std::mem::take(&mut self.waiting);
         self.flush(rest).await?;
         let Staged { file, path, directory } = self.take()?;
-        let target = self.root.join(target.as_ref());
-        let root = self.root.clone();
+        let (root, target) = (self.root.clone(), self.target.clone());
         blocking(&self.root, move || {
             durable(file.sync_all()).map_err(|error| failure("write", &path, error))?;
             drop(file);

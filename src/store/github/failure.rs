@@ -1,9 +1,8 @@
 //! Errors of the cache service and of its storage as errors of a store.
 
 use crate::github::{Right, ServiceError, ServiceErrorKind};
-use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::store::error::{Access, StoreError, StoreErrorKind, kind_of_cause};
 use crate::transport::http::error::{Cause, FetchError};
-use crate::transport::http::retry::Verdict;
 
 /// An error of the service during `action`.
 pub(super) fn of_service(action: &str, access: Access, error: ServiceError) -> StoreError {
@@ -18,7 +17,7 @@ pub(super) fn of_service(action: &str, access: Access, error: ServiceError) -> S
         ServiceErrorKind::RateLimited(retry_after) => {
             StoreErrorKind::RateLimited { retry_after: *retry_after }
         }
-        ServiceErrorKind::Transport(cause) => kind_of(cause, access),
+        ServiceErrorKind::Transport(cause) => kind_of_cause(cause, access),
         ServiceErrorKind::Refused(_) | ServiceErrorKind::Malformed(_) => StoreErrorKind::Other,
     };
     StoreError::new(kind, format!("cannot {action}")).caused_by(error)
@@ -29,7 +28,7 @@ pub(super) fn of_blob(action: &str, access: Access, error: FetchError) -> StoreE
     let kind = match &error.cause {
         // The service has granted the access before: the storage refuses this signature.
         Cause::Denied(_) => StoreErrorKind::Other,
-        cause => kind_of(cause, access),
+        cause => kind_of_cause(cause, access),
     };
     let why = match (&error.cause, access) {
         (Cause::Denied(_), Access::Write) => {
@@ -40,16 +39,4 @@ pub(super) fn of_blob(action: &str, access: Access, error: FetchError) -> StoreE
         _ => "",
     };
     StoreError::new(kind, format!("cannot {action}{why}")).caused_by(error)
-}
-
-fn kind_of(cause: &Cause, access: Access) -> StoreErrorKind {
-    match cause {
-        // A changed blob is another entry: the requested one has vanished.
-        Cause::NotFound | Cause::CannotResume { .. } => StoreErrorKind::NotFound,
-        Cause::Denied(_) => StoreErrorKind::Denied(access),
-        Cause::RateLimited(retry_after) => StoreErrorKind::RateLimited { retry_after: *retry_after },
-        Cause::Deadline => StoreErrorKind::Unavailable,
-        cause if cause.verdict() != Verdict::Final => StoreErrorKind::Unavailable,
-        _ => StoreErrorKind::Other,
-    }
 }

@@ -3,7 +3,6 @@
 pub mod catalog;
 mod failure;
 pub mod options;
-pub mod probe;
 pub mod store;
 mod writer;
 

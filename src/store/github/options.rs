@@ -10,7 +10,6 @@ use crate::domain::event::Observer;
 use crate::transport::blocks::BlockOptions;
 use crate::transport::http::client::Timeouts;
 use crate::transport::http::options::FetchOptions;
-use crate::transport::http::retry::{Clock, RetryPolicy};
 use crate::transport::ranges::RangeOptions;
 
 /// Limits, sizes and the observer of connections to the service.
@@ -38,15 +37,7 @@ impl GitHubOptions {
         now: DateTime<Utc>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
-        let fetch = FetchOptions {
-            retry: RetryPolicy::default(),
-            deadline: None,
-            clock: Clock::starting_at(now),
-            // Unpacking verifies an archive, and blobs have versions anyway.
-            digest_is_checked: false,
-            accept: None,
-            cancel,
-        };
+        let fetch = FetchOptions::of_entries(cancel, now);
         GitHubOptions { time_limit: Some(time_limit), observer, ..GitHubOptions::new(fetch) }
     }
 

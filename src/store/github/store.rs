@@ -24,10 +24,11 @@ use crate::domain::version::Version;
 use crate::github::{CacheService, Credentials, Right, ServiceError, ServiceErrorKind};
 use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::blocks::{BlobClient, BlockCutter};
+use crate::transport::blocks::BlockCutter;
 use crate::transport::http::client::{Client, ClientError};
 use crate::transport::http::error::{Cause, FetchError};
 use crate::transport::http::options::FetchOptions;
+use crate::transport::http::sending::BodySender;
 use crate::transport::ranges::{self, BlobFacts, Resolve};
 
 use super::failure::{of_blob, of_service};
@@ -48,7 +49,7 @@ pub struct GitHubStore {
     credentials: Credentials,
     client: Client,
     /// Sends blocks.
-    blobs: BlobClient,
+    blobs: BodySender,
     options: GitHubOptions,
     /// URLs of entries that were found and not read yet.
     found: Arc<Mutex<HashMap<FoundName, Url>>>,
@@ -59,7 +60,7 @@ impl GitHubStore {
     pub fn new(credentials: Credentials, options: GitHubOptions) -> Result<Self, ClientError> {
         let details = options.observer.clone().map_or_else(Details::none, Details::to);
         let client = Client::new(options.timeouts)?.with_details(details.clone());
-        let blobs = BlobClient::new(options.timeouts, details)?;
+        let blobs = BodySender::new(options.timeouts, details)?;
         let service = CacheService::new(
             client.clone(),
             credentials.service.clone(),

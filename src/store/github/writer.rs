@@ -12,9 +12,10 @@ use crate::domain::unit::ByteSize;
 use crate::github::{CacheService, Reservation};
 use crate::store::contract::{Commit, EntryWriter, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::blocks::{BlobClient, BlockCutter, BlockUpload};
+use crate::transport::blocks::{BlockCutter, BlockUpload};
 use crate::transport::http::client::Client;
 use crate::transport::http::options::FetchOptions;
+use crate::transport::http::sending::BodySender;
 use crate::transport::ranges::{self, BlobFacts};
 
 use super::failure::{of_blob, of_service};
@@ -29,7 +30,7 @@ pub(super) struct GitHubWriter {
     pub(super) service: CacheService,
     /// For requests about what was written.
     pub(super) client: Client,
-    pub(super) blobs: BlobClient,
+    pub(super) blobs: BodySender,
     pub(super) options: GitHubOptions,
     /// Whether the job may look up entries.
     pub(super) may_read: bool,

@@ -1,32 +1,52 @@
-//! Errors of the crate `object_store` as errors of a store.
+//! Failures of an object service as errors of a store.
 
-use std::error::Error;
-use std::io;
+use object_store::client::HttpError;
 
-use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_io};
+use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_cause};
+use crate::transport::http::error::Cause;
+
+use super::http::ServiceError;
 
 /// The store error for an error of `object_store` at `place`; `access` is the right that the operation needed.
 ///
-/// That crate has few kinds of its own: the kind of an I/O error is taken from its causes.
+/// The texts of that crate contain whole URLs and repeat each other: only what the service said is kept.
 pub(super) fn store_error(
     action: &str,
     place: &str,
     access: Access,
-    error: object_store::Error,
+    error: &object_store::Error,
 ) -> StoreError {
     use object_store::Error as Objects;
-    let kind = match &error {
-        Objects::NotFound { .. } => StoreErrorKind::NotFound,
+    if let Some(answer) = causes(error).find_map(|cause| cause.downcast_ref::<ServiceError>()) {
+        return refused(action, place, access, answer);
+    }
+    let kind = match error {
+        Objects::NotFound { .. } | Objects::Precondition { .. } => StoreErrorKind::NotFound,
+        Objects::AlreadyExists { .. } => StoreErrorKind::Exists,
         Objects::PermissionDenied { .. } | Objects::Unauthenticated { .. } => StoreErrorKind::Denied(access),
-        other => kind_of_cause(other, access),
+        _ => StoreErrorKind::Other,
     };
-    StoreError::new(kind, format!("cannot {action} {place}")).caused_by(error)
+    let failed = StoreError::new(kind, format!("cannot {action} {place}"));
+    match causes(error).last() {
+        Some(innermost) if kind == StoreErrorKind::Other => failed.caused_by(innermost.to_string()),
+        _ => failed,
+    }
 }
 
-fn kind_of_cause(error: &(dyn Error + 'static), access: Access) -> StoreErrorKind {
-    causes(error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .map(|cause| kind_of_io(cause.kind(), access))
-        .find(|kind| *kind != StoreErrorKind::Other)
-        .unwrap_or(StoreErrorKind::Other)
+/// The same for an error of a request that this room makes itself.
+pub(super) fn http_error(action: &str, place: &str, access: Access, error: &HttpError) -> StoreError {
+    match causes(error).find_map(|cause| cause.downcast_ref::<ServiceError>()) {
+        Some(answer) => refused(action, place, access, answer),
+        None => StoreError::new(StoreErrorKind::Other, format!("cannot {action} {place}"))
+            .caused_by(error.to_string()),
+    }
+}
+
+fn refused(action: &str, place: &str, access: Access, answer: &ServiceError) -> StoreError {
+    let kind = match (&answer.cause, answer.code.as_deref()) {
+        // An object that is absent is not an error of a request; its container is.
+        (Cause::NotFound, Some(_)) => StoreErrorKind::Other,
+        (cause, _) => kind_of_cause(cause, access),
+    };
+    StoreError::new(kind, format!("cannot {action} {place}")).caused_by(answer.to_string())
 }

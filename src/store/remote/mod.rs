@@ -1,34 +1,29 @@
-//! A store in a remote object service: whatever the crate `object_store` reaches.
+//! A store in an object service: Azure Blob Storage, Amazon S3 and services with its interface, Google Cloud Storage.
 //!
-//! A service has neither leases nor use files: it serves a request that has begun although the object is deleted.
-//! An upload is an object of its own below `uploads` ([`multipart`]), which becomes the entry by a conditional copy.
+//! The crate `object_store` lists, reads and deletes; the uploads are this room's own, because an entry becomes visible
+//! by one conditional step ([`upload`]) that the crate does not make: a block list of [`azure`], the completion of a
+//! multipart upload of [`s3`], a copy of [`gcs`]. All requests are made by [`http`]. [`credentials`] finds in the
+//! environment what opens a service.
+//!
+//! A service has no leases: it serves a request that has begun although the object is deleted.
 
+mod azure;
+mod connect;
+pub mod credentials;
 mod failure;
+mod gcs;
+mod http;
 mod multipart;
 mod objects;
 mod reading;
+mod s3;
+mod signed;
+mod upload;
 
-#[cfg(test)]
-mod tests;
+use super::backend::BackendStore;
 
-use std::sync::Arc;
-
-use super::backend::{BackendStore, Viewpoint};
-use super::contract::Clock;
-
+pub use connect::RemoteOptions;
 pub use objects::Remote;
 
-/// A store in a remote object service.
+/// A store in an object service.
 pub type RemoteStore = BackendStore<Remote>;
-
-impl RemoteStore {
-    /// A store in a service that has conditional copies; `location` is its URL, without secrets. Does no I/O.
-    pub fn new(
-        service: Arc<dyn object_store::ObjectStore>,
-        location: impl Into<String>,
-        view: Viewpoint,
-        clock: Clock,
-    ) -> Self {
-        BackendStore::over(Remote::new(service, location.into(), clock), view)
-    }
-}

@@ -1,165 +1,199 @@
-//! Uploads to a service: in parts to an object of their own, which becomes the entry by a conditional copy.
+//! Multipart uploads, as S3 and Google Cloud Storage have them in common.
 
-use std::sync::Arc;
+use std::fmt::Write as _;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::TimeDelta;
-use futures::TryStreamExt;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use http::header::ETAG;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use reqwest::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use crate::domain::unit::ByteSize;
-use crate::store::catalog::Recovered;
-use crate::store::contract::Clock;
-use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::transport::blocks::BlockOptions;
 
-use super::failure::store_error;
-use crate::store::backend::layout;
-use crate::store::backend::operations::Upload;
+use super::signed::{Answer, Signed, encoded, unexpected};
 
-/// The size of a part in bytes. Services accept 10 000 parts, so that an upload may have 78 GiB.
-const PART: usize = 8 << 20;
+/// The size of parts: a service takes 10 000 of them and 5 TiB. These grow to 64 MiB and hold 490 GiB.
+pub(super) const PARTS: BlockOptions = BlockOptions { block_size: 8 << 20, in_flight: 4, of_one_size: 1_000 };
 
-/// Upper bound for the parts in flight at once.
-const PARTS_AT_ONCE: usize = 4;
-
-/// The age in hours at which an upload counts as dead: jobs of the known platforms do not run for longer.
-const ABANDONED_AFTER_HOURS: i64 = 24;
-
-/// The uploads to a service.
+/// The requests of multipart uploads.
 pub(super) struct Multipart {
-    objects: Arc<dyn ObjectStore>,
-    location: String,
-    clock: Clock,
+    pub(super) signed: Signed,
+    /// The header of the metadata [`MARK`](super::signed::MARK).
+    mark_header: &'static str,
+}
+
+/// An upload that was begun and neither completed nor aborted.
+pub(super) struct Unfinished {
+    pub(super) path: Path,
+    pub(super) id: String,
+    pub(super) begun_at: DateTime<Utc>,
 }
 
 impl Multipart {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, location: String, clock: Clock) -> Self {
-        Multipart { objects, location, clock }
+    pub(super) fn new(signed: Signed, mark_header: &'static str) -> Self {
+        Multipart { signed, mark_header }
     }
 
-    fn place(&self, path: &Path) -> String {
-        format!("{}/{path}", self.location)
-    }
-
-    /// Writes the layout file if the store has none.
-    async fn write_layout_file(&self) -> Result<(), StoreError> {
-        let path = Path::from(layout::LAYOUT_FILE);
-        let text = PutPayload::from(layout::layout_text().into_bytes());
-        match self.objects.put_opts(&path, text, PutMode::Create.into()).await {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(store_error("create", &self.place(&path), Access::Write, error)),
+    /// Begins an upload to a name; returns its id.
+    pub(super) async fn begin(&self, path: &Path, mark: &str) -> Result<String, StoreError> {
+        #[derive(Deserialize)]
+        struct Begun {
+            #[serde(rename = "UploadId")]
+            id: String,
+        }
+        let target = (Method::POST, format!("{}?uploads=", self.signed.url(Some(path))));
+        let answer =
+            self.signed.send("create", path, target, &[(self.mark_header, mark)], Bytes::new()).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(self.parsed::<Begun>("create", path, &answer)?.id),
+            _ => Err(unexpected("create", &self.signed.place(path), &answer)),
         }
     }
 
-    /// Begins an upload to an object of its own.
-    pub(super) async fn begin(&self) -> Result<Box<dyn Upload>, StoreError> {
-        self.write_layout_file().await?;
-        let path = Path::from(format!("{}/{:032x}", layout::UPLOADS, rand::random::<u128>()));
-        let place = self.place(&path);
-        let parts = self
-            .objects
-            .put_multipart(&path)
-            .await
-            .map_err(|error| store_error("create", &place, Access::Write, error))?;
-        Ok(Box::new(MultipartUpload {
-            objects: Arc::clone(&self.objects),
-            location: self.location.clone(),
-            place,
-            path,
-            parts: Some(WriteMultipart::new_with_chunk_size(parts, PART)),
-        }))
+    /// Sends the part of this number, counted from 0; returns its entity tag.
+    pub(super) async fn send(
+        &self,
+        path: &Path,
+        id: &str,
+        number: usize,
+        headers: &[(&'static str, &str)],
+        part: Bytes,
+    ) -> Result<String, StoreError> {
+        let query = format!("partNumber={}&uploadId={}", number + 1, encoded(id));
+        let target = (Method::PUT, format!("{}?{query}", self.signed.url(Some(path))));
+        let answer = self.signed.send("write", path, target, headers, part).await?;
+        let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        match (answer.status(), tag) {
+            (StatusCode::OK, Some(tag)) => Ok(tag.to_owned()),
+            _ => Err(unexpected("write", &self.signed.place(path), &answer)),
+        }
     }
 
-    /// Removes old uploads: a service does not know which processes live. Parts that never became an object are
-    /// not listed; the lifecycle rules of the service remove them.
-    pub(super) async fn recover(&self) -> Result<Recovered, StoreError> {
-        let directory = Path::from(layout::UPLOADS);
-        let failed = |error| store_error("list", &self.place(&directory), Access::Read, error);
-        let uploads: Vec<_> = self.objects.list(Some(&directory)).try_collect().await.map_err(failed)?;
-        let mut recovered = Recovered::default();
-        for upload in uploads {
-            if (self.clock)() - upload.last_modified < TimeDelta::hours(ABANDONED_AFTER_HOURS) {
-                recovered.kept += 1;
-                continue;
+    /// Makes these parts an object. An answer with status 200 is a success: an error that the service noticed after it
+    /// had begun to answer is returned as such.
+    pub(super) async fn complete(
+        &self,
+        path: &Path,
+        id: &str,
+        headers: &[(&'static str, &str)],
+        parts: &[String],
+    ) -> Result<Answer, StoreError> {
+        #[derive(Deserialize)]
+        struct Completed {
+            #[serde(rename = "ETag")]
+            _tag: String,
+        }
+        let mut list = String::from("<CompleteMultipartUpload>");
+        for (number, tag) in (1..).zip(parts) {
+            let tag = tag.replace('"', "&quot;");
+            let _ = write!(list, "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+        }
+        list.push_str("</CompleteMultipartUpload>");
+        let target = (Method::POST, format!("{}?uploadId={}", self.signed.url(Some(path)), encoded(id)));
+        let answer = self.signed.send("create", path, target, headers, list.into()).await?;
+        if answer.status() == StatusCode::OK {
+            self.parsed::<Completed>("create", path, &answer)?;
+        }
+        Ok(answer)
+    }
+
+    /// Removes an upload; if this fails, recovery or the lifecycle rule of the bucket removes it.
+    pub(super) async fn abort(&self, path: &Path, id: &str) {
+        let target = (Method::DELETE, format!("{}?uploadId={}", self.signed.url(Some(path)), encoded(id)));
+        let _ = self.signed.send("delete", path, target, &[], Bytes::new()).await;
+    }
+
+    /// The uploads of the store that were begun and neither completed nor aborted.
+    pub(super) async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
+        let mut found = Vec::new();
+        let mut after = String::new();
+        let root = Path::default();
+        loop {
+            let prefix = self.signed.prefix();
+            // With a slash: the prefix of another store may begin with this one.
+            let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+            let query = format!("uploads=&prefix={}{after}", encoded(&prefix));
+            let target = (Method::GET, format!("{}?{query}", self.signed.url(None)));
+            let answer = self.signed.send("list the uploads of", &root, target, &[], Bytes::new()).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(unexpected("list the uploads of", &self.signed.place(&root), &answer));
             }
-            match self.objects.delete(&upload.location).await {
-                Ok(()) => {
-                    recovered.removed += 1;
-                    recovered.removed_bytes = ByteSize(recovered.removed_bytes.0 + upload.size);
+            let page: Page = self.parsed("list the uploads of", &root, &answer)?;
+            for upload in page.uploads {
+                let path = upload.key.strip_prefix(&prefix).and_then(|key| Path::parse(key).ok());
+                if let Some(path) = path {
+                    found.push(Unfinished { path, id: upload.id, begun_at: upload.begun_at });
                 }
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => {
-                    return Err(store_error("delete", &self.place(&upload.location), Access::Write, error));
+            }
+            let next = (page.next_key, page.next_id);
+            match next {
+                (Some(key), id) if page.is_truncated => {
+                    let id = encoded(&id.unwrap_or_default());
+                    after = format!("&key-marker={}&upload-id-marker={id}", encoded(&key));
                 }
-            }
-        }
-        Ok(recovered)
-    }
-}
-
-struct MultipartUpload {
-    objects: Arc<dyn ObjectStore>,
-    location: String,
-    place: String,
-    path: Path,
-    /// `None` after it was finished, aborted or has failed.
-    parts: Option<WriteMultipart>,
-}
-
-#[async_trait]
-impl Upload for MultipartUpload {
-    async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
-        let Some(parts) = &mut self.parts else {
-            return Err(StoreError::new(
-                StoreErrorKind::Other,
-                format!("the upload to {} has failed", self.place),
-            ));
-        };
-        let written = parts.wait_for_capacity(PARTS_AT_ONCE).await;
-        written.map_err(|error| store_error("write", &self.place, Access::Write, error))?;
-        parts.put(chunk);
-        Ok(())
-    }
-
-    async fn publish(mut self: Box<Self>, target: &Path) -> Result<bool, StoreError> {
-        let Some(parts) = self.parts.take() else {
-            return Err(StoreError::new(
-                StoreErrorKind::Other,
-                format!("the upload to {} has failed", self.place),
-            ));
-        };
-        parts.finish().await.map_err(|error| store_error("write", &self.place, Access::Write, error))?;
-        let copied = self.objects.copy_if_not_exists(&self.path, target).await;
-        // If this fails, recovery removes the object; the entry exists or not regardless.
-        let _ = self.objects.delete(&self.path).await;
-        match copied {
-            Ok(()) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(false)
-            }
-            Err(error) => {
-                let place = format!("{}/{target}", self.location);
-                Err(store_error("create", &place, Access::Write, error))
+                _ => return Ok(found),
             }
         }
     }
 
-    async fn abort(mut self: Box<Self>) {
-        if let Some(parts) = self.parts.take() {
-            // If this fails, the lifecycle rules of the service remove the parts.
-            let _ = parts.abort().await;
-        }
+    fn parsed<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        path: &Path,
+        answer: &Answer,
+    ) -> Result<T, StoreError> {
+        quick_xml::de::from_reader(answer.body().as_ref()).map_err(|error| {
+            let message = format!("cannot {action} {}", self.signed.place(path));
+            StoreError::new(StoreErrorKind::Other, message).caused_by(error)
+        })
     }
 }
 
-impl Drop for MultipartUpload {
-    fn drop(&mut self) {
-        if let (Some(parts), Ok(runtime)) = (self.parts.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move {
-                let _ = parts.abort().await;
-            });
-        }
+/// One page of the list of uploads.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(rename = "IsTruncated", default)]
+    is_truncated: bool,
+    #[serde(rename = "NextKeyMarker")]
+    next_key: Option<String>,
+    #[serde(rename = "NextUploadIdMarker")]
+    next_id: Option<String>,
+    #[serde(rename = "Upload", default)]
+    uploads: Vec<ListedUpload>,
+}
+
+#[derive(Deserialize)]
+struct ListedUpload {
+    #[serde(rename = "Key")]
+    key: String,
+    #[serde(rename = "UploadId")]
+    id: String,
+    #[serde(rename = "Initiated")]
+    begun_at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_uploads_is_read() {
+        let text = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker>\
+                    <NextUploadIdMarker>2</NextUploadIdMarker><Upload><Key>p/a</Key><UploadId>1</UploadId>\
+                    <Owner><ID>x</ID></Owner><Initiated>2026-11-27T00:00:00.000Z</Initiated></Upload>\
+                    <MaxUploads>1</MaxUploads></ListMultipartUploadsResult>";
+        let page: Page = quick_xml::de::from_str(text).expect("a page");
+        assert_eq!(
+            (page.is_truncated, page.next_key.as_deref(), page.next_id.as_deref()),
+            (true, Some("b"), Some("2"))
+        );
+        assert_eq!((page.uploads[0].key.as_str(), page.uploads[0].id.as_str()), ("p/a", "1"));
+        let empty = "<ListMultipartUploadsResult><NextKeyMarker/></ListMultipartUploadsResult>";
+        let page: Page = quick_xml::de::from_str(empty).expect("a page");
+        assert!(page.uploads.is_empty() && !page.is_truncated);
     }
 }

@@ -1,45 +1,123 @@
-//! Streams of remote objects that fail where they do not have the size that was promised.
+//! Reading an object: in ranges, several at once, all of the version that the entity tag names.
+//!
+//! A range that breaks off is asked for again from where it stopped. Memory is bounded by the ranges ahead of the reader.
 
-use futures::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::store::contract::EntryStream;
-use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::transport::http::attempts::{Failures, retry_in};
+use crate::transport::http::retry::Verdict;
 
-/// The same chunks; fails if they do not add up to `size`.
-pub(super) fn checked(chunks: EntryStream, size: u64, place: String) -> EntryStream {
-    futures::stream::try_unfold((chunks, size, place), |(mut chunks, left, place)| async move {
-        match chunks.try_next().await? {
-            None if left == 0 => Ok(None),
-            None => Err(StoreError::too_short(&place, left)),
-            Some(chunk) => match left.checked_sub(chunk.len() as u64) {
-                Some(left) => Ok(Some((chunk, (chunks, left, place)))),
-                None => Err(StoreError::new(
-                    StoreErrorKind::Corrupt,
-                    format!("{place} has more bytes than its size"),
-                )),
-            },
-        }
-    })
-    .boxed()
+use super::failure::store_error;
+use super::http::Requests;
+
+/// Bytes of one range.
+const RANGE: u64 = 16 << 20;
+
+/// Upper bound for the ranges that are fetched, or wait for their turn, at once.
+const AT_ONCE: usize = 4;
+
+/// Bytes after which earlier failures of a range do not count any more.
+const PROGRESS: usize = 1 << 20;
+
+/// What ranges are fetched from.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    /// What bounds the requests and where their retries are reported.
+    pub(super) requests: Requests,
+    /// The object, for messages.
+    pub(super) place: String,
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
+/// Streams an object in order. The stream ends after all its bytes or with an error; dropped, it ends its requests.
+pub(super) fn stream(source: &Source, object: &ObjectMeta) -> EntryStream {
+    let (source, object) = (source.clone(), object.clone());
+    let starts = (0..object.size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX));
+    futures::stream::iter(starts)
+        .map(move |start| {
+            let (source, object) = (source.clone(), object.clone());
+            let place = source.place.clone();
+            let end = object.size.min(start + RANGE);
+            // A task of its own, so that it goes on while the reader is busy.
+            let task =
+                AbortOnDropHandle::new(tokio::spawn(async move { source.range(&object, start, end).await }));
+            async move {
+                // A runtime that shuts down ends its tasks.
+                task.await.map_err(|_| {
+                    StoreError::new(StoreErrorKind::Interrupted, format!("cannot read {place}"))
+                })?
+            }
+        })
+        .buffered(AT_ONCE)
+        .boxed()
+}
 
-    use super::*;
-
-    async fn read(promised: u64, chunks: &[&'static [u8]]) -> Result<Vec<Bytes>, StoreErrorKind> {
-        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
-        let stream = checked(futures::stream::iter(chunks).boxed(), promised, "x".to_owned());
-        stream.try_collect().await.map_err(|error: StoreError| error.kind())
+impl Source {
+    /// Fetches `start..end`, from where it stopped after every failure.
+    async fn range(&self, object: &ObjectMeta, start: u64, end: u64) -> Result<Bytes, StoreError> {
+        let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let mut whole = BytesMut::with_capacity(length);
+        let options = self.requests.options();
+        let (mut failures, mut counted_from) = (Failures::default(), 0);
+        loop {
+            let from = start + whole.len() as u64;
+            // The client has repeated a request that fails here.
+            let answered = self.objects.get_opts(&object.location, pinned(object, from..end)).await;
+            let answered =
+                answered.map_err(|error| store_error("read", &self.place, Access::Read, &error))?;
+            let broken = append(answered.into_stream(), &mut whole).await;
+            if whole.len() == length && broken.is_ok() {
+                return Ok(whole.freeze());
+            }
+            if whole.len() > length {
+                let message = format!("{} has more bytes than its size", self.place);
+                return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+            }
+            if whole.len() - counted_from >= PROGRESS {
+                failures.reset();
+                counted_from = whole.len();
+            }
+            let Some(wait) = failures.wait(&options.retry, Verdict::Retry, options.deadline) else {
+                let missing = (length - whole.len()) as u64;
+                return Err(match broken {
+                    Ok(()) => StoreError::too_short(&self.place, missing),
+                    Err(error) => store_error("read", &self.place, Access::Read, &error),
+                });
+            };
+            self.requests.details().tell(|| format!("{}: {}: a range broke off", retry_in(wait), self.place));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = options.cancel.cancelled() => {
+                    return Err(StoreError::new(StoreErrorKind::Interrupted, format!("cannot read {}", self.place)));
+                }
+            }
+        }
     }
+}
 
-    #[tokio::test]
-    async fn a_stream_that_ends_has_delivered_everything() {
-        assert_eq!(read(3, &[b"ab", b"c"]).await.map(|chunks| chunks.concat()), Ok(b"abc".to_vec()));
-        assert_eq!(read(4, &[b"ab", b"c"]).await, Err(StoreErrorKind::Corrupt));
-        assert_eq!(read(2, &[b"ab", b"c"]).await, Err(StoreErrorKind::Corrupt));
-        assert_eq!(read(1, &[]).await, Err(StoreErrorKind::Corrupt));
+/// A part of exactly this version of an object.
+fn pinned(object: &ObjectMeta, range: std::ops::Range<u64>) -> GetOptions {
+    GetOptions {
+        if_match: object.e_tag.clone(),
+        range: Some(GetRange::Bounded(range)),
+        ..GetOptions::default()
     }
+}
+
+async fn append(
+    mut chunks: BoxStream<'static, object_store::Result<Bytes>>,
+    whole: &mut BytesMut,
+) -> object_store::Result<()> {
+    while let Some(chunk) = chunks.try_next().await? {
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(())
 }

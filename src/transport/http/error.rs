@@ -6,10 +6,11 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::Url;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
 
 use super::address::{self, AddressError};
-use super::retry::Verdict;
+use super::retry::{Clock, Verdict, parse_retry_after};
 use crate::domain::hint::Hint;
 
 /// A fetch that failed.
@@ -120,6 +121,19 @@ impl Cause {
             | Cause::Protocol(_)
             | Cause::Io(_)
             | Cause::Cancelled => Verdict::Final,
+        }
+    }
+
+    /// What the status of an answer without the wanted content means.
+    pub(crate) fn of_status(status: StatusCode, headers: &HeaderMap, clock: Clock) -> Self {
+        let wait =
+            headers.get(RETRY_AFTER).and_then(|value| parse_retry_after(value.to_str().ok()?, clock.now()));
+        match status.as_u16() {
+            404 | 410 => Cause::NotFound,
+            code @ (401 | 403 | 407) => Cause::Denied(code),
+            429 => Cause::RateLimited(wait),
+            503 if wait.is_some() => Cause::RateLimited(wait),
+            code => Cause::Status(code),
         }
     }
 

@@ -6,3 +6,4 @@ pub(crate) mod client;
 pub(crate) mod error;
 pub(crate) mod options;
 pub(crate) mod retry;
+pub(crate) mod sending;

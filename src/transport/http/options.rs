@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::retry::{Clock, RetryPolicy};
@@ -22,4 +23,18 @@ pub struct FetchOptions {
     pub digest_is_checked: bool,
     /// Cancels the fetch.
     pub cancel: CancellationToken,
+}
+
+impl FetchOptions {
+    /// What bounds the transfers of entries. Unpacking verifies an archive, and objects in stores have versions anyway.
+    pub(crate) fn of_entries(cancel: CancellationToken, now: DateTime<Utc>) -> Self {
+        FetchOptions {
+            retry: RetryPolicy::default(),
+            deadline: None,
+            clock: Clock::starting_at(now),
+            accept: None,
+            digest_is_checked: false,
+            cancel,
+        }
+    }
 }

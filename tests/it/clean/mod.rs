@@ -4,7 +4,7 @@ mod catalog;
 mod defects;
 mod leases;
 mod long_sweep;
-mod own_store;
+pub(crate) mod own_store;
 mod page;
 mod plans;
 mod stored;

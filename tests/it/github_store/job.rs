@@ -68,7 +68,7 @@ pub fn hasty(idle: Duration, speed_window: Duration) -> GitHubOptions {
             cancel: CancellationToken::new(),
         },
         time_limit: Some(Duration::from_mins(2)),
-        blocks: BlockOptions { block_size: 64 << 10, in_flight: 3 },
+        blocks: BlockOptions { block_size: 64 << 10, in_flight: 3, ..BlockOptions::default() },
         ranges: RangeOptions { range_size: 64 << 10, in_flight: 3 },
         observer: None,
     }

@@ -37,7 +37,7 @@ async fn a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts() {
     let options = cachekeep::store::GitHubOptions {
         timeouts: cachekeep::parts::Timeouts::default(),
         time_limit: None,
-        blocks: BlockOptions { block_size: 1 << 20, in_flight: 4 },
+        blocks: BlockOptions { block_size: 1 << 20, in_flight: 4, ..BlockOptions::default() },
         ranges: RangeOptions { range_size: 1 << 20, in_flight: 4 },
         ..impatient()
     };

@@ -11,6 +11,7 @@ pub mod github_api;
 pub mod github_service;
 pub mod log_commands;
 pub mod mirror_server;
+pub mod object_services;
 pub mod project;
 pub mod skip;
 pub mod tree;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::domain::entry::Entry;
 use crate::store::contract::{Commit, NewEntry, Store, StoreExt};
 
-use super::steps::{TICK, created, long_and_odd_names, named};
+use super::steps::{created, long_and_odd_names, named, tick};
 
 pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     let chunks: Vec<Bytes> = (0..40_u8).map(|n| Bytes::from(vec![n; 1 + usize::from(n) * 7919])).collect();
@@ -49,7 +49,7 @@ pub(super) async fn long_and_odd_keys_are_kept_exactly(store: &impl Store) {
 
 pub(super) async fn an_entry_is_immutable(store: &impl Store) {
     let first = created(store, named("main", "a"), b"first").await;
-    tokio::time::sleep(TICK).await;
+    tick().await;
     let second = store.put(named("main", "a"), Bytes::from_static(b"second")).await;
     assert_eq!(second.expect("a commit"), Commit::Exists);
     assert_eq!(store.get(&first).await.expect("an entry"), &b"first"[..]);
@@ -67,7 +67,7 @@ pub(super) async fn an_entry_is_immutable(store: &impl Store) {
 pub(super) async fn a_use_changes_nothing_but_the_time_of_the_last_use(store: &impl Store) {
     let entry = created(store, named("main", "a"), b"used").await;
     assert_eq!(entry.last_used_at, None);
-    tokio::time::sleep(TICK).await;
+    tick().await;
     store.note_use(&entry).await;
     let used = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
     let used = used.expect("it is there");

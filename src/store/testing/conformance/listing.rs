@@ -9,7 +9,7 @@ use crate::store::error::StoreErrorKind;
 
 use super::steps::LOOK_ALIKE_KEYS;
 use super::steps::{
-    TICK, UNKNOWN_IDS, created, created_in_turn, found, long_and_odd_names, named, request, scope, version,
+    UNKNOWN_IDS, created, created_in_turn, found, long_and_odd_names, named, request, scope, tick, version,
 };
 
 pub(super) async fn an_empty_catalog_lists_nothing(store: &(impl Store + Catalog)) {
@@ -50,7 +50,7 @@ pub(super) async fn long_and_odd_keys_are_listed_and_deleted(store: &(impl Store
 
 pub(super) async fn a_second_save_changes_nothing_in_the_list(store: &(impl Store + Catalog)) {
     let first = created(store, named("main", "a"), b"first").await;
-    tokio::time::sleep(TICK).await;
+    tick().await;
     let second = store.put(named("main", "a"), Bytes::from_static(b"second")).await;
     assert_eq!(second.expect("a commit"), Commit::Exists);
     let after = store.list(&ListFilter::default()).await.expect("a list");
@@ -89,7 +89,7 @@ pub(super) async fn a_use_changes_nothing_but_the_time_of_the_last_use(store: &(
     let entry = created(store, named("main", "a"), b"used").await;
     let other = created(store, named("main", "b"), b"idle").await;
     assert_eq!(entry.last_used_at, None);
-    tokio::time::sleep(TICK).await;
+    tick().await;
     store.note_use(&entry).await;
     let listed = store.list(&ListFilter::default()).await.expect("a list");
     let used = listed.iter().find(|listed| listed.id == entry.id).expect("it is there");
@@ -120,7 +120,7 @@ pub(super) async fn a_successor_is_neither_read_nor_deleted_for_the_entry_before
 ) {
     let before = created(store, named("main", "a"), b"before").await;
     assert_eq!(store.delete(&before.id).await.expect("a deletion"), Deletion::Deleted);
-    tokio::time::sleep(TICK).await;
+    tick().await;
     let successor = created(store, named("main", "a"), b"after!").await;
     assert_ne!(before.id, successor.id);
     let error = store.read(&before).await.err().expect("it has vanished");

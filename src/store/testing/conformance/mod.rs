@@ -4,7 +4,8 @@
 //! [`run_filled_catalog`] that of a catalog without a store, [`run_divided`] that repositories do not read each other's
 //! entries, [`run_read_only`] a view that denies changes. Each takes a function that makes an empty store and calls it for
 //! every check. A check panics with what it expected; call the suites from tests, also from those of a crate with a
-//! store of its own. The clock of a store must tell apart entries that are created [`TICK`] after each other.
+//! store of its own. The clock of a store must tell apart entries that are created [`TICK`] after each other;
+//! [`with_tick`] is for a coarser one.
 
 mod denying;
 mod dividing;
@@ -20,7 +21,7 @@ use crate::store::catalog::Catalog;
 use crate::store::contract::Store;
 
 pub use dividing::views;
-pub use steps::TICK;
+pub use steps::{TICK, with_tick};
 
 /// Checks the contract of a store. `make` returns an empty store at each call.
 pub async fn run<S: Store>(make: impl AsyncFn() -> S) {

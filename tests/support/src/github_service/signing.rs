@@ -10,7 +10,7 @@ use crate::capture::secret;
 
 /// The account that Azurite and every emulator before it has, and its key, which is public.
 pub const ACCOUNT: &str = "devstoreaccount1";
-const ACCOUNT_KEY: &str =
+pub const ACCOUNT_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const SERVICE_VERSION: &str = "2020-02-10";
 

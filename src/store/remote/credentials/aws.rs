@@ -1,0 +1,188 @@
+//! Credentials and the address of S3, or of a service with its interface.
+
+use object_store::RetryConfig;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use reqwest::Url;
+
+use super::super::http::Requests;
+use super::found::{FoundCredential, NoCredential};
+use crate::domain::secret::Secret;
+use crate::platform::Env;
+
+const LOOKED_FOR: &str =
+    "AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, and AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN";
+
+/// The variable that chooses how a bucket is addressed: `true` for `https://host/bucket`, `false` for
+/// `https://bucket.host`.
+const PATH_STYLE: &str = "CACHEKEEP_S3_PATH_STYLE";
+
+/// How to open a bucket.
+pub(in crate::store::remote) struct AwsAccess {
+    /// The region that requests are signed for.
+    pub(in crate::store::remote) region: String,
+    /// The URL of the bucket.
+    pub(in crate::store::remote) bucket_url: String,
+    credential: Credential,
+    source: &'static str,
+}
+
+enum Credential {
+    Key { id: String, secret: Secret, session: Option<Secret> },
+    WebIdentity { file: String, role: String, session_name: Option<String> },
+}
+
+/// Finds the credential and the address of a bucket.
+pub(in crate::store::remote) fn find(env: &Env, bucket: &str) -> Result<AwsAccess, NoCredential> {
+    let (credential, source) = credential(env)?;
+    let endpoint = env.var("AWS_ENDPOINT_URL_S3").or_else(|| env.var("AWS_ENDPOINT_URL"));
+    let region = match env.var("AWS_REGION").or_else(|| env.var("AWS_DEFAULT_REGION")) {
+        Some(region) => region.to_owned(),
+        // Services with the interface of S3 do not care, and this is what clients give them.
+        None if endpoint.is_some() => "us-east-1".to_owned(),
+        None => {
+            let text =
+                "the region of the bucket is not known: neither AWS_REGION nor AWS_DEFAULT_REGION is set";
+            return Err(NoCredential::Unusable(text.to_owned()));
+        }
+    };
+    let bucket_url = match endpoint {
+        None if env.flag(PATH_STYLE) => format!("https://s3.{region}.amazonaws.com/{bucket}"),
+        None => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+        Some(endpoint) => {
+            let url = Url::parse(endpoint).ok().filter(Url::has_host).ok_or_else(|| {
+                NoCredential::Unusable(
+                    "the address in AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is not a URL".to_owned(),
+                )
+            })?;
+            address(&url, bucket, env.var(PATH_STYLE).is_none() || env.flag(PATH_STYLE))
+        }
+    };
+    Ok(AwsAccess { region, bucket_url, credential, source })
+}
+
+/// The URL of a bucket at an endpoint.
+fn address(endpoint: &Url, bucket: &str, path_style: bool) -> String {
+    let mut url = endpoint.clone();
+    if !path_style {
+        let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
+        // An address of digits has no names below it.
+        if url.set_host(Some(&host)).is_ok() {
+            return url.as_str().trim_end_matches('/').to_owned();
+        }
+    }
+    format!("{}/{bucket}", url.as_str().trim_end_matches('/'))
+}
+
+fn credential(env: &Env) -> Result<(Credential, &'static str), NoCredential> {
+    match (env.var("AWS_ACCESS_KEY_ID"), env.var("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => {
+            let session = env.var("AWS_SESSION_TOKEN").map(Secret::new);
+            let source = match session {
+                Some(_) => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+                None => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            };
+            return Ok((Credential::Key { id: id.to_owned(), secret: Secret::new(secret), session }, source));
+        }
+        (None, None) => {}
+        (Some(_), None) => {
+            return Err(NoCredential::Unusable(alone("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")));
+        }
+        (None, Some(_)) => {
+            return Err(NoCredential::Unusable(alone("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")));
+        }
+    }
+    match (env.var("AWS_WEB_IDENTITY_TOKEN_FILE"), env.var("AWS_ROLE_ARN")) {
+        (Some(file), Some(role)) => {
+            let session_name = env.var("AWS_ROLE_SESSION_NAME").map(str::to_owned);
+            let credential =
+                Credential::WebIdentity { file: file.to_owned(), role: role.to_owned(), session_name };
+            Ok((credential, "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN"))
+        }
+        _ => Err(NoCredential::Absent { service: "S3", looked_for: LOOKED_FOR }),
+    }
+}
+
+fn alone(set: &str, missing: &str) -> String {
+    format!("{set} is set and {missing} is not")
+}
+
+impl AwsAccess {
+    /// A client for the bucket.
+    pub(in crate::store::remote) fn client(
+        &self,
+        bucket: &str,
+        requests: &Requests,
+    ) -> object_store::Result<AmazonS3> {
+        let builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_region(&self.region)
+            // The URL contains the bucket in either style.
+            .with_endpoint(&self.bucket_url)
+            .with_virtual_hosted_style_request(true)
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+            // Not every service with the interface of S3 has bulk deletion.
+            .with_disable_bulk_delete(true)
+            .with_http_connector(requests.clone());
+        let builder = match &self.credential {
+            Credential::Key { id, secret, session } => {
+                let builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
+                match session {
+                    Some(token) => builder.with_token(token.expose()),
+                    None => builder,
+                }
+            }
+            Credential::WebIdentity { file, role, session_name } => {
+                use object_store::aws::AmazonS3ConfigKey as Key;
+                let builder =
+                    builder.with_config(Key::WebIdentityTokenFile, file).with_config(Key::RoleArn, role);
+                match session_name {
+                    Some(name) => builder.with_config(Key::RoleSessionName, name),
+                    None => builder,
+                }
+            }
+        };
+        builder.build()
+    }
+
+    pub(super) fn found(&self) -> FoundCredential {
+        FoundCredential { source: self.source, expires_at: None, endpoint: self.bucket_url.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(variables: &[(&str, &str)]) -> Result<AwsAccess, String> {
+        find(&Env::of(variables.iter().copied()), "bucket").map_err(|error| error.to_string())
+    }
+
+    const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "i"), ("AWS_SECRET_ACCESS_KEY", "s")];
+
+    #[test]
+    fn a_bucket_is_addressed_as_its_service_wants_it() {
+        let check = |more: &[(&str, &str)], expect: &str| {
+            let found = found(&[&KEY, more].concat()).expect("found");
+            assert_eq!(found.bucket_url, expect);
+        };
+        let region = ("AWS_REGION", "eu-west-1");
+        check(&[region], "https://bucket.s3.eu-west-1.amazonaws.com");
+        check(&[("AWS_DEFAULT_REGION", "us-west-2")], "https://bucket.s3.us-west-2.amazonaws.com");
+        check(&[region, (PATH_STYLE, "true")], "https://s3.eu-west-1.amazonaws.com/bucket");
+        check(&[("AWS_ENDPOINT_URL", "https://minio.example/")], "https://minio.example/bucket");
+        let other = ("AWS_ENDPOINT_URL_S3", "https://r2.example");
+        check(&[("AWS_ENDPOINT_URL", "https://minio.example"), other], "https://r2.example/bucket");
+        check(&[other, (PATH_STYLE, "false")], "https://bucket.r2.example");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let why = |variables: &[(&str, &str)]| found(variables).err().expect("nothing usable");
+        assert!(why(&[]).contains("AWS_WEB_IDENTITY_TOKEN_FILE"));
+        assert_eq!(why(&KEY[..1]), "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not");
+        assert!(why(&KEY).contains("AWS_REGION"));
+        let identity =
+            [("AWS_WEB_IDENTITY_TOKEN_FILE", "/f"), ("AWS_ROLE_ARN", "arn"), ("AWS_REGION", "eu-west-1")];
+        assert_eq!(found(&identity).expect("found").source, "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN");
+    }
+}

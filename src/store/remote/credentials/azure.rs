@@ -1,0 +1,226 @@
+//! Credentials for Azure Blob Storage.
+
+use chrono::{DateTime, Utc};
+use object_store::RetryConfig;
+use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
+use reqwest::Url;
+
+use super::super::http::Requests;
+use super::found::{FoundCredential, NoCredential};
+use crate::domain::secret::Secret;
+use crate::platform::Env;
+
+const LOOKED_FOR: &str = "AZURE_STORAGE_TOKEN, AZURE_STORAGE_KEY, AZURE_STORAGE_CONNECTION_STRING, AZURE_CLIENT_ID with \
+                          AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET, AZURE_STORAGE_SAS_TOKEN, and \
+                          AZURE_USE_AZURE_CLI=true";
+
+/// How to open a storage account.
+pub(in crate::store::remote) struct AzureAccess {
+    /// The URL of the account's blob service.
+    pub(in crate::store::remote) endpoint: String,
+    pub(in crate::store::remote) account: String,
+    credential: Credential,
+    source: &'static str,
+}
+
+enum Credential {
+    Token(Secret),
+    Key(Secret),
+    FederatedToken { client: String, tenant: String, file: String },
+    ClientSecret { client: String, tenant: String, secret: Secret },
+    Sas(Secret),
+    Cli,
+}
+
+/// Finds the credential for an account.
+pub(in crate::store::remote) fn find(env: &Env, account: &str) -> Result<AzureAccess, NoCredential> {
+    let connection = ConnectionString::parse(env.var("AZURE_STORAGE_CONNECTION_STRING").unwrap_or_default());
+    let (credential, source) = credential(env, &connection)
+        .ok_or(NoCredential::Absent { service: "Azure Blob Storage", looked_for: LOOKED_FOR })?;
+    let named = match source {
+        CONNECTION_STRING => connection.get("AccountName").map(|name| (CONNECTION_STRING, name)),
+        _ => env.var("AZURE_STORAGE_ACCOUNT").map(|name| ("AZURE_STORAGE_ACCOUNT", name)),
+    };
+    if let Some((variable, named)) = named
+        && named != account
+        && matches!(credential, Credential::Key(_) | Credential::Sas(_))
+    {
+        return Err(NoCredential::Unusable(format!(
+            "the credential is for another account: {variable} names `{named}`, and the store is in `{account}`"
+        )));
+    }
+    let endpoint = env.var("AZURE_STORAGE_SERVICE_ENDPOINT").or_else(|| connection.get("BlobEndpoint"));
+    let endpoint = endpoint.map_or_else(|| format!("https://{account}.blob.core.windows.net"), str::to_owned);
+    if Url::parse(&endpoint).is_err() {
+        return Err(NoCredential::Unusable("the address of the blob service is not a URL".to_owned()));
+    }
+    Ok(AzureAccess { endpoint, account: account.to_owned(), credential, source })
+}
+
+const CONNECTION_STRING: &str = "AZURE_STORAGE_CONNECTION_STRING";
+
+fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<(Credential, &'static str)> {
+    let secret = |name: &str| env.var(name).map(Secret::new);
+    let identity = || Some((env.var("AZURE_CLIENT_ID")?.to_owned(), env.var("AZURE_TENANT_ID")?.to_owned()));
+    if let Some(token) = secret("AZURE_STORAGE_TOKEN") {
+        return Some((Credential::Token(token), "AZURE_STORAGE_TOKEN"));
+    }
+    for name in ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY"] {
+        if let Some(key) = secret(name) {
+            return Some((Credential::Key(key), name));
+        }
+    }
+    if let Some(key) = connection.get("AccountKey") {
+        return Some((Credential::Key(Secret::new(key)), CONNECTION_STRING));
+    }
+    if let Some(signature) = connection.get("SharedAccessSignature") {
+        return Some((Credential::Sas(Secret::new(signature)), CONNECTION_STRING));
+    }
+    if let (Some((client, tenant)), Some(file)) = (identity(), env.var("AZURE_FEDERATED_TOKEN_FILE")) {
+        let credential = Credential::FederatedToken { client, tenant, file: file.to_owned() };
+        return Some((credential, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE"));
+    }
+    if let (Some((client, tenant)), Some(secret)) = (identity(), secret("AZURE_CLIENT_SECRET")) {
+        let credential = Credential::ClientSecret { client, tenant, secret };
+        return Some((credential, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"));
+    }
+    for name in ["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"] {
+        if let Some(signature) = secret(name) {
+            return Some((Credential::Sas(signature), name));
+        }
+    }
+    env.flag("AZURE_USE_AZURE_CLI").then_some((Credential::Cli, "`az`, because of AZURE_USE_AZURE_CLI"))
+}
+
+impl AzureAccess {
+    /// A client for a container.
+    pub(in crate::store::remote) fn client(
+        &self,
+        container: &str,
+        requests: &Requests,
+    ) -> object_store::Result<MicrosoftAzure> {
+        let builder = MicrosoftAzureBuilder::new()
+            .with_account(&self.account)
+            .with_container_name(container)
+            .with_endpoint(self.endpoint.clone())
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+            .with_http_connector(requests.clone());
+        // The kind is forced: where the crate chooses, it may choose the metadata service.
+        let builder = match &self.credential {
+            Credential::Token(token) => {
+                builder.with_bearer_token_authorization(token.expose()).with_credential_type("bearer_token")
+            }
+            Credential::Key(key) => builder.with_access_key(key.expose()).with_credential_type("access_key"),
+            Credential::FederatedToken { client, tenant, file } => builder
+                .with_client_id(client)
+                .with_tenant_id(tenant)
+                .with_federated_token_file(file)
+                .with_credential_type("workload_identity"),
+            Credential::ClientSecret { client, tenant, secret } => builder
+                .with_client_secret_authorization(client, secret.expose(), tenant)
+                .with_credential_type("client_secret"),
+            Credential::Sas(signature) => {
+                let pairs = object_store::azure::split_sas(signature.expose())?;
+                builder.with_sas_authorization(pairs).with_credential_type("sas_token")
+            }
+            Credential::Cli => builder.with_credential_type("azure_cli"),
+        };
+        builder.build()
+    }
+
+    pub(super) fn found(&self) -> FoundCredential {
+        let expires_at = match &self.credential {
+            Credential::Sas(signature) => expiry_of(signature.expose()),
+            _ => None,
+        };
+        FoundCredential { source: self.source, expires_at, endpoint: self.endpoint.clone() }
+    }
+}
+
+/// When a shared access signature expires: its field `se`.
+fn expiry_of(signature: &str) -> Option<DateTime<Utc>> {
+    let url = Url::parse(&format!("https://host/?{}", signature.trim_start_matches('?'))).ok()?;
+    let (_, time) = url.query_pairs().find(|(name, _)| name == "se")?;
+    DateTime::parse_from_rfc3339(&time).ok().map(|time| time.with_timezone(&Utc))
+}
+
+/// `AccountName=…;AccountKey=…`, as the portal and `az` give it.
+struct ConnectionString<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> ConnectionString<'a> {
+    fn parse(text: &'a str) -> Self {
+        // Keys end in `=`, signatures contain it.
+        ConnectionString(text.split(';').filter_map(|field| field.trim().split_once('=')).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(variables: &[(&str, &str)]) -> Result<FoundCredential, String> {
+        let env = Env::of(variables.iter().copied());
+        find(&env, "acme").map(|access| access.found()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn credentials_are_found_in_the_order_of_the_cloud_s_own_tools() {
+        let all = [
+            ("AZURE_STORAGE_TOKEN", "t"),
+            ("AZURE_STORAGE_KEY", "a2V5"),
+            ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=acme;AccountKey=a2V5=="),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_TENANT_ID", "t"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/f"),
+            ("AZURE_CLIENT_SECRET", "s"),
+            ("AZURE_STORAGE_SAS_TOKEN", "?sv=1&se=2026-12-01T10%3A00%3A00Z&sig=x"),
+            ("AZURE_USE_AZURE_CLI", "true"),
+        ];
+        let sources: Vec<&str> =
+            (0..all.len()).filter_map(|first| Some(found(&all[first..]).ok()?.source)).collect();
+        assert_eq!(
+            sources,
+            [
+                "AZURE_STORAGE_TOKEN",
+                "AZURE_STORAGE_KEY",
+                "AZURE_STORAGE_CONNECTION_STRING",
+                "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE",
+                // An identity without its client is not used.
+                "AZURE_STORAGE_SAS_TOKEN",
+                "AZURE_STORAGE_SAS_TOKEN",
+                "AZURE_STORAGE_SAS_TOKEN",
+                "AZURE_STORAGE_SAS_TOKEN",
+                "`az`, because of AZURE_USE_AZURE_CLI",
+            ]
+        );
+        let secret =
+            found(&[("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_SECRET", "s")]);
+        assert_eq!(secret.expect("found").source, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET");
+        assert!(found(&[]).expect_err("none").contains("AZURE_STORAGE_CONNECTION_STRING"));
+    }
+
+    #[test]
+    fn a_signature_says_when_it_expires_and_a_connection_string_where_the_service_is() {
+        let signed =
+            found(&[("AZURE_STORAGE_SAS_TOKEN", "?sv=1&se=2026-12-01T10%3A00%3A00Z&sig=x")]).expect("found");
+        assert_eq!(signed.expires_at.map(|at| at.to_rfc3339()).as_deref(), Some("2026-12-01T10:00:00+00:00"));
+        assert_eq!(signed.endpoint, "https://acme.blob.core.windows.net");
+        let text = "AccountName=acme;AccountKey=a2V5==;BlobEndpoint=http://127.0.0.1:1/acme;";
+        let emulated = found(&[("AZURE_STORAGE_CONNECTION_STRING", text)]).expect("found");
+        assert_eq!(emulated.endpoint, "http://127.0.0.1:1/acme");
+    }
+
+    #[test]
+    fn a_key_of_another_account_is_not_used() {
+        let other = found(&[("AZURE_STORAGE_ACCOUNT", "other"), ("AZURE_STORAGE_KEY", "a2V5")]);
+        assert!(other.expect_err("refused").contains("AZURE_STORAGE_ACCOUNT names `other`"));
+        let other = found(&[("AZURE_STORAGE_CONNECTION_STRING", "AccountName=other;AccountKey=a2V5")]);
+        assert!(other.expect_err("refused").contains("AZURE_STORAGE_CONNECTION_STRING names `other`"));
+        // A token is for a tenant, whatever account is the default of `az`.
+        assert!(found(&[("AZURE_STORAGE_ACCOUNT", "other"), ("AZURE_STORAGE_TOKEN", "t")]).is_ok());
+    }
+}

@@ -1,0 +1,209 @@
+//! Requests to an object service, by this program's own HTTP client.
+//!
+//! The crate `object_store` and the uploads of this room share it: connections, timeouts, proxies, retries and what
+//! `--verbose` reports are those of every other request. The crate's own retries and its limit of 30 seconds for a
+//! whole request are not used. Every request may be sent again after its answer was lost; where that matters, its sender
+//! finds out whether the first was obeyed.
+
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::request::Parts as Head;
+use http_body_util::BodyExt as _;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService,
+};
+use reqwest::{Method, Response, Url};
+use serde::Deserialize;
+
+use crate::domain::event::Details;
+use crate::transport::http::address;
+use crate::transport::http::attempts::Attempts;
+use crate::transport::http::client::{Client, ClientError, Timeouts};
+use crate::transport::http::error::Cause;
+use crate::transport::http::options::FetchOptions;
+use crate::transport::http::sending::BodySender;
+
+/// Upper bound for the error document of a service, in bytes.
+const MAX_ERROR_DOCUMENT: usize = 64 << 10;
+
+/// Statuses beside success that the crate and the uploads understand; all others are errors.
+const UNDERSTOOD: [StatusCode; 5] = [
+    StatusCode::NOT_MODIFIED,
+    StatusCode::NOT_FOUND,
+    StatusCode::CONFLICT,
+    StatusCode::PRECONDITION_FAILED,
+    StatusCode::RANGE_NOT_SATISFIABLE,
+];
+
+/// Codes of a 404 that is not about an object.
+const NO_CONTAINER: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
+
+/// Why a request to a service failed for good.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}: {cause}{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
+pub(super) struct ServiceError {
+    /// The URL without its secrets.
+    address: String,
+    pub(super) cause: Cause,
+    /// The service's own word for it; `None` if it gave none.
+    pub(super) code: Option<String>,
+}
+
+/// Makes requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Requests {
+    reader: Client,
+    sender: BodySender,
+    options: FetchOptions,
+}
+
+impl Requests {
+    /// Requests with these limits, reported to `details`.
+    pub(super) fn new(
+        timeouts: Timeouts,
+        options: FetchOptions,
+        details: Details,
+    ) -> Result<Self, ClientError> {
+        let reader = Client::new(timeouts)?.with_details(details.clone());
+        Ok(Requests { reader, sender: BodySender::new(timeouts, details)?, options })
+    }
+
+    /// What bounds each request.
+    pub(super) fn options(&self) -> &FetchOptions {
+        &self.options
+    }
+
+    /// Where details are reported.
+    pub(super) fn details(&self) -> &Details {
+        self.reader.details()
+    }
+
+    async fn send(
+        &self,
+        head: &Head,
+        url: &Url,
+        body: &Bytes,
+    ) -> Result<HttpResponse, (Cause, Option<String>)> {
+        let response = self.send_once(head, url, body).await.map_err(|cause| (cause, None))?;
+        let status = response.status();
+        if status.is_success() && head.method == Method::GET {
+            return Ok(streamed(response, self.reader.timeouts(), url));
+        }
+        if head.method == Method::HEAD && (status.is_success() || UNDERSTOOD.contains(&status)) {
+            // It has no body, but the length of one.
+            return Ok(with_body(&response, Bytes::new()));
+        }
+        let (answer, document) = self.whole(response).await.map_err(|cause| (cause, None))?;
+        let code = if status.is_success() { None } else { code_of(&answer, &document) };
+        let no_container = code.as_deref().is_some_and(|code| NO_CONTAINER.contains(&code));
+        if status.is_success() || (UNDERSTOOD.contains(&status) && !no_container) {
+            let (head, ()) = answer.into_parts();
+            return Ok(HttpResponse::from_parts(head, document.into()));
+        }
+        Err((Cause::of_status(status, answer.headers(), self.options.clock), code))
+    }
+
+    async fn send_once(&self, head: &Head, url: &Url, body: &Bytes) -> Result<Response, Cause> {
+        let mut headers = head.headers.clone();
+        // Both are the client's to set.
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(HOST);
+        if matches!(head.method, Method::PUT | Method::POST) {
+            let request = self.sender.client().request(head.method.clone(), url)?.headers(headers);
+            return self.sender.send(request, body.clone(), &self.options).await;
+        }
+        let timeouts = self.reader.timeouts();
+        let request = self.reader.request(head.method.clone(), url)?.headers(headers).send();
+        tokio::select! {
+            answered = request => answered.map_err(|error| Cause::of_request(error, 0, timeouts.idle)),
+            () = self.options.cancel.cancelled() => Err(Cause::Cancelled),
+        }
+    }
+
+    /// A short answer with its document.
+    async fn whole(&self, response: Response) -> Result<(http::Response<()>, Bytes), Cause> {
+        let idle = self.reader.timeouts().idle;
+        let answer = with_body(&response, ());
+        let limit = if answer.status().is_success() { usize::MAX } else { MAX_ERROR_DOCUMENT };
+        let (mut chunks, mut document) = (response.bytes_stream(), BytesMut::new());
+        while document.len() < limit {
+            let chunk =
+                tokio::time::timeout(idle, chunks.try_next()).await.map_err(|_| Cause::Stalled(idle))?;
+            let received = document.len() as u64;
+            match chunk.map_err(|error| Cause::of_request(error, received, idle))? {
+                Some(chunk) => document.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        Ok((answer, document.freeze()))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpService for Requests {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (head, body) = request.into_parts();
+        let unusable = |error: String| HttpError::new_boxed(HttpErrorKind::Unknown, error.into());
+        let url = Url::parse(&head.uri.to_string()).map_err(|error| unusable(error.to_string()))?;
+        let body = body.collect().await?.to_bytes();
+        let mut attempts = Attempts::new(&self.options, self.details());
+        loop {
+            let (cause, code) = match self.send(&head, &url, &body).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            if let Err(cause) = attempts.pause(cause, &url).await {
+                let address = address::shown(&url);
+                return Err(HttpError::new(HttpErrorKind::Unknown, ServiceError { address, cause, code }));
+            }
+        }
+    }
+}
+
+impl HttpConnector for Requests {
+    fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+/// An answer whose body is read as it comes; the client's idle timeout holds for each piece.
+fn streamed(response: Response, timeouts: Timeouts, url: &Url) -> HttpResponse {
+    let address = address::shown(url);
+    let answer = with_body(&response, ());
+    let body = reqwest::Body::from(response).map_err(move |error| {
+        let cause = Cause::of_request(error, 0, timeouts.idle);
+        HttpError::new(
+            HttpErrorKind::Interrupted,
+            ServiceError { address: address.clone(), cause, code: None },
+        )
+    });
+    answer.map(|()| HttpResponseBody::new(body))
+}
+
+/// Status and headers of an answer, with another body.
+fn with_body<B: Into<T>, T>(response: &Response, body: B) -> http::Response<T> {
+    let mut answer = http::Response::new(body.into());
+    *answer.status_mut() = response.status();
+    *answer.headers_mut() = response.headers().clone();
+    answer
+}
+
+/// The service's word for an error: `<Code>` of its document, or a header of Azure's. `None` unless it is one word.
+fn code_of(answer: &http::Response<()>, document: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "Code")]
+        code: String,
+    }
+    let header = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
+    let code = match header {
+        Some(code) => code.to_owned(),
+        None => quick_xml::de::from_reader::<_, Document>(document).ok()?.code,
+    };
+    let is_word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_word.then_some(code)
+}

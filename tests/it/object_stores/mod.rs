@@ -1,0 +1,6 @@
+//! Stores in object services: the suite of all stores, faults and the binary, against Azurite, versitygw, a fake of
+//! Google Cloud Storage, and a service that ignores conditions.
+
+mod command;
+mod conforming;
+mod service;

@@ -1,0 +1,135 @@
+//! A front before an object service: it passes requests on, and misbehaves where a test asks for it.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::github_service::http::{Answer, Fault, Request, Server, Service};
+
+/// What a fault applies to: the method and a text in the path and query of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Matching(pub &'static str, pub &'static str);
+
+/// A running front.
+pub struct Front {
+    server: Server,
+    state: Arc<State>,
+}
+
+struct State {
+    behind: u16,
+    armed: Mutex<Vec<(Matching, Fault, usize)>>,
+    seen: Mutex<Vec<String>>,
+}
+
+impl Front {
+    /// A front before the service at this port.
+    pub fn start(behind: u16) -> Self {
+        let state = Arc::new(State { behind, armed: Mutex::default(), seen: Mutex::default() });
+        Front { server: Server::start(Arc::clone(&state) as Arc<dyn Service>), state }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// Misbehaves in this way for the next `times` requests that match.
+    pub fn arm(&self, matching: Matching, fault: Fault, times: usize) {
+        self.state.armed.lock().expect("no panic").push((matching, fault, times));
+    }
+
+    /// Whether a fault is armed that no request met as often as it was asked for.
+    pub fn is_armed(&self) -> bool {
+        self.state.armed.lock().expect("no panic").iter().any(|(_, _, times)| *times > 0)
+    }
+
+    /// The method and path of every request, in order.
+    pub fn seen(&self) -> Vec<String> {
+        self.state.seen.lock().expect("no panic").clone()
+    }
+}
+
+impl Service for State {
+    fn fault(&self, method: &str, path: &str, query: &str) -> Fault {
+        let target = format!("{path}?{query}");
+        self.seen.lock().expect("no panic").push(format!("{method} {target}"));
+        let mut armed = self.armed.lock().expect("no panic");
+        let met = armed
+            .iter_mut()
+            .find(|(Matching(of, text), _, times)| *times > 0 && *of == method && target.contains(text));
+        met.map_or(Fault::None, |(_, fault, times)| {
+            *times -= 1;
+            fault.clone()
+        })
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        pass_on(self.behind, request).unwrap_or_else(|error| Answer::of(502).and_body(error.to_string()))
+    }
+}
+
+/// Headers of answers that this program reads.
+const PASSED: [&str; 8] = [
+    "ETag",
+    "Last-Modified",
+    "Content-Range",
+    "Content-Type",
+    "x-ms-error-code",
+    "x-ms-meta-cachekeepupload",
+    "x-amz-meta-cachekeepupload",
+    "x-goog-meta-cachekeepupload",
+];
+
+fn pass_on(port: u16, request: &Request) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+    let mut head = format!("{} {}{query} HTTP/1.1\r\nConnection: close\r\n", request.method, request.path);
+    for (name, value) in request.headers() {
+        if !name.eq_ignore_ascii_case("connection") {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(&request.body)?;
+    let mut whole = Vec::new();
+    stream.read_to_end(&mut whole)?;
+    let end = whole.windows(4).position(|four| four == b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    let head = String::from_utf8_lossy(&whole[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let header = |wanted: &str| {
+        let fields = head.lines().filter_map(|line| line.split_once(": "));
+        fields
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.to_owned())
+    };
+    let body = whole[end + 4..].to_vec();
+    let chunked = header("transfer-encoding").is_some_and(|coding| coding == "chunked");
+    let body = if chunked { joined(&body).ok_or(io::ErrorKind::InvalidData)? } else { body };
+    let length = header("content-length").and_then(|length| length.parse().ok());
+    let mut answer = Answer::of(status.ok_or(io::ErrorKind::InvalidData)?).and_body(body);
+    answer.length = length.filter(|_| request.method == "HEAD");
+    for name in PASSED {
+        if let Some(value) = header(name) {
+            answer = answer.with(name, value);
+        }
+    }
+    Ok(answer)
+}
+
+/// The chunks of a body as one (RFC 9112, 7.1).
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let line = chunks.windows(2).position(|two| two == b"\r\n")?;
+        let length = std::str::from_utf8(&chunks[..line]).ok()?.split(';').next()?;
+        let length = usize::from_str_radix(length.trim(), 16).ok()?;
+        if length == 0 {
+            return Some(whole);
+        }
+        whole.extend_from_slice(chunks.get(line + 2..line + 2 + length)?);
+        chunks = chunks.get(line + 4 + length..)?;
+    }
+}
