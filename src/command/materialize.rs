@@ -1,8 +1,9 @@
 //! The one way in which staged trees become a cache: for restores, native and wrapped, and for seeds.
 //!
-//! Whatever unpacked them, the trees are verified first, what is not proven is taken out, and then all roots are
-//! published together: all of them, or none.
+//! Whatever unpacked them, the trees are verified first, what is not proven and what does not belong to the cache is taken out,
+//! and then all roots are published together: all of them, or none.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::cache::Cache;
@@ -12,9 +13,16 @@ use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::inventory::Presence;
-use crate::fs::staging::{self, Staging};
+use crate::domain::sentinel::SENTINEL_FILE;
+use crate::fs::link;
+use crate::fs::staging::{self, Published, Staging};
+use crate::inputs::tracked::{Tracked, tracked_below};
 use crate::objects::remove;
 use crate::report::failure;
+use crate::tree::narrow::{Narrowed, narrow};
+
+/// How many files are named before the rest is only counted.
+const NAMED: usize = 3;
 
 /// Publishes the trees that were staged for the roots of a cache, in the order of the roots. `done` is the past
 /// participle for messages: `restored`, `seeded`.
@@ -25,7 +33,7 @@ use crate::report::failure;
 /// The trees cannot be verified or published; the cache is as it was.
 pub(super) fn materialize(
     cache: &Cache<'_>,
-    stagings: Vec<Staging>,
+    mut stagings: Vec<Staging>,
     done: &str,
     deadline: &Deadline,
 ) -> Result<bool, Fault> {
@@ -37,23 +45,74 @@ pub(super) fn materialize(
         // An object that is present and right is not replaced by its copy.
         first.yield_equal(&deadline.cancel)?;
     }
+    let mut left_out = refused as u64;
+    for (staging, selection) in stagings.iter_mut().zip(&cache.selections) {
+        let Narrowed { above, removed } = narrow(selection, staging.tree(), SENTINEL_FILE, &deadline.cancel)?;
+        staging.keep_directories(above);
+        left_out += removed + keep_work(cache, staging, deadline)?;
+    }
     let started = Instant::now();
     let published = staging::publish_all(stagings, &deadline.cancel)?;
     let text = format!("published in {:.3} s", started.elapsed().as_secs_f64());
     ctx.report(Level::Debug, cache.name(), text);
-    for staging::Published { target, decision, .. } in &published {
-        let way = match decision {
-            Some(decision) => decision.to_string(),
-            None => "left as it is: it did not exist when the entry was saved".to_owned(),
-        };
-        ctx.report(Level::Debug, cache.name(), format!("`{}` was {way}", target.display()));
-    }
+    report_ways(cache, &published);
     // What was verified in the staged tree need not be read again in its place.
     cache.verified().relocate(&staged, cache.root());
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
         ctx.report(Level::Warning, cache.name(), format!("{done}, but {}", failure::chain(leftover)));
     }
-    Ok(refused == 0 && published.iter().all(|published| published.kept == 0))
+    Ok(left_out == 0 && published.iter().all(|published| published.kept == 0))
+}
+
+/// Takes out of a staged tree what would replace work: files that git tracks, and, where git cannot be asked, every file in the
+/// checkout. Returns how many of them differ from what was staged.
+fn keep_work(cache: &Cache<'_>, staging: &Staging, deadline: &Deadline) -> Result<u64, Fault> {
+    let spelled = |path: &Path| link::resolved(path).unwrap_or_else(|| path.to_owned());
+    let (workspace, target) = (spelled(cache.ctx.workspace), spelled(staging.target()));
+    let (kept, why, hint) = match tracked_below(&workspace, &target, &deadline.cancel)? {
+        Tracked::NoCheckout => return Ok(0),
+        Tracked::Files(files) if files.is_empty() => return Ok(0),
+        Tracked::Files(files) => {
+            let kept = staging.yield_kept(|path| files.contains(path))?;
+            let hint = "leave what git tracks out of the cache with a path that begins with `!`";
+            (kept, "git tracks them".to_owned(), hint)
+        }
+        Tracked::Unknown(reason) => {
+            let kept = staging.yield_kept(|_| true)?;
+            let hint = "let this user run git in the workspace, so that only tracked files are kept";
+            (kept, format!("git may track them ({reason})"), hint)
+        }
+    };
+    if !kept.is_empty() {
+        let text = format!("{} kept as they are, since {why}: {}", count(kept.len()), list(&kept));
+        cache.ctx.report_with_hint(Level::Warning, cache.name(), text, Some(hint.to_owned()));
+    }
+    Ok(kept.len() as u64)
+}
+
+fn count(files: usize) -> String {
+    if files == 1 {
+        "1 file that differs from the entry is".to_owned()
+    } else {
+        format!("{files} files that differ from the entry are")
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let named: Vec<String> = paths.iter().take(NAMED).map(|path| format!("`{}`", path.display())).collect();
+    let more = if paths.len() > NAMED { ", …" } else { "" };
+    format!("{}{more}", named.join(", "))
+}
+
+/// Says how each root was published, and why so.
+fn report_ways(cache: &Cache<'_>, published: &[Published]) {
+    for Published { target, decision, .. } in published {
+        let way = match decision {
+            Some(decision) => decision.to_string(),
+            None => "left as it is: it did not exist when the entry was saved".to_owned(),
+        };
+        cache.ctx.report(Level::Debug, cache.name(), format!("`{}` was {way}", target.display()));
+    }
 }
 
 /// Verifies what was unpacked, as thoroughly as the cache declares, and takes out what is not proven: it never comes

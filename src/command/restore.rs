@@ -271,7 +271,7 @@ fn deliver(
     };
     let _ = ctx.wait_for_store(noted);
     let running = ctx.start(cache.name(), Phase::Restore);
-    let stagings = cache
+    let mut stagings = cache
         .selections
         .iter()
         .map(|selection| cache.staging(selection))
@@ -301,8 +301,26 @@ fn deliver(
     match (unpacked, no_room) {
         (_, Some(error)) => Err(error.into()),
         (Err(error), None) => Err(error.into()),
-        (Ok(unpacked), None) => Ok((stagings, unpacked)),
+        (Ok(unpacked), None) => {
+            leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
+            Ok((stagings, unpacked))
+        }
     }
+}
+
+/// Leaves the targets of roots alone that did not exist when the entry was saved. An archive without a manifest had no root of which
+/// nothing came.
+fn leave_absent(stagings: &mut [Staging], manifest: Option<&Manifest>) -> Result<(), PathError> {
+    for (index, staging) in stagings.iter_mut().enumerate() {
+        let is_absent = match manifest.and_then(|manifest| manifest.roots.get(index)) {
+            Some(root) => root.entries == 0,
+            None => staging.is_empty()?,
+        };
+        if is_absent {
+            staging.leave_absent();
+        }
+    }
+    Ok(())
 }
 
 /// Room for everything the manifest announces, on the volume of each root, beyond the reserve.

@@ -1,6 +1,6 @@
 //! The store of a job: which one it is, known before anything is opened, and how it is opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +77,14 @@ impl StoreChoice {
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
         match self {
             StoreChoice::Service(credentials) => Some(credentials),
+            _ => None,
+        }
+    }
+
+    /// The directory that it is in, where it is in one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match self {
+            StoreChoice::Directory { path, .. } => Some(path),
             _ => None,
         }
     }

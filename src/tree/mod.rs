@@ -6,9 +6,11 @@
 #![expect(clippy::disallowed_methods, reason = "this room reads and changes the trees of caches")]
 
 pub(crate) mod selection;
+pub(crate) mod unnamed;
 pub(crate) mod walk;
 
 pub(crate) mod fingerprint;
 pub(crate) mod hard_links;
 pub(crate) mod leftovers;
+pub(crate) mod narrow;
 pub(crate) mod trim;

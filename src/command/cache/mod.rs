@@ -1,6 +1,7 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
 pub(crate) mod expand;
+mod own_places;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -77,10 +78,14 @@ impl<'a> Cache<'a> {
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
         let Resolved { selections, exclusions } = resolve(&rules)?;
-        selections.iter().try_for_each(|selection| refuse_git_directory(ctx, &selection.root))?;
+        selections.iter().try_for_each(|selection| {
+            refuse_git_directory(ctx, &selection.root)?;
+            own_places::refuse(ctx, selection)
+        })?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
-        let mut selections = selections;
+        let guard = |selection| own_places::leave_out(ctx, selection);
+        let mut selections: Vec<Selection> = selections.into_iter().map(guard).collect();
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
             *first = first.clone().without_leftovers(layout.clone());
         }
@@ -117,6 +122,15 @@ impl<'a> Cache<'a> {
     /// All roots.
     pub(crate) fn roots(&self) -> Vec<PathBuf> {
         self.selections.iter().map(|selection| selection.root.clone()).collect()
+    }
+
+    /// Directories whose files never go into a key: what the cache holds, and this program's own.
+    fn hidden_from_keys(&self) -> Vec<PathBuf> {
+        // Of a root that holds the workspace, the key is all the same made of files in it.
+        let is_below = |selection: &&Selection| !self.ctx.workspace.starts_with(&selection.root);
+        let whole = self.selections.iter().filter(|selection| selection.is_whole()).filter(is_below);
+        let own = own_places::of(self.ctx).into_iter();
+        whole.map(|selection| selection.root.clone()).chain(own).collect()
     }
 
     /// The exclusions that excluded nothing in the walks that were made so far, as declared.
@@ -157,9 +171,9 @@ impl<'a> Cache<'a> {
             Some(links) => {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
                 let globs = TreeGlob::new(&links.files)?;
-                let roots = self.roots();
+                let hidden = self.hidden_from_keys();
                 let (wanted, unreadable) = self.ctx.within_deadline(|cancel| {
-                    links::wanted_objects(self.ctx.workspace, &globs, &roots, cancel)
+                    links::wanted_objects(self.ctx.workspace, &globs, &hidden, cancel)
                 })?;
                 expand::warn_of_unread(self.ctx, &unreadable);
                 wanted
@@ -221,8 +235,8 @@ impl<'a> Cache<'a> {
         let needs_links = |template: &Template| template.placeholders().any(|p| *p == Placeholder::Links);
         let templates = || std::iter::once(&self.spec.key).chain(&self.spec.restore_keys);
         let wanted = if templates().any(needs_links) { Some(self.wanted()?) } else { None };
-        let roots = self.roots();
-        let sources = Sources { path: None, wanted, without: &roots };
+        let hidden = self.hidden_from_keys();
+        let sources = Sources { path: None, wanted, without: &hidden };
         let mut all_inputs: Vec<(Placeholder, KeyInputs)> = Vec::new();
         let mut made = Vec::new();
         let mut parts = Vec::new();

@@ -38,7 +38,8 @@ pub(super) fn sweep(ctx: &Context<'_>, workspace: &Path) {
 
 fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
     let reserved = workspace.join(LAYOUT_ROOT);
-    match cache.roots().into_iter().find(|root| root.starts_with(&reserved) || reserved.starts_with(root)) {
+    // A root above keeps its place, and what lies there is no part of it.
+    match cache.roots().into_iter().find(|root| root.starts_with(&reserved)) {
         Some(root) => {
             Err(Fault::usage(format!("`{}` is where actions/cache puts its archives", root.display()))
                 .with_hint(format!("give the cache a path outside of `{LAYOUT_ROOT}`")))
@@ -52,7 +53,7 @@ pub(super) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging
     refuse_reserved(cache, workspace)?;
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let staging = cache.staging(selection)?;
+        let mut staging = cache.staging(selection)?;
         // A cache may be kept without one of its roots; a link instead of a directory is not followed.
         if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
             let dropped = hard_links::adopt(&workspace.join(prefix), &staging)?;
@@ -62,6 +63,8 @@ pub(super) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging
                 "files and directories lost their set-user-ID, set-group-ID or sticky bit",
                 &dropped.special_modes,
             );
+        } else {
+            staging.leave_absent();
         }
         stagings.push(staging);
     }

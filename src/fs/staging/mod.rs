@@ -166,6 +166,22 @@ impl Staging {
         &self.target
     }
 
+    /// Whether nothing was put into the tree.
+    pub(crate) fn is_empty(&self) -> Result<bool, PathError> {
+        let mut entries = fs::read_dir(&self.tree).map_err(PathError::on("read", &self.tree))?;
+        Ok(entries.next().is_none())
+    }
+
+    /// Says that what was saved had no such tree: the target is left as it is, whether it exists or not.
+    pub(crate) fn leave_absent(&mut self) {
+        self.is_absent = true;
+    }
+
+    /// Names directories, relative to the target, that are only above what is published: they keep mode and time.
+    pub(crate) fn keep_directories(&mut self, relative: impl IntoIterator<Item = PathBuf>) {
+        self.unchanged.extend(relative);
+    }
+
     /// A directory for other files on the same volume, removed with the staging. Do not use the name `tree` or `old`.
     pub(crate) fn payload(&self) -> &Path {
         self.temp.payload()

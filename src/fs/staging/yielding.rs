@@ -12,6 +12,7 @@ use super::error::StagingError;
 use crate::fs::cancel;
 use crate::fs::open::{self, Links};
 use crate::fs::path_error::PathError;
+use crate::fs::remove::remove_tree;
 
 impl Staging {
     /// Removes from the staged tree every file and link whose name the target has; says how many are left.
@@ -30,6 +31,41 @@ impl Staging {
             }
             is_equal(staged, target).map_err(PathError::on("compare", target))
         })
+    }
+
+    /// Removes from the staged tree what would replace a file or a link of the target that `is_kept` says is kept, by its path
+    /// relative to the target. Returns those of which the target has something else than the staged tree had.
+    pub(crate) fn yield_kept(&self, is_kept: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StagingError> {
+        let mut different = Vec::new();
+        let mut directories = vec![PathBuf::new()];
+        while let Some(relative) = directories.pop() {
+            let staged = self.tree().join(&relative);
+            for entry in fs::read_dir(&staged).map_err(PathError::on("read", &staged))? {
+                let entry = entry.map_err(PathError::on("read", &staged))?;
+                let relative = relative.join(entry.file_name());
+                let is_dir = entry.file_type().map_err(PathError::on("read", &entry.path()))?.is_dir();
+                let target = self.target().join(&relative);
+                match fs::symlink_metadata(&target) {
+                    Ok(found) if found.is_dir() => {
+                        if is_dir {
+                            directories.push(relative);
+                        }
+                    }
+                    Ok(_) if is_kept(&relative) => {
+                        let equal = !is_dir && is_same_content(&entry.path(), &target);
+                        remove_tree(&entry.path()).map_err(|error| error.first)?;
+                        if !equal {
+                            different.push(relative);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(PathError::on("read", &target)(error).into()),
+                }
+            }
+        }
+        different.sort();
+        Ok(different)
     }
 
     fn yield_where(
@@ -55,6 +91,15 @@ impl Staging {
             }
         }
         Ok(left)
+    }
+}
+
+/// Whether both are files with the same bytes, or links to the same place. What cannot be read is different.
+fn is_same_content(staged: &Path, target: &Path) -> bool {
+    match (fs::read_link(staged), fs::read_link(target)) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), Err(_)) => is_equal(staged, target).unwrap_or(false),
+        _ => false,
     }
 }
 

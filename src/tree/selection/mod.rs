@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::leftovers;
+use super::unnamed::Unnamed;
 use crate::domain::fault::Fault;
 use crate::domain::path_pattern::{self, BACKSLASH_ESCAPES};
 use crate::objects::layout::ObjectLayout;
@@ -76,12 +77,16 @@ pub struct Selection {
     excluded: Vec<PathBuf>,
     /// Set where leftovers are left out: files that are objects of this layout are never leftovers, whatever their names.
     objects: Option<ObjectLayout>,
+    /// What only rules take that name it.
+    unnamed: Unnamed,
 }
 
 #[derive(Debug, Clone)]
 struct SelectionRule {
     exclude: bool,
     scope: RuleScope,
+    /// The names in it that have no wildcards.
+    names: Vec<String>,
     /// Set when it takes something away; shared with the same rule in other selections.
     applied: Arc<AtomicBool>,
 }
@@ -108,8 +113,17 @@ enum Step {
 impl Selection {
     /// Everything below a root.
     pub fn everything(root: impl Into<PathBuf>) -> Self {
-        let rule = SelectionRule { exclude: false, scope: RuleScope::Everything, applied: Arc::default() };
-        Selection { root: root.into(), rules: vec![rule], excluded: Vec::new(), objects: None }
+        let rule = SelectionRule {
+            exclude: false,
+            scope: RuleScope::Everything,
+            names: Vec::new(),
+            applied: Arc::default(),
+        };
+        Selection::of(root.into(), vec![rule])
+    }
+
+    fn of(root: PathBuf, rules: Vec<SelectionRule>) -> Self {
+        Selection { root, rules, excluded: Vec::new(), objects: None, unnamed: Unnamed::default() }
     }
 
     /// Leaves out one more path, relative to the root, with all below it; no rule brings it back.
@@ -124,6 +138,20 @@ impl Selection {
     pub fn without_leftovers(mut self, objects: ObjectLayout) -> Self {
         self.objects = Some(objects);
         self
+    }
+
+    /// Leaves out what only belongs to the cache where a rule names it.
+    #[must_use]
+    pub(crate) fn guarding(mut self, unnamed: Unnamed) -> Self {
+        self.unnamed = unnamed;
+        self
+    }
+
+    /// Whether everything below the root is taken.
+    pub(crate) fn is_everything(&self) -> bool {
+        let is_plain =
+            matches!(&self.rules[..], [SelectionRule { exclude: false, scope: RuleScope::Everything, .. }]);
+        is_plain && self.excluded.is_empty() && self.objects.is_none() && self.unnamed.is_empty()
     }
 
     /// Whether the root itself belongs to the cache, not only what patterns match below it.
@@ -147,6 +175,9 @@ impl Selection {
                 continue;
             }
             if !rule.exclude {
+                if self.is_unnamed(rule, relative) {
+                    continue;
+                }
                 return Verdict::Take;
             }
             rule.applied.store(true, Ordering::Relaxed);
@@ -157,8 +188,17 @@ impl Selection {
 
     /// `Skip`, or `Descend` for a directory in which a rule from this one on may take something.
     fn unless_entered(&self, first: usize, relative: &Path, is_dir: bool) -> Verdict {
-        let enters = |rule: &SelectionRule| !rule.exclude && rule.scope.enters(relative);
+        let enters = |rule: &SelectionRule| {
+            !rule.exclude && rule.scope.enters(relative) && !self.is_unnamed(rule, relative)
+        };
         if is_dir && self.rules[first..].iter().any(enters) { Verdict::Descend } else { Verdict::Skip }
+    }
+
+    /// Whether a path is left out since this rule does not name it.
+    fn is_unnamed(&self, rule: &SelectionRule, relative: &Path) -> bool {
+        let whole = matches!(rule.scope, RuleScope::Everything);
+        self.unnamed
+            .holds(relative, whole, |name| rule.names.iter().any(|named| name.eq_ignore_ascii_case(named)))
     }
 }
 
@@ -210,6 +250,15 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Resolved, Fault> {
                 "begin the path with `{workspace}`, `{temp}`, `{home}` or a root directory",
             ));
         }
+        if pattern.literal.parent().is_none() && pattern.glob.is_empty() {
+            return Err(refused(
+                format!(
+                    "`{}` is the root of a file system, and cannot be a cache",
+                    pattern.literal.display()
+                ),
+                "name the directories that belong to the cache",
+            ));
+        }
         if pattern.literal.parent().is_none() {
             return Err(refused(
                 format!("path `{}` has no directory before its first wildcard", rule.pattern),
@@ -232,10 +281,11 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Resolved, Fault> {
         let scoped = rules.iter().zip(&parsed).zip(&applied).filter_map(|((rule, pattern), applied)| {
             let scope = pattern.scope_in(&root, rule).transpose()?;
             let applied = Arc::clone(applied);
-            Some(scope.map(|scope| SelectionRule { exclude: rule.exclude, scope, applied }))
+            let names = pattern.names();
+            Some(scope.map(|scope| SelectionRule { exclude: rule.exclude, scope, names, applied }))
         });
         let rules = scoped.collect::<Result<_, _>>()?;
-        Ok(Selection { root: root.clone(), rules, excluded: Vec::new(), objects: None })
+        Ok(Selection::of(root.clone(), rules))
     };
     let selections = roots.into_iter().map(selection).collect::<Result<_, Fault>>()?;
     let exclusions = rules.iter().zip(applied).filter(|(rule, _)| rule.exclude);
@@ -247,6 +297,8 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Resolved, Fault> {
 struct PathGlob {
     /// The components before the first wildcard, with escapes undone.
     literal: PathBuf,
+    /// How many of them were written, and not the directory that the rule counts from.
+    written: usize,
     /// The components from the first wildcard on.
     glob: Vec<String>,
 }
@@ -261,6 +313,7 @@ impl PathGlob {
             false => rule.base.clone(),
         };
         let mut glob = Vec::new();
+        let base = literal.components().count();
         for component in text.split('/').filter(|component| !matches!(*component, "" | ".")) {
             match path_pattern::literal(component) {
                 Some(plain) if glob.is_empty() && plain == ".." => {
@@ -283,7 +336,15 @@ impl PathGlob {
         if !rule.exclude && glob == ["**"] {
             glob.clear();
         }
-        Ok(PathGlob { literal, glob })
+        let written = literal.components().count().saturating_sub(base);
+        Ok(PathGlob { literal, written, glob })
+    }
+
+    /// The names in it that have no wildcards, as they were written.
+    fn names(&self) -> Vec<String> {
+        let literal = self.literal.components().rev().take(self.written);
+        let literal = literal.map(|part| part.as_os_str().to_string_lossy().into_owned());
+        literal.chain(self.glob.iter().filter_map(|part| path_pattern::literal(part))).collect()
     }
 
     /// What the pattern means below this root; nothing if it lies elsewhere.

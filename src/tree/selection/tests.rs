@@ -99,7 +99,7 @@ fn unusable_rules_are_refused() {
     let refusal = |lines: &[&str]| resolve(&rules(lines)).expect_err("a refusal").to_string();
     assert_eq!(refusal(&[]), "no path is included");
     assert_eq!(refusal(&["!/a"]), "no path is included");
-    assert_eq!(refusal(&["/"]), "path `/` has no directory before its first wildcard");
+    assert_eq!(refusal(&["/"]), "`/` is the root of a file system, and cannot be a cache");
     assert_eq!(refusal(&["/*"]), "path `/*` has no directory before its first wildcard");
     assert_eq!(refusal(&["/a/*/../b"]), "path `/a/*/../b` has `..` behind a wildcard");
     assert!(refusal(&["/a/[b"]).starts_with("path `/a/[b` is not a glob: "));

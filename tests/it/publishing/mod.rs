@@ -1,5 +1,7 @@
 //! How restored trees take their place: in one step where no process uses the directory, and file by file elsewhere.
 
+mod work;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
