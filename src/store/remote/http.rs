@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST, RANGE};
 use http::request::Parts as Head;
 use http_body_util::BodyExt as _;
 use object_store::ClientOptions;
@@ -41,6 +41,9 @@ const UNDERSTOOD: [StatusCode; 5] = [
 
 /// Codes of a 404 that is not about an object.
 const NO_CONTAINER: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
+
+/// Codes for a body that does not have the digest that was sent with it; the last is Azurite's.
+const DAMAGED: [&str; 4] = ["Md5Mismatch", "BadDigest", "XAmzContentSHA256Mismatch", "InvalidOperation"];
 
 /// Why a request to a service failed for good.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +93,7 @@ impl Requests {
     ) -> Result<HttpResponse, (Cause, Option<String>)> {
         let response = self.send_once(head, url, body).await.map_err(|cause| (cause, None))?;
         let status = response.status();
-        if status.is_success() && head.method == Method::GET {
+        if status.is_success() && head.headers.contains_key(RANGE) {
             return Ok(streamed(response, self.reader.timeouts(), url));
         }
         if head.method == Method::HEAD && (status.is_success() || UNDERSTOOD.contains(&status)) {
@@ -104,7 +107,13 @@ impl Requests {
             let (head, ()) = answer.into_parts();
             return Ok(HttpResponse::from_parts(head, document.into()));
         }
-        Err((Cause::of_status(status, answer.headers(), self.options.clock), code))
+        let cause = match code.as_deref() {
+            Some(code) if DAMAGED.contains(&code) => {
+                Cause::Interrupted { received: 0, reason: "the part arrived damaged".to_owned() }
+            }
+            _ => Cause::of_status(status, answer.headers(), self.options.clock),
+        };
+        Err((cause, code))
     }
 
     async fn send_once(&self, head: &Head, url: &Url, body: &Bytes) -> Result<Response, Cause> {
@@ -124,7 +133,7 @@ impl Requests {
         }
     }
 
-    /// A short answer with its document.
+    /// An answer with its document: a list, an error, a token.
     async fn whole(&self, response: Response) -> Result<(http::Response<()>, Bytes), Cause> {
         let idle = self.reader.timeouts().idle;
         let answer = with_body(&response, ());
@@ -170,7 +179,7 @@ impl HttpConnector for Requests {
     }
 }
 
-/// An answer whose body is read as it comes; the client's idle timeout holds for each piece.
+/// A range, which is read as it comes; the client's idle timeout holds for each piece. Its reader resumes it.
 fn streamed(response: Response, timeouts: Timeouts, url: &Url) -> HttpResponse {
     let address = address::shown(url);
     let answer = with_body(&response, ());

@@ -75,7 +75,7 @@ pub fn row(what: &str, request: &str, outcome: &str, begun: Instant) -> String {
 /// Leaves a table in the target directory. What it has a row for, `docs/faults.md` has a row for.
 pub fn leave_table(name: &str, rows: &[String]) {
     let head = "| fault | request | seconds | outcome |\n|---|---|---|---|\n";
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("github-faults-{name}.md"));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.md"));
     std::fs::write(&path, format!("{head}{}", rows.concat())).expect("written");
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
     let document = std::fs::read_to_string(document).expect("docs/faults.md");

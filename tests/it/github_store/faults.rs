@@ -141,7 +141,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
             assert_eq!(told.all().contains("stays reserved"), burned, "{what}: {:?}", told.all());
         }
     }
-    leave_table("saving", &rows);
+    leave_table("github-faults-saving", &rows);
 }
 
 /// Faults while an entry is looked up.
@@ -245,7 +245,7 @@ async fn restoring_survives_what_passes_and_names_what_does_not() {
         rows.push(row(what, &format!("{point:?}"), &came_to, begun));
         assert_outcome(what, &came_to, expect, begun, &told.all());
     }
-    leave_table("restoring", &rows);
+    leave_table("github-faults-restoring", &rows);
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn an_upload_url_that_has_expired_is_named_and_a_download_url_is_resolved_
     let came_to = outcome(&restore(&job, "k").await, |_| "restored");
     let expect = "the storage accepts no signed URL";
     note("download URLs that have all expired", "Head", &came_to, expect, begun);
-    leave_table("signatures", &rows);
+    leave_table("github-faults-signatures", &rows);
 }
 
 #[tokio::test]
@@ -304,7 +304,7 @@ async fn parts_of_two_versions_never_mix() {
     let came_to = outcome(&stream.try_next().await, |_| "a part");
     let what = "an entry that changes while it is read";
     assert_outcome(what, &came_to, "the file has changed on the server", begun, "");
-    leave_table("versions", &[row(what, "Get", &came_to, begun)]);
+    leave_table("github-faults-versions", &[row(what, "Get", &came_to, begun)]);
     let error = job.read(&entry).await.map(drop).expect_err("it is another version");
     assert_eq!(error.kind(), StoreErrorKind::NotFound);
 }
@@ -322,7 +322,7 @@ async fn a_service_that_is_gone_is_given_up_within_the_deadline() {
     let begun = Instant::now();
     let saved = outcome(&save(&job, "new", &payload(LENGTH)).await, |_| "saved");
     assert_outcome("saving", &saved, "Unavailable", begun, "");
-    leave_table("gone", &[restoring, row("a service that is gone", "Create", &saved, begun)]);
+    leave_table("github-faults-gone", &[restoring, row("a service that is gone", "Create", &saved, begun)]);
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn a_server_without_tls_behind_an_https_address_is_a_failure_to_connect() 
     let begun = Instant::now();
     let saved = outcome(&save(&job, "k", &payload(LENGTH)).await, |_| "saved");
     assert_outcome("TLS", &saved, "Unavailable", begun, "");
-    leave_table("tls", &[restoring, row("a server without TLS", "Create", &saved, begun)]);
+    leave_table("github-faults-tls", &[restoring, row("a server without TLS", "Create", &saved, begun)]);
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 
 mod command;
 mod conforming;
-mod fault_table;
+pub(crate) mod fault_table;
 mod faults;
 mod interoperation;
-mod job;
+pub(crate) mod job;
 mod secrets;
 mod streaming;

@@ -1,7 +1,10 @@
 //! The binary with a store in an object service.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cachekeep_test_support::github_service::Fault;
+use cachekeep_test_support::object_services::Front;
+use cachekeep_test_support::object_services::front::Matching;
 use cachekeep_test_support::project::{Project, Ran};
 use cachekeep_test_support::tree::snapshot;
 
@@ -83,6 +86,57 @@ fn a_job_at_versitygw() {
 #[test]
 fn a_job_at_the_fake_of_google() {
     a_round(&Running::gcs());
+}
+
+#[test]
+fn a_deadline_ends_what_a_service_does_not() {
+    let Some(service) = Running::versitygw() else { return };
+    let location = service.location(&fresh_prefix()).to_string();
+    let front = Front::start(service.port());
+    let project = Project::new(CONFIG);
+    project.write("workspace/deps/a", vec![7; 1 << 20]);
+    let run = |arguments: &[&str]| {
+        let mut command = project.command();
+        command.args(arguments).args(["--store", &location, "--var", "day=1", "--timeout", "3s"]);
+        let begun = Instant::now();
+        let ran = Ran::of(command.envs(service.variables_at(front.port()))).success();
+        // The client itself would wait for 30 s.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}: {}", begun.elapsed(), ran.stderr);
+        ran.stderr
+    };
+    front.arm(Matching("PUT", "partNumber="), Fault::StallRequestAt(10), 1_000);
+    let said = run(&["save"]);
+    assert!(said.contains("given up after 3 s"), "{said}");
+    front.arm(Matching("GET", "list-type=2"), Fault::Trickle(Duration::from_secs(1)), 1_000);
+    let said = run(&["restore"]);
+    assert!(said.contains("given up after 3 s"), "{said}");
+}
+
+#[test]
+fn what_doctor_finds() {
+    let Some(service) = Running::versitygw() else { return };
+    let location = service.location("some/where").to_string();
+    let project = Project::new(CONFIG);
+    let doctor = |variables: Vec<(&str, String)>| {
+        let mut command = project.command();
+        Ran::of(command.args(["doctor", "--online", "--store", &location, "--var", "day=1"]).envs(variables))
+    };
+    let fine = doctor(service.variables());
+    let found = "s3://bucket/some/where: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY opens http://127.0.0.1:";
+    assert!(fine.code == 0 && fine.stdout.contains(found), "{}{}", fine.stdout, fine.stderr);
+    assert!(fine.stdout.contains("s3://bucket/some/where answers in"), "{}", fine.stdout);
+
+    let mut wrong = service.variables();
+    wrong[1].1 = "another".to_owned();
+    let refused = doctor(wrong);
+    assert!(refused.code == 1 && refused.stdout.contains("s3:ListBucket"), "{}", refused.stdout);
+
+    let nothing = doctor(Vec::new());
+    assert!(
+        nothing.code == 1 && nothing.stdout.contains("there is no credential for S3"),
+        "{}",
+        nothing.stdout
+    );
 }
 
 #[test]

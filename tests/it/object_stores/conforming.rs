@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cachekeep::store::testing::conformance;
-use cachekeep::store::{Store as _, StoreErrorKind};
+use cachekeep::store::{Catalog as _, ListFilter, Store as _, StoreErrorKind};
 
-use super::service::{Running, fresh_prefix, view};
+use super::service::{Running, fresh_prefix, named, view};
 
 const TICK: Duration = Duration::from_millis(1100);
 
@@ -44,14 +44,9 @@ async fn a_store_at_the_fake_of_google_conforms() {
 async fn a_service_that_ignores_conditions_is_not_written_to() {
     let Some(service) = Running::s3rver() else { return };
     let store = service.store("x", view());
-    let new = cachekeep::store::NewEntry {
-        scope: cachekeep::domain::scope::Scope::new("main").expect("a scope"),
-        key: cachekeep::domain::key::Key::new("k").expect("a key"),
-        version: cachekeep::domain::version::Version::of_roots(["a"]),
-    };
-    let error = store.create(new).await.err().expect("it is refused");
+    let error = store.create(named("k")).await.err().expect("it is refused");
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
     assert!(error.to_string().contains("overwrites an object"), "{error}");
     // Reading goes on.
-    assert_eq!(cachekeep::store::Catalog::list(&store, &Default::default()).await.expect("a list"), []);
+    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
 }

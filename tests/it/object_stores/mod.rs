@@ -3,4 +3,7 @@
 
 mod command;
 mod conforming;
+mod faults;
+mod processes;
 mod service;
+mod unfinished;

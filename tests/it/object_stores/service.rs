@@ -3,10 +3,14 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use cachekeep::domain::entry::LookupRequest;
+use cachekeep::domain::key::Key;
 use cachekeep::domain::object_location::{ObjectLocation, ObjectService};
+use cachekeep::domain::scope::Scope;
+use cachekeep::domain::version::Version;
 use cachekeep::parts::{Clock, Env, FetchOptions, RetryPolicy, Timeouts};
 use cachekeep::store::remote::credentials::ServiceAccess;
-use cachekeep::store::{RemoteOptions, RemoteStore, Viewpoint};
+use cachekeep::store::{NewEntry, RemoteOptions, RemoteStore, Viewpoint};
 use cachekeep_test_support::github_service::azurite::Azurite;
 use cachekeep_test_support::github_service::signing::{ACCOUNT, ACCOUNT_KEY};
 use cachekeep_test_support::object_services::real::{BUCKET, Variables};
@@ -80,8 +84,18 @@ impl Running {
         ObjectLocation { service, container: BUCKET.to_owned(), prefix: prefix.to_owned() }
     }
 
-    /// A store with this prefix, as seen from one repository.
+    /// A store with this prefix, as seen from one repository, at a port: that of the service or of a front.
     pub fn store_at(&self, prefix: &str, view: Viewpoint, port: u16) -> RemoteStore {
+        self.store_with_clock(prefix, view, port, chrono::Utc::now)
+    }
+
+    pub fn store_with_clock(
+        &self,
+        prefix: &str,
+        view: Viewpoint,
+        port: u16,
+        clock: cachekeep::store::Clock,
+    ) -> RemoteStore {
         let location = self.location(prefix);
         let variables = match self {
             Running::S3rver(_) => self.variables(),
@@ -89,7 +103,7 @@ impl Running {
         };
         let env = Env::of(variables.iter().map(|(name, value)| (*name, value.as_str())));
         let access = ServiceAccess::find(&location, &env).expect("a credential");
-        RemoteStore::connect(&location, &access, view, chrono::Utc::now, impatient()).expect("a store")
+        RemoteStore::connect(&location, &access, view, clock, impatient()).expect("a store")
     }
 
     pub fn store(&self, prefix: &str, view: Viewpoint) -> RemoteStore {
@@ -129,4 +143,19 @@ pub fn impatient() -> RemoteOptions {
 pub fn view() -> Viewpoint {
     let [view, ..] = cachekeep::store::testing::conformance::views();
     view
+}
+
+/// An entry of `main` with this key.
+pub fn named(key: &str) -> NewEntry {
+    NewEntry {
+        scope: Scope::new("main").expect("a scope"),
+        key: Key::new(key).expect("a key"),
+        version: Version::of_roots(["a"]),
+    }
+}
+
+/// A lookup of that entry.
+pub fn request(key: &str) -> LookupRequest {
+    let NewEntry { scope, key, version } = named(key);
+    LookupRequest { exact: true, key, restore_keys: Vec::new(), version, scopes: vec![scope] }
 }

@@ -1,6 +1,6 @@
 //! A front before an object service: it passes requests on, and misbehaves where a test asks for it.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -93,10 +93,13 @@ fn pass_on(port: u16, request: &Request) -> io::Result<Answer> {
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     stream.write_all(&request.body)?;
-    let mut whole = Vec::new();
-    stream.read_to_end(&mut whole)?;
-    let end = whole.windows(4).position(|four| four == b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
-    let head = String::from_utf8_lossy(&whole[..end]).into_owned();
+    let mut stream = io::BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let header = |wanted: &str| {
         let fields = head.lines().filter_map(|line| line.split_once(": "));
@@ -105,10 +108,20 @@ fn pass_on(port: u16, request: &Request) -> io::Result<Answer> {
             .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
             .map(|(_, value)| value.to_owned())
     };
-    let body = whole[end + 4..].to_vec();
-    let chunked = header("transfer-encoding").is_some_and(|coding| coding == "chunked");
-    let body = if chunked { joined(&body).ok_or(io::ErrorKind::InvalidData)? } else { body };
-    let length = header("content-length").and_then(|length| length.parse().ok());
+    let length: Option<u64> = header("content-length").and_then(|length| length.parse().ok());
+    let mut body = Vec::new();
+    match length {
+        _ if request.method == "HEAD" => {}
+        Some(length) => {
+            stream.take(length).read_to_end(&mut body)?;
+        }
+        None => {
+            stream.read_to_end(&mut body)?;
+        }
+    }
+    if header("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        body = joined(&body).ok_or(io::ErrorKind::InvalidData)?;
+    }
     let mut answer = Answer::of(status.ok_or(io::ErrorKind::InvalidData)?).and_body(body);
     answer.length = length.filter(|_| request.method == "HEAD");
     for name in PASSED {
