@@ -1,11 +1,13 @@
 //! Killed at any moment: never half, and nothing left after the next start.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use cachekeep::domain::sentinel::SENTINEL_FILE;
 
 use crate::forest;
-use crate::job::{Job, ONE_CACHE};
+use crate::job::{Job, ONE_CACHE, listing};
 use crate::process::Killer;
 use crate::scale::{pick, tell};
 use cachekeep_test_support::tree::{Snapshot, snapshot};
@@ -148,4 +150,92 @@ fn a_killed_seed_leaves_only_verified_objects_and_no_sentinel_before_its_time() 
     }
     job.run("none", &["seed", "--required"]).success();
     assert_eq!(forest::verified_objects(&out), names.len());
+}
+
+/// The workspace itself is the cache: it is in use, and merged into.
+const WHOLE_WORKSPACE: &str = r#"
+[disk]
+reserve = "0%"
+
+[cache.all]
+path = "{workspace}"
+key = "all-{var.n}"
+shared = true
+"#;
+
+/// Kills the command somewhere in the time that it takes after it has written its journal; whether it was still running then.
+fn strike_publication(killer: &mut Killer, command: &mut Command, workspace: &Path) -> bool {
+    killer.strike_after(command, || listing(workspace).iter().any(|path| path.join("journal").exists()))
+}
+
+/// Without the times of directories, which change with every rename into them.
+fn without_directory_times(tree: &Snapshot) -> Snapshot {
+    let strip = |text: &String| match text.split_once(" @") {
+        Some((what, _)) if what.starts_with("directory") => what.to_owned(),
+        _ => text.clone(),
+    };
+    tree.iter().map(|(path, text)| (path.clone(), strip(text))).collect()
+}
+
+#[test]
+fn a_killed_merge_in_place_is_completed_by_the_next_start_or_was_not_begun() {
+    let job = Job::new(WHOLE_WORKSPACE);
+    let (workspace, older) = (job.project.path("workspace"), job.project.path("older"));
+    let tree = workspace.join("tree");
+    let lay =
+        |seed: u64| (0..4).for_each(|part| forest::plain(&tree.join(part.to_string()), 1 << 20, seed + part));
+    lay(10);
+    forest::plain(&workspace.join("only-saved"), 1 << 20, 3);
+    job.run("new", &["save"]).success();
+    forest::clear(&tree);
+    forest::clear(&workspace.join("only-saved"));
+    lay(50);
+    forest::plain(&tree.join("own"), 1 << 20, 4);
+    forest::copy(&tree, &older);
+    let before = without_directory_times(&snapshot(&workspace));
+    let started = Instant::now();
+    let ran = job.run("new", &["-v", "restore", "--required", "--fail-on-miss"]).success();
+    assert!(ran.stderr.contains("merged in place"), "{}", ran.stderr);
+    let (mut anywhere, mut publishing) = (Killer::new(started.elapsed()), Killer::new(started.elapsed() / 4));
+    let complete = without_directory_times(&snapshot(&workspace));
+    assert_ne!(before, complete);
+    let (mut hits, mut completed, mut mixed) = (0, 0, 0);
+    let wanted = pick(20, 300);
+    for attempt in 0.. {
+        if without_directory_times(&snapshot(&workspace)) != before {
+            forest::clear(&tree);
+            forest::clear(&workspace.join("only-saved"));
+            forest::copy(&older, &tree);
+        }
+        let mut command = job.command("new", &["restore"]);
+        let killed = match attempt % 4 {
+            0 => anywhere.strike(&mut command),
+            _ => strike_publication(&mut publishing, &mut command, &workspace),
+        };
+        hits += u32::from(killed);
+        let torn = without_directory_times(&without_temporary(&snapshot(&workspace)));
+        mixed += u32::from(killed && torn != before && torn != complete);
+        the_next_start_leaves_nothing(&job, attempt);
+        let found = without_directory_times(&snapshot(&workspace));
+        assert!(found == complete || found == before, "half, after strike {attempt}");
+        completed += u32::from(found == complete);
+        assert!(attempt < wanted * 10, "the restore is too fast to be killed");
+        if hits == wanted {
+            tell(&format!(
+                "merge in place: {hits} kills in {} runs, {mixed} of them in the middle of it, {completed} complete",
+                attempt + 1
+            ));
+            break;
+        }
+    }
+    assert!(mixed > wanted / 10, "only {mixed} kills came in the middle of a merge");
+}
+
+/// Without what lies in temporary directories.
+fn without_temporary(tree: &Snapshot) -> Snapshot {
+    let is_temporary = |path: &str| path.split('/').any(|name| name.starts_with(".cachekeep-"));
+    tree.iter()
+        .filter(|(path, _)| !is_temporary(path))
+        .map(|(path, text)| (path.clone(), text.clone()))
+        .collect()
 }

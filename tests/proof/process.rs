@@ -90,6 +90,11 @@ impl Killer {
 
     /// Starts the command and kills it somewhere; whether it was still running then.
     pub(crate) fn strike(&mut self, command: &mut Command) -> bool {
+        self.strike_after(command, || true)
+    }
+
+    /// The same, but counts its time from when something is so.
+    pub(crate) fn strike_after(&mut self, command: &mut Command, is_so: impl Fn() -> bool) -> bool {
         Source::of("binary", command);
         let mut child = command
             .stdin(Stdio::null())
@@ -97,6 +102,9 @@ impl Killer {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
+        while !is_so() && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_micros(300));
+        }
         std::thread::sleep(self.life.mul_f64(rand::random_range(0.0..1.0)));
         child.kill().expect("a child that was not waited for");
         let killed = child.wait().expect("it ends").signal() == Some(9);

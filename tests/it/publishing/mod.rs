@@ -1,5 +1,7 @@
 //! How restored trees take their place: in one step where no process uses the directory, and file by file elsewhere.
 
+#[cfg(target_os = "linux")]
+mod matrix;
 mod work;
 
 use std::fs;
