@@ -52,7 +52,7 @@ impl Remote {
 
     fn upload(&self, target: &Path) -> Box<PartUpload> {
         let (service, objects) = (Arc::clone(&self.uploads), Arc::clone(&self.objects));
-        Box::new(PartUpload::new(service, objects, self.place(target), target.clone()))
+        Box::new(PartUpload::new(service, objects, self.requests.clone(), self.place(target), target.clone()))
     }
 
     /// Creates the layout file in the way in which entries are created; `false` if there is one.

@@ -13,8 +13,11 @@ use object_store::{Attribute, GetOptions, ObjectStore};
 use crate::store::backend::operations::Upload;
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 use crate::transport::blocks::{BlockCutter, BlockOptions, InFlight};
+use crate::transport::http::attempts::Failures;
+use crate::transport::http::retry::Verdict;
 
 use super::failure::store_error;
+use super::http::Requests;
 use super::multipart::Multipart;
 use super::signed::MARK;
 
@@ -67,6 +70,7 @@ pub(super) trait PartService: Send + Sync + 'static {
 pub(super) struct PartUpload {
     service: Arc<dyn PartService>,
     objects: Arc<dyn ObjectStore>,
+    requests: Requests,
     /// The object, for messages.
     place: String,
     target: Path,
@@ -81,12 +85,24 @@ impl PartUpload {
     pub(super) fn new(
         service: Arc<dyn PartService>,
         objects: Arc<dyn ObjectStore>,
+        requests: Requests,
         place: String,
         target: Path,
     ) -> Self {
         let options = service.options();
         let (cutter, sending) = (Some(BlockCutter::new(options)), Some(InFlight::new(&options)));
-        PartUpload { service, objects, place, target, begun: None, cutter, sending, number: 0, size: 0 }
+        PartUpload {
+            service,
+            objects,
+            requests,
+            place,
+            target,
+            begun: None,
+            cutter,
+            sending,
+            number: 0,
+            size: 0,
+        }
     }
 
     /// The upload at the service, which begins here at the latest.
@@ -130,12 +146,27 @@ impl PartUpload {
         let parts = sending.finish().await.map_err(|error| error.unwrap_or_else(|| self.failed()))?;
         match self.service.commit(&begun, &parts).await {
             Ok(Answered::Created) => Ok(true),
-            Ok(Answered::Taken) => self.is_ours(&begun).await?.ok_or_else(|| {
-                let why = "another job was saving it at the same time";
-                StoreError::new(StoreErrorKind::Unavailable, format!("cannot create {}: {why}", self.place))
-            }),
+            Ok(Answered::Taken) => self.whose(&begun).await,
             // Whether the last request was obeyed is not known.
             Err(error) => self.is_ours(&begun).await.ok().flatten().ok_or(error),
+        }
+    }
+
+    /// Whether the object under the name is that of this upload. While another job is about to make one, a service may
+    /// refuse and have none yet: then it is looked at again.
+    async fn whose(&self, begun: &Begun) -> Result<bool, StoreError> {
+        let options = self.requests.options();
+        let mut failures = Failures::default();
+        loop {
+            if let Some(ours) = self.is_ours(begun).await? {
+                return Ok(ours);
+            }
+            let Some(wait) = failures.wait(&options.retry, Verdict::Retry, options.deadline) else {
+                let why = "another job was saving it at the same time";
+                let message = format!("cannot create {}: {why}", self.place);
+                return Err(StoreError::new(StoreErrorKind::Unavailable, message));
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -195,6 +195,25 @@ async fn faults_of_the_fake_of_google_pass_or_are_named() {
     survive(Running::gcs()).await;
 }
 
+/// S3 answers 409 while another upload to the name is being completed, and may have no object yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_meets_another_waits_for_it() {
+    let Some(service) = Running::versitygw() else { return };
+    let (front, store) = fronted(&service).await;
+    let conflict = || answer(409, "<Error><Code>ConditionalRequestConflict</Code></Error>");
+    front.arm(Point::Commit.matching(&service), conflict(), 1);
+    let behind = service.store_at(&store_prefix(&store), view(), service.port());
+    save(&behind, named("k"), b"first").await.expect("saved");
+    front.arm(Point::Head.matching(&service), answer(404, ""), 2);
+    assert_eq!(save(&store, named("k"), b"late").await.expect("an answer"), Commit::Exists);
+    assert!(!front.is_armed());
+
+    // The other one has failed: nothing is there, and nothing is reported as saved.
+    front.arm(Point::Commit.matching(&service), conflict(), 1);
+    let error = save(&store, named("l"), b"late").await.expect_err("nothing was saved");
+    assert!(error.to_string().contains("another job was saving it at the same time"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_never_hides_the_entry_of_another() {
     for service in [Running::azurite(), Running::versitygw(), Some(Running::gcs())].into_iter().flatten() {

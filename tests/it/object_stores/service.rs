@@ -11,6 +11,7 @@ use cachekeep::domain::version::Version;
 use cachekeep::parts::{Clock, Env, FetchOptions, RetryPolicy, Timeouts};
 use cachekeep::store::remote::credentials::ServiceAccess;
 use cachekeep::store::{NewEntry, RemoteOptions, RemoteStore, Viewpoint};
+use cachekeep_test_support::capture::secret;
 use cachekeep_test_support::github_service::azurite::Azurite;
 use cachekeep_test_support::github_service::signing::{ACCOUNT, ACCOUNT_KEY};
 use cachekeep_test_support::object_services::real::{BUCKET, Variables};
@@ -56,6 +57,7 @@ impl Running {
     pub fn variables_at(&self, port: u16) -> Variables {
         match self {
             Running::Azurite(_) => {
+                secret("account key", ACCOUNT_KEY);
                 let text = format!(
                     "AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};"
                 );
