@@ -8,7 +8,7 @@ use super::doctor;
 use super::exit::{self, Exit};
 use super::inputs;
 use super::publish::print_text;
-use super::settings::{ConfigPlace, Settings, SettingsError, log_options};
+use super::settings::{self, Found, SettingsError};
 use super::signals;
 use super::site::{Asked, Site};
 use super::table::{self, CommandRow, Needs, Run};
@@ -20,8 +20,9 @@ use crate::domain::event::{Event, Level, Observer};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::unit::ByteSize;
+use crate::fs::records::Records;
 use crate::github::credentials;
-use crate::platform::{self, Env, Platform, limits};
+use crate::platform::{Env, Platform, limits};
 use crate::report::stderr::print_line;
 use crate::report::{Log, failure};
 use crate::store::Clock;
@@ -49,22 +50,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     };
     let typed_key = args.take_key();
     let row = table::row(&args.command);
-    let place = match row.needs {
-        Needs::Store => ConfigPlace::find_or_bare(&args.common, env),
-        Needs::Caches | Needs::Nothing => ConfigPlace::find(&args.common, env),
-    };
-    let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
-    let platform = platform::detect(env, workspace);
-    let options = log_options(&args.common, env, platform.facts());
-    let log = Arc::new(Log::new(Arc::clone(&platform), options));
-    let settings = place.and_then(|place| {
-        let mut settings = Settings::new(&args.common, env, place, platform.facts())?;
-        match row.needs {
-            Needs::Store => settings.check(args.command.selected())?,
-            Needs::Caches | Needs::Nothing => settings.select(args.command.selected())?,
-        }
-        Ok(settings)
-    });
+    let Found { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
     if step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }
@@ -95,9 +81,7 @@ fn mask_tokens(platform: &dyn Platform, log: &Log, env: &Env) {
 
 /// The inputs of the action make no command.
 fn refuse_inputs(args: &Args, env: &Env, fault: &Fault) -> Exit {
-    let platform = platform::detect(env, &env.current_dir);
-    let options = log_options(&args.common, env, platform.facts());
-    let log = Log::new(platform, options);
+    let (_, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
     report(&log, Level::Error, fault.to_string(), None);
     exit::USAGE
 }
@@ -146,11 +130,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     } else {
         site.report(Level::Debug, "few threads can be had here: the work is done by one".to_owned(), None);
     }
-    if row.needs == Needs::Caches {
-        site.warn_of_volatile_store();
-        site.warn_of_unknown_ref();
-    }
-    site.report_scopes();
+    site.report_findings(row.needs == Needs::Caches);
     let settings = &site.settings;
     let ctx = Context {
         caches: &settings.spec.caches,
@@ -163,6 +143,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
         git_ref: settings.git_ref.as_deref(),
         access: &site.access,
         grants: &settings.grants,
+        records: Records::in_directories(site.platform.facts().record_dirs.clone()),
         store: &site.store,
         opened: OnceLock::new(),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{ColorArg, Common, RoleArg};
+use super::args::{Args, ColorArg, Common, RoleArg};
 use crate::config::{self, ConfigError, Finding};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -16,8 +17,8 @@ use crate::domain::trust::Grants;
 use crate::domain::unit::Span;
 use crate::fs::open::Links;
 use crate::fs::read;
-use crate::platform::{Env, JobFacts};
-use crate::report::{LogOptions, Verbosity};
+use crate::platform::{self, Env, JobFacts, Platform};
+use crate::report::{Log, LogOptions, Verbosity};
 
 /// Upper bound for configuration files, in bytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -102,13 +103,23 @@ pub(super) struct Settings {
     pub workers: usize,
 }
 
+/// What is found before a command runs, whether or not the settings are usable.
+pub(super) struct Found {
+    /// The platform of the job.
+    pub(super) platform: Arc<dyn Platform>,
+    /// The log of the job.
+    pub(super) log: Arc<Log>,
+    /// The settings.
+    pub(super) settings: Result<Settings, SettingsError>,
+}
+
 /// Where a configuration was found, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ConfigPlace {
+struct ConfigPlace {
     /// The file; none where the command line declares the cache.
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// The directory that stands for the workspace.
-    pub workspace: PathBuf,
+    workspace: PathBuf,
 }
 
 /// A flag or, where it was not given, its variable; with the name it is called by in messages.
@@ -121,9 +132,39 @@ fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
     SettingsError::Value { origin: origin.to_owned(), problem: problem.to_string() }
 }
 
+/// Finds the configuration, the platform, and what the settings are for a command that works on the selected caches, or, if
+/// it does not need any, also without a configuration and on all that are declared.
+pub(super) fn find(args: &Args, env: &Env, needs_caches: bool) -> Found {
+    let (common, selected) = (&args.common, args.command.selected());
+    let place =
+        if needs_caches { ConfigPlace::find(common, env) } else { ConfigPlace::find_or_bare(common, env) };
+    let workspace = place.as_ref().map_or(&env.current_dir, |place| &place.workspace);
+    let (platform, log) = platform_and_log(common, env, workspace);
+    let settings = place.and_then(|place| {
+        let mut settings = Settings::new(common, env, place, platform.facts())?;
+        settings.check(selected)?;
+        if needs_caches {
+            settings.select(selected);
+        }
+        Ok(settings)
+    });
+    Found { platform, log, settings }
+}
+
+/// The platform of a job in this workspace, and its log.
+pub(super) fn platform_and_log(
+    common: &Common,
+    env: &Env,
+    workspace: &Path,
+) -> (Arc<dyn Platform>, Arc<Log>) {
+    let platform = platform::detect(env, workspace);
+    let log = Log::new(Arc::clone(&platform), log_options(common, env, platform.facts()));
+    (platform, Arc::new(log))
+}
+
 impl ConfigPlace {
     /// The same for a command that works without a configuration, too.
-    pub(super) fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
+    fn find_or_bare(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         match ConfigPlace::find(common, env) {
             Err(SettingsError::NoConfig(directory)) => {
                 Ok(ConfigPlace { config: None, workspace: workspace(common, env).unwrap_or(directory) })
@@ -133,7 +174,7 @@ impl ConfigPlace {
     }
 
     /// Finds the configuration: named, or in the working directory and the directories above it.
-    pub(super) fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
+    fn find(common: &Common, env: &Env) -> Result<Self, SettingsError> {
         let absolute = |path: &Path| env.current_dir.join(path);
         let named =
             common.config.clone().or_else(|| env.path("CACHEKEEP_CONFIG")).map(|path| absolute(&path));
@@ -161,12 +202,7 @@ fn workspace(common: &Common, env: &Env) -> Option<PathBuf> {
 
 impl Settings {
     /// Reads what was found and puts it together with what was typed.
-    pub(super) fn new(
-        common: &Common,
-        env: &Env,
-        place: ConfigPlace,
-        facts: &JobFacts,
-    ) -> Result<Self, SettingsError> {
+    fn new(common: &Common, env: &Env, place: ConfigPlace, facts: &JobFacts) -> Result<Self, SettingsError> {
         let config::Loaded { mut spec, warnings } = load(common, env, &place)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
@@ -200,19 +236,17 @@ impl Settings {
     }
 
     /// Checks that every cache that was named is declared.
-    pub(super) fn check(&self, names: &[String]) -> Result<(), SettingsError> {
+    fn check(&self, names: &[String]) -> Result<(), SettingsError> {
         let Some(unknown) = names.iter().find(|name| self.spec.cache(name).is_none()) else { return Ok(()) };
         let known = self.spec.caches.iter().map(|cache| cache.name.clone()).collect();
         Err(SettingsError::UnknownCache { name: unknown.clone(), known })
     }
 
     /// Keeps only the caches that were named; none named means all.
-    pub(super) fn select(&mut self, names: &[String]) -> Result<(), SettingsError> {
-        self.check(names)?;
+    fn select(&mut self, names: &[String]) {
         if !names.is_empty() {
             self.spec.caches.retain(|cache| names.contains(&cache.name));
         }
-        Ok(())
     }
 
     /// Whether entries live in a directory that does not outlive this job, for lack of a better place.
@@ -348,7 +382,7 @@ fn workers(common: &Common, env: &Env) -> Result<usize, SettingsError> {
 }
 
 /// How the log looks: the platform, the terminal, `NO_COLOR` and the flags decide.
-pub(super) fn log_options(common: &Common, env: &Env, facts: &JobFacts) -> LogOptions {
+fn log_options(common: &Common, env: &Env, facts: &JobFacts) -> LogOptions {
     let verbosity =
         match (common.quiet, common.verbose || env.flag("RUNNER_DEBUG") || env.flag("SYSTEM_DEBUG")) {
             (true, _) => Verbosity::Quiet,

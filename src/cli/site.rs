@@ -86,8 +86,17 @@ impl<'a> Site<'a> {
         self.log.observe(Event::Message { level, cache: None, text, hint });
     }
 
+    /// Reports what was found before the command runs; `needs_caches` is whether it works on caches.
+    pub(super) fn report_findings(&self, needs_caches: bool) {
+        if needs_caches {
+            self.warn_of_volatile_store();
+            self.warn_of_unknown_ref();
+        }
+        self.report_scopes();
+    }
+
     /// Which scopes the job reads and writes, for the verbose log.
-    pub(super) fn report_scopes(&self) {
+    fn report_scopes(&self) {
         let facts = self.platform.facts();
         let refs = [&self.settings.git_ref, &facts.base_ref, &facts.default_ref];
         let is_invalid = |name: &&String| !name.trim().is_empty() && Scope::new(name).is_none();
@@ -104,7 +113,7 @@ impl<'a> Site<'a> {
     }
 
     /// Warns of a job of a CI whose branch is not known, so that its entries are not where other jobs look.
-    pub(super) fn warn_of_unknown_ref(&self) {
+    fn warn_of_unknown_ref(&self) {
         if self.settings.git_ref.is_some() || !self.platform.facts().is_ci {
             return;
         }
@@ -113,7 +122,7 @@ impl<'a> Site<'a> {
     }
 
     /// Warns where entries are kept in a directory that does not outlive the job.
-    pub(super) fn warn_of_volatile_store(&self) {
+    fn warn_of_volatile_store(&self) {
         let StoreChoice::Directory { path, instead_of, .. } = &self.store else { return };
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;

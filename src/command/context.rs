@@ -10,8 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
 use crate::domain::event::{Details, Event, Level, Observer, Phase, Running};
-use crate::domain::fault::Fault;
-use crate::domain::hint::Class;
 use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::trust::Grants;
@@ -49,6 +47,8 @@ pub(crate) struct Context<'a> {
     pub access: &'a Access,
     /// What the event and the workflow let the job do with its configuration.
     pub grants: &'a Grants,
+    /// Where publications are recorded.
+    pub records: Records,
     /// Where entries live.
     pub store: &'a StoreChoice,
     /// The same, once something was asked of it.
@@ -73,8 +73,8 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// Where entries live. The store is opened when it is first used.
-    pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        &self.opened().store
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.opened().store
     }
 
     /// The catalog of the store; `None` if a job cannot list and delete there.
@@ -90,7 +90,10 @@ impl Context<'_> {
                 now: self.now,
                 observer: Some(Arc::clone(&self.observer)),
             });
-            self.report_about_job(Level::Debug, format!("opened the store at {}", opened.store.location()));
+            self.report_about_job(
+                Level::Debug,
+                format!("opened the store at {}", (*opened.store).location()),
+            );
             opened
         })
     }
@@ -195,29 +198,9 @@ impl Context<'_> {
         LogGroup(&*self.observer)
     }
 
-    /// Where publications are recorded.
-    pub(crate) fn records(&self) -> Records {
-        Records::in_directories(self.platform.facts().record_dirs.clone())
-    }
-
     /// What stays free on every volume.
     pub(crate) fn reserve(&self) -> SizeOrShare {
         self.disk.reserve
-    }
-
-    /// Does work within the time for one cache; the fault of work that this ends says so.
-    pub(crate) fn within_deadline<T>(
-        &self,
-        work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let deadline = self.deadline();
-        work(&deadline.cancel).map_err(|fault| match deadline.reason(self.interrupt) {
-            Some(reason) if fault.class() == Class::Cancelled => {
-                let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
-                Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
-            }
-            _ => fault,
-        })
     }
 
     /// A token that is cancelled by an interruption or when the time for one cache is over; the guard ends the

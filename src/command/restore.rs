@@ -240,7 +240,7 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
     let reason = format!("`{}` of {} was not restored: {reason}", entry.key, entry.scope);
     let mut hint = error.hint();
     if error.is_corrupt() {
-        leave_receipt(cache, &Receipt::of_corrupt(entry));
+        receipt::leave(cache, &Receipt::of_corrupt(entry));
         hint = hint.or_else(|| Some("the next save of this key replaces the entry".to_owned()));
     }
     cache.ctx.report_with_hint(Level::Warning, cache.name(), &reason, hint);
@@ -252,7 +252,7 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     let (stagings, unpacked) = deliver(cache, entry, deadline)?;
     let alone = materialize(cache, stagings, "restored", deadline)?;
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
-    leave_receipt(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
+    receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
     Ok(unpacked)
 }
 
@@ -339,10 +339,4 @@ fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
     let volume = volume_of(cache.root())?;
     let reserved = cache.ctx.reserve().of(volume.total);
     Ok(volume.free.0.saturating_sub(reserved.0))
-}
-
-pub(super) fn leave_receipt(cache: &Cache<'_>, receipt: &Receipt) {
-    if let Err(reason) = receipt::write(cache, receipt) {
-        cache.ctx.report(Level::Debug, cache.name(), format!("no receipt: {reason}"));
-    }
 }

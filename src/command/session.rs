@@ -37,7 +37,7 @@ impl<'a> OpenedCache<'a> {
     /// The cache's name.
     pub(crate) fn name(&self) -> &str {
         match self {
-            OpenedCache::Ready { cache, .. } => cache.name(),
+            OpenedCache::Ready { cache, .. } => &cache.spec.name,
             OpenedCache::Failed { name } => name,
         }
     }
@@ -142,7 +142,7 @@ pub(crate) fn recover(ctx: &Context<'_>) {
     let running = ctx.start("all caches", Phase::Recover);
     let deadline = ctx.deadline();
     let goes_on = || !cancel::is_cancelled(&deadline.cancel);
-    let report = recover::recover_while(&places, &targets, &ctx.records(), ctx.now, &goes_on);
+    let report = recover::recover_while(&places, &targets, &ctx.records, ctx.now, &goes_on);
     if let Some(reason) = deadline.reason(ctx.interrupt).filter(|_| report.unfinished) {
         let text = format!("not all that killed processes left was looked at: {reason}");
         ctx.report_about_job(Level::Warning, text);

@@ -155,10 +155,11 @@ impl Details {
         Details(None)
     }
 
-    /// Emits one detail; `text` is called only if there is an observer.
-    pub fn tell(&self, text: impl FnOnce() -> String) {
+    /// Emits one detail, which is rendered only if there is an observer.
+    pub fn tell(&self, text: fmt::Arguments<'_>) {
         if let Some(observer) = &self.0 {
-            observer.observe(Event::Message { level: Level::Debug, cache: None, text: text(), hint: None });
+            let text = text.to_string();
+            observer.observe(Event::Message { level: Level::Debug, cache: None, text, hint: None });
         }
     }
 }

@@ -216,12 +216,10 @@ impl Shared {
     async fn renew(&self, generation: u32) -> Result<(), Cause> {
         let mut url = self.url.lock().await;
         if url.0 == generation {
-            self.client.details().tell(|| {
-                format!(
-                    "the signed URL of {} has expired and is resolved again",
-                    super::http::address::shown(&url.1)
-                )
-            });
+            self.client.details().tell(format_args!(
+                "the signed URL of {} has expired and is resolved again",
+                super::http::address::shown(&url.1)
+            ));
             let renewed = (self.resolve)().await?;
             *url = (generation + 1, renewed);
         }

@@ -1,7 +1,6 @@
 //! Archives on the way in: frames become a tar stream, the stream becomes guarded entries for a visitor.
 
 pub(super) mod buffer;
-pub(super) mod content;
 pub(super) mod decode;
 pub(super) mod entries;
 pub(super) mod guard;

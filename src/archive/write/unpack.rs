@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::clash;
@@ -11,10 +12,9 @@ use super::writer::{Repeats, Writer};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::archive::read::buffer::Slice;
-use crate::archive::read::content::Digesting;
 use crate::archive::read::decode;
 use crate::archive::read::entries::{self, Attributes, Found, Spot, Visitor};
-use crate::archive::read::guard::Guard;
+use crate::archive::read::guard::{self, Guard};
 use crate::archive::read::limits::Limits;
 use crate::domain::event::Meter;
 use crate::tree::fingerprint::ContentDigest;
@@ -68,21 +68,42 @@ pub fn unpack<R: Read + Send>(
     let unpacked = std::thread::scope(|scope| {
         let source = decode::open(scope, input, workers, cancel)?;
         let writer = Writer::start(scope, workers, request.destinations, Repeats::SameKind);
-        let mut unpacking = Unpacking { writer, on_manifest: request.on_manifest };
-        let mut digesting = Digesting::new(&mut unpacking);
+        let content = ContentDigest::default();
+        let mut unpacking = Unpacking { writer, on_manifest: request.on_manifest, content, file: None };
         let Found { manifest, counts, unpacked_bytes, archive_bytes } =
-            entries::visit(source, request.foreign, &mut digesting, cancel, meter)?;
-        let mut content = digesting.finish();
-        content.merge(unpacking.writer.finish(cancel)?);
+            entries::visit(source, request.foreign, &mut unpacking, cancel, meter)?;
+        let Unpacking { writer, mut content, .. } = unpacking;
+        content.merge(writer.finish(cancel)?);
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     });
     unpacked.map_err(|error| clash::explain(error, &places))
 }
 
-/// The visitor that hands entries to the writer.
+/// The visitor that hands entries to the writer and digests their contents, which a later save compares with the tree. Hard
+/// links are left out: the file that one joins may be any of those before it, and is read again once it is known
+/// ([`Writer::finish`]). So nothing is remembered of files.
 struct Unpacking<'a> {
     writer: Writer,
     on_manifest: &'a mut dyn FnMut(&Manifest) -> Result<(), String>,
+    /// The digest of all entries so far but hard links.
+    content: ContentDigest,
+    /// The file whose content arrives.
+    file: Option<OpenDigest>,
+}
+
+struct OpenDigest {
+    spot: Spot,
+    mode: u32,
+    left: u64,
+    hasher: Sha256,
+}
+
+impl Unpacking<'_> {
+    fn finish_file(&mut self) {
+        let Some(OpenDigest { spot, mode, hasher, .. }) = self.file.take() else { return };
+        let content: [u8; 32] = hasher.finalize().into();
+        self.content.add_file(spot.root, &spot.relative, mode, &content);
+    }
 }
 
 impl Visitor for Unpacking<'_> {
@@ -110,14 +131,29 @@ impl Visitor for Unpacking<'_> {
     }
 
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError> {
-        self.writer.file(&spot, size, attributes)
+        self.writer.file(&spot, size, attributes)?;
+        self.file = Some(OpenDigest { spot, mode: attributes.mode, left: size, hasher: Sha256::new() });
+        if size == 0 {
+            self.finish_file();
+        }
+        Ok(())
     }
 
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
+        if let Some(open) = &mut self.file {
+            open.hasher.update(&slice[..]);
+            open.left = open.left.saturating_sub(slice.len() as u64);
+            if open.left == 0 {
+                self.finish_file();
+            }
+        }
         self.writer.content(slice)
     }
 
     fn symlink(&mut self, spot: Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {
+        if let Some(target) = guard::os_name(&target) {
+            self.content.add_link(spot.root, &spot.relative, &target);
+        }
         self.writer.symlink(&spot, target, attributes)
     }
 

@@ -15,6 +15,7 @@ use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
+use crate::domain::hint::Class;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
 use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
@@ -116,7 +117,7 @@ impl<'a> Cache<'a> {
     pub(crate) fn staging(&self, selection: &Selection) -> Result<Staging, StagingError> {
         let ctx = self.ctx;
         let usage = Usage::of(ctx.workspace, &ctx.env.current_dir);
-        Staging::prepare(&selection.root, !selection.is_whole(), &usage, &ctx.records(), ctx.now)
+        Staging::prepare(&selection.root, !selection.is_whole(), &usage, &ctx.records, ctx.now)
     }
 
     /// All roots.
@@ -172,7 +173,7 @@ impl<'a> Cache<'a> {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
                 let globs = TreeGlob::new(&links.files)?;
                 let hidden = self.hidden_from_keys();
-                let (wanted, unreadable) = self.ctx.within_deadline(|cancel| {
+                let (wanted, unreadable) = within_deadline(self.ctx, |cancel| {
                     links::wanted_objects(self.ctx.workspace, &globs, &hidden, cancel)
                 })?;
                 expand::warn_of_unread(self.ctx, &unreadable);
@@ -228,7 +229,7 @@ impl<'a> Cache<'a> {
 
     /// Expands the keys, within the time for one cache: what goes into them may be large.
     pub(crate) fn keys(&self) -> Result<Keys, Fault> {
-        self.ctx.within_deadline(|cancel| self.keys_until(cancel))
+        within_deadline(self.ctx, |cancel| self.keys_until(cancel))
     }
 
     fn keys_until(&self, cancel: &CancellationToken) -> Result<Keys, Fault> {
@@ -316,7 +317,22 @@ pub(crate) fn expand_one(
     sources: &Sources<'_>,
 ) -> Result<String, Fault> {
     let expanded = |cancel: &CancellationToken| expand::expand(ctx, template, sources, cancel, |_, _| {});
-    Ok(ctx.within_deadline(expanded)?.text)
+    Ok(within_deadline(ctx, expanded)?.text)
+}
+
+/// Does work within the time for one cache; the fault of work that this ends says so.
+fn within_deadline<T>(
+    ctx: &Context<'_>,
+    work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let deadline = ctx.deadline();
+    work(&deadline.cancel).map_err(|fault| match deadline.reason(ctx.interrupt) {
+        Some(reason) if fault.class() == Class::Cancelled => {
+            let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
+            Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
+        }
+        _ => fault,
+    })
 }
 
 /// Refuses a root that is, or lies in, a `.git` of the checkout, whether by its name or through links: git's own directory

@@ -8,6 +8,7 @@ use crate::archive::Unpacked;
 use crate::command::cache::Cache;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
+use crate::domain::event::Level;
 use crate::fs::atomic;
 use crate::fs::open::Links;
 use crate::fs::{read, remove, write};
@@ -112,12 +113,14 @@ pub(crate) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
 }
 
 /// Leaves a receipt. One that cannot be written costs a needless save and nothing else.
-pub(crate) fn write(cache: &Cache<'_>, receipt: &Receipt) -> Result<(), String> {
+pub(crate) fn leave(cache: &Cache<'_>, receipt: &Receipt) {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);
-    write::make_directory(path.parent().unwrap_or(&path))
-        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now))
-        .map_err(|error| failure::chain(&error))
+    let written = write::make_directory(path.parent().unwrap_or(&path))
+        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now));
+    if let Err(error) = written {
+        cache.ctx.report(Level::Debug, cache.name(), format!("no receipt: {}", failure::chain(&error)));
+    }
 }
 
 /// Forgets what an earlier restore left behind.

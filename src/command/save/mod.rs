@@ -15,7 +15,7 @@ use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::{restore, session};
 use crate::archive::Packed;
-use crate::domain::entry::Entry;
+use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -173,7 +173,21 @@ fn existing(
     receipt: Option<&Receipt>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
-    if let Some(entry) = store::existing(cache, key, deadline)?
+    let ctx = cache.ctx;
+    // An entry that this job can read every reader of this job's entries finds.
+    let request = LookupRequest {
+        key: key.clone(),
+        restore_keys: Vec::new(),
+        version: cache.version(),
+        scopes: cache.access().readable,
+        exact: true,
+    };
+    let found = match ctx.wait(deadline, ctx.store().lookup(&request)) {
+        // A write-only job cannot look up; the store reports the conflict on create.
+        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => None,
+        found => found?,
+    };
+    if let Some(entry) = found
         && !remove_corrupt(cache, &entry, receipt, deadline)?
     {
         let reason = match receipt {
@@ -184,8 +198,8 @@ fn existing(
         };
         return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));
     }
-    let text = format!("no entry `{key}` in {} that this job can read", cache.ctx.store().location());
-    cache.ctx.report(Level::Debug, cache.name(), text);
+    let text = format!("no entry `{key}` in {} that this job can read", ctx.store().location());
+    ctx.report(Level::Debug, cache.name(), text);
     Ok(None)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::archive::{self, ArchiveError, Limits, PackRequest, Packed};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
-use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -117,27 +117,6 @@ pub(crate) enum Stored {
     Created(Box<Packed>),
     /// Another job created it first.
     Exists,
-}
-
-/// The entry with this key that this job can read: then every reader of this job's entries already finds it.
-pub(super) fn existing(
-    cache: &Cache<'_>,
-    key: &Key,
-    deadline: &Deadline,
-) -> Result<Option<Entry>, StoreFailure> {
-    let ctx = cache.ctx;
-    let request = LookupRequest {
-        key: key.clone(),
-        restore_keys: Vec::new(),
-        version: cache.version(),
-        scopes: cache.access().readable,
-        exact: true,
-    };
-    match ctx.wait(deadline, ctx.store().lookup(&request)) {
-        // A write-only job cannot look up; the store reports the conflict on create.
-        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => Ok(None),
-        found => Ok(found?),
-    }
 }
 
 /// Packs and stores at once, in bounded memory; then reads back what the store holds.

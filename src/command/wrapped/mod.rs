@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use super::cache::Cache;
 use super::context::Context;
 use super::materialize::materialize;
-use super::notes::receipt::Receipt;
-use super::restore::{self, RestoreOptions};
+use super::notes::receipt::{self, Receipt};
+use super::restore::RestoreOptions;
 use super::save::{self, decide::SaveRefusal};
 use super::session::{self, OpenedCache};
 use crate::domain::event::{Level, Phase};
@@ -200,7 +200,7 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
     if alone {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);
-        restore::leave_receipt(cache, &Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick));
+        receipt::leave(cache, &Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick));
     }
     Ok(quick)
 }

@@ -135,10 +135,9 @@ impl Inner {
                     (wait.ok_or(kind)?, why)
                 }
             };
-            self.client.details().tell(|| {
-                let address = address::shown(&url);
-                format!("{}: {} {address}: {why}", retry_in(wait), parts.method)
-            });
+            let address = address::shown(&url);
+            let details = self.client.details();
+            details.tell(format_args!("{}: {} {address}: {why}", retry_in(wait), parts.method));
             tokio::time::sleep(wait).await;
             self.state().calls.repeated += 1;
         }

@@ -21,11 +21,10 @@ use crate::store::catalog::{Deletion, Recovered};
 use crate::store::contract::{Clock, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
-use super::blocking::blocking;
+use super::blocking::{blocking, stream};
 use super::last_use;
 use super::lease::{Claimed, Held, Locked, claim, hold};
 use super::publish::remove_empty_directories;
-use super::reading;
 use super::uploads;
 
 /// How often an entry is opened while another process holds the exclusive lock.
@@ -82,7 +81,7 @@ impl Directory {
         let object = file.metadata().and_then(|metadata| object_of(path.clone(), &metadata));
         let object =
             object.map_err(|error| StoreError::of_io("read", place.display(), Access::Read, error))?;
-        let bytes = reading::stream(file, object.size, place.display().to_string());
+        let bytes = stream(file, object.size, place.display().to_string());
         Ok(Opened { object, bytes })
     }
 

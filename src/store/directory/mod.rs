@@ -11,7 +11,6 @@ mod files;
 mod last_use;
 mod lease;
 mod publish;
-mod reading;
 mod uploads;
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ impl GitHubWriter {
     /// Warns or fails if the name is taken although no entry can be restored: then the cache was not saved by
     /// another job.
     async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
-        self.client.details().tell(|| format!("{}: the name is taken: {said}", self.action));
+        self.client.details().tell(format_args!("{}: the name is taken: {said}", self.action));
         if !self.may_read {
             return Ok(());
         }
@@ -166,7 +166,7 @@ impl GitHubWriter {
         let (key, version) = (&self.new.key, &self.new.version);
         match self.service.finalize(key, version, written.size).await {
             Ok(number) => {
-                self.client.details().tell(|| format!("{}: finalized as entry {number}", self.action));
+                self.client.details().tell(format_args!("{}: finalized as entry {number}", self.action));
             }
             Err(_) if self.is_served(written).await => {}
             Err(error) => return Err(of_service(&self.action, Access::Write, error)),

@@ -92,7 +92,11 @@ impl Source {
                     Err(error) => store_error("read", &self.place, Access::Read, &error),
                 });
             };
-            self.requests.details().tell(|| format!("{}: {}: a range broke off", retry_in(wait), self.place));
+            self.requests.details().tell(format_args!(
+                "{}: {}: a range broke off",
+                retry_in(wait),
+                self.place
+            ));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = options.cancel.cancelled() => {

@@ -51,7 +51,7 @@ pub(crate) async fn pause(
     let Some(wait) = failures.wait(&options.retry, cause.verdict(), options.deadline) else {
         return Err(cause);
     };
-    details.tell(|| format!("{}: {}: {cause}", retry_in(wait), address::shown(url)));
+    details.tell(format_args!("{}: {}: {cause}", retry_in(wait), address::shown(url)));
     tokio::select! {
         () = tokio::time::sleep(wait) => Ok(()),
         () = options.cancel.cancelled() => Err(Cause::Cancelled),

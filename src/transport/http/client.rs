@@ -83,7 +83,7 @@ impl Client {
     /// A request, refused where the URL is ([`address::check`]). The total deadline is the caller's.
     pub fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, AddressError> {
         address::check(url)?;
-        self.details.tell(|| format!("request: {method} {}", address::shown(url)));
+        self.details.tell(format_args!("request: {method} {}", address::shown(url)));
         let client = if address::is_loopback(url) { &self.loopback } else { &self.outward };
         Ok(client.request(method, url.clone()))
     }

@@ -319,14 +319,13 @@ impl Scheduler<'_> {
                 (self.note_failure(&cause, at_mirror), reason)
             }
         };
-        self.job.client.details().tell(|| {
-            let next = match at_mirror.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
-                _ if at_mirror.exhausted => String::new(),
-                Some(wait) if !wait.is_zero() => format!("; {}", retry_in(wait)),
-                _ => "; retry when the mirror may be asked again".to_owned(),
-            };
-            format!("{object} from {}: {reason}{next}", self.job.mirrors[mirror])
-        });
+        let next = match at_mirror.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
+            _ if at_mirror.exhausted => String::new(),
+            Some(wait) if !wait.is_zero() => format!("; {}", retry_in(wait)),
+            _ => "; retry when the mirror may be asked again".to_owned(),
+        };
+        let from = &self.job.mirrors[mirror];
+        self.job.client.details().tell(format_args!("{object} from {from}: {reason}{next}"));
         at_mirror.reason = Some(reason);
         request.ending = Some(ending);
         Ok(None)
