@@ -30,6 +30,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8], now: DateTime<Utc>) -> Result<(),
     leased.close()
 }
 
+/// The same below a directory that is made, with those above it, where it is missing.
+pub(crate) fn write_below(path: &Path, bytes: &[u8], now: DateTime<Utc>) -> Result<(), PathError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(PathError::on("make", parent))?;
+    write(path, bytes, now)
+}
+
 /// Asks for a directory's names to be kept over a power cut; systems that cannot do so are not asked twice.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "only Unix opens directories"))]
 pub(super) fn sync_directory(path: &Path) {

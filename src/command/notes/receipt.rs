@@ -11,7 +11,7 @@ use crate::domain::entry::Entry;
 use crate::domain::event::Level;
 use crate::fs::atomic;
 use crate::fs::open::Links;
-use crate::fs::{read, remove, write};
+use crate::fs::{read, remove};
 use crate::report::failure;
 use crate::tree::fingerprint::Quick;
 
@@ -116,8 +116,7 @@ pub(crate) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
 pub(crate) fn leave(cache: &Cache<'_>, receipt: &Receipt) {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);
-    let written = write::make_directory(path.parent().unwrap_or(&path))
-        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now));
+    let written = atomic::write_below(&path, &bytes, cache.ctx.now);
     if let Err(error) = written {
         cache.ctx.report(Level::Debug, cache.name(), format!("no receipt: {}", failure::chain(&error)));
     }

@@ -15,7 +15,7 @@ use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
 use crate::fs::open::Links;
-use crate::fs::{atomic, read, write};
+use crate::fs::{atomic, read};
 use crate::report::failure;
 
 /// How many entries of a cache are recorded.
@@ -93,8 +93,7 @@ pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope,
     records.truncate(MOST);
     let bytes = serde_json::to_vec(&records).expect("only strings");
     let path = receipt::note(cache, "known.json");
-    let written = write::make_directory(path.parent().unwrap_or(&path))
-        .and_then(|()| atomic::write(&path, &bytes, cache.ctx.now));
+    let written = atomic::write_below(&path, &bytes, cache.ctx.now);
     if let Err(error) = written {
         cache.ctx.report(Level::Debug, cache.name(), format!("not remembered: {}", failure::chain(&error)));
     }
