@@ -58,23 +58,27 @@ fn all(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     Ok(match command {
         Command::Seed { .. } => seed::run(ctx)?,
         Command::Gate { .. } => gate::run(ctx)?,
-        Command::Save { .. } => save::run(ctx)?,
+        Command::Save { recompute_key, .. } => save::run(ctx, *recompute_key)?,
         _ => complete::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?)?,
     })
 }
 
 /// Tells the nested steps what to look for.
 fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
-    let slots = wrapped::plan(ctx)?;
+    let purpose = match command {
+        Command::Save { .. } => wrapped::Purpose::Save,
+        _ if options(command).lookup_only => wrapped::Purpose::Lookup,
+        _ => wrapped::Purpose::Restore,
+    };
+    let slots = wrapped::plan(ctx, purpose)?;
     output(ctx, "transport", "wrapped");
-    let is_save = matches!(command, Command::Save { .. });
-    output(ctx, "lookup-only", &(is_save || options(command).lookup_only).to_string());
+    output(ctx, "lookup-only", &(purpose != wrapped::Purpose::Restore).to_string());
     for (index, slot) in slots.iter().enumerate() {
         let Some(slot) = slot else { continue };
         output(ctx, &format!("key-{index}"), &slot.key);
         output(ctx, &format!("path-{index}"), &slot.paths);
         // A save asks for its very key.
-        if !is_save {
+        if purpose != wrapped::Purpose::Save {
             output(ctx, &format!("restore-keys-{index}"), &slot.restore_keys);
         }
     }

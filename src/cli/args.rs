@@ -239,6 +239,9 @@ pub enum Command {
         /// Exit with 1 when the store does not hold the cache afterwards.
         #[arg(long)]
         required: bool,
+        /// Save under the key of the tree as it is now, not under the one that this job's restore computed.
+        #[arg(long)]
+        recompute_key: bool,
     },
     /// Make local caches smaller by their `trim` policy, least recently used files first.
     Trim {
@@ -405,6 +408,11 @@ impl Command {
             | Command::Schema
             | Command::Completions { .. } => &[],
         }
+    }
+
+    /// Whether it looks at the entries of every ref, so that the ref of the job means nothing to it.
+    pub fn is_about_all_refs(&self) -> bool {
+        matches!(self, Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. })
     }
 
     /// The command's name.

@@ -54,6 +54,11 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     if step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }
+    if args.common.git_ref.is_some() && args.command.is_about_all_refs() {
+        let text =
+            format!("`--ref` changes nothing: `{}` looks at the entries of all refs", args.command.name());
+        report(&log, Level::Warning, text, None);
+    }
     if env.current_dir_is_gone {
         let text = format!("the working directory `{}` no longer exists", env.current_dir.display());
         let hint = "an earlier step removed it: set the working directory of this step".to_owned();

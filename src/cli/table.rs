@@ -125,7 +125,9 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Seed { required, .. } => job(seed::run, |outcome| of_seed(outcome, *required)),
         Command::Fetch { required, .. } => job(fetch::run, |outcome| of_seed(outcome, *required)),
         Command::Gate { .. } => job(gate::run, of_gate),
-        Command::Save { required, .. } => job(save::run, |outcome| of_save(outcome, *required)),
+        Command::Save { required, recompute_key, .. } => {
+            job(move |ctx| save::run(ctx, *recompute_key), |outcome| of_save(outcome, *required))
+        }
         Command::Trim { dry_run, .. } => job(move |ctx| trim::run(ctx, *dry_run), |_| exit::OK),
         Command::Key { diff, .. } => answer(Needs::Caches, |_, ctx| key::run(ctx, diff.as_deref())),
         Command::Env { format, .. } => {

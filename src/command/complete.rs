@@ -7,6 +7,7 @@ use super::gate;
 use super::restore::{self, RestoreOptions};
 use super::seed;
 use super::session;
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
@@ -32,7 +33,7 @@ pub(crate) fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
             if seeds && let Some(seeded) = seed::seed(&cache) {
                 job.cache(cache.name()).seed = Some(seeded);
             }
-            gate::record(&cache, gate::gate(&cache), job);
+            gate::record(&cache, gate::gate(&cache, Level::Warning), job);
         });
     }
 }

@@ -9,6 +9,9 @@ use crate::domain::gate::GateReport;
 use crate::domain::outcome::JobOutcome;
 use crate::report::{failure, text};
 
+/// What to do about an incomplete cache.
+const CURE: &str = "`cachekeep seed` fetches what is missing and replaces what is damaged";
+
 /// Gates every selected cache that has content links.
 pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("gate");
@@ -16,7 +19,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
         let _group = ctx.group(&format!("Gate {}", spec.name));
         let open = |_: &mut JobOutcome| {
             let cache = Cache::open(ctx, spec)?;
-            let report = gate(&cache)?;
+            let report = gate(&cache, Level::Error)?;
             Ok::<_, Fault>((cache, report))
         };
         let Some(opened) = session::contained(ctx, &spec.name, &mut job, open) else { continue };
@@ -40,12 +43,14 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     Ok(job)
 }
 
-/// Gates one cache and reports the result; `None` for a cache without content links.
-pub(crate) fn gate(cache: &Cache<'_>) -> Result<Option<GateReport>, Fault> {
+/// Gates one cache and reports the result, an incomplete one at this level; `None` for a cache without content links.
+pub(crate) fn gate(cache: &Cache<'_>, incomplete: Level) -> Result<Option<GateReport>, Fault> {
     let report = gate_quietly(cache)?;
     if let Some(report) = &report {
-        let level = if report.is_complete() { Level::Info } else { Level::Warning };
-        cache.ctx.report(level, cache.name(), text::gated(report));
+        let text = text::gated(report, cache.root());
+        let (level, hint) =
+            if report.is_complete() { (Level::Info, None) } else { (incomplete, Some(CURE.to_owned())) };
+        cache.ctx.report_with_hint(level, cache.name(), text, hint);
     }
     Ok(report)
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::materialize::materialize;
+use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::session;
@@ -110,6 +111,9 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
 pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: RestoreOptions) -> RestoreOutcome {
     let deadline = cache.ctx.deadline();
     let started = Instant::now();
+    if !options.lookup_only {
+        carried::carry(cache, keys);
+    }
     let mut left = LOOKUPS;
     loop {
         left -= 1;

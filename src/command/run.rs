@@ -74,7 +74,7 @@ fn prepare(cache: &Cache<'_>, keys: &Keys, job: &mut JobOutcome) -> Vec<(String,
         job.cache(cache.name()).seed = Some(seeded);
     }
     // Before the command this only tells; what counts is what the command leaves.
-    if let Err(error) = gate::gate(cache) {
+    if let Err(error) = gate::gate(cache, Level::Warning) {
         ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
     }
     session::export(cache)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
+use super::notes::carried;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -70,8 +71,21 @@ impl<'a> OpenedCache<'a> {
     /// Opens a cache and expands its keys. A fault of the configuration is an error; a fault of the tree is a
     /// warning, for a cache is never in the way.
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+        OpenedCache::open_with(ctx, spec, |_, keys| keys)
+    }
+
+    /// The same for a save, with the keys that this job's restore computed.
+    pub(crate) fn open_for_save(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+        OpenedCache::open_with(ctx, spec, carried::keys_of_save)
+    }
+
+    fn open_with(
+        ctx: &'a Context<'a>,
+        spec: &'a CacheSpec,
+        keys: impl FnOnce(&Cache<'a>, Result<Keys, Fault>) -> Result<Keys, Fault>,
+    ) -> Result<Self, Fault> {
         let opened = Cache::open(ctx, spec).and_then(|cache| {
-            let keys = cache.keys()?;
+            let keys = keys(&cache, cache.keys())?;
             Ok(OpenedCache::Ready { cache: Box::new(cache), keys })
         });
         match opened {
@@ -120,11 +134,19 @@ pub(crate) fn open_all_exportable<'a>(ctx: &'a Context<'a>) -> Result<Vec<Opened
 /// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
 /// command first.
 pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<OpenedCache<'a>>, Fault> {
+    open_each(ctx, OpenedCache::open)
+}
+
+/// The same, each in its own way.
+pub(crate) fn open_each<'a>(
+    ctx: &'a Context<'a>,
+    open: impl Fn(&'a Context<'a>, &'a CacheSpec) -> Result<OpenedCache<'a>, Fault>,
+) -> Result<Vec<OpenedCache<'a>>, Fault> {
     if ctx.caches.is_empty() {
         let hint = "add a table `[cache.NAME]` with `path` and `key` to the configuration".to_owned();
         ctx.report_about_job_with_hint(Level::Warning, "no cache is declared".to_owned(), Some(hint));
     }
-    ctx.caches.iter().map(|spec| OpenedCache::open(ctx, spec)).collect()
+    ctx.caches.iter().map(|spec| open(ctx, spec)).collect()
 }
 
 /// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it

@@ -55,3 +55,21 @@ fn what_is_up_to_date_and_a_single_file() {
     says(&project.run(&["restore"]).success(), &["restored 1 file, "]);
     says(&project.run(&["save"]).success(), &["nothing to save (exists): up to date with `out-v1`"]);
 }
+
+#[test]
+fn a_ref_for_what_looks_at_all_refs() {
+    let project = Project::new(CONFIG);
+    for command in ["clean", "ls", "usage"] {
+        let ran = project.run(&["--ref", "topic", command]).success();
+        says(&ran, &[&format!("`--ref` changes nothing: `{command}` looks at the entries of all refs")]);
+    }
+}
+
+#[test]
+fn a_dry_run_names_the_entries() {
+    let project = Project::new(&format!("{CONFIG}[clean]\nbudget = \"1000000\"\nheadroom = \"999990\"\n"));
+    project.write("workspace/out/file", "contents");
+    project.run(&["save", "--ref", "topic"]).success();
+    let ran = project.run(&["clean", "--dry-run"]).success();
+    says(&ran, &["1 entry", "\n  `out-v1` of refs/heads/topic: "]);
+}

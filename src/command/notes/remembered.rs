@@ -59,19 +59,22 @@ impl KnownEntry {
     }
 }
 
-/// Remembers an entry that was just saved or restored.
-pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope, saved: bool) {
-    let mut parts: Vec<Part> = Vec::new();
-    if *key == keys.key {
-        parts.extend(keys.parts.iter().cloned().map(Part::from));
-        let bytes: usize =
-            parts.iter().flat_map(|part| &part.inputs).map(|(name, digest)| name.len() + digest.len()).sum();
-        if bytes > MOST_INPUTS {
-            for part in &mut parts {
-                part.inputs.clear();
-            }
+/// What went into a key, without its inputs where they are too many to be kept.
+pub(super) fn bounded_parts(keys: &Keys) -> Vec<Part> {
+    let mut parts: Vec<Part> = keys.parts.iter().cloned().map(Part::from).collect();
+    let bytes: usize =
+        parts.iter().flat_map(|part| &part.inputs).map(|(name, digest)| name.len() + digest.len()).sum();
+    if bytes > MOST_INPUTS {
+        for part in &mut parts {
+            part.inputs.clear();
         }
     }
+    parts
+}
+
+/// Remembers an entry that was just saved or restored.
+pub(crate) fn remember(cache: &Cache<'_>, keys: &Keys, key: &Key, scope: &Scope, saved: bool) {
+    let parts = if *key == keys.key { bounded_parts(keys) } else { Vec::new() };
     let record = KnownEntry {
         store: cache.ctx.store().location(),
         key: key.to_string(),

@@ -1,5 +1,7 @@
 //! Whether a cache is worth saving and may be saved: decisions from what is known, without looking at anything.
 
+use std::path::Path;
+
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::SaveResult;
 use crate::domain::scope::Scope;
@@ -57,9 +59,9 @@ pub(super) fn by_event(grants: &Grants) -> Option<SaveRefusal> {
 }
 
 /// Refuses an incomplete content-addressed cache.
-pub(super) fn by_gate(report: &GateReport) -> Option<SaveRefusal> {
+pub(super) fn by_gate(report: &GateReport, root: &Path) -> Option<SaveRefusal> {
     (!report.is_complete()).then(|| {
-        SaveRefusal::new(SaveResult::Incomplete, text::gated(report)).with_hint(
+        SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root)).with_hint(
             "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
         )
     })

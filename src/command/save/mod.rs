@@ -13,7 +13,8 @@ use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
-use super::{restore, session};
+use super::restore;
+use super::session::{self, OpenedCache};
 use crate::archive::Packed;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::Level;
@@ -27,11 +28,12 @@ use crate::store::{Access, Deletion, StoreErrorKind};
 use decide::SaveRefusal;
 use store::{StoreFailure, Stored};
 
-/// Saves every selected cache.
-pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+/// Saves every selected cache: under the keys that this job's restore computed, unless `recompute_keys` is set.
+pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
     session::recover(ctx);
-    for opened in session::open_all(ctx)? {
+    let open = if recompute_keys { OpenedCache::open } else { OpenedCache::open_for_save };
+    for opened in session::open_each(ctx, open)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
             let Some((cache, keys)) = opened.ready(job) else { return };

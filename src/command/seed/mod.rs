@@ -142,7 +142,7 @@ fn fill_objects(
     }
     if !has_mirrors || report.is_complete() {
         if outcome.result == SeedResult::Seeded && !report.is_complete() {
-            cache.ctx.report(Level::Warning, cache.name(), text::gated(&report));
+            cache.ctx.report(Level::Warning, cache.name(), text::gated(&report, cache.root()));
         } else if report.is_complete() && outcome.source.is_none() && outcome.reason.is_none() {
             outcome.result = SeedResult::NotNeeded;
             outcome.reason = Some("no link wants anything".to_owned());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::cache::Cache;
 use super::context::Context;
 use super::materialize::materialize;
+use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::restore::RestoreOptions;
 use super::save::{self, decide::SaveRefusal};
@@ -48,9 +49,20 @@ fn workspace<'a>(ctx: &'a Context<'_>) -> Result<&'a Path, Fault> {
         .ok_or_else(|| Fault::usage("the workspace is not known: GITHUB_WORKSPACE is not set"))
 }
 
+/// What the nested steps are planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To restore.
+    Restore,
+    /// To say which entry would be restored.
+    Lookup,
+    /// To save, for which it must be known what is there.
+    Save,
+}
+
 /// What the nested steps are to look for, by the caches' order; nothing for a cache that cannot be opened.
 /// Sweeps what a killed job left in their place.
-pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
+pub(crate) fn plan(ctx: &Context<'_>, purpose: Purpose) -> Result<Vec<Option<Slot>>, Fault> {
     if ctx.caches.len() > NESTED {
         let text = format!(
             "{} caches in one step, and without access to the cache service a step takes {NESTED}",
@@ -67,9 +79,13 @@ pub(crate) fn plan(ctx: &Context<'_>) -> Result<Vec<Option<Slot>>, Fault> {
     session::recover(ctx);
     place::sweep(ctx, workspace);
     let mut slots = Vec::new();
-    for opened in session::open_all_exportable(ctx)? {
-        slots.push(match opened {
+    let open = if purpose == Purpose::Save { OpenedCache::open_for_save } else { OpenedCache::open };
+    for opened in session::open_each(ctx, open)? {
+        slots.push(match opened.if_exportable() {
             OpenedCache::Ready { cache, keys } => {
+                if purpose == Purpose::Restore {
+                    carried::carry(&cache, &keys);
+                }
                 session::export(&cache);
                 let restore_keys: Vec<&str> = keys.restore_keys.iter().map(Key::as_str).collect();
                 Some(Slot {

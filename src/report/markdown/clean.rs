@@ -40,6 +40,15 @@ impl Row {
 /// The outcome in a few lines for the log.
 pub fn text(outcome: &CleanOutcome) -> String {
     let mut text = headline(outcome);
+    if outcome.end == End::DryRun {
+        let planned = outcome.plan.decisions.iter().filter(|decision| decision.verdict == Verdict::Delete);
+        for decision in planned {
+            let entry = &decision.entry;
+            let rules: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
+            let rules = rules.join(", ");
+            let _ = write!(text, "\n  `{}` of {}: {}, {rules}", entry.key, entry.scope, entry.size);
+        }
+    }
     for (rule, amount) in &outcome.plan.totals().by_rule {
         let _ = write!(text, "\n  {rule}: {amount}");
     }

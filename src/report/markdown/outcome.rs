@@ -88,7 +88,9 @@ fn seeds(text: &mut String, caches: &[CacheOutcome]) {
     for cache in caches.iter().filter(|cache| cache.seed.is_some() || cache.gate.is_some()) {
         let (seed, added, size) = cache.seed.as_ref().map_or_else(Default::default, |seed| {
             let why = seed.reason.as_deref().or(seed.source.as_deref()).map(cell).unwrap_or_default();
-            (format!("{} {why}", seed.result), seed.added.to_string(), seed.added_bytes.to_string())
+            let added = seed.added + seed.fetched;
+            let bytes = ByteSize(seed.added_bytes.0 + seed.fetched_bytes.0);
+            (format!("{} {why}", seed.result), added.to_string(), bytes.to_string())
         });
         let (present, missing) = cache.gate.as_ref().map_or_else(Default::default, |gate| {
             (format!("{} of {}", gate.present, gate.wanted), gate.missing_count().to_string())

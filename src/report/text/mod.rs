@@ -2,7 +2,9 @@
 
 pub(crate) mod explain;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::outcome::{
@@ -96,19 +98,36 @@ fn are(number: usize) -> &'static str {
     if number == 1 { "is" } else { "are" }
 }
 
-/// Lists objects with the links that want them, as far as a person reads.
+/// Lists objects with the links that want them, as far as a person reads; many of one kind by the directories of their
+/// links.
 fn list_missing<'a>(text: &mut String, objects: impl IntoIterator<Item = &'a MissingObject>) {
-    let mut rest = 0;
-    for (index, object) in objects.into_iter().enumerate() {
-        if index < LISTED {
-            text.push_str("\n  ");
-            text.push_str(&missing_object(object));
-        } else {
-            rest += 1;
+    let (damaged, mut missing): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|object: &&MissingObject| object.why.is_some());
+    missing.sort_by_key(|object| object.links.first());
+    for object in damaged.iter().take(LISTED) {
+        let _ = write!(text, "\n  {}", missing_object(object));
+    }
+    if missing.len() <= LISTED {
+        for object in &missing {
+            let _ = write!(text, "\n  {}", missing_object(object));
+        }
+    } else {
+        let mut directories: BTreeMap<&str, usize> = BTreeMap::new();
+        for object in &missing {
+            let link = object.links.first().map_or("", String::as_str);
+            *directories.entry(link.rsplit_once('/').map_or(".", |(directory, _)| directory)).or_default() +=
+                1;
+        }
+        for (directory, count) in directories.iter().take(LISTED) {
+            let _ = write!(text, "\n  {count} missing, wanted by links in `{directory}`");
+        }
+        let more = directories.len().saturating_sub(LISTED);
+        if more > 0 {
+            let _ = write!(text, "\n  … and in {more} more directories");
         }
     }
-    if rest > 0 {
-        let _ = write!(text, "\n  … and {rest} more; `--json` lists all");
+    if damaged.len() > LISTED || missing.len() > LISTED {
+        text.push_str("\n  `--json` lists every object");
     }
 }
 
@@ -130,8 +149,8 @@ pub(crate) fn saved(outcome: &SaveOutcome) -> String {
     }
 }
 
-/// What the gate found, with what is missing and which links want it.
-pub(crate) fn gated(report: &GateReport) -> String {
+/// What the gate found in a cache's root, with what is damaged or missing and which links want it.
+pub(crate) fn gated(report: &GateReport, root: &Path) -> String {
     if report.is_complete() {
         let allowed = match report.allowed {
             0 => String::new(),
@@ -145,14 +164,15 @@ pub(crate) fn gated(report: &GateReport) -> String {
         );
     }
     let mut text = format!(
-        "incomplete: {} of {} {} present and verified; {} missing, {} not what their name says",
+        "incomplete: {} of {} {} present and verified in `{}`; {} damaged, {} missing",
         report.present,
         counted(report.wanted, "object"),
         are(report.wanted),
-        report.missing.len(),
+        root.display(),
         report.unproven.len(),
+        report.missing.len(),
     );
-    list_missing(&mut text, report.missing.iter().chain(&report.unproven));
+    list_missing(&mut text, report.unproven.iter().chain(&report.missing));
     text
 }
 
