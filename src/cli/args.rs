@@ -410,7 +410,7 @@ impl Command {
         }
     }
 
-    /// Whether it looks at the entries of every ref, so that the ref of the job means nothing to it.
+    /// Whether it looks at the entries of every ref, so that it ignores the ref of the job.
     pub fn is_about_all_refs(&self) -> bool {
         matches!(self, Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. })
     }

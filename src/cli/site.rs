@@ -9,6 +9,7 @@ use super::args::{ActionStep, TypedKey};
 use super::settings::Settings;
 use crate::domain::event::{Event, Level, Observer as _};
 use crate::domain::hint::Hint as _;
+use crate::domain::repository::RepositoryId;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::shown::Shown;
 use crate::domain::spec::StoreLocation;
@@ -146,6 +147,17 @@ pub(super) fn is_github(env: &Env) -> bool {
     env.flag("GITHUB_ACTIONS")
 }
 
+/// The repository of a job whose platform does not name one.
+fn repository(settings: &Settings, facts: &JobFacts) -> RepositoryId {
+    let is_named = matches!(settings.spec.store, StoreLocation::Directory(_) | StoreLocation::Objects(_));
+    // A platform that names events names repositories, too: one with a name that is refused stays apart.
+    if is_named && facts.trust.event.is_none() && !git::is_in_checkout(&settings.workspace) {
+        RepositoryId::without_checkout()
+    } else {
+        git::repository_of(&settings.workspace)
+    }
+}
+
 /// What the configured location of the store means in this job.
 pub(super) fn choose_store(
     settings: &Settings,
@@ -155,8 +167,9 @@ pub(super) fn choose_store(
     clock: Clock,
     now: DateTime<Utc>,
 ) -> StoreChoice {
+    let location = &settings.spec.store;
     let view = || Viewpoint {
-        own: facts.repository.clone().unwrap_or_else(|| git::repository_of(&settings.workspace)),
+        own: facts.repository.clone().unwrap_or_else(|| repository(settings, facts)),
         shared: settings.spec.caches.iter().any(|cache| cache.shared),
         all: asked.all_repositories,
     };
@@ -166,7 +179,6 @@ pub(super) fn choose_store(
         clock,
         instead_of,
     };
-    let location = &settings.spec.store;
     match location {
         StoreLocation::Directory(path) => at(path, None),
         StoreLocation::Objects(location) => StoreChoice::Objects {

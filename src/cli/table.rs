@@ -111,6 +111,10 @@ fn job<'a>(
     CommandRow { needs: Needs::Caches, run: Run::Job { run, exit: Box::new(exit) } }
 }
 
+fn save_row<'a>(required: bool, recompute_key: bool) -> CommandRow<'a> {
+    job(move |ctx| save::run(ctx, recompute_key), move |outcome| of_save(outcome, required))
+}
+
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
@@ -125,9 +129,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Seed { required, .. } => job(seed::run, |outcome| of_seed(outcome, *required)),
         Command::Fetch { required, .. } => job(fetch::run, |outcome| of_seed(outcome, *required)),
         Command::Gate { .. } => job(gate::run, of_gate),
-        Command::Save { required, recompute_key, .. } => {
-            job(move |ctx| save::run(ctx, *recompute_key), |outcome| of_save(outcome, *required))
-        }
+        Command::Save { required, recompute_key, .. } => save_row(*required, *recompute_key),
         Command::Trim { dry_run, .. } => job(move |ctx| trim::run(ctx, *dry_run), |_| exit::OK),
         Command::Key { diff, .. } => answer(Needs::Caches, |_, ctx| key::run(ctx, diff.as_deref())),
         Command::Env { format, .. } => {

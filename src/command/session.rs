@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
-use super::notes::carried;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -74,12 +73,8 @@ impl<'a> OpenedCache<'a> {
         OpenedCache::open_with(ctx, spec, |_, keys| keys)
     }
 
-    /// The same for a save, with the keys that this job's restore computed.
-    pub(crate) fn open_for_save(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
-        OpenedCache::open_with(ctx, spec, carried::keys_of_save)
-    }
-
-    fn open_with(
+    /// The same with other keys than those that are computed, such as those that a restore computed.
+    pub(crate) fn open_with(
         ctx: &'a Context<'a>,
         spec: &'a CacheSpec,
         keys: impl FnOnce(&Cache<'a>, Result<Keys, Fault>) -> Result<Keys, Fault>,

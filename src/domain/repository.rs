@@ -72,6 +72,12 @@ impl RepositoryId {
         RepositoryId(format!("{LOCAL}/{digest:.32}"))
     }
 
+    /// What all directories outside of checkouts are in a store that was named for them: nothing tells them apart, and
+    /// builds that unpack their sources do so at another path each time.
+    pub fn without_checkout() -> Self {
+        RepositoryId(format!("{LOCAL}/no-checkout"))
+    }
+
     /// The inverse of [`as_str`](Self::as_str): a host and at least one name.
     pub fn parse(text: &str) -> Option<Self> {
         let is_valid = text.len() <= MAX_LENGTH

@@ -31,6 +31,12 @@ fn git(workspace: &Path, arguments: &[&str]) -> Option<String> {
     (output.status.success() && !text.is_empty()).then_some(text)
 }
 
+/// Whether the workspace lies in a checkout, also in one that git refuses to read for its owner.
+#[expect(clippy::disallowed_methods, reason = "git does not tell what it refuses to read")]
+pub(crate) fn is_in_checkout(workspace: &Path) -> bool {
+    workspace.ancestors().any(|directory| std::fs::symlink_metadata(directory.join(".git")).is_ok())
+}
+
 /// The repository of a checkout: that of its remote `origin`, or of its first remote if there is no `origin`. A remote
 /// that is a directory stands for itself. Without a remote it is the checkout, with all its worktrees; without git it
 /// is the workspace.

@@ -104,6 +104,19 @@ fn directories_without_a_remote_are_apart_in_the_default_store() {
 }
 
 #[test]
+fn directories_outside_of_checkouts_share_a_store_that_is_named_for_them() {
+    let place = tempfile::tempdir().expect("a place");
+    let [one, other] = [checkout(CONFIG, None), checkout(CONFIG, None)];
+    save(&one, place.path(), "1", "one");
+    assert_eq!(restored(&other, place.path(), "1", &[]), hit("exact", "one"));
+    // A checkout is its own repository, with or without a remote.
+    let init = Command::new("git").arg("-C").arg(other.path("workspace")).args(["init", "--quiet"]).status();
+    assert!(init.expect("git starts").success());
+    assert_eq!(restored(&other, place.path(), "1", &[]), miss());
+    assert_eq!(restored(&checkout(CONFIG, Some("https://a.example/b/c")), place.path(), "1", &[]), miss());
+}
+
+#[test]
 fn a_laptop_and_every_ci_of_a_repository_share() {
     let place = tempfile::tempdir().expect("a place");
     let laptop = checkout(CONFIG, Some("ssh://git@GitHub.com:22/Owner/Name"));

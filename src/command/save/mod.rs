@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
+use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::restore;
@@ -22,6 +23,7 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
+use crate::domain::spec::CacheSpec;
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
 use crate::store::{Access, Deletion, StoreErrorKind};
@@ -32,7 +34,7 @@ use store::{StoreFailure, Stored};
 pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
     session::recover(ctx);
-    let open = if recompute_keys { OpenedCache::open } else { OpenedCache::open_for_save };
+    let open = if recompute_keys { OpenedCache::open } else { open };
     for opened in session::open_each(ctx, open)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
@@ -42,6 +44,11 @@ pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome,
         });
     }
     Ok(job)
+}
+
+/// Opens a cache with the keys that this job's restore computed.
+pub(super) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<OpenedCache<'a>, Fault> {
+    OpenedCache::open_with(ctx, spec, carried::keys_of_save)
 }
 
 /// Saves one cache and reports the outcome.

@@ -79,8 +79,9 @@ pub(crate) fn plan(ctx: &Context<'_>, purpose: Purpose) -> Result<Vec<Option<Slo
     session::recover(ctx);
     place::sweep(ctx, workspace);
     let mut slots = Vec::new();
-    let open = if purpose == Purpose::Save { OpenedCache::open_for_save } else { OpenedCache::open };
-    for opened in session::open_each(ctx, open)? {
+    let opened =
+        if purpose == Purpose::Save { session::open_each(ctx, save::open)? } else { session::open_all(ctx)? };
+    for opened in opened {
         slots.push(match opened.if_exportable() {
             OpenedCache::Ready { cache, keys } => {
                 if purpose == Purpose::Restore {
