@@ -8,7 +8,7 @@ use super::doctor;
 use super::exit::{self, Exit};
 use super::inputs;
 use super::publish::print_text;
-use super::settings::{self, Found, SettingsError};
+use super::settings::{self, FoundSettings, SettingsError};
 use super::signals;
 use super::site::{Asked, Site};
 use super::table::{self, CommandRow, Needs, Run};
@@ -50,7 +50,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     };
     let typed_key = args.take_key();
     let row = table::row(&args.command);
-    let Found { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
+    let FoundSettings { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
     if step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }

@@ -13,7 +13,7 @@ use crate::domain::version::Version;
 use crate::github::Right;
 
 /// What was asked about beside a key.
-pub(super) struct Asked<'a> {
+pub(super) struct ExplainTarget<'a> {
     /// Caches by name; none means all.
     pub(super) caches: &'a [String],
     /// The version of entries to look for.
@@ -24,7 +24,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
-    asked: &Asked<'_>,
+    asked: &ExplainTarget<'_>,
     target: &StoreTarget,
     diff: Option<&Path>,
 ) -> Result<String, Fault> {
@@ -51,8 +51,8 @@ pub(super) fn run(
     explain::run(ctx, &reach, &options)
 }
 
-fn subject(typed: Option<&TypedKey>, asked: &Asked<'_>) -> Result<Subject, Fault> {
-    let Asked { caches, layout } = asked;
+fn subject(typed: Option<&TypedKey>, asked: &ExplainTarget<'_>) -> Result<Subject, Fault> {
+    let ExplainTarget { caches, layout } = asked;
     let key = |text: &String| {
         Key::for_job(text.clone()).map_err(|source| Fault::usage(format!("`{text}`")).caused_by(source))
     };

@@ -104,7 +104,7 @@ pub(super) struct Settings {
 }
 
 /// What is found before a command runs, whether or not the settings are usable.
-pub(super) struct Found {
+pub(super) struct FoundSettings {
     /// The platform of the job.
     pub(super) platform: Arc<dyn Platform>,
     /// The log of the job.
@@ -134,7 +134,7 @@ fn value_error(origin: &str, problem: impl std::fmt::Display) -> SettingsError {
 
 /// Finds the configuration, the platform, and what the settings are for a command that works on the selected caches, or, if
 /// it does not need any, also without a configuration and on all that are declared.
-pub(super) fn find(args: &Args, env: &Env, needs_caches: bool) -> Found {
+pub(super) fn find(args: &Args, env: &Env, needs_caches: bool) -> FoundSettings {
     let (common, selected) = (&args.common, args.command.selected());
     let place =
         if needs_caches { ConfigPlace::find(common, env) } else { ConfigPlace::find_or_bare(common, env) };
@@ -148,7 +148,7 @@ pub(super) fn find(args: &Args, env: &Env, needs_caches: bool) -> Found {
         }
         Ok(settings)
     });
-    Found { platform, log, settings }
+    FoundSettings { platform, log, settings }
 }
 
 /// The platform of a job in this workspace, and its log.

@@ -144,7 +144,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref())
         }),
         Command::Explain { selected, target, layout, diff } => answer(Needs::Store, |site, ctx| {
-            let asked = explain::Asked { caches: &selected.caches, layout: layout.as_deref() };
+            let asked = explain::ExplainTarget { caches: &selected.caches, layout: layout.as_deref() };
             explain::run(site, ctx, &asked, target, diff.as_deref())
         }),
         Command::Clean { target, pull_request, dry_run, plan_out, apply } => CommandRow {

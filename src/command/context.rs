@@ -17,7 +17,7 @@ use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
 use crate::platform::{Env, Platform};
 use crate::store::{
-    Catalog, OpenOptions, Opened, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
+    Catalog, OpenOptions, OpenedStore, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
 };
 use crate::threads::executor::Executor;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
@@ -52,7 +52,7 @@ pub(crate) struct Context<'a> {
     /// Where entries live.
     pub store: &'a StoreChoice,
     /// The same, once something was asked of it.
-    pub opened: OnceLock<Opened>,
+    pub opened: OnceLock<OpenedStore>,
     /// Where events go.
     pub observer: Arc<dyn Observer>,
     /// Signals that ask the job to stop.
@@ -82,7 +82,7 @@ impl Context<'_> {
         self.opened().catalog.as_ref()
     }
 
-    fn opened(&self) -> &Opened {
+    fn opened(&self) -> &OpenedStore {
         self.opened.get_or_init(|| {
             let opened = self.store.open(OpenOptions {
                 time_limit: self.timeout,

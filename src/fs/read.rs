@@ -16,16 +16,16 @@ use crate::domain::fault::Fault;
 const CHUNK: usize = 256 * 1024;
 
 /// The contents of a reader in chunks. An error holds a [`Cancelled`](cancel::Cancelled) once the work is cancelled.
-pub(crate) struct Chunks<'a, R> {
+pub(crate) struct FileChunks<'a, R> {
     reader: R,
     cancel: &'a CancellationToken,
     buffer: Vec<u8>,
 }
 
-impl<'a, R: Read> Chunks<'a, R> {
+impl<'a, R: Read> FileChunks<'a, R> {
     /// The contents from here to the end.
     pub(crate) fn of(reader: R, cancel: &'a CancellationToken) -> Self {
-        Chunks { reader, cancel, buffer: vec![0; CHUNK] }
+        FileChunks { reader, cancel, buffer: vec![0; CHUNK] }
     }
 
     /// The next bytes; `None` at the end.
@@ -80,7 +80,7 @@ pub(crate) fn sha256_of_file(
     cancel: &CancellationToken,
 ) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
-    let mut chunks = Chunks::of(open::file(path, links)?, cancel);
+    let mut chunks = FileChunks::of(open::file(path, links)?, cancel);
     while let Some(bytes) = chunks.next()? {
         hasher.update(bytes);
     }

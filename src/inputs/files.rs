@@ -15,7 +15,7 @@ use super::globs::TreeGlob;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::fault::Fault;
 use crate::fs::open::{self, Links};
-use crate::fs::read::Chunks;
+use crate::fs::read::FileChunks;
 use crate::fs::read_error::ReadError;
 
 /// Raised when the digest changes its meaning.
@@ -67,7 +67,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
 /// The SHA-256 of a file, with CRLF read as LF where git would take it for text.
 pub(crate) fn content_digest(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
     let mut content = FileContent::default();
-    let mut chunks = Chunks::of(open::file(path, Links::Followed)?, cancel);
+    let mut chunks = FileChunks::of(open::file(path, Links::Followed)?, cancel);
     while let Some(bytes) = chunks.next()? {
         content.update(bytes);
     }

@@ -28,5 +28,5 @@ pub use directory::DirectoryStore;
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
-pub(crate) use open::{OpenOptions, Opened, StoreChoice};
+pub(crate) use open::{OpenOptions, OpenedStore, StoreChoice};
 pub use remote::{RemoteOptions, RemoteStore};

@@ -65,7 +65,7 @@ pub(crate) struct OpenOptions {
 }
 
 /// A store, and its catalog if it can be listed and cleaned.
-pub(crate) struct Opened {
+pub(crate) struct OpenedStore {
     /// The store.
     pub(crate) store: Arc<dyn Store>,
     /// The catalog of the same entries.
@@ -99,27 +99,27 @@ impl StoreChoice {
 
     /// Opens the store. One that cannot be opened is a store whose operations report why, so that the job goes on without
     /// its caches.
-    pub(crate) fn open(&self, options: OpenOptions) -> Opened {
+    pub(crate) fn open(&self, options: OpenOptions) -> OpenedStore {
         const SERVICE: &str = "GitHub's cache service";
         let OpenOptions { time_limit, cancel, now, observer } = options;
         match self {
             StoreChoice::Directory { path, view, clock, .. } => {
-                Opened::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
+                OpenedStore::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
             }
             StoreChoice::Service(credentials) => match GitHubStore::new(
                 credentials.clone(),
                 GitHubOptions::for_job(time_limit, cancel, now, observer),
             ) {
                 // The service has no method to list entries.
-                Ok(store) => Opened { store: Arc::new(store), catalog: None },
+                Ok(store) => OpenedStore { store: Arc::new(store), catalog: None },
                 // HTTPS cannot be set up.
                 Err(_) => {
-                    Opened::failed(SERVICE, StoreErrorKind::Other, format!("cannot speak to {SERVICE}"))
+                    OpenedStore::failed(SERVICE, StoreErrorKind::Other, format!("cannot speak to {SERVICE}"))
                 }
             },
             StoreChoice::Closed(why) => {
                 let kind = StoreErrorKind::Denied(Access::Read);
-                Opened::failed(SERVICE, kind, format!("cannot use {SERVICE}: {why}"))
+                OpenedStore::failed(SERVICE, kind, format!("cannot use {SERVICE}: {why}"))
             }
             StoreChoice::Objects { location, access, view, clock } => {
                 let options = RemoteOptions::for_job(cancel, now, observer);
@@ -128,12 +128,12 @@ impl StoreChoice {
                     Ok(access) => access,
                     Err(why) => {
                         let kind = StoreErrorKind::Denied(Access::Read);
-                        return Opened::failed(&place, kind, format!("cannot open {place}: {why}"));
+                        return OpenedStore::failed(&place, kind, format!("cannot open {place}: {why}"));
                     }
                 };
                 match RemoteStore::connect(location, access, view.clone(), *clock, options) {
-                    Ok(store) => Opened::with_catalog(store),
-                    Err(error) => Opened::failed(&place, error.kind(), chain(&error)),
+                    Ok(store) => OpenedStore::with_catalog(store),
+                    Err(error) => OpenedStore::failed(&place, error.kind(), chain(&error)),
                 }
             }
         }
@@ -145,15 +145,15 @@ fn chain(error: &StoreError) -> String {
     causes(error).skip(1).fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}"))
 }
 
-impl Opened {
+impl OpenedStore {
     /// A store whose operations fail with this message.
     fn failed(location: &str, kind: StoreErrorKind, message: String) -> Self {
-        Opened::with_catalog(FailedStore::new(location.to_owned(), &StoreError::new(kind, message)))
+        OpenedStore::with_catalog(FailedStore::new(location.to_owned(), &StoreError::new(kind, message)))
     }
 
     fn with_catalog(store: impl Store + Catalog + 'static) -> Self {
         let store = Arc::new(store);
         let catalog = Arc::clone(&store) as Arc<dyn Catalog>;
-        Opened { store, catalog: Some(catalog) }
+        OpenedStore { store, catalog: Some(catalog) }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) trait Visitor {
 
 /// What a verified archive holds.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct ArchiveContents {
     pub(crate) manifest: Option<Manifest>,
     pub(crate) counts: Counts,
     pub(crate) unpacked_bytes: u64,
@@ -62,7 +62,7 @@ pub(crate) fn visit<S: Source>(
     visitor: &mut dyn Visitor,
     cancel: &CancellationToken,
     meter: &Meter,
-) -> Result<Found, ArchiveError> {
+) -> Result<ArchiveContents, ArchiveError> {
     let (manifest, first) = match source.next()? {
         Some(Unit::Manifest(manifest)) => (Some(manifest), None),
         Some(Unit::Bytes(slice)) => (None, Some(slice)),
@@ -161,7 +161,7 @@ impl EntryTally {
         Ok(())
     }
 
-    fn finish<S: Source>(self, stream: &TarStream<S>) -> Result<Found, ArchiveError> {
+    fn finish<S: Source>(self, stream: &TarStream<S>) -> Result<ArchiveContents, ArchiveError> {
         if let Some(manifest) = &self.manifest {
             let least = (self.counts.entries() * BLOCK as u64).saturating_add(END.len() as u64);
             let agrees = manifest.counts == self.counts
@@ -172,7 +172,7 @@ impl EntryTally {
                 return Err(ArchiveError::damaged("it does not match its manifest"));
             }
         }
-        Ok(Found {
+        Ok(ArchiveContents {
             counts: self.counts,
             unpacked_bytes: self.unpacked_bytes,
             archive_bytes: stream.archive_bytes(),

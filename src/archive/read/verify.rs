@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
 use super::decode;
-use super::entries::{self, Attributes, Found, Spot, Visitor};
+use super::entries::{self, ArchiveContents, Attributes, Spot, Visitor};
 use super::guard::Guard;
 use super::limits::Limits;
 use crate::archive::format::error::ArchiveError;
@@ -52,7 +52,7 @@ pub fn verify<R: Read + Send>(
 ) -> Result<Verified, ArchiveError> {
     std::thread::scope(|scope| {
         let source = decode::open(scope, input, workers, cancel)?;
-        let Found { manifest, counts, unpacked_bytes, archive_bytes } =
+        let ArchiveContents { manifest, counts, unpacked_bytes, archive_bytes } =
             entries::visit(source, foreign, &mut Verifying, cancel, meter)?;
         Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })
     })

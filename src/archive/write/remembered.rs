@@ -32,7 +32,7 @@ pub(super) type Symlink = (Vec<u8>, Attributes);
 
 /// What is remembered of directories and links.
 #[derive(Debug, Default)]
-pub(super) struct Remembered {
+pub(super) struct RememberedEntries {
     /// Bytes of all of it.
     bytes: u64,
     directories: RecordLog<2>,
@@ -45,7 +45,7 @@ pub(super) struct Remembered {
     hard_links: RecordLog<2>,
 }
 
-impl Remembered {
+impl RememberedEntries {
     fn add(&mut self, bytes: usize) -> Result<(), ArchiveError> {
         self.bytes += bytes as u64;
         if self.bytes > MOST_BYTES {
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn all_that_is_remembered_counts_to_one_sum() {
-        let mut remembered = Remembered::default();
+        let mut remembered = RememberedEntries::default();
         let target = vec![b't'; 4000];
         let mut kept = 0_u32;
         let error = loop {
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn closed_directories_are_closed_last_and_innermost_first() {
-        let mut remembered = Remembered::default();
+        let mut remembered = RememberedEntries::default();
         for (name, mode) in [("a/b", 0), ("a", 0o600), ("c", 0), ("c", 0o711)] {
             let attributes = Attributes { mode, modified: None };
             remembered.directory(&at(0, name), Path::new(name), attributes).expect("little");

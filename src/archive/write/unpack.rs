@@ -13,7 +13,7 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::decode;
-use crate::archive::read::entries::{self, Attributes, Found, Spot, Visitor};
+use crate::archive::read::entries::{self, ArchiveContents, Attributes, Spot, Visitor};
 use crate::archive::read::guard::{self, Guard};
 use crate::archive::read::limits::Limits;
 use crate::domain::event::Meter;
@@ -70,7 +70,7 @@ pub fn unpack<R: Read + Send>(
         let writer = Writer::start(scope, workers, request.destinations, Repeats::SameKind);
         let content = ContentDigest::default();
         let mut unpacking = Unpacking { writer, on_manifest: request.on_manifest, content, file: None };
-        let Found { manifest, counts, unpacked_bytes, archive_bytes } =
+        let ArchiveContents { manifest, counts, unpacked_bytes, archive_bytes } =
             entries::visit(source, request.foreign, &mut unpacking, cancel, meter)?;
         let Unpacking { writer, mut content, .. } = unpacking;
         content.merge(writer.finish(cancel)?);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::destination::Destination;
 use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
-use super::remembered::Remembered;
+use super::remembered::RememberedEntries;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Spot};
@@ -42,7 +42,7 @@ pub(crate) struct Writer {
     destinations: Vec<Destination>,
     repeats: Repeats,
     file: Option<Incoming>,
-    remembered: Remembered,
+    remembered: RememberedEntries,
 }
 
 /// The file whose content arrives.
@@ -72,7 +72,7 @@ impl Writer {
             destinations,
             repeats,
             file: None,
-            remembered: Remembered::default(),
+            remembered: RememberedEntries::default(),
         }
     }
 
@@ -214,7 +214,7 @@ impl Writer {
 
     fn make_symlinks(
         &self,
-        remembered: &Remembered,
+        remembered: &RememberedEntries,
         check: impl Fn() -> Result<(), ArchiveError>,
     ) -> Result<(), ArchiveError> {
         // All parents first: once there is a link, a name could lead through it.

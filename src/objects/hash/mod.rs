@@ -19,7 +19,7 @@ use crate::domain::event::Meter;
 use crate::domain::inventory::Presence;
 use crate::fs::cancel::Cancelled;
 use crate::fs::open::{self, Links};
-use crate::fs::read::Chunks;
+use crate::fs::read::FileChunks;
 
 /// A hash in the making, of whichever algorithm names the object.
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ pub(crate) fn verify_file(
     }
     let mut hasher = ObjectHasher::new(object.algorithm());
     let mut size = 0;
-    let mut chunks = Chunks::of(open::file(path, Links::Refused)?, cancel);
+    let mut chunks = FileChunks::of(open::file(path, Links::Refused)?, cancel);
     while let Some(bytes) = chunks.next()? {
         hasher.update(bytes);
         size += bytes.len() as u64;

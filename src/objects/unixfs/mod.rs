@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::digest::CidCodec;
 use crate::fs::open::{self, Links};
-use crate::fs::read::Chunks;
+use crate::fs::read::FileChunks;
 
 pub use builder::{Builder, Candidates, Root};
 pub use error::{BlockId, DagError, MAX_BLOCK_BYTES};
@@ -51,7 +51,7 @@ pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io
             continue;
         }
         let mut candidates = Candidates::new(&possible);
-        let mut chunks = Chunks::of(file, cancel);
+        let mut chunks = FileChunks::of(file, cancel);
         while let Some(bytes) = chunks.next()? {
             candidates.push(bytes);
         }

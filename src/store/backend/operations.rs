@@ -22,7 +22,7 @@ pub struct Listed {
 }
 
 /// An object that was opened for reading.
-pub struct Opened {
+pub struct OpenedObject {
     /// The object.
     pub object: ObjectMeta,
     /// Its bytes; fails unless they add up to the object's size. Where the backend has leases, the object is
@@ -46,7 +46,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError>;
 
     /// Opens the object at a path.
-    async fn open(&self, path: &Path) -> Result<Option<Opened>, StoreError>;
+    async fn open(&self, path: &Path) -> Result<Option<OpenedObject>, StoreError>;
 
     /// Deletes the object at a path if it is the entry with this id and no process reads it.
     async fn delete(&self, path: &Path, id: &EntryId) -> Result<Deletion, StoreError>;

@@ -15,7 +15,7 @@ use object_store::path::Path as ObjectPath;
 use crate::domain::entry::EntryId;
 use crate::fs::read::read_regular;
 use crate::fs::time;
-use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
+use crate::store::backend::operations::{Backend, Listed, OpenedObject, Upload};
 use crate::store::backend::{BackendStore, Viewpoint, layout};
 use crate::store::catalog::{Deletion, Recovered};
 use crate::store::contract::{Clock, NewEntry};
@@ -76,13 +76,13 @@ impl Directory {
         blocking(&self.root, done).await
     }
 
-    fn opened(&self, path: &ObjectPath, file: Locked) -> Result<Opened, StoreError> {
+    fn opened(&self, path: &ObjectPath, file: Locked) -> Result<OpenedObject, StoreError> {
         let place = self.file(path);
         let object = file.metadata().and_then(|metadata| object_of(path.clone(), &metadata));
         let object =
             object.map_err(|error| StoreError::of_io("read", place.display(), Access::Read, error))?;
         let bytes = stream(file, object.size, place.display().to_string());
-        Ok(Opened { object, bytes })
+        Ok(OpenedObject { object, bytes })
     }
 
     /// Removes use files whose entry was removed by hand, as far as listings have seen them.
@@ -146,7 +146,7 @@ impl Backend for Directory {
         self.work("look at", Access::Read, self.file(path), head).await
     }
 
-    async fn open(&self, path: &ObjectPath) -> Result<Option<Opened>, StoreError> {
+    async fn open(&self, path: &ObjectPath) -> Result<Option<OpenedObject>, StoreError> {
         for _ in 0..ATTEMPTS {
             match self.work("read", Access::Read, self.file(path), hold).await? {
                 Held::Leased(file) => return self.opened(path, file).map(Some),

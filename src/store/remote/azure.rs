@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 use crate::transport::blocks::BlockOptions;
 
 use super::signed::{Signed, encoded, unexpected};
-use super::upload::{Answered, Begun, PartService};
+use super::upload::{BegunUpload, CommitAnswer, PartService};
 
 /// Blocks of Azure Blob Storage.
 pub(super) struct AzureBlocks {
@@ -38,7 +38,7 @@ impl PartService for AzureBlocks {
         Ok(mark.to_owned())
     }
 
-    async fn send(&self, upload: &Begun, number: usize, part: Bytes) -> Result<String, StoreError> {
+    async fn send(&self, upload: &BegunUpload, number: usize, part: Bytes) -> Result<String, StoreError> {
         // Names of the blocks of one blob have one length.
         let name = BASE64.encode(format!("{}-{number:08}", upload.id).as_bytes());
         let url = format!("{}?comp=block&blockid={}", self.signed.url(Some(&upload.target)), encoded(&name));
@@ -51,7 +51,7 @@ impl PartService for AzureBlocks {
         }
     }
 
-    async fn commit(&self, upload: &Begun, parts: &[String]) -> Result<Answered, StoreError> {
+    async fn commit(&self, upload: &BegunUpload, parts: &[String]) -> Result<CommitAnswer, StoreError> {
         let mut list = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
         for name in parts {
             list.push_str("<Uncommitted>");
@@ -68,11 +68,11 @@ impl PartService for AzureBlocks {
         let target = (Method::PUT, url);
         let answer = self.signed.send("create", &upload.target, target, &headers, list.into()).await?;
         match answer.status() {
-            StatusCode::CREATED => Ok(Answered::Created),
-            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Ok(Answered::Taken),
+            StatusCode::CREATED => Ok(CommitAnswer::Created),
+            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Ok(CommitAnswer::Taken),
             _ => Err(unexpected("create", &self.signed.place(&upload.target), &answer)),
         }
     }
 
-    async fn abort(&self, _upload: &Begun) {}
+    async fn abort(&self, _upload: &BegunUpload) {}
 }

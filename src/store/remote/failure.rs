@@ -5,7 +5,7 @@ use object_store::client::HttpError;
 use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_cause};
 use crate::transport::http::error::Cause;
 
-use super::http::ServiceError;
+use super::http::ServiceRefusal;
 
 /// The store error for an error of `object_store` at `place`; `access` is the right that the operation needed.
 ///
@@ -17,7 +17,7 @@ pub(super) fn store_error(
     error: &object_store::Error,
 ) -> StoreError {
     use object_store::Error as Objects;
-    if let Some(answer) = causes(error).find_map(|cause| cause.downcast_ref::<ServiceError>()) {
+    if let Some(answer) = causes(error).find_map(|cause| cause.downcast_ref::<ServiceRefusal>()) {
         return refused(action, place, access, answer);
     }
     let kind = match error {
@@ -35,14 +35,14 @@ pub(super) fn store_error(
 
 /// The same for an error of a request that this room makes itself.
 pub(super) fn http_error(action: &str, place: &str, access: Access, error: &HttpError) -> StoreError {
-    match causes(error).find_map(|cause| cause.downcast_ref::<ServiceError>()) {
+    match causes(error).find_map(|cause| cause.downcast_ref::<ServiceRefusal>()) {
         Some(answer) => refused(action, place, access, answer),
         None => StoreError::new(StoreErrorKind::Other, format!("cannot {action} {place}"))
             .caused_by(error.to_string()),
     }
 }
 
-fn refused(action: &str, place: &str, access: Access, answer: &ServiceError) -> StoreError {
+fn refused(action: &str, place: &str, access: Access, answer: &ServiceRefusal) -> StoreError {
     let kind = match (&answer.cause, answer.code.as_deref()) {
         // An object that is absent is not an error of a request; its container is.
         (Cause::NotFound, Some(_)) => StoreErrorKind::Other,

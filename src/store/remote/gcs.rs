@@ -17,7 +17,7 @@ use crate::transport::blocks::BlockOptions;
 
 use super::multipart::{Multipart, PARTS};
 use super::signed::{Signed, unexpected};
-use super::upload::{Answered, Begun, PartService};
+use super::upload::{BegunUpload, CommitAnswer, PartService};
 
 /// Multipart uploads of Google Cloud Storage.
 pub(super) struct GcsParts {
@@ -49,13 +49,13 @@ impl PartService for GcsParts {
         self.multipart.begin(&staged(mark), mark).await
     }
 
-    async fn send(&self, upload: &Begun, number: usize, part: Bytes) -> Result<String, StoreError> {
+    async fn send(&self, upload: &BegunUpload, number: usize, part: Bytes) -> Result<String, StoreError> {
         let digest = BASE64.encode(&Md5::digest(&part));
         let headers = [("content-md5", digest.as_str())];
         self.multipart.send(&staged(&upload.mark), &upload.id, number, &headers, part).await
     }
 
-    async fn commit(&self, upload: &Begun, parts: &[String]) -> Result<Answered, StoreError> {
+    async fn commit(&self, upload: &BegunUpload, parts: &[String]) -> Result<CommitAnswer, StoreError> {
         let (signed, staged) = (&self.multipart.signed, staged(&upload.mark));
         let headers = [("content-type", "application/xml")];
         let completed = self.multipart.complete(&staged, &upload.id, &headers, parts).await?;
@@ -70,14 +70,14 @@ impl PartService for GcsParts {
         match copied.status() {
             StatusCode::OK => {
                 self.remove(&staged).await;
-                Ok(Answered::Created)
+                Ok(CommitAnswer::Created)
             }
-            StatusCode::PRECONDITION_FAILED => Ok(Answered::Taken),
+            StatusCode::PRECONDITION_FAILED => Ok(CommitAnswer::Taken),
             _ => Err(unexpected("create", &signed.place(&upload.target), &copied)),
         }
     }
 
-    async fn abort(&self, upload: &Begun) {
+    async fn abort(&self, upload: &BegunUpload) {
         let staged = staged(&upload.mark);
         self.multipart.abort(&staged, &upload.id).await;
         self.remove(&staged).await;

@@ -48,7 +48,7 @@ const DAMAGED: [&str; 4] = ["Md5Mismatch", "BadDigest", "XAmzContentSHA256Mismat
 /// Why a request to a service failed for good.
 #[derive(Debug, thiserror::Error)]
 #[error("{address}: {cause}{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
-pub(super) struct ServiceError {
+pub(super) struct ServiceRefusal {
     /// The URL without its secrets.
     address: String,
     pub(super) cause: Cause,
@@ -167,7 +167,7 @@ impl HttpService for Requests {
             };
             if let Err(cause) = attempts.pause(cause, &url).await {
                 let address = address::shown(&url);
-                return Err(HttpError::new(HttpErrorKind::Unknown, ServiceError { address, cause, code }));
+                return Err(HttpError::new(HttpErrorKind::Unknown, ServiceRefusal { address, cause, code }));
             }
         }
     }
@@ -187,7 +187,7 @@ fn streamed(response: Response, timeouts: Timeouts, url: &Url) -> HttpResponse {
         let cause = Cause::of_request(error, 0, timeouts.idle);
         HttpError::new(
             HttpErrorKind::Interrupted,
-            ServiceError { address: address.clone(), cause, code: None },
+            ServiceRefusal { address: address.clone(), cause, code: None },
         )
     });
     answer.map(|()| HttpResponseBody::new(body))
@@ -204,14 +204,14 @@ fn with_body<B: Into<T>, T>(response: &Response, body: B) -> http::Response<T> {
 /// The service's word for an error: `<Code>` of its document, or a header of Azure's. `None` unless it is one word.
 fn code_of(answer: &http::Response<()>, document: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Document {
+    struct ErrorDocument {
         #[serde(rename = "Code")]
         code: String,
     }
     let header = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
     let code = match header {
         Some(code) => code.to_owned(),
-        None => quick_xml::de::from_reader::<_, Document>(document).ok()?.code,
+        None => quick_xml::de::from_reader::<_, ErrorDocument>(document).ok()?.code,
     };
     let is_word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_word.then_some(code)

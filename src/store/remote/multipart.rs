@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::transport::blocks::BlockOptions;
 
-use super::signed::{Answer, Signed, encoded, unexpected};
+use super::signed::{Signed, SignedResponse, encoded, unexpected};
 
 /// The size of parts: a service takes 10 000 of them and 5 TiB. These grow to 64 MiB and hold 490 GiB.
 pub(super) const PARTS: BlockOptions = BlockOptions { block_size: 8 << 20, in_flight: 4, of_one_size: 1_000 };
@@ -81,7 +81,7 @@ impl Multipart {
         id: &str,
         headers: &[(&'static str, &str)],
         parts: &[String],
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<SignedResponse, StoreError> {
         #[derive(Deserialize)]
         struct Completed {
             #[serde(rename = "ETag")]
@@ -144,7 +144,7 @@ impl Multipart {
         &self,
         action: &str,
         path: &Path,
-        answer: &Answer,
+        answer: &SignedResponse,
     ) -> Result<T, StoreError> {
         quick_xml::de::from_reader(answer.body().as_ref()).map_err(|error| {
             let message = format!("cannot {action} {}", self.signed.place(path));

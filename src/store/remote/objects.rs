@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::domain::entry::EntryId;
 use crate::domain::unit::ByteSize;
 use crate::store::backend::layout;
-use crate::store::backend::operations::{Backend, Listed, Opened, Upload};
+use crate::store::backend::operations::{Backend, Listed, OpenedObject, Upload};
 use crate::store::catalog::{Deletion, Recovered};
 use crate::store::contract::{Clock, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
@@ -176,7 +176,7 @@ impl Backend for Remote {
         }
     }
 
-    async fn open(&self, path: &Path) -> Result<Option<Opened>, StoreError> {
+    async fn open(&self, path: &Path) -> Result<Option<OpenedObject>, StoreError> {
         let Some(object) = self.head(path).await? else { return Ok(None) };
         let source = Source {
             objects: Arc::clone(&self.objects),
@@ -184,7 +184,7 @@ impl Backend for Remote {
             place: self.place(path),
         };
         let bytes = reading::stream(&source, &object);
-        Ok(Some(Opened { object, bytes }))
+        Ok(Some(OpenedObject { object, bytes }))
     }
 
     async fn delete(&self, path: &Path, id: &EntryId) -> Result<Deletion, StoreError> {

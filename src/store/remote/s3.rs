@@ -14,7 +14,7 @@ use crate::transport::blocks::BlockOptions;
 
 use super::multipart::{Multipart, PARTS};
 use super::signed::{Signed, unexpected};
-use super::upload::{Answered, Begun, PartService};
+use super::upload::{BegunUpload, CommitAnswer, PartService};
 
 /// Multipart uploads of S3.
 pub(super) struct S3Parts {
@@ -37,25 +37,25 @@ impl PartService for S3Parts {
         self.multipart.begin(target, mark).await
     }
 
-    async fn send(&self, upload: &Begun, number: usize, part: Bytes) -> Result<String, StoreError> {
+    async fn send(&self, upload: &BegunUpload, number: usize, part: Bytes) -> Result<String, StoreError> {
         self.multipart.send(&upload.target, &upload.id, number, &[], part).await
     }
 
-    async fn commit(&self, upload: &Begun, parts: &[String]) -> Result<Answered, StoreError> {
+    async fn commit(&self, upload: &BegunUpload, parts: &[String]) -> Result<CommitAnswer, StoreError> {
         let condition = [("if-none-match", "*"), ("content-type", "application/xml")];
         let answer = self.multipart.complete(&upload.target, &upload.id, &condition, parts).await?;
         match answer.status() {
-            StatusCode::OK => Ok(Answered::Created),
+            StatusCode::OK => Ok(CommitAnswer::Created),
             // 412: there is an object. 409: another upload is being completed. 404: this upload was completed by a
             // request whose answer was lost.
             StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
-                Ok(Answered::Taken)
+                Ok(CommitAnswer::Taken)
             }
             _ => Err(unexpected("create", &self.multipart.signed.place(&upload.target), &answer)),
         }
     }
 
-    async fn abort(&self, upload: &Begun) {
+    async fn abort(&self, upload: &BegunUpload) {
         self.multipart.abort(&upload.target, &upload.id).await;
     }
 

@@ -45,7 +45,7 @@ struct Container {
 }
 
 /// An answer: its status, its headers and all of its body.
-pub(super) type Answer = http::Response<Bytes>;
+pub(super) type SignedResponse = http::Response<Bytes>;
 
 impl Signed {
     /// Requests to the container with this URL.
@@ -94,7 +94,7 @@ impl Signed {
         (method, url): (Method, String),
         headers: &[(&'static str, &str)],
         body: Bytes,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<SignedResponse, StoreError> {
         let place = self.place(path);
         let failed = |error: HttpError| http_error(action, &place, Access::Write, &error);
         let unsent = |error: object_store::Error| store_error(action, &place, Access::Write, &error);
@@ -149,7 +149,7 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 /// What a service answered where it should not have.
-pub(super) fn unexpected(action: &str, place: &str, answer: &Answer) -> StoreError {
+pub(super) fn unexpected(action: &str, place: &str, answer: &SignedResponse) -> StoreError {
     let message = format!("cannot {action} {place}: HTTP {}", answer.status().as_u16());
     StoreError::new(StoreErrorKind::Other, message)
 }

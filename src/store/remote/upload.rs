@@ -23,7 +23,7 @@ use super::signed::MARK;
 
 /// What a service answered to the last step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(super) enum CommitAnswer {
     /// The parts are the object.
     Created,
     /// The service refused because of its condition, or it does not know the upload: there is an object already,
@@ -33,7 +33,7 @@ pub(super) enum Answered {
 
 /// An upload at a service.
 #[derive(Debug, Clone)]
-pub(super) struct Begun {
+pub(super) struct BegunUpload {
     /// The final name.
     pub(super) target: Path,
     /// The mark of the object.
@@ -52,13 +52,13 @@ pub(super) trait PartService: Send + Sync + 'static {
     async fn begin(&self, target: &Path, mark: &str) -> Result<String, StoreError>;
 
     /// Sends the part of this number, counted from 0.
-    async fn send(&self, upload: &Begun, number: usize, part: Bytes) -> Result<String, StoreError>;
+    async fn send(&self, upload: &BegunUpload, number: usize, part: Bytes) -> Result<String, StoreError>;
 
     /// Makes these parts the object if there is none.
-    async fn commit(&self, upload: &Begun, parts: &[String]) -> Result<Answered, StoreError>;
+    async fn commit(&self, upload: &BegunUpload, parts: &[String]) -> Result<CommitAnswer, StoreError>;
 
     /// Removes the parts, as far as the service lets it.
-    async fn abort(&self, upload: &Begun);
+    async fn abort(&self, upload: &BegunUpload);
 
     /// The multipart uploads, where unfinished ones stay until they are aborted.
     fn multipart(&self) -> Option<&Multipart> {
@@ -74,7 +74,7 @@ pub(super) struct PartUpload {
     /// The object, for messages.
     place: String,
     target: Path,
-    begun: Option<Arc<Begun>>,
+    begun: Option<Arc<BegunUpload>>,
     cutter: Option<BlockCutter>,
     sending: Option<InFlight<String, StoreError>>,
     number: usize,
@@ -106,13 +106,13 @@ impl PartUpload {
     }
 
     /// The upload at the service, which begins here at the latest.
-    async fn begun(&mut self) -> Result<Arc<Begun>, StoreError> {
+    async fn begun(&mut self) -> Result<Arc<BegunUpload>, StoreError> {
         if let Some(begun) = &self.begun {
             return Ok(Arc::clone(begun));
         }
         let mark = format!("{:032x}", rand::random::<u128>());
         let id = self.service.begin(&self.target, &mark).await?;
-        let begun = Arc::new(Begun { target: self.target.clone(), mark, id });
+        let begun = Arc::new(BegunUpload { target: self.target.clone(), mark, id });
         self.begun = Some(Arc::clone(&begun));
         Ok(begun)
     }
@@ -145,8 +145,8 @@ impl PartUpload {
         let sending = self.sending.take().ok_or_else(|| self.failed())?;
         let parts = sending.finish().await.map_err(|error| error.unwrap_or_else(|| self.failed()))?;
         match self.service.commit(&begun, &parts).await {
-            Ok(Answered::Created) => Ok(true),
-            Ok(Answered::Taken) => self.whose(&begun).await,
+            Ok(CommitAnswer::Created) => Ok(true),
+            Ok(CommitAnswer::Taken) => self.whose(&begun).await,
             // Whether the last request was obeyed is not known.
             Err(error) => self.is_ours(&begun).await.ok().flatten().ok_or(error),
         }
@@ -154,7 +154,7 @@ impl PartUpload {
 
     /// Whether the object under the name is that of this upload. While another job is about to make one, a service may
     /// refuse and have none yet: then it is looked at again.
-    async fn whose(&self, begun: &Begun) -> Result<bool, StoreError> {
+    async fn whose(&self, begun: &BegunUpload) -> Result<bool, StoreError> {
         let options = self.requests.options();
         let mut failures = Failures::default();
         loop {
@@ -171,7 +171,7 @@ impl PartUpload {
     }
 
     /// Whether the object under the name is that of this upload; `None` if there is none.
-    async fn is_ours(&self, begun: &Begun) -> Result<Option<bool>, StoreError> {
+    async fn is_ours(&self, begun: &BegunUpload) -> Result<Option<bool>, StoreError> {
         let options = GetOptions { head: true, ..GetOptions::default() };
         match self.objects.get_opts(&self.target, options).await {
             Ok(found) => {

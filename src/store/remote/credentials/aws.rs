@@ -22,11 +22,11 @@ pub(in crate::store::remote) struct AwsAccess {
     pub(in crate::store::remote) region: String,
     /// The URL of the bucket.
     pub(in crate::store::remote) bucket_url: String,
-    credential: Credential,
+    credential: AwsCredential,
     source: &'static str,
 }
 
-enum Credential {
+enum AwsCredential {
     Key { id: String, secret: Secret, session: Option<Secret> },
     WebIdentity { file: String, role: String, session_name: Option<String> },
 }
@@ -42,7 +42,7 @@ pub(in crate::store::remote) fn find(env: &Env, bucket: &str) -> Result<AwsAcces
         None => {
             let text =
                 "the region of the bucket is not known: neither AWS_REGION nor AWS_DEFAULT_REGION is set";
-            return Err(NoCredential::Unusable(text.to_owned()));
+            return Err(NoCredential::unusable(text.to_owned()));
         }
     };
     let bucket_url = match endpoint {
@@ -50,7 +50,7 @@ pub(in crate::store::remote) fn find(env: &Env, bucket: &str) -> Result<AwsAcces
         None => format!("https://{bucket}.s3.{region}.amazonaws.com"),
         Some(endpoint) => {
             let url = Url::parse(endpoint).ok().filter(Url::has_host).ok_or_else(|| {
-                NoCredential::Unusable(
+                NoCredential::unusable(
                     "the address in AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is not a URL".to_owned(),
                 )
             })?;
@@ -73,7 +73,7 @@ fn address(endpoint: &Url, bucket: &str, path_style: bool) -> String {
     format!("{}/{bucket}", url.as_str().trim_end_matches('/'))
 }
 
-fn credential(env: &Env) -> Result<(Credential, &'static str), NoCredential> {
+fn credential(env: &Env) -> Result<(AwsCredential, &'static str), NoCredential> {
     match (env.var("AWS_ACCESS_KEY_ID"), env.var("AWS_SECRET_ACCESS_KEY")) {
         (Some(id), Some(secret)) => {
             let session = env.var("AWS_SESSION_TOKEN").map(Secret::new);
@@ -81,24 +81,27 @@ fn credential(env: &Env) -> Result<(Credential, &'static str), NoCredential> {
                 Some(_) => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
                 None => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             };
-            return Ok((Credential::Key { id: id.to_owned(), secret: Secret::new(secret), session }, source));
+            return Ok((
+                AwsCredential::Key { id: id.to_owned(), secret: Secret::new(secret), session },
+                source,
+            ));
         }
         (None, None) => {}
         (Some(_), None) => {
-            return Err(NoCredential::Unusable(alone("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")));
+            return Err(NoCredential::unusable(alone("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")));
         }
         (None, Some(_)) => {
-            return Err(NoCredential::Unusable(alone("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")));
+            return Err(NoCredential::unusable(alone("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")));
         }
     }
     match (env.var("AWS_WEB_IDENTITY_TOKEN_FILE"), env.var("AWS_ROLE_ARN")) {
         (Some(file), Some(role)) => {
             let session_name = env.var("AWS_ROLE_SESSION_NAME").map(str::to_owned);
             let credential =
-                Credential::WebIdentity { file: file.to_owned(), role: role.to_owned(), session_name };
+                AwsCredential::WebIdentity { file: file.to_owned(), role: role.to_owned(), session_name };
             Ok((credential, "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN"))
         }
-        _ => Err(NoCredential::Absent { service: "S3", looked_for: LOOKED_FOR }),
+        _ => Err(NoCredential::absent("S3", LOOKED_FOR)),
     }
 }
 
@@ -124,14 +127,14 @@ impl AwsAccess {
             .with_disable_bulk_delete(true)
             .with_http_connector(requests.clone());
         let builder = match &self.credential {
-            Credential::Key { id, secret, session } => {
+            AwsCredential::Key { id, secret, session } => {
                 let builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
                 match session {
                     Some(token) => builder.with_token(token.expose()),
                     None => builder,
                 }
             }
-            Credential::WebIdentity { file, role, session_name } => {
+            AwsCredential::WebIdentity { file, role, session_name } => {
                 use object_store::aws::AmazonS3ConfigKey as Key;
                 let builder =
                     builder.with_config(Key::WebIdentityTokenFile, file).with_config(Key::RoleArn, role);

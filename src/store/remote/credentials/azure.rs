@@ -19,11 +19,11 @@ pub(in crate::store::remote) struct AzureAccess {
     /// The URL of the account's blob service.
     pub(in crate::store::remote) endpoint: String,
     pub(in crate::store::remote) account: String,
-    credential: Credential,
+    credential: AzureCredential,
     source: &'static str,
 }
 
-enum Credential {
+enum AzureCredential {
     Token(Secret),
     Key(Secret),
     FederatedToken { client: String, tenant: String, file: String },
@@ -35,61 +35,61 @@ enum Credential {
 /// Finds the credential for an account.
 pub(in crate::store::remote) fn find(env: &Env, account: &str) -> Result<AzureAccess, NoCredential> {
     let connection = ConnectionString::parse(env.var("AZURE_STORAGE_CONNECTION_STRING").unwrap_or_default());
-    let (credential, source) = credential(env, &connection)
-        .ok_or(NoCredential::Absent { service: "Azure Blob Storage", looked_for: LOOKED_FOR })?;
+    let (credential, source) =
+        credential(env, &connection).ok_or(NoCredential::absent("Azure Blob Storage", LOOKED_FOR))?;
     let named = match source {
         CONNECTION_STRING => connection.get("AccountName").map(|name| (CONNECTION_STRING, name)),
         _ => env.var("AZURE_STORAGE_ACCOUNT").map(|name| ("AZURE_STORAGE_ACCOUNT", name)),
     };
     if let Some((variable, named)) = named
         && named != account
-        && matches!(credential, Credential::Key(_) | Credential::Sas(_))
+        && matches!(credential, AzureCredential::Key(_) | AzureCredential::Sas(_))
     {
-        return Err(NoCredential::Unusable(format!(
+        return Err(NoCredential::unusable(format!(
             "the credential is for another account: {variable} names `{named}`, and the store is in `{account}`"
         )));
     }
     let endpoint = env.var("AZURE_STORAGE_SERVICE_ENDPOINT").or_else(|| connection.get("BlobEndpoint"));
     let endpoint = endpoint.map_or_else(|| format!("https://{account}.blob.core.windows.net"), str::to_owned);
     if Url::parse(&endpoint).is_err() {
-        return Err(NoCredential::Unusable("the address of the blob service is not a URL".to_owned()));
+        return Err(NoCredential::unusable("the address of the blob service is not a URL".to_owned()));
     }
     Ok(AzureAccess { endpoint, account: account.to_owned(), credential, source })
 }
 
 const CONNECTION_STRING: &str = "AZURE_STORAGE_CONNECTION_STRING";
 
-fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<(Credential, &'static str)> {
+fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<(AzureCredential, &'static str)> {
     let secret = |name: &str| env.var(name).map(Secret::new);
     let identity = || Some((env.var("AZURE_CLIENT_ID")?.to_owned(), env.var("AZURE_TENANT_ID")?.to_owned()));
     if let Some(token) = secret("AZURE_STORAGE_TOKEN") {
-        return Some((Credential::Token(token), "AZURE_STORAGE_TOKEN"));
+        return Some((AzureCredential::Token(token), "AZURE_STORAGE_TOKEN"));
     }
     for name in ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY"] {
         if let Some(key) = secret(name) {
-            return Some((Credential::Key(key), name));
+            return Some((AzureCredential::Key(key), name));
         }
     }
     if let Some(key) = connection.get("AccountKey") {
-        return Some((Credential::Key(Secret::new(key)), CONNECTION_STRING));
+        return Some((AzureCredential::Key(Secret::new(key)), CONNECTION_STRING));
     }
     if let Some(signature) = connection.get("SharedAccessSignature") {
-        return Some((Credential::Sas(Secret::new(signature)), CONNECTION_STRING));
+        return Some((AzureCredential::Sas(Secret::new(signature)), CONNECTION_STRING));
     }
     if let (Some((client, tenant)), Some(file)) = (identity(), env.var("AZURE_FEDERATED_TOKEN_FILE")) {
-        let credential = Credential::FederatedToken { client, tenant, file: file.to_owned() };
+        let credential = AzureCredential::FederatedToken { client, tenant, file: file.to_owned() };
         return Some((credential, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE"));
     }
     if let (Some((client, tenant)), Some(secret)) = (identity(), secret("AZURE_CLIENT_SECRET")) {
-        let credential = Credential::ClientSecret { client, tenant, secret };
+        let credential = AzureCredential::ClientSecret { client, tenant, secret };
         return Some((credential, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"));
     }
     for name in ["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"] {
         if let Some(signature) = secret(name) {
-            return Some((Credential::Sas(signature), name));
+            return Some((AzureCredential::Sas(signature), name));
         }
     }
-    env.flag("AZURE_USE_AZURE_CLI").then_some((Credential::Cli, "`az`, because of AZURE_USE_AZURE_CLI"))
+    env.flag("AZURE_USE_AZURE_CLI").then_some((AzureCredential::Cli, "`az`, because of AZURE_USE_AZURE_CLI"))
 }
 
 impl AzureAccess {
@@ -107,30 +107,32 @@ impl AzureAccess {
             .with_http_connector(requests.clone());
         // The kind is forced: where the crate chooses, it may choose the metadata service.
         let builder = match &self.credential {
-            Credential::Token(token) => {
+            AzureCredential::Token(token) => {
                 builder.with_bearer_token_authorization(token.expose()).with_credential_type("bearer_token")
             }
-            Credential::Key(key) => builder.with_access_key(key.expose()).with_credential_type("access_key"),
-            Credential::FederatedToken { client, tenant, file } => builder
+            AzureCredential::Key(key) => {
+                builder.with_access_key(key.expose()).with_credential_type("access_key")
+            }
+            AzureCredential::FederatedToken { client, tenant, file } => builder
                 .with_client_id(client)
                 .with_tenant_id(tenant)
                 .with_federated_token_file(file)
                 .with_credential_type("workload_identity"),
-            Credential::ClientSecret { client, tenant, secret } => builder
+            AzureCredential::ClientSecret { client, tenant, secret } => builder
                 .with_client_secret_authorization(client, secret.expose(), tenant)
                 .with_credential_type("client_secret"),
-            Credential::Sas(signature) => {
+            AzureCredential::Sas(signature) => {
                 let pairs = object_store::azure::split_sas(signature.expose())?;
                 builder.with_sas_authorization(pairs).with_credential_type("sas_token")
             }
-            Credential::Cli => builder.with_credential_type("azure_cli"),
+            AzureCredential::Cli => builder.with_credential_type("azure_cli"),
         };
         builder.build()
     }
 
     pub(super) fn found(&self) -> FoundCredential {
         let expires_at = match &self.credential {
-            Credential::Sas(signature) => expiry_of(signature.expose()),
+            AzureCredential::Sas(signature) => expiry_of(signature.expose()),
             _ => None,
         };
         FoundCredential { source: self.source, expires_at, endpoint: self.endpoint.clone() }

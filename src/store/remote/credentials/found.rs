@@ -17,29 +17,32 @@ pub struct FoundCredential {
 
 /// The environment has no usable credential for an object service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoCredential {
-    /// Nothing was found.
-    #[error("there is no credential for {service}: looked for {looked_for}")]
-    Absent {
-        /// The service.
-        service: &'static str,
-        /// The variables that were looked for.
-        looked_for: &'static str,
-    },
+#[error("{message}")]
+pub struct NoCredential {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl NoCredential {
+    /// Nothing was found among these variables.
+    pub(super) fn absent(service: &str, looked_for: &str) -> Self {
+        NoCredential {
+            message: format!("there is no credential for {service}: looked for {looked_for}"),
+            hint: Some(
+                "set one of them in the environment of the step; `cachekeep doctor` names what is found",
+            ),
+        }
+    }
+
     /// A variable is missing or cannot be used.
-    #[error("{0}")]
-    Unusable(String),
+    pub(super) fn unusable(message: impl Into<String>) -> Self {
+        NoCredential { message: message.into(), hint: None }
+    }
 }
 
 impl Hint for NoCredential {
     fn hint(&self) -> Option<String> {
-        match self {
-            NoCredential::Absent { .. } => Some(
-                "set one of them in the environment of the step; `cachekeep doctor` names what is found"
-                    .to_owned(),
-            ),
-            NoCredential::Unusable(_) => None,
-        }
+        self.hint.map(str::to_owned)
     }
 
     fn class(&self) -> Class {

@@ -23,11 +23,11 @@ const MAX_FILE: u64 = 64 << 10;
 pub(in crate::store::remote) struct GoogleAccess {
     /// The URL of the service, without a slash at its end.
     pub(in crate::store::remote) endpoint: String,
-    credential: Credential,
+    credential: GoogleCredential,
     source: &'static str,
 }
 
-enum Credential {
+enum GoogleCredential {
     Token(Secret),
     File(PathBuf),
 }
@@ -38,22 +38,22 @@ pub(in crate::store::remote) fn find(env: &Env) -> Result<GoogleAccess, NoCreden
     let emulator = env.var("STORAGE_EMULATOR_HOST").map(|host| host.trim_end_matches('/').to_owned());
     let (credential, source) = match credential(env)? {
         Some(found) => found,
-        None if emulator.is_some() => (Credential::Token(Secret::new("none")), "STORAGE_EMULATOR_HOST"),
-        None => return Err(NoCredential::Absent { service: "Google Cloud Storage", looked_for: LOOKED_FOR }),
+        None if emulator.is_some() => (GoogleCredential::Token(Secret::new("none")), "STORAGE_EMULATOR_HOST"),
+        None => return Err(NoCredential::absent("Google Cloud Storage", LOOKED_FOR)),
     };
     let endpoint = emulator.unwrap_or_else(|| "https://storage.googleapis.com".to_owned());
     Ok(GoogleAccess { endpoint, credential, source })
 }
 
-fn credential(env: &Env) -> Result<Option<(Credential, &'static str)>, NoCredential> {
+fn credential(env: &Env) -> Result<Option<(GoogleCredential, &'static str)>, NoCredential> {
     for name in ["GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"] {
         if let Some(token) = env.var(name) {
-            return Ok(Some((Credential::Token(Secret::new(token)), name)));
+            return Ok(Some((GoogleCredential::Token(Secret::new(token)), name)));
         }
     }
     if let Some(file) = env.path("GOOGLE_APPLICATION_CREDENTIALS") {
         check_file(&file)?;
-        return Ok(Some((Credential::File(file), "GOOGLE_APPLICATION_CREDENTIALS")));
+        return Ok(Some((GoogleCredential::File(file), "GOOGLE_APPLICATION_CREDENTIALS")));
     }
     let well_known = env
         .path("APPDATA")
@@ -61,25 +61,25 @@ fn credential(env: &Env) -> Result<Option<(Credential, &'static str)>, NoCredent
         .map(|base| base.join("gcloud/application_default_credentials.json"));
     Ok(well_known
         .filter(|file| check_file(file).is_ok())
-        .map(|file| (Credential::File(file), "the application default credentials of `gcloud`")))
+        .map(|file| (GoogleCredential::File(file), "the application default credentials of `gcloud`")))
 }
 
 /// Fails unless a file holds credentials of a known type.
 fn check_file(file: &Path) -> Result<(), NoCredential> {
     #[derive(Deserialize)]
-    struct Credentials {
+    struct CredentialFile {
         #[serde(rename = "type")]
         kind: String,
     }
     let unusable = |why: String| {
-        NoCredential::Unusable(format!(
+        NoCredential::unusable(format!(
             "cannot use GOOGLE_APPLICATION_CREDENTIALS, `{}`: {why}",
             file.display()
         ))
     };
     let bytes = read_regular(file, MAX_FILE).map_err(|error| unusable(error.to_string()))?;
     // The text of a parser's error may repeat what it read.
-    let parsed = serde_json::from_slice::<Credentials>(&bytes);
+    let parsed = serde_json::from_slice::<CredentialFile>(&bytes);
     match parsed.map_err(|_| unusable("it is not a file of credentials".to_owned()))?.kind.as_str() {
         "service_account" | "authorized_user" => Ok(()),
         "external_account" => Err(unusable(
@@ -104,11 +104,11 @@ impl GoogleAccess {
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
             .with_http_connector(requests.clone());
         match &self.credential {
-            Credential::Token(token) => {
+            GoogleCredential::Token(token) => {
                 let bearer = token.expose().to_owned();
                 builder.with_credentials(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer })))
             }
-            Credential::File(file) => builder.with_application_credentials(file.display().to_string()),
+            GoogleCredential::File(file) => builder.with_application_credentials(file.display().to_string()),
         }
         .build()
     }
