@@ -91,19 +91,20 @@ fn read_names(
         if name.last() == Some(&0) {
             name.pop();
         }
-        let path = top.join(path_of(std::mem::take(&mut name)));
+        let path = top.join(path_of(&name));
         files.extend(path.strip_prefix(directory).map(Path::to_owned));
+        name.clear();
     }
 }
 
 #[cfg(unix)]
-fn path_of(name: Vec<u8>) -> PathBuf {
-    PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(name))
+fn path_of(name: &[u8]) -> PathBuf {
+    <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name).into()
 }
 
 #[cfg(not(unix))]
-fn path_of(name: Vec<u8>) -> PathBuf {
-    String::from_utf8_lossy(&name).replace('/', "\\").into()
+fn path_of(name: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(name).replace('/', "\\").into()
 }
 
 #[cfg(all(test, unix))]

@@ -28,6 +28,7 @@ pub(crate) enum StagingError {
     NestedVolume(PathBuf),
     /// Something in the target has an owner that this user cannot give: the target cannot be exchanged.
     #[error(transparent)]
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has owners"))]
     Unkept(PathError),
     /// Two targets that are published together lie in one another.
     #[error("`{}` and `{}` overlap", .0.display(), .1.display())]

@@ -202,7 +202,7 @@ fn atomic_files_survive_kills() {
 }
 
 /// Every call that a publication changes the disk with.
-const CALLS: [&str; 19] = [
+const CALLS: [&str; 20] = [
     "mkdir",
     "mkdirat",
     "rename",
@@ -218,6 +218,7 @@ const CALLS: [&str; 19] = [
     "chmod",
     "fchmod",
     "fchmodat",
+    "fchownat",
     "utimensat",
     "fsync",
     "flock",
@@ -262,10 +263,8 @@ fn kill_before(kind: &str, call: &str, number: u32, outcomes: &mut [u32; 2]) -> 
 }
 
 /// The disk changes by system calls alone, so a kill before each of them is a kill at any instruction.
-#[test]
-#[ignore = "takes minutes, and needs strace"]
-fn publications_survive_a_kill_before_each_system_call() {
-    for kind in ["one", "by-renames", "two", "two-by-renames", "inside"] {
+fn survive_a_kill_before_each_call(kinds: &[&str]) {
+    for kind in kinds {
         let mut outcomes = [0; 2];
         for call in CALLS {
             (1..1_000).find(|number| !kill_before(kind, call, *number, &mut outcomes)).expect("an end");
@@ -273,4 +272,16 @@ fn publications_survive_a_kill_before_each_system_call() {
         let [old, new] = outcomes;
         assert!(old > 20 && new > 15, "{kind}: {old} times as before, {new} times complete");
     }
+}
+
+#[test]
+#[ignore = "takes minutes, and needs strace"]
+fn publications_survive_a_kill_before_each_system_call() {
+    survive_a_kill_before_each_call(&["one", "by-renames", "two", "two-by-renames"]);
+}
+
+#[test]
+#[ignore = "takes minutes, and needs strace"]
+fn merges_in_place_survive_a_kill_before_each_system_call() {
+    survive_a_kill_before_each_call(&["inside"]);
 }

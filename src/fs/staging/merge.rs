@@ -281,6 +281,7 @@ fn is_own(directory: &Handle) -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
 fn is_own(_: &Handle) -> io::Result<bool> {
     Ok(true)
 }

@@ -43,7 +43,7 @@ fn an_error_between_targets_takes_back_what_was_published() {
             let place = tempfile::tempdir().expect("a place");
             let targets = ["one", "two"].map(|name| place.path().join(name));
             if first_is_present {
-                lay(&targets[0], &[("old", "1"), ("d/both", "1")]);
+                lay(&targets[0], &[("old", "1"), ("d/both", "1"), ("e/", ""), ("l", "->old"), ("f", "1")]);
             }
             lay(&targets[1], &[("both", "1")]);
             let before = contents(place.path());
@@ -56,7 +56,7 @@ fn an_error_between_targets_takes_back_what_was_published() {
             let mut steps = Vec::new();
             for staging in &mut stagings {
                 lay(staging.tree(), &[("both", "2"), ("new", "2"), ("d/both", "2"), ("d/e/f", "2")]);
-                lay(staging.tree(), &[("zz/full", "2")]);
+                lay(staging.tree(), &[("e", "2"), ("l/x", "2"), ("f/y", "2"), ("zz/full", "2")]);
                 steps.extend(staging.plan(&go()).expect("planned").0);
             }
             lay(&targets[1], &[("zz/full/", "")]);

@@ -213,3 +213,33 @@ fn what_is_not_proven_is_not_taken_over() {
     assert!(job.path(&format!("workspace/objects/SHA256/{good}")).exists());
     assert!(!job.path(&format!("workspace/objects/SHA256/{bad}")).exists(), "{}", done.log);
 }
+
+/// A pattern has the workspace as its root, in which actions/cache works.
+#[test]
+fn what_a_pattern_matched_goes_through_actions_cache_and_the_workspace_stays() {
+    let inputs = |mode| [("path", "**/node_modules"), ("key", "k-1"), ("restore-keys", "k-"), ("mode", mode)];
+    let mut job = Job::new();
+    job.write("workspace/a/node_modules/x/index.js", "saved");
+    job.write("workspace/a/package.json", "mine");
+    let place = place(&job.step("start", &inputs("save")));
+    job.set("CACHEKEEP_KEY_0", "k-1");
+    let staged = job.step("stage", &inputs("save"));
+    let shown = job.path(&place);
+    assert_eq!(fs::read_to_string(shown.join("a/node_modules/x/index.js")).expect("shown"), "saved");
+    assert!(!shown.join("a/package.json").exists() && !shown.join(".cachekeep").exists());
+    job.set("CACHEKEEP_STAGED_0", output(&staged, "staged-0"));
+    job.set("CACHEKEEP_KEPT_0", "true");
+    assert_eq!(output(&job.step("finish", &inputs("save")), "save-result"), "saved");
+    fs::remove_dir_all(job.path("workspace/a/node_modules")).expect("removed");
+    job.step("start", &inputs("restore"));
+    job.write(&format!("{place}/a/node_modules/x/index.js"), "saved");
+    job.write(&format!("{place}/a/package.json"), "not the cache's");
+    job.set("CACHEKEEP_RESTORE_KEYS_0", "k-");
+    job.set("CACHEKEEP_MATCHED_0", "k-1");
+    let done = job.step("finish", &inputs("restore"));
+    assert_eq!(output(&done, "hit"), "exact", "{}", done.log);
+    let read = |name: &str| fs::read_to_string(job.path(name)).expect("there");
+    assert_eq!(read("workspace/a/node_modules/x/index.js"), "saved");
+    assert_eq!(read("workspace/a/package.json"), "mine");
+    assert!(!job.path("workspace/.cachekeep").exists());
+}

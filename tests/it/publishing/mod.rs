@@ -6,9 +6,11 @@ mod work;
 
 use std::fs;
 use std::path::Path;
+#[cfg(target_os = "linux")]
 use std::process::Command;
 
 use cachekeep_test_support::project::{Project, Ran};
+#[cfg(target_os = "linux")]
 use cachekeep_test_support::skip::skip;
 
 const CONFIG: &str = r#"
