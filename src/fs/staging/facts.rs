@@ -20,9 +20,12 @@ pub(super) fn of(target: &Path, in_parts: bool, usage: &Usage) -> Result<TargetF
         Err(error) if error.kind() == io::ErrorKind::NotFound => (TargetKind::Absent, true),
         Err(error) => return Err(PathError::on("read", target)(error).into()),
     };
-    // Mounts and working directories are named without links.
-    let real = link::resolved(target).unwrap_or_else(|| target.to_owned());
-    let can_write_parent = match target.parent() {
+    // Mounts and working directories are named without links, and handles follow none.
+    let real = match target.parent().and_then(link::resolved).zip(target.file_name()) {
+        Some((parent, name)) => parent.join(name),
+        None => target.to_owned(),
+    };
+    let can_write_parent = match real.parent() {
         Some(parent) => Handle::open(parent).is_ok_and(|parent| parent.is_writable()),
         None => false,
     };

@@ -226,6 +226,21 @@ fn a_file_or_a_link_in_the_place_of_a_target_is_replaced() {
     }
 }
 
+#[test]
+fn a_target_below_a_link_is_exchanged_as_any_other() {
+    let place = tempfile::tempdir().expect("a place");
+    lay(place.path(), &[("real/target/old", "1"), ("link", "->real")]);
+    for (name, decision) in [
+        ("target", Decision { method: Method::Exchange, reason: Reason::Unused }),
+        ("new", Decision { method: Method::RenameIn, reason: Reason::Absent }),
+    ] {
+        let target = place.path().join("link").join(name);
+        let published = publish_one(&target, &[("new", "2")], Way::Exchange).expect("published");
+        assert_eq!(published.decision, Some(decision), "{name}");
+    }
+    assert_eq!(contents(&place.path().join("real/target")), expect(&[("new", "2"), ("old", "1")]));
+}
+
 /// Publishes one tree by exchange and by a merge in place.
 fn publish_each_way(
     target: &Path,
