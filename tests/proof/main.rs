@@ -25,4 +25,5 @@ mod kills;
 mod leases;
 mod peers;
 mod races;
+mod recovery;
 mod round_trip;
