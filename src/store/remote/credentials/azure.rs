@@ -19,6 +19,8 @@ pub(in crate::store::remote) struct AzureAccess {
     /// The URL of the account's blob service.
     pub(in crate::store::remote) endpoint: String,
     pub(in crate::store::remote) account: String,
+    /// Where identities are exchanged for tokens; `None` for the public cloud's.
+    authority: Option<String>,
     credential: AzureCredential,
     source: &'static str,
 }
@@ -50,11 +52,13 @@ pub(in crate::store::remote) fn find(env: &Env, account: &str) -> Result<AzureAc
         )));
     }
     let endpoint = env.var("AZURE_STORAGE_SERVICE_ENDPOINT").or_else(|| connection.get("BlobEndpoint"));
-    let endpoint = endpoint.map_or_else(|| format!("https://{account}.blob.core.windows.net"), str::to_owned);
+    let suffix = connection.get("EndpointSuffix").unwrap_or("core.windows.net");
+    let endpoint = endpoint.map_or_else(|| format!("https://{account}.blob.{suffix}"), str::to_owned);
     if Url::parse(&endpoint).is_err() {
         return Err(NoCredential::unusable("the address of the blob service is not a URL".to_owned()));
     }
-    Ok(AzureAccess { endpoint, account: account.to_owned(), credential, source })
+    let authority = env.var("AZURE_AUTHORITY_HOST").map(str::to_owned);
+    Ok(AzureAccess { endpoint, authority, account: account.to_owned(), credential, source })
 }
 
 const CONNECTION_STRING: &str = "AZURE_STORAGE_CONNECTION_STRING";
@@ -105,6 +109,10 @@ impl AzureAccess {
             .with_endpoint(self.endpoint.clone())
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
             .with_http_connector(requests.clone());
+        let builder = match &self.authority {
+            Some(host) => builder.with_authority_host(host),
+            None => builder,
+        };
         // The kind is forced: where the crate chooses, it may choose the metadata service.
         let builder = match &self.credential {
             AzureCredential::Token(token) => {
@@ -212,6 +220,9 @@ mod tests {
         assert_eq!(signed.expires_at.map(|at| at.to_rfc3339()).as_deref(), Some("2026-12-01T10:00:00+00:00"));
         assert_eq!(signed.endpoint, "https://acme.blob.core.windows.net");
         let text = "AccountName=acme;AccountKey=a2V5==;BlobEndpoint=http://127.0.0.1:1/acme;";
+        let china = "AccountName=acme;AccountKey=a2V5==;EndpointSuffix=core.chinacloudapi.cn";
+        let abroad = found(&[("AZURE_STORAGE_CONNECTION_STRING", china)]).expect("found");
+        assert_eq!(abroad.endpoint, "https://acme.blob.core.chinacloudapi.cn");
         let emulated = found(&[("AZURE_STORAGE_CONNECTION_STRING", text)]).expect("found");
         assert_eq!(emulated.endpoint, "http://127.0.0.1:1/acme");
     }
