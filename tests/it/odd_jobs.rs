@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use cachekeep_test_support::project::{Project, Ran, binary};
+#[cfg(unix)]
+use cachekeep_test_support::project::binary;
+use cachekeep_test_support::project::{Project, Ran};
 
 const CONFIG: &str = "[cache.deps]\npath = \"deps\"\nkey = \"deps-1\"\n";
 
