@@ -140,7 +140,8 @@ fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
         }
         if refused > 0 {
             let text = format!(
-                "{refused} objects in `{}` are not what their names say and were refused",
+                "refused {} in `{}` with other contents than the name says",
+                counted(refused, "object"),
                 directory.display()
             );
             cache.ctx.report(Level::Warning, cache.name(), text);

@@ -17,6 +17,7 @@ use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::SeedSpec;
+use crate::domain::unit::counted;
 use crate::fs::atomic;
 use crate::fs::write;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
@@ -160,7 +161,10 @@ fn merge_objects(
         extracted.checksum.map_or(Ok(()), |outcome| outcome.check(options.archive))
     })?;
     if refused > 0 {
-        let text = format!("{refused} objects of {source} are not what their names say and were refused");
+        let text = format!(
+            "refused {} of {source} with other contents than the name says",
+            counted(refused, "object")
+        );
         cache.ctx.report(Level::Warning, cache.name(), text);
     }
     temp.close()?;

@@ -47,14 +47,14 @@ fn live(sample: &Sample, first: Transport, second: Transport) {
     sample.commit();
     let pull = sample.run("consume", Event::PullRequest, second);
     assert_eq!([pull.said("hit"), pull.said("seeded"), pull.said("complete")], ["partial", "true", "true"]);
-    assert!(pull.log.contains("seeded: 1 files"), "{}", pull.log);
+    assert!(pull.log.contains("seeded: 1 file,"), "{}", pull.log);
     assert_eq!(pull.said("save-result"), "denied-mode");
     assert_eq!(sample.entries().len(), 2);
 
     // Merged, it becomes a new generation.
     let merged = sample.run("populate", Event::Push, first);
     assert_eq!([merged.said("hit"), merged.said("seeded")], ["partial", "true"], "{}", merged.log);
-    assert!(merged.log.contains("seeded: 1 files"), "{}", merged.log);
+    assert!(merged.log.contains("seeded: 1 file,"), "{}", merged.log);
     assert_eq!([merged.said("complete"), merged.said("save-result")], ["true", "saved"], "{}", merged.log);
     assert_eq!(sample.entries().len(), 4, "{:?}", sample.entries());
     let pull = sample.run("consume", Event::PullRequest, second);

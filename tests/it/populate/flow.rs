@@ -166,7 +166,7 @@ fn what_a_build_fetched_by_itself_is_verified_and_kept() {
     let ran = project.run(&["save", "--json"]).success();
     assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "incomplete", "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("harvested 2 objects") && ran.stderr.contains("1 objects in"),
+        ran.stderr.contains("harvested 2 objects") && ran.stderr.contains("refused 1 object in"),
         "{}",
         ran.stderr
     );
