@@ -149,7 +149,11 @@ pub(super) fn is_github(env: &Env) -> bool {
 
 /// The repository of a job whose platform does not name one.
 fn repository(settings: &Settings, facts: &JobFacts) -> RepositoryId {
-    let is_named = matches!(settings.spec.store, StoreLocation::Directory(_) | StoreLocation::Objects(_));
+    let is_named = match &settings.spec.store {
+        StoreLocation::Directory(path) => *path != facts.store_dir,
+        StoreLocation::Objects(_) => true,
+        StoreLocation::Auto | StoreLocation::GitHub => false,
+    };
     // A platform that names events names repositories, too: one with a name that is refused stays apart.
     if is_named && facts.trust.event.is_none() && !git::is_in_checkout(&settings.workspace) {
         RepositoryId::without_checkout()

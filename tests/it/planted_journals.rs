@@ -183,8 +183,9 @@ fn a_directory_without_a_journal_is_removed_as_before() {
 #[test]
 fn restores_work_where_the_user_has_no_home() {
     let project = project();
+    let store = format!("file://{}", project.path("store").display());
+    project.run(&["--store", &store, "save", "--required"]).success();
     fs::remove_dir_all(project.path("workspace/out")).expect("removed");
-    let store = format!("file://{}", project.path("home/.cache/cachekeep/store").display());
     for home in ["/proc/no-such-home", ""] {
         let mut command = project.command();
         command.args(["--store", &store, "restore", "--required", "--fail-on-miss"]);
