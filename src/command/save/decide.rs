@@ -89,7 +89,7 @@ mod tests {
         };
         assert_eq!(result("a"), None);
         assert_eq!(result("b"), Some((SaveResult::DeniedMode, false)));
-        // Nobody needs to be told in every job what the configuration says.
+        // The configuration asked for it: no hint is due.
         assert_eq!(result("c"), Some((SaveResult::DeniedMode, false)));
     }
 
