@@ -105,23 +105,20 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
     if rest.starts_with("${{") {
         return None;
     }
-    if let Some(found) =
-        enclosed('(', ')', AZURE).or_else(|| enclosed('[', ']', "an expression of Azure Pipelines"))
-    {
-        return Some(found);
-    }
-    if let Some(found) = enclosed('{', '}', SHELL) {
-        return Some(found);
+    let found = enclosed('(', ')', AZURE)
+        .or_else(|| enclosed('[', ']', "an expression of Azure Pipelines"))
+        .or_else(|| enclosed('{', '}', SHELL));
+    if found.is_some() {
+        return found;
     }
     let begins = !before.ends_with(|c: char| c.is_alphanumeric() || c == '\\' || c == '[');
     let end =
         rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest.len(), |end| end + 1);
     let name = &rest[1..end];
-    let known = replacement(name).is_some();
     let applies = match field {
         Field::Key { .. } | Field::Path | Field::Harvest => begins,
         // `$ORIGIN` and its like are meant for the program that reads the variable.
-        Field::Export => known,
+        Field::Export => replacement(name).is_some(),
         Field::Object | Field::Mirror | Field::Seed => false,
     };
     (applies && is_variable(name)).then(|| Foreign {
@@ -135,11 +132,10 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
 fn windows(rest: &str, field: Field) -> Option<Foreign<'_>> {
     let name = &rest[1..=rest[1..].find('%')?];
     let applies = matches!(field, Field::Key { .. } | Field::Path | Field::Harvest);
-    let hint = instead_of(name);
     (applies && is_variable(name)).then(|| Foreign {
         written: &rest[..name.len() + 2],
         kind: "a variable of Windows",
-        hint,
+        hint: instead_of(name),
     })
 }
 
@@ -147,11 +143,10 @@ fn windows(rest: &str, field: Field) -> Option<Foreign<'_>> {
 fn instead_of(name: &str) -> String {
     let name = name.strip_prefix("variables.").unwrap_or(name);
     let variable = name.to_ascii_uppercase().replace('.', "_");
-    let own = format!("{{{name}}}");
     match replacement(name) {
         Some(placeholder) => format!("write `{placeholder}`"),
         // Others stand for an object or a directory, and are not what a variable of that name means.
-        None if OF_JOBS.contains(&name) => format!("write `{own}`"),
+        None if OF_JOBS.contains(&name) => format!("write `{{{name}}}`"),
         // What Azure Pipelines calls `My.Name` is `MY_NAME` in the environment.
         None if name.contains('.') && is_variable(&variable) && !is_secret_name(&variable) => {
             format!("write `{{env.{variable}}}`")

@@ -157,13 +157,19 @@ impl FromStr for Span {
     }
 }
 
-/// A number of things: `1 file`, `2 files`, `0 entries`. The plural of a word in `y` ends in `ies`.
+/// A number of things: `1 file`, `2 files`, `0 entries`.
 pub fn counted(number: impl TryInto<u64>, thing: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
-    match (number, thing.strip_suffix('y')) {
-        (1, _) => format!("1 {thing}"),
-        (_, Some(stem)) => format!("{number} {stem}ies"),
-        (_, None) => format!("{number} {thing}s"),
+    format!("{number} {}", noun(number == 1, thing))
+}
+
+/// The word for one thing or for several: `entry` or `entries`, `branch` or `branches`, `file` or `files`.
+pub fn noun(is_one: bool, thing: &str) -> String {
+    match thing.strip_suffix('y') {
+        _ if is_one => thing.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if thing.ends_with("ch") => format!("{thing}es"),
+        None => format!("{thing}s"),
     }
 }
 
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!(counted(0_usize, "file"), "0 files");
         assert_eq!(counted(12_u32, "entry"), "12 entries");
         assert_eq!(counted(1_i32, "entry"), "1 entry");
+        assert_eq!(counted(2_u8, "deleted branch"), "2 deleted branches");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::pattern::Pattern;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::scope::Scope;
-use crate::domain::unit::ByteSize;
+use crate::domain::unit::{ByteSize, counted};
 
 /// What is deleted and kept, and why. Equal facts and policies give equal plans, independent of the order of the
 /// entries.
@@ -172,13 +172,7 @@ impl Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} in {} {}",
-            self.bytes,
-            self.entries,
-            if self.entries == 1 { "entry" } else { "entries" }
-        )
+        write!(f, "{} in {}", self.bytes, counted(self.entries, "entry"))
     }
 }
 

@@ -37,33 +37,20 @@ impl Staging {
     /// relative to the target. Returns those of which the target has something else than the staged tree had.
     pub(crate) fn yield_kept(&self, is_kept: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StagingError> {
         let mut different = Vec::new();
-        let mut directories = vec![PathBuf::new()];
-        while let Some(relative) = directories.pop() {
-            let staged = self.tree().join(&relative);
-            for entry in fs::read_dir(&staged).map_err(PathError::on("read", &staged))? {
-                let entry = entry.map_err(PathError::on("read", &staged))?;
-                let relative = relative.join(entry.file_name());
-                let is_dir = entry.file_type().map_err(PathError::on("read", &entry.path()))?.is_dir();
-                let target = self.target().join(&relative);
-                match fs::symlink_metadata(&target) {
-                    Ok(found) if found.is_dir() => {
-                        if is_dir {
-                            directories.push(relative);
-                        }
-                    }
-                    Ok(_) if is_kept(&relative) => {
-                        let equal = !is_dir && is_same_content(&entry.path(), &target);
-                        remove_tree(&entry.path()).map_err(|error| error.first)?;
-                        if !equal {
-                            different.push(relative);
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(PathError::on("read", &target)(error).into()),
+        self.for_staged(|staged| match fs::symlink_metadata(&staged.target) {
+            Ok(found) if found.is_dir() => Ok(staged.is_dir),
+            Ok(_) if is_kept(&staged.relative) => {
+                let equal = !staged.is_dir && is_same_content(&staged.path, &staged.target);
+                remove_tree(&staged.path).map_err(|error| error.first)?;
+                if !equal {
+                    different.push(staged.relative.clone());
                 }
+                Ok(false)
             }
-        }
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(PathError::on("read", &staged.target)(error).into()),
+        })?;
         different.sort();
         Ok(different)
     }
@@ -73,25 +60,51 @@ impl Staging {
         gives_way: impl Fn(&Path, &Path) -> Result<bool, PathError>,
     ) -> Result<u64, StagingError> {
         let mut left = 0;
+        self.for_staged(|staged| {
+            if staged.is_dir {
+                return Ok(true);
+            }
+            if gives_way(&staged.path, &staged.target)? {
+                fs::remove_file(&staged.path).map_err(PathError::on("remove", &staged.path))?;
+            } else {
+                left += 1;
+            }
+            Ok(false)
+        })?;
+        Ok(left)
+    }
+
+    /// Visits the staged tree, parents first; `visit` says whether a directory is entered.
+    fn for_staged(
+        &self,
+        mut visit: impl FnMut(&StagedEntry) -> Result<bool, StagingError>,
+    ) -> Result<(), StagingError> {
         let mut directories = vec![PathBuf::new()];
         while let Some(relative) = directories.pop() {
-            let staged = self.tree().join(&relative);
-            for entry in fs::read_dir(&staged).map_err(PathError::on("read", &staged))? {
-                let entry = entry.map_err(PathError::on("read", &staged))?;
+            let directory = self.tree().join(&relative);
+            for entry in fs::read_dir(&directory).map_err(PathError::on("read", &directory))? {
+                let entry = entry.map_err(PathError::on("read", &directory))?;
                 let relative = relative.join(entry.file_name());
                 let kind = entry.file_type().map_err(PathError::on("read", &entry.path()))?;
                 let target = self.target().join(&relative);
-                if kind.is_dir() {
-                    directories.push(relative);
-                } else if gives_way(&entry.path(), &target)? {
-                    fs::remove_file(entry.path()).map_err(PathError::on("remove", &entry.path()))?;
-                } else {
-                    left += 1;
+                let staged = StagedEntry { path: entry.path(), target, relative, is_dir: kind.is_dir() };
+                if visit(&staged)? {
+                    directories.push(staged.relative);
                 }
             }
         }
-        Ok(left)
+        Ok(())
     }
+}
+
+/// Something in the staged tree.
+struct StagedEntry {
+    path: PathBuf,
+    /// Where it will be published.
+    target: PathBuf,
+    /// Its path below the root.
+    relative: PathBuf,
+    is_dir: bool,
 }
 
 /// Whether both are files with the same bytes, or links to the same place. What cannot be read is different.

@@ -84,7 +84,7 @@ fn header(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
     };
     let limit = page.roof();
     let beyond = if page.facts.limit.is_some() { "the store evicts" } else { "cleaning deletes" };
-    let entries = count(sides.all().entries, "entry", "entries");
+    let entries = count(sides.all().entries, "entry");
     let share = limit.map(|limit| format!("{} % of {limit}, ", percent(used.0, limit.0))).unwrap_or_default();
     figure("Used", used.to_string(), format!("{share}{entries}"));
     if let Some(limit) = limit {
@@ -109,9 +109,7 @@ fn header(html: &mut Html, page: &UsagePage<'_>, sides: &Sides) {
     let goes = sides.goes;
     let (value, note) = match goes.entries {
         0 => ("nothing".to_owned(), "the policy keeps every entry".to_owned()),
-        n => {
-            (goes.bytes.to_string(), format!("{}; {} stay", count(n, "entry", "entries"), sides.stays.bytes))
-        }
+        n => (goes.bytes.to_string(), format!("{}; {} stay", count(n, "entry"), sides.stays.bytes)),
     };
     figure("Cleaning frees", value, note);
     html.raw("</dl>\n");

@@ -43,16 +43,16 @@ const CLASSES: &[(&str, &str)] = &[
 /// A ref as people call it.
 fn ref_name(leaf: &Leaf) -> String {
     let Some(scope) = &leaf.scope else {
-        let (one, many) = match (leaf.kind, leaf.reach) {
-            (RefKind::PullRequest, Reach::NoJob) => ("closed pull request", "closed pull requests"),
-            (RefKind::PullRequest, _) => ("pull request", "pull requests"),
-            (RefKind::MergeQueue, _) => ("merge queue ref", "merge queue refs"),
-            (RefKind::Tag, Reach::NoJob) => ("deleted tag", "deleted tags"),
-            (RefKind::Tag, _) => ("tag", "tags"),
-            (RefKind::Branch, Reach::NoJob) => ("deleted branch", "deleted branches"),
-            (RefKind::Branch, _) => ("branch", "branches"),
+        let thing = match (leaf.kind, leaf.reach) {
+            (RefKind::PullRequest, Reach::NoJob) => "closed pull request",
+            (RefKind::PullRequest, _) => "pull request",
+            (RefKind::MergeQueue, _) => "merge queue ref",
+            (RefKind::Tag, Reach::NoJob) => "deleted tag",
+            (RefKind::Tag, _) => "tag",
+            (RefKind::Branch, Reach::NoJob) => "deleted branch",
+            (RefKind::Branch, _) => "branch",
         };
-        return count(leaf.refs, one, many);
+        return count(leaf.refs, thing);
     };
     if let Some(number) = pull_request_of(scope) {
         let kind = scope.as_str().rsplit('/').next().unwrap_or_default();
@@ -68,7 +68,7 @@ fn ref_name(leaf: &Leaf) -> String {
 fn group_name(group: &Group) -> String {
     match &group.pattern {
         Some(pattern) => cut(pattern, 80),
-        None => count(group.patterns, "other pattern", "other patterns"),
+        None => count(group.patterns, "other pattern"),
     }
 }
 

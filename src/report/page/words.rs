@@ -1,8 +1,10 @@
 //! Numbers and names as the page shows them.
 
+use crate::domain::unit::noun;
+
 /// `1 entry`, `2 entries`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+pub(super) fn count(number: usize, thing: &str) -> String {
+    format!("{} {}", thousands(number), noun(number == 1, thing))
 }
 
 /// `12 345`, with a narrow space that does not break.

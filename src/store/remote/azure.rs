@@ -1,4 +1,4 @@
-//! Uploads to Azure Blob Storage: blocks, and a block list that is written only if there is no blob.
+//! Uploads to Azure Blob Storage: blocks, and a block list that is written only if the blob does not exist.
 //!
 //! Blocks without a list are invisible, and the service drops them after a week. The names of blocks contain the mark
 //! of their upload: those of two uploads to one name are kept side by side, and a list names its own.

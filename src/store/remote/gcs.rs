@@ -1,5 +1,5 @@
 //! Uploads to Google Cloud Storage: a multipart upload to an object of its own below `uploads`, and one copy of it to
-//! the final name, made only if there is no object.
+//! the final name, made only if the object does not exist.
 //!
 //! The service ignores conditions of multipart uploads. A copy is made by the service at once, whatever its size.
 

@@ -11,11 +11,11 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HOST, RANGE};
 use http::request::Parts as Head;
 use http_body_util::BodyExt as _;
-use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
 };
+use object_store::{ClientOptions, RetryConfig};
 use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 
@@ -54,6 +54,11 @@ pub(super) struct ServiceRefusal {
     pub(super) cause: Cause,
     /// The service's own word for it; `None` if it gave none.
     pub(super) code: Option<String>,
+}
+
+/// For the clients of the crate: [`Requests`] repeats by itself.
+pub(super) fn no_retries() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
 /// Makes requests. Cheap to clone.

@@ -1,4 +1,4 @@
-//! Uploads to S3: a multipart upload under the final name, which is completed only if there is no object.
+//! Uploads to S3: a multipart upload under the final name, which is completed only if the object does not exist.
 //!
 //! Until then the upload is invisible, and any number of uploads to one name may be in progress. Nothing is copied, so
 //! that the limit of 5 GiB for copies does not apply. Each part is sent with the SHA-256 that its request signs, which

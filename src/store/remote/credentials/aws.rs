@@ -1,10 +1,9 @@
 //! Credentials and the address of S3, or of a service with its interface.
 
-use object_store::RetryConfig;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use reqwest::Url;
 
-use super::super::http::Requests;
+use super::super::http::{Requests, no_retries};
 use super::found::{FoundCredential, NoCredential};
 use crate::domain::secret::Secret;
 use crate::platform::Env;
@@ -122,7 +121,7 @@ impl AwsAccess {
             // The URL contains the bucket in either style.
             .with_endpoint(&self.bucket_url)
             .with_virtual_hosted_style_request(true)
-            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+            .with_retry(no_retries())
             // Not every service with the interface of S3 has bulk deletion.
             .with_disable_bulk_delete(true)
             .with_http_connector(requests.clone());

@@ -1,11 +1,10 @@
 //! Credentials for Azure Blob Storage.
 
 use chrono::{DateTime, Utc};
-use object_store::RetryConfig;
 use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
 use reqwest::Url;
 
-use super::super::http::Requests;
+use super::super::http::{Requests, no_retries};
 use super::found::{FoundCredential, NoCredential};
 use crate::domain::secret::Secret;
 use crate::platform::Env;
@@ -107,7 +106,7 @@ impl AzureAccess {
             .with_account(&self.account)
             .with_container_name(container)
             .with_endpoint(self.endpoint.clone())
-            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+            .with_retry(no_retries())
             .with_http_connector(requests.clone());
         let builder = match &self.authority {
             Some(host) => builder.with_authority_host(host),

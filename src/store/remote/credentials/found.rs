@@ -1,4 +1,4 @@
-//! What was found in the environment, and why there is no credential.
+//! What was found in the environment, and why no credential was found.
 
 use chrono::{DateTime, Utc};
 

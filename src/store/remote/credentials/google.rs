@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use object_store::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
-use object_store::{RetryConfig, StaticCredentialProvider};
 use serde::Deserialize;
 
-use super::super::http::Requests;
+use super::super::http::{Requests, no_retries};
 use super::found::{FoundCredential, NoCredential};
 use crate::domain::secret::Secret;
 use crate::fs::read::read_regular;
@@ -101,7 +101,7 @@ impl GoogleAccess {
         let builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(bucket)
             .with_base_url(&self.endpoint)
-            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+            .with_retry(no_retries())
             .with_http_connector(requests.clone());
         match &self.credential {
             GoogleCredential::Token(token) => {

@@ -138,7 +138,7 @@ impl Kept {
         Answer::of(200).with("ETag", tag)
     }
 
-    /// xml-api/reference-headers#xgoogifgenerationmatch: with 0 the request succeeds only if there is no object.
+    /// xml-api/reference-headers#xgoogifgenerationmatch: with 0 the request succeeds only if the object does not exist.
     fn is_refused(&self, key: &str, request: &Request) -> bool {
         match request.header("x-goog-if-generation-match") {
             None => false,
