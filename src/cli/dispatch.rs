@@ -64,14 +64,15 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
         let hint = "an earlier step removed it: set the working directory of this step".to_owned();
         report(&log, Level::Warning, text, Some(hint));
     }
-    if let Run::Doctor { online } = row.run {
-        return doctor::run(&args, env, clock, platform.as_ref(), &settings, online);
-    }
-    match settings {
-        Ok(settings) => {
-            let asked = Asked { step, typed_key, all_repositories: args.command.all_repositories() };
-            run(&args, &row, &Site::new(env, clock, platform, log, settings, asked), interrupt)
+    let asked = Asked { step, typed_key, all_repositories: args.command.all_repositories() };
+    let facts = Arc::clone(&platform);
+    let found =
+        settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
+    match found {
+        found if let Run::Doctor { online } = row.run => {
+            doctor::run(&args, env, clock, facts.as_ref(), found.as_ref(), interrupt, online)
         }
+        Ok(site) => run(&args, &row, &site, interrupt),
         Err(error) => refuse_settings(&log, &error),
     }
 }
@@ -118,8 +119,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     for warning in &site.settings.warnings {
         site.report(Level::Warning, warning.body(), None);
     }
-    let memory = limits::address_space().unwrap_or(u64::MAX);
-    let runtime = match start(&args.command, memory) {
+    let runtime = match start(&args.command) {
         Ok(runtime) => runtime,
         Err(reason) => {
             site.report(Level::Error, format!("cannot start: {reason}"), None);
@@ -136,8 +136,28 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
         site.report(Level::Debug, "few threads can be had here: the work is done by one".to_owned(), None);
     }
     site.report_findings(row.needs == Needs::Caches);
+    let mut ctx = context(site, executor, interrupt, args.common.json);
+    ctx.listen_later = (!listen_now).then_some(&listen_later);
+    let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| {
+        site.report(Level::Error, failure::chain(&fault), fault.hint());
+        Exit::of_fault(&fault)
+    });
+    match interrupt.signal() {
+        // What the command of `run` made of the signal counts, if it ran.
+        Some(signal) if exit == exit::OK => Exit::by_signal(signal),
+        _ => exit,
+    }
+}
+
+/// What a command works with, where everything that it needs was found.
+pub(super) fn context<'a>(
+    site: &'a Site<'_>,
+    executor: &Executor,
+    interrupt: &'a Interrupt,
+    stdout_is_json: bool,
+) -> Context<'a> {
     let settings = &site.settings;
-    let ctx = Context {
+    Context {
         caches: &settings.spec.caches,
         disk: &settings.spec.disk,
         workspace: &settings.workspace,
@@ -153,26 +173,23 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
         opened: OnceLock::new(),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
         interrupt,
-        listen_later: (!listen_now).then_some(&listen_later),
+        listen_later: None,
         runtime: executor.clone(),
         now: site.now,
-        workers: if memory < MEMORY_FOR_THREADS { 0 } else { settings.workers },
+        workers: if memory() < MEMORY_FOR_THREADS { 0 } else { settings.workers },
         timeout: settings.timeout,
-        stdout_is_json: args.common.json,
-    };
-    let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| {
-        site.report(Level::Error, failure::chain(&fault), fault.hint());
-        Exit::of_fault(&fault)
-    });
-    match interrupt.signal() {
-        // What the command of `run` made of the signal counts, if it ran.
-        Some(signal) if exit == exit::OK => Exit::by_signal(signal),
-        _ => exit,
+        stdout_is_json,
     }
 }
 
+/// Bytes of address space that this process may have.
+fn memory() -> u64 {
+    limits::address_space().unwrap_or(u64::MAX)
+}
+
 /// Starts the runtime; the error says why nothing is done for caches.
-fn start(command: &Command, memory: u64) -> Result<Owner, String> {
+pub(super) fn start(command: &Command) -> Result<Owner, String> {
+    let memory = memory();
     if command.child().is_some() && memory < LEAST_MEMORY {
         return Err(format!("{} of address space may be too little", ByteSize(memory)));
     }

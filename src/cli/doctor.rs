@@ -1,14 +1,15 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
 use super::args::Args;
+use super::dispatch;
 use super::exit::{self, Exit};
 use super::publish::print;
-use super::settings::{Settings, SettingsError};
-use super::site::{self, Asked};
-use crate::command::doctor;
+use super::settings::SettingsError;
+use super::site::{self, Site};
+use crate::command::doctor::{self, KeyCheck};
+use crate::command::interrupt::Interrupt;
 use crate::config;
 use crate::domain::hint::Hint;
-use crate::domain::scope::Access;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, Platform};
 use crate::report::{failure, json};
@@ -22,24 +23,18 @@ pub(super) fn run(
     env: &Env,
     clock: Clock,
     platform: &dyn Platform,
-    settings: &Result<Settings, SettingsError>,
+    found: Result<&Site<'_>, &SettingsError>,
+    interrupt: &Interrupt,
     online: bool,
 ) -> Exit {
     let now = clock();
-    let facts = platform.facts();
     let credentials = Credentials::from_env(env, now);
-    let chosen = settings.as_ref().ok().map(|settings| {
-        let store = site::choose_store(settings, env, facts, &Asked::default(), clock, now);
-        let access = site::access(&store, settings, facts);
-        (store, access)
-    });
-    let access = chosen.as_ref().map(|(_, access)| access);
-    let configuration = configuration(settings, access);
-    let workspace = settings.as_ref().map_or(env.current_dir.as_path(), |settings| &settings.workspace);
-    let object_service = chosen.as_ref().and_then(|(store, _)| object_service(store));
-    let answer = match (&object_service, &chosen, &credentials) {
+    let site = found.ok();
+    let workspace = site.map_or(env.current_dir.as_path(), |site| &site.settings.workspace);
+    let object_service = site.and_then(|site| object_service(&site.store));
+    let answer = match (&object_service, site, &credentials) {
         _ if !online => None,
-        (Some(Ok(_)), Some((store, access)), _) => Some(probe(store, access.readable.clone(), now)),
+        (Some(Ok(_)), Some(site), _) => Some(probe(&site.store, site.access.readable.clone(), now)),
         (None, _, Ok(found)) => {
             let scopes = found.scopes_with(Right::Read).unwrap_or_default();
             Some(probe(&StoreChoice::Service(found.clone()), scopes, now))
@@ -48,9 +43,10 @@ pub(super) fn run(
     };
     let report = doctor::check(&doctor::DoctorInput {
         env,
-        facts,
+        facts: platform.facts(),
         workspace,
-        configuration,
+        configuration: configuration(found),
+        keys: site.map(|site| keys(args, site, interrupt)).unwrap_or_default(),
         is_github: site::is_github(env),
         credentials,
         object_service,
@@ -61,17 +57,21 @@ pub(super) fn run(
     if report.has_problem() { exit::FAILED } else { printed }
 }
 
-/// The configuration, as far as there is one; `access` is what the job may do in its store.
-fn configuration<'a>(
-    settings: &'a Result<Settings, SettingsError>,
-    access: Option<&'a Access>,
-) -> doctor::Configuration<'a> {
-    match settings {
-        Ok(settings) => doctor::Configuration::Usable {
-            spec: &settings.spec,
-            warnings: settings.warnings.iter().map(config::Finding::body).collect(),
-            access: access.unwrap_or(&settings.access),
-            grants: &settings.grants,
+/// The keys of the selected caches; none where not even a thread can be had.
+fn keys(args: &Args, site: &Site<'_>, interrupt: &Interrupt) -> Vec<KeyCheck> {
+    let Ok(runtime) = dispatch::start(&args.command) else { return Vec::new() };
+    let ctx = dispatch::context(site, runtime.executor(), interrupt, args.common.json);
+    doctor::keys::check(&ctx)
+}
+
+/// The configuration, as far as there is one.
+fn configuration<'a>(found: Result<&'a Site<'_>, &SettingsError>) -> doctor::Configuration<'a> {
+    match found {
+        Ok(site) => doctor::Configuration::Usable {
+            spec: &site.settings.spec,
+            warnings: site.settings.warnings.iter().map(config::Finding::body).collect(),
+            access: &site.access,
+            grants: &site.settings.grants,
         },
         Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
             error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),

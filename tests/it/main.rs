@@ -16,6 +16,7 @@ mod foreign_files;
 mod gating;
 mod hostile_text;
 mod keys;
+mod keys_in_doctor;
 mod keys_of_steps;
 #[cfg(target_os = "linux")]
 mod limits;

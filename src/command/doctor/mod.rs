@@ -2,6 +2,8 @@
 //!
 //! It works without a configuration and with a wrong one, changes nothing, and asks the network only if told to.
 
+pub(crate) mod keys;
+
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,6 +21,7 @@ use crate::github::{Credentials, Right};
 use crate::platform::{Env, JobFacts, UNKNOWN_REF_CURE, programs};
 use crate::report::failure;
 use crate::store::remote::credentials::{FoundCredential, NoCredential};
+pub(crate) use keys::KeyCheck;
 
 /// No token of a job lives longer than this.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(6);
@@ -103,6 +106,8 @@ pub(crate) struct DoctorInput<'a> {
     pub workspace: &'a Path,
     /// The configuration.
     pub configuration: Configuration<'a>,
+    /// The keys of the selected caches.
+    pub keys: Vec<KeyCheck>,
     /// Whether this is a job of GitHub Actions.
     pub is_github: bool,
     /// The way to GitHub's cache service.
@@ -121,6 +126,7 @@ pub(crate) fn check(input: &DoctorInput<'_>) -> Report {
     platform(input, &mut report);
     event(input, &mut report);
     configuration(input, &mut report);
+    keys_of_caches(input, &mut report);
     store(input, &mut report);
     if input.is_github || wants_github(input) {
         credentials(input, &mut report);
@@ -275,6 +281,24 @@ fn configuration(input: &DoctorInput<'_>, report: &mut Report) {
             let read: Vec<&str> = access.readable.iter().map(crate::domain::scope::Scope::as_str).collect();
             let text = format!("reads {}; writes {}", read.join(", then "), access.own);
             report.add("scope", Status::Ok, text);
+        }
+    }
+}
+
+/// Adds the key of each cache. One that has none here is skipped by every command.
+fn keys_of_caches(input: &DoctorInput<'_>, report: &mut Report) {
+    for KeyCheck { cache, key, exports } in &input.keys {
+        match key {
+            Ok(key) => report.add("key", Status::Ok, format!("{cache}: `{key}`")),
+            Err(why) => {
+                let then = if why.is_usage() { "" } else { " here, and is skipped" };
+                let text = format!("{cache} has none{then}: {}", failure::chain(why));
+                report.add_with_hint("key", Status::Problem, text, why.hint());
+            }
+        }
+        if let Some(why) = exports {
+            let text = format!("{cache} is skipped, for what it exports is not known: {}", failure::chain(why));
+            report.add_with_hint("exports", Status::Problem, text, why.hint());
         }
     }
 }
