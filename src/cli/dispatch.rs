@@ -66,8 +66,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     }
     let asked = Asked { step, typed_key, all_repositories: args.command.all_repositories() };
     let facts = Arc::clone(&platform);
-    let found =
-        settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
+    let found = settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
     match found {
         found if let Run::Doctor { online } = row.run => {
             doctor::run(&args, env, clock, facts.as_ref(), found.as_ref(), interrupt, online)

@@ -297,7 +297,8 @@ fn keys_of_caches(input: &DoctorInput<'_>, report: &mut Report) {
             }
         }
         if let Some(why) = exports {
-            let text = format!("{cache} is skipped, for what it exports is not known: {}", failure::chain(why));
+            let text =
+                format!("{cache} is skipped, for what it exports is not known: {}", failure::chain(why));
             report.add_with_hint("exports", Status::Problem, text, why.hint());
         }
     }
