@@ -1,11 +1,11 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
 use super::args::Args;
-use super::dispatch;
 use super::exit::{self, Exit};
 use super::publish::print;
 use super::settings::SettingsError;
 use super::site::{self, Site};
+use super::start::{context, start};
 use crate::command::doctor::{self, KeyCheck};
 use crate::command::interrupt::Interrupt;
 use crate::config;
@@ -59,8 +59,8 @@ pub(super) fn run(
 
 /// The keys of the selected caches; none where not even a thread can be had.
 fn keys(args: &Args, site: &Site<'_>, interrupt: &Interrupt) -> Vec<KeyCheck> {
-    let Ok(runtime) = dispatch::start(&args.command) else { return Vec::new() };
-    let ctx = dispatch::context(site, runtime.executor(), interrupt, args.common.json);
+    let Ok(runtime) = start(&args.command) else { return Vec::new() };
+    let ctx = context(site, runtime.executor(), interrupt, args.common.json);
     doctor::keys::check(&ctx)
 }
 

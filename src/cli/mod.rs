@@ -16,6 +16,7 @@ mod publish;
 mod settings;
 mod signals;
 mod site;
+mod start;
 mod table;
 
 use std::ffi::OsString;
