@@ -39,6 +39,8 @@ mod verbose;
 mod action;
 #[cfg(unix)]
 mod archive;
+#[cfg(unix)]
+mod azure;
 mod clean;
 mod explain;
 mod github_store;

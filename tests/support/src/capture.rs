@@ -58,6 +58,11 @@ pub fn text(kind: &str, text: &str) {
     write(&format!("{kind}.plain.text."), text.as_bytes());
 }
 
+/// A log that a platform shows to people, with what it masks masked.
+pub fn log(kind: &str, log: &str, text: &str) {
+    write(&format!("{kind}.{log}.log."), text.as_bytes());
+}
+
 /// A secret that must not be shown. Short words would be found where they are not secret.
 pub fn secret(class: &str, secret: &str) {
     assert!(secret.len() >= 8, "{secret} is too short to be looked for");

@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests make trees, start programs and read their environment")]
 
 pub mod actions_cache;
+#[cfg(unix)]
+pub mod azure_agent;
 pub mod capture;
 pub mod event;
 pub mod fault_server;

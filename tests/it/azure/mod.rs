@@ -1,0 +1,3 @@
+//! Azure Pipelines: what runs on an imitation of its agent (`tests/support/src/azure_agent`).
+
+mod agent;
