@@ -4,7 +4,7 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Text,
-    /// It has the mark of a command and is none.
+    /// It looks like a command, but cannot be read as one.
     Broken,
     Command(Command),
 }

@@ -39,7 +39,7 @@ impl Log {
     }
 }
 
-/// A line of a step that is not a command, or looks like one and is none (`WorkerCommandManager.TryProcessCommand`).
+/// A line of a step that is not a command, even if it looks like one (`WorkerCommandManager.TryProcessCommand`).
 pub(super) fn write_line(log: &mut Log, line: &str, reading: &Reading) {
     if matches!(reading, Reading::Broken) {
         log.write(format!(

@@ -23,7 +23,7 @@ pub struct Issue {
     pub text: String,
 }
 
-/// What became of one stage of a step.
+/// How one stage of a step ended.
 #[derive(Debug, Clone)]
 pub struct StepResult {
     /// The step's name.
