@@ -23,6 +23,7 @@ pub(crate) mod explain;
 pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod key;
+pub(crate) mod other_paths;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod save;

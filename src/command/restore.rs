@@ -8,6 +8,7 @@ use super::materialize::materialize;
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
+use super::other_paths;
 use super::session;
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::domain::entry::{Entry, LookupRequest};
@@ -17,6 +18,7 @@ use crate::domain::hint::Hint;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome};
 use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::ByteSize;
+use crate::domain::written_paths::CURE;
 use crate::fs::path_error::PathError;
 use crate::fs::staging::Staging;
 use crate::fs::volume::{self, Need, volume_of};
@@ -173,6 +175,11 @@ fn attempt(
     let matched =
         Matched { key: entry.key.clone(), scope: Some(entry.scope.clone()), size: Some(entry.size) };
     if options.lookup_only {
+        if let Some(other) = other_paths::of_entry(cache, &entry, deadline) {
+            let reason = format!("`{}` of {} does not fit: {}", entry.key, entry.scope, other.describe());
+            ctx.report_with_hint(Level::Warning, cache.name(), &reason, Some(CURE.to_owned()));
+            return Some(miss(Some(reason)));
+        }
         let outcome = RestoreOutcome { hit, matched: Some(matched), ..miss(None) };
         ctx.report(Level::Info, cache.name(), text::looked_up(&outcome));
         return Some(outcome);
@@ -285,12 +292,16 @@ fn deliver(
         prefix: prefix.clone(),
         directory: staging.tree().to_owned(),
     });
-    let mut no_room = None;
+    let mut refusal = None;
     let mut on_manifest = |manifest: &Manifest| {
         running.meter.set_total(manifest.unpacked_bytes);
-        check_room(cache, manifest).map_err(|error| {
+        let checked = match other_paths::of_manifest(cache, manifest) {
+            Some(other) => Err(other.fault()),
+            None => check_room(cache, manifest),
+        };
+        checked.map_err(|error| {
             let text = error.to_string();
-            no_room = Some(error);
+            refusal = Some(error);
             text
         })
     };
@@ -302,7 +313,7 @@ fn deliver(
     };
     let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
     let unpacked = archive::unpack(request, input, &deadline.cancel, &running.meter);
-    match (unpacked, no_room) {
+    match (unpacked, refusal) {
         (_, Some(error)) => Err(error.into()),
         (Err(error), None) => Err(error.into()),
         (Ok(unpacked), None) => {

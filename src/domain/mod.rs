@@ -10,6 +10,7 @@ pub mod digest;
 pub mod key;
 pub mod template;
 pub mod version;
+pub mod written_paths;
 
 pub mod repository;
 pub mod scope;

@@ -24,6 +24,7 @@ mod looking;
 mod main_job;
 mod mistakes;
 mod odd_jobs;
+mod other_paths;
 mod output;
 #[cfg(unix)]
 mod panics;

@@ -46,6 +46,9 @@ pub struct Root {
     /// Those of them that are in holes, which are made again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub holes: u64,
+    /// The path patterns that it was saved by ([`crate::domain::written_paths`]); none where they are not recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -143,7 +146,13 @@ mod tests {
             format: FORMAT,
             producer: "cachekeep 0.1.0".to_owned(),
             cache: "c".to_owned(),
-            roots: vec![Root { prefix: ".cachekeep/c".to_owned(), entries: 3, bytes: 1000, holes: 0 }],
+            roots: vec![Root {
+                prefix: ".cachekeep/c".to_owned(),
+                entries: 3,
+                bytes: 1000,
+                holes: 0,
+                paths: vec![],
+            }],
             counts: Counts { files: 2, directories: 1, symlinks: 0, hard_links: 0 },
             unpacked_bytes: 1000,
             stream_bytes: 4096,
@@ -154,6 +163,17 @@ mod tests {
     #[test]
     fn a_manifest_reads_back() {
         assert_eq!(Manifest::from_json(&manifest().to_json()).expect("a manifest"), manifest());
+    }
+
+    #[test]
+    fn a_manifest_without_paths_is_that_of_an_earlier_entry() {
+        let mut with = manifest();
+        with.roots[0].paths = vec!["build".to_owned(), "!build/tmp".to_owned()];
+        assert_eq!(Manifest::from_json(&with.to_json()).expect("a manifest"), with);
+        let without = String::from_utf8(manifest().to_json()).expect("text");
+        assert!(!without.contains("paths"), "{without}");
+        let read = Manifest::from_json(without.as_bytes()).expect("a manifest");
+        assert!(read.roots[0].paths.is_empty());
     }
 
     #[test]
@@ -183,7 +203,8 @@ mod tests {
         check(|m| m.roots[0].entries += 1);
         check(|m| m.roots[0].holes = m.roots[0].bytes + 1);
         check(|m| {
-            m.roots.push(Root { prefix: "x".to_owned(), entries: u64::MAX, bytes: u64::MAX, holes: 0 });
+            let (entries, bytes) = (u64::MAX, u64::MAX);
+            m.roots.push(Root { prefix: "x".to_owned(), entries, bytes, holes: 0, paths: vec![] });
         });
     }
 }

@@ -38,6 +38,9 @@ const FRAME_BYTES: u32 = 4 << 20;
 const SMALL_FRAME_BYTES: u32 = 1 << 20;
 const SHORT_STREAM: u64 = 64 << 20;
 
+/// Upper bound for the path patterns that a manifest records; of a cache with more none are.
+const MOST_PATTERN_BYTES: usize = 256 << 10;
+
 /// What to pack.
 #[derive(Debug, Clone, Copy)]
 pub struct PackRequest<'a> {
@@ -111,11 +114,14 @@ pub fn pack(
 }
 
 fn roots(tree: &Tree<'_>, totals: &Totals, count: &Count) -> Vec<Root> {
+    let bytes = tree.selections.iter().flat_map(Selection::written).map(String::len).sum::<usize>();
+    let is_recorded = bytes <= MOST_PATTERN_BYTES;
     let roots = tree.selections.iter().zip(tree.prefixes).zip(&totals.roots);
     roots
         .map(|((selection, prefix), &(entries, bytes))| {
             let holes = count.holes(&selection.root).min(bytes);
-            Root { prefix: prefix.clone(), entries, bytes, holes }
+            let paths = if is_recorded { selection.written().to_vec() } else { Vec::new() };
+            Root { prefix: prefix.clone(), entries, bytes, holes, paths }
         })
         .collect()
 }

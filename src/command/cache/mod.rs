@@ -2,6 +2,7 @@
 
 pub(crate) mod expand;
 mod own_places;
+mod paths;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,9 @@ use crate::domain::gate::GateReport;
 use crate::domain::hint::Class;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
-use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
 use crate::domain::scope::{Access, Section};
-use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
-use crate::domain::template::{Piece, Placeholder, Template};
+use crate::domain::spec::{CacheSpec, Thoroughness};
+use crate::domain::template::{Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
 use crate::domain::version::{Version, portable_roots};
 use crate::fs::link;
@@ -31,7 +31,7 @@ use crate::inputs::links;
 use crate::objects::layout::ObjectLayout;
 use crate::objects::sampling::VerifyMode;
 use crate::objects::verified::VerifiedFiles;
-use crate::tree::selection::{Exclusion, PathRule, Resolved, Selection, resolve};
+use crate::tree::selection::{Exclusion, Resolved, Selection, resolve};
 use expand::{KeyInputs, Sources};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
@@ -77,16 +77,21 @@ pub(crate) struct Cache<'a> {
 impl<'a> Cache<'a> {
     /// Resolves the paths of a declared cache.
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
-        let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
-        let Resolved { selections, exclusions } = resolve(&rules)?;
+        let rules =
+            spec.paths.iter().map(|pattern| paths::rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
+        let Resolved { selections, members, exclusions } = resolve(&rules)?;
         selections.iter().try_for_each(|selection| {
             refuse_git_directory(ctx, &selection.root)?;
             own_places::refuse(ctx, selection)
         })?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
-        let guard = |selection| own_places::leave_out(ctx, selection);
-        let mut selections: Vec<Selection> = selections.into_iter().map(guard).collect();
+        let recorded: Vec<String> = spec.paths.iter().map(|pattern| paths::recorded(ctx, pattern)).collect();
+        let ready = |(selection, members): (Selection, Vec<usize>)| {
+            let written = members.iter().map(|index| recorded[*index].clone()).collect();
+            own_places::leave_out(ctx, selection).written_as(written)
+        };
+        let mut selections: Vec<Selection> = selections.into_iter().zip(members).map(ready).collect();
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
             *first = first.clone().without_leftovers(layout.clone());
         }
@@ -269,45 +274,6 @@ impl<'a> Cache<'a> {
         let is_exported = |name: &str| self.ctx.grants.export(name) == ExportVerdict::Exported;
         self.spec.export.iter().filter(|(name, _)| is_exported(name)).map(export).collect()
     }
-}
-
-/// A line of a cache's paths, filled in. It counts from the workspace, or from the directory that it begins with.
-fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule, Fault> {
-    let pieces = pattern.pattern.pieces();
-    let directory = match pieces.first() {
-        Some(Piece::Placeholder(Placeholder::Workspace)) => Some(ctx.workspace),
-        Some(Piece::Placeholder(Placeholder::Temp)) => Some(ctx.temp),
-        Some(Piece::Placeholder(Placeholder::Home)) => ctx.platform.facts().home.as_deref(),
-        _ => None,
-    };
-    let separators: &[char] = if BACKSLASH_ESCAPES { &['/'] } else { &['/', '\\'] };
-    let ends_there = match pieces.get(1) {
-        None => true,
-        Some(Piece::Literal(text)) => text.starts_with(separators),
-        Some(Piece::Placeholder(_)) => false,
-    };
-    if let Some(base) = directory.filter(|_| ends_there) {
-        let text = expand_pieces(ctx, &pieces[1..])?;
-        let text = text.trim_start_matches(separators).to_owned();
-        return Ok(PathRule { exclude: pattern.exclude, base: base.to_owned(), pattern: text });
-    }
-    let text = expand_pieces(ctx, pieces)?;
-    Ok(PathRule { exclude: pattern.exclude, base: ctx.workspace.to_owned(), pattern: text })
-}
-
-/// Fills in a path or glob: what placeholders stand for is literal, whatever characters are in it.
-fn expand_pieces(ctx: &Context<'_>, pieces: &[Piece]) -> Result<String, Fault> {
-    let mut text = String::new();
-    for piece in pieces {
-        match piece {
-            Piece::Literal(literal) => text.push_str(literal),
-            Piece::Placeholder(placeholder) => {
-                let alone = Template::parse(&placeholder.to_string()).expect("a placeholder is a template");
-                text.push_str(&escape(&expand_one(ctx, &alone, &Sources::default())?));
-            }
-        }
-    }
-    Ok(text)
 }
 
 /// Expands a template without reporting the inputs of its digests.

@@ -11,7 +11,9 @@ use super::cache::{Cache, Keys};
 use super::context::Context;
 use super::key::{self, InputChanges, Part};
 use super::notes::remembered::{self, KnownEntry};
+use super::other_paths::{self, OtherPaths};
 use super::session;
+use crate::domain::entry::LookupRequest;
 use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
 use crate::domain::explain::{Answer, Cause, Question};
@@ -53,6 +55,11 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
             case.question.scopes.push(facts.default_branch.clone());
         }
         let answer = case.question.answer(&view.stock(ctx, &case.question)?);
+        let other = if is_jobs_store { other_paths_of(ctx, &case, &answer) } else { None };
+        let answer = match other {
+            Some(OtherPaths { theirs, own }) => answer.with_other_paths(theirs, own),
+            None => answer,
+        };
         answered.push((case, answer));
     }
     let explained: Vec<Explained<'_>> = answered
@@ -73,6 +80,27 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
     } else {
         explain::render(&explained)
     })
+}
+
+/// Whether what the lookup finds was saved from other paths than the cache has. Reads the beginning of that entry alone.
+fn other_paths_of(ctx: &Context<'_>, case: &Case, answer: &Answer) -> Option<OtherPaths> {
+    let found = answer.found.as_ref()?;
+    let spec = ctx.caches.iter().find(|spec| Some(&spec.name) == case.cache.as_ref())?;
+    let cache = Cache::open(ctx, spec).ok()?;
+    if found.version != cache.version() {
+        return None;
+    }
+    // A catalog's entry may be one that only a lookup makes readable.
+    let request = LookupRequest {
+        exact: true,
+        key: found.key.clone(),
+        restore_keys: Vec::new(),
+        version: found.version.clone(),
+        scopes: vec![found.scope.clone()],
+    };
+    let deadline = ctx.deadline();
+    let entry = ctx.wait(&deadline, ctx.store().lookup(&request)).ok()??;
+    other_paths::of_entry(&cache, &entry, &deadline)
 }
 
 fn nothing() -> Fault {

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use crate::command::other_paths::OtherPaths;
+use crate::domain::entry::Entry;
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::SaveResult;
 use crate::domain::scope::Scope;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
 use crate::domain::trust::Grants;
+use crate::domain::written_paths::CURE;
 use crate::report::text;
 
 /// Why a cache is not saved, though nothing failed.
@@ -56,6 +59,12 @@ pub(super) fn by_event(grants: &Grants) -> Option<SaveRefusal> {
         "give the step `role: writer` (elsewhere `--role writer`) if it saves nothing that a stranger's code made; `role` in \
          `cachekeep.toml` does not count in such an event",
     ))
+}
+
+/// Refuses to save under the key of an entry that was saved from other paths, which this cache is never restored from.
+pub(super) fn by_other_paths(entry: &Entry, other: &OtherPaths) -> SaveRefusal {
+    let reason = format!("`{}` is there already, in {}, but {}", entry.key, entry.scope, other.describe());
+    SaveRefusal::new(SaveResult::Exists, reason).with_hint(CURE)
 }
 
 /// Refuses an incomplete content-addressed cache.

@@ -14,6 +14,7 @@ use super::context::{Context, Deadline};
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
+use super::other_paths;
 use super::restore;
 use super::session::{self, OpenedCache};
 use crate::archive::Packed;
@@ -104,6 +105,8 @@ pub(super) fn attempt(
             // A refusal that the configuration asked for is not a warning.
             let is_trouble = match refusal.result {
                 SaveResult::Incomplete | SaveResult::Skipped => true,
+                // Only an entry that is of no use to this cache has a cure.
+                SaveResult::Exists => refusal.hint.is_some(),
                 // The role and the policy come first: what they refuse was asked for.
                 SaveResult::DeniedMode => {
                     decide::by_role(cache.spec, &cache.ctx.access.own).is_none()
@@ -203,7 +206,11 @@ fn existing(
             Some(receipt) if receipt.is_of(&entry) => {
                 format!("up to date with `{}` of {}", entry.key, entry.scope)
             }
-            _ => format!("`{}` is there already, in {}", entry.key, entry.scope),
+            Some(_) => format!("`{}` is there already, in {}", entry.key, entry.scope),
+            None => match other_paths::of_entry(cache, &entry, deadline) {
+                Some(other) => return Ok(Some(decide::by_other_paths(&entry, &other))),
+                None => format!("`{}` is there already, in {}", entry.key, entry.scope),
+            },
         };
         return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));
     }

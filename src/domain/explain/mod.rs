@@ -91,6 +91,13 @@ pub enum Lookup {
 pub enum Cause {
     /// Entries exist with another layout or compression.
     Version,
+    /// The entry that the lookup finds was saved by other path patterns.
+    Paths {
+        /// The patterns that it was saved by.
+        theirs: Vec<String>,
+        /// Those of the cache.
+        own: Vec<String>,
+    },
     /// Entries exist in scopes that the job does not read.
     Scope,
     /// The key differs in these parts from the nearest entry's.
@@ -117,6 +124,7 @@ impl Cause {
     pub fn name(&self) -> &'static str {
         match self {
             Cause::Version => "version",
+            Cause::Paths { .. } => "paths",
             Cause::Scope => "scope",
             Cause::KeyPart(_) => "key-part",
             Cause::Spelling => "spelling",
@@ -130,11 +138,14 @@ impl Cause {
 
 /// The fields of an entry that differ from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent fields, any of which may differ")]
 pub struct Differing {
     /// Its key, and no prefix matches it.
     pub key: bool,
     /// Its layout and compression.
     pub version: bool,
+    /// The paths that it was saved from.
+    pub paths: bool,
     /// Its scope, which the job does not read.
     pub scope: bool,
 }
@@ -142,7 +153,8 @@ pub struct Differing {
 impl Differing {
     /// The names of the differing fields, in display order.
     pub fn names(self) -> Vec<&'static str> {
-        let fields = [(self.version, "version"), (self.scope, "scope"), (self.key, "key")];
+        let fields =
+            [(self.version, "version"), (self.paths, "paths"), (self.scope, "scope"), (self.key, "key")];
         fields.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name).collect()
     }
 }
@@ -268,6 +280,17 @@ impl Question {
 }
 
 impl Answer {
+    /// The same where what the lookup finds was saved by other path patterns: it is not restored.
+    #[must_use]
+    pub fn with_other_paths(mut self, theirs: Vec<String>, own: Vec<String>) -> Self {
+        self.result = Lookup::Miss;
+        self.witness = self.found.take();
+        self.cause = Some(Cause::Paths { theirs, own });
+        let is_witness = |candidate: &&mut Candidate| Some(&candidate.entry) == self.witness.as_ref();
+        self.candidates.iter_mut().filter(is_witness).for_each(|candidate| candidate.differing.paths = true);
+        self
+    }
+
     fn miss(cause: Cause) -> Self {
         Answer {
             result: Lookup::Miss,

@@ -44,6 +44,7 @@ impl Question {
             key: matches!(nearness, Nearness::Spelling | Nearness::Similar),
             version: self.version.as_ref().is_some_and(|version| *version != entry.version),
             scope: !self.scopes.contains(&entry.scope),
+            paths: false,
         };
         Some(Candidate { entry: entry.clone(), nearness, differing })
     }

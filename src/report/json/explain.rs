@@ -37,7 +37,7 @@ pub(crate) struct CacheExplained {
     pub reads: Vec<String>,
     /// `hit`, `partial` or `miss`.
     pub result: &'static str,
-    /// Why the key itself is not found: `version`, `scope`, `key-part`, `spelling`, `evicted`, `denied`,
+    /// Why the key itself is not found: `version`, `paths`, `scope`, `key-part`, `spelling`, `evicted`, `denied`,
     /// `nothing-saved` or `unavailable`; absent where it is.
     pub differs: Option<&'static str>,
     /// The verdict, for people.
@@ -80,7 +80,7 @@ pub(crate) struct CandidateDocument {
     pub entry: EntryDocument,
     /// How near its key is: `same`, `spelling`, `prefix` or `similar`.
     pub near: &'static str,
-    /// What differs: any of `version`, `scope` and `key`.
+    /// What differs: any of `version`, `paths`, `scope` and `key`.
     pub differs: Vec<&'static str>,
 }
 

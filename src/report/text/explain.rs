@@ -12,6 +12,7 @@ use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, ScopeState};
 use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::counted;
+use crate::domain::written_paths::{CURE, listed};
 
 /// Rows of evidence before the rest is counted.
 const ROWS: usize = 10;
@@ -94,6 +95,12 @@ impl Explained<'_> {
                     })
                 )
             }
+            (Cause::Paths { theirs, own }, Some(entry)) => format!(
+                "the paths differ: `{}` is there, but was saved from {}, and this cache is {}",
+                short(&entry.key),
+                listed(theirs),
+                listed(own)
+            ),
             (Cause::Scope, Some(entry)) => {
                 format!("the scope differs: `{}` is there, but {}", short(&entry.key), self.whose(entry))
             }
@@ -210,6 +217,7 @@ impl Explained<'_> {
                     "the next save from this configuration makes an entry that fits; `clean` removes the others".to_owned()
                 }
             },
+            Cause::Paths { .. } => CURE.to_owned(),
             Cause::Scope => self.how_to_read(default),
             Cause::KeyPart(parts) if self.answer.found.is_none() => {
                 let prefix = self.common_beginning(parts);

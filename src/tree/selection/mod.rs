@@ -34,6 +34,8 @@ pub(crate) struct PathRule {
 pub(crate) struct Resolved {
     /// What they take: one selection for each root, in the order in which roots are first written.
     pub selections: Vec<Selection>,
+    /// The rules that say something about each root, by their numbers.
+    pub members: Vec<Vec<usize>>,
     /// The exclusions, in order.
     pub exclusions: Vec<Exclusion>,
 }
@@ -73,6 +75,8 @@ pub enum Verdict {
 pub struct Selection {
     /// The directory that holds them.
     pub root: PathBuf,
+    /// The path patterns that made it, as entries record them.
+    written: Vec<String>,
     rules: Vec<SelectionRule>,
     excluded: Vec<PathBuf>,
     /// Set where leftovers are left out: files that are objects of this layout are never leftovers, whatever their names.
@@ -123,7 +127,26 @@ impl Selection {
     }
 
     fn of(root: PathBuf, rules: Vec<SelectionRule>) -> Self {
-        Selection { root, rules, excluded: Vec::new(), objects: None, unnamed: Unnamed::default() }
+        Selection {
+            root,
+            written: Vec::new(),
+            rules,
+            excluded: Vec::new(),
+            objects: None,
+            unnamed: Unnamed::default(),
+        }
+    }
+
+    /// Notes the path patterns that made it, as entries record them.
+    #[must_use]
+    pub(crate) fn written_as(mut self, patterns: Vec<String>) -> Self {
+        self.written = patterns;
+        self
+    }
+
+    /// The path patterns that made it, as entries record them; none where there are none to record.
+    pub(crate) fn written(&self) -> &[String] {
+        &self.written
     }
 
     /// Leaves out one more path, relative to the root, with all below it; no rule brings it back.
@@ -278,19 +301,21 @@ pub(crate) fn resolve(rules: &[PathRule]) -> Result<Resolved, Fault> {
     }
     let applied: Vec<Arc<AtomicBool>> = rules.iter().map(|_| Arc::default()).collect();
     let selection = |root: PathBuf| {
-        let scoped = rules.iter().zip(&parsed).zip(&applied).filter_map(|((rule, pattern), applied)| {
+        let all = rules.iter().zip(&parsed).zip(&applied).enumerate();
+        let scoped = all.filter_map(|(index, ((rule, pattern), applied))| {
             let scope = pattern.scope_in(&root, rule).transpose()?;
             let applied = Arc::clone(applied);
             let names = pattern.names();
-            Some(scope.map(|scope| SelectionRule { exclude: rule.exclude, scope, names, applied }))
+            Some(scope.map(|scope| (index, SelectionRule { exclude: rule.exclude, scope, names, applied })))
         });
-        let rules = scoped.collect::<Result<_, _>>()?;
-        Ok(Selection::of(root.clone(), rules))
+        let (members, rules): (Vec<usize>, _) = scoped.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok((Selection::of(root.clone(), rules), members))
     };
-    let selections = roots.into_iter().map(selection).collect::<Result<_, Fault>>()?;
+    let selections = roots.into_iter().map(selection).collect::<Result<Vec<_>, Fault>>()?;
+    let (selections, members) = selections.into_iter().unzip();
     let exclusions = rules.iter().zip(applied).filter(|(rule, _)| rule.exclude);
     let exclusions = exclusions.map(|(_, applied)| Exclusion(applied)).collect();
-    Ok(Resolved { selections, exclusions })
+    Ok(Resolved { selections, members, exclusions })
 }
 
 /// A pattern cut where its wildcards begin.
