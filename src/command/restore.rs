@@ -175,14 +175,8 @@ fn attempt(
     let matched =
         Matched { key: entry.key.clone(), scope: Some(entry.scope.clone()), size: Some(entry.size) };
     if options.lookup_only {
-        if let Some(other) = other_paths::of_entry(cache, &entry, deadline) {
-            let reason = format!("`{}` of {} does not fit: {}", entry.key, entry.scope, other.describe());
-            ctx.report_with_hint(Level::Warning, cache.name(), &reason, Some(CURE.to_owned()));
-            return Some(miss(Some(reason)));
-        }
-        let outcome = RestoreOutcome { hit, matched: Some(matched), ..miss(None) };
-        ctx.report(Level::Info, cache.name(), text::looked_up(&outcome));
-        return Some(outcome);
+        let found = RestoreOutcome { hit, matched: Some(matched), ..miss(None) };
+        return Some(only_looked_up(cache, &entry, found, deadline));
     }
     receipt::forget(cache);
     match fetch(cache, &entry, deadline) {
@@ -200,6 +194,23 @@ fn attempt(
         }
         Err(error) => Some(miss(Some(not_restored(cache, &entry, deadline, &error)))),
     }
+}
+
+/// Reports which entry would be restored; returns the outcome, which is a miss where the entry was saved from other paths.
+fn only_looked_up(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    found: RestoreOutcome,
+    deadline: &Deadline,
+) -> RestoreOutcome {
+    let ctx = cache.ctx;
+    let Some(other) = other_paths::of_entry(cache, entry, deadline) else {
+        ctx.report(Level::Info, cache.name(), text::looked_up(&found));
+        return found;
+    };
+    let reason = format!("`{}` of {} does not fit: {}", entry.key, entry.scope, other.describe());
+    ctx.report_with_hint(Level::Warning, cache.name(), &reason, Some(CURE.to_owned()));
+    RestoreOutcome { hit: Hit::None, matched: None, miss: Some(reason), ..found }
 }
 
 /// The entry that answers for this cache in the first of these scopes that has one.

@@ -22,7 +22,7 @@ pub struct MachinePlaces<'a> {
 pub const CURE: &str =
     "change the key along with the paths (`-v1` to `-v2`): an entry is never replaced under its key";
 
-/// A pattern in the form in which it is recorded: with `/` between its components, without those that mean nothing, and with
+/// A pattern in the form in which it is recorded: with `/` between its components, without those that change nothing, and with
 /// placeholders for the directories of this machine. Placeholders in `written` are not expanded.
 pub fn recorded(written: &str, exclude: bool, places: &MachinePlaces<'_>) -> String {
     let text = with_slashes(written);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn places() -> MachinePlaces<'static> {
-        let (workspace, temp) = (Path::new("/home/me/work/app"), Path::new("/home/me/work/_temp"));
+        let (workspace, temp) = (Path::new("/home/me/jobs/app"), Path::new("/home/me/jobs/_temp"));
         MachinePlaces { workspace, temp, home: Some(Path::new("/home/me")) }
     }
 
@@ -112,17 +112,17 @@ mod tests {
             ("build", "build"),
             ("./build/", "build"),
             ("{workspace}/build", "build"),
-            ("/home/me/work/app/build", "build"),
+            ("/home/me/jobs/app/build", "build"),
             ("a/../build//deps", "build/deps"),
             ("../shared", "../shared"),
             ("{workspace}", "."),
-            ("/home/me/work/app", "."),
+            ("/home/me/jobs/app", "."),
             ("{temp}/X", "{temp}/X"),
-            ("/home/me/work/_temp/X", "{temp}/X"),
-            ("/home/me/work/_temporary/X", "{home}/work/_temporary/X"),
+            ("/home/me/jobs/_temp/X", "{temp}/X"),
+            ("/home/me/jobs/_temporary/X", "{home}/jobs/_temporary/X"),
             ("{home}/.npm", "{home}/.npm"),
             ("/home/me/.npm", "{home}/.npm"),
-            ("/opt/tool", "/opt/tool"),
+            ("/srv/tool", "/srv/tool"),
             ("{env.CACHE}/x", "{env.CACHE}/x"),
             ("build/**", "build"),
             ("**/node_modules", "**/node_modules"),

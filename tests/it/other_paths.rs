@@ -9,7 +9,8 @@ use cachekeep::parts::Selection;
 use cachekeep_test_support::project::{Project, Ran};
 use tokio_util::sync::CancellationToken;
 
-const HINT: &str = "change the key along with the paths (`-v1` to `-v2`): an entry is never replaced under its key";
+const HINT: &str =
+    "change the key along with the paths (`-v1` to `-v2`): an entry is never replaced under its key";
 
 fn config(paths: &str) -> String {
     format!("[cache.out]\npaths = [{paths}]\nkey = \"out-v1\"\nrestore-keys = [\"out-\"]\n")
@@ -78,7 +79,7 @@ fn an_entry_that_a_prefix_finds_is_no_exception() {
     let ran = project.run(&["--json", "restore"]).success();
     assert_eq!(outcome(&ran)["hit"], "none");
     assert!(ran.stderr.contains("it was saved from `a/build`"), "{}", ran.stderr);
-    // It is in nobody's way under a key of its own.
+    // Under a key of its own it is saved.
     project.write("workspace/b/build/file", "new");
     let ran = project.run(&["--json", "save"]).success();
     assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "saved");

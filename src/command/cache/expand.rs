@@ -8,6 +8,7 @@ use crate::command::context::Context;
 use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
+use crate::domain::hint::Class;
 use crate::domain::template::{ExpandError, Expanded, Placeholder, Template};
 use crate::fs::read_error::ReadError;
 use crate::inputs::files;
@@ -92,6 +93,31 @@ pub(crate) fn expand(
     template
         .expand(|placeholder| value(ctx, placeholder, sources, cancel, &mut inputs))
         .map_err(|error| failed(template, error))
+}
+
+/// Expands a template without reporting the inputs of its digests.
+pub(crate) fn expand_one(
+    ctx: &Context<'_>,
+    template: &Template,
+    sources: &Sources<'_>,
+) -> Result<String, Fault> {
+    let expanded = |cancel: &CancellationToken| expand(ctx, template, sources, cancel, |_, _| {});
+    Ok(within_deadline(ctx, expanded)?.text)
+}
+
+/// Does work within the time for one cache; the fault of work that this ends says so.
+pub(super) fn within_deadline<T>(
+    ctx: &Context<'_>,
+    work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let deadline = ctx.deadline();
+    work(&deadline.cancel).map_err(|fault| match deadline.reason(ctx.interrupt) {
+        Some(reason) if fault.class() == Class::Cancelled => {
+            let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
+            Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
+        }
+        _ => fault,
+    })
 }
 
 /// Warns of directories that could not be read while files were looked for: what is in them does not count.

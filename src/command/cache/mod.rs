@@ -4,6 +4,8 @@ pub(crate) mod expand;
 mod own_places;
 mod paths;
 
+pub(crate) use expand::expand_one;
+
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +18,6 @@ use crate::domain::content_link::WantedObjects;
 use crate::domain::event::Phase;
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
-use crate::domain::hint::Class;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
 use crate::domain::scope::{Access, Section};
@@ -178,7 +179,7 @@ impl<'a> Cache<'a> {
                 let _scanning = self.ctx.start(self.name(), Phase::Scan);
                 let globs = TreeGlob::new(&links.files)?;
                 let hidden = self.hidden_from_keys();
-                let (wanted, unreadable) = within_deadline(self.ctx, |cancel| {
+                let (wanted, unreadable) = expand::within_deadline(self.ctx, |cancel| {
                     links::wanted_objects(self.ctx.workspace, &globs, &hidden, cancel)
                 })?;
                 expand::warn_of_unread(self.ctx, &unreadable);
@@ -234,7 +235,7 @@ impl<'a> Cache<'a> {
 
     /// Expands the keys, within the time for one cache: what goes into them may be large.
     pub(crate) fn keys(&self) -> Result<Keys, Fault> {
-        within_deadline(self.ctx, |cancel| self.keys_until(cancel))
+        expand::within_deadline(self.ctx, |cancel| self.keys_until(cancel))
     }
 
     fn keys_until(&self, cancel: &CancellationToken) -> Result<Keys, Fault> {
@@ -274,31 +275,6 @@ impl<'a> Cache<'a> {
         let is_exported = |name: &str| self.ctx.grants.export(name) == ExportVerdict::Exported;
         self.spec.export.iter().filter(|(name, _)| is_exported(name)).map(export).collect()
     }
-}
-
-/// Expands a template without reporting the inputs of its digests.
-pub(crate) fn expand_one(
-    ctx: &Context<'_>,
-    template: &Template,
-    sources: &Sources<'_>,
-) -> Result<String, Fault> {
-    let expanded = |cancel: &CancellationToken| expand::expand(ctx, template, sources, cancel, |_, _| {});
-    Ok(within_deadline(ctx, expanded)?.text)
-}
-
-/// Does work within the time for one cache; the fault of work that this ends says so.
-fn within_deadline<T>(
-    ctx: &Context<'_>,
-    work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let deadline = ctx.deadline();
-    work(&deadline.cancel).map_err(|fault| match deadline.reason(ctx.interrupt) {
-        Some(reason) if fault.class() == Class::Cancelled => {
-            let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
-            Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
-        }
-        _ => fault,
-    })
 }
 
 /// Refuses a root that is, or lies in, a `.git` of the checkout, whether by its name or through links: git's own directory

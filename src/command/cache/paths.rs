@@ -1,7 +1,6 @@
 //! The lines of a cache's paths: filled in for this job, and as entries record them.
 
-use super::expand::Sources;
-use super::expand_one;
+use super::expand::{Sources, expand_one};
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
