@@ -252,6 +252,16 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Run a command while a directory is leased, so that no trim removes anything in it. Returns what the command returns.
+    #[command(after_help = "Example: cachekeep hold out/run-17 -- make -C out/run-17")]
+    Hold {
+        /// The directory: a unit of a cache, or one above or in it.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// The command and its arguments.
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
     /// Print the keys and what went into them.
     #[command(
         after_help = "Example: cachekeep key --json > before.json; …; cachekeep key --diff before.json"
@@ -404,6 +414,7 @@ impl Command {
             | Command::Ls { .. }
             | Command::Usage { .. }
             | Command::Doctor { .. }
+            | Command::Hold { .. }
             | Command::Action { .. }
             | Command::Schema
             | Command::Completions { .. } => &[],
@@ -425,6 +436,7 @@ impl Command {
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
             Command::Trim { .. } => "trim",
+            Command::Hold { .. } => "hold",
             Command::Key { .. } => "key",
             Command::Env { .. } => "env",
             Command::Doctor { .. } => "doctor",

@@ -1,5 +1,8 @@
 //! The commands, one arm each: what must be found before it runs, what it does, and what the process returns.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use clap::CommandFactory;
 
 use super::args::{Args, Command, EnvFormat, StoreTarget};
@@ -9,7 +12,7 @@ use super::site::Site;
 use super::{action, catalog, explain};
 use crate::command::clean::{CleanOptions, PlanSource};
 use crate::command::context::Context;
-use crate::command::{clean, env, fetch, gate, key, restore, run, save, seed, trim, usage};
+use crate::command::{clean, env, fetch, gate, hold, key, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::fault::Fault;
@@ -115,6 +118,12 @@ fn save_row<'a>(required: bool, recompute_key: bool) -> CommandRow<'a> {
     job(move |ctx| save::run(ctx, recompute_key), move |outcome| of_save(outcome, required))
 }
 
+fn hold_row<'a>(directory: &'a Path, command: &'a [OsString]) -> CommandRow<'a> {
+    let run: Do<'a, Exit> =
+        Box::new(move |site, ctx| hold::run(ctx, &site.absolute(directory), command).map(Exit::of_child));
+    CommandRow { needs: Needs::Store, run: Run::Other(run) }
+}
+
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
@@ -131,6 +140,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Gate { .. } => job(gate::run, of_gate),
         Command::Save { required, recompute_key, .. } => save_row(*required, *recompute_key),
         Command::Trim { dry_run, .. } => job(move |ctx| trim::run(ctx, *dry_run), |_| exit::OK),
+        Command::Hold { directory, command } => hold_row(directory, command),
         Command::Key { diff, .. } => answer(Needs::Caches, |_, ctx| key::run(ctx, diff.as_deref())),
         Command::Env { format, .. } => {
             answer(Needs::Caches, |_, ctx| env::run(ctx, env_format(*format, ctx.stdout_is_json)))

@@ -11,7 +11,8 @@ use super::scalars::{Duration, Size};
 use super::units::{size, unit};
 use crate::domain::retention::{DeclaredPattern, Guard, Headroom, Policy, Protect};
 use crate::domain::spec::CacheSpec;
-use crate::domain::unit::{ByteSize, Span};
+use crate::domain::trim::SizeLimit;
+use crate::domain::unit::{ByteSize, SizeOrShare, Span};
 
 /// Which entries `cachekeep clean` deletes. Rules that are not given are off. Without this table, entries of pull
 /// requests that were closed and refs that were deleted at least three days ago are deleted.
@@ -120,7 +121,10 @@ fn written(raw: Spanned<Clean>, caches: &[CacheSpec], findings: &mut Findings<'_
     let policy = Policy {
         closed_pull_requests: raw.closed_pull_requests.and_then(|rule| unit(&rule.grace, findings)),
         deleted_refs: raw.deleted_refs.and_then(|rule| unit(&rule.grace, findings)),
-        superseded: raw.superseded.as_ref().and_then(|rule| keep(&rule.keep, findings)),
+        superseded: raw
+            .superseded
+            .as_ref()
+            .and_then(|rule| keep(&rule.keep, "restore keys would find nothing", findings)),
         unused_for: positive_span(raw.unused_for.as_ref(), findings),
         older_than: positive_span(raw.older_than.as_ref(), findings),
         budget,
@@ -148,7 +152,10 @@ fn written(raw: Spanned<Clean>, caches: &[CacheSpec], findings: &mut Findings<'_
 
 /// Warns if the `max-size` of all caches, counted for a single platform each, exceeds the budget.
 fn check_budget(caches: &[CacheSpec], budget: ByteSize, text: &Text, findings: &mut Findings<'_>) {
-    let caps = caches.iter().filter_map(|cache| cache.trim?.max_size);
+    let caps = caches.iter().filter_map(|cache| match cache.trim.as_ref()?.max_size {
+        Some(SizeLimit::Fixed(SizeOrShare::Bytes(cap))) => Some(cap),
+        _ => None,
+    });
     let sum = ByteSize(caps.fold(0, |sum, cap| sum.saturating_add(cap.0)));
     if sum > budget {
         findings
@@ -203,12 +210,13 @@ fn headroom(text: &Text, budget: Option<ByteSize>, findings: &mut Findings<'_>) 
     Headroom::Bytes(size)
 }
 
-fn keep(number: &Spanned<i64>, findings: &mut Findings<'_>) -> Option<NonZeroUsize> {
+/// How many are kept; fewer than one are reported with this reason.
+pub(super) fn keep(number: &Spanned<i64>, why: &str, findings: &mut Findings<'_>) -> Option<NonZeroUsize> {
     let kept = usize::try_from(*number.get_ref()).ok().and_then(NonZeroUsize::new);
     if kept.is_none() {
         findings
             .error(&number.span(), format!("`keep` cannot be {}", number.get_ref()))
-            .with_hint("write at least 1; with 0, restore keys would find nothing");
+            .with_hint(format!("write at least 1; with 0, {why}"));
     }
     kept
 }

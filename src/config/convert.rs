@@ -12,19 +12,19 @@ use super::findings::{Findings, Text, placeless};
 use super::lint;
 use super::location::parse_store;
 use super::placeholders::template;
-use super::units::{size, size_or_share, unit};
+use super::units::{size_limit, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::spec::{
     CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
     Thoroughness, Unwanted,
 };
 use crate::domain::template::Template;
-use crate::domain::trim::{TrimPolicy, TrimUnits};
+use crate::domain::trim::{Recency, TrimSpec, TrimUnits};
 
 /// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
-    let disk = file.disk.reserve.and_then(|text| size_or_share(&text, findings));
+    let disk = file.disk.reserve.and_then(|text| size_or_share(&text, "%", findings));
     let drafts: Vec<Draft> =
         file.cache.into_iter().filter_map(|(name, raw)| cache(&name, raw, findings)).collect();
     lint::across(&drafts, findings);
@@ -194,19 +194,26 @@ fn checksum(algorithm: Algorithm, digest: &Text, findings: &mut Findings<'_>) ->
     }
 }
 
-fn trim(raw: &Spanned<file::RawTrim>, findings: &mut Findings<'_>) -> Option<TrimPolicy> {
-    let file::RawTrim { units, max_size, unused_for } = raw.get_ref();
-    if max_size.is_none() && unused_for.is_none() {
+fn trim(raw: &Spanned<file::RawTrim>, findings: &mut Findings<'_>) -> Option<TrimSpec> {
+    let file::RawTrim { units, max_size, unused_for, keep, recency } = raw.get_ref();
+    if max_size.is_none() && unused_for.is_none() && keep.is_none() {
         findings
             .error(&raw.span(), "`trim` sets no limit")
-            .with_hint("add `max-size = \"5GB\"`, `unused-for = \"5d\"` or both");
+            .with_hint("add `max-size = \"5GB\"`, `unused-for = \"5d\"`, `keep = 3` or several of them");
         return None;
     }
-    Some(TrimPolicy {
+    Some(TrimSpec {
         units: match units {
             file::Units::Files => TrimUnits::Files,
+            file::Units::Children => TrimUnits::Children,
         },
-        max_size: max_size.as_ref().and_then(|text| size(text, findings)),
+        max_size: max_size.as_ref().and_then(|text| size_limit(text, findings)),
         unused_for: unused_for.as_ref().and_then(|text| unit(text, findings)),
+        keep: keep.as_ref().and_then(|number| clean::keep(number, "the cache would be empty", findings)),
+        recency: match recency {
+            file::RawRecency::Modified => Recency::Modified,
+            file::RawRecency::Accessed => Recency::Accessed,
+            file::RawRecency::Created => Recency::Created,
+        },
     })
 }

@@ -20,6 +20,8 @@ pub(super) enum Field {
     Harvest,
     /// One of `seed.from`.
     Seed,
+    /// `trim.max-size`.
+    Size,
 }
 
 /// Why a variable with the name of a secret is not expanded, and the hint.
@@ -39,6 +41,7 @@ impl Field {
             Field::Mirror => "a mirror",
             Field::Harvest => "a directory of `harvest`",
             Field::Seed => "the source of a seed",
+            Field::Size => "a size",
         }
     }
 

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::clean::Clean;
 use super::findings::Text;
-use super::scalars::{AbsoluteOrPercent, Duration, HexDigest, Size};
+use super::scalars::{AbsoluteOrPercent, Duration, HexDigest, SizeLimit};
 
 /// The default layout of objects, which is that of `CMake`'s `ExternalData`.
 pub(super) const OBJECT: &str = "{ALGO}/{hash}";
@@ -236,14 +236,23 @@ pub(super) struct RawTrim {
     #[serde(default)]
     #[schemars(extend("default" = "files"))]
     pub units: Units,
-    /// Maximum size; the least recently used are removed first.
+    /// Maximum size of the cache as a whole, such as `5GB`, `10%` of its volume or `{env.CCACHE_SIZE}`; the least recently used
+    /// units are removed first.
     #[serde(default)]
-    #[schemars(with = "Size")]
+    #[schemars(with = "SizeLimit")]
     pub max_size: Option<Text>,
     /// Removes what was not used for this long.
     #[serde(default)]
     #[schemars(with = "Duration")]
     pub unused_for: Option<Text>,
+    /// Keeps this many of the most recently used units, and removes all others.
+    #[serde(default)]
+    #[schemars(with = "u32", range(min = 1))]
+    pub keep: Option<Spanned<i64>>,
+    /// What tells when a unit was used.
+    #[serde(default)]
+    #[schemars(extend("default" = "modified"))]
+    pub recency: RawRecency,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -252,6 +261,20 @@ pub(super) enum Units {
     /// Single files.
     #[default]
     Files,
+    /// What lies directly in a root: files, and directories with all that is in them.
+    Children,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawRecency {
+    /// When its contents last changed.
+    #[default]
+    Modified,
+    /// When its contents were last read.
+    Accessed,
+    /// When it was created on this volume.
+    Created,
 }
 
 /// Free space to keep on disks.

@@ -116,7 +116,7 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
         rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest.len(), |end| end + 1);
     let name = &rest[1..end];
     let applies = match field {
-        Field::Key { .. } | Field::Path | Field::Harvest => begins,
+        Field::Key { .. } | Field::Path | Field::Harvest | Field::Size => begins,
         // `$ORIGIN` and its like are meant for the program that reads the variable.
         Field::Export => replacement(name).is_some(),
         Field::Object | Field::Mirror | Field::Seed => false,
@@ -131,7 +131,7 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
 /// `%NAME%`, which is also a part of an encoded URL.
 fn windows(rest: &str, field: Field) -> Option<Foreign<'_>> {
     let name = &rest[1..=rest[1..].find('%')?];
-    let applies = matches!(field, Field::Key { .. } | Field::Path | Field::Harvest);
+    let applies = matches!(field, Field::Key { .. } | Field::Path | Field::Harvest | Field::Size);
     (applies && is_variable(name)).then(|| Foreign {
         written: &rest[..name.len() + 2],
         kind: "a variable of Windows",

@@ -39,6 +39,12 @@ pattern!(
     ["5%", "2GB"]
 );
 pattern!(
+    /// A number of bytes, a share of a volume, or a text with placeholders that becomes one of these.
+    SizeLimit,
+    r"^\s*[0-9]*\.?[0-9]+\s*(([kKmMgGtT][iI]?)?[bB]?|%)\s*$|\{.+\}",
+    ["5GB", "10%", "{env.CCACHE_SIZE}"]
+);
+pattern!(
     /// A span of time.
     Duration,
     r"^\s*[0-9]*\.?[0-9]+\s*[smhdw]\s*$",

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
+use super::field::Field;
 use super::findings::{Findings, Text};
+use super::placeholders::template;
+use crate::domain::trim::SizeLimit;
 use crate::domain::unit::{ByteSize, SizeOrShare, UnitError};
 
 /// A size without a unit that is smaller than this is probably meant in another unit.
@@ -26,13 +29,23 @@ pub(super) fn size(text: &Text, findings: &mut Findings<'_>) -> Option<ByteSize>
     Some(size)
 }
 
-/// A number of bytes or a share of a volume. A small number without a unit is warned of.
-pub(super) fn size_or_share(text: &Text, findings: &mut Findings<'_>) -> Option<SizeOrShare> {
+/// A number of bytes or a share of a volume. A small number without a unit is warned of; `usual` is the one
+/// that is probably meant.
+pub(super) fn size_or_share(text: &Text, usual: &str, findings: &mut Findings<'_>) -> Option<SizeOrShare> {
     let size: SizeOrShare = unit(text, findings)?;
     if let SizeOrShare::Bytes(bytes) = size {
-        warn_of_missing_unit(text, bytes, "%", findings);
+        warn_of_missing_unit(text, bytes, usual, findings);
     }
     Some(size)
+}
+
+/// An upper bound for a size: a number of bytes, a share of a volume, or a template that becomes one of these.
+pub(super) fn size_limit(text: &Text, findings: &mut Findings<'_>) -> Option<SizeLimit> {
+    let written = text.get_ref();
+    if !written.contains(['{', '}', '$']) && written.matches('%').count() < 2 {
+        return size_or_share(text, "GB", findings).map(SizeLimit::Fixed);
+    }
+    template(text, Field::Size, findings).map(SizeLimit::Expanded)
 }
 
 fn warn_of_missing_unit(text: &Text, size: ByteSize, unit: &str, findings: &mut Findings<'_>) {

@@ -6,6 +6,9 @@ pub const TEMPORARY_PREFIX: &str = ".cachekeep-";
 /// Suffix of the names of temporary directories.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// The file by which programs mark a directory as a cache (<https://bford.info/cachedir/>), so that backups leave it out.
+pub const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 /// Whether a file name is reserved for temporary directories of this program: `.cachekeep-<token>.tmp`.
 ///
 /// Such names are never part of a cache and are refused in archives and foreign trees, since the next start would take

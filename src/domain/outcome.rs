@@ -79,6 +79,11 @@ pub struct CacheOutcome {
 }
 
 impl CacheOutcome {
+    /// The outcome of trimming it, by itself or before a save.
+    pub fn trimmed(&self) -> Option<&TrimOutcome> {
+        self.trim.as_ref().or_else(|| self.save.as_ref()?.trim.as_ref())
+    }
+
     fn failed(&self) -> bool {
         self.restore.as_ref().is_some_and(|restore| restore.miss.is_some())
             || self.seed.as_ref().is_some_and(|seed| seed.result == SeedResult::Failed)
@@ -101,18 +106,24 @@ pub enum Child {
 }
 
 /// The outcome of trimming, or what it would be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrimOutcome {
-    /// Whether files were only listed, and none removed.
+    /// Whether units were only listed, and none removed.
     pub dry_run: bool,
+    /// Number of units removed: files, or children of roots.
+    pub units: u64,
     /// Number of files removed.
     pub files: u64,
-    /// Number of files that could not be removed.
+    /// Number of units that could not be removed.
     pub failed: u64,
     /// Size of the cache before.
     pub before: ByteSize,
     /// Size of the cache after.
     pub after: ByteSize,
+    /// Units that stay although the policy removes them, and why.
+    pub stays: Vec<(String, String)>,
+    /// Why the cache still exceeds its maximum size, if it does.
+    pub blocked: Option<String>,
 }
 
 /// Which kind of match a restore found.
@@ -255,6 +266,8 @@ pub struct SaveOutcome {
     pub unpacked: ByteSize,
     /// Size of the archive.
     pub archive: ByteSize,
+    /// What was trimmed before.
+    pub trim: Option<TrimOutcome>,
     /// Elapsed time.
     pub elapsed: Duration,
 }
@@ -370,6 +383,7 @@ pub(crate) mod testing {
             files: 0,
             unpacked: ByteSize(0),
             archive: ByteSize(0),
+            trim: None,
             elapsed: Duration::ZERO,
         }
     }

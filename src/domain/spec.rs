@@ -7,7 +7,7 @@ use super::digest::{Algorithm, ObjectId};
 use super::object_location::ObjectLocation;
 use super::retention::Policy;
 use super::template::Template;
-use super::trim::TrimPolicy;
+use super::trim::TrimSpec;
 use super::unit::SizeOrShare;
 
 /// A parsed and checked `cachekeep.toml`.
@@ -65,7 +65,7 @@ pub struct CacheSpec {
     /// The release archive that fills it when it is empty.
     pub seed: Option<SeedSpec>,
     /// How its directory is trimmed before a save.
-    pub trim: Option<TrimPolicy>,
+    pub trim: Option<TrimSpec>,
     /// Whether all repositories that use a store of our own share its entries.
     pub shared: bool,
 }

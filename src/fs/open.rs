@@ -8,6 +8,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Whether a link in the place of a file is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,16 +19,39 @@ pub(crate) enum Links {
     Followed,
 }
 
-/// Opens a regular file for reading.
+/// Opens a regular file for reading. On Linux reading it does not change its access time, where this user may ask for that:
+/// what this program reads says nothing about the use of a cache.
 ///
 /// # Errors
 /// Those of the system, and one that says what it is instead of a regular file.
 pub(crate) fn file(path: &Path, links: Links) -> io::Result<File> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::io::Errno;
+        // Only owners may leave access times alone, and some file systems know no such flag.
+        let refused = [Errno::PERM, Errno::INVAL];
+        match open(File::options().read(true), path, links, rustix::fs::OFlags::NOATIME) {
+            Err(error) if Errno::from_io_error(&error).is_some_and(|errno| refused.contains(&errno)) => {}
+            opened => return opened,
+        }
+    }
     file_with(File::options().read(true), path, links)
 }
 
 /// The same with other options; these may create the file.
 pub(crate) fn file_with(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<File> {
+    #[cfg(unix)]
+    return open(options, path, links, rustix::fs::OFlags::empty());
+    #[cfg(not(unix))]
+    open(options, path, links)
+}
+
+fn open(
+    options: &mut OpenOptions,
+    path: &Path,
+    links: Links,
+    #[cfg(unix)] more: rustix::fs::OFlags,
+) -> io::Result<File> {
     let found = match links {
         Links::Refused => fs::symlink_metadata(path),
         Links::Followed => fs::metadata(path),
@@ -47,11 +71,40 @@ pub(crate) fn file_with(options: &mut OpenOptions, path: &Path, links: Links) ->
             Links::Followed => OFlags::NONBLOCK,
         };
         // std adds `O_CLOEXEC`.
-        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags.bits().cast_signed());
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options, (flags | more).bits().cast_signed());
     }
     let file = options.open(path)?;
     check_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Whether reads change access times and the owner of a file can put them back. Linux reads without changing them; on Windows
+/// a file must have been opened for that.
+const PUTS_BACK: bool = cfg!(all(unix, not(any(target_os = "linux", target_os = "android"))));
+
+/// The access time of a file, put back when the value is dropped where reads change it.
+pub(crate) struct AccessTime<'a> {
+    file: &'a File,
+    before: Option<SystemTime>,
+}
+
+impl<'a> AccessTime<'a> {
+    /// That of a file that is about to be read.
+    pub(crate) fn of(file: &'a File) -> Self {
+        let accessed = || file.metadata().and_then(|metadata| metadata.accessed()).ok();
+        AccessTime { file, before: PUTS_BACK.then(accessed).flatten() }
+    }
+}
+
+impl Drop for AccessTime<'_> {
+    fn drop(&mut self) {
+        let Some(before) = self.before else { return };
+        let now = self.file.metadata().and_then(|metadata| metadata.accessed());
+        // Another user's file keeps the time of this read.
+        if now.is_ok_and(|now| now != before) {
+            let _ = self.file.set_times(fs::FileTimes::new().set_accessed(before));
+        }
+    }
 }
 
 fn check_regular(found: &Metadata) -> io::Result<()> {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::cancel;
-use super::open::{self, Links};
+use super::open::{self, AccessTime, Links};
 use super::path_error::PathError;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::fault::Fault;
@@ -80,7 +80,9 @@ pub(crate) fn sha256_of_file(
     cancel: &CancellationToken,
 ) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
-    let mut chunks = FileChunks::of(open::file(path, links)?, cancel);
+    let file = open::file(path, links)?;
+    let _unread = AccessTime::of(&file);
+    let mut chunks = FileChunks::of(&file, cancel);
     while let Some(bytes) = chunks.next()? {
         hasher.update(bytes);
     }

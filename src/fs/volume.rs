@@ -80,6 +80,19 @@ fn measure(at: &Path) -> io::Result<Volume> {
     })
 }
 
+/// Whether reads of files at a path change their access times, as far as the system tells.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn keeps_access_times(path: &Path) -> bool {
+    use rustix::fs::StatVfsMountFlags;
+    rustix::fs::statvfs(path).map_or(true, |volume| !volume.f_flag.contains(StatVfsMountFlags::NOATIME))
+}
+
+/// Whether reads of files at a path change their access times, as far as the system tells.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn keeps_access_times(_: &Path) -> bool {
+    true
+}
+
 /// What is about to be written at a path, which need not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Need {

@@ -24,6 +24,7 @@ pub(crate) const LOGGING: &[(&[&str], i32)] = &[
     (&["gate"], 0),
     (&["trim"], 0),
     (&["trim", "--dry-run"], 0),
+    (&["hold", "out", "--", "sh", "-c", "exit 0"], 0),
     (&["clean"], 0),
     (&["action", "start"], 0),
     (&["action", "finish"], 2),

@@ -13,7 +13,7 @@ use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::plan::{PlannedFile, Segment};
 use crate::archive::format::error::ArchiveError;
-use crate::fs::open::{self, Links};
+use crate::fs::open::{self, AccessTime, Links};
 use crate::tree::walk::Modified;
 
 /// The range of zstd levels; the level moves with whether compression or the output is slower.
@@ -123,6 +123,7 @@ fn read(planned: &PlannedFile, offset: u64, into: &mut [u8]) -> Result<(), Archi
         _ => ArchiveError::ReadFile { path: planned.path.clone(), source },
     };
     let file = open::file(&planned.path, Links::Refused).map_err(failed)?;
+    let _unread = AccessTime::of(&file);
     if into.len() >= HOLES_FROM && is_hole(&file, offset, into.len()) {
         into.fill(0);
     } else {

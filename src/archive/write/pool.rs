@@ -211,7 +211,9 @@ pub(super) fn make_parent(path: &Path) -> Result<(), ArchiveError> {
 fn finish(file: &File, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {
     mode::set_of_file(file, attributes.mode).map_err(ArchiveError::write("set the mode of", path))?;
     let Some(modified) = attributes.modified else { return Ok(()) };
-    filetime::set_file_handle_times(file, None, Some(file_time(modified)))
+    // As if it had been read when it was written: what a restore did says nothing about its use.
+    let time = file_time(modified);
+    filetime::set_file_handle_times(file, Some(time), Some(time))
         .map_err(ArchiveError::write("set the time of", path))
 }
 

@@ -326,7 +326,8 @@ impl Writer {
 fn set_attributes(path: &Path, Attributes { mode, modified }: Attributes) -> Result<(), ArchiveError> {
     mode::set_of_directory(path, mode).map_err(ArchiveError::write("set the mode of", path))?;
     let Some(modified) = modified else { return Ok(()) };
-    filetime::set_file_mtime(path, file_time(modified)).map_err(ArchiveError::write("set the time of", path))
+    let time = file_time(modified);
+    filetime::set_file_times(path, time, time).map_err(ArchiveError::write("set the time of", path))
 }
 
 /// Makes a directory, with those above it that are missing.
@@ -367,6 +368,6 @@ fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), Arc
 fn copy_file(from: &Path, to: &Path) -> Result<(), ArchiveError> {
     let metadata = fs::metadata(from).map_err(ArchiveError::write("read", from))?;
     fs::copy(from, to).map_err(ArchiveError::write("copy", to))?;
-    filetime::set_file_mtime(to, filetime::FileTime::from_last_modification_time(&metadata))
-        .map_err(ArchiveError::write("set the time of", to))
+    let time = filetime::FileTime::from_last_modification_time(&metadata);
+    filetime::set_file_times(to, time, time).map_err(ArchiveError::write("set the time of", to))
 }

@@ -23,7 +23,7 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
-use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
+use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult, TrimOutcome};
 use crate::domain::spec::CacheSpec;
 use crate::domain::unit::ByteSize;
 use crate::report::{failure, text};
@@ -58,7 +58,7 @@ pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
     let outcome = attempt(cache, keys.key.clone(), &deadline, |outcome| {
         let exists = |receipt: Option<&Receipt>| existing(cache, &keys.key, receipt, &deadline);
         let is_found = |receipt: &Receipt| is_found(cache, keys, receipt, &deadline);
-        if let Some(refusal) = refusal(cache, exists, is_found, &deadline)? {
+        if let Some(refusal) = refusal(cache, exists, is_found, &mut outcome.trim, &deadline)? {
             return Ok(Some(refusal));
         }
         match store::store(cache, &keys.key, &deadline)? {
@@ -97,6 +97,7 @@ pub(super) fn attempt(
         files: 0,
         unpacked: ByteSize(0),
         archive: ByteSize(0),
+        trim: None,
         elapsed: started.elapsed(),
     };
     match work(&mut outcome) {
@@ -144,6 +145,7 @@ pub(super) fn refusal(
     cache: &Cache<'_>,
     existing: impl FnOnce(Option<&Receipt>) -> Result<Option<SaveRefusal>, StoreFailure>,
     is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
+    trimmed: &mut Option<TrimOutcome>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = decide::by_role(cache.spec, &cache.access().own) {
@@ -156,7 +158,7 @@ pub(super) fn refusal(
     if let Some(refusal) = existing(receipt.as_ref())? {
         return Ok(Some(refusal));
     }
-    prepare::prepare(cache, receipt, is_found, deadline)
+    prepare::prepare(cache, receipt, is_found, trimmed, deadline)
 }
 
 /// Notes a stored archive in the outcome, and for later `explain`s.

@@ -15,7 +15,7 @@ use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint as _;
 use crate::domain::inventory::Inventory;
-use crate::domain::outcome::SaveResult;
+use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::domain::spec::Unwanted;
 use crate::domain::unit::counted;
 use crate::objects::inventory;
@@ -27,11 +27,12 @@ use crate::tree::fingerprint;
 use crate::tree::walk::WalkError;
 
 /// Prepares a cache to be saved: harvests and removes objects and writes the sentinel of a content-addressed cache, trims
-/// another. Refuses one that is incomplete, unchanged since it was restored, or empty; what was harvested before that stays.
+/// another and says so in `trimmed`. Refuses one that is incomplete, unchanged since it was restored, or empty; what was harvested before that stays.
 pub(super) fn prepare(
     cache: &Cache<'_>,
     receipt: Option<Receipt>,
     is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
+    trimmed: &mut Option<TrimOutcome>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
     if let Some(refusal) = prepare_objects(cache, deadline)? {
@@ -44,9 +45,7 @@ pub(super) fn prepare(
         let reason = format!("nothing changed since `{}` was restored", receipt.key);
         return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
     }
-    if cache.spec.trim.is_some() {
-        trim::trim(cache, false).map_err(Fault::from)?;
-    }
+    *trimmed = trim::before_save(cache).map_err(Fault::from)?;
     Ok(without_content(cache).map_err(Fault::from)?)
 }
 

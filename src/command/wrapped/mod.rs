@@ -303,5 +303,7 @@ fn decide(cache: &Cache<'_>, key: Key, matched: Option<&Key>) -> SaveOutcome {
     let exists = is_there.then(|| SaveRefusal::new(SaveResult::Exists, format!("`{key}` is there already")));
     // Only actions/cache could tell whether the restored entry is still there, and it is asked to save instead.
     let is_found = |_: &_| Ok(false);
-    save::attempt(cache, key, &deadline, |_| save::refusal(cache, |_| Ok(exists), is_found, &deadline))
+    save::attempt(cache, key, &deadline, |outcome| {
+        save::refusal(cache, |_| Ok(exists), is_found, &mut outcome.trim, &deadline)
+    })
 }

@@ -308,3 +308,39 @@ fn variables_with_secrets_are_expanded_as_credentials_of_mirrors_only() {
     let fine = cache("links = { files = ['*.md5'], mirrors = ['https://ci:{env.A_TOKEN}@h/{hash}'] }");
     load(&fine.replace("'k'", "'k-{env.CACHE_KEY}'")).expect("sound");
 }
+
+#[test]
+fn limits_of_a_trim_are_checked() {
+    insta::assert_snapshot!(found_in_cache(&[
+        "trim = { }",
+        "trim = { units = 'children', keep = 3, recency = 'created' }",
+        "trim = { keep = 0 }",
+        "trim = { max-size = '10%' }",
+        "trim = { max-size = '{env.CCACHE_SIZE}' }",
+        "trim = { max-size = '$CCACHE_SIZE' }",
+        "trim = { max-size = '{links}' }",
+        "trim = { max-size = '110%' }",
+        "trim = { max-size = '500' }",
+        "trim = { units = 'folders', keep = 1 }",
+    ]), @r#"
+4:8 error: `trim` sets no limit | add `max-size = "5GB"`, `unused-for = "5d"`, `keep = 3` or several of them
+fine: [cache.c]
+path = 'a'
+key = 'k-{os}'
+trim = { units = 'children', keep = 3, recency = 'created' }
+4:17 error: `keep` cannot be 0 | write at least 1; with 0, the cache would be empty
+fine: [cache.c]
+path = 'a'
+key = 'k-{os}'
+trim = { max-size = '10%' }
+fine: [cache.c]
+path = 'a'
+key = 'k-{os}'
+trim = { max-size = '{env.CCACHE_SIZE}' }
+4:22 error: `$CCACHE_SIZE` is a variable of a shell, which is not expanded here | write `{env.CCACHE_SIZE}`
+4:22 error: `{links}` in a size stands for a digest of files | use it in `key` and `restore-keys`
+4:21 error: `110%` is out of range | (none)
+4:21 warning: `500` has no unit, so it means 500 B | write a unit, such as `"500GB"`
+4:18 error: `cache.c.trim.units` cannot be `folders` | write one of `files`, `children`
+"#);
+}

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::spec::{Role, SavePolicy, StoreLocation};
-use crate::domain::trim::TrimUnits;
+use crate::domain::trim::{Recency, SizeLimit, TrimUnits};
 use crate::domain::unit::{ByteSize, SizeOrShare};
 
 const FULL: &str = r#"
@@ -104,8 +104,10 @@ fn a_valid_file_is_loaded_without_findings() {
         paths,
         [(false, "{temp}/ccache"), (true, "{temp}/ccache/tmp"), (false, "{home}/.ccache/*.conf")]
     );
-    let trim = ccache.trim.expect("declared");
-    assert_eq!((trim.units, trim.max_size), (TrimUnits::Files, Some(ByteSize(5_000_000_000))));
+    let trim = ccache.trim.as_ref().expect("declared");
+    let size = SizeLimit::Fixed(SizeOrShare::Bytes(ByteSize(5_000_000_000)));
+    assert_eq!((trim.units, &trim.max_size), (TrimUnits::Files, &Some(size)));
+    assert_eq!((trim.keep, trim.recency), (None, Recency::Modified));
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn omitted_fields_have_their_defaults() {
     assert_eq!((warnings, spec.store), (vec![], StoreLocation::Auto));
     assert_eq!(spec.disk.reserve, SizeOrShare::Percent(5.0));
     let cache = &spec.caches[0];
-    assert_eq!((cache.role, cache.save, cache.trim), (Role::Writer, SavePolicy::Success, None));
+    assert_eq!((cache.role, cache.save, &cache.trim), (Role::Writer, SavePolicy::Success, &None));
     assert_eq!(cache.links.as_ref().expect("declared").object.source(), "{ALGO}/{hash}");
     assert_eq!(load("").expect("sound").spec.caches, []);
     assert_eq!(load("\u{feff}store = 'auto'\r\n").expect("sound").spec.caches, []);
@@ -211,11 +213,11 @@ fn shapes() {
 4:8 error: `cache.c.role` cannot be `reader` | write one of `writer`, `consumer`
 4:8 error: `cache.c.save` must be a string, not a boolean | (none)
 4:8 error: `cache.c.trim` must be a table, not a string | (none)
-4:8 error: `trim` sets no limit | add `max-size = "5GB"`, `unused-for = "5d"` or both
+4:8 error: `trim` sets no limit | add `max-size = "5GB"`, `unused-for = "5d"`, `keep = 3` or several of them
 4:21 error: `XB` in `5XB` is not a unit; write one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB | (none)
 4:41 error: `days` in `3 days` is not a unit; write one of s, m, h, d, w | (none)
 4:23 error: `99999999999999999999w` is out of range | (none)
-4:18 error: `cache.c.trim.units` cannot be `ccache` | write one of `files`
+4:18 error: `cache.c.trim.units` cannot be `ccache` | write one of `files`, `children`
 4:11 error: unknown field `file` in `[cache.c.links]` | did you mean `files`?
 4:1 error: `[cache.c.links]` has no `files` | add `files`: globs relative to the workspace that match the links, such as `**/*.sha512`; a leading `!` excludes
 4:19 error: `cache.c.links.files` must be a list of strings, not a whole number | (none)

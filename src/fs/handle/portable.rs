@@ -83,6 +83,11 @@ impl Handle {
         fs::create_dir(self.0.join(name))
     }
 
+    /// Removes what is not a directory.
+    pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
+        fs::remove_file(self.0.join(name))
+    }
+
     /// Removes a directory that is empty.
     pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         fs::remove_dir(self.0.join(name))

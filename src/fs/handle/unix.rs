@@ -103,6 +103,11 @@ impl Handle {
         Ok(sys::mkdirat(&self.0, name, Mode::RWXU)?)
     }
 
+    /// Removes what is not a directory.
+    pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
+        Ok(sys::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
     /// Removes a directory that is empty.
     pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         Ok(sys::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)

@@ -15,6 +15,8 @@
 //! - A directory without a lease is one whose owner is about to write it, or one that is almost removed:
 //!   it may go if it is empty, or if it is older than a day.
 //!
+//! [`holder`] tells who holds a lease, and leases a directory that already exists.
+//!
 //! Children do not keep a lease alive: files are opened close-on-exec (std's default), so a child that
 //! outlives its parent holds no copy of the lock. Where locks do not exist, age decides: a lease
 //! older than a day counts as abandoned.
@@ -33,6 +35,8 @@ use super::read::read_regular;
 use super::remove::remove_tree;
 use super::time;
 use crate::domain::names::{self, TEMPORARY_PREFIX, TEMPORARY_SUFFIX};
+
+pub(crate) mod holder;
 
 const LEASE: &str = "lease";
 pub(super) const PAYLOAD: &str = "payload";

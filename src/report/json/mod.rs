@@ -167,19 +167,37 @@ pub(crate) struct Object {
 }
 
 /// The outcome of trimming, or what it would be.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Trim {
     /// Whether it was a dry run.
     pub dry_run: bool,
+    /// Units removed: files, or children of roots.
+    pub units: u64,
     /// Files removed.
     pub files: u64,
-    /// Files that could not be removed.
+    /// Units that could not be removed.
     pub failed: u64,
     /// Bytes before.
     pub before_bytes: u64,
     /// Bytes after.
     pub after_bytes: u64,
+    /// Units that stay although the policy removes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<Stay>,
+    /// Why the cache still exceeds its maximum size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+}
+
+/// A unit that stays.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Stay {
+    /// Its path below its root.
+    pub path: String,
+    /// Why it stays.
+    pub reason: String,
 }
 
 /// The outcome of a save.
@@ -199,6 +217,9 @@ pub(crate) struct Save {
     pub bytes: u64,
     /// Bytes of the archive.
     pub archive_bytes: u64,
+    /// What was trimmed before, for a later step of the action; in documents the cache itself says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trim: Option<Trim>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -223,20 +244,39 @@ impl From<&CacheOutcome> for CacheReport {
             restore: outcome.restore.as_ref().map(Restore::from),
             seed: outcome.seed.as_ref().map(Seed::from),
             gate: outcome.gate.as_ref().map(Gate::from),
-            trim: outcome.trim.as_ref().map(Trim::from),
-            save: outcome.save.as_ref().map(Save::from),
+            trim: outcome.trimmed().map(Trim::from),
+            save: outcome.save.as_ref().map(|save| Save { trim: None, ..Save::from(save) }),
         }
     }
 }
 
 impl From<&TrimOutcome> for Trim {
     fn from(outcome: &TrimOutcome) -> Self {
+        let stay = |(path, reason): &(String, String)| Stay { path: path.clone(), reason: reason.clone() };
         Trim {
             dry_run: outcome.dry_run,
+            units: outcome.units,
             files: outcome.files,
             failed: outcome.failed,
             before_bytes: outcome.before.0,
             after_bytes: outcome.after.0,
+            stays: outcome.stays.iter().map(stay).collect(),
+            blocked: outcome.blocked.clone(),
+        }
+    }
+}
+
+impl From<Trim> for TrimOutcome {
+    fn from(trim: Trim) -> Self {
+        TrimOutcome {
+            dry_run: trim.dry_run,
+            units: trim.units,
+            files: trim.files,
+            failed: trim.failed,
+            before: ByteSize(trim.before_bytes),
+            after: ByteSize(trim.after_bytes),
+            stays: trim.stays.into_iter().map(|stay| (stay.path, stay.reason)).collect(),
+            blocked: trim.blocked,
         }
     }
 }
@@ -254,6 +294,7 @@ impl Save {
             files: self.files,
             unpacked: ByteSize(self.bytes),
             archive: ByteSize(self.archive_bytes),
+            trim: self.trim.map(TrimOutcome::from),
             elapsed: Duration::try_from_secs_f64(self.seconds).unwrap_or_default(),
         })
     }
@@ -342,6 +383,7 @@ impl From<&SaveOutcome> for Save {
             files: outcome.files,
             bytes: outcome.unpacked.0,
             archive_bytes: outcome.archive.0,
+            trim: outcome.trim.as_ref().map(Trim::from),
             seconds: outcome.elapsed.as_secs_f64(),
         }
     }

@@ -42,6 +42,7 @@ pub(crate) fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) 
     let mut text = format!("### cachekeep {}\n\nStore: {}\n", outcome.command, code(store));
     restores(&mut text, &outcome.caches);
     seeds(&mut text, &outcome.caches);
+    trims(&mut text, &outcome.caches);
     saves(&mut text, &outcome.caches);
     chart(&mut text, &outcome.caches);
     volumes(&mut text, disks);
@@ -97,6 +98,27 @@ fn seeds(text: &mut String, caches: &[CacheOutcome]) {
         });
         let name = code(&cache.name);
         let _ = writeln!(text, "| {name} | {seed} | {added} | {size} | {present} | {missing} |");
+    }
+}
+
+fn trims(text: &mut String, caches: &[CacheOutcome]) {
+    let rows: Vec<_> = caches.iter().filter_map(|cache| Some((&cache.name, cache.trimmed()?))).collect();
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str(
+        "\n| Trimmed | Removed | Freed | Before | After | What stays |\n|---|--:|--:|--:|--:|---|\n",
+    );
+    for (cache, trim) in rows {
+        let freed = ByteSize(trim.before.0.saturating_sub(trim.after.0));
+        let stays = trim.stays.first().map(|(unit, why)| format!("{unit}: {why}"));
+        let note = trim.blocked.as_ref().or(stays.as_ref()).map(|why| cell(why)).unwrap_or_default();
+        let name = code(cache);
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {freed} | {} | {} | {note} |",
+            trim.units, trim.before, trim.after
+        );
     }
 }
 

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::outcome::{
-    Hit, Matched, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult,
+    Hit, Matched, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult, TrimOutcome,
 };
-use crate::domain::unit::counted;
+use crate::domain::unit::{ByteSize, counted};
 
 /// How many missing objects are listed before the rest is only counted.
 const LISTED: usize = 20;
@@ -147,6 +147,17 @@ pub(crate) fn saved(outcome: &SaveOutcome) -> String {
         SaveResult::Failed if outcome.interrupted => format!("not saved: {reason}"),
         other => format!("not saved ({other}): {reason}"),
     }
+}
+
+/// The outcome of trimming, in units of this name.
+pub(crate) fn trimmed(outcome: &TrimOutcome, noun: &str) -> String {
+    let freed = ByteSize(outcome.before.0.saturating_sub(outcome.after.0));
+    let verb = if outcome.dry_run { "would trim" } else { "trimmed" };
+    let mut text = format!("{verb} {}, {freed} of {}", counted(outcome.units, noun), outcome.before);
+    if outcome.failed > 0 {
+        let _ = write!(text, "; {} could not be removed", outcome.failed);
+    }
+    text
 }
 
 /// What the gate found in a cache's root, with what is damaged or missing and which links want it.

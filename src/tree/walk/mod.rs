@@ -130,6 +130,8 @@ pub struct Walk<'a> {
     waiting: Vec<Item>,
     /// Items ready to be yielded, last first.
     ready: Vec<Item>,
+    /// Temporary directories of this program that were passed over, below the root.
+    temporary: Vec<PathBuf>,
     state: State,
 }
 
@@ -175,8 +177,14 @@ impl<'a> Walk<'a> {
             directory: PathBuf::new(),
             waiting: Vec::new(),
             ready: Vec::new(),
+            temporary: Vec::new(),
             state: State::Root,
         }
+    }
+
+    /// Temporary directories of this program that the walk has passed over so far, relative to the root.
+    pub(crate) fn temporary(&self) -> &[PathBuf] {
+        &self.temporary
     }
 
     fn root(&mut self) -> Result<Item, WalkError> {
@@ -188,19 +196,21 @@ impl<'a> Walk<'a> {
         if !metadata.is_dir() {
             return Err(WalkError::NotADirectory(root.clone()));
         }
-        self.open.push(self.list(Path::new(""))?);
+        let listing = self.list(Path::new(""))?;
+        self.open.push(listing);
         self.state = State::Inside;
         self.item(PathBuf::new(), &PathFacts::of(&metadata))
     }
 
     /// The entries of a directory that the selection does not skip, last first.
-    fn list(&self, relative: &Path) -> Result<Vec<FoundItem>, WalkError> {
+    fn list(&mut self, relative: &Path) -> Result<Vec<FoundItem>, WalkError> {
         let directory = self.selection.root.join(relative);
         let mut found = Vec::new();
         for entry in fs::read_dir(&directory).map_err(unreadable("list", &directory))? {
             let entry = entry.map_err(unreadable("list", &directory))?;
             let name = entry.file_name();
             if names::is_temporary(name.as_encoded_bytes()) {
+                self.temporary.push(relative.join(name));
                 continue;
             }
             let is_dir = entry.file_type().map_err(unreadable("read", &entry.path()))?.is_dir();
@@ -255,7 +265,8 @@ impl<'a> Walk<'a> {
             let relative = self.directory.join(name);
             let item = self.item(relative.clone(), &facts)?;
             if facts.kind == FactKind::Directory {
-                self.open.push(self.list(&relative)?);
+                let listing = self.list(&relative)?;
+                self.open.push(listing);
                 self.directory = relative;
             }
             if verdict == Verdict::Descend {
