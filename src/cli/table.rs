@@ -124,6 +124,14 @@ fn hold_row<'a>(directory: &'a Path, command: &'a [OsString]) -> CommandRow<'a> 
     CommandRow { needs: Needs::Store, run: Run::Other(run) }
 }
 
+fn usage_row<'a>(target: &'a StoreTarget, html: Option<&'a Path>) -> CommandRow<'a> {
+    answer(Needs::Store, move |site, ctx| {
+        let catalog = catalog::open(target, site, ctx)?;
+        let html = html.map(|path| site.absolute(path));
+        usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref())
+    })
+}
+
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
@@ -148,11 +156,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Ls { target } => {
             answer(Needs::Store, |site, ctx| usage::list(ctx, catalog::open(target, site, ctx)?.as_ref()))
         }
-        Command::Usage { target, html } => answer(Needs::Store, |site, ctx| {
-            let catalog = catalog::open(target, site, ctx)?;
-            let html = html.as_deref().map(|path| site.absolute(path));
-            usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref())
-        }),
+        Command::Usage { target, html } => usage_row(target, html.as_deref()),
         Command::Explain { selected, target, layout, diff } => answer(Needs::Store, |site, ctx| {
             let asked = explain::ExplainTarget { caches: &selected.caches, layout: layout.as_deref() };
             explain::run(site, ctx, &asked, target, diff.as_deref())
