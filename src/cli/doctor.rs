@@ -14,7 +14,7 @@ use crate::github::{Credentials, Right};
 use crate::platform::{Env, Platform};
 use crate::report::{failure, json};
 use crate::store::probe::probe;
-use crate::store::remote::credentials::{FoundCredential, NoCredential, ServiceAccess};
+use crate::store::remote::credentials::{FoundCredential, NoCredential};
 use crate::store::{Clock, StoreChoice};
 
 /// Looks at everything and prints what was found.
@@ -31,8 +31,7 @@ pub(super) fn run(
     let credentials = Credentials::from_env(env, now);
     let site = found.ok();
     let workspace = site.map_or(env.current_dir.as_path(), |site| &site.settings.workspace);
-    let object_service = site.and_then(|site| object_service(&site.store));
-    let answer = match (&object_service, site, &credentials) {
+    let answer = match (&site.and_then(|site| object_service(&site.store)), site, &credentials) {
         _ if !online => None,
         (Some(Ok(_)), Some(site), _) => Some(probe(&site.store, site.access.readable.clone(), now)),
         (None, _, Ok(found)) => {
@@ -41,6 +40,8 @@ pub(super) fn run(
         }
         _ => None,
     };
+    // A credential that was issued for the answer has a time when it expires.
+    let object_service = site.and_then(|site| object_service(&site.store));
     let report = doctor::check(&doctor::DoctorInput {
         env,
         facts: platform.facts(),
@@ -87,7 +88,7 @@ fn configuration<'a>(found: Result<&'a Site<'_>, &SettingsError>) -> doctor::Con
 fn object_service(store: &StoreChoice) -> Option<Result<FoundCredential, NoCredential>> {
     match store {
         StoreChoice::Objects { access, .. } => {
-            Some(access.as_ref().map(ServiceAccess::found).map_err(Clone::clone))
+            Some(access.as_ref().map(|access| access.found()).map_err(Clone::clone))
         }
         _ => None,
     }

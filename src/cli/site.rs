@@ -16,7 +16,7 @@ use crate::domain::spec::StoreLocation;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, JobFacts, Platform, UNKNOWN_REF_CURE, git};
 use crate::report::Log;
-use crate::store::remote::credentials::ServiceAccess;
+use crate::store::remote::credentials::{Mask, ServiceAccess};
 use crate::store::{Clock, StoreChoice, Viewpoint};
 
 const VOLATILE_CURE: &str =
@@ -67,7 +67,14 @@ impl<'a> Site<'a> {
     ) -> Self {
         let now = clock();
         let facts = platform.facts();
-        let store = choose_store(&settings, env, facts, &asked, clock, now);
+        let mut store = choose_store(&settings, env, facts, &asked, clock, now);
+        if asked.step.is_some() {
+            // Only there: the log of another command may be piped into a file.
+            let (platform, log) = (Arc::clone(&platform), Arc::clone(&log));
+            store.set_mask(Mask::new(move |secret| {
+                platform.mask(secret).into_iter().for_each(|line| log.observe(Event::Command(line)));
+            }));
+        }
         if store.repository().is_none() {
             // GitHub keeps repositories apart by itself and shares nothing between them.
             settings.spec.caches.iter_mut().for_each(|cache| cache.shared = false);
@@ -187,7 +194,7 @@ pub(super) fn choose_store(
         StoreLocation::Directory(path) => at(path, None),
         StoreLocation::Objects(location) => StoreChoice::Objects {
             location: location.clone(),
-            access: ServiceAccess::find(location, env),
+            access: ServiceAccess::find(location, env).map(Box::new),
             view: view(),
             clock,
         },

@@ -65,12 +65,14 @@ pub struct StoreError {
     kind: StoreErrorKind,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// What helps; `None` where the kind says it.
+    cure: Option<String>,
 }
 
 impl StoreError {
     /// A failure; `message` names the operation with its path or URL.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        StoreError { kind, message: message.into(), source: None }
+        StoreError { kind, message: message.into(), source: None, cure: None }
     }
 
     /// The same failure with the cause that the system or the service reported.
@@ -78,6 +80,12 @@ impl StoreError {
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same failure with what helps, where that is not what helps with every failure of its kind.
+    #[must_use]
+    pub fn cured_by(self, cure: Option<String>) -> Self {
+        StoreError { cure, ..self }
     }
 
     /// A failure of the file system at `place`; `access` is the right that the operation needed.
@@ -145,6 +153,9 @@ impl Error for StoreError {
 
 impl Hint for StoreError {
     fn hint(&self) -> Option<String> {
+        if let Some(cure) = &self.cure {
+            return Some(cure.clone());
+        }
         let text = match self.kind {
             StoreErrorKind::Denied(Access::Read) => "let this user read the store, or choose another `store`",
             StoreErrorKind::Denied(Access::Write) => {

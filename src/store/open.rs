@@ -14,7 +14,7 @@ use super::directory::DirectoryStore;
 use super::error::{Access, StoreError, StoreErrorKind, causes};
 use super::failed::FailedStore;
 use super::github::{GitHubOptions, GitHubStore};
-use super::remote::credentials::{NoCredential, ServiceAccess};
+use super::remote::credentials::{Mask, NoCredential, ServiceAccess};
 use super::remote::{RemoteOptions, RemoteStore};
 use crate::domain::event::Observer;
 use crate::domain::object_location::ObjectLocation;
@@ -44,7 +44,7 @@ pub(crate) enum StoreChoice {
         /// Where the store lies there.
         location: ObjectLocation,
         /// What opens the service, or why nothing does.
-        access: Result<ServiceAccess, NoCredential>,
+        access: Result<Box<ServiceAccess>, NoCredential>,
         /// Whose entries are seen there.
         view: Viewpoint,
         /// What tells the time.
@@ -94,6 +94,13 @@ impl StoreChoice {
         match self {
             StoreChoice::Directory { view, .. } | StoreChoice::Objects { view, .. } => Some(&view.own),
             _ => None,
+        }
+    }
+
+    /// Has credentials that are issued for the store hidden in the log.
+    pub(crate) fn set_mask(&mut self, mask: Mask) {
+        if let StoreChoice::Objects { access: Ok(access), .. } = self {
+            access.set_mask(mask);
         }
     }
 

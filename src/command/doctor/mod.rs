@@ -345,7 +345,13 @@ fn object_store(input: &DoctorInput<'_>, location: &ObjectLocation, report: &mut
         Some(at) if at <= input.now => {
             report.add("store", Status::Problem, format!("{text}, and expired at {at}"));
         }
+        Some(at) if found.is_renewed => {
+            report.add("store", Status::Ok, format!("{text} until {at}, and is renewed before"));
+        }
         Some(at) => report.add("store", Status::Ok, format!("{text} until {at}")),
+        None if found.is_renewed => {
+            report.add("store", Status::Ok, format!("{text}, and is renewed before it expires"));
+        }
         None => report.add("store", Status::Ok, text),
     }
 }

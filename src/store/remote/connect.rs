@@ -18,10 +18,11 @@ use crate::transport::http::client::Timeouts;
 use crate::transport::http::options::FetchOptions;
 
 use super::azure::AzureBlocks;
+use super::credentials::renewal::Issuer;
 use super::credentials::{Service, ServiceAccess};
 use super::failure::store_error;
 use super::gcs::GcsParts;
-use super::http::Requests;
+use super::http::{Renewal, Requests};
 use super::objects::Remote;
 use super::s3::S3Parts;
 use super::signed::{Authority, Signed};
@@ -54,8 +55,8 @@ impl RemoteOptions {
     }
 }
 
-/// The two clients of one service.
-type Clients = (Arc<dyn ObjectStore>, Arc<dyn PartService>);
+/// The two clients of one service, and what makes their requests.
+type Clients = (Arc<dyn ObjectStore>, Arc<dyn PartService>, Requests);
 
 impl RemoteStore {
     /// Opens the store at a location. Sends nothing.
@@ -70,8 +71,8 @@ impl RemoteStore {
         let requests = Requests::new(options.timeouts, options.fetch, options.details).map_err(|error| {
             StoreError::new(StoreErrorKind::Other, format!("cannot open {place}")).caused_by(error)
         })?;
-        let clients = clients(location, access, &requests);
-        let (objects, uploads) =
+        let clients = clients(location, access, &requests, clock);
+        let (objects, uploads, requests) =
             clients.map_err(|error| store_error("open", &place, Access::Read, &error))?;
         let prefix = Path::from(location.prefix.as_str());
         let objects = Arc::new(PrefixStore::new(objects, prefix)) as Arc<dyn ObjectStore>;
@@ -85,30 +86,51 @@ fn clients(
     location: &ObjectLocation,
     access: &ServiceAccess,
     requests: &Requests,
+    clock: Clock,
 ) -> object_store::Result<Clients> {
     let container = &location.container;
-    let signed = |authority, url: &str| {
+    let signed = |requests: &Requests, authority, url: &str| {
         Signed::new(requests.clone(), authority, url, &location.prefix, &location.to_string())
     };
-    match &access.0 {
+    let issuer = Issuer {
+        requests: requests.clone().allowing_metadata_addresses(),
+        clock,
+        mask: access.mask.clone(),
+        expiry: access.expiry.clone(),
+    };
+    match &access.service {
         Service::Azure(access) => {
-            let client = access.client(container, requests)?;
+            let (provider, requests) = renewing(access.issued(issuer), requests);
+            let client = access.client(container, &requests, provider)?;
             let credentials = Arc::clone(client.credentials());
             let url = format!("{}/{container}", access.endpoint.trim_end_matches('/'));
-            let signed = signed(Authority::Azure { credentials, account: access.account.clone() }, &url);
-            Ok((Arc::new(client), Arc::new(AzureBlocks::new(signed))))
+            let authority = Authority::Azure { credentials, account: access.account.clone() };
+            let uploads = AzureBlocks::new(signed(&requests, authority, &url));
+            Ok((Arc::new(client), Arc::new(uploads), requests))
         }
         Service::Aws(access) => {
-            let client = access.client(container, requests)?;
+            let (provider, requests) = renewing(access.issued(issuer), requests);
+            let client = access.client(container, &requests, provider)?;
             let credentials = Arc::clone(client.credentials());
             let authority = Authority::Aws { credentials, region: access.region.clone() };
-            Ok((Arc::new(client), Arc::new(S3Parts::new(signed(authority, &access.bucket_url)))))
+            let uploads = S3Parts::new(signed(&requests, authority, &access.bucket_url));
+            Ok((Arc::new(client), Arc::new(uploads), requests))
         }
         Service::Google(access) => {
-            let client = access.client(container, requests)?;
+            let (provider, requests) = renewing(access.issued(issuer), requests);
+            let client = access.client(container, &requests, provider)?;
             let authority = Authority::Google(Arc::clone(client.credentials()));
             let url = format!("{}/{container}", access.endpoint);
-            Ok((Arc::new(client), Arc::new(GcsParts::new(signed(authority, &url), container))))
+            let uploads = GcsParts::new(signed(&requests, authority, &url), container);
+            Ok((Arc::new(client), Arc::new(uploads), requests))
         }
+    }
+}
+
+/// The provider of a credential that is issued, and requests that have it issued anew where a service refuses it.
+fn renewing<P>(issued: Option<(P, Arc<dyn Renewal>)>, requests: &Requests) -> (Option<P>, Requests) {
+    match issued {
+        Some((provider, renewal)) => (Some(provider), requests.clone().renewing(renewal)),
+        None => (None, requests.clone()),
     }
 }

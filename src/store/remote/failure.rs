@@ -5,6 +5,7 @@ use object_store::client::HttpError;
 use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_cause};
 use crate::transport::http::error::Cause;
 
+use super::credentials::renewal::RenewalError;
 use super::http::ServiceRefusal;
 
 /// The store error for an error of `object_store` at `place`; `access` is the right that the operation needed.
@@ -17,6 +18,10 @@ pub(super) fn store_error(
     error: &object_store::Error,
 ) -> StoreError {
     use object_store::Error as Objects;
+    if let Some(unissued) = causes(error).find_map(|cause| cause.downcast_ref::<RenewalError>()) {
+        let failed = StoreError::new(unissued.kind(access), format!("cannot {action} {place}"));
+        return failed.caused_by(unissued.to_string()).cured_by(unissued.cure());
+    }
     if let Some(answer) = causes(error).find_map(|cause| cause.downcast_ref::<ServiceRefusal>()) {
         return refused(action, place, access, answer);
     }

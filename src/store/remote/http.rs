@@ -5,6 +5,11 @@
 //! whole request are not used. Every request may be sent again after its answer was lost; where that matters, its sender
 //! finds out whether the first was obeyed.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use http::StatusCode;
@@ -20,6 +25,7 @@ use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 
 use crate::domain::event::Details;
+use crate::store::error::causes;
 use crate::transport::http::address;
 use crate::transport::http::attempts::Attempts;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
@@ -45,6 +51,16 @@ const NO_CONTAINER: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 /// Codes for a body that does not have the digest that was sent with it; the last is Azurite's.
 const DAMAGED: [&str; 4] = ["Md5Mismatch", "BadDigest", "XAmzContentSHA256Mismatch", "InvalidOperation"];
 
+/// Codes for a credential that has expired; Azure and Google answer 401 instead.
+const EXPIRED: [&str; 2] = ["ExpiredToken", "TokenRefreshRequired"];
+
+/// A credential that is issued anew before it expires.
+#[async_trait::async_trait]
+pub(super) trait Renewal: Send + Sync {
+    /// Has the next request use a new credential: the service has refused one that a request got at this time.
+    async fn refused(&self, at: Instant);
+}
+
 /// Why a request to a service failed for good.
 #[derive(Debug, thiserror::Error)]
 #[error("{address}: {cause}{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
@@ -61,12 +77,28 @@ pub(super) fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
+impl ServiceRefusal {
+    /// Whether the service may accept the request with a new credential.
+    fn is_of_credential(&self) -> bool {
+        let code = self.code.as_deref();
+        matches!(self.cause, Cause::Denied(401)) || code.is_some_and(|code| EXPIRED.contains(&code))
+    }
+}
+
 /// Makes requests. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Requests {
     reader: Client,
     sender: BodySender,
     options: FetchOptions,
+    /// `None` for a credential that is never issued anew.
+    renewal: Option<Arc<dyn Renewal>>,
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Requests")
+    }
 }
 
 impl Requests {
@@ -77,7 +109,34 @@ impl Requests {
         details: Details,
     ) -> Result<Self, ClientError> {
         let reader = Client::new(timeouts)?.with_details(details.clone());
-        Ok(Requests { reader, sender: BodySender::new(timeouts, details)?, options })
+        Ok(Requests { reader, sender: BodySender::new(timeouts, details)?, options, renewal: None })
+    }
+
+    /// The same for a credential that is issued anew.
+    pub(super) fn renewing(self, renewal: Arc<dyn Renewal>) -> Self {
+        Requests { renewal: Some(renewal), ..self }
+    }
+
+    /// The same for metadata addresses, which speak only `http`.
+    pub(super) fn allowing_metadata_addresses(self) -> Self {
+        let (reader, sender) =
+            (self.reader.allowing_metadata_addresses(), self.sender.allowing_metadata_addresses());
+        Requests { reader, sender, ..self }
+    }
+
+    /// Why a service refused the credential of a request, if a new one may be accepted.
+    pub(super) fn refusal_of_credential(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        let refusal = causes(error).find_map(|cause| cause.downcast_ref::<ServiceRefusal>());
+        let refusal = refusal.filter(|refusal| self.renewal.is_some() && refusal.is_of_credential());
+        refusal.map(ToString::to_string)
+    }
+
+    /// Has the next request use a new credential. `at` is when the refused request got its own.
+    pub(super) async fn renew_credential(&self, refusal: &str, at: Instant) {
+        self.details().tell(format_args!("a new credential is issued: {refusal}"));
+        if let Some(renewal) = &self.renewal {
+            renewal.refused(at).await;
+        }
     }
 
     /// What bounds each request.
@@ -213,11 +272,57 @@ fn code_of(answer: &http::Response<()>, document: &[u8]) -> Option<String> {
         #[serde(rename = "Code")]
         code: String,
     }
+    /// The one of AWS's security token service.
+    #[derive(Deserialize)]
+    struct ErrorResponse {
+        #[serde(rename = "Error")]
+        error: ErrorDocument,
+    }
     let header = answer.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
     let code = match header {
         Some(code) => code.to_owned(),
-        None => quick_xml::de::from_reader::<_, ErrorDocument>(document).ok()?.code,
+        None => quick_xml::de::from_reader::<_, ErrorDocument>(document)
+            .or_else(|_| quick_xml::de::from_reader::<_, ErrorResponse>(document).map(|found| found.error))
+            .map_or_else(|_| issuer_code(document), |found| Some(found.code))?,
     };
-    let is_word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_word = (1..=64).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_word.then_some(code)
+}
+
+/// The word of an issuer of tokens: `AADSTS…` of Microsoft Entra, `error` of OAuth 2.0 (RFC 6749, 5.2), `status` of
+/// Google's interfaces.
+fn issuer_code(document: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(document).ok()?;
+    let text = |name: &str| document.get(name).and_then(serde_json::Value::as_str);
+    let entra = text("error_description").filter(|text| text.starts_with("AADSTS"));
+    let entra = entra.and_then(|text| text.split(':').next());
+    let google = || document.get("error")?.get("status")?.as_str();
+    entra.or_else(|| text("error")).or_else(google).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_its_own_word_for_an_error() {
+        let check = |document: &str, expect: Option<&str>| {
+            let code = code_of(&http::Response::new(()), document.as_bytes());
+            assert_eq!(code.as_deref(), expect, "{document}");
+        };
+        check("<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", Some("NoSuchKey"));
+        check(
+            "<ErrorResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><Error><Type>Sender</Type>\
+             <Code>ExpiredTokenException</Code></Error></ErrorResponse>",
+            Some("ExpiredTokenException"),
+        );
+        let entra =
+            r#"{"error": "invalid_client", "error_description": "AADSTS700024: Client assertion is not"}"#;
+        check(entra, Some("AADSTS700024"));
+        check(r#"{"error": "invalid_grant", "error_description": "The audience"}"#, Some("invalid_grant"));
+        check(r#"{"error": {"code": 403, "status": "PERMISSION_DENIED"}}"#, Some("PERMISSION_DENIED"));
+        check(r#"{"error": "two words"}"#, None);
+        check("<html>", None);
+    }
 }

@@ -3,6 +3,7 @@
 //! A range that breaks off is asked for again from where it stopped. Memory is bounded by the ranges ahead of the reader.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -67,12 +68,23 @@ impl Source {
         let mut whole = BytesMut::with_capacity(length);
         let options = self.requests.options();
         let (mut failures, mut counted_from) = (Failures::default(), 0);
+        let mut is_renewed = false;
         loop {
             let from = start + whole.len() as u64;
+            let begun = Instant::now();
             // The client has repeated a request that fails here.
             let answered = self.objects.get_opts(&object.location, pinned(object, from..end)).await;
-            let answered =
-                answered.map_err(|error| store_error("read", &self.place, Access::Read, &error))?;
+            let answered = match answered {
+                Ok(answered) => answered,
+                Err(error) => match self.requests.refusal_of_credential(&error).filter(|_| !is_renewed) {
+                    Some(refusal) => {
+                        self.requests.renew_credential(&refusal, begun).await;
+                        is_renewed = true;
+                        continue;
+                    }
+                    None => return Err(store_error("read", &self.place, Access::Read, &error)),
+                },
+            };
             let broken = append(answered.into_stream(), &mut whole).await;
             if whole.len() == length && broken.is_ok() {
                 return Ok(whole.freeze());

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -98,17 +99,32 @@ impl Signed {
         let place = self.place(path);
         let failed = |error: HttpError| http_error(action, &place, Access::Write, &error);
         let unsent = |error: object_store::Error| store_error(action, &place, Access::Write, &error);
-        let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        // Azure signs it.
-        let request = request.header("content-length", body.len()).body(body.into());
-        let mut request: HttpRequest = request.map_err(|error| {
-            StoreError::new(StoreErrorKind::Other, format!("cannot {action} {place}")).caused_by(error)
-        })?;
-        self.authorize(&mut request).await.map_err(unsent)?;
-        let (head, body) = self.0.requests.call(request).await.map_err(failed)?.into_parts();
+        let mut is_renewed = false;
+        let answer = loop {
+            let mut request = http::Request::builder().method(method.clone()).uri(&url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            // Azure signs it.
+            let request = request.header("content-length", body.len()).body(body.clone().into());
+            let mut request: HttpRequest = request.map_err(|error| {
+                StoreError::new(StoreErrorKind::Other, format!("cannot {action} {place}")).caused_by(error)
+            })?;
+            let begun = Instant::now();
+            self.authorize(&mut request).await.map_err(unsent)?;
+            let requests = &self.0.requests;
+            let error = match requests.call(request).await {
+                Ok(answer) => break answer,
+                Err(error) => error,
+            };
+            // A clock of this machine that is late makes a credential seem valid for longer than it is.
+            match requests.refusal_of_credential(&error).filter(|_| !is_renewed) {
+                Some(refusal) => requests.renew_credential(&refusal, begun).await,
+                None => return Err(failed(error)),
+            }
+            is_renewed = true;
+        };
+        let (head, body) = answer.into_parts();
         Ok(http::Response::from_parts(head, body.bytes().await.map_err(failed)?))
     }
 

@@ -26,6 +26,16 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether this is the metadata address of a machine or a container in a cloud, which speaks only `http`: a link-local
+/// address, or Google's name for one.
+pub(crate) fn is_metadata(url: &Url) -> bool {
+    match url.host_str() {
+        Some("metadata.google.internal") => true,
+        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_link_local()),
+        None => false,
+    }
+}
+
 /// Why a URL is not fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {

@@ -49,6 +49,8 @@ pub struct Client {
     loopback: reqwest::Client,
     timeouts: Timeouts,
     details: Details,
+    /// Whether `http` is spoken to the metadata address of a machine.
+    allows_metadata: bool,
 }
 
 impl crate::domain::hint::Hint for ClientError {}
@@ -61,13 +63,19 @@ impl Client {
         install_crypto_provider();
         let outward = builder(timeouts).build().map_err(ClientError)?;
         let loopback = builder(timeouts).no_proxy().build().map_err(ClientError)?;
-        Ok(Client { outward, loopback, timeouts, details: Details::none() })
+        Ok(Client { outward, loopback, timeouts, details: Details::none(), allows_metadata: false })
     }
 
     /// The same client, which reports its requests and retries.
     #[must_use]
     pub fn with_details(self, details: Details) -> Self {
         Client { details, ..self }
+    }
+
+    /// The same client, which also speaks `http` to the metadata address of the machine, and never through a proxy.
+    #[must_use]
+    pub(crate) fn allowing_metadata_addresses(self) -> Self {
+        Client { allows_metadata: true, ..self }
     }
 
     /// Where details of the work with this client are reported.
@@ -82,9 +90,13 @@ impl Client {
 
     /// A request, refused where the URL is ([`address::check`]). The total deadline is the caller's.
     pub fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, AddressError> {
-        address::check(url)?;
+        let is_metadata = self.allows_metadata && address::is_metadata(url);
+        if !is_metadata {
+            address::check(url)?;
+        }
         self.details.tell(format_args!("request: {method} {}", address::shown(url)));
-        let client = if address::is_loopback(url) { &self.loopback } else { &self.outward };
+        let is_direct = is_metadata || address::is_loopback(url);
+        let client = if is_direct { &self.loopback } else { &self.outward };
         Ok(client.request(method, url.clone()))
     }
 }
@@ -141,5 +153,11 @@ mod tests {
         assert_eq!(refused("ftp://example.org/"), Some(AddressError::Scheme));
         assert_eq!(refused("https://example.org/"), None);
         assert_eq!(refused("http://127.0.0.1:1/"), None);
+        assert_eq!(refused("http://169.254.169.254/"), Some(AddressError::Insecure));
+        let client = client.allowing_metadata_addresses();
+        let refused = |text: &str| client.request(Method::GET, &Url::parse(text).expect(text)).err();
+        assert_eq!(refused("http://169.254.169.254/"), None);
+        assert_eq!(refused("http://metadata.google.internal/x"), None);
+        assert_eq!(refused("http://example.org/"), Some(AddressError::Insecure));
     }
 }

@@ -33,6 +33,11 @@ impl BodySender {
         Ok(BodySender { client, idle: timeouts.idle })
     }
 
+    /// The same sender with [`Client::allowing_metadata_addresses`].
+    pub(crate) fn allowing_metadata_addresses(self) -> Self {
+        BodySender { client: self.client.allowing_metadata_addresses(), ..self }
+    }
+
     /// The client that makes the requests.
     pub(crate) fn client(&self) -> &Client {
         &self.client

@@ -9,6 +9,6 @@ mod hostile_inputs;
 #[cfg(unix)]
 mod installer;
 mod linters;
-mod steps;
+pub mod steps;
 mod workflows;
 mod wrapped;

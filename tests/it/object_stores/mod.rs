@@ -4,6 +4,7 @@
 mod command;
 mod conforming;
 mod faults;
+mod identities;
 mod processes;
 mod service;
 mod unfinished;

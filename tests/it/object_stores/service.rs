@@ -103,15 +103,25 @@ impl Running {
             Running::S3rver(_) => self.variables(),
             _ => self.variables_at(port),
         };
-        let env = Env::of(variables.iter().map(|(name, value)| (*name, value.as_str())));
-        let access = ServiceAccess::find(&location, &env).expect("a credential");
-        RemoteStore::connect(&location, &access, view, clock, impatient()).expect("a store")
+        store_of(&location, &variables, view, clock)
     }
 
     pub fn store(&self, prefix: &str, view: Viewpoint) -> RemoteStore {
         let port = if matches!(self, Running::S3rver(_)) { 0 } else { self.port() };
         self.store_at(prefix, view, port)
     }
+}
+
+/// A store that these variables open.
+pub fn store_of(
+    location: &ObjectLocation,
+    variables: &Variables,
+    view: Viewpoint,
+    clock: cachekeep::store::Clock,
+) -> RemoteStore {
+    let env = Env::of(variables.iter().map(|(name, value)| (*name, value.as_str())));
+    let access = ServiceAccess::find(location, &env).expect("a credential");
+    RemoteStore::connect(location, &access, view, clock, impatient()).expect("a store")
 }
 
 /// A prefix that no other store of this process has.

@@ -1,15 +1,24 @@
 //! Credentials and the address of S3, or of a service with its interface.
 
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider};
 use reqwest::Url;
 
-use super::super::http::{Requests, no_retries};
+use super::super::http::{Renewal, Requests, no_retries};
 use super::found::{FoundCredential, NoCredential};
+use super::id_token::IdTokenSource;
+use super::instance::{self, AwsInstance};
+use super::renewal::{Issuer, Renewing};
+use super::sts::RoleExchange;
 use crate::domain::secret::Secret;
 use crate::platform::Env;
 
-const LOOKED_FOR: &str =
-    "AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, and AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN";
+const LOOKED_FOR: &str = "AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE or \
+                          GitHub's ID token, and CACHEKEEP_INSTANCE_IDENTITY=true";
+
+/// The audience of ID tokens that AWS exchanges.
+const AUDIENCE: &str = "sts.amazonaws.com";
 
 /// The variable that chooses how a bucket is addressed: `true` for `https://host/bucket`, `false` for
 /// `https://bucket.host`.
@@ -27,14 +36,15 @@ pub(in crate::store::remote) struct AwsAccess {
 
 enum AwsCredential {
     Key { id: String, secret: Secret, session: Option<Secret> },
-    WebIdentity { file: String, role: String, session_name: Option<String> },
+    Role(RoleExchange),
+    Instance(AwsInstance),
 }
 
 /// Finds the credential and the address of a bucket.
 pub(in crate::store::remote) fn find(env: &Env, bucket: &str) -> Result<AwsAccess, NoCredential> {
     let (credential, source) = credential(env)?;
     let endpoint = env.var("AWS_ENDPOINT_URL_S3").or_else(|| env.var("AWS_ENDPOINT_URL"));
-    let region = match env.var("AWS_REGION").or_else(|| env.var("AWS_DEFAULT_REGION")) {
+    let region = match region_of(env) {
         Some(region) => region.to_owned(),
         // Services with the interface of S3 do not care, and this is what clients give them.
         None if endpoint.is_some() => "us-east-1".to_owned(),
@@ -93,15 +103,40 @@ fn credential(env: &Env) -> Result<(AwsCredential, &'static str), NoCredential> 
             return Err(NoCredential::unusable(alone("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")));
         }
     }
-    match (env.var("AWS_WEB_IDENTITY_TOKEN_FILE"), env.var("AWS_ROLE_ARN")) {
-        (Some(file), Some(role)) => {
-            let session_name = env.var("AWS_ROLE_SESSION_NAME").map(str::to_owned);
-            let credential =
-                AwsCredential::WebIdentity { file: file.to_owned(), role: role.to_owned(), session_name };
-            Ok((credential, "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN"))
+    if let Some(role) = env.var("AWS_ROLE_ARN") {
+        let file = env.path("AWS_WEB_IDENTITY_TOKEN_FILE").map(|file| IdTokenSource::file(file, None));
+        let by_file = file.map(|file| (file, "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN"));
+        let github = || {
+            let source = IdTokenSource::github(env, AUDIENCE)?;
+            Some((source, "GitHub's ID token of this job, with AWS_ROLE_ARN"))
+        };
+        if let Some((id_token, source)) = by_file.or_else(github) {
+            return Ok((AwsCredential::Role(role_exchange(env, role, id_token)), source));
         }
-        _ => Err(NoCredential::absent("S3", LOOKED_FOR)),
     }
+    match AwsInstance::of(env) {
+        Some(instance) => Ok((AwsCredential::Instance(instance), instance::SOURCE)),
+        None => Err(NoCredential::absent("S3", LOOKED_FOR)),
+    }
+}
+
+fn role_exchange(env: &Env, role: &str, id_token: IdTokenSource) -> RoleExchange {
+    let endpoint = env.var("AWS_ENDPOINT_URL_STS").or_else(|| env.var("AWS_ENDPOINT_URL"));
+    let of_region = || match region_of(env) {
+        Some(region) if region.starts_with("cn-") => format!("https://sts.{region}.amazonaws.com.cn"),
+        Some(region) => format!("https://sts.{region}.amazonaws.com"),
+        None => "https://sts.amazonaws.com".to_owned(),
+    };
+    RoleExchange {
+        endpoint: endpoint.map_or_else(of_region, str::to_owned),
+        role: role.to_owned(),
+        session_name: env.var("AWS_ROLE_SESSION_NAME").unwrap_or("cachekeep").to_owned(),
+        id_token,
+    }
+}
+
+fn region_of(env: &Env) -> Option<&str> {
+    env.var("AWS_REGION").or_else(|| env.var("AWS_DEFAULT_REGION"))
 }
 
 fn alone(set: &str, missing: &str) -> String {
@@ -109,11 +144,30 @@ fn alone(set: &str, missing: &str) -> String {
 }
 
 impl AwsAccess {
-    /// A client for the bucket.
+    /// What issues the credential; `None` where it is not issued.
+    pub(in crate::store::remote) fn issued(
+        &self,
+        issuer: Issuer,
+    ) -> Option<(AwsCredentialProvider, Arc<dyn Renewal>)> {
+        match &self.credential {
+            AwsCredential::Key { .. } => None,
+            AwsCredential::Role(exchange) => {
+                let renewing = Arc::new(Renewing::new(exchange.clone(), issuer));
+                Some((Arc::clone(&renewing) as AwsCredentialProvider, renewing))
+            }
+            AwsCredential::Instance(instance) => {
+                let renewing = Arc::new(Renewing::new(instance.clone(), issuer));
+                Some((Arc::clone(&renewing) as AwsCredentialProvider, renewing))
+            }
+        }
+    }
+
+    /// A client for the bucket, with the credential that is issued where one is.
     pub(in crate::store::remote) fn client(
         &self,
         bucket: &str,
         requests: &Requests,
+        issued: Option<AwsCredentialProvider>,
     ) -> object_store::Result<AmazonS3> {
         let builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
@@ -125,29 +179,24 @@ impl AwsAccess {
             // Not every service with the interface of S3 has bulk deletion.
             .with_disable_bulk_delete(true)
             .with_http_connector(requests.clone());
-        let builder = match &self.credential {
-            AwsCredential::Key { id, secret, session } => {
+        let builder = match (&self.credential, issued) {
+            (AwsCredential::Key { id, secret, session }, _) => {
                 let builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
                 match session {
                     Some(token) => builder.with_token(token.expose()),
                     None => builder,
                 }
             }
-            AwsCredential::WebIdentity { file, role, session_name } => {
-                use object_store::aws::AmazonS3ConfigKey as Key;
-                let builder =
-                    builder.with_config(Key::WebIdentityTokenFile, file).with_config(Key::RoleArn, role);
-                match session_name {
-                    Some(name) => builder.with_config(Key::RoleSessionName, name),
-                    None => builder,
-                }
-            }
+            (_, Some(issued)) => builder.with_credentials(issued),
+            (AwsCredential::Role(_) | AwsCredential::Instance(_), None) => builder,
         };
         builder.build()
     }
 
     pub(super) fn found(&self) -> FoundCredential {
-        FoundCredential { source: self.source, expires_at: None, endpoint: self.bucket_url.clone() }
+        let is_renewed = !matches!(self.credential, AwsCredential::Key { .. });
+        let endpoint = self.bucket_url.clone();
+        FoundCredential { source: self.source, expires_at: None, is_renewed, endpoint }
     }
 }
 

@@ -1,25 +1,34 @@
 //! Credentials for Azure Blob Storage.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::azure::{AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
 use reqwest::Url;
 
-use super::super::http::{Requests, no_retries};
+use super::super::http::{Renewal, Requests, no_retries};
+use super::entra::{EntraExchange, PUBLIC_AUTHORITY, Proof};
 use super::found::{FoundCredential, NoCredential};
+use super::id_token::IdTokenSource;
+use super::instance::{self, AzureInstance};
+use super::renewal::{Issuer, Renewing};
 use crate::domain::secret::Secret;
+use crate::domain::shown::Shown;
 use crate::platform::Env;
 
 const LOOKED_FOR: &str = "AZURE_STORAGE_TOKEN, AZURE_STORAGE_KEY, AZURE_STORAGE_CONNECTION_STRING, AZURE_CLIENT_ID with \
-                          AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE or AZURE_CLIENT_SECRET, AZURE_STORAGE_SAS_TOKEN, and \
-                          AZURE_USE_AZURE_CLI=true";
+                          AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_SECRET or GitHub's ID token, AZURE_STORAGE_SAS_TOKEN, \
+                          AZURE_USE_AZURE_CLI=true, the service connection of a step of Azure Pipelines \
+                          (AZURESUBSCRIPTION_SERVICE_CONNECTION_ID), and CACHEKEEP_INSTANCE_IDENTITY=true";
+
+/// The audience of ID tokens that Microsoft Entra exchanges.
+const AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// How to open a storage account.
 pub(in crate::store::remote) struct AzureAccess {
     /// The URL of the account's blob service.
     pub(in crate::store::remote) endpoint: String,
     pub(in crate::store::remote) account: String,
-    /// Where identities are exchanged for tokens; `None` for the public cloud's.
-    authority: Option<String>,
     credential: AzureCredential,
     source: &'static str,
 }
@@ -27,17 +36,20 @@ pub(in crate::store::remote) struct AzureAccess {
 enum AzureCredential {
     Token(Secret),
     Key(Secret),
-    FederatedToken { client: String, tenant: String, file: String },
-    ClientSecret { client: String, tenant: String, secret: Secret },
+    Exchanged(EntraExchange),
     Sas(Secret),
     Cli,
+    Instance(AzureInstance),
 }
 
 /// Finds the credential for an account.
 pub(in crate::store::remote) fn find(env: &Env, account: &str) -> Result<AzureAccess, NoCredential> {
     let connection = ConnectionString::parse(env.var("AZURE_STORAGE_CONNECTION_STRING").unwrap_or_default());
-    let (credential, source) =
-        credential(env, &connection).ok_or(NoCredential::absent("Azure Blob Storage", LOOKED_FOR))?;
+    let found = match credential(env, &connection) {
+        Some(found) => Some(found),
+        None => identity_of_job(env)?,
+    };
+    let (credential, source) = found.ok_or(NoCredential::absent("Azure Blob Storage", LOOKED_FOR))?;
     let named = match source {
         CONNECTION_STRING => connection.get("AccountName").map(|name| (CONNECTION_STRING, name)),
         _ => env.var("AZURE_STORAGE_ACCOUNT").map(|name| ("AZURE_STORAGE_ACCOUNT", name)),
@@ -56,15 +68,15 @@ pub(in crate::store::remote) fn find(env: &Env, account: &str) -> Result<AzureAc
     if Url::parse(&endpoint).is_err() {
         return Err(NoCredential::unusable("the address of the blob service is not a URL".to_owned()));
     }
-    let authority = env.var("AZURE_AUTHORITY_HOST").map(str::to_owned);
-    Ok(AzureAccess { endpoint, authority, account: account.to_owned(), credential, source })
+    Ok(AzureAccess { endpoint, account: account.to_owned(), credential, source })
 }
 
 const CONNECTION_STRING: &str = "AZURE_STORAGE_CONNECTION_STRING";
 
-fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<(AzureCredential, &'static str)> {
+type Found = (AzureCredential, &'static str);
+
+fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<Found> {
     let secret = |name: &str| env.var(name).map(Secret::new);
-    let identity = || Some((env.var("AZURE_CLIENT_ID")?.to_owned(), env.var("AZURE_TENANT_ID")?.to_owned()));
     if let Some(token) = secret("AZURE_STORAGE_TOKEN") {
         return Some((AzureCredential::Token(token), "AZURE_STORAGE_TOKEN"));
     }
@@ -79,13 +91,15 @@ fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<(AzureCred
     if let Some(signature) = connection.get("SharedAccessSignature") {
         return Some((AzureCredential::Sas(Secret::new(signature)), CONNECTION_STRING));
     }
-    if let (Some((client, tenant)), Some(file)) = (identity(), env.var("AZURE_FEDERATED_TOKEN_FILE")) {
-        let credential = AzureCredential::FederatedToken { client, tenant, file: file.to_owned() };
-        return Some((credential, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE"));
+    if let Some(file) = env.path("AZURE_FEDERATED_TOKEN_FILE")
+        && let Some(exchange) = exchange(env, Proof::IdToken(IdTokenSource::file(file, None)))
+    {
+        return Some((exchange, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE"));
     }
-    if let (Some((client, tenant)), Some(secret)) = (identity(), secret("AZURE_CLIENT_SECRET")) {
-        let credential = AzureCredential::ClientSecret { client, tenant, secret };
-        return Some((credential, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"));
+    if let Some(secret) = secret("AZURE_CLIENT_SECRET")
+        && let Some(exchange) = exchange(env, Proof::ClientSecret(secret))
+    {
+        return Some((exchange, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"));
     }
     for name in ["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"] {
         if let Some(signature) = secret(name) {
@@ -95,12 +109,93 @@ fn credential(env: &Env, connection: &ConnectionString<'_>) -> Option<(AzureCred
     env.flag("AZURE_USE_AZURE_CLI").then_some((AzureCredential::Cli, "`az`, because of AZURE_USE_AZURE_CLI"))
 }
 
+/// The exchange for the client and the tenant of the environment.
+fn exchange(env: &Env, proof: Proof) -> Option<AzureCredential> {
+    Some(exchange_of(env, env.var("AZURE_CLIENT_ID")?, env.var("AZURE_TENANT_ID")?, proof))
+}
+
+fn exchange_of(env: &Env, client: &str, tenant: &str, proof: Proof) -> AzureCredential {
+    let authority = env.var("AZURE_AUTHORITY_HOST").unwrap_or(PUBLIC_AUTHORITY).to_owned();
+    let (client, tenant) = (client.to_owned(), tenant.to_owned());
+    AzureCredential::Exchanged(EntraExchange { authority, tenant, client, proof })
+}
+
+/// What the job is: a service connection of Azure Pipelines, a job of GitHub Actions, a machine.
+fn identity_of_job(env: &Env) -> Result<Option<Found>, NoCredential> {
+    if let Some(found) = service_connection(env)? {
+        return Ok(Some(found));
+    }
+    if let Some(source) = IdTokenSource::github(env, AUDIENCE)
+        && let Some(exchange) = exchange(env, Proof::IdToken(source))
+    {
+        return Ok(Some((
+            exchange,
+            "GitHub's ID token of this job, with AZURE_CLIENT_ID and AZURE_TENANT_ID",
+        )));
+    }
+    Ok(AzureInstance::of(env).map(|instance| (AzureCredential::Instance(instance), instance::SOURCE)))
+}
+
+/// The service connection of a step of Azure Pipelines: as AzureCLI@2 exports it, or an input of a task.
+fn service_connection(env: &Env) -> Result<Option<Found>, NoCredential> {
+    const HINT: &str = "pass `SYSTEM_ACCESSTOKEN: $(System.AccessToken)` in `env` of the step";
+    let exported = env.var("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID");
+    let Some(connection) = exported.or_else(|| env.var("INPUT_AZURESUBSCRIPTION")) else { return Ok(None) };
+    let parameter = |name: &str| {
+        // The agent writes names of variables in upper case.
+        [connection.to_owned(), connection.to_ascii_uppercase()]
+            .iter()
+            .find_map(|id| env.var(&format!("ENDPOINT_AUTH_PARAMETER_{id}_{name}")))
+    };
+    let client = env.var("AZURESUBSCRIPTION_CLIENT_ID").or_else(|| parameter("SERVICEPRINCIPALID"));
+    let tenant = env.var("AZURESUBSCRIPTION_TENANT_ID").or_else(|| parameter("TENANTID"));
+    let (Some(client), Some(tenant)) = (client, tenant) else {
+        let text =
+            format!("the service connection `{}` names no client and tenant", Shown::value(connection));
+        return Err(NoCredential::unusable(text));
+    };
+    if let Some(secret) = parameter("SERVICEPRINCIPALKEY") {
+        let proof = Proof::ClientSecret(Secret::new(secret));
+        return Ok(Some((exchange_of(env, client, tenant, proof), "the secret of the service connection")));
+    }
+    let job = env.var("ENDPOINT_AUTH_PARAMETER_SYSTEMVSSCONNECTION_ACCESSTOKEN");
+    let Some(token) = env.var("SYSTEM_ACCESSTOKEN").or(job) else {
+        let text = "the service connection cannot be used: SYSTEM_ACCESSTOKEN is not set";
+        return Err(NoCredential::unusable(text).with_hint(HINT));
+    };
+    let Some(url) = env.var("SYSTEM_OIDCREQUESTURI") else {
+        let text = "the service connection cannot be used: SYSTEM_OIDCREQUESTURI is not set";
+        return Err(NoCredential::unusable(text));
+    };
+    let proof = Proof::IdToken(IdTokenSource::azure_pipelines(url, token, connection));
+    Ok(Some((exchange_of(env, client, tenant, proof), "the service connection of this step")))
+}
+
 impl AzureAccess {
-    /// A client for a container.
+    /// What issues the credential; `None` where it is not issued.
+    pub(in crate::store::remote) fn issued(
+        &self,
+        issuer: Issuer,
+    ) -> Option<(AzureCredentialProvider, Arc<dyn Renewal>)> {
+        match &self.credential {
+            AzureCredential::Exchanged(exchange) => {
+                let renewing = Arc::new(Renewing::new(exchange.clone(), issuer));
+                Some((Arc::clone(&renewing) as AzureCredentialProvider, renewing))
+            }
+            AzureCredential::Instance(instance) => {
+                let renewing = Arc::new(Renewing::new(instance.clone(), issuer));
+                Some((Arc::clone(&renewing) as AzureCredentialProvider, renewing))
+            }
+            _ => None,
+        }
+    }
+
+    /// A client for a container, with the credential that is issued where one is.
     pub(in crate::store::remote) fn client(
         &self,
         container: &str,
         requests: &Requests,
+        issued: Option<AzureCredentialProvider>,
     ) -> object_store::Result<MicrosoftAzure> {
         let builder = MicrosoftAzureBuilder::new()
             .with_account(&self.account)
@@ -108,10 +203,9 @@ impl AzureAccess {
             .with_endpoint(self.endpoint.clone())
             .with_retry(no_retries())
             .with_http_connector(requests.clone());
-        let builder = match &self.authority {
-            Some(host) => builder.with_authority_host(host),
-            None => builder,
-        };
+        if let Some(issued) = issued {
+            return builder.with_credentials(issued).build();
+        }
         // The kind is forced: where the crate chooses, it may choose the metadata service.
         let builder = match &self.credential {
             AzureCredential::Token(token) => {
@@ -120,19 +214,13 @@ impl AzureAccess {
             AzureCredential::Key(key) => {
                 builder.with_access_key(key.expose()).with_credential_type("access_key")
             }
-            AzureCredential::FederatedToken { client, tenant, file } => builder
-                .with_client_id(client)
-                .with_tenant_id(tenant)
-                .with_federated_token_file(file)
-                .with_credential_type("workload_identity"),
-            AzureCredential::ClientSecret { client, tenant, secret } => builder
-                .with_client_secret_authorization(client, secret.expose(), tenant)
-                .with_credential_type("client_secret"),
             AzureCredential::Sas(signature) => {
                 let pairs = object_store::azure::split_sas(signature.expose())?;
                 builder.with_sas_authorization(pairs).with_credential_type("sas_token")
             }
             AzureCredential::Cli => builder.with_credential_type("azure_cli"),
+            // They are issued.
+            AzureCredential::Exchanged(_) | AzureCredential::Instance(_) => builder,
         };
         builder.build()
     }
@@ -142,7 +230,9 @@ impl AzureAccess {
             AzureCredential::Sas(signature) => expiry_of(signature.expose()),
             _ => None,
         };
-        FoundCredential { source: self.source, expires_at, endpoint: self.endpoint.clone() }
+        let is_renewed =
+            matches!(self.credential, AzureCredential::Exchanged(_) | AzureCredential::Instance(_));
+        FoundCredential { source: self.source, expires_at, is_renewed, endpoint: self.endpoint.clone() }
     }
 }
 

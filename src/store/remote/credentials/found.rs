@@ -11,6 +11,8 @@ pub struct FoundCredential {
     pub source: &'static str,
     /// When it expires, if it says so.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Whether it is exchanged anew before it expires.
+    pub is_renewed: bool,
     /// The address of the service.
     pub endpoint: String,
 }
@@ -37,6 +39,11 @@ impl NoCredential {
     /// A variable is missing or cannot be used.
     pub(super) fn unusable(message: impl Into<String>) -> Self {
         NoCredential { message: message.into(), hint: None }
+    }
+
+    /// The same with what helps.
+    pub(super) fn with_hint(self, hint: &'static str) -> Self {
+        NoCredential { hint: Some(hint), ..self }
     }
 }
 

@@ -1,20 +1,34 @@
 //! Credentials for Google Cloud Storage.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::StaticCredentialProvider;
-use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::gcp::{
+    GcpCredential, GcpCredentialProvider, GoogleCloudStorage, GoogleCloudStorageBuilder,
+};
 use serde::Deserialize;
 
-use super::super::http::{Requests, no_retries};
+use super::super::http::{Renewal, Requests, no_retries};
+use super::federation::{JWT, PoolExchange};
 use super::found::{FoundCredential, NoCredential};
+use super::id_token::IdTokenSource;
+use super::instance::{self, GoogleInstance};
+use super::renewal::{Issuer, Renewing};
 use crate::domain::secret::Secret;
 use crate::fs::read::read_regular;
 use crate::platform::Env;
+use crate::store::remote::signed::encoded;
 
-const LOOKED_FOR: &str = "GOOGLE_OAUTH_ACCESS_TOKEN, CLOUDSDK_AUTH_ACCESS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS, and the file \
-                          that `gcloud auth application-default login` writes";
+const LOOKED_FOR: &str = "GOOGLE_OAUTH_ACCESS_TOKEN, CLOUDSDK_AUTH_ACCESS_TOKEN, GOOGLE_APPLICATION_CREDENTIALS, \
+                          CACHEKEEP_GOOGLE_PROVIDER with GitHub's ID token, the file that `gcloud auth application-default \
+                          login` writes, and CACHEKEEP_INSTANCE_IDENTITY=true";
+
+/// The variable with the name of a provider of workload identities, `projects/…/providers/…`.
+const PROVIDER: &str = "CACHEKEEP_GOOGLE_PROVIDER";
+
+/// The variable with the address of the service account whose rights the job has.
+const ACCOUNT: &str = "CACHEKEEP_GOOGLE_SERVICE_ACCOUNT";
 
 /// Upper bound for a file of credentials, in bytes.
 const MAX_FILE: u64 = 64 << 10;
@@ -30,6 +44,8 @@ pub(in crate::store::remote) struct GoogleAccess {
 enum GoogleCredential {
     Token(Secret),
     File(PathBuf),
+    Pool(PoolExchange),
+    Instance(GoogleInstance),
 }
 
 /// Finds the credential.
@@ -52,20 +68,48 @@ fn credential(env: &Env) -> Result<Option<(GoogleCredential, &'static str)>, NoC
         }
     }
     if let Some(file) = env.path("GOOGLE_APPLICATION_CREDENTIALS") {
-        check_file(&file)?;
-        return Ok(Some((GoogleCredential::File(file), "GOOGLE_APPLICATION_CREDENTIALS")));
+        return Ok(Some((of_file(file)?, "GOOGLE_APPLICATION_CREDENTIALS")));
+    }
+    if let Some(exchange) = github(env)? {
+        let source = "GitHub's ID token of this job, with CACHEKEEP_GOOGLE_PROVIDER";
+        return Ok(Some((GoogleCredential::Pool(exchange), source)));
     }
     let well_known = env
         .path("APPDATA")
         .or_else(|| env.path("HOME").map(|home| home.join(".config")))
         .map(|base| base.join("gcloud/application_default_credentials.json"));
-    Ok(well_known
-        .filter(|file| check_file(file).is_ok())
-        .map(|file| (GoogleCredential::File(file), "the application default credentials of `gcloud`")))
+    if let Some(credential) = well_known.and_then(|file| of_file(file).ok()) {
+        return Ok(Some((credential, "the application default credentials of `gcloud`")));
+    }
+    Ok(GoogleInstance::of(env).map(|instance| (GoogleCredential::Instance(instance), instance::SOURCE)))
 }
 
-/// Fails unless a file holds credentials of a known type.
-fn check_file(file: &Path) -> Result<(), NoCredential> {
+/// The exchange of GitHub's ID token at the provider that is named; `None` where none is.
+fn github(env: &Env) -> Result<Option<PoolExchange>, NoCredential> {
+    let Some(provider) = env.var(PROVIDER) else { return Ok(None) };
+    let name = provider.trim_start_matches("https:").trim_start_matches("//iam.googleapis.com/");
+    let audience = format!("//iam.googleapis.com/{name}");
+    let Some(id_token) = IdTokenSource::github(env, &format!("https:{audience}")) else {
+        let text = format!("{PROVIDER} is set, and this job gets no ID token from GitHub");
+        return Err(NoCredential::unusable(text).with_hint("give the job `permissions: id-token: write`"));
+    };
+    let host =
+        |variable: &str, default: &str| env.var(variable).unwrap_or(default).trim_end_matches('/').to_owned();
+    let sts = host("CLOUDSDK_API_ENDPOINT_OVERRIDES_STS", "https://sts.googleapis.com");
+    let iam = host("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", "https://iamcredentials.googleapis.com");
+    Ok(Some(PoolExchange {
+        token_url: format!("{sts}/v1/token"),
+        audience,
+        id_token_type: JWT.to_owned(),
+        id_token,
+        impersonation_url: env.var(ACCOUNT).map(|account| {
+            format!("{iam}/v1/projects/-/serviceAccounts/{}:generateAccessToken", encoded(account))
+        }),
+    }))
+}
+
+/// The credential in a file, which must be of a known type.
+fn of_file(file: PathBuf) -> Result<GoogleCredential, NoCredential> {
     #[derive(Deserialize)]
     struct CredentialFile {
         #[serde(rename = "type")]
@@ -77,44 +121,71 @@ fn check_file(file: &Path) -> Result<(), NoCredential> {
             file.display()
         ))
     };
-    let bytes = read_regular(file, MAX_FILE).map_err(|error| unusable(error.to_string()))?;
+    let bytes = read_regular(&file, MAX_FILE).map_err(|error| unusable(error.to_string()))?;
     // The text of a parser's error may repeat what it read.
     let parsed = serde_json::from_slice::<CredentialFile>(&bytes);
     match parsed.map_err(|_| unusable("it is not a file of credentials".to_owned()))?.kind.as_str() {
-        "service_account" | "authorized_user" => Ok(()),
-        "external_account" => Err(unusable(
-            "workload identity federation is not supported; exchange it for an access token first, such as with \
-             `token_format: access_token` of google-github-actions/auth, and set GOOGLE_OAUTH_ACCESS_TOKEN"
-                .to_owned(),
+        "service_account" | "authorized_user" => Ok(GoogleCredential::File(file)),
+        "external_account" => {
+            let exchange = PoolExchange::of_file(&bytes).map_err(|why| unusable(why.to_owned()))?;
+            Ok(GoogleCredential::Pool(exchange))
+        }
+        _ => Err(unusable(
+            "it is neither a service account, an external account nor an authorized user".to_owned(),
         )),
-        _ => Err(unusable("it is neither a service account nor an authorized user".to_owned())),
     }
 }
 
 impl GoogleAccess {
-    /// A client for a bucket.
+    /// What issues the credential; `None` where the crate does, or where it is not issued.
+    pub(in crate::store::remote) fn issued(
+        &self,
+        issuer: Issuer,
+    ) -> Option<(GcpCredentialProvider, Arc<dyn Renewal>)> {
+        match &self.credential {
+            GoogleCredential::Token(_) | GoogleCredential::File(_) => None,
+            GoogleCredential::Pool(exchange) => {
+                let renewing = Arc::new(Renewing::new(exchange.clone(), issuer));
+                Some((Arc::clone(&renewing) as GcpCredentialProvider, renewing))
+            }
+            GoogleCredential::Instance(instance) => {
+                let renewing = Arc::new(Renewing::new(instance.clone(), issuer));
+                Some((Arc::clone(&renewing) as GcpCredentialProvider, renewing))
+            }
+        }
+    }
+
+    /// A client for a bucket, with the credential that is issued where one is.
     pub(in crate::store::remote) fn client(
         &self,
         bucket: &str,
         requests: &Requests,
+        issued: Option<GcpCredentialProvider>,
     ) -> object_store::Result<GoogleCloudStorage> {
         let builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(bucket)
             .with_base_url(&self.endpoint)
             .with_retry(no_retries())
             .with_http_connector(requests.clone());
-        match &self.credential {
-            GoogleCredential::Token(token) => {
+        match (&self.credential, issued) {
+            (GoogleCredential::Token(token), _) => {
                 let bearer = token.expose().to_owned();
                 builder.with_credentials(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer })))
             }
-            GoogleCredential::File(file) => builder.with_application_credentials(file.display().to_string()),
+            (GoogleCredential::File(file), _) => {
+                builder.with_application_credentials(file.display().to_string())
+            }
+            (_, Some(issued)) => builder.with_credentials(issued),
+            (GoogleCredential::Pool(_) | GoogleCredential::Instance(_), None) => builder,
         }
         .build()
     }
 
     pub(super) fn found(&self) -> FoundCredential {
-        FoundCredential { source: self.source, expires_at: None, endpoint: self.endpoint.clone() }
+        // The crate renews the tokens of a file.
+        let is_renewed = !matches!(self.credential, GoogleCredential::Token(_));
+        let endpoint = self.endpoint.clone();
+        FoundCredential { source: self.source, expires_at: None, is_renewed, endpoint }
     }
 }
 
@@ -149,11 +220,20 @@ mod tests {
             found(&[("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().expect("a path"))])
         };
         assert!(with(r#"{"type": "authorized_user"}"#).is_ok());
-        assert!(
-            with(r#"{"type": "external_account"}"#)
-                .expect_err("refused")
-                .contains("GOOGLE_OAUTH_ACCESS_TOKEN")
-        );
+        let external = with(r#"{"type": "external_account"}"#).expect_err("refused");
+        assert!(external.contains("a field of its `external_account` is missing"), "{external}");
+        let of = |source: &str| {
+            with(&format!(
+                r#"{{"type": "external_account", "audience": "//iam.googleapis.com/p", "subject_token_type": "{JWT}",
+                     "token_url": "https://sts.googleapis.com/v1/token", "credential_source": {source}}}"#
+            ))
+        };
+        assert!(of(r#"{"file": "/token"}"#).expect("found").is_renewed);
+        assert!(of(r#"{"url": "https://h/", "headers": {"A": "b"}, "format": {"type": "text"}}"#).is_ok());
+        let program = of(r#"{"executable": {"command": "/bin/x"}}"#).expect_err("refused");
+        assert!(program.contains("only `file` and `url` are supported"), "{program}");
+        let json = of(r#"{"file": "/token", "format": {"type": "json"}}"#).expect_err("refused");
+        assert!(json.contains("subject_token_field_name"), "{json}");
         let damaged = with("hush").expect_err("refused");
         assert!(damaged.contains("not a file of credentials") && !damaged.contains("hush"), "{damaged}");
     }

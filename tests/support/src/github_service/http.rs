@@ -35,7 +35,7 @@ pub enum Fault {
 }
 
 /// A request that was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
     /// The path without the query.
@@ -48,6 +48,24 @@ pub struct Request {
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The same request with this header, or with `None` without it.
+    pub fn with_header(mut self, name: &str, value: Option<&str>) -> Self {
+        self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.headers.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        self
+    }
+
+    /// The same request with more in its query.
+    pub fn with_query(self, more: &str) -> Self {
+        let joint = if self.query.is_empty() { "" } else { "&" };
+        Request { query: format!("{}{joint}{more}", self.query), ..self }
+    }
+
+    /// A field of a form in the body, decoded.
+    pub fn field(&self, name: &str) -> Option<String> {
+        parameter(std::str::from_utf8(&self.body).ok()?, name)
     }
 
     /// All headers, in order.

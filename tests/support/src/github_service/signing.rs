@@ -22,8 +22,8 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// HMAC with SHA-256 (RFC 2104).
-fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+/// HMAC with SHA-256 (RFC 2104), of a key of at most one block.
+pub(crate) fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut block = [0_u8; 64];
     block[..key.len().min(64)].copy_from_slice(&key[..key.len().min(64)]);
     let padded = |pad: u8| block.map(|byte| byte ^ pad);

@@ -17,8 +17,15 @@ pub struct Front {
     state: Arc<State>,
 }
 
+/// Decides about requests in place of the service behind a front.
+pub trait Guard: Send + Sync + 'static {
+    /// The request as the service behind is to see it, or the answer of a refusal.
+    fn admit(&self, request: Request) -> Result<Request, Answer>;
+}
+
 struct State {
     behind: u16,
+    guard: Option<Arc<dyn Guard>>,
     armed: Mutex<Vec<(Matching, Fault, usize)>>,
     seen: Mutex<Vec<String>>,
 }
@@ -26,7 +33,16 @@ struct State {
 impl Front {
     /// A front before the service at this port.
     pub fn start(behind: u16) -> Self {
-        let state = Arc::new(State { behind, armed: Mutex::default(), seen: Mutex::default() });
+        Front::with(behind, None)
+    }
+
+    /// A front that admits only what a guard admits.
+    pub fn guarded(behind: u16, guard: Arc<dyn Guard>) -> Self {
+        Front::with(behind, Some(guard))
+    }
+
+    fn with(behind: u16, guard: Option<Arc<dyn Guard>>) -> Self {
+        let state = Arc::new(State { behind, guard, armed: Mutex::default(), seen: Mutex::default() });
         Front { server: Server::start(Arc::clone(&state) as Arc<dyn Service>), state }
     }
 
@@ -65,7 +81,14 @@ impl Service for State {
     }
 
     fn answer(&self, request: &Request) -> Answer {
-        pass_on(self.behind, request).unwrap_or_else(|error| Answer::of(502).and_body(error.to_string()))
+        let answer = match &self.guard {
+            Some(guard) => match guard.admit(request.clone()) {
+                Ok(admitted) => pass_on(self.behind, &admitted),
+                Err(refusal) => return refusal,
+            },
+            None => pass_on(self.behind, request),
+        };
+        answer.unwrap_or_else(|error| Answer::of(502).and_body(error.to_string()))
     }
 }
 

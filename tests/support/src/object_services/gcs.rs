@@ -17,7 +17,7 @@ use crate::github_service::http::{Answer, Fault, Request, Server, Service};
 use crate::github_service::signing::now;
 
 /// The token that every request must carry.
-const TOKEN: &str = "ya29.hush-of-the-fake";
+pub(super) const TOKEN: &str = "ya29.hush-of-the-fake";
 
 /// Objects of one page of a list. The service has 1 000.
 const PAGE: usize = 7;

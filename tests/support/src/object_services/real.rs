@@ -73,8 +73,8 @@ impl Versitygw {
     }
 }
 
-const KEY: &str = "versitygw-key";
-const SECRET: &str = "versitygw-hush";
+pub(super) const KEY: &str = "versitygw-key";
+pub(super) const SECRET: &str = "versitygw-hush";
 
 /// A running s3rver.
 pub struct S3rver {
