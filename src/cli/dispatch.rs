@@ -13,6 +13,7 @@ use super::signals;
 use super::site::{Asked, Site};
 use super::start::{context, start};
 use super::table::{self, CommandRow, Needs, Run};
+use super::template::Template;
 use crate::command::child::ChildCommand;
 use crate::command::interrupt::Interrupt;
 use crate::config;
@@ -39,6 +40,11 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
         },
         _ => (args, None),
     };
+    let moves = step.is_some() && matches!(args.command, Command::Restore { .. } | Command::Save { .. });
+    let template = match if moves { Template::find(env) } else { Ok(None) } {
+        Ok(template) => template,
+        Err(fault) => return refuse_inputs(&args, env, &fault),
+    };
     let typed_key = args.take_key();
     let row = table::row(&args.command);
     let FoundSettings { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
@@ -55,7 +61,8 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
         let hint = "an earlier step removed it: set the working directory of this step".to_owned();
         report(&log, Level::Warning, text, Some(hint));
     }
-    let asked = Asked { step, typed_key, all_repositories: args.command.all_repositories() };
+    let all_repositories = args.command.all_repositories();
+    let asked = Asked { step, template, typed_key, all_repositories };
     let facts = Arc::clone(&platform);
     let found = settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
     match found {

@@ -172,7 +172,12 @@ pub fn variable(name: &str) -> String {
 
 /// An input's value.
 pub fn value<'a>(env: &'a Env, input: &ActionInput) -> &'a str {
-    env.var(&variable(input.name)).map(str::trim).filter(|value| !value.is_empty()).unwrap_or(input.default)
+    value_of(env, input.name).unwrap_or(input.default)
+}
+
+/// The value of something that only the template for Azure Pipelines takes; `None` where it is empty.
+pub(super) fn value_of<'a>(env: &'a Env, name: &str) -> Option<&'a str> {
+    env.var(&variable(name)).map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// Whether an input is `true`.

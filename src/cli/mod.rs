@@ -18,6 +18,7 @@ mod signals;
 mod site;
 mod start;
 mod table;
+mod template;
 
 use std::ffi::OsString;
 use std::io;

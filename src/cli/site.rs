@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::args::{ActionStep, TypedKey};
 use super::settings::Settings;
+use super::template::{Template, Transport};
 use crate::domain::event::{Event, Level, Observer as _};
 use crate::domain::hint::Hint as _;
 use crate::domain::repository::RepositoryId;
@@ -27,6 +28,8 @@ const VOLATILE_CURE: &str =
 pub(super) struct Asked {
     /// The step of the GitHub action that this is, if it is one.
     pub(super) step: Option<ActionStep>,
+    /// The parameters of the template for Azure Pipelines, in a step of it.
+    pub(super) template: Option<Template>,
     /// The key that `explain` is asked about.
     pub(super) typed_key: Option<TypedKey>,
     /// Whether the entries of every repository are looked at.
@@ -49,6 +52,8 @@ pub(super) struct Site<'a> {
     pub(super) typed_key: Option<TypedKey>,
     /// The step of the GitHub action that this is, if it is one.
     pub(super) step: Option<ActionStep>,
+    /// The parameters of the template for Azure Pipelines, in a step of it.
+    pub(super) template: Option<Template>,
     /// Where entries live.
     pub(super) store: StoreChoice,
     /// Who may read and write what.
@@ -80,8 +85,8 @@ impl<'a> Site<'a> {
             settings.spec.caches.iter_mut().for_each(|cache| cache.shared = false);
         }
         let access = access(&store, &settings, facts);
-        let Asked { step, typed_key, .. } = asked;
-        Site { env, now, platform, log, settings, typed_key, step, store, access }
+        let Asked { step, template, typed_key, .. } = asked;
+        Site { env, now, platform, log, settings, typed_key, step, template, store, access }
     }
 
     /// A path that was typed.
@@ -169,6 +174,20 @@ fn repository(settings: &Settings, facts: &JobFacts) -> RepositoryId {
     }
 }
 
+/// Why `Cache@2` moves the archives of a job of Azure Pipelines; `None` where it does not.
+fn why_wrapped(transport: Transport, location: &StoreLocation, env: &Env) -> Option<String> {
+    match (transport, location) {
+        (Transport::Native, _) | (Transport::Auto, StoreLocation::Directory(_) | StoreLocation::GitHub) => {
+            None
+        }
+        (Transport::Wrapped, _) => Some("the parameter `transport` says so".to_owned()),
+        (Transport::Auto, StoreLocation::Auto) => Some("no store of your own is configured".to_owned()),
+        (Transport::Auto, StoreLocation::Objects(at)) => {
+            ServiceAccess::find(at, env).err().map(|error| format!("{at} cannot be used: {error}"))
+        }
+    }
+}
+
 /// What the configured location of the store means in this job.
 pub(super) fn choose_store(
     settings: &Settings,
@@ -190,6 +209,11 @@ pub(super) fn choose_store(
         clock,
         instead_of,
     };
+    if let Some(why) =
+        asked.template.as_ref().and_then(|template| why_wrapped(template.transport, location, env))
+    {
+        return StoreChoice::CacheTask { why };
+    }
     match location {
         StoreLocation::Directory(path) => at(path, None),
         StoreLocation::Objects(location) => StoreChoice::Objects {

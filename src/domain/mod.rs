@@ -12,6 +12,8 @@ pub mod template;
 pub mod version;
 pub mod written_paths;
 
+pub(crate) mod cache_task;
+
 pub mod repository;
 pub mod scope;
 

@@ -193,6 +193,8 @@ pub enum SaveResult {
     Unchanged,
     /// The gate failed: objects are missing or unproven.
     Incomplete,
+    /// A step of the platform saves it once the job has ended, and does not report whether it did.
+    Staged,
     /// There is nothing worth saving.
     Skipped,
     /// This job may not write: because of its role, its token or the cache mode.
@@ -209,11 +211,12 @@ pub enum SaveResult {
 
 impl SaveResult {
     /// Every result, in the order of `docs/reference.md`.
-    pub const ALL: [SaveResult; 10] = [
+    pub const ALL: [SaveResult; 11] = [
         SaveResult::Saved,
         SaveResult::Exists,
         SaveResult::Unchanged,
         SaveResult::Incomplete,
+        SaveResult::Staged,
         SaveResult::Skipped,
         SaveResult::DeniedMode,
         SaveResult::DeniedBudget,
@@ -235,6 +238,7 @@ impl fmt::Display for SaveResult {
             SaveResult::Exists => "exists",
             SaveResult::Unchanged => "unchanged",
             SaveResult::Incomplete => "incomplete",
+            SaveResult::Staged => "staged",
             SaveResult::Skipped => "skipped",
             SaveResult::DeniedMode => "denied-mode",
             SaveResult::DeniedBudget => "denied-budget",

@@ -45,6 +45,12 @@ pub(crate) fn copy(original: &Path, path: &Path) -> io::Result<()> {
     make_of_kind(&fs::read_link(original)?, path, is_directory)
 }
 
+/// Removes a link, whatever it leads to.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    // Windows removes a link to a directory as a directory.
+    fs::remove_file(path).or_else(|error| if cfg!(windows) { fs::remove_dir(path) } else { Err(error) })
+}
+
 #[cfg(windows)]
 fn make_of_kind(target: &Path, path: &Path, is_directory: bool) -> io::Result<()> {
     if is_directory {

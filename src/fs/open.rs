@@ -38,6 +38,11 @@ pub(crate) fn file(path: &Path, links: Links) -> io::Result<File> {
     file_with(File::options().read(true), path, links)
 }
 
+/// Opens a regular file so that its mode and times can be set: Windows sets times through handles that may write.
+pub(crate) fn for_metadata(path: &Path, links: Links) -> io::Result<File> {
+    file_with(File::options().read(true).write(cfg!(windows)), path, links)
+}
+
 /// The same with other options; these may create the file.
 pub(crate) fn file_with(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<File> {
     #[cfg(unix)]

@@ -8,12 +8,13 @@ use rand::RngExt as _;
 
 use super::facts::{arch, os};
 use super::user::record_dirs;
-use super::{Env, JobFacts, Platform};
+use super::{Env, JobFacts, JobStatus, Platform};
 use crate::domain::event::Level;
 use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
 use crate::domain::shown::Shown;
 use crate::domain::trust::{AZURE_REASONS, Trust};
+use crate::domain::version::LAYOUT_ROOT;
 
 /// A job of Azure Pipelines.
 pub(crate) struct AzurePipelines {
@@ -50,8 +51,21 @@ impl AzurePipelines {
                 run_id: owned("BUILD_BUILDID"),
                 run_attempt: owned("SYSTEM_JOBATTEMPT"),
                 trust: Trust::of_event(AZURE_REASONS, env.var("BUILD_REASON")),
+                job_status: env.var("AGENT_JOBSTATUS").and_then(job_status),
+                carried_dir: env.path("PIPELINE_WORKSPACE").map(|directory| directory.join(LAYOUT_ROOT)),
             },
         }
+    }
+}
+
+/// The status of a job, as the variable `Agent.JobStatus` spells it.
+fn job_status(name: &str) -> Option<JobStatus> {
+    match name {
+        "Succeeded" => Some(JobStatus::Succeeded),
+        "SucceededWithIssues" => Some(JobStatus::SucceededWithIssues),
+        "Failed" => Some(JobStatus::Failed),
+        "Canceled" => Some(JobStatus::Canceled),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Facts about the current job.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::domain::repository::RepositoryId;
@@ -46,6 +47,34 @@ pub(crate) struct JobFacts {
     pub run_attempt: Option<String>,
     /// Whether the configuration may be a stranger's, by the event of this job.
     pub trust: Trust,
+    /// How the job went so far.
+    pub job_status: Option<JobStatus>,
+    /// Where trees lie for a task of the platform that moves archives, beside the checkout.
+    pub carried_dir: Option<PathBuf>,
+}
+
+/// How a job went so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobStatus {
+    /// Every step succeeded.
+    Succeeded,
+    /// Some step has issues, and none failed.
+    SucceededWithIssues,
+    /// A step failed.
+    Failed,
+    /// It was stopped.
+    Canceled,
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            JobStatus::Succeeded => "succeeded",
+            JobStatus::SucceededWithIssues => "has issues",
+            JobStatus::Failed => "failed",
+            JobStatus::Canceled => "was canceled",
+        })
+    }
 }
 
 /// What to do where neither the platform nor git tells the branch.

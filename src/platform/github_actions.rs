@@ -56,6 +56,8 @@ impl GitHubActions {
                 run_id: owned("GITHUB_RUN_ID"),
                 run_attempt: owned("GITHUB_RUN_ATTEMPT"),
                 trust: if payload.is_some() { trust } else { trust.without_payload() },
+                job_status: None,
+                carried_dir: None,
             },
             env_file: env.path("GITHUB_ENV"),
             output_file: env.path("GITHUB_OUTPUT"),

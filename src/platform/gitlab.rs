@@ -64,6 +64,8 @@ impl GitLab {
                 sha: owned("CI_COMMIT_SHA"),
                 run_id: owned("CI_PIPELINE_ID"),
                 trust: Trust::of_event(GITLAB_SOURCES, env.var("CI_PIPELINE_SOURCE")),
+                job_status: None,
+                carried_dir: None,
                 ..facts_of_user(env)
             },
             dotenv: env.path(DOTENV).map(|path| env.current_dir.join(path)),

@@ -19,4 +19,4 @@ mod user;
 pub(crate) use contract::{Platform, level_word};
 pub(crate) use detect::detect;
 pub use env::Env;
-pub(crate) use facts::{JobFacts, UNKNOWN_REF_CURE};
+pub(crate) use facts::{JobFacts, JobStatus, UNKNOWN_REF_CURE};

@@ -28,6 +28,8 @@ pub(super) fn facts_of_user(env: &Env) -> JobFacts {
         run_id: None,
         run_attempt: None,
         trust: Trust::without_events(),
+        job_status: None,
+        carried_dir: None,
     }
 }
 

@@ -32,14 +32,14 @@ pub const OUTPUTS: &[Output] = &[
     Output { name: "missing-count", help: "How many wanted objects are missing; empty without links." },
     Output {
         name: "save-result",
-        help: "`saved`, `exists`, `unchanged`, `incomplete`, `skipped`, `denied-mode`, `denied-budget`, `rate-limited`, \
+        help: "`saved`, `exists`, `unchanged`, `incomplete`, `staged`, `skipped`, `denied-mode`, `denied-budget`, `rate-limited`, \
                `no-space` or `failed`; of several caches the gravest.",
     },
     Output { name: "json", help: "Everything above for each cache, and more, as one JSON document." },
 ];
 
 /// Results of a save from the gravest to the best.
-const GRAVEST_FIRST: [SaveResult; 10] = [
+const GRAVEST_FIRST: [SaveResult; 11] = [
     SaveResult::Failed,
     SaveResult::NoSpace,
     SaveResult::RateLimited,
@@ -47,6 +47,7 @@ const GRAVEST_FIRST: [SaveResult; 10] = [
     SaveResult::Incomplete,
     SaveResult::DeniedMode,
     SaveResult::Skipped,
+    SaveResult::Staged,
     SaveResult::Unchanged,
     SaveResult::Exists,
     SaveResult::Saved,

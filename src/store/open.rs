@@ -28,6 +28,11 @@ pub(crate) enum StoreChoice {
     Service(Credentials),
     /// In GitHub's cache service, which nothing opens for this process.
     Closed(NoCredentials),
+    /// In the cache service of Azure Pipelines, which only a task of the agent reaches.
+    CacheTask {
+        /// Why not in a store that this program reaches.
+        why: String,
+    },
     /// In a directory, which is created with its first entry.
     Directory {
         /// The directory.
@@ -127,6 +132,11 @@ impl StoreChoice {
             StoreChoice::Closed(why) => {
                 let kind = StoreErrorKind::Denied(Access::Read);
                 OpenedStore::failed(SERVICE, kind, format!("cannot use {SERVICE}: {why}"))
+            }
+            StoreChoice::CacheTask { .. } => {
+                let kind = StoreErrorKind::Denied(Access::Read);
+                let place = "the cache service of Azure Pipelines";
+                OpenedStore::failed(place, kind, format!("only `Cache@2` can use {place}"))
             }
             StoreChoice::Objects { location, access, view, clock } => {
                 let options = RemoteOptions::for_job(cancel, now, observer);

@@ -13,4 +13,5 @@ pub(crate) mod fingerprint;
 pub(crate) mod hard_links;
 pub(crate) mod leftovers;
 pub(crate) mod narrow;
+pub(crate) mod plain_files;
 pub(crate) mod trim;

@@ -58,9 +58,9 @@ pub(super) fn leave_out(ctx: &Context<'_>, selection: Selection) -> Selection {
     let root = spelled(&selection.root);
     let workspace = spelled(ctx.workspace);
     let unnamed = Unnamed::below(&root, &workspace, &[workspace.join(DISCOVERY)]);
-    // Where archives lie between this program and actions/cache.
-    let between = ctx.workspace.join(LAYOUT_ROOT);
-    let places = of(ctx).into_iter().chain([between]).map(|place| spelled(&place));
+    // Where archives lie between this program and a step of the platform.
+    let between = [Some(ctx.workspace.join(LAYOUT_ROOT)), ctx.platform.facts().carried_dir.clone()];
+    let places = of(ctx).into_iter().chain(between.into_iter().flatten()).map(|place| spelled(&place));
     let below: Vec<PathBuf> =
         places.filter_map(|place| place.strip_prefix(&root).map(Path::to_owned).ok()).collect();
     let below = below.into_iter().filter(|place| !place.as_os_str().is_empty());

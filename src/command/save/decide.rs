@@ -10,6 +10,7 @@ use crate::domain::scope::Scope;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
 use crate::domain::trust::Grants;
 use crate::domain::written_paths::CURE;
+use crate::platform::JobStatus;
 use crate::report::text;
 
 /// Why a cache is not saved, though nothing failed.
@@ -67,6 +68,18 @@ pub(super) fn by_other_paths(entry: &Entry, other: &OtherPaths) -> SaveRefusal {
     SaveRefusal::new(SaveResult::Exists, reason).with_hint(CURE)
 }
 
+/// Refuses where the job did not go as the policy wants it, as far as the platform says how it went.
+pub(super) fn by_job_status(policy: SavePolicy, status: Option<JobStatus>) -> Option<SaveRefusal> {
+    let refused = |reason: String| SaveRefusal::new(SaveResult::Skipped, reason);
+    match (status?, policy) {
+        (status @ JobStatus::Canceled, _) => Some(refused(format!("the job {status}"))),
+        (status @ JobStatus::Failed, SavePolicy::Success) => {
+            Some(refused(format!("the job {status}")).with_hint("`save = \"always\"` saves even so"))
+        }
+        _ => None,
+    }
+}
+
 /// Refuses an incomplete content-addressed cache.
 pub(super) fn by_gate(report: &GateReport, root: &Path) -> Option<SaveRefusal> {
     (!report.is_complete()).then(|| {
@@ -100,6 +113,18 @@ mod tests {
         assert_eq!(result("b"), Some((SaveResult::DeniedMode, false)));
         // The configuration asked for it: no hint is due.
         assert_eq!(result("c"), Some((SaveResult::DeniedMode, false)));
+    }
+
+    #[test]
+    fn nothing_is_saved_after_a_cancel_and_after_a_failure_what_the_policy_says() {
+        use JobStatus::{Canceled, Failed, Succeeded, SucceededWithIssues};
+        let result = |policy, status| by_job_status(policy, status).map(|refusal| refusal.reason);
+        for status in [None, Some(Succeeded), Some(SucceededWithIssues)] {
+            assert_eq!(result(SavePolicy::Success, status), None);
+        }
+        assert_eq!(result(SavePolicy::Success, Some(Failed)).as_deref(), Some("the job failed"));
+        assert_eq!(result(SavePolicy::Always, Some(Failed)), None);
+        assert_eq!(result(SavePolicy::Always, Some(Canceled)).as_deref(), Some("the job was canceled"));
     }
 
     #[test]

@@ -154,6 +154,10 @@ pub(super) fn refusal(
     if let Some(refusal) = decide::by_event(cache.ctx.grants) {
         return Ok(Some(refusal));
     }
+    let status = cache.ctx.platform.facts().job_status;
+    if let Some(refusal) = decide::by_job_status(cache.spec.save, status) {
+        return Ok(Some(refusal));
+    }
     let receipt = receipt::read(cache);
     if let Some(refusal) = existing(receipt.as_ref())? {
         return Ok(Some(refusal));

@@ -1,12 +1,16 @@
-//! `restore` and `save` where actions/cache moves the archives, and everything else is ours.
+//! `restore` and `save` where a step of the platform moves the archives, and everything else is ours.
 //!
-//! Where a job has no way to the cache service (pull requests from forks), the action runs actions/cache between
-//! two of our own steps: the first says what to look for or shows what to save, the last makes caches of what came or reports
-//! what was saved. What a killed job leaves in between is removed by the next.
+//! Where a job has no way to the cache service (pull requests from forks, Azure Pipelines), the action runs actions/cache,
+//! and the template `Cache@2`, between two of our own steps: the first says what to look for or shows what to save, the last makes
+//! caches of what came or reports what was saved. What a killed job leaves in between is removed by the next.
 
+mod carrier;
+mod entry_note;
+mod found;
+mod limits;
 mod place;
+pub(crate) mod task;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::cache::Cache;
@@ -23,10 +27,15 @@ use crate::domain::key::Key;
 use crate::domain::outcome::{Hit, JobOutcome, Matched, RestoreOutcome, SaveOutcome, SaveResult};
 use crate::domain::scope::Scope;
 use crate::domain::unit::{ByteSize, counted};
+use crate::domain::version::Version;
 use crate::report::failure;
 use crate::tree::fingerprint;
 
-/// How many caches one step can wrap: `action.yml` has so many nested steps of each kind.
+pub(crate) use carrier::Carrier;
+pub(crate) use found::FoundKeys;
+use found::hit;
+
+/// How many caches one step can wrap: `action.yml` and the template have so many nested steps of each kind.
 pub const NESTED: usize = 4;
 
 /// What a nested step is to look for.
@@ -38,15 +47,8 @@ pub(crate) struct Slot {
     pub restore_keys: String,
     /// Its paths in the workspace, one a line.
     pub paths: String,
-}
-
-/// The directory that nested steps work in; it is relative to this.
-fn workspace<'a>(ctx: &'a Context<'_>) -> Result<&'a Path, Fault> {
-    ctx.platform
-        .facts()
-        .workspace
-        .as_deref()
-        .ok_or_else(|| Fault::usage("the workspace is not known: GITHUB_WORKSPACE is not set"))
+    /// Its version.
+    pub version: Version,
 }
 
 /// What the nested steps are planned for.
@@ -62,22 +64,21 @@ pub(crate) enum Purpose {
 
 /// What the nested steps are to look for, by the caches' order; nothing for a cache that cannot be opened.
 /// Sweeps what a killed job left in their place.
-pub(crate) fn plan(ctx: &Context<'_>, purpose: Purpose) -> Result<Vec<Option<Slot>>, Fault> {
+pub(crate) fn plan(
+    ctx: &Context<'_>,
+    carrier: &Carrier,
+    purpose: Purpose,
+) -> Result<Vec<Option<Slot>>, Fault> {
     if ctx.caches.len() > NESTED {
         let text = format!(
             "{} caches in one step, and without access to the cache service a step takes {NESTED}",
             ctx.caches.len()
         );
-        return Err(Fault::usage(text).with_hint(
-            "name at most four in `cache:` and use the action once more for the others, or give the job \
-             `permissions: id-token: write`"
-                .to_owned(),
-        ));
+        return Err(Fault::usage(text).with_hint(carrier.for_more().to_owned()));
     }
-    let workspace = workspace(ctx)?;
     session::check_exports(ctx)?;
     session::recover(ctx);
-    place::sweep(ctx, workspace);
+    place::sweep(ctx, carrier);
     let mut slots = Vec::new();
     let opened =
         if purpose == Purpose::Save { session::open_each(ctx, save::open)? } else { session::open_all(ctx)? };
@@ -93,6 +94,7 @@ pub(crate) fn plan(ctx: &Context<'_>, purpose: Purpose) -> Result<Vec<Option<Slo
                     key: keys.key.to_string(),
                     restore_keys: restore_keys.join("\n"),
                     paths: cache.prefixes.join("\n"),
+                    version: cache.version(),
                 })
             }
             OpenedCache::Failed { .. } => None,
@@ -101,26 +103,20 @@ pub(crate) fn plan(ctx: &Context<'_>, purpose: Purpose) -> Result<Vec<Option<Slo
     Ok(slots)
 }
 
-/// A key that was looked for and the one that was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct FoundKeys {
-    /// The primary key, as planned; empty where nothing was planned.
-    pub key: String,
-    /// The prefixes that were looked for, as planned, one a line.
-    pub restore_keys: String,
-    /// The key of the entry that actions/cache found; empty for a miss.
-    pub matched: String,
+/// The version of the entries of a selected cache.
+pub(crate) fn version_of(ctx: &Context<'_>, index: usize) -> Result<Version, Fault> {
+    Ok(session::open(ctx, &ctx.caches[index])?.version())
 }
 
-/// Makes the caches of what actions/cache unpacked.
+/// Makes the caches of what the carrier unpacked.
 pub(crate) fn restored(
     ctx: &Context<'_>,
+    carrier: &Carrier,
     found: &[FoundKeys],
     options: RestoreOptions,
 ) -> Result<JobOutcome, Fault> {
-    let workspace = workspace(ctx)?;
     let mut job = JobOutcome::new("restore");
-    for (spec, found) in ctx.caches.iter().zip(found) {
+    for (slot, (spec, found)) in ctx.caches.iter().zip(found).enumerate() {
         let _group = ctx.group(&format!("Restore {}", spec.name));
         let cache = session::open(ctx, spec)?;
         let Some((key, matched)) = found.keys() else {
@@ -128,9 +124,9 @@ pub(crate) fn restored(
             continue;
         };
         let started = Instant::now();
-        let mut outcome = found_outcome(&cache, key, matched, &found.restore_keys());
+        let mut outcome = found_outcome(&cache, carrier, key, matched, &found.restore_keys());
         if outcome.matched.is_some() && !options.lookup_only {
-            match adopt(&cache, workspace, &found.matched) {
+            match adopt(&cache, carrier, slot, &found.matched) {
                 Ok(quick) => {
                     outcome.files = quick.files;
                     outcome.unpacked = ByteSize(quick.bytes);
@@ -149,7 +145,7 @@ pub(crate) fn restored(
             let text = match &outcome.matched {
                 Some(Matched { key, .. }) => {
                     let files = counted(outcome.files, "file");
-                    format!("{} hit: {files} from `{key}` by actions/cache", outcome.hit)
+                    format!("{} hit: {files} from `{key}` by {}", outcome.hit, carrier.name())
                 }
                 None => format!("miss: no entry for `{}`", outcome.key),
             };
@@ -157,17 +153,23 @@ pub(crate) fn restored(
         }
         job.cache(cache.name()).restore = Some(outcome);
     }
-    place::sweep(ctx, workspace);
+    place::sweep(ctx, carrier);
     Ok(job)
 }
 
-/// The outcome for what actions/cache found, before it is published. An entry that was not asked for is a miss.
-fn found_outcome(cache: &Cache<'_>, key: Key, matched: Option<Key>, restore_keys: &[Key]) -> RestoreOutcome {
+/// The outcome for what the carrier found, before it is published. An entry that was not asked for is a miss.
+fn found_outcome(
+    cache: &Cache<'_>,
+    carrier: &Carrier,
+    key: Key,
+    matched: Option<Key>,
+    restore_keys: &[Key],
+) -> RestoreOutcome {
     let answer = matched.as_ref().map_or(Ok(()), |matched| key.check_answer(restore_keys, matched));
     let (matched, unasked) = match answer {
         Ok(()) => (matched, None),
         Err(answer) => {
-            let miss = format!("actions/cache did not restore what was asked for: {answer}");
+            let miss = format!("{} did not restore what was asked for: {answer}", carrier.name());
             cache.ctx.report(Level::Warning, cache.name(), &miss);
             (None, Some((answer.matched, miss)))
         }
@@ -186,31 +188,22 @@ fn found_outcome(cache: &Cache<'_>, key: Key, matched: Option<Key>, restore_keys
     }
 }
 
-impl FoundKeys {
-    fn restore_keys(&self) -> Vec<Key> {
-        self.restore_keys.lines().filter_map(|line| Key::new(line).ok()).collect()
-    }
-
-    /// Both keys; `None` where nothing was planned for this cache.
-    fn keys(&self) -> Option<(Key, Option<Key>)> {
-        Some((Key::new(self.key.clone()).ok()?, Key::new(self.matched.clone()).ok()))
-    }
-}
-
-fn hit(key: &Key, matched: Option<&Key>) -> Hit {
-    match matched {
-        None => Hit::None,
-        Some(matched) if matched == key => Hit::Exact,
-        Some(_) => Hit::Partial,
-    }
-}
-
-/// Publishes what actions/cache unpacked.
-fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerprint::Quick, Fault> {
+/// Publishes what the carrier unpacked.
+fn adopt(
+    cache: &Cache<'_>,
+    carrier: &Carrier,
+    slot: usize,
+    matched: &str,
+) -> Result<fingerprint::Quick, Fault> {
     let ctx = cache.ctx;
     let deadline = ctx.deadline();
     let running = ctx.start(cache.name(), Phase::Restore);
-    let stagings = place::deliver(cache, workspace)?;
+    let base = carrier.base(slot);
+    if carrier.task().is_some() {
+        carrier.is_there(slot)?;
+        entry_note::complete(cache, &base)?;
+    }
+    let stagings = place::deliver(cache, &base)?;
     let alone = materialize(cache, stagings, "restored", &deadline)?;
     drop(running);
     let quick = fingerprint::quick(&cache.selections)?;
@@ -222,34 +215,34 @@ fn adopt(cache: &Cache<'_>, workspace: &Path, matched: &str) -> Result<fingerpri
     Ok(quick)
 }
 
-/// Decides what is to be saved and shows it to actions/cache. The outcomes are final but for those that say
-/// `saved`: whether they were is known once actions/cache has run.
-pub(crate) fn stage(ctx: &Context<'_>, found: &[FoundKeys]) -> Result<Vec<Option<SaveOutcome>>, Fault> {
-    let workspace = workspace(ctx)?;
+/// Decides what is to be saved and shows it to the carrier. The outcomes are final but for those that say
+/// `saved`: whether they were is known once the carrier has run.
+pub(crate) fn stage(
+    ctx: &Context<'_>,
+    carrier: &Carrier,
+    found: &[FoundKeys],
+) -> Result<Vec<Option<SaveOutcome>>, Fault> {
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
-    for (spec, found) in ctx.caches.iter().zip(found) {
+    for (slot, (spec, found)) in ctx.caches.iter().zip(found).enumerate() {
         let cache = session::open(ctx, spec)?;
         let Some((key, matched)) = found.keys() else {
             staged.push(None);
             continue;
         };
-        let outcome = decide(&cache, key, matched.as_ref());
+        let outcome = decide(&cache, carrier, key, matched.as_ref());
         if outcome.result == SaveResult::Saved {
-            wanted.push((staged.len(), cache));
+            wanted.push((slot, cache));
         }
         staged.push(Some(outcome));
     }
     // Only now: what is shown to actions/cache lies in the workspace, where links and files are looked for.
-    for (index, cache) in wanted {
+    for (slot, cache) in wanted {
         let started = Instant::now();
-        let Some(outcome) = staged[index].as_mut() else { continue };
-        match place::show(&cache, workspace) {
-            Ok(linked) => {
-                outcome.files = linked.files;
-                outcome.unpacked = ByteSize(linked.bytes);
-                save::warn_of_idle_exclusions(&cache);
-            }
+        let Some(outcome) = staged[slot].as_mut() else { continue };
+        match show(&cache, carrier, slot, outcome) {
+            Ok(None) => save::warn_of_idle_exclusions(&cache),
+            Ok(Some(refusal)) => save::refuse(&cache, outcome, Level::Warning, refusal),
             Err(error) => {
                 let (reason, hint) = (failure::chain(&error), error.hint());
                 let refusal = SaveRefusal { result: SaveResult::Failed, reason, hint };
@@ -261,14 +254,33 @@ pub(crate) fn stage(ctx: &Context<'_>, found: &[FoundKeys]) -> Result<Vec<Option
     Ok(staged)
 }
 
+/// Shows one cache to the carrier, unless that has no room for it.
+fn show(
+    cache: &Cache<'_>,
+    carrier: &Carrier,
+    slot: usize,
+    outcome: &mut SaveOutcome,
+) -> Result<Option<SaveRefusal>, Fault> {
+    if let Some(refusal) = limits::refused_by_room(cache, carrier)? {
+        return Ok(Some(refusal));
+    }
+    let linked = place::show(cache, carrier, slot)?;
+    outcome.files = linked.files;
+    outcome.unpacked = ByteSize(linked.bytes);
+    if let Some((_, metadata)) = carrier.task() {
+        entry_note::leave(cache, &carrier.base(slot), &outcome.key, metadata)?;
+    }
+    Ok(None)
+}
+
 /// The outcomes of the saves, once actions/cache has run: `kept` says which keys the service now has.
 pub(crate) fn saved(
     ctx: &Context<'_>,
+    carrier: &Carrier,
     staged: Vec<Option<SaveOutcome>>,
     kept: &[bool],
-) -> Result<JobOutcome, Fault> {
-    let workspace = workspace(ctx)?;
-    place::sweep(ctx, workspace);
+) -> JobOutcome {
+    place::sweep(ctx, carrier);
     let mut job = JobOutcome::new("save");
     for ((spec, outcome), kept) in ctx.caches.iter().zip(staged).zip(kept) {
         let Some(mut outcome) = outcome else {
@@ -293,17 +305,18 @@ pub(crate) fn saved(
         }
         job.cache(&spec.name).save = Some(outcome);
     }
-    Ok(job)
+    job
 }
 
 /// Whether the cache may be saved; one that may is prepared.
-fn decide(cache: &Cache<'_>, key: Key, matched: Option<&Key>) -> SaveOutcome {
+fn decide(cache: &Cache<'_>, carrier: &Carrier, key: Key, matched: Option<&Key>) -> SaveOutcome {
     let deadline = cache.ctx.deadline();
     let is_there = hit(&key, matched) == Hit::Exact;
     let exists = is_there.then(|| SaveRefusal::new(SaveResult::Exists, format!("`{key}` is there already")));
-    // Only actions/cache could tell whether the restored entry is still there, and it is asked to save instead.
+    let refused = exists.or_else(|| carrier.task().and_then(|_| limits::refused_by_job(cache)));
+    // Only the carrier could tell whether the restored entry is still there, and it is asked to save instead.
     let is_found = |_: &_| Ok(false);
     save::attempt(cache, key, &deadline, |outcome| {
-        save::refusal(cache, |_| Ok(exists), is_found, &mut outcome.trim, &deadline)
+        save::refusal(cache, |_| Ok(refused), is_found, &mut outcome.trim, &deadline)
     })
 }

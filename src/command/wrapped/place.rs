@@ -1,11 +1,12 @@
-//! The place that actions/cache shares with us: `.cachekeep/<cache>` in the workspace.
+//! The place that a carrier shares with us: `.cachekeep/<cache>` in a directory that it works in.
 //!
-//! That is the path of a cache in our own archives, so the version is the same and an entry of one transport is found by the
-//! other. After a restore the tree there becomes the cache by a rename; for a save it is made of hard links, and the cache
-//! stays where it is.
+//! That is the path of a cache in our own archives, so the version is the same and, for actions/cache, an entry of one transport is
+//! found by the other. After a restore the tree there becomes the cache by a rename; for a save it is made of hard links, and the
+//! cache stays where it is.
 
 use std::path::{Path, PathBuf};
 
+use super::carrier::Carrier;
 use crate::command::cache::Cache;
 use crate::command::context::Context;
 use crate::domain::event::{Level, Phase};
@@ -18,45 +19,50 @@ use crate::report::failure;
 use crate::tree::hard_links;
 
 /// Removes what lies between the transports, but for caches that are kept there.
-pub(super) fn sweep(ctx: &Context<'_>, workspace: &Path) {
-    // Nothing is removed through a link.
-    if let Err(error) = hard_links::is_plain_directory(workspace, Path::new(LAYOUT_ROOT)) {
-        ctx.report_about_job(Level::Warning, failure::chain(&error));
-        return;
-    }
-    for spec in ctx.caches {
+pub(super) fn sweep(ctx: &Context<'_>, carrier: &Carrier) {
+    for (slot, spec) in ctx.caches.iter().enumerate() {
+        // Nothing is removed through a link.
+        if let Err(error) = carrier.is_there(slot) {
+            ctx.report_about_job(Level::Warning, failure::chain(&error));
+            return;
+        }
         let Ok(cache) = Cache::open(ctx, spec) else { continue };
-        let place = workspace.join(LAYOUT_ROOT).join(cache.name());
-        if refuse_reserved(&cache, workspace).is_ok()
-            && let Err(error) = remove_tree(&place)
-        {
+        let base = carrier.base(slot);
+        if refuse_reserved(&cache, &base).is_err() {
+            continue;
+        }
+        let place = match carrier {
+            Carrier::ActionsCache { .. } => base.join(LAYOUT_ROOT).join(cache.name()),
+            Carrier::CacheTask { .. } => base.clone(),
+        };
+        if let Err(error) = remove_tree(&place) {
             ctx.report(Level::Warning, cache.name(), failure::chain(&error));
         }
+        write::remove_if_empty(&base.join(LAYOUT_ROOT));
     }
-    write::remove_if_empty(&workspace.join(LAYOUT_ROOT));
 }
 
-fn refuse_reserved(cache: &Cache<'_>, workspace: &Path) -> Result<(), Fault> {
-    let reserved = workspace.join(LAYOUT_ROOT);
+fn refuse_reserved(cache: &Cache<'_>, base: &Path) -> Result<(), Fault> {
+    let reserved = base.join(LAYOUT_ROOT);
     // A root above keeps its place, and what lies there is no part of it.
     match cache.roots().into_iter().find(|root| root.starts_with(&reserved)) {
         Some(root) => {
-            Err(Fault::usage(format!("`{}` is where actions/cache puts its archives", root.display()))
+            Err(Fault::usage(format!("`{}` is where archives lie between two steps", root.display()))
                 .with_hint(format!("give the cache a path outside of `{LAYOUT_ROOT}`")))
         }
         None => Ok(()),
     }
 }
 
-/// Takes the trees that actions/cache unpacked: those of the roots, in their order.
-pub(super) fn deliver(cache: &Cache<'_>, workspace: &Path) -> Result<Vec<Staging>, Fault> {
-    refuse_reserved(cache, workspace)?;
+/// Takes the trees that a carrier unpacked: those of the roots, in their order.
+pub(super) fn deliver(cache: &Cache<'_>, base: &Path) -> Result<Vec<Staging>, Fault> {
+    refuse_reserved(cache, base)?;
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
         let mut staging = cache.staging(selection)?;
         // A cache may be kept without one of its roots; a link instead of a directory is not followed.
-        if hard_links::is_plain_directory(workspace, Path::new(prefix))? {
-            let dropped = hard_links::adopt(&workspace.join(prefix), &staging)?;
+        if hard_links::is_plain_directory(base, Path::new(prefix))? {
+            let dropped = hard_links::adopt(&base.join(prefix), &staging)?;
             report_dropped(cache, "pipes, devices and sockets were removed", &dropped.specials);
             report_dropped(
                 cache,
@@ -79,15 +85,15 @@ fn report_dropped(cache: &Cache<'_>, what: &str, paths: &[PathBuf]) {
     }
 }
 
-/// Shows a cache under the path that actions/cache knows.
-pub(super) fn show(cache: &Cache<'_>, workspace: &Path) -> Result<hard_links::Linked, Fault> {
-    refuse_reserved(cache, workspace)?;
-    let layout = Path::new(LAYOUT_ROOT);
-    hard_links::is_plain_directory(workspace, layout)?;
+/// Shows a cache under the path that the carrier knows.
+pub(super) fn show(cache: &Cache<'_>, carrier: &Carrier, slot: usize) -> Result<hard_links::Linked, Fault> {
+    let base = carrier.base(slot);
+    refuse_reserved(cache, &base)?;
+    carrier.is_there(slot)?;
     let running = cache.ctx.start(cache.name(), Phase::Save);
     let mut all = hard_links::Linked::default();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let target = workspace.join(prefix);
+        let target = base.join(prefix);
         let cancel = &cache.ctx.interrupt.cancel;
         let linked = hard_links::link_tree(selection, &target, cancel, &running.meter)?;
         all.files += linked.files;

@@ -374,6 +374,11 @@ pub(crate) fn mode_of(metadata: &Metadata) -> u32 {
     }
 }
 
+/// Whether a file has other names, which may be anywhere on its volume; `false` where the OS does not say.
+pub(crate) fn is_hard_linked(metadata: &Metadata) -> bool {
+    identity(metadata).is_some()
+}
+
 #[cfg(unix)]
 fn identity(metadata: &Metadata) -> Option<FileIdentity> {
     use std::os::unix::fs::MetadataExt as _;

@@ -3,7 +3,7 @@
 
 mod act;
 mod cleaning;
-mod definition;
+pub mod definition;
 mod hostile;
 mod hostile_inputs;
 #[cfg(unix)]

@@ -1,17 +1,12 @@
-//! The steps of the GitHub action: all at once where the store is within reach, else around actions/cache.
-//!
-//! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
-//! the nested steps of actions/cache, into the environment of the next.
+//! The steps of the GitHub action around its nested steps of actions/cache.
 
-use super::args::{ActionStep, Command};
-use super::inputs;
-use super::publish::relay;
-use super::site::{self, Site};
+use super::direct::{all, options};
+use crate::cli::args::Command;
+use crate::cli::inputs;
+use crate::cli::publish::relay;
 use crate::command::complete;
 use crate::command::context::Context;
-use crate::command::restore::RestoreOptions;
-use crate::command::wrapped::{self, FoundKeys, NESTED};
-use crate::command::{gate, save, seed};
+use crate::command::wrapped::{self, Carrier, FoundKeys, NESTED};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -19,28 +14,9 @@ use crate::domain::outcome::{JobOutcome, SaveResult};
 use crate::github::credentials::NoCredentials;
 use crate::platform::Env;
 use crate::report::json::{self, Save};
-use crate::store::StoreChoice;
 
-/// Does a step of a command.
-pub(super) fn run(
-    site: &Site<'_>,
-    ctx: &Context<'_>,
-    command: &Command,
-    step: ActionStep,
-) -> Result<JobOutcome, Fault> {
-    let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
-    match (step, &site.store) {
-        (ActionStep::Start, StoreChoice::Closed(why)) if site::is_github(site.env) => {
-            announce(ctx, why);
-            if moves { plan(ctx, command) } else { direct(ctx, command) }
-        }
-        (ActionStep::Start, _) => direct(ctx, command),
-        (ActionStep::Stage, _) => stage(ctx),
-        (ActionStep::Finish, _) => finish(ctx, command),
-    }
-}
-
-fn direct(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+/// Does a command without the nested steps.
+pub(super) fn direct(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     output(ctx, "transport", "direct");
     all(ctx, command)
 }
@@ -49,28 +25,14 @@ fn output(ctx: &Context<'_>, name: &str, value: &str) {
     relay(ctx, "set an output", ctx.platform.output(name, value));
 }
 
-fn options(command: &Command) -> RestoreOptions {
-    let lookup_only = matches!(command, Command::Restore { lookup_only: true, .. });
-    RestoreOptions { lookup_only, ..RestoreOptions::default() }
-}
-
-fn all(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
-    Ok(match command {
-        Command::Seed { .. } => seed::run(ctx)?,
-        Command::Gate { .. } => gate::run(ctx)?,
-        Command::Save { recompute_key, .. } => save::run(ctx, *recompute_key)?,
-        _ => complete::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?)?,
-    })
-}
-
 /// Tells the nested steps what to look for.
-fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+pub(super) fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     let purpose = match command {
         Command::Save { .. } => wrapped::Purpose::Save,
         _ if options(command).lookup_only => wrapped::Purpose::Lookup,
         _ => wrapped::Purpose::Restore,
     };
-    let slots = wrapped::plan(ctx, purpose)?;
+    let slots = wrapped::plan(ctx, &Carrier::actions_cache(ctx)?, purpose)?;
     output(ctx, "transport", "wrapped");
     output(ctx, "lookup-only", &(purpose != wrapped::Purpose::Restore).to_string());
     for (index, slot) in slots.iter().enumerate() {
@@ -99,8 +61,8 @@ fn found(env: &Env) -> Vec<FoundKeys> {
 }
 
 /// Shows actions/cache what is to be saved.
-fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
-    let staged = wrapped::stage(ctx, &found(ctx.env))?;
+pub(super) fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+    let staged = wrapped::stage(ctx, &Carrier::actions_cache(ctx)?, &found(ctx.env))?;
     for (index, outcome) in staged.iter().enumerate() {
         let Some(outcome) = outcome else { continue };
         let json = json::line(&Save::from(outcome));
@@ -112,16 +74,18 @@ fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     Ok(JobOutcome::new("save"))
 }
 
-fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+/// Makes caches of what actions/cache restored, or says what it saved.
+pub(super) fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+    let carrier = Carrier::actions_cache(ctx)?;
     if matches!(command, Command::Save { .. }) {
         let staged = each(ctx.env, "STAGED", |json| serde_json::from_str::<Save>(json).ok());
         let staged = staged.into_iter().zip(ctx.caches);
         let staged = staged.map(|(save, spec)| save?.into_outcome(&spec.name)).collect();
         let kept = each(ctx.env, "KEPT", |hit| hit == "true");
-        return wrapped::saved(ctx, staged, &kept);
+        return Ok(wrapped::saved(ctx, &carrier, staged, &kept));
     }
     let options = options(command);
-    let mut job = wrapped::restored(ctx, &found(ctx.env), options)?;
+    let mut job = wrapped::restored(ctx, &carrier, &found(ctx.env), options)?;
     if !options.lookup_only {
         complete::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut job);
     }
@@ -129,7 +93,7 @@ fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
 }
 
 /// Says why actions/cache moves the archives.
-fn announce(ctx: &Context<'_>, why: &NoCredentials) {
+pub(super) fn announce(ctx: &Context<'_>, why: &NoCredentials) {
     let text = format!("actions/cache moves the archives: {why}");
     ctx.report_about_job(Level::Info, text);
     if let Some(hint) = why.hint() {

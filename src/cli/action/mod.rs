@@ -1,0 +1,38 @@
+//! The steps of the GitHub action and of the template for Azure Pipelines: all at once where the store is within reach, else
+//! around the steps that move archives, actions/cache and `Cache@2`.
+//!
+//! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
+//! the nested steps of actions/cache, into the environment of the next; in the template variables of the job do that.
+
+mod direct;
+mod nested;
+mod task;
+
+use super::args::{ActionStep, Command};
+use super::site::{self, Site};
+use crate::command::context::Context;
+use crate::domain::fault::Fault;
+use crate::domain::outcome::JobOutcome;
+use crate::store::StoreChoice;
+
+/// Does a step of a command.
+pub(super) fn run(
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+    command: &Command,
+    step: ActionStep,
+) -> Result<JobOutcome, Fault> {
+    let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
+    if let Some(template) = &site.template {
+        return task::run(site, ctx, template, command, step);
+    }
+    match (step, &site.store) {
+        (ActionStep::Start, StoreChoice::Closed(why)) if site::is_github(site.env) => {
+            nested::announce(ctx, why);
+            if moves { nested::plan(ctx, command) } else { nested::direct(ctx, command) }
+        }
+        (ActionStep::Start, _) => nested::direct(ctx, command),
+        (ActionStep::Stage, _) => nested::stage(ctx),
+        (ActionStep::Finish, _) => nested::finish(ctx, command),
+    }
+}
