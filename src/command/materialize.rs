@@ -38,7 +38,7 @@ pub(super) fn materialize(
     deadline: &Deadline,
 ) -> Result<bool, Fault> {
     let ctx = cache.ctx;
-    let Some(first) = stagings.first() else { return Ok(true) };
+    let Some(first) = stagings.first_mut() else { return Ok(true) };
     let staged = first.tree().to_owned();
     let refused = take_out_unproven(cache, first, deadline)?;
     if cache.layout().is_some() {
@@ -66,7 +66,7 @@ pub(super) fn materialize(
 
 /// Takes out of a staged tree what would replace work: files that git tracks, and, where git cannot be asked, every file in the
 /// checkout. Returns how many of them differ from what was staged.
-fn keep_work(cache: &Cache<'_>, staging: &Staging, deadline: &Deadline) -> Result<u64, Fault> {
+fn keep_work(cache: &Cache<'_>, staging: &mut Staging, deadline: &Deadline) -> Result<u64, Fault> {
     let spelled = |path: &Path| link::resolved(path).unwrap_or_else(|| path.to_owned());
     let (workspace, target) = (spelled(cache.ctx.workspace), spelled(staging.target()));
     let (kept, why, hint) = match tracked_below(&workspace, &target, &deadline.cancel)? {
@@ -84,6 +84,9 @@ fn keep_work(cache: &Cache<'_>, staging: &Staging, deadline: &Deadline) -> Resul
         }
     };
     if !kept.is_empty() {
+        // A root that is a file has no path below itself.
+        let named = |path: PathBuf| if path.as_os_str().is_empty() { target.clone() } else { path };
+        let kept: Vec<PathBuf> = kept.iter().cloned().map(named).collect();
         let text = format!("{} kept as they are, since {why}: {}", count(kept.len()), list(&kept));
         cache.ctx.report_with_hint(Level::Warning, cache.name(), text, Some(hint.to_owned()));
     }
@@ -108,8 +111,8 @@ fn list(paths: &[PathBuf]) -> String {
 fn report_ways(cache: &Cache<'_>, published: &[Published]) {
     for Published { target, decision, .. } in published {
         let way = match decision {
-            Some(decision) => decision.to_string(),
-            None => "left as it is: it did not exist when the entry was saved".to_owned(),
+            Ok(decision) => decision.to_string(),
+            Err(left) => format!("left as it is: {left}"),
         };
         cache.ctx.report(Level::Debug, cache.name(), format!("`{}` was {way}", target.display()));
     }

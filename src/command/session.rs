@@ -153,7 +153,7 @@ pub(crate) fn recover(ctx: &Context<'_>) {
         let Ok(cache) = Cache::open(ctx, spec) else { continue };
         for root in cache.roots() {
             places.extend(staging::places_of(&root).into_iter().flatten());
-            targets.extend(staging::target_of(&root));
+            targets.extend(staging::targets_of(&root).into_iter().flatten());
         }
     }
     let running = ctx.start("all caches", Phase::Recover);

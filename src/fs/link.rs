@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|existing| {
         let real = fs::canonicalize(existing).ok()?;
-        Some(real.join(path.strip_prefix(existing).ok()?))
+        let rest = path.strip_prefix(existing).ok()?;
+        // Joining an empty path would add a separator, and no file has one behind its name.
+        Some(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
     })
 }
 

@@ -83,6 +83,18 @@ pub(crate) fn set_of_file(_: &File, _: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// The permission bits of what was found.
+#[cfg(unix)]
+pub(crate) fn of(found: &Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777
+}
+
+/// The permission bits of what was found: other systems have none.
+#[cfg(not(unix))]
+pub(crate) fn of(_: &Metadata) -> u32 {
+    0
+}
+
 /// The mode without the bits that archives do not keep, if there are such bits.
 #[cfg(unix)]
 pub(crate) fn without_special_bits(found: &Metadata) -> Option<u32> {

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{Item, ItemKind, Walk, WalkError};
+use super::walk::{Item, ItemKind, Walk, WalkError, place_of};
 use crate::domain::digest::Sha256Digest;
 use crate::fs::open::Links;
 use crate::fs::read;
@@ -146,7 +146,7 @@ pub(crate) fn content(
                 let item = item?;
                 match &item.kind {
                     ItemKind::File => {
-                        let file = (root, selection.root.join(&item.relative), item);
+                        let file = (root, place_of(&selection.root, &item.relative), item);
                         match &files {
                             // The threads end only after this does: there is always one to receive.
                             Some(files) => drop(files.send(file)),

@@ -11,7 +11,7 @@ use filetime::FileTime;
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{Item, ItemKind, Walk};
+use super::walk::{Item, ItemKind, Walk, place_of};
 use crate::domain::event::Meter;
 use crate::domain::fault::Fault;
 use crate::domain::names;
@@ -38,6 +38,15 @@ pub(crate) fn is_plain_directory(base: &Path, relative: &Path) -> Result<bool, F
         }
     }
     Ok(true)
+}
+
+/// The same for what may become a root: at its end a regular file is as good as a directory.
+pub(crate) fn is_plain(base: &Path, relative: &Path) -> Result<bool, Fault> {
+    let is_file = fs::symlink_metadata(base.join(relative)).is_ok_and(|found| found.is_file());
+    match relative.parent() {
+        Some(above) if is_file => is_plain_directory(base, above),
+        _ => is_plain_directory(base, relative),
+    }
 }
 
 /// What of an adopted tree was not kept.
@@ -102,13 +111,13 @@ fn copy_plain(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
     filetime::set_file_handle_times(&copy, None, Some(modified))
 }
 
-/// Makes a directory the tree of a staging, by a rename. Returns what of it was dropped before.
+/// Makes a directory or a file the tree of a staging, by a rename. Returns what of it was dropped before.
 ///
 /// Another program unpacked it from an archive that others may have written, so no name in it may be one of ours.
 pub(crate) fn adopt(source: &Path, staging: &Staging) -> Result<Dropped, Fault> {
     let dropped = sanitize(source)?;
     let tree = staging.tree();
-    // Windows renames a directory only to a name that is free.
+    // Windows renames a directory only to a name that is free, and no system a file to that of a directory.
     fs::remove_dir(tree).map_err(PathError::on("make way at", tree))?;
     fs::rename(source, tree).map_err(|error| {
         // The staging needs its tree again, whatever the error is.
@@ -141,14 +150,17 @@ pub(crate) fn link_tree(
     for item in Walk::new(selection) {
         cancel::check(cancel)?;
         let item = item?;
-        let from = join(&selection.root, &item.relative);
-        let to = join(target, &item.relative);
+        let from = place_of(&selection.root, &item.relative);
+        let to = if is_root(&item) { target.to_owned() } else { target.join(&item.relative) };
         match &item.kind {
             ItemKind::Directory => {
                 fs::create_dir_all(&to).map_err(PathError::on("make", &to))?;
                 directories.push((to, item));
             }
             ItemKind::File => {
+                if let Some(parent) = to.parent().filter(|_| is_root(&item)) {
+                    fs::create_dir_all(parent).map_err(PathError::on("make", parent))?;
+                }
                 show_file(&from, &to)?;
                 linked.files += 1;
                 linked.bytes += item.size;
@@ -179,9 +191,8 @@ fn show_file(from: &Path, to: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn join(root: &Path, relative: &Path) -> PathBuf {
-    // Joining an empty path would add a separator.
-    if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
+fn is_root(item: &Item) -> bool {
+    item.relative.as_os_str().is_empty()
 }
 
 fn crossing<'a>(from: &'a Path, to: &'a Path, action: &'static str) -> impl Fn(io::Error) -> Fault + 'a {

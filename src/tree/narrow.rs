@@ -33,6 +33,15 @@ pub(crate) fn narrow(
     if selection.is_everything() {
         return Ok(narrowed);
     }
+    if fs::symlink_metadata(tree).map_err(PathError::on("read", tree))?.is_file() {
+        return match selection.verdict(Path::new(""), false) {
+            Verdict::Take => Ok(narrowed),
+            _ => Err(Fault::environment(format!(
+                "the entry has a file for `{}`, and the paths need a directory",
+                selection.root.display()
+            ))),
+        };
+    }
     let mut directories = vec![PathBuf::new()];
     while let Some(relative) = directories.pop() {
         cancel::check(cancel)?;

@@ -11,6 +11,7 @@
 
 mod exports;
 mod failures;
+mod file_roots;
 #[cfg(unix)]
 mod foreign_files;
 mod gating;

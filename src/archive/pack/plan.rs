@@ -15,7 +15,7 @@ use crate::fs::cancel;
 use crate::fs::holes;
 use crate::fs::open::{self, Links};
 use crate::tree::selection::Selection;
-use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError};
+use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError, place_of};
 
 /// Upper bound for the paths of skipped files that are reported.
 const SKIPPED_NAMED: usize = 100;
@@ -122,7 +122,7 @@ impl PlanPass<'_> {
         item: &Item,
         first_names: &mut FirstNames,
     ) -> Result<(), ArchiveError> {
-        let full = || root.join(&item.relative);
+        let full = || place_of(root, &item.relative);
         let name = portable_name(prefix, &item.relative)
             .and_then(not_too_long)
             .map_err(|reason| ArchiveError::Name { path: full(), reason })?;
@@ -260,7 +260,7 @@ impl Layout for Count {
     fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError> {
         if item.size > holes::WITHOUT_HOLES {
             // What cannot be opened is an error of the pass that reads.
-            let file = open::file(&root.join(&item.relative), Links::Refused);
+            let file = open::file(&place_of(root, &item.relative), Links::Refused);
             let holes = file.map_or(0, |file| holes::bytes_in_holes(&file, item.size));
             if holes > 0 {
                 *self.holes.entry(root.to_owned()).or_default() += holes;
@@ -327,7 +327,7 @@ impl Layout for Cutter<'_> {
 
     fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError> {
         let Item { size, modified, .. } = *item;
-        let file = Arc::new(PlannedFile { path: root.join(&item.relative), size, modified });
+        let file = Arc::new(PlannedFile { path: place_of(root, &item.relative), size, modified });
         let mut offset = 0;
         while offset < size {
             let free = self.frame_bytes - self.length;

@@ -23,6 +23,13 @@ pub(crate) struct Spot {
     pub(crate) relative: PathBuf,
 }
 
+impl Spot {
+    /// Whether it is the root itself.
+    pub(crate) fn is_root(&self) -> bool {
+        self.relative.as_os_str().is_empty()
+    }
+}
+
 /// Mode and time of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attributes {
@@ -112,8 +119,8 @@ fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(
         Place::Above if kind == EntryKind::Directory => return Ok(()),
         Place::Above => return Err(refused("is in the way of the cache")),
     };
-    if spot.relative.as_os_str().is_empty() && kind != EntryKind::Directory {
-        return Err(refused("is in the place of the cache's directory"));
+    if spot.is_root() && matches!(kind, EntryKind::Symlink { .. }) {
+        return Err(refused("is a link in the place of a root of the cache"));
     }
     let attributes = Attributes { mode, modified: Some(modified) };
     match kind {

@@ -94,7 +94,7 @@ impl Writer {
             self.remembered.replaceable.remove(&path);
         }
         // With a manifest an archive names a directory before what lies in it, and once.
-        if self.repeats == Repeats::Refused && !spot.relative.as_os_str().is_empty() {
+        if self.repeats == Repeats::Refused && !spot.is_root() {
             make_new_directory(&path)
         } else {
             make_directory(&path)
@@ -108,6 +108,7 @@ impl Writer {
         size: u64,
         attributes: Attributes,
     ) -> Result<(), ArchiveError> {
+        self.make_way(spot)?;
         let path = self.path(spot);
         if size > SMALL {
             let file = Arc::new(self.create(path, size, attributes)?);
@@ -174,6 +175,7 @@ impl Writer {
         if self.repeats == Repeats::Refused {
             return Ok(());
         }
+        self.make_way(spot)?;
         let (path, target) = (self.path(spot), self.path(target));
         // Here every file exists from its entry on, and the order of entries decides which one is linked.
         let is_repetition = path == target;
@@ -198,6 +200,7 @@ impl Writer {
         if self.repeats == Repeats::Refused {
             remembered.for_hard_links(|name, target| {
                 check()?;
+                self.make_way(name)?;
                 self.make_hard_link(&self.path(name), &self.path(target))
             })?;
         }
@@ -240,7 +243,7 @@ impl Writer {
 
     fn path(&self, spot: &Spot) -> PathBuf {
         let directory = &self.destinations[spot.root].directory;
-        if spot.relative.as_os_str().is_empty() { directory.clone() } else { directory.join(&spot.relative) }
+        if spot.is_root() { directory.clone() } else { directory.join(&spot.relative) }
     }
 
     /// Removes the file or link in whose place another entry comes.
@@ -276,6 +279,25 @@ impl Writer {
             }
             Some(Incoming::Small { open: Some(file), .. }) => self.pool.submit(Job::Fill { file, content }),
             Some(Incoming::Large { .. }) | None => Ok(()),
+        }
+    }
+
+    /// Removes the destination of a root that is a file: an empty directory, before anything is in it.
+    fn make_way(&self, spot: &Spot) -> Result<(), ArchiveError> {
+        if !spot.is_root() {
+            return Ok(());
+        }
+        let directory = &self.destinations[spot.root].directory;
+        match fs::remove_dir(directory) {
+            // Something is there by now, or will be once the pool has come to it, and is met when the file is made.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(())
+            }
+            Err(_) => {
+                let name = directory.as_os_str().as_encoded_bytes();
+                Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -183,7 +183,7 @@ fn merge_tree(
     deadline: &Deadline,
     running: &Running<'_>,
 ) -> Result<Added, Fault> {
-    let staging = cache.staging(&cache.selections[0])?;
+    let mut staging = cache.staging(&cache.selections[0])?;
     let mut added = Added::default();
     extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
         let extracted = release::unpack_tree(input, options, staging.tree())?;

@@ -60,8 +60,8 @@ pub(super) fn deliver(cache: &Cache<'_>, base: &Path) -> Result<Vec<Staging>, Fa
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
         let mut staging = cache.staging(selection)?;
-        // A cache may be kept without one of its roots; a link instead of a directory is not followed.
-        if hard_links::is_plain_directory(base, Path::new(prefix))? {
+        // A cache may be kept without one of its roots; a link instead of a directory or file is not followed.
+        if hard_links::is_plain(base, Path::new(prefix))? {
             let dropped = hard_links::adopt(&base.join(prefix), &staging)?;
             report_dropped(cache, "pipes, devices and sockets were removed", &dropped.specials);
             report_dropped(

@@ -55,6 +55,9 @@ pub(super) struct Change {
     stamp: u64,
     /// The mode it gets in the end, where its own forbids to rename it.
     mode: Option<u32>,
+    /// The mode of an empty directory that it replaces, which some systems can remove and not rename.
+    #[serde(default)]
+    empty: Option<u32>,
 }
 
 /// How far a change has come.
@@ -69,12 +72,19 @@ impl Change {
     /// The staged tree becomes the target.
     pub(super) fn new(temp: &Path, name: &OsStr) -> Result<Self, PathError> {
         let (temp, name) = (temp.as_os_str().to_owned(), name.to_owned());
-        let mut change = Change { temp, name, stamp: 0, mode: None };
+        let mut change = Change { temp, name, stamp: 0, mode: None, empty: None };
         let staged = change.staged();
         let found = fs::symlink_metadata(&staged).map_err(PathError::on("read", &staged))?;
         change.stamp = inode(&found);
         change.mode = make_renamable(&staged, &found).map_err(PathError::on("change", &staged))?;
         Ok(change)
+    }
+
+    /// The same, where the target is an empty directory.
+    pub(super) fn of_empty_directory(self) -> Result<Self, PathError> {
+        let target = self.target();
+        let found = fs::symlink_metadata(&target).map_err(PathError::on("read", &target))?;
+        Ok(Change { empty: Some(mode::of(&found)), ..self })
     }
 
     /// The leased directory of the staged thing.
@@ -160,7 +170,11 @@ impl Change {
                     Err(_) => {}
                 }
             }
-            self.rename_away(&target).map_err(PathError::on("publish", &target))?;
+            match self.rename_away(&target) {
+                // Directories of an overlay's lower layers.
+                Err(_) if self.empty.is_some() && fs::remove_dir(&target).is_ok() => {}
+                renamed => renamed.map_err(PathError::on("publish", &target))?,
+            }
         }
         let source = io::Error::other("another process keeps changing it");
         Err(PathError { action: "publish", path: target, source }.into())
@@ -199,6 +213,12 @@ impl Change {
                 rename(&target, &staged)?;
                 rename(&old, &target)?;
             }
+        }
+        if let Some(mode) = self.empty
+            && look(&target)?.is_none()
+        {
+            let made = fs::create_dir(&target).and_then(|()| mode::set_of_directory(&target, mode));
+            made.map_err(PathError::on("put back", &target))?;
         }
         Ok(())
     }

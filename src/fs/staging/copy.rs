@@ -74,8 +74,8 @@ fn entries(directory: &Path) -> Result<Vec<(OsString, fs::FileType)>, PathError>
     read().map_err(PathError::on("read", directory))
 }
 
-/// The mode comes with the content.
-fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
+/// Copies a file with its time; the mode comes with the content.
+pub(super) fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::copy(from, to)?;
     let before = fs::symlink_metadata(from)?;
     filetime::set_file_mtime(to, FileTime::from_last_modification_time(&before))

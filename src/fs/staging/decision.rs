@@ -59,6 +59,8 @@ pub(crate) enum Reason {
     Absent,
     /// A file or a link has it.
     Obstacle,
+    /// An empty directory has it, and the entry has a file.
+    EmptyDirectory,
     /// Nothing forbids to replace the directory.
     Unused,
     /// Only parts of it belong to the cache.
@@ -130,6 +132,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Reason::Absent => "nothing was there",
             Reason::Obstacle => "a file or a link was there",
+            Reason::EmptyDirectory => "an empty directory was there",
             Reason::Unused => "no process is known to use it",
             Reason::InParts => "only parts of it belong to the cache",
             Reason::Workspace => "it is the workspace or holds it",

@@ -107,8 +107,8 @@ impl Hint for StagingError {
     fn hint(&self) -> Option<String> {
         match self {
             StagingError::Path(error) | StagingError::Unkept(error) => error.hint(),
-            StagingError::Conflict { path, .. } => Some(format!(
-                "remove `{}`: no directory with content is removed for a restore",
+            StagingError::Conflict { path, present, .. } => Some(format!(
+                "remove `{}` if it is not needed: {present} is not removed for a restore",
                 path.display()
             )),
             StagingError::NestedVolume(_) => {

@@ -248,7 +248,7 @@ fn read_metadata(path: &Path) -> Result<Metadata, PathError> {
 
 /// Gives a staged entry the owner of the one it stands for. Returns whether it had another owner.
 #[cfg(unix)]
-fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool, StagingError> {
+pub(super) fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool, StagingError> {
     use std::os::unix::fs::{MetadataExt as _, lchown};
     if (present.uid(), present.gid()) == (ours.uid(), ours.gid()) {
         return Ok(false);
@@ -263,6 +263,6 @@ fn keep_owner(staged: &Path, present: &Metadata, ours: &Metadata) -> Result<bool
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
-fn keep_owner(_: &Path, _: &Metadata, _: &Metadata) -> Result<bool, StagingError> {
+pub(super) fn keep_owner(_: &Path, _: &Metadata, _: &Metadata) -> Result<bool, StagingError> {
     Ok(false)
 }

@@ -15,6 +15,7 @@
 //! - What others add to the target while it is published is found in the old tree and moved over before
 //!   that is removed. Processes that keep the old tree as their working directory, or handles of its
 //!   directories, go on seeing it, and lose what they make there afterwards.
+//! - What is staged may be a file (`file_root`): it is renamed in, over a file, a link or an empty directory, and over nothing else.
 //! - Directories keep mode, owner and times, but not extended attributes; access lists come from the parent.
 
 use std::collections::BTreeSet;
@@ -34,6 +35,8 @@ mod copy;
 mod decision;
 mod error;
 mod facts;
+mod file_plan;
+mod file_root;
 mod join;
 mod journal;
 mod merge;
@@ -71,6 +74,10 @@ mod volume_tests;
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: PathBuf,
+    /// The target as it was named, where that is a link to the target.
+    link: Option<PathBuf>,
+    /// Why no directory can be staged, though a file can.
+    refused: Option<StagingError>,
     /// How it would be published as things were when it began.
     decision: Decision,
     /// The leased directory lies in the target, which therefore is merged into.
@@ -81,8 +88,8 @@ pub(crate) struct Staging {
     in_parts: bool,
     /// Directories, relative to the target, that keep mode and time.
     unchanged: BTreeSet<PathBuf>,
-    /// It is not published: what was saved had no such tree.
-    is_absent: bool,
+    /// Why it is not published, if it is not.
+    left: Option<Left>,
     tree: PathBuf,
     /// What of the target was joined into the tree.
     joined: Joined,
@@ -102,12 +109,30 @@ pub(crate) struct Staging {
 pub(crate) struct Published {
     /// The target, links resolved.
     pub target: PathBuf,
-    /// How it was published, and why so; `None` for a tree that was not there when it was saved.
-    pub decision: Option<Decision>,
+    /// How it was published, and why so; or why the target was left as it is.
+    pub decision: Result<Decision, Left>,
     /// Entries that the target had and the staged tree had not; directories count as one each.
     pub kept: u64,
     /// Something of the old tree could not be moved over or removed; the target is complete all the same.
     pub leftover: Option<StagingError>,
+}
+
+/// Why a target is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// There was no such tree when the entry was saved.
+    Absent,
+    /// It is a file, and yields to the one that the target has.
+    Yielded,
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Left::Absent => "it did not exist when the entry was saved",
+            Left::Yielded => "it is kept",
+        })
+    }
 }
 
 impl Staging {
@@ -128,24 +153,33 @@ impl Staging {
         records: &Records,
         now: DateTime<Utc>,
     ) -> Result<Self, StagingError> {
+        let link = file_root::link_at(target);
         let target = resolve(target)?;
         let parent = target.parent().unwrap_or(&target).to_owned();
         let parents = MadeParents::make(&parent).map_err(PathError::on("make", &parent))?;
         // Parents with `..` in them can be resolved only now that they exist.
         let target = if parents.0.is_empty() { target } else { resolve(&target)? };
         let decision = decide(&facts::of(&target, in_parts, usage)?);
-        let (temp, inside, decision) = lease(&target, decision, now)?;
+        let (temp, inside, decision, refused) = match lease(&target, decision, now) {
+            Ok((temp, inside, decision)) => (temp, inside, decision, None),
+            Err(error) => match file_root::lease_for_file(link.as_deref(), &target, now) {
+                Some(temp) => (temp, false, decision, Some(error)),
+                None => return Err(error),
+            },
+        };
         let tree = temp.payload().join(TREE);
         fs::create_dir(&tree).map_err(PathError::on("make", &tree))?;
         Ok(Staging {
             target,
+            link,
+            refused,
             decision,
             inside,
             instead: None,
             usage: usage.clone(),
             in_parts,
             unchanged: BTreeSet::new(),
-            is_absent: false,
+            left: None,
             tree,
             joined: Joined::default(),
             records: records.clone(),
@@ -168,13 +202,16 @@ impl Staging {
 
     /// Whether nothing was put into the tree.
     pub(crate) fn is_empty(&self) -> Result<bool, PathError> {
+        if file_root::is_file(&self.tree)? {
+            return Ok(false);
+        }
         let mut entries = fs::read_dir(&self.tree).map_err(PathError::on("read", &self.tree))?;
         Ok(entries.next().is_none())
     }
 
     /// Says that what was saved had no such tree: the target is left as it is, whether it exists or not.
     pub(crate) fn leave_absent(&mut self) {
-        self.is_absent = true;
+        self.left = Some(Left::Absent);
     }
 
     /// Names directories, relative to the target, that are only above what is published: they keep mode and time.
@@ -214,9 +251,16 @@ impl Staging {
 
     /// Prepares the tree and says which steps publish it; the target is only read.
     fn plan(&mut self, cancel: &CancellationToken) -> Result<(Vec<Step>, u64), StagingError> {
-        if self.is_absent {
+        if self.left.is_some() {
             return Ok((Vec::new(), 0));
         }
+        if file_root::is_file(&self.tree)? {
+            return self.plan_file();
+        }
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        file_root::refuse_file(&self.target)?;
         self.decision = self.decide()?;
         match self.decision.method {
             Method::Merge => self.plan_merge(cancel),
@@ -335,15 +379,18 @@ fn lease(
     }
 }
 
-/// A target as its publications name it, links resolved: what `recover` is called for.
-pub(crate) fn target_of(target: &Path) -> Result<PathBuf, StagingError> {
-    resolve(target)
+/// A target as its publications name it, links resolved, and where it is a link itself, that: what `recover` is called for.
+pub(crate) fn targets_of(target: &Path) -> Result<Vec<PathBuf>, StagingError> {
+    Ok(file_root::link_at(target).into_iter().chain([resolve(target)?]).collect())
 }
 
 /// The directories in which a target's temporary things may lie: where `recover` looks for them.
 pub(crate) fn places_of(target: &Path) -> Result<Vec<PathBuf>, StagingError> {
+    let beside = |path: &Path| path.parent().map(Path::to_owned);
+    let mut places: Vec<PathBuf> =
+        file_root::link_at(target).as_deref().and_then(beside).into_iter().collect();
     let target = resolve(target)?;
-    let mut places: Vec<PathBuf> = target.parent().map(Path::to_owned).into_iter().collect();
+    places.extend(beside(&target));
     places.extend(mount::mounts_below(&target));
     places.push(target);
     Ok(places)
@@ -385,7 +432,7 @@ fn publish_by(
     let (kept, mut leftover) = kept;
     let is_settled = leftover.is_none();
     let close = |(staging, kept): (Staging, u64)| {
-        let decision = Some(staging.decision).filter(|_| !staging.is_absent);
+        let decision = staging.left.map_or(Ok(staging.decision), Err);
         let target = staging.target.clone();
         let leftover = if is_settled {
             staging.close().err()

@@ -207,23 +207,119 @@ fn a_link_to_a_directory_stays_and_its_directory_is_published() {
     assert!(link.is_symlink());
     assert_eq!(contents(&place.path().join("real")), expect(&[("new", "2"), ("old", "1")]));
     let place = fs::canonicalize(place.path()).expect("real");
-    assert_eq!(places_of(&link).expect("places"), [place.clone(), place.join("real")]);
+    let places = [place.join("elsewhere"), place.clone(), place.join("real")];
+    assert_eq!(places_of(&link).expect("places"), places);
 }
 
 #[test]
-fn a_file_or_a_link_in_the_place_of_a_target_is_replaced() {
+fn an_empty_file_or_a_link_in_the_place_of_a_target_is_replaced() {
     for way in WAYS {
         let place = tempfile::tempdir().expect("a place");
-        lay(place.path(), &[("file", "x"), ("dangling", "->nowhere"), ("to-file", "->kept"), ("kept", "1")]);
+        lay(place.path(), &[("file", ""), ("dangling", "->nowhere"), ("to-file", "->kept"), ("kept", "1")]);
         for name in ["file", "dangling", "to-file"] {
             let published = publish_one(&place.path().join(name), &[("new", "2")], way).expect("published");
             let decision = Decision { method: Method::RenameIn, reason: Reason::Obstacle };
-            assert_eq!(published.decision, Some(decision), "{name}");
+            assert_eq!(published.decision, Ok(decision), "{name}");
             assert_eq!(contents(&place.path().join(name)), expect(&[("new", "2")]), "{name}");
         }
         assert_eq!(fs::read_to_string(place.path().join("kept")).expect("kept"), "1");
         assert_eq!(names(place.path()).len(), 7, "nothing else");
     }
+}
+
+/// Publishes a file.
+fn publish_file(target: &Path, usage: &Usage) -> Result<Published, StagingError> {
+    let staging = Staging::prepare(target, false, usage, &records(), now())?;
+    fs::remove_dir(staging.tree()).expect("an empty tree");
+    fs::write(staging.tree(), "staged").expect("written");
+    staging.publish(&go())
+}
+
+#[test]
+fn a_file_is_renamed_in_over_nothing_a_file_a_link_and_an_empty_directory() {
+    for (name, reason) in [
+        ("new/deep", Reason::Absent),
+        ("file", Reason::Obstacle),
+        ("dangling", Reason::Obstacle),
+        ("to-file", Reason::Obstacle),
+        ("to-directory", Reason::Obstacle),
+        ("empty", Reason::EmptyDirectory),
+    ] {
+        let place = tempfile::tempdir().expect("a place");
+        lay(place.path(), &[("file", "x"), ("dangling", "->nowhere"), ("to-file", "->kept"), ("kept", "1")]);
+        lay(place.path(), &[("to-directory", "->real"), ("real/old", "1")]);
+        fs::create_dir(place.path().join("empty")).expect("made");
+        let target = place.path().join(name);
+        let published = publish_file(&target, &Usage::default()).expect("published");
+        assert_eq!(published.decision, Ok(Decision { method: Method::RenameIn, reason }), "{name}");
+        assert!(published.leftover.is_none());
+        assert!(fs::symlink_metadata(&target).expect("there").is_file(), "{name}");
+        assert_eq!(fs::read_to_string(&target).expect("read"), "staged", "{name}");
+        assert_eq!(fs::read_to_string(place.path().join("kept")).expect("kept"), "1");
+        assert_eq!(fs::read_to_string(place.path().join("real/old")).expect("kept"), "1", "{name}");
+        assert!(!names(place.path()).iter().any(|name| name.contains(".tmp")), "{name}");
+    }
+}
+
+#[test]
+fn an_empty_directory_that_would_be_merged_into_makes_way_for_a_file_unless_it_is_in_use() {
+    let place = tempfile::tempdir().expect("a place");
+    let place = fs::canonicalize(place.path()).expect("real");
+    let target = place.join("target");
+    for (in_parts, usage, expect) in [
+        (true, Usage::default(), None),
+        (false, Usage::of(&target, &place), Some("is the workspace and would become a file")),
+        (false, Usage::of(&place, &target), Some("is a working directory and would become a file")),
+    ] {
+        fs::create_dir_all(&target).expect("made");
+        let staging = Staging::prepare(&target, in_parts, &usage, &records(), now()).expect("prepared");
+        fs::remove_dir(staging.tree()).expect("an empty tree");
+        fs::write(staging.tree(), "staged").expect("written");
+        match (staging.publish(&go()), expect) {
+            (Ok(_), None) => assert_eq!(fs::read_to_string(&target).expect("read"), "staged"),
+            (Err(error), Some(expect)) => assert!(error.to_string().ends_with(expect), "{error}"),
+            (result, _) => panic!("{expect:?}: {result:?}"),
+        }
+        assert_eq!(fs::read_dir(&place).expect("read").count(), 1, "nothing else");
+        if expect.is_none() {
+            fs::remove_file(&target).expect("removed");
+        }
+    }
+}
+
+#[test]
+fn what_has_content_is_not_replaced_by_something_of_another_kind() {
+    for way in WAYS {
+        let place = tempfile::tempdir().expect("a place");
+        lay(place.path(), &[("file", "x"), ("directory/mine", "1")]);
+        let error = publish_one(&place.path().join("file"), &[("new", "2")], way).expect_err("refused");
+        assert!(
+            error.to_string().ends_with("is a file with content and would become a directory"),
+            "{error}"
+        );
+        let error = publish_file(&place.path().join("directory"), &Usage::default()).expect_err("refused");
+        assert!(
+            error.to_string().ends_with("is a directory with content and would become a file"),
+            "{error}"
+        );
+        let before = expect(&[("file", "x"), ("directory/", ""), ("directory/mine", "1")]);
+        assert_eq!(contents(place.path()), before);
+    }
+}
+
+#[test]
+fn a_file_that_is_kept_yields_as_a_whole() {
+    let place = tempfile::tempdir().expect("a place");
+    lay(place.path(), &[("file", "mine")]);
+    let target = place.path().join("file");
+    let mut staging = Staging::beside(&target, &records(), now()).expect("prepared");
+    fs::remove_dir(staging.tree()).expect("an empty tree");
+    fs::write(staging.tree(), "staged").expect("written");
+    let kept = staging.yield_kept(|path| path == Path::new("")).expect("yielded");
+    assert_eq!(kept, [PathBuf::new()]);
+    let published = staging.publish(&go()).expect("published");
+    assert_eq!(published.decision, Err(Left::Yielded));
+    assert_eq!(contents(place.path()), expect(&[("file", "mine")]));
 }
 
 #[test]
@@ -236,7 +332,7 @@ fn a_target_below_a_link_is_exchanged_as_any_other() {
     ] {
         let target = place.path().join("link").join(name);
         let published = publish_one(&target, &[("new", "2")], Way::Exchange).expect("published");
-        assert_eq!(published.decision, Some(decision), "{name}");
+        assert_eq!(published.decision, Ok(decision), "{name}");
     }
     assert_eq!(contents(&place.path().join("real/target")), expect(&[("new", "2"), ("old", "1")]));
 }

@@ -73,7 +73,7 @@ fn a_volume_inside_the_target_stays_mounted_and_gets_what_the_tree_has_for_it() 
             lay(&inner, &[("theirs", "1")]);
             let published = publish_one(&target, staged, Way::Exchange).expect("published");
             let decision = Decision { method: Method::Merge, reason: Reason::MountInside };
-            assert_eq!(published.decision, Some(decision));
+            assert_eq!(published.decision, Ok(decision));
             assert_eq!(contents(&inner), expect(in_volume), "{bind}");
             assert_eq!(fs::read_to_string(target.join("new")).expect("published"), "2");
             let mut left = fs::read_dir(&target).expect("read").flatten();

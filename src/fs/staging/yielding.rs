@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Staging;
 use super::error::StagingError;
+use super::{Left, Staging, file_root};
 use crate::fs::cancel;
 use crate::fs::open::{self, Links};
 use crate::fs::path_error::PathError;
@@ -18,13 +18,13 @@ impl Staging {
     /// Removes from the staged tree every file and link whose name the target has; says how many are left.
     ///
     /// Without it, where both have a file, the staged one wins.
-    pub(crate) fn yield_to_target(&self) -> Result<u64, StagingError> {
+    pub(crate) fn yield_to_target(&mut self) -> Result<u64, StagingError> {
         self.yield_where(|_, target| exists(target).map_err(PathError::on("read", target)))
     }
 
     /// Removes from the staged tree every file of which the target has the same bytes under the same name, so that
     /// what is there already is not replaced by its copy; says how many are left.
-    pub(crate) fn yield_equal(&self, cancel: &CancellationToken) -> Result<u64, StagingError> {
+    pub(crate) fn yield_equal(&mut self, cancel: &CancellationToken) -> Result<u64, StagingError> {
         self.yield_where(|staged, target| {
             if cancel::is_cancelled(cancel) {
                 return Ok(false);
@@ -35,7 +35,10 @@ impl Staging {
 
     /// Removes from the staged tree what would replace a file or a link of the target that `is_kept` says is kept, by its path
     /// relative to the target. Returns those of which the target has something else than the staged tree had.
-    pub(crate) fn yield_kept(&self, is_kept: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, StagingError> {
+    pub(crate) fn yield_kept(
+        &mut self,
+        is_kept: impl Fn(&Path) -> bool,
+    ) -> Result<Vec<PathBuf>, StagingError> {
         let mut different = Vec::new();
         self.for_staged(|staged| match fs::symlink_metadata(&staged.target) {
             Ok(found) if found.is_dir() => Ok(staged.is_dir),
@@ -51,12 +54,21 @@ impl Staging {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(PathError::on("read", &staged.target)(error).into()),
         })?;
+        self.note_yielded()?;
         different.sort();
         Ok(different)
     }
 
+    /// Notes whether nothing is left to publish: a file that yielded as a whole.
+    fn note_yielded(&mut self) -> Result<(), StagingError> {
+        if !exists(self.tree()).map_err(PathError::on("read", self.tree()))? {
+            self.left = Some(Left::Yielded);
+        }
+        Ok(())
+    }
+
     fn yield_where(
-        &self,
+        &mut self,
         gives_way: impl Fn(&Path, &Path) -> Result<bool, PathError>,
     ) -> Result<u64, StagingError> {
         let mut left = 0;
@@ -71,6 +83,7 @@ impl Staging {
             }
             Ok(false)
         })?;
+        self.note_yielded()?;
         Ok(left)
     }
 
@@ -80,6 +93,11 @@ impl Staging {
         mut visit: impl FnMut(&StagedEntry) -> Result<bool, StagingError>,
     ) -> Result<(), StagingError> {
         let mut directories = vec![PathBuf::new()];
+        if file_root::is_file(self.tree())? {
+            let (path, target) = (self.tree().to_owned(), self.target().to_owned());
+            visit(&StagedEntry { path, target, relative: PathBuf::new(), is_dir: false })?;
+            directories.clear();
+        }
         while let Some(relative) = directories.pop() {
             let directory = self.tree().join(&relative);
             for entry in fs::read_dir(&directory).map_err(PathError::on("read", &directory))? {
@@ -165,7 +183,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let target = place.path().join("target");
         fs::create_dir_all(&target).expect("made");
-        let staging = Staging::beside(&target, &records(), DateTime::UNIX_EPOCH).expect("staged");
+        let mut staging = Staging::beside(&target, &records(), DateTime::UNIX_EPOCH).expect("staged");
         let long = vec![7; 100_000];
         let mut flipped = long.clone();
         flipped[99_999] ^= 1;
@@ -194,7 +212,7 @@ mod tests {
         let target = place.path().join("target");
         fs::create_dir_all(target.join("a")).expect("made");
         fs::write(target.join("a/mine"), "mine").expect("written");
-        let staging = Staging::beside(&target, &records(), DateTime::UNIX_EPOCH).expect("staged");
+        let mut staging = Staging::beside(&target, &records(), DateTime::UNIX_EPOCH).expect("staged");
         fs::create_dir_all(staging.tree().join("a")).expect("made");
         fs::write(staging.tree().join("a/mine"), "theirs").expect("written");
         fs::write(staging.tree().join("a/new"), "new").expect("written");

@@ -3,14 +3,13 @@
 mod survey;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{ItemKind, Walk};
+use super::walk::{ItemKind, Walk, place_of};
 use crate::domain::trim::{TrimPlan, TrimUnit, TrimUnits};
 use crate::domain::unit::ByteSize;
 use crate::fs::cancel;
@@ -59,7 +58,7 @@ pub(crate) fn apply(
             TrimUnits::Files => remover.remove_file(&unit),
             TrimUnits::Children => match inside.remove(&(unit.root, unit.path.clone())) {
                 Some(items) => remover.remove_items(unit.root, items),
-                None => remove_whole(&selections[unit.root].root.join(&unit.path)),
+                None => remove_whole(&place_of(&selections[unit.root].root, &unit.path)),
             },
         };
         match done {
@@ -93,8 +92,10 @@ fn partial_children(selections: &[Selection], plan: &TrimPlan) -> BTreeMap<(usiz
     {
         // What cannot be read is not removed, and its directory is not empty then.
         for item in Walk::new(selection).map_while(Result::ok) {
-            let Some(first) = item.relative.components().next() else { continue };
-            if let Some(items) = inside.get_mut(&(root, PathBuf::from(first.as_os_str()))) {
+            // A root that is a file is a unit by itself, and has no path below itself.
+            let first = item.relative.components().next();
+            let first = first.map(|name| PathBuf::from(name.as_os_str())).unwrap_or_default();
+            if let Some(items) = inside.get_mut(&(root, first)) {
                 items.push((item.relative, item.kind == ItemKind::Directory));
             }
         }
@@ -134,13 +135,16 @@ impl Remover<'_> {
     }
 
     fn remove(&mut self, root: usize, path: &Path, is_directory: bool) -> Result<(), PathError> {
-        let name = path.file_name().map(OsString::from).unwrap_or_default();
-        let removed = self.open(root, path.parent().unwrap_or(Path::new(""))).and_then(|parent| {
-            if is_directory { parent.remove_directory(&name) } else { parent.remove_file(&name) }
-        });
+        let place = place_of(&self.selections[root].root, path);
+        let removed = match path.file_name() {
+            Some(name) => self.open(root, path.parent().unwrap_or(Path::new(""))).and_then(|parent| {
+                if is_directory { parent.remove_directory(name) } else { parent.remove_file(name) }
+            }),
+            None => remove_root(&place),
+        };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(PathError::on("remove", &self.selections[root].root.join(path))(error))
+                Err(PathError::on("remove", &place)(error))
             }
             _ => Ok(()),
         }
@@ -166,6 +170,12 @@ impl Remover<'_> {
         let (_, handle) = self.root.as_ref().expect("opened just now");
         Ok(handle)
     }
+}
+
+/// Removes a root that is a file.
+fn remove_root(place: &Path) -> io::Result<()> {
+    let (parent, name) = place.parent().zip(place.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
+    Handle::open(parent)?.remove_file(name)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::domain::unit::ByteSize;
 use crate::fs::lease::holder::{self, Holder};
 use crate::fs::time;
 use crate::tree::selection::Selection;
-use crate::tree::walk::{FileIdentity, Item, ItemKind, Walk, WalkError};
+use crate::tree::walk::{FileIdentity, Item, ItemKind, Walk, WalkError, place_of};
 
 /// What to look for.
 #[derive(Debug, Clone, Copy)]
@@ -85,10 +85,10 @@ impl Surveyor<'_> {
         let first = self.survey.units.len();
         for item in walk.by_ref() {
             let item = item?;
-            if item.relative.as_os_str().is_empty() {
+            if item.relative.as_os_str().is_empty() && item.kind == ItemKind::Directory {
                 continue;
             }
-            let path = selection.root.join(&item.relative);
+            let path = place_of(&selection.root, &item.relative);
             let metadata = match fs::symlink_metadata(&path) {
                 Ok(metadata) => metadata,
                 // Another process removed it meanwhile: there is nothing left to trim.

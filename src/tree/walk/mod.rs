@@ -2,7 +2,8 @@
 //!
 //! Names are ordered by their raw bytes within a directory, so that every walk of one tree, on any machine,
 //! yields the same order. Symbolic links are yielded, never followed, but for the root itself: a cache
-//! directory may be a link to another volume.
+//! directory may be a link to another volume. A root may be a file, which is then the only item.
+
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::selection::{Selection, Verdict};
 use crate::domain::names;
+use crate::fs::link;
 #[cfg(unix)]
 use crate::fs::mode;
 
@@ -84,9 +86,12 @@ pub enum WalkError {
     /// The root does not exist.
     #[error("`{}` does not exist", .0.display())]
     Missing(PathBuf),
-    /// The root is a file.
-    #[error("`{}` is a file, and a cache is kept by directory", .0.display())]
+    /// The root is a file, and patterns say which files below it belong to the cache.
+    #[error("`{}` is a file, and a wildcard stands below it", .0.display())]
     NotADirectory(PathBuf),
+    /// The root is a socket, a pipe or a device.
+    #[error("`{}` is neither a file nor a directory", .0.display())]
+    Special(PathBuf),
     /// Something could not be read.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Unreadable {
@@ -107,10 +112,9 @@ impl crate::domain::hint::Hint for WalkError {
                     .to_owned(),
             ),
             WalkError::NotADirectory(path) => {
-                let parent = path.parent().unwrap_or(path).display();
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Some(format!("name its directory and a pattern for the file: `{parent}/{name}*`"))
+                Some(format!("name the file itself, `{}`, or a directory", path.display()))
             }
+            WalkError::Special(_) => Some("name a file or a directory".to_owned()),
             WalkError::Unreadable { path, .. } => {
                 Some(format!("make `{}` readable, or exclude it with `!`", path.display()))
             }
@@ -168,6 +172,15 @@ enum FactKind {
     Special,
 }
 
+/// Where an item lies. A root that is a link is named by what it leads to.
+pub(crate) fn place_of(root: &Path, relative: &Path) -> PathBuf {
+    if relative.as_os_str().is_empty() {
+        link::resolved(root).unwrap_or_else(|| root.to_owned())
+    } else {
+        root.join(relative)
+    }
+}
+
 impl<'a> Walk<'a> {
     /// A walk over what this selection takes; the root comes first.
     pub fn new(selection: &'a Selection) -> Self {
@@ -193,12 +206,15 @@ impl<'a> Walk<'a> {
             io::ErrorKind::NotFound => WalkError::Missing(root.clone()),
             _ => unreadable("read", root)(source),
         })?;
-        if !metadata.is_dir() {
+        self.state = State::Inside;
+        if metadata.is_dir() {
+            let listing = self.list(Path::new(""))?;
+            self.open.push(listing);
+        } else if !metadata.is_file() {
+            return Err(WalkError::Special(root.clone()));
+        } else if self.selection.verdict(Path::new(""), true) == Verdict::Descend {
             return Err(WalkError::NotADirectory(root.clone()));
         }
-        let listing = self.list(Path::new(""))?;
-        self.open.push(listing);
-        self.state = State::Inside;
         self.item(PathBuf::new(), &PathFacts::of(&metadata))
     }
 

@@ -81,10 +81,29 @@ fn links_specials_and_names_of_one_file_are_told_apart() {
 }
 
 #[test]
-fn a_root_that_is_no_directory_is_an_error_that_names_it() {
+fn a_root_may_be_a_file_or_a_link_to_one() {
+    let root = tree(&["file"]);
+    let file = root.path().join("file");
+    fs::write(&file, "text").expect("written");
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink("file", &link).expect("linked");
+    for path in [&file, &link] {
+        let selection = Selection::everything(path);
+        let items: Vec<Item> = Walk::new(&selection).map(|item| item.expect("walked")).collect();
+        assert_eq!(items.len(), 1);
+        assert_eq!((&items[0].kind, items[0].size), (&ItemKind::File, 4));
+        assert_eq!(items[0].relative, Path::new(""));
+        assert_eq!(place_of(path, &items[0].relative), fs::canonicalize(&file).expect("real"));
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_walked_is_an_error_that_names_it() {
     let root = tree(&["file"]);
     let first = |path: PathBuf| {
-        let selection = Selection::everything(path);
+        let pattern = path.join("*").display().to_string();
+        let rule = PathRule { exclude: false, base: PathBuf::from("/"), pattern };
+        let selection = resolve(&[rule]).expect("a rule").selections.remove(0);
         let mut walk = Walk::new(&selection);
         let error = walk.next().expect("a step").expect_err("an error");
         assert!(walk.next().is_none());

@@ -12,3 +12,4 @@ mod linters;
 pub mod steps;
 mod workflows;
 mod wrapped;
+mod wrapped_files;

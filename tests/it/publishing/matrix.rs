@@ -19,10 +19,12 @@ const USER: u32 = 65534;
 const STRANGER: u32 = 65533;
 
 const BEGIN: &str = "<!-- begin: written by tests/it/publishing/matrix.rs -->\n";
-const END: &str = "<!-- end -->\n";
+pub(super) const END: &str = "<!-- end -->\n";
 
-/// The dimensions, each with its values in the words of the table.
-const DIMENSIONS: [(&str, &[&str]); 5] = [
+/// The dimensions of a table, each with its values in the words of the table.
+pub(super) type Dimensions = [(&'static str, &'static [&'static str]); 5];
+
+const DIMENSIONS: Dimensions = [
     ("there", &["absent", "empty", "full"]),
     ("owner", &["same owner", "foreign owner", "foreign group", "root's, mode 777"]),
     ("place", &["plain", "overlay", "bind mount", "tmpfs", "volume inside", "read-only parent"]),
@@ -31,7 +33,7 @@ const DIMENSIONS: [(&str, &[&str]); 5] = [
 ];
 
 /// One value of each dimension.
-type Cell = [usize; 5];
+pub(super) type Cell = [usize; 5];
 
 struct Case {
     there: &'static str,
@@ -67,10 +69,10 @@ impl Case {
 }
 
 /// Volumes that are mounted for a case; the last one goes first.
-struct Mounts(Vec<PathBuf>);
+pub(super) struct Mounts(pub(super) Vec<PathBuf>);
 
 impl Mounts {
-    fn add(&mut self, arguments: &[&str], over: &Path) {
+    pub(super) fn add(&mut self, arguments: &[&str], over: &Path) {
         let output = Command::new("mount").args(arguments).arg(over).output().expect("mount runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         self.0.push(over.to_owned());
@@ -86,19 +88,22 @@ impl Drop for Mounts {
 }
 
 /// What all cases share: a copy of the binary that every user may run, an entry, and the same files as a plain archive.
-struct Ground {
+pub(super) struct Ground {
     directory: tempfile::TempDir,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::Builder::new().prefix("cachekeep-matrix-").tempdir().expect("a place");
         let ground = Ground { directory };
         set_mode(ground.directory.path(), 0o755);
-        fs::copy(binary(), ground.at("cachekeep")).expect("copied");
+        // By another process: one that is forked here while the copy is open for writing would keep it busy.
+        let copied = Command::new("cp").arg(binary()).arg(ground.at("cachekeep")).status();
+        assert!(copied.is_ok_and(|status| status.success()), "cp runs");
         fs::write(
             ground.at("cachekeep.toml"),
-            "[cache.c]\npath = \"{env.TARGET}\"\nkey = \"k\"\nshared = true\n",
+            "[cache.c]\npath = \"{env.TARGET}\"\nkey = \"k\"\nshared = true\n\
+             [cache.f]\npath = \"{env.FILE}\"\nkey = \"f\"\nshared = true\n",
         )
         .expect("written");
         let source = ground.at("source");
@@ -106,8 +111,11 @@ impl Ground {
             write(&source.join(name), "saved");
         }
         symlink("top", source.join("link")).expect("linked");
-        let saved = ground.cachekeep(0, &ground.at("home-of-root"), &source, &ground.at("source"), "save");
-        assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+        write(&ground.at("alone/target"), "saved");
+        for (cache, from) in [("c", &source), ("f", &ground.at("alone/target"))] {
+            let saved = ground.cachekeep(0, &ground.at("home-of-root"), from, &source, &["save", cache]);
+            assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+        }
         let packed = Command::new("tar")
             .arg("-C")
             .arg(&source)
@@ -115,36 +123,46 @@ impl Ground {
             .arg(ground.at("plain.tar"))
             .args(["top", "sub", "new", "link"])
             .status();
+        let mut alone = Command::new("tar");
+        alone.arg("-C").arg(ground.at("alone")).arg("-cf").arg(ground.at("file.tar")).arg("target");
+        assert!(alone.status().is_ok_and(|status| status.success()), "tar runs");
         assert!(packed.is_ok_and(|status| status.success()), "tar runs");
         let opened = Command::new("chmod").args(["-R", "a+rX"]).arg(ground.at("store")).status();
         assert!(opened.is_ok_and(|status| status.success()), "chmod runs");
         ground
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Runs a command of the binary as a user.
-    fn cachekeep(&self, user: u32, home: &Path, target: &Path, workspace: &Path, command: &str) -> Output {
+    pub(super) fn cachekeep(
+        &self,
+        user: u32,
+        home: &Path,
+        target: &Path,
+        workspace: &Path,
+        command: &[&str],
+    ) -> Output {
         fs::create_dir_all(home).expect("made");
         lchown(home, Some(user), Some(user)).expect("given away");
         let mut run = Command::new(self.at("cachekeep"));
         run.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        run.env("HOME", home).env("TMPDIR", home).env("TARGET", target);
+        run.env("HOME", home).env("TMPDIR", home).env("TARGET", target).env("FILE", target);
         run.arg("--store").arg(format!("file://{}", self.at("store").display()));
         run.arg("--config").arg(self.at("cachekeep.toml")).arg("--workspace").arg(workspace);
-        run.args(["-v", command]).uid(user).gid(user).current_dir(self.directory.path());
+        run.arg("-v").args(command).uid(user).gid(user).current_dir(self.directory.path());
         run.output().expect("the binary starts")
     }
 }
 
-fn write(path: &Path, text: &str) {
+pub(super) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a parent")).expect("made");
     fs::write(path, text).expect("written");
 }
 
-fn set_mode(path: &Path, mode: u32) {
+pub(super) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
 }
 
@@ -226,7 +244,7 @@ fn outcome(ground: &Ground, case: &Case, number: usize) -> String {
     let ran = if case.usage == "working directory" {
         in_directory(ground, case.user, &home, &target, workspace)
     } else {
-        ground.cachekeep(case.user, &home, &target, workspace, "restore")
+        ground.cachekeep(case.user, &home, &target, workspace, &["restore", "c"])
     };
     let log = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(ran.status.success(), "{log}");
@@ -258,12 +276,12 @@ fn in_directory(ground: &Ground, user: u32, home: &Path, target: &Path, workspac
     shell.arg(ground.at("cachekeep"));
     shell.arg("--store").arg(format!("file://{}", ground.at("store").display()));
     shell.arg("--config").arg(ground.at("cachekeep.toml")).arg("--workspace").arg(workspace);
-    shell.args(["-v", "restore"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    shell.args(["-v", "restore", "c"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     shell.env("HOME", home).env("TMPDIR", home).env("TARGET", target);
     shell.uid(user).gid(user).current_dir(target).output().expect("a shell starts")
 }
 
-fn read(path: &Path) -> String {
+pub(super) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| format!("{}: {error}", path.display()))
 }
 
@@ -289,14 +307,14 @@ fn check_as_before(case: &Case, target: &Path, log: &str) {
 }
 
 /// Whether `mkdir -p` and `tar -x` succeed as this user.
-fn untar(ground: &Ground, user: u32, target: &Path) -> bool {
+pub(super) fn untar(ground: &Ground, user: u32, target: &Path) -> bool {
     let script = r#"mkdir -p "$0" && tar -xf "$1" -C "$0""#;
     let mut tar = Command::new("sh");
     tar.args(["-c", script]).arg(target).arg(ground.at("plain.tar"));
     tar.uid(user).gid(user).current_dir("/").output().expect("tar runs").status.success()
 }
 
-fn temporary_things(place: &Path) -> Vec<PathBuf> {
+pub(super) fn temporary_things(place: &Path) -> Vec<PathBuf> {
     let all = walkdir::WalkDir::new(place).into_iter().flatten();
     let is_temporary = |name: &str| name.starts_with(".cachekeep-");
     all.filter(|entry| entry.file_name().to_str().is_some_and(is_temporary))
@@ -305,10 +323,10 @@ fn temporary_things(place: &Path) -> Vec<PathBuf> {
 }
 
 /// Rows of the table: sets of values for each dimension, and the outcome that all their cells share.
-type Row = ([BTreeSet<usize>; 5], String);
+pub(super) type Row = ([BTreeSet<usize>; 5], String);
 
 /// Joins rows that have the same outcome and differ in one dimension, until there are none. Who restores matters least.
-fn grouped(mut rows: Vec<Row>) -> Vec<Row> {
+pub(super) fn grouped(mut rows: Vec<Row>) -> Vec<Row> {
     loop {
         let before = rows.len();
         for dimension in (0..DIMENSIONS.len()).rev() {
@@ -330,11 +348,11 @@ fn grouped(mut rows: Vec<Row>) -> Vec<Row> {
     }
 }
 
-fn table(rows: &[Row]) -> String {
-    let mut text =
-        String::from("| there | owner | place | use | by | outcome |\n|---|---|---|---|---|---|\n");
+pub(super) fn table(dimensions: &Dimensions, rows: &[Row]) -> String {
+    let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
+    let mut text = format!("| {} | outcome |\n|---|---|---|---|---|---|\n", names.join(" | "));
     for (sets, outcome) in rows {
-        for (set, (_, values)) in sets.iter().zip(DIMENSIONS) {
+        for (set, (_, values)) in sets.iter().zip(dimensions) {
             let words: Vec<&str> = set.iter().map(|value| values[*value]).collect();
             let words = if words.len() == values.len() { "any".to_owned() } else { words.join(", ") };
             let _ = write!(text, "| {words} ");
@@ -344,9 +362,9 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-fn cells() -> Vec<Cell> {
+pub(super) fn cells(dimensions: &Dimensions) -> Vec<Cell> {
     let mut cells: Vec<Vec<usize>> = vec![Vec::new()];
-    for (_, values) in DIMENSIONS {
+    for (_, values) in *dimensions {
         let longer = |cell: &Vec<usize>| {
             let cell = cell.clone();
             (0..values.len()).map(move |value| [&cell[..], &[value]].concat())
@@ -364,7 +382,7 @@ fn every_target_is_published_as_the_table_says() {
     }
     let ground = Ground::new();
     let mut rows: Vec<Row> = Vec::new();
-    for (number, cell) in cells().into_iter().enumerate() {
+    for (number, cell) in cells(&DIMENSIONS).into_iter().enumerate() {
         let case = Case::of(cell);
         let text = match case.is_possible() {
             true => outcome(&ground, &case, number),
@@ -374,10 +392,16 @@ fn every_target_is_published_as_the_table_says() {
     }
     let count = rows.iter().filter(|(_, text)| text != "impossible").count();
     let rows = grouped(rows);
-    let table = format!("{BEGIN}{count} targets, equal outcomes together:\n\n{}{END}", table(&rows));
+    let text = format!("{count} targets, equal outcomes together:\n\n{}", table(&DIMENSIONS, &rows));
+    check_page(BEGIN, &text);
+}
+
+/// Compares a table with the one on the page that starts there, or writes it.
+pub(super) fn check_page(begin: &str, text: &str) {
+    let table = format!("{begin}{text}{END}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/design/publishing.md");
     let page = fs::read_to_string(&path).expect("the page");
-    let (before, rest) = page.split_once(BEGIN).expect("a place for the table");
+    let (before, rest) = page.split_once(begin).expect("a place for the table");
     let (_, after) = rest.split_once(END).expect("the end of the table");
     let current = format!("{before}{table}{after}");
     if std::env::var_os("CACHEKEEP_BLESS").is_some() {
@@ -407,6 +431,7 @@ fn rows_with_equal_outcomes_are_joined() {
     assert_eq!(grouped[0].0[3], BTreeSet::from([0, 1]));
     assert_eq!(grouped[0].0[4], BTreeSet::from([0, 1]));
     assert!(
-        table(&grouped).contains("| absent | same owner | plain | workspace, working directory | any | a |")
+        table(&DIMENSIONS, &grouped)
+            .contains("| absent | same owner | plain | workspace, working directory | any | a |")
     );
 }
