@@ -33,7 +33,9 @@ pub(super) fn run(
     let workspace = site.map_or(env.current_dir.as_path(), |site| &site.settings.workspace);
     let answer = match (&site.and_then(|site| object_service(&site.store)), site, &credentials) {
         _ if !online => None,
-        (Some(Ok(_)), Some(site), _) => Some(probe(&site.store, site.access.readable.clone(), now)),
+        (Some(Ok(_)), Some(site), _) => {
+            Some(probe(site.store.innermost(), site.access.readable.clone(), now))
+        }
         (None, _, Ok(found)) => {
             let scopes = found.scopes_with(Right::Read).unwrap_or_default();
             Some(probe(&StoreChoice::Service(found.clone()), scopes, now))
@@ -86,7 +88,7 @@ fn configuration<'a>(found: Result<&'a Site<'_>, &SettingsError>) -> doctor::Con
 
 /// What opens the object service that is the store; `None` where the store is another.
 fn object_service(store: &StoreChoice) -> Option<Result<FoundCredential, NoCredential>> {
-    match store {
+    match store.innermost() {
         StoreChoice::Objects { access, .. } => {
             Some(access.as_ref().map(|access| access.found()).map_err(Clone::clone))
         }

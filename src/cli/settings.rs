@@ -207,6 +207,7 @@ impl Settings {
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
         }
+        layers(&mut spec, env)?;
         let role = role(common, env)?;
         if let Some(role) = role {
             spec.caches.iter_mut().for_each(|cache| cache.role = role);
@@ -253,6 +254,26 @@ impl Settings {
     pub(super) fn store_is_volatile(&self, facts: &JobFacts) -> bool {
         self.spec.store == StoreLocation::Auto && facts.is_ci && facts.store_dir.starts_with(&facts.temp)
     }
+}
+
+/// The fallback and the front that the environment names: whether a machine has a directory for copies is its own affair.
+fn layers(spec: &mut Spec, env: &Env) -> Result<(), SettingsError> {
+    let location = |name: &str| {
+        let parsed = |text| config::store_location(text).map_err(|problem| value_error(name, problem));
+        env.var(name).map(parsed).transpose()
+    };
+    if let Some(fallback) = location("CACHEKEEP_FALLBACK")? {
+        spec.fallback = Some(fallback);
+    }
+    match location("CACHEKEEP_FRONT")? {
+        Some(StoreLocation::Directory(path)) => spec.front = Some(path),
+        Some(_) => {
+            let problem = "is not `file:///` and an absolute path".to_owned();
+            return Err(value_error("CACHEKEEP_FRONT", problem));
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 /// The file, or the cache that the command line declares.

@@ -13,12 +13,12 @@ use crate::domain::hint::Hint as _;
 use crate::domain::repository::RepositoryId;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::shown::Shown;
-use crate::domain::spec::StoreLocation;
+use crate::domain::spec::{Spec, StoreLocation};
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, JobFacts, Platform, UNKNOWN_REF_CURE, git};
 use crate::report::Log;
 use crate::store::remote::credentials::{Mask, ServiceAccess};
-use crate::store::{Clock, StoreChoice, Viewpoint};
+use crate::store::{Clock, FrontChoice, Layers, StoreChoice, Viewpoint};
 
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
@@ -136,7 +136,7 @@ impl<'a> Site<'a> {
 
     /// Warns where entries are kept in a directory that does not outlive the job.
     fn warn_of_volatile_store(&self) {
-        let StoreChoice::Directory { path, instead_of, .. } = &self.store else { return };
+        let StoreChoice::Directory { path, instead_of, .. } = self.store.innermost() else { return };
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;
         }
@@ -188,7 +188,7 @@ fn why_wrapped(transport: Transport, location: &StoreLocation, env: &Env) -> Opt
     }
 }
 
-/// What the configured location of the store means in this job.
+/// What the configured location of the store means in this job, with its front and its fallback.
 pub(super) fn choose_store(
     settings: &Settings,
     env: &Env,
@@ -197,10 +197,10 @@ pub(super) fn choose_store(
     clock: Clock,
     now: DateTime<Utc>,
 ) -> StoreChoice {
-    let location = &settings.spec.store;
+    let spec = &settings.spec;
     let view = || Viewpoint {
         own: facts.repository.clone().unwrap_or_else(|| repository(settings, facts)),
-        shared: settings.spec.caches.iter().any(|cache| cache.shared),
+        shared: spec.caches.iter().any(|cache| cache.shared),
         all: asked.all_repositories,
     };
     let at = |path: &PathBuf, instead_of| StoreChoice::Directory {
@@ -210,11 +210,11 @@ pub(super) fn choose_store(
         instead_of,
     };
     if let Some(why) =
-        asked.template.as_ref().and_then(|template| why_wrapped(template.transport, location, env))
+        asked.template.as_ref().and_then(|template| why_wrapped(template.transport, &spec.store, env))
     {
         return StoreChoice::CacheTask { why };
     }
-    match location {
+    let choose = |location: &StoreLocation| match location {
         StoreLocation::Directory(path) => at(path, None),
         StoreLocation::Objects(location) => StoreChoice::Objects {
             location: location.clone(),
@@ -231,6 +231,29 @@ pub(super) fn choose_store(
             // The directory may not outlive the job, which is then warned.
             Err(why) => at(&facts.store_dir, Some(why)),
         },
+    };
+    with_layers(choose(&spec.store), spec, view, clock, choose)
+}
+
+/// A store with its front and its fallback.
+fn with_layers(
+    store: StoreChoice,
+    spec: &Spec,
+    view: impl Fn() -> Viewpoint,
+    clock: Clock,
+    choose: impl Fn(&StoreLocation) -> StoreChoice,
+) -> StoreChoice {
+    let is_elsewhere = matches!(store, StoreChoice::Objects { .. } | StoreChoice::Service(_));
+    let front = spec.front.clone().filter(|_| is_elsewhere).map(|path| {
+        let reserve = spec.disk.reserve;
+        FrontChoice { path, view: view(), clock, reserve }
+    });
+    let fallback = spec.fallback.as_ref().filter(|fallback| **fallback != spec.store);
+    match (front, fallback.map(choose)) {
+        (None, None) => store,
+        // Where actions/cache moves the archives, nothing else is asked.
+        _ if matches!(store, StoreChoice::Closed(_)) => store,
+        (front, fallback) => StoreChoice::Layered(Box::new(Layers { store, front, fallback })),
     }
 }
 

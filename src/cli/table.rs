@@ -78,10 +78,11 @@ impl CommandRow<'_> {
             Run::Other(run) => run(site, ctx),
             Run::Job { run, exit } => {
                 let before = publish::measure(ctx);
-                let outcome: JobOutcome = match site.step {
+                let mut outcome: JobOutcome = match site.step {
                     Some(step) => action::run(site, ctx, command, step)?,
                     None => run(site, ctx)?,
                 };
+                outcome.fallback = ctx.store().fallback_in_use();
                 publish::publish(ctx, &outcome, &before);
                 let printed = if ctx.stdout_is_json {
                     print(&json::render(&json::Document::from(&outcome)))

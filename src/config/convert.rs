@@ -23,6 +23,7 @@ use crate::domain::trim::{Recency, TrimSpec, TrimUnits};
 
 /// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
+    let (fallback, front) = lint::layers::layers(&file, findings);
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
     let disk = file.disk.reserve.and_then(|text| size_or_share(&text, "%", findings));
     let drafts: Vec<Draft> =
@@ -31,6 +32,8 @@ pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
     Spec {
         store,
+        fallback,
+        front,
         clean: clean::policy(file.clean, &caches, findings),
         caches,
         disk: disk.map_or_else(DiskPolicy::default, |reserve| DiskPolicy { reserve }),

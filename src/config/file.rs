@@ -26,6 +26,19 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "String", regex(pattern = r"^(auto|github|file:(//(localhost)?)?/[^/].*|(az|s3|gs|https)://[a-z0-9][^?]*)$"), extend("default" = "auto"))]
     pub store: Option<Text>,
+    /// The store that is asked where that one does not answer: `github`, a directory or an object service. A miss and a
+    /// missing right are answers.
+    #[serde(default)]
+    #[schemars(
+        with = "String",
+        regex(pattern = r"^(github|file:(//(localhost)?)?/[^/].*|(az|s3|gs|https)://[a-z0-9][^?]*)$")
+    )]
+    pub fallback: Option<Text>,
+    /// A directory of this machine, `file:///absolute/path`, that keeps copies of the entries that jobs restore from and save
+    /// to a store elsewhere.
+    #[serde(default)]
+    #[schemars(with = "String", regex(pattern = r"^file:(//(localhost)?)?/[^/].*$"))]
+    pub front: Option<Text>,
     /// The caches by name: letters, digits, `-`, `_` and `.`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawCache>")]

@@ -52,6 +52,8 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
     let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
     let spec = Spec {
         store: StoreLocation::Auto,
+        fallback: None,
+        front: None,
         clean: clean::policy(None, &caches, &mut findings),
         caches,
         disk: DiskPolicy::default(),

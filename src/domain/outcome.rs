@@ -21,12 +21,14 @@ pub struct JobOutcome {
     pub broken: Vec<String>,
     /// How the command of `run` ended, if it was started.
     pub child: Option<Child>,
+    /// The location of the fallback that was used because the store did not answer.
+    pub fallback: Option<String>,
 }
 
 impl JobOutcome {
     /// The outcome of a command that has done nothing yet.
     pub fn new(command: &'static str) -> Self {
-        JobOutcome { command, caches: Vec::new(), broken: Vec::new(), child: None }
+        JobOutcome { command, caches: Vec::new(), broken: Vec::new(), child: None, fallback: None }
     }
 
     /// The outcome of a cache, added when it is first asked for.

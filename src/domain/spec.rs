@@ -15,6 +15,10 @@ use super::unit::SizeOrShare;
 pub struct Spec {
     /// Where entries live.
     pub store: StoreLocation,
+    /// The store that is asked where that one does not answer.
+    pub fallback: Option<StoreLocation>,
+    /// The directory that keeps copies of the entries of a store elsewhere.
+    pub front: Option<PathBuf>,
     /// The caches, sorted by name.
     pub caches: Vec<CacheSpec>,
     /// Free space to keep on every volume.

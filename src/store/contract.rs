@@ -67,6 +67,11 @@ pub trait Store: Send + Sync {
     /// Records that an entry is being restored, for [`Entry::last_used_at`], where the store does not record that by
     /// itself. Failures are ignored: a store that this user may only read serves all the same.
     async fn note_use(&self, entry: &Entry);
+
+    /// The location of the fallback that is used because the store does not answer; `None` while it does, or has none.
+    fn fallback_in_use(&self) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]
@@ -89,6 +94,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     async fn note_use(&self, entry: &Entry) {
         (**self).note_use(entry).await;
+    }
+
+    fn fallback_in_use(&self) -> Option<String> {
+        (**self).fallback_in_use()
     }
 }
 

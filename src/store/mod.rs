@@ -16,6 +16,8 @@ pub mod github;
 pub mod remote;
 
 pub mod failed;
+mod fallback;
+mod fronted;
 mod open;
 pub(crate) mod probe;
 
@@ -28,5 +30,5 @@ pub use directory::DirectoryStore;
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
-pub(crate) use open::{OpenOptions, OpenedStore, StoreChoice};
+pub(crate) use open::{FrontChoice, Layers, OpenOptions, OpenedStore, StoreChoice};
 pub use remote::{RemoteOptions, RemoteStore};

@@ -13,12 +13,15 @@ use super::contract::{Clock, Store};
 use super::directory::DirectoryStore;
 use super::error::{Access, StoreError, StoreErrorKind, causes};
 use super::failed::FailedStore;
+use super::fallback::FallbackStore;
+use super::fronted::{Front, FrontedStore};
 use super::github::{GitHubOptions, GitHubStore};
 use super::remote::credentials::{Mask, NoCredential, ServiceAccess};
 use super::remote::{RemoteOptions, RemoteStore};
 use crate::domain::event::Observer;
 use crate::domain::object_location::ObjectLocation;
 use crate::domain::repository::RepositoryId;
+use crate::domain::unit::SizeOrShare;
 use crate::github::Credentials;
 use crate::github::credentials::NoCredentials;
 
@@ -55,9 +58,34 @@ pub(crate) enum StoreChoice {
         /// What tells the time.
         clock: Clock,
     },
+    /// In one of these, with others around it.
+    Layered(Box<Layers>),
+}
+
+/// A store with others around it.
+pub(crate) struct Layers {
+    /// Where the entries live.
+    pub(crate) store: StoreChoice,
+    /// The directory that keeps copies.
+    pub(crate) front: Option<FrontChoice>,
+    /// What is asked where the store does not answer.
+    pub(crate) fallback: Option<StoreChoice>,
+}
+
+/// The directory that keeps copies of the entries of a store.
+pub(crate) struct FrontChoice {
+    /// The directory.
+    pub(crate) path: PathBuf,
+    /// Whose entries are seen there.
+    pub(crate) view: Viewpoint,
+    /// What tells the time.
+    pub(crate) clock: Clock,
+    /// Free space that stays on its volume.
+    pub(crate) reserve: SizeOrShare,
 }
 
 /// What a job knows when it opens its store.
+#[derive(Clone)]
 pub(crate) struct OpenOptions {
     /// Upper bound for one operation of the store.
     pub(crate) time_limit: Duration,
@@ -78,9 +106,17 @@ pub(crate) struct OpenedStore {
 }
 
 impl StoreChoice {
+    /// Where the entries live, without what is around it.
+    pub(crate) fn innermost(&self) -> &StoreChoice {
+        match self {
+            StoreChoice::Layered(layers) => layers.store.innermost(),
+            _ => self,
+        }
+    }
+
     /// What opens the service, where that is the store.
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
-        match self {
+        match self.innermost() {
             StoreChoice::Service(credentials) => Some(credentials),
             _ => None,
         }
@@ -88,7 +124,7 @@ impl StoreChoice {
 
     /// The directory that it is in, where it is in one.
     pub(crate) fn directory(&self) -> Option<&Path> {
-        match self {
+        match self.innermost() {
             StoreChoice::Directory { path, .. } => Some(path),
             _ => None,
         }
@@ -96,7 +132,7 @@ impl StoreChoice {
 
     /// The repository whose entries the job reads and writes, where the store keeps those of several.
     pub(crate) fn repository(&self) -> Option<&RepositoryId> {
-        match self {
+        match self.innermost() {
             StoreChoice::Directory { view, .. } | StoreChoice::Objects { view, .. } => Some(&view.own),
             _ => None,
         }
@@ -104,8 +140,13 @@ impl StoreChoice {
 
     /// Has credentials that are issued for the store hidden in the log.
     pub(crate) fn set_mask(&mut self, mask: Mask) {
-        if let StoreChoice::Objects { access: Ok(access), .. } = self {
-            access.set_mask(mask);
+        match self {
+            StoreChoice::Objects { access: Ok(access), .. } => access.set_mask(mask),
+            StoreChoice::Layered(layers) => {
+                layers.fallback.iter_mut().for_each(|fallback| fallback.set_mask(mask.clone()));
+                layers.store.set_mask(mask);
+            }
+            _ => {}
         }
     }
 
@@ -113,8 +154,12 @@ impl StoreChoice {
     /// its caches.
     pub(crate) fn open(&self, options: OpenOptions) -> OpenedStore {
         const SERVICE: &str = "GitHub's cache service";
+        if let StoreChoice::Layered(layers) = self {
+            return layers.open(&options);
+        }
         let OpenOptions { time_limit, cancel, now, observer } = options;
         match self {
+            StoreChoice::Layered(_) => unreachable!("it is opened above"),
             StoreChoice::Directory { path, view, clock, .. } => {
                 OpenedStore::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
             }
@@ -154,6 +199,24 @@ impl StoreChoice {
                 }
             }
         }
+    }
+}
+
+impl Layers {
+    /// The front and the fallback serve jobs; what is listed and cleaned is the store.
+    fn open(&self, options: &OpenOptions) -> OpenedStore {
+        let OpenedStore { mut store, catalog } = self.store.open(options.clone());
+        let observer = || options.observer.clone();
+        if let Some(FrontChoice { path, view, clock, reserve }) = &self.front {
+            let directory = DirectoryStore::new(path, view.clone(), *clock);
+            let front = Front { path: path.clone(), store: directory, reserve: *reserve };
+            store = Arc::new(FrontedStore::new(store, front, observer()));
+        }
+        if let Some(fallback) = &self.fallback {
+            let fallback = fallback.open(options.clone()).store;
+            store = Arc::new(FallbackStore::new(store, fallback, observer()));
+        }
+        OpenedStore { store, catalog }
     }
 }
 

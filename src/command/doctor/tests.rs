@@ -40,6 +40,8 @@ fn a_job_without_a_token_works_and_is_told_how_to_work_better() {
 fn what_is_configured_and_cannot_work_is_a_problem() {
     let spec = Spec {
         store: StoreLocation::GitHub,
+        fallback: None,
+        front: None,
         caches: vec![],
         disk: crate::domain::spec::DiskPolicy::default(),
         clean: crate::domain::retention::Policy::default(),

@@ -2,6 +2,7 @@
 
 pub(super) mod globs;
 pub(super) mod keys;
+pub(super) mod layers;
 pub(super) mod names;
 pub(super) mod paths;
 pub(super) mod sources;

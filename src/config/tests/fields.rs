@@ -1,5 +1,7 @@
 //! Findings about single fields and about overlapping caches.
 
+use crate::domain::spec::StoreLocation;
+
 use super::{found, found_in_cache, lines, load};
 
 /// Keys and restore keys that are wrong or suspicious.
@@ -343,4 +345,27 @@ trim = { max-size = '{env.CCACHE_SIZE}' }
 4:21 warning: `500` has no unit, so it means 500 B | write a unit, such as `"500GB"`
 4:18 error: `cache.c.trim.units` cannot be `folders` | write one of `files`, `children`
 "#);
+}
+
+#[test]
+fn the_stores_around_the_store_are_other_ones() {
+    insta::assert_snapshot!(found(&[
+        "fallback = 'auto'",
+        "store = 's3://bucket/p'\nfallback = 's3://bucket/p'",
+        "store = 's3://bucket/p'\nfallback = '/srv/cache'",
+        "store = 's3://bucket/p'\nfront = 'github'",
+        "store = 'file:///srv/cache'\nfront = 'file:///srv/front'",
+        "store = 's3://bucket/p'\nfallback = 'file:///srv/a'\nfront = 'file:///srv/a'",
+    ]), @r"
+1:12 error: `auto` is not a fallback | name the store: `github`, a directory or an object service
+2:12 error: `fallback` is the store itself | name another store, or remove `fallback`
+2:12 error: `/srv/cache` is not a store | write `file:///srv/cache`; directories are given as URLs
+2:9 error: `front` is not a directory | write `file:///` and an absolute path on the machine of the job
+2:9 warning: `front` has no effect: the store is a directory | remove `front`; it keeps copies of a store elsewhere
+3:9 error: `front` and `fallback` are one directory | remove `fallback`: a front answers where the store does not
+");
+    let crate::config::Loaded { spec, warnings } =
+        load("store = 's3://bucket/p'\nfallback = 'github'\nfront = 'file:///srv/front'").expect("sound");
+    assert_eq!((warnings, spec.fallback), (vec![], Some(StoreLocation::GitHub)));
+    assert_eq!(spec.front, Some("/srv/front".into()));
 }

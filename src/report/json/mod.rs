@@ -30,6 +30,9 @@ pub(crate) struct Document {
     /// What the command of `run` returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// The location of the fallback that was used because the store did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
 }
 
 /// The outcome for one cache; holds only what was done.
@@ -233,6 +236,7 @@ impl From<&JobOutcome> for Document {
                 Some(Child::Returned(code)) => Some(code),
                 _ => None,
             },
+            fallback: outcome.fallback.clone(),
         }
     }
 }

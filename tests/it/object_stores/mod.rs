@@ -5,6 +5,7 @@ mod command;
 mod conforming;
 mod faults;
 mod identities;
+mod layers;
 mod processes;
 mod service;
 mod unfinished;
