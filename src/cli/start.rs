@@ -1,6 +1,7 @@
 //! What a command works with: the runtime of asynchronous code, and the job.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::args::Command;
 use super::site::Site;
@@ -46,6 +47,7 @@ pub(super) fn context<'a>(
         listen_later: None,
         runtime: executor.clone(),
         now: site.now,
+        started: Instant::now(),
         workers: if memory() < MEMORY_FOR_THREADS { 0 } else { settings.workers },
         timeout: settings.timeout,
         stdout_is_json,

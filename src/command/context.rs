@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,8 @@ pub(crate) struct Context<'a> {
     pub runtime: Executor,
     /// The time at which the process started.
     pub now: DateTime<Utc>,
+    /// The same by the clock of durations, a moment later.
+    pub started: Instant,
     /// Threads that pack, unpack and verify.
     pub workers: usize,
     /// The time limit for one cache.

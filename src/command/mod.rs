@@ -29,6 +29,7 @@ pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod seed;
+mod tools;
 pub(crate) mod trim;
 pub(crate) mod usage;
 pub(crate) mod wrapped;

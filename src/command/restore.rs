@@ -10,6 +10,7 @@ use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::session;
+use super::tools;
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::{Level, Phase};
@@ -161,6 +162,7 @@ fn attempt(
         Ok(None) => {
             if !options.lookup_only {
                 receipt::forget(cache);
+                tools::begin(cache);
             }
             let outcome = miss(None);
             ctx.report(Level::Info, cache.name(), text::restored(&outcome));
@@ -273,8 +275,11 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
 fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
     let (stagings, unpacked) = deliver(cache, entry, deadline)?;
     let alone = materialize(cache, stagings, "restored", deadline)?;
+    // Before the tool counts from zero: what it counted is part of the entry, and of no change.
+    let uncounted = fingerprint::uncounted(&cache.selections, &deadline.cancel).map_err(Fault::from)?;
+    tools::begin(cache);
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
-    receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, quick.as_ref()));
+    receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
     Ok(unpacked)
 }
 

@@ -10,6 +10,7 @@ use super::restore::{self, RestoreOptions};
 use super::save;
 use super::seed;
 use super::session::{self, OpenedCache};
+use super::tools;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{Child, JobOutcome};
@@ -48,6 +49,7 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
     for opened in &opened {
         let OpenedCache::Ready { cache, keys } = opened else { continue };
         let _group = ctx.group(&format!("Save {}", cache.name()));
+        tools::report(cache, &mut job);
         if let Some(reason) = not_saved(ctx, cache.spec.save, child) {
             ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;

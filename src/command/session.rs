@@ -214,7 +214,7 @@ fn recover_uploads(ctx: &Context<'_>, catalog: &dyn Catalog) {
 pub(crate) fn check_exports(ctx: &Context<'_>) -> Result<(), Fault> {
     for spec in ctx.caches {
         for name in spec.export.keys() {
-            match ctx.grants.export(name) {
+            match ctx.grants.export_of(spec, name) {
                 ExportVerdict::Exported => {}
                 ExportVerdict::Withheld => {
                     let event = ctx.grants.trust.name();

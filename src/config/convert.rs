@@ -9,11 +9,13 @@ use super::draft::{Draft, Placed};
 use super::field::Field;
 use super::file::{self, File};
 use super::findings::{Findings, Text, placeless};
+use super::kinds;
 use super::lint;
 use super::location::parse_store;
 use super::placeholders::template;
 use super::units::{size_limit, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
+use crate::domain::kinds::Kind;
 use crate::domain::spec::{
     CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
     Thoroughness, Unwanted,
@@ -54,13 +56,18 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
 pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_>) -> Option<Draft> {
     let named = lint::names::cache(name, findings);
     let field = Field::Key { links: raw.links.is_some() };
-    let key = lint::keys::key(&raw.key, field, findings);
-    let restore_keys = lint::keys::restore_keys(&raw.restore_keys, field, key.as_ref(), findings);
-    let paths = paths(name, raw.path, raw.paths, findings);
+    let kind = raw.kind.as_ref().map(|kind| kind.get_ref().kind());
+    let (key, restore_keys) = kinds::keys(name, kind, raw.key, raw.restore_keys)?;
+    let key = lint::keys::key(&key, field, findings);
+    let restore_keys = lint::keys::restore_keys(&restore_keys, field, key.as_ref(), findings);
+    let paths = match kind {
+        Some(kind) if raw.path.is_none() && raw.paths.is_none() => kinds::paths(kind, name.span()),
+        _ => paths(name, raw.path, raw.paths, findings),
+    };
     let has_links = raw.links.is_some();
     let links = raw.links.and_then(|links| self::links(links, findings));
     let seed = raw.seed.map(|seed| self::seed(seed, has_links, findings));
-    let trim = raw.trim.and_then(|trim| self::trim(&trim, findings));
+    let trim = raw.trim.and_then(|trim| self::trim(&trim, kind, findings));
     let mut export = BTreeMap::new();
     let mut exported = Vec::new();
     for (variable, value) in raw.export {
@@ -70,8 +77,10 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
             export.insert(variable.into_inner(), value);
         }
     }
+    let kind_exports = kind.map(|kind| kinds::export(kind, trim.as_ref(), &mut export)).unwrap_or_default();
     let spec = CacheSpec {
         name: name.get_ref().clone(),
+        kind,
         paths: paths.iter().map(|path| path.value.clone()).collect(),
         key: key.filter(|_| named)?,
         restore_keys,
@@ -85,6 +94,7 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
             file::RawSave::Never => SavePolicy::Never,
         },
         export,
+        kind_exports,
         links,
         seed,
         trim,
@@ -197,9 +207,15 @@ fn checksum(algorithm: Algorithm, digest: &Text, findings: &mut Findings<'_>) ->
     }
 }
 
-fn trim(raw: &Spanned<file::RawTrim>, findings: &mut Findings<'_>) -> Option<TrimSpec> {
-    let file::RawTrim { units, max_size, unused_for, keep, recency } = raw.get_ref();
-    if max_size.is_none() && unused_for.is_none() && keep.is_none() {
+fn trim(raw: &Spanned<file::RawTrim>, kind: Option<&Kind>, findings: &mut Findings<'_>) -> Option<TrimSpec> {
+    let file::RawTrim { units, max_size, unused_for, keep, recency, evict } = raw.get_ref();
+    if let Some(evict) = evict.as_ref().filter(|_| !kind.is_some_and(|kind| kind.marks_use)) {
+        findings
+            .error(&evict.span(), "`evict = \"job\"` needs a tool that records each use of a file")
+            .with_hint("use it with `kind = \"ccache\"` or `\"sccache\"`; elsewhere use `unused-for`");
+        return None;
+    }
+    if max_size.is_none() && unused_for.is_none() && keep.is_none() && evict.is_none() {
         findings
             .error(&raw.span(), "`trim` sets no limit")
             .with_hint("add `max-size = \"5GB\"`, `unused-for = \"5d\"`, `keep = 3` or several of them");
@@ -218,5 +234,6 @@ fn trim(raw: &Spanned<file::RawTrim>, findings: &mut Findings<'_>) -> Option<Tri
             file::RawRecency::Accessed => Recency::Accessed,
             file::RawRecency::Created => Recency::Created,
         },
+        unused_by_job: evict.is_some(),
     })
 }

@@ -76,6 +76,9 @@ impl Field {
             P::Links | P::Git(_) | P::Files(_) | P::HashFiles(_) if !in_key => {
                 Some(("stands for a digest of files", "use it in `key` and `restore-keys`"))
             }
+            P::Tool(_) if !in_key => {
+                Some(("stands for the version of a program", "use it in `key` and `restore-keys`"))
+            }
             P::Path if self != Field::Export => {
                 Some(("stands for the cache's directory", "use it in the values of `export`"))
             }

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::clean::Clean;
 use super::findings::Text;
 use super::scalars::{AbsoluteOrPercent, Duration, HexDigest, SizeLimit};
+use crate::domain::kinds::{self, Kind};
 
 /// The default layout of objects, which is that of `CMake`'s `ExternalData`.
 pub(super) const OBJECT: &str = "{ALGO}/{hash}";
@@ -55,8 +56,19 @@ pub(super) struct File {
 /// One cache.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["paths"] }]))]
+#[schemars(extend(
+    "allOf" = [
+        { "anyOf": [{ "required": ["path"] }, { "required": ["paths"] }, { "required": ["kind"] }] },
+        { "anyOf": [{ "required": ["key"] }, { "required": ["kind"] }] },
+    ],
+    "not" = { "required": ["path", "paths"] },
+))]
 pub(super) struct RawCache {
+    /// The tool that keeps the cache. Its usual directory, key and variables are those of this kind unless other fields say
+    /// otherwise, and it is trimmed as the tool wants.
+    #[serde(default)]
+    #[schemars(with = "RawKind")]
+    pub kind: Option<Spanned<RawKind>>,
     /// The directory to cache, absolute or relative to the workspace; globs are allowed.
     #[serde(default)]
     #[schemars(with = "String")]
@@ -66,8 +78,9 @@ pub(super) struct RawCache {
     #[schemars(with = "Vec<String>")]
     pub paths: Option<Spanned<Vec<Text>>>,
     /// The key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`.
+    #[serde(default)]
     #[schemars(with = "String")]
-    pub key: Text,
+    pub key: Option<Text>,
     /// Prefixes of keys that match when no entry has the key, in order.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
@@ -101,6 +114,50 @@ pub(super) struct RawCache {
     #[serde(default)]
     #[schemars(extend("default" = false))]
     pub shared: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawKind {
+    /// The compiler cache `ccache`.
+    Ccache,
+    /// The compiler cache `sccache`.
+    Sccache,
+    /// Rust's `cargo`: downloads and `target`.
+    Cargo,
+    /// Go: the build cache and modules.
+    Go,
+    /// Downloads of `npm`.
+    Npm,
+    /// The store of `pnpm`.
+    Pnpm,
+    /// Downloads and wheels of `pip`.
+    Pip,
+    /// Downloads and wheels of `uv`.
+    Uv,
+    /// Downloads and the build cache of Gradle.
+    Gradle,
+    /// Evaluations and fetched sources of Nix.
+    Nix,
+}
+
+impl RawKind {
+    /// What the table of kinds says about it.
+    pub(super) fn kind(self) -> &'static Kind {
+        let name = match self {
+            RawKind::Ccache => "ccache",
+            RawKind::Sccache => "sccache",
+            RawKind::Cargo => "cargo",
+            RawKind::Go => "go",
+            RawKind::Npm => "npm",
+            RawKind::Pnpm => "pnpm",
+            RawKind::Pip => "pip",
+            RawKind::Uv => "uv",
+            RawKind::Gradle => "gradle",
+            RawKind::Nix => "nix",
+        };
+        kinds::named(name).expect("the table has every kind")
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -266,6 +323,17 @@ pub(super) struct RawTrim {
     #[serde(default)]
     #[schemars(extend("default" = "modified"))]
     pub recency: RawRecency,
+    /// `job`: removes what the job did not use, for tools that record each use.
+    #[serde(default)]
+    #[schemars(with = "RawEvict")]
+    pub evict: Option<Spanned<RawEvict>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawEvict {
+    /// What the job did not use.
+    Job,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]

@@ -36,7 +36,8 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
         path: None,
         // The error for an empty list names `paths`, which is not an input.
         paths: (!paths.is_empty()).then(|| Spanned::new(0..0, paths)),
-        key: text(key.trim(), BRACES, &mut findings),
+        kind: None,
+        key: Some(text(key.trim(), BRACES, &mut findings)),
         restore_keys: lines(restore_keys).map(|line| text(line, BRACES, &mut findings)).collect(),
         role: file::RawRole::default(),
         save: file::RawSave::default(),

@@ -62,6 +62,7 @@ fn report(text: &Text, error: &TemplateError, findings: &mut Findings<'_>) {
 pub(super) fn suggestion(name: &str) -> String {
     const VALUES: [&str; 2] = ["env", "var"];
     const GLOBS: [&str; 3] = ["git", "files", "hash-files"];
+    const TOOL: &str = "tool";
     let trimmed = name.trim();
     if let Some(placeholder) = foreign::replacement(trimmed) {
         return format!("did you mean `{placeholder}`?");
@@ -81,10 +82,13 @@ pub(super) fn suggestion(name: &str) -> String {
                 "did you mean `{{{head}.{name}}}`? names consist of letters, digits, `_` and `-`"
             );
         }
+        if head == TOOL {
+            return "write the name of a program on PATH, such as `{tool:rustc}`".to_owned();
+        }
         if GLOBS.contains(&head) && trimmed.contains(':') {
             return format!("write globs separated by commas, such as `{{{head}:**/*.lock,!vendor/**}}`");
         }
-        let known = VALUES.map(|v| (v, '.')).into_iter().chain(GLOBS.map(|g| (g, ':')));
+        let known = VALUES.map(|v| (v, '.')).into_iter().chain(GLOBS.map(|g| (g, ':'))).chain([(TOOL, ':')]);
         for (known, separator) in known {
             if closest(head, [known]).is_some() || head == known {
                 return format!("did you mean `{{{known}{separator}{tail}}}`?");

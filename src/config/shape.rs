@@ -67,13 +67,14 @@ fn check_table(
     usable
 }
 
-/// The required fields, each with its alternatives: members of a `oneOf` that require one field each.
+/// The required fields, each with its alternatives: members of an `anyOf` that require one field each.
 fn required(schema: &Value) -> Vec<Vec<&str>> {
     let each = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let alternatives = schema["oneOf"].as_array().into_iter().flatten();
-    let choice: Vec<&str> = alternatives.filter_map(|one| one["required"][0].as_str()).collect();
-    let choices = each.map(|name| vec![name]).chain([choice]);
-    choices.filter(|choice| !choice.is_empty()).collect()
+    let choices = schema["allOf"].as_array().into_iter().flatten().map(|all| {
+        let alternatives = all["anyOf"].as_array().into_iter().flatten();
+        alternatives.filter_map(|one| one["required"][0].as_str()).collect::<Vec<&str>>()
+    });
+    each.map(|name| vec![name]).chain(choices).filter(|choice| !choice.is_empty()).collect()
 }
 
 /// The hint for a missing field, which includes its description.

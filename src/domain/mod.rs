@@ -24,6 +24,7 @@ pub mod gate;
 pub mod inventory;
 pub mod sentinel;
 
+pub mod kinds;
 pub mod object_location;
 pub mod spec;
 pub mod trim;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::gate::{GateReport, MissingObject};
 use super::key::Key;
+use super::kinds::ToolUse;
 use super::scope::Scope;
 use super::unit::ByteSize;
 
@@ -78,6 +79,8 @@ pub struct CacheOutcome {
     pub trim: Option<TrimOutcome>,
     /// The outcome of saving it.
     pub save: Option<SaveOutcome>,
+    /// What its tool counted since the restore.
+    pub tool: Option<ToolUse>,
 }
 
 impl CacheOutcome {

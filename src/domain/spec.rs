@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::digest::{Algorithm, ObjectId};
+use super::kinds::{Kind, Place};
 use super::object_location::ObjectLocation;
 use super::retention::Policy;
 use super::template::Template;
@@ -52,6 +53,8 @@ pub enum StoreLocation {
 pub struct CacheSpec {
     /// Its name: letters, digits, `-`, `_` and `.`; also its directory in archives.
     pub name: String,
+    /// The tool that keeps it.
+    pub kind: Option<&'static Kind>,
     /// Its roots, globs and exclusions, in the order of the configuration.
     pub paths: Vec<PathPattern>,
     /// The key of its entries.
@@ -64,6 +67,8 @@ pub struct CacheSpec {
     pub save: SavePolicy,
     /// Environment variables set for the build.
     pub export: BTreeMap<String, Template>,
+    /// Those of the variables that come with the kind.
+    pub kind_exports: BTreeSet<String>,
     /// The content links and objects of a content-addressed cache.
     pub links: Option<LinksSpec>,
     /// The release archive that fills it when it is empty.
@@ -74,6 +79,13 @@ pub struct CacheSpec {
     pub shared: bool,
 }
 
+impl CacheSpec {
+    /// Whether it lies in the usual directories of its tool, so that nothing about them is the configuration's choice.
+    pub fn is_in_usual_place(&self) -> bool {
+        self.kind.is_some() && self.paths.iter().all(|path| path.place.is_some())
+    }
+}
+
 /// A root, a glob below a root, or an exclusion from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
@@ -81,6 +93,8 @@ pub struct PathPattern {
     pub exclude: bool,
     /// The pattern, without its `!`.
     pub pattern: Template,
+    /// The directory of a tool that the pattern begins with, and what follows it.
+    pub place: Option<(&'static Place, &'static str)>,
 }
 
 /// Whether a job saves a cache.

@@ -37,6 +37,8 @@ pub enum Placeholder {
     Files(Vec<String>),
     /// `{hash-files:GLOBS}`: the digest that GitHub's `hashFiles` gives.
     HashFiles(Vec<String>),
+    /// `{tool:NAME}`: the version that a program prints.
+    Tool(String),
     /// `{hash}`: the hash of an object.
     Hash,
     /// `{ALGO}`: the directory of an object's algorithm, `SHA512`.
@@ -80,18 +82,31 @@ impl Placeholder {
             .or_else(|| globs("git:").map(Placeholder::Git))
             .or_else(|| globs("files:").map(Placeholder::Files))
             .or_else(|| globs("hash-files:").map(Placeholder::HashFiles))
+            .or_else(|| {
+                text.strip_prefix("tool:")
+                    .filter(|name| is_program(name))
+                    .map(str::to_owned)
+                    .map(Placeholder::Tool)
+            })
     }
 
     /// Every placeholder as it is written, for messages; arguments are shown as `NAME` or `GLOBS`.
     pub fn known() -> Vec<String> {
         let words = WORDS.iter().map(|(name, _)| format!("{{{name}}}"));
-        let open = ["{env.NAME}", "{var.NAME}", "{git:GLOBS}", "{files:GLOBS}", "{hash-files:GLOBS}"];
+        let open =
+            ["{env.NAME}", "{var.NAME}", "{git:GLOBS}", "{files:GLOBS}", "{hash-files:GLOBS}", "{tool:NAME}"];
         words.chain(open.map(str::to_owned)).collect()
     }
 }
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Whether a text is the name of a program and not a path.
+fn is_program(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-+.".contains(&b);
+    text.bytes().all(is_allowed) && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
 }
 
 impl fmt::Display for Placeholder {
@@ -102,6 +117,7 @@ impl fmt::Display for Placeholder {
             Placeholder::Git(globs) => write!(f, "{{git:{}}}", globs.join(",")),
             Placeholder::Files(globs) => write!(f, "{{files:{}}}", globs.join(",")),
             Placeholder::HashFiles(globs) => write!(f, "{{hash-files:{}}}", globs.join(",")),
+            Placeholder::Tool(name) => write!(f, "{{tool:{name}}}"),
             word => {
                 let (name, _) = WORDS.iter().find(|(_, w)| w == word).expect("the rest are words");
                 write!(f, "{{{name}}}")
@@ -287,16 +303,27 @@ mod tests {
 
     #[test]
     fn invalid_templates_are_rejected() {
-        for text in
-            ["{", "a}", "{os", "{nope}", "{}", "{env.}", "{env.A B}", "{git:}", "{git:a,,b}", "{ os }"]
-        {
+        for text in [
+            "{",
+            "a}",
+            "{os",
+            "{nope}",
+            "{}",
+            "{env.}",
+            "{env.A B}",
+            "{git:}",
+            "{git:a,,b}",
+            "{ os }",
+            "{tool:}",
+            "{tool:bin/x}",
+        ] {
             assert!(Template::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn placeholders_are_shown_as_they_are_written() {
-        let text = "{os}{env.A}{var.b}{git:a,b}{files:c}{hash-files:!d}{ALGO}{algo}{run-id}";
+        let text = "{os}{env.A}{var.b}{git:a,b}{files:c}{hash-files:!d}{ALGO}{algo}{run-id}{tool:g++-12}";
         let shown: String =
             Template::parse(text).expect(text).placeholders().map(ToString::to_string).collect();
         assert_eq!(shown, text);

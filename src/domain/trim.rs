@@ -24,6 +24,8 @@ pub struct TrimSpec {
     pub keep: Option<NonZeroUsize>,
     /// What tells when a unit was used.
     pub recency: Recency,
+    /// Whether what the job did not use is removed.
+    pub unused_by_job: bool,
 }
 
 /// An upper bound for the size of a cache, as it is written.
@@ -44,6 +46,8 @@ pub struct TrimPolicy {
     pub unused_for: Option<Span>,
     /// The most recently used units that remain; all others are removed.
     pub keep: Option<NonZeroUsize>,
+    /// Units that were not used since then are removed.
+    pub used_since: Option<DateTime<Utc>>,
 }
 
 /// The unit of removal.
@@ -123,6 +127,8 @@ pub enum TrimReason {
     Future,
     /// It was not used for longer than the policy allows.
     Unused,
+    /// The job did not use it.
+    UnusedByJob,
     /// More recently used units fill the number that the policy keeps.
     Excess,
     /// The cache exceeds its maximum size, and this unit is among the least recently used.
@@ -134,6 +140,7 @@ impl fmt::Display for TrimReason {
         f.write_str(match self {
             TrimReason::Future => "dated in the future",
             TrimReason::Unused => "unused",
+            TrimReason::UnusedByJob => "not used by this job",
             TrimReason::Excess => "in excess of `keep`",
             TrimReason::OverSize => "least recently used",
         })
@@ -202,12 +209,17 @@ impl TrimPolicy {
 
     /// Why a unit goes whatever the others are.
     fn by_age(&self, unit: &TrimUnit, now: DateTime<Utc>) -> Option<TrimReason> {
-        let span = self.unused_for?;
+        if self.unused_for.is_none() && self.used_since.is_none() {
+            return None;
+        }
         if is_future(unit, now) {
             return Some(TrimReason::Future);
         }
-        let is_unused = (now - unit.used_at).to_std().is_ok_and(|idle| idle >= span.0);
-        is_unused.then_some(TrimReason::Unused)
+        let idle = (now - unit.used_at).to_std().unwrap_or_default();
+        if self.unused_for.is_some_and(|span| idle >= span.0) {
+            return Some(TrimReason::Unused);
+        }
+        self.used_since.is_some_and(|since| unit.used_at < since).then_some(TrimReason::UnusedByJob)
     }
 
     /// Why nothing is to be removed, limit by limit.
@@ -218,6 +230,9 @@ impl TrimPolicy {
         }
         if let Some(span) = self.unused_for {
             reasons.push(format!("all of {} used within {span}", counted(units, noun)));
+        }
+        if self.used_since.is_some() {
+            reasons.push(format!("all of {} used by this job", counted(units, noun)));
         }
         if let Some(keep) = self.keep {
             reasons.push(format!("{} of {keep} that `keep` allows", counted(units, noun)));
@@ -285,6 +300,7 @@ mod tests {
             max_size: max_size.map(ByteSize),
             unused_for: days.map(|days| Span(Duration::from_secs(days * DAY))),
             keep: keep.and_then(NonZeroUsize::new),
+            used_since: None,
         }
     }
 
@@ -343,6 +359,14 @@ mod tests {
             assert_eq!(plan.after, ByteSize(*after), "{policy:?}");
             assert_eq!(plan.blocked, None, "{policy:?}");
         }
+    }
+
+    #[test]
+    fn what_a_job_did_not_use_goes() {
+        let units = [unit("restored", 400, 9), unit("hit", 400, 0), unit("ahead", 400, -400)];
+        let policy = TrimPolicy { used_since: Some(now() - TimeDelta::hours(1)), ..TrimPolicy::default() };
+        let plan = plan(policy, &units);
+        assert_eq!(names(&plan.remove), "ahead dated in the future, restored not used by this job");
     }
 
     #[test]

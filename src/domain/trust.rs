@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::export::{self, Family};
+use super::spec::CacheSpec;
 
 /// What is known of an event: its name, whether it is privileged, and the reason.
 pub(crate) struct KnownEvent {
@@ -159,6 +160,16 @@ impl Grants {
         !self.trust.is_privileged
     }
 
+    /// What happens to a variable of a cache. What a kind exports is not the configuration's choice, and in a privileged event
+    /// that holds only where its directory is not either.
+    pub(crate) fn export_of(&self, cache: &CacheSpec, name: &str) -> ExportVerdict {
+        let is_ours = cache.kind_exports.contains(name);
+        if is_ours && (!self.trust.is_privileged || cache.is_in_usual_place()) {
+            return ExportVerdict::Exported;
+        }
+        self.export(name)
+    }
+
     /// What happens to a variable that the configuration exports.
     pub(crate) fn export(&self, name: &str) -> ExportVerdict {
         match export::family_of(name) {
@@ -231,6 +242,27 @@ mod tests {
         assert_eq!(told.export("ccache_dir"), ExportVerdict::Exported);
         assert_eq!(told.export("CARGO_HOME"), ExportVerdict::Exported);
         assert_eq!(told.export("SCCACHE_DIR"), ExportVerdict::Withheld);
+    }
+
+    #[test]
+    fn what_a_kind_exports_needs_no_list_unless_a_stranger_chose_its_directory() {
+        let spec = |path: &str| {
+            let text = format!(
+                "[cache.c]\nkind = \"ccache\"\nkey = \"k\"\n{path}\nexport = {{ GIT_DIR = \"x\" }}\n"
+            );
+            let loaded = crate::config::parse(&text, std::path::Path::new("cachekeep.toml"));
+            loaded.expect("a valid configuration").spec.caches.remove(0)
+        };
+        let (usual, chosen) = (spec(""), spec("path = \"tools/ccache\""));
+        let (push, comment) =
+            (grants(github("push"), false, &[]), grants(github("issue_comment"), false, &[]));
+        for name in ["CCACHE_DIR", "CCACHE_COMPILERCHECK"] {
+            assert_eq!(push.export_of(&usual, name), ExportVerdict::Exported);
+            assert_eq!(push.export_of(&chosen, name), ExportVerdict::Exported);
+            assert_eq!(comment.export_of(&usual, name), ExportVerdict::Exported);
+            assert_eq!(comment.export_of(&chosen, name), ExportVerdict::Withheld);
+        }
+        assert!(matches!(push.export_of(&usual, "GIT_DIR"), ExportVerdict::Refused(_)));
     }
 
     #[test]

@@ -35,6 +35,14 @@ pub const OUTPUTS: &[Output] = &[
         help: "`saved`, `exists`, `unchanged`, `incomplete`, `staged`, `skipped`, `denied-mode`, `denied-budget`, `rate-limited`, \
                `no-space` or `failed`; of several caches the gravest.",
     },
+    Output {
+        name: "hit-rate",
+        help: "Percent of the compilations that a compiler cache answered; of several the lowest; empty without one.",
+    },
+    Output {
+        name: "thrashing",
+        help: "`true` if a compiler cache is too small for the job: it removed results, and missed more than it found.",
+    },
     Output { name: "json", help: "Everything above for each cache, and more, as one JSON document." },
 ];
 
@@ -85,6 +93,14 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
         caches.iter().filter_map(|cache| cache.save.as_ref()).map(|save| save.result).collect();
     let gravest = GRAVEST_FIRST.iter().find(|result| saves.contains(result));
     found.extend(gravest.map(|result| ("save-result", result.to_string())));
+    let tools: Vec<_> = caches.iter().filter_map(|cache| cache.tool.as_ref()).collect();
+    let rates = tools.iter().filter_map(|used| used.hit_rate());
+    if let Some(lowest) = rates.reduce(f64::min) {
+        found.push(("hit-rate", format!("{lowest:.1}")));
+    }
+    if !tools.is_empty() {
+        found.push(("thrashing", tools.iter().any(|used| used.is_thrashing()).to_string()));
+    }
     if !caches.is_empty() {
         found.push(("json", json::line(&Document::from(outcome))));
     }

@@ -39,6 +39,9 @@ pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
         hasher.update(b"root\0");
         for item in Walk::new(selection) {
             let item = item?;
+            if item.kind == ItemKind::File && selection.is_uncounted(&item.relative) {
+                continue;
+            }
             hasher.update(line(&item));
             if item.kind == ItemKind::File {
                 files += 1;
@@ -53,6 +56,41 @@ pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
     }
     let digest = has_revisions.then(|| Sha256Digest(hasher.finalize().into()));
     Ok(Quick { digest, files, bytes })
+}
+
+/// What of a tree does not count: files in which tools count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Uncounted {
+    /// The digest of their contents.
+    pub content: ContentDigest,
+    /// How many there are.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Reads what of a tree does not count, and nothing else.
+pub(crate) fn uncounted(
+    selections: &[Selection],
+    cancel: &CancellationToken,
+) -> Result<Uncounted, WalkError> {
+    let mut sum = Uncounted::default();
+    for (root, selection) in selections.iter().enumerate().filter(|(_, selection)| selection.has_uncounted())
+    {
+        for item in Walk::new(selection) {
+            let item = item?;
+            if item.kind != ItemKind::File || !selection.is_uncounted(&item.relative) {
+                continue;
+            }
+            let path = selection.root.join(&item.relative);
+            let digest = read::sha256_of_file(&path, Links::Refused, cancel)
+                .map_err(|source| WalkError::Unreadable { action: "read", path, source })?;
+            sum.content.add_file(root, &item.relative, item.mode, &digest.0);
+            sum.files += 1;
+            sum.bytes += item.size;
+        }
+    }
+    Ok(sum)
 }
 
 /// Whether a selection takes neither a file nor a link: nothing that a build could use.
@@ -103,6 +141,15 @@ impl ContentDigest {
         }
     }
 
+    /// The digest without everything that another digest holds, which this one holds as well.
+    #[must_use]
+    pub fn without(mut self, other: ContentDigest) -> Self {
+        for (lane, value) in self.0.iter_mut().zip(other.0) {
+            *lane = lane.wrapping_sub(value);
+        }
+        self
+    }
+
     fn add(&mut self, root: usize, relative: &Path, facts: &[&[u8]]) {
         let mut hasher = Sha256::new();
         hasher.update(root.to_le_bytes());
@@ -145,6 +192,7 @@ pub(crate) fn content(
             for item in Walk::new(selection) {
                 let item = item?;
                 match &item.kind {
+                    ItemKind::File if selection.is_uncounted(&item.relative) => {}
                     ItemKind::File => {
                         let file = (root, place_of(&selection.root, &item.relative), item);
                         match &files {
@@ -294,6 +342,24 @@ mod tests {
             assert_eq!((before.files, before.bytes), (after.files, after.bytes));
             assert_ne!(before.digest, after.digest);
         }
+    }
+
+    #[test]
+    fn counters_of_tools_are_no_change() {
+        let tree = tree();
+        let (plain, everything) = digests(tree.path());
+        fs::write(tree.path().join("d1/stats"), "1").expect("a file");
+        let selections = [Selection::everything(tree.path()).without_counting(&["stats"])];
+        let cancel = CancellationToken::new();
+        let uncounted = uncounted(&selections, &cancel).expect("read");
+        assert_eq!((uncounted.files, uncounted.bytes), (1, 1));
+        let with_counters = digests(tree.path()).1;
+        assert_eq!(with_counters.without(uncounted.content), everything);
+        assert_eq!(content(&selections, 2, &cancel).expect("read"), everything);
+        let quick = quick(&selections).expect("walked");
+        assert_eq!((quick.files, quick.bytes), (plain.files, plain.bytes));
+        fs::write(tree.path().join("d1/stats"), "22").expect("a file");
+        assert_eq!(super::quick(&selections).expect("walked"), quick);
     }
 
     #[test]

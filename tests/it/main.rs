@@ -38,6 +38,9 @@ mod saving;
 mod trimming;
 mod verbose;
 
+#[cfg(unix)]
+mod ccache;
+
 mod action;
 #[cfg(unix)]
 mod archive;

@@ -15,6 +15,7 @@ use crate::inputs::files;
 use crate::inputs::git;
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::hash_files;
+use crate::inputs::tool;
 
 // What this job or this tree lacks is a fault of the environment: that cache is skipped and the command goes on. Only what
 // no job could expand is a fault of the configuration.
@@ -128,6 +129,17 @@ pub(super) fn warn_of_unread(ctx: &Context<'_>, unreadable: &[ReadError]) {
     }
 }
 
+/// The digest of the wanted objects, which go into it.
+fn links(
+    wanted: Option<&WantedObjects>,
+    no_match: impl Fn() -> Fault,
+    inputs: impl FnOnce(KeyInputs),
+) -> Result<String, Fault> {
+    let wanted = wanted.filter(|wanted| !wanted.is_empty()).ok_or_else(no_match)?;
+    inputs(wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect());
+    Ok(wanted.digest().to_string())
+}
+
 fn value(
     ctx: &Context<'_>,
     placeholder: &Placeholder,
@@ -157,14 +169,7 @@ fn value(
         Placeholder::Path => path(sources.path.ok_or_else(misplaced)?),
         Placeholder::Env(name) => ctx.env.var(name).map(str::to_owned).ok_or_else(|| unset(name)),
         Placeholder::Var(name) => ctx.variables.get(name).cloned().ok_or_else(|| no_variable(name)),
-        Placeholder::Links => {
-            let wanted = sources.wanted.filter(|wanted| !wanted.is_empty()).ok_or_else(no_match)?;
-            inputs(
-                placeholder,
-                wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect(),
-            );
-            Ok(wanted.digest().to_string())
-        }
+        Placeholder::Links => links(sources.wanted, no_match, |named| inputs(placeholder, named)),
         Placeholder::Git(globs) => {
             let found = git::git_digest(ctx.workspace, &TreeGlob::new(globs)?, cancel)?;
             inputs(placeholder, found.blobs);
@@ -184,6 +189,11 @@ fn value(
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());
             found.digest.map(|digest| digest.to_string()).ok_or_else(no_match)
+        }
+        Placeholder::Tool(name) => {
+            let found = tool::version(ctx.env, name, ctx.workspace, cancel)?;
+            inputs(placeholder, vec![(found.printed, String::new())]);
+            Ok(found.version)
         }
         Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => Err(misplaced()),
     }

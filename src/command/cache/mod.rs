@@ -21,7 +21,7 @@ use crate::domain::gate::GateReport;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
 use crate::domain::scope::{Access, Section};
-use crate::domain::spec::{CacheSpec, Thoroughness};
+use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
 use crate::domain::version::{Version, portable_roots};
@@ -90,7 +90,8 @@ impl<'a> Cache<'a> {
         let recorded: Vec<String> = spec.paths.iter().map(|pattern| paths::recorded(ctx, pattern)).collect();
         let ready = |(selection, members): (Selection, Vec<usize>)| {
             let written = members.iter().map(|index| recorded[*index].clone()).collect();
-            own_places::leave_out(ctx, selection).written_as(written)
+            let counters = spec.kind.map_or::<&[&str], _>(&[], |kind| kind.counters);
+            own_places::leave_out(ctx, selection).written_as(written).without_counting(counters)
         };
         let mut selections: Vec<Selection> = selections.into_iter().zip(members).map(ready).collect();
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
@@ -143,7 +144,11 @@ impl<'a> Cache<'a> {
     /// The exclusions that excluded nothing in the walks that were made so far, as declared.
     pub(crate) fn idle_exclusions(&self) -> impl Iterator<Item = &Template> {
         let declared = self.spec.paths.iter().filter(|pattern| pattern.exclude);
-        let idle = declared.zip(&self.exclusions).filter(|(_, exclusion)| !exclusion.has_applied());
+        // What a kind leaves out need not be there.
+        let is_idle = |(pattern, exclusion): &(&PathPattern, &Exclusion)| {
+            pattern.place.is_none() && !exclusion.has_applied()
+        };
+        let idle = declared.zip(&self.exclusions).filter(is_idle);
         idle.map(|(pattern, _)| &pattern.pattern)
     }
 
@@ -271,9 +276,22 @@ impl<'a> Cache<'a> {
     /// export them.
     pub(crate) fn exports(&self) -> Result<Vec<(String, String)>, Fault> {
         let sources = Sources { path: Some(self.root()), ..Sources::default() };
-        let export = |(name, template)| Ok((String::clone(name), expand_one(self.ctx, template, &sources)?));
-        let is_exported = |name: &str| self.ctx.grants.export(name) == ExportVerdict::Exported;
-        self.spec.export.iter().filter(|(name, _)| is_exported(name)).map(export).collect()
+        let mut exports = Vec::new();
+        for (name, template) in &self.spec.export {
+            let is_of_kind = self.spec.kind_exports.contains(name);
+            // What a job sets itself goes before what a kind suggests, but for the place of the cache.
+            let is_set = is_of_kind && template.source() != "{path}" && self.ctx.env.var(name).is_some();
+            if is_set || self.ctx.grants.export_of(self.spec, name) != ExportVerdict::Exported {
+                continue;
+            }
+            match expand_one(self.ctx, template, &sources) {
+                Ok(value) => exports.push((name.clone(), value)),
+                // The limit of a cache, of which the trim warns.
+                Err(_) if is_of_kind => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(exports)
     }
 }
 

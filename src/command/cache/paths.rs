@@ -11,6 +11,9 @@ use crate::tree::selection::PathRule;
 
 /// A line of a cache's paths, filled in. It counts from the workspace, or from the directory that it begins with.
 pub(super) fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule, Fault> {
+    if let Some(rule) = placed(ctx, pattern) {
+        return Ok(rule);
+    }
     let pieces = pattern.pattern.pieces();
     let directory = match pieces.first() {
         Some(Piece::Placeholder(Placeholder::Workspace)) => Some(ctx.workspace),
@@ -33,6 +36,16 @@ pub(super) fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule,
     Ok(PathRule { exclude: pattern.exclude, base: ctx.workspace.to_owned(), pattern: text })
 }
 
+/// A path in the directory of a tool, where a variable of the job says which one that is.
+fn placed(ctx: &Context<'_>, pattern: &PathPattern) -> Option<PathRule> {
+    let (place, below) = pattern.place?;
+    let set = place.variables.iter().find_map(|(name, inner)| Some((ctx.env.path(name)?, inner)));
+    let (directory, inner) = set?;
+    let directory = ctx.workspace.join(directory);
+    let base = if inner.is_empty() { directory } else { directory.join(inner) };
+    Some(PathRule { exclude: pattern.exclude, base, pattern: below.to_owned() })
+}
+
 /// Fills in a path or glob: what placeholders stand for is literal, whatever characters are in it.
 fn expand_pieces(ctx: &Context<'_>, pieces: &[Piece]) -> Result<String, Fault> {
     let mut text = String::new();
@@ -50,6 +63,10 @@ fn expand_pieces(ctx: &Context<'_>, pieces: &[Piece]) -> Result<String, Fault> {
 
 /// A line of a cache's paths as entries record it: the same on every machine.
 pub(super) fn recorded(ctx: &Context<'_>, pattern: &PathPattern) -> String {
+    if let Some((place, below)) = pattern.place {
+        let sign = if pattern.exclude { "!" } else { "" };
+        return format!("{sign}{{kind.{}}}/{below}", place.id);
+    }
     let piece = |piece: &Piece| match piece {
         Piece::Literal(text) => text.clone(),
         Piece::Placeholder(placeholder) => placeholder.to_string(),

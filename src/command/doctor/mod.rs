@@ -235,9 +235,10 @@ fn saves(grants: &Grants, report: &mut Report) {
 }
 
 fn exports(spec: &Spec, grants: &Grants, report: &mut Report) {
-    let declared = || spec.caches.iter().flat_map(|cache| cache.export.keys());
+    let declared = || spec.caches.iter().flat_map(|cache| cache.export.keys().map(move |name| (cache, name)));
     let of = |wanted: fn(ExportVerdict) -> bool| -> Vec<&str> {
-        declared().filter(|name| wanted(grants.export(name))).map(String::as_str).collect()
+        let wanted = declared().filter(|(cache, name)| wanted(grants.export_of(cache, name)));
+        wanted.map(|(_, name)| name.as_str()).collect()
     };
     let add = |report: &mut Report, status, names: &[&str], what: &str, hint: Option<String>| {
         if !names.is_empty() {

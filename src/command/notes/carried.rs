@@ -128,7 +128,7 @@ fn sources(cache: &Cache<'_>) -> Vec<String> {
 }
 
 /// What a CI calls this job; `None` elsewhere.
-fn job(cache: &Cache<'_>) -> Option<String> {
+pub(crate) fn job(cache: &Cache<'_>) -> Option<String> {
     let facts = cache.ctx.platform.facts();
     let part = |fact: &Option<String>| fact.clone().unwrap_or_default();
     facts.is_ci.then(|| format!("{} {} {}", facts.platform, part(&facts.run_id), part(&facts.run_attempt)))

@@ -13,7 +13,7 @@ use crate::fs::atomic;
 use crate::fs::open::Links;
 use crate::fs::{read, remove};
 use crate::report::failure;
-use crate::tree::fingerprint::Quick;
+use crate::tree::fingerprint::{Quick, Uncounted};
 
 /// Upper bound for receipts, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
@@ -42,11 +42,18 @@ pub(crate) struct Receipt {
 
 impl Receipt {
     /// The receipt of an entry that was restored; `quick` where nothing else is in the target.
-    pub(crate) fn of_restored(entry: &Entry, unpacked: &Unpacked, quick: Option<&Quick>) -> Self {
+    /// `uncounted` is what of the entry makes no change.
+    pub(crate) fn of_restored(
+        entry: &Entry,
+        unpacked: &Unpacked,
+        uncounted: &Uncounted,
+        quick: Option<&Quick>,
+    ) -> Self {
+        let files = unpacked.counts.files + unpacked.counts.hard_links;
         Receipt {
-            content: unpacked.content.to_string(),
-            files: unpacked.counts.files + unpacked.counts.hard_links,
-            bytes: unpacked.unpacked_bytes,
+            content: unpacked.content.without(uncounted.content).to_string(),
+            files: files.saturating_sub(uncounted.files),
+            bytes: unpacked.unpacked_bytes.saturating_sub(uncounted.bytes),
             quick: quick.and_then(digest_of),
             ..Receipt::of(entry)
         }

@@ -17,6 +17,7 @@ use super::notes::remembered;
 use super::other_paths;
 use super::restore;
 use super::session::{self, OpenedCache};
+use super::tools;
 use crate::archive::Packed;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::event::Level;
@@ -40,6 +41,7 @@ pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome,
         let _group = ctx.group(&format!("Save {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
             let Some((cache, keys)) = opened.ready(job) else { return };
+            tools::report(cache, job);
             let outcome = save(cache, keys);
             job.cache(cache.name()).save = Some(outcome);
         });

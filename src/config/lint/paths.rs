@@ -33,7 +33,7 @@ pub(in crate::config) fn patterns(texts: &[Text], findings: &mut Findings<'_>) -
             findings.error(&text.span(), message).with_hint(hint);
             continue;
         }
-        patterns.push(Placed { value: PathPattern { exclude, pattern }, place: text.span() });
+        patterns.push(Placed { value: PathPattern { exclude, pattern, place: None }, place: text.span() });
     }
     if let (Some(first), true) = (patterns.first(), patterns.iter().all(|pattern| pattern.value.exclude)) {
         findings

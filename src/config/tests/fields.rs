@@ -62,7 +62,7 @@ fn keys() {
 3:10 error: `{env.A B}` is not a placeholder | did you mean `{env.A_B}`? names consist of letters, digits, `_` and `-`
 3:10 error: `{hashFiles:*.lock}` is not a placeholder | did you mean `{hash-files:*.lock}`?
 3:10 error: `{git:}` is not a placeholder | write globs separated by commas, such as `{git:**/*.lock,!vendor/**}`
-3:10 error: `{nothing-like-it}` is not a placeholder | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; write `{{` or `}}` for a literal brace
+3:10 error: `{nothing-like-it}` is not a placeholder | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS} {tool:NAME}; write `{{` or `}}` for a literal brace
 3:7 error: unmatched `{` at character 3; write `{{` for a literal `{` | (none)
 3:7 error: unmatched `}` at character 5; write `}}` for a literal `}` | (none)
 3:10 error: `${{ runner.os }}` is a GitHub Actions expression, which is not expanded here | write `{os}`
@@ -368,4 +368,38 @@ fn the_stores_around_the_store_are_other_ones() {
         load("store = 's3://bucket/p'\nfallback = 'github'\nfront = 'file:///srv/front'").expect("sound");
     assert_eq!((warnings, spec.fallback), (vec![], Some(StoreLocation::GitHub)));
     assert_eq!(spec.front, Some("/srv/front".into()));
+}
+
+#[test]
+fn a_kind_brings_what_is_not_given() {
+    let load_cache = |text: &str| load(text).unwrap_or_else(|error| panic!("{error}")).spec.caches.remove(0);
+    let all = load_cache("[cache.deps]\nkind = 'npm'");
+    assert_eq!(all.kind.map(|kind| kind.name), Some("npm"));
+    assert_eq!(all.restore_keys.len(), 1);
+    assert!(all.key.source().starts_with("deps-{os}-{arch}-{files:**/package-lock.json"), "{}", all.key);
+    assert!(all.is_in_usual_place());
+    let own =
+        load_cache("[cache.c]\nkind = 'ccache'\npath = 'x'\nkey = 'k'\nexport = { CCACHE_BASEDIR = '/' }");
+    assert_eq!((own.key.source(), own.restore_keys.len(), own.paths.len()), ("k", 0, 1));
+    assert_eq!(own.export["CCACHE_BASEDIR"].source(), "/");
+    assert!(!own.is_in_usual_place() && !own.kind_exports.contains("CCACHE_BASEDIR"));
+    assert!(own.kind_exports.contains("CCACHE_DIR"));
+    insta::assert_snapshot!(found(&[
+        "[cache.c]\nkind = 'cache'",
+        "[cache.c]\nkind = 'npm'\npath = 'a'\npaths = ['b']",
+        "[cache.c]\nkind = 'npm'\ntrim = { evict = 'job' }",
+        "[cache.a]\nkind = 'gradle'\n[cache.b]\nkind = 'gradle'",
+        "[cache.c]\nrole = 'writer'",
+        "[cache.c]\npath = '{tool:rustc}'\nkey = '{tool:}'",
+    ]), @r#"
+2:8 error: `cache.c.kind` cannot be `cache` | did you mean `"ccache"`?
+3:8 error: the cache `c` has both `path` and `paths` | move `path` into the list of `paths`
+3:18 error: `evict = "job"` needs a tool that records each use of a file | use it with `kind = "ccache"` or `"sccache"`; elsewhere use `unused-for`
+3:8 error: `{home}/.gradle/caches` is already part of the cache `a` | use separate directories, or exclude the inner one with `!`
+3:8 error: `{home}/.gradle/wrapper` is already part of the cache `a` | use separate directories, or exclude the inner one with `!`
+1:8 error: `[cache.c]` has no `path` | add `path`: the directory to cache, absolute or relative to the workspace; globs are allowed
+1:8 error: `[cache.c]` has no `key` | add `key`: the key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`
+2:9 error: `{tool:rustc}` in a path stands for the version of a program | use it in `key` and `restore-keys`
+3:8 error: `{tool:}` is not a placeholder | write the name of a program on PATH, such as `{tool:rustc}`
+"#);
 }

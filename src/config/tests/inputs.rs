@@ -38,7 +38,7 @@ fn inputs_of_actions_cache_need_no_file() {
 cargo-target ["<{home}>/.cargo", "target", "!target/tmp"] deps-<{os}> ["deps-", "d-<{os}>-"]
 - warning: the restore key `d-{os}-` never matches an entry of this cache | start it like the key: it must be a prefix of keys
 default ["a[{]b", "x[{]y[}]z"] k-{ ["k-}"]
-- warning: `{y}` is not a placeholder: `x{y}z` is used literally | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS}; write `{{` or `}}` for a literal brace
+- warning: `{y}` is not a placeholder: `x{y}z` is used literally | known placeholders: {os} {arch} {ref} {sha} {run-id} {run-attempt} {temp} {workspace} {home} {path} {links} {hash} {ALGO} {algo} {env.NAME} {var.NAME} {git:GLOBS} {files:GLOBS} {hash-files:GLOBS} {tool:NAME}; write `{{` or `}}` for a literal brace
 - warning: the restore key `k-}}` never matches an entry of this cache | start it like the key: it must be a prefix of keys
 a ["a"] k-{oss} []
 - warning: `{oss}` is not a placeholder: `k-{oss}` is used literally | did you mean `{os}`? write `{{` and `}}` for literal braces

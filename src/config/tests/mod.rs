@@ -195,8 +195,8 @@ fn shapes() {
 2:5 error: `cache.c` must be a table, not a string | (none)
 1:9 error: `cache` must be a table, not a whole number | (none)
 1:1 error: `cache` must be a table, not a list | (none)
-1:8 error: `[cache.c]` has no `key` | add `key`: the key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`
 1:8 error: `[cache.c]` has no `path` | add `path`: the directory to cache, absolute or relative to the workspace; globs are allowed
+1:8 error: `[cache.c]` has no `key` | add `key`: the key of its entries, such as `deps-v1-{os}-{files:**/*.lock}`
 2:1 error: unknown field `pth` in `[cache.c]` | did you mean `path`?
 3:1 error: unknown field `kye` in `[cache.c]` | did you mean `key`?
 2:8 error: `cache.c.path` must be a string, not a list | write `paths = […]`

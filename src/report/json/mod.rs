@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::key::Key;
+use crate::domain::kinds::ToolUse;
 use crate::domain::outcome::{
     CacheOutcome, Child, JobOutcome, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome,
     TrimOutcome,
@@ -56,6 +57,39 @@ pub(crate) struct CacheReport {
     /// The outcome of saving it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save: Option<Save>,
+    /// What the tool that keeps the cache counted since the restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Tool>,
+}
+
+/// What a tool counted since the restore.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_field_names, reason = "the keys of the document are documented")]
+pub(crate) struct Tool {
+    /// Its name.
+    pub tool: String,
+    /// Results that came from the cache.
+    pub hits: u64,
+    /// Results that were not in it.
+    pub misses: u64,
+    /// Percent of the results that came from the cache; absent if nothing was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hit_rate: Option<f64>,
+    /// Files in the cache.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Upper bound for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_bytes: Option<u64>,
+    /// Percent of the upper bound that is filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<f64>,
+    /// How many times old files were removed because the cache was full.
+    pub cleanups: u64,
+    /// Whether the cache is too small for what one job puts into it.
+    pub thrashing: bool,
 }
 
 /// The outcome of a restore.
@@ -250,6 +284,24 @@ impl From<&CacheOutcome> for CacheReport {
             gate: outcome.gate.as_ref().map(Gate::from),
             trim: outcome.trimmed().map(Trim::from),
             save: outcome.save.as_ref().map(|save| Save { trim: None, ..Save::from(save) }),
+            tool: outcome.tool.as_ref().map(Tool::from),
+        }
+    }
+}
+
+impl From<&ToolUse> for Tool {
+    fn from(used: &ToolUse) -> Self {
+        Tool {
+            tool: used.tool.clone(),
+            hits: used.hits,
+            misses: used.misses,
+            hit_rate: used.hit_rate(),
+            files: used.files,
+            bytes: used.size.0,
+            limit_bytes: used.limit.map(|limit| limit.0),
+            fill: used.fill(),
+            cleanups: used.cleanups,
+            thrashing: used.is_thrashing(),
         }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) 
     let mut text = format!("### cachekeep {}\n\nStore: {}\n", outcome.command, code(store));
     restores(&mut text, &outcome.caches);
     seeds(&mut text, &outcome.caches);
+    tools(&mut text, &outcome.caches);
     trims(&mut text, &outcome.caches);
     saves(&mut text, &outcome.caches);
     chart(&mut text, &outcome.caches);
@@ -98,6 +99,32 @@ fn seeds(text: &mut String, caches: &[CacheOutcome]) {
         });
         let name = code(&cache.name);
         let _ = writeln!(text, "| {name} | {seed} | {added} | {size} | {present} | {missing} |");
+    }
+}
+
+fn tools(text: &mut String, caches: &[CacheOutcome]) {
+    let rows: Vec<_> = caches.iter().filter_map(|cache| Some((&cache.name, cache.tool.as_ref()?))).collect();
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("\n| Used | By | Hits | Misses | Hit rate | Size | Limit | Fill | Clean-ups |\n");
+    text.push_str("|---|---|--:|--:|--:|--:|--:|--:|---|\n");
+    for (cache, used) in rows {
+        let percent = |value: Option<f64>| value.map(|value| format!("{value:.1} %")).unwrap_or_default();
+        let limit = used.limit.map(|limit| limit.to_string()).unwrap_or_default();
+        let thrashing = if used.is_thrashing() { ", thrashing" } else { "" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {limit} | {} | {}{thrashing} |",
+            code(cache),
+            cell(&used.tool),
+            used.hits,
+            used.misses,
+            percent(used.hit_rate()),
+            used.size,
+            percent(used.fill()),
+            used.cleanups,
+        );
     }
 }
 

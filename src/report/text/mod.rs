@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::domain::gate::{GateReport, MissingObject};
+use crate::domain::kinds::ToolUse;
 use crate::domain::outcome::{
     Hit, Matched, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome, SeedResult, TrimOutcome,
 };
@@ -158,6 +159,22 @@ pub(crate) fn trimmed(outcome: &TrimOutcome, noun: &str) -> String {
         let _ = write!(text, "; {} could not be removed", outcome.failed);
     }
     text
+}
+
+/// What a tool counted since the restore.
+pub(crate) fn used(used: &ToolUse) -> String {
+    let rate = used.hit_rate().map_or("nothing compiled".to_owned(), |rate| {
+        format!("{rate:.1} % of {} hit", counted(used.hits + used.misses, "compilation"))
+    });
+    let full = match (used.limit, used.fill()) {
+        (Some(limit), Some(fill)) => format!(" of {limit} ({fill:.0} %)"),
+        _ => String::new(),
+    };
+    let cleanups = match used.cleanups {
+        0 => String::new(),
+        count => format!(", {}", counted(count, "clean-up")),
+    };
+    format!("{}: {rate}; {} in {}{full}{cleanups}", used.tool, used.size, counted(used.files, "file"))
 }
 
 /// What the gate found in a cache's root, with what is damaged or missing and which links want it.

@@ -83,6 +83,8 @@ pub struct Selection {
     objects: Option<ObjectLayout>,
     /// What only rules take that name it.
     unnamed: Unnamed,
+    /// Names of files that do not count.
+    uncounted: &'static [&'static str],
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +136,7 @@ impl Selection {
             excluded: Vec::new(),
             objects: None,
             unnamed: Unnamed::default(),
+            uncounted: &[],
         }
     }
 
@@ -168,6 +171,23 @@ impl Selection {
     pub(crate) fn guarding(mut self, unnamed: Unnamed) -> Self {
         self.unnamed = unnamed;
         self
+    }
+
+    /// Names files in which tools count: they belong to the cache, and do not make it a changed one.
+    #[must_use]
+    pub(crate) fn without_counting(mut self, names: &'static [&'static str]) -> Self {
+        self.uncounted = names;
+        self
+    }
+
+    /// Whether some names do not count.
+    pub(crate) fn has_uncounted(&self) -> bool {
+        !self.uncounted.is_empty()
+    }
+
+    /// Whether a file does not count.
+    pub(crate) fn is_uncounted(&self, relative: &Path) -> bool {
+        self.has_uncounted() && self.uncounted.iter().any(|name| relative.file_name() == Some(name.as_ref()))
     }
 
     /// Whether everything below the root is taken.

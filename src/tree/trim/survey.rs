@@ -23,7 +23,7 @@ pub(crate) struct SurveyOptions<'a> {
     pub units: TrimUnits,
     /// What tells when a unit was used.
     pub recency: Recency,
-    /// Names of files that are never trimmed.
+    /// Names of files that are never trimmed and that no limit counts: a tool needs them, whatever else is there.
     pub never: &'a [&'a str],
     /// The present.
     pub now: DateTime<Utc>,
@@ -106,6 +106,10 @@ impl Surveyor<'_> {
 
     /// Counts an item, as a unit or as a part of one.
     fn add(&mut self, root: usize, item: Item, metadata: &Metadata, children: &mut Children) {
+        let is_named = |name: &&str| item.relative.file_name() == Some(name.as_ref());
+        if self.options.units == TrimUnits::Files && self.options.never.iter().any(is_named) {
+            return;
+        }
         let is_file = item.kind == ItemKind::File;
         let bytes = if is_file { allocated(metadata) } else { 0 };
         let used_at = self.used_at(metadata);
@@ -178,10 +182,7 @@ impl Surveyor<'_> {
         let Some(name) = item.relative.file_name() else { return false };
         let is_in_root = item.relative.components().count() == 1;
         let is_ours = name == CACHE_TAG || (is_in_root && name == SENTINEL_FILE);
-        match self.options.units {
-            TrimUnits::Files => is_ours || self.options.never.iter().any(|known| name == *known),
-            TrimUnits::Children => is_in_root && is_ours,
-        }
+        is_ours && (is_in_root || self.options.units == TrimUnits::Files)
     }
 
     /// When something was used; where the volume does not keep that time, when it was last changed.

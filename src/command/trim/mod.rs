@@ -1,24 +1,25 @@
 //! `trim`: make a local cache smaller by its policy, least recently used units first.
 
+mod apply;
+mod by_ccache;
+
+use chrono::{DateTime, Utc};
+
 use super::cache::expand::Sources;
 use super::cache::{Cache, expand_one};
 use super::context::Context;
 use super::session;
+use super::tools::{self, Ccache};
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{JobOutcome, TrimOutcome};
-use crate::domain::trim::{Recency, SizeLimit, TrimPlan, TrimPolicy, TrimSpec, TrimUnit};
-use crate::domain::unit::{ByteSize, SizeOrShare, counted};
-use crate::fs::cancel;
-use crate::fs::recover;
+use crate::domain::trim::{Recency, SizeLimit, TrimPolicy, TrimSpec};
+use crate::domain::unit::SizeOrShare;
 use crate::fs::volume::{self, volume_of};
-use crate::report::{failure, text};
+use crate::report::failure;
 use crate::tree::trim::{self, Survey, SurveyOptions};
 use crate::tree::walk::WalkError;
-
-/// How many units a dry run lists; `--verbose` lists all.
-const LISTED: usize = 20;
 
 /// An expanded size without a unit that is smaller than this is meant in another unit.
 const PLAUSIBLE_BYTES: u64 = 1_000_000;
@@ -93,11 +94,21 @@ fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<Option<TrimOutcome>, TrimErr
     }
     let policy = policy(cache, spec).map_err(TrimError::Limit)?;
     let _running = cache.ctx.start(cache.name(), Phase::Scan);
-    let options = SurveyOptions { units: spec.units, recency: spec.recency, never: &[], now: cache.ctx.now };
+    let tool = Ccache::detect(cache);
+    let never = match (&tool, cache.spec.kind) {
+        (Some(_), _) => Ccache::never_trimmed(),
+        (None, Some(kind)) => kind.never_trimmed(),
+        (None, None) => Vec::new(),
+    };
+    let options =
+        SurveyOptions { units: spec.units, recency: spec.recency, never: &never, now: cache.ctx.now };
     let survey = trim::survey(&cache.selections, &options)?;
     warn_of_times(cache, spec, &survey);
-    let outcome =
-        if dry_run { show(cache, spec, &policy, survey) } else { carry_out(cache, spec, &policy, survey) };
+    let outcome = match tool {
+        _ if dry_run => apply::show(cache, spec, &policy, survey),
+        Some(tool) => by_ccache::trim(cache, spec, &policy, survey, &tool, &options)?,
+        None => apply::carry_out(cache, spec, &policy, survey),
+    };
     if let Some(blocked) = &outcome.blocked {
         let text = format!("stays above its `max-size`: {blocked}");
         cache.ctx.report(Level::Warning, cache.name(), text);
@@ -126,7 +137,18 @@ fn policy(cache: &Cache<'_>, spec: &TrimSpec) -> Result<TrimPolicy, Fault> {
         Some(SizeOrShare::Bytes(size)) => Some(size),
         Some(share) => Some(share.of(volume_of(cache.root())?.total)),
     };
-    Ok(TrimPolicy { max_size, unused_for: spec.unused_for, keep: spec.keep })
+    let used_since = if spec.unused_by_job { used_since(cache) } else { None };
+    Ok(TrimPolicy { max_size, unused_for: spec.unused_for, keep: spec.keep, used_since })
+}
+
+/// When this job began to use the cache.
+fn used_since(cache: &Cache<'_>) -> Option<DateTime<Utc>> {
+    let since = tools::used_since(cache);
+    if since.is_none() {
+        let text = "`evict = \"job\"` removes nothing: no restore of this job is known";
+        cache.ctx.report(Level::Info, cache.name(), text);
+    }
+    since
 }
 
 /// A size that placeholders became. A small number without a unit is refused: it would empty the cache.
@@ -154,110 +176,10 @@ fn warn_of_times(cache: &Cache<'_>, spec: &TrimSpec, survey: &Survey) {
     }
 }
 
-/// Says what would be removed.
-fn show(cache: &Cache<'_>, spec: &TrimSpec, policy: &TrimPolicy, survey: Survey) -> TrimOutcome {
-    let ctx = cache.ctx;
-    let (count, total) = (survey.units.len(), survey.total);
-    let plan = policy.plan(survey.units, total, ctx.now);
-    let mut outcome =
-        TrimOutcome { dry_run: true, before: plan.before, after: plan.after, ..TrimOutcome::default() };
-    for (index, (unit, reason)) in plan.remove.iter().enumerate() {
-        let level = if index < LISTED { Level::Info } else { Level::Debug };
-        let used = unit.used_at.format("%Y-%m-%d %H:%M");
-        let size = ByteSize(unit.frees);
-        let text =
-            format!("would remove `{}`: {reason} ({size}, {} {used})", unit.path.display(), spec.recency);
-        ctx.report(level, cache.name(), text);
-        outcome.units += 1;
-        outcome.files += unit.files;
-    }
-    if plan.remove.len() > LISTED {
-        let more = counted(plan.remove.len() - LISTED, "more unit");
-        ctx.report(Level::Info, cache.name(), format!("would remove {more}; `--verbose` lists them"));
-    }
-    conclude(cache, spec, policy, &mut outcome, plan, count);
-    outcome
-}
-
-/// Removes what the policy says, until its limits hold or nothing more is gained.
-fn carry_out(cache: &Cache<'_>, spec: &TrimSpec, policy: &TrimPolicy, survey: Survey) -> TrimOutcome {
-    let ctx = cache.ctx;
-    recover_leftovers(cache, &survey);
-    let Survey { mut units, mut total, .. } = survey;
-    let count = units.len();
-    let mut outcome = TrimOutcome { before: total, ..TrimOutcome::default() };
-    loop {
-        let mut plan = policy.plan(units.clone(), total, ctx.now);
-        for (unit, reason) in &plan.remove {
-            ctx.report(Level::Debug, cache.name(), format!("removing `{}`: {reason}", unit.path.display()));
-        }
-        let planned = std::mem::take(&mut plan.remove);
-        let going: std::collections::BTreeSet<_> =
-            planned.iter().map(|(unit, _)| (unit.root, unit.path.clone())).collect();
-        let removal = TrimPlan { remove: planned, ..TrimPlan::default() };
-        let trimmed = trim::apply(&cache.selections, spec.units, removal, &ctx.interrupt.cancel);
-        outcome.units += trimmed.units;
-        outcome.files += trimmed.files;
-        total.0 = total.0.saturating_sub(trimmed.bytes.0);
-        outcome.failed += trimmed.failed.len() as u64;
-        units.retain(|unit| !going.contains(&(unit.root, unit.path.clone())));
-        let (gained, failed) = (trimmed.bytes.0 > 0, !trimmed.failed.is_empty());
-        units.extend(trimmed.failed.into_iter().map(|(unit, error)| {
-            ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
-            TrimUnit { held: Some("it could not be removed".to_owned()), ..unit }
-        }));
-        // Others may go in place of what could not be removed, but only while that gains something.
-        if !failed || !gained || trimmed.cancelled {
-            break;
-        }
-    }
-    let rest = policy.plan(units, total, ctx.now);
-    outcome.after = total;
-    conclude(cache, spec, policy, &mut outcome, rest, count);
-    outcome
-}
-
-/// Says what was done or would be, what stays, and why nothing goes if so.
-fn conclude(
-    cache: &Cache<'_>,
-    spec: &TrimSpec,
-    policy: &TrimPolicy,
-    outcome: &mut TrimOutcome,
-    rest: TrimPlan,
-    count: usize,
-) {
-    let stays = rest.stays.into_iter();
-    outcome.stays =
-        stays.map(|(unit, _)| (unit.path.display().to_string(), unit.held.unwrap_or_default())).collect();
-    outcome.blocked = rest.blocked;
-    let is_idle =
-        outcome.units == 0 && outcome.failed == 0 && outcome.stays.is_empty() && outcome.blocked.is_none();
-    let text = if is_idle {
-        format!("nothing to trim: {}", policy.why_nothing(count, outcome.before, spec.units.noun()))
-    } else {
-        text::trimmed(outcome, spec.units.noun())
-    };
-    cache.ctx.report(Level::Info, cache.name(), text);
-}
-
-/// Removes the leases of processes that were killed while they held something in the cache.
-fn recover_leftovers(cache: &Cache<'_>, survey: &Survey) {
-    if survey.leftovers.is_empty() {
-        return;
-    }
-    let ctx = cache.ctx;
-    let goes_on = || !cancel::is_cancelled(&ctx.interrupt.cancel);
-    // What takes part in a publication is for the recovery of its target.
-    let report = recover::recover_while(&survey.leftovers, &[], &ctx.records, ctx.now, &goes_on);
-    for path in report.removed {
-        let text = format!("removed `{}`, left by a process that was killed", path.display());
-        ctx.report(Level::Info, cache.name(), text);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::unit::ByteSize;
 
     #[test]
     fn a_size_from_the_environment_must_be_plausible() {
