@@ -68,6 +68,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         max_size: Some(ByteSize(total.0 / 2)),
         unused_for: Some(Span(DAY * 30)),
         keep: NonZeroUsize::new(units.len() - 10),
+        used_since: Some(Utc::now() - DAY * 50),
     };
     let now = Utc::now();
     let trimmed =
