@@ -147,6 +147,15 @@ pub enum ActionStep {
     Finish,
 }
 
+/// The stages of the task for Azure Pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TaskStage {
+    /// Restores, when the step of the task runs.
+    Main,
+    /// Saves, after the last step of the job.
+    Post,
+}
+
 /// The store to look after.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct StoreTarget {
@@ -296,6 +305,12 @@ pub enum Command {
         /// Which step.
         step: ActionStep,
     },
+    /// A stage of the task for Azure Pipelines: reads its inputs from the environment (docs/azure-task.md).
+    #[command(hide = true)]
+    Task {
+        /// Which stage.
+        stage: TaskStage,
+    },
     /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
     #[command(
         after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json"
@@ -416,6 +431,7 @@ impl Command {
             | Command::Doctor { .. }
             | Command::Hold { .. }
             | Command::Action { .. }
+            | Command::Task { .. }
             | Command::Schema
             | Command::Completions { .. } => &[],
         }
@@ -441,6 +457,7 @@ impl Command {
             Command::Env { .. } => "env",
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
+            Command::Task { .. } => "task",
             Command::Clean { .. } => "clean",
             Command::Ls { .. } => "ls",
             Command::Usage { .. } => "usage",

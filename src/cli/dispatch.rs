@@ -13,6 +13,7 @@ use super::signals;
 use super::site::{Asked, Site};
 use super::start::{context, start};
 use super::table::{self, CommandRow, Needs, Run};
+use super::task::{self, TaskPlan};
 use super::template::Template;
 use crate::command::child::ChildCommand;
 use crate::command::interrupt::Interrupt;
@@ -33,22 +34,44 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     if let Run::Text(text) = table::row(&args.command).run {
         return print_text(&text());
     }
-    let (mut args, step) = match args.command {
+    match args.command {
         Command::Action { step } => match inputs::arguments(env) {
-            Ok(args) => (args, Some(step)),
-            Err(fault) => return refuse_inputs(&args, env, &fault),
+            Ok(args) => match template(env, &args.command) {
+                Ok(template) => {
+                    let asked = Asked { step: Some(step), template, ..Asked::default() };
+                    work(args, env, clock, interrupt, asked)
+                }
+                Err(fault) => refuse_inputs(&args, env, &fault),
+            },
+            Err(fault) => refuse_inputs(&args, env, &fault),
         },
-        _ => (args, None),
-    };
-    let moves = step.is_some() && matches!(args.command, Command::Restore { .. } | Command::Save { .. });
-    let template = match if moves { Template::find(env) } else { Ok(None) } {
-        Ok(template) => template,
-        Err(fault) => return refuse_inputs(&args, env, &fault),
-    };
+        Command::Task { stage } => match task::plan(env, stage) {
+            Ok(TaskPlan::Run { args, env, task }) => {
+                work(*args, &env, clock, interrupt, Asked { task: Some(task), ..Asked::default() })
+            }
+            Ok(TaskPlan::Nothing(why)) => {
+                let (_, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
+                report(&log, Level::Info, why, None);
+                exit::OK
+            }
+            Err(fault) => refuse_inputs(&args, env, &fault),
+        },
+        _ => work(args, env, clock, interrupt, Asked::default()),
+    }
+}
+
+/// The parameters of the template for Azure Pipelines, in a step of it that moves caches.
+fn template(env: &Env, command: &Command) -> Result<Option<Template>, Fault> {
+    let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
+    if moves { Template::find(env) } else { Ok(None) }
+}
+
+/// Does what arguments say that stand for themselves.
+fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, asked: Asked) -> Exit {
     let typed_key = args.take_key();
     let row = table::row(&args.command);
     let FoundSettings { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
-    if step.is_some() {
+    if asked.step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }
     if args.common.git_ref.is_some() && args.command.is_about_all_refs() {
@@ -61,8 +84,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
         let hint = "an earlier step removed it: set the working directory of this step".to_owned();
         report(&log, Level::Warning, text, Some(hint));
     }
-    let all_repositories = args.command.all_repositories();
-    let asked = Asked { step, template, typed_key, all_repositories };
+    let asked = Asked { typed_key, all_repositories: args.command.all_repositories(), ..asked };
     let facts = Arc::clone(&platform);
     let found = settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
     match found {
@@ -82,7 +104,7 @@ fn mask_tokens(platform: &dyn Platform, log: &Log, env: &Env) {
     }
 }
 
-/// The inputs of the action make no command.
+/// The inputs of the action or of the task make no command.
 fn refuse_inputs(args: &Args, env: &Env, fault: &Fault) -> Exit {
     let (_, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
     report(&log, Level::Error, fault.to_string(), None);

@@ -18,6 +18,7 @@ mod signals;
 mod site;
 mod start;
 mod table;
+pub mod task;
 mod template;
 
 use std::ffi::OsString;

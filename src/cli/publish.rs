@@ -24,10 +24,16 @@ pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
     volumes
 }
 
-/// Writes outputs and summary where the platform has them. Neither is worth a failed job.
-pub(super) fn publish(ctx: &Context<'_>, outcome: &JobOutcome, before: &[Volume]) {
+/// Writes outputs, by the names that they have where they go, and summary where the platform has them. Neither is worth a
+/// failed job.
+pub(super) fn publish(
+    ctx: &Context<'_>,
+    outcome: &JobOutcome,
+    before: &[Volume],
+    output_name: fn(&str) -> String,
+) {
     for (name, value) in outputs(outcome) {
-        relay(ctx, "set an output", ctx.platform.output(name, &value));
+        relay(ctx, "set an output", ctx.platform.output(&output_name(name), &value));
     }
     let changes = |before: &Volume| {
         let after = volume_of(&before.at).ok()?;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::args::{ActionStep, TypedKey};
 use super::settings::Settings;
+use super::task::Task;
 use super::template::{Template, Transport};
 use crate::domain::event::{Event, Level, Observer as _};
 use crate::domain::hint::Hint as _;
@@ -30,6 +31,8 @@ pub(super) struct Asked {
     pub(super) step: Option<ActionStep>,
     /// The parameters of the template for Azure Pipelines, in a step of it.
     pub(super) template: Option<Template>,
+    /// The stage of the task that this is, if it is one.
+    pub(super) task: Option<Task>,
     /// The key that `explain` is asked about.
     pub(super) typed_key: Option<TypedKey>,
     /// Whether the entries of every repository are looked at.
@@ -54,6 +57,8 @@ pub(super) struct Site<'a> {
     pub(super) step: Option<ActionStep>,
     /// The parameters of the template for Azure Pipelines, in a step of it.
     pub(super) template: Option<Template>,
+    /// The stage of the task that this is, if it is one.
+    pub(super) task: Option<Task>,
     /// Where entries live.
     pub(super) store: StoreChoice,
     /// Who may read and write what.
@@ -85,8 +90,8 @@ impl<'a> Site<'a> {
             settings.spec.caches.iter_mut().for_each(|cache| cache.shared = false);
         }
         let access = access(&store, &settings, facts);
-        let Asked { step, template, typed_key, .. } = asked;
-        Site { env, now, platform, log, settings, typed_key, step, template, store, access }
+        let Asked { step, template, task, typed_key, .. } = asked;
+        Site { env, now, platform, log, settings, typed_key, step, template, task, store, access }
     }
 
     /// A path that was typed.

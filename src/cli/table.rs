@@ -9,7 +9,7 @@ use super::args::{Args, Command, EnvFormat, StoreTarget};
 use super::exit::{self, Exit};
 use super::publish::{self, print, summarize};
 use super::site::Site;
-use super::{action, catalog, explain};
+use super::{action, catalog, explain, task};
 use crate::command::clean::{CleanOptions, PlanSource};
 use crate::command::context::Context;
 use crate::command::{clean, env, fetch, gate, hold, key, restore, run, save, seed, trim, usage};
@@ -50,8 +50,8 @@ pub(super) enum Run<'a> {
         /// Whether the network is asked, too.
         online: bool,
     },
-    /// Is a step of the action: another command, whose arguments are in the environment.
-    Action,
+    /// Is a step of the action or a stage of the task: another command, whose arguments are in the environment.
+    Inputs,
     /// Finds something out and prints it.
     Answer(Do<'a, String>),
     /// Works on caches. The outcome is logged, printed as JSON, and left for later steps of the job.
@@ -78,12 +78,14 @@ impl CommandRow<'_> {
             Run::Other(run) => run(site, ctx),
             Run::Job { run, exit } => {
                 let before = publish::measure(ctx);
-                let mut outcome: JobOutcome = match site.step {
-                    Some(step) => action::run(site, ctx, command, step)?,
-                    None => run(site, ctx)?,
+                let mut outcome: JobOutcome = match (site.step, &site.task) {
+                    (_, Some(task)) => task::work::run(site, ctx, command, task)?,
+                    (Some(step), None) => action::run(site, ctx, command, step)?,
+                    (None, None) => run(site, ctx)?,
                 };
                 outcome.fallback = ctx.store().fallback_in_use();
-                publish::publish(ctx, &outcome, &before);
+                let output_name = if site.task.is_some() { task::output_name } else { str::to_owned };
+                publish::publish(ctx, &outcome, &before, output_name);
                 let printed = if ctx.stdout_is_json {
                     print(&json::render(&json::Document::from(&outcome)))
                 } else {
@@ -91,7 +93,7 @@ impl CommandRow<'_> {
                 };
                 Ok(exit(&outcome).or(printed))
             }
-            Run::Text(_) | Run::Doctor { .. } | Run::Action => unreachable!("done before there was a site"),
+            Run::Text(_) | Run::Doctor { .. } | Run::Inputs => unreachable!("done before there was a site"),
         }
     }
 }
@@ -182,7 +184,9 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Doctor { online } => {
             CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }
         }
-        Command::Action { .. } => CommandRow { needs: Needs::Nothing, run: Run::Action },
+        Command::Action { .. } | Command::Task { .. } => {
+            CommandRow { needs: Needs::Nothing, run: Run::Inputs }
+        }
         Command::Schema => text(|| json::render(&config::schema())),
         Command::Completions { shell } => text(|| {
             let mut text = Vec::new();

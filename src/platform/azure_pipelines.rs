@@ -83,6 +83,11 @@ fn set_variable(name: &str, value: &str, properties: &str) -> String {
     format!("##vso[task.setvariable variable={}{properties}]{}", escape_property(name), escape_data(value))
 }
 
+/// The line that keeps a value for the later stages of the task that prints it.
+pub(crate) fn task_variable(name: &str, value: &str) -> String {
+    format!("##vso[task.settaskvariable variable={}]{}", escape_property(name), escape_data(value))
+}
+
 impl Platform for AzurePipelines {
     fn facts(&self) -> &JobFacts {
         &self.facts

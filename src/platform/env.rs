@@ -45,6 +45,13 @@ impl Env {
         }
     }
 
+    /// The same environment with further variables.
+    pub(crate) fn with(&self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut env = self.clone();
+        env.variables.extend(variables.into_iter().map(|(name, value)| (name, value.into())));
+        env
+    }
+
     /// The value of a variable; `None` if it is not set, empty or not Unicode.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables.get(name)?.to_str().filter(|value| !value.is_empty())

@@ -1,0 +1,44 @@
+//! What the stages of the task do: the first restores, seeds and gates, the last gates, trims and saves.
+
+use super::{STATE, Task};
+use crate::cli::args::{Command, TaskStage};
+use crate::cli::inputs::is_true;
+use crate::cli::site::Site;
+use crate::command::complete;
+use crate::command::context::Context;
+use crate::command::restore::RestoreOptions;
+use crate::command::save;
+use crate::domain::event::Level;
+use crate::domain::fault::Fault;
+use crate::domain::outcome::JobOutcome;
+use crate::platform::azure_pipelines::task_variable;
+
+const NO_STORE_CURE: &str =
+    "set the input `store`, or use the templates of cachekeep, which have `Cache@2` move the archives";
+
+/// Does the work of a stage.
+pub(in crate::cli) fn run(
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+    command: &Command,
+    task: &Task,
+) -> Result<JobOutcome, Fault> {
+    match task.stage {
+        TaskStage::Main => {
+            let lookup_only = matches!(command, Command::Restore { lookup_only: true, .. });
+            if !lookup_only {
+                // First: a restore that fails does not keep the job from saving.
+                ctx.command_line(task_variable(STATE, &task.kept));
+            }
+            let options = RestoreOptions { lookup_only, ..RestoreOptions::default() };
+            complete::run(ctx, options, is_true(ctx.env, "seed")?)
+        }
+        TaskStage::Post if site.settings.store_is_volatile(ctx.platform.facts()) => {
+            let text =
+                "nothing is saved: the job has no store that outlives it, and a task cannot use `Cache@2`";
+            ctx.report_about_job_with_hint(Level::Warning, text, Some(NO_STORE_CURE.to_owned()));
+            Ok(JobOutcome::new("save"))
+        }
+        TaskStage::Post => save::run(ctx, false),
+    }
+}
