@@ -51,11 +51,13 @@ module.exports = function launch(stage) {
     // The pipeline's secrets are not for the program, nor for what it starts.
     const env = { ...process.env };
     for (const variable of Object.keys(env)) if (variable.startsWith('SECRET_')) delete env[variable];
-    const child = spawn(program, ['task', stage], { env, stdio: 'inherit' });
-    // The agent signals node alone; on Windows it signals all that share the console.
+    // The agent signals node alone; on Windows it signals all that share the console. Node listens before the program runs: a
+    // signal in between would end node alone.
+    let child;
     for (const signal of ['SIGINT', 'SIGTERM']) {
         process.on(signal, () => process.platform !== 'win32' && child.kill(signal));
     }
+    child = spawn(program, ['task', stage], { env, stdio: 'inherit' });
     child.on('error', (error) => giveUp(stage, error.message));
     child.on('exit', (code, signal) => {
         process.exitCode = signal ? 128 + os.constants.signals[signal] : code;

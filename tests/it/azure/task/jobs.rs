@@ -104,6 +104,23 @@ fn named(job: Job<'_>) -> Job<'_> {
 }
 
 #[test]
+fn after_a_failure_the_policy_of_the_cache_decides() {
+    let failing = format!("{BUILD}; exit 1");
+    let always = CONFIG.replace("key =", "save = \"always\"\nkey =");
+    for (config, entries) in [(CONFIG, 0), (always.as_str(), 1)] {
+        let case = Case::new();
+        let job = case.run("", &failing, |job| job.file("cachekeep.toml", config)).expect(Status::Failed);
+        assert_eq!(job.post("caches").status, Status::Succeeded, "{}", job.log);
+        assert_eq!(case.entries(), entries, "{}", job.log);
+    }
+    // Issues of a step do not count as a failure.
+    let case = Case::new();
+    let issues = format!("{BUILD}; echo '##vso[task.complete result=SucceededWithIssues]'");
+    case.run("", &issues, |job| job).expect(Status::SucceededWithIssues);
+    assert_eq!(case.entries(), 1);
+}
+
+#[test]
 fn nothing_is_saved_after_a_cancel_nor_without_a_restore() {
     let case = Case::new();
     let wait = format!("{BUILD}; echo built; exec sleep 60");
