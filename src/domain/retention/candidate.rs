@@ -1,5 +1,7 @@
 //! An entry while a plan is made: what was collected about it so far.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::facts::ScopeState;
@@ -20,7 +22,7 @@ pub(super) struct Candidate<'a> {
     pub(super) wants: Vec<Reason>,
     /// Reasons to keep it that do not override a rule.
     pub(super) notes: Vec<Reason>,
-    pub(super) superseded_by: Vec<EntryId>,
+    pub(super) superseded_by: Arc<[EntryId]>,
 }
 
 impl Candidate<'_> {

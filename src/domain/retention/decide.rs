@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -22,6 +23,9 @@ use super::policy::{Headroom, Policy};
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
+
+/// The successors of an entry by their places, and their ids.
+type SharedSuccessors = (Arc<[usize]>, Arc<[EntryId]>);
 
 /// A use within this time after creation is the save itself, which some stores record slightly later.
 const SAVING_TAKES: TimeDelta = TimeDelta::minutes(1);
@@ -42,7 +46,7 @@ impl Policy {
                 holds: Vec::new(),
                 wants: Vec::new(),
                 notes: Vec::new(),
-                superseded_by: Vec::new(),
+                superseded_by: Arc::default(),
             })
             .collect();
 
@@ -186,6 +190,7 @@ impl Policy {
         for group in groups {
             let goes = |index: usize| candidates[index].goes();
             let found = generation::succession(candidates, group, keep.get(), self.guard, facts.now, goes);
+            let mut shared: Option<SharedSuccessors> = None;
             for (index, succession) in found {
                 let of = format!("`{}` in {}", candidates[index].pattern, candidates[index].entry.scope);
                 match succession {
@@ -205,9 +210,13 @@ impl Policy {
                         let newest = candidates[by[0]].entry;
                         let since = Elapsed::between(newest.created_at, facts.now);
                         let text = format!("superseded by `{}`, saved {since} ago (keep {keep})", newest.key);
-                        let by = by.iter().map(|index| candidates[*index].entry.id.clone()).collect();
+                        let ids = match shared.take() {
+                            Some((of, ids)) if Arc::ptr_eq(&of, &by) => ids,
+                            _ => by.iter().map(|index| candidates[*index].entry.id.clone()).collect(),
+                        };
                         candidates[index].wants.push(Reason::new(Rule::Superseded, text));
-                        candidates[index].superseded_by = by;
+                        candidates[index].superseded_by = Arc::clone(&ids);
+                        shared = Some((by, ids));
                     }
                 }
             }
@@ -321,6 +330,6 @@ fn decision(candidate: Candidate<'_>) -> Decision {
         verdict,
         reasons,
         despite,
-        superseded_by: if goes { candidate.superseded_by } else { Vec::new() },
+        superseded_by: if goes { candidate.superseded_by } else { Arc::default() },
     }
 }

@@ -1,6 +1,7 @@
 //! Generations: entries of one ref, version and key pattern, and which of them supersede which.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -104,7 +105,7 @@ pub(super) enum Succession {
     /// There are enough newer ones, but some are too small; the largest has this size.
     Guarded(ByteSize),
     /// It is superseded by these newer ones, which neither this rule nor an earlier one deletes.
-    Superseded(Vec<usize>),
+    Superseded(Arc<[usize]>),
 }
 
 /// Determines which generations of a group are superseded.
@@ -124,6 +125,9 @@ pub(super) fn succession(
     // The largest kept generations, at most `keep`, smallest first: enough to decide whether `keep` of them are
     // large enough without scanning all of them for each entry.
     let mut largest: Vec<(ByteSize, usize)> = Vec::new();
+    // Most superseded entries have the same successors: each list is made once.
+    let mut newest: Option<Arc<[usize]>> = None;
+    let mut largest_list: Option<Arc<[usize]>> = None;
     for &index in group.iter().filter(|index| !goes(**index)) {
         let candidate = &candidates[index];
         let succession = if kept.len() < keep {
@@ -131,13 +135,14 @@ pub(super) fn succession(
         } else if guards(guard, largest[0].0, candidate, now) {
             Succession::Guarded(largest[0].0)
         } else {
-            let newest = &kept[..keep];
+            let newest = newest.get_or_insert_with(|| kept[..keep].into());
             let fits = |newer: &usize| guard.replaces(candidates[*newer].entry.size, candidate.entry.size);
-            Succession::Superseded(if newest.iter().all(fits) {
-                newest.to_vec()
+            let by_size = || largest.iter().rev().map(|(_, index)| *index).collect();
+            Succession::Superseded(Arc::clone(if newest.iter().all(fits) {
+                newest
             } else {
-                largest.iter().rev().map(|(_, index)| *index).collect()
-            })
+                largest_list.get_or_insert_with(by_size)
+            }))
         };
         if !matches!(succession, Succession::Superseded(_)) {
             kept.push(index);
@@ -146,6 +151,7 @@ pub(super) fn succession(
             if largest.len() > keep {
                 largest.remove(0);
             }
+            largest_list = None;
         }
         found.push((index, succession));
     }

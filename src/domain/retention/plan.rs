@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -40,7 +41,7 @@ pub struct Decision {
     /// For a kept entry, the rules that would have deleted it.
     pub despite: Vec<Reason>,
     /// For a superseded entry, the newer generations that must exist when it is deleted.
-    pub superseded_by: Vec<EntryId>,
+    pub superseded_by: Arc<[EntryId]>,
 }
 
 /// Whether an entry is deleted or kept.

@@ -3,6 +3,7 @@
 
 mod command;
 mod conforming;
+mod documented;
 mod faults;
 mod identities;
 mod layers;

@@ -133,6 +133,18 @@ fn declared_keys_define_generations() {
 }
 
 #[test]
+fn entries_with_the_same_successors_share_the_list() {
+    let mut facts = facts();
+    let days = (1..=9).map(|day| entry("main", &format!("c-2026010{day}"), f64::from(10 - day), 1));
+    facts.entries = days.collect();
+    let keep = std::num::NonZeroUsize::new(3);
+    let plan = Policy { superseded: keep, ..superseded() }.plan(&facts);
+    let lists: Vec<_> = plan.deletions().map(|decision| &decision.superseded_by).collect();
+    assert_eq!((lists.len(), lists[0].len()), (6, 3));
+    assert!(lists.iter().all(|list| std::sync::Arc::ptr_eq(list, lists[0])));
+}
+
+#[test]
 fn two_versions_under_one_prefix_do_not_replace_each_other() {
     let mut facts = facts();
     facts.entries = vec![entry("main", "c-1234567", 2.0, 1), entry("main", "c-1234568", 1.5, 1)];

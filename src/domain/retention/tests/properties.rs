@@ -201,7 +201,7 @@ proptest! {
         let by_id: BTreeMap<_, _> = plan.decisions.iter().map(|d| (&d.entry.id, d)).collect();
         for decision in plan.deletions().filter(|d| d.reasons.iter().all(|r| r.rule == Rule::Superseded)) {
             prop_assert_eq!(Some(decision.superseded_by.len()), policy.superseded.map(NonZeroUsize::get));
-            for newer in &decision.superseded_by {
+            for newer in decision.superseded_by.iter() {
                 let newer = by_id[newer];
                 prop_assert_eq!(newer.verdict, Verdict::Keep);
                 prop_assert!(newer.entry.created_at >= decision.entry.created_at);

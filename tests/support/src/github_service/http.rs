@@ -46,6 +46,17 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request without headers.
+    pub fn new(method: &str, path: &str, query: &str, body: impl Into<Vec<u8>>) -> Self {
+        Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }

@@ -104,7 +104,8 @@ const PASSED: [&str; 8] = [
     "x-goog-meta-cachekeepupload",
 ];
 
-fn pass_on(port: u16, request: &Request) -> io::Result<Answer> {
+/// Sends a request to a service on this machine.
+pub(super) fn pass_on(port: u16, request: &Request) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };

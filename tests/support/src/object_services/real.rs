@@ -5,8 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::{front, sigv4};
 use crate::capture::{Source, secret};
 use crate::github_service::azurite::installed;
+use crate::github_service::http::Request;
 
 /// The bucket that every service here has.
 pub const BUCKET: &str = "bucket";
@@ -32,6 +34,7 @@ pub struct Versitygw {
     _process: Ending,
     pub port: u16,
     data: tempfile::TempDir,
+    _users: tempfile::TempDir,
 }
 
 impl Versitygw {
@@ -41,8 +44,11 @@ impl Versitygw {
         std::fs::create_dir(data.path().join(BUCKET)).map_err(|error| error.to_string())?;
         let port = free_port();
         let mut command = Command::new("versitygw");
+        let users = tempfile::tempdir().map_err(|error| error.to_string())?;
         command
-            .args(["--port", &format!("127.0.0.1:{port}"), "posix"])
+            .args(["--port", &format!("127.0.0.1:{port}"), "--iam-dir"])
+            .arg(users.path())
+            .arg("posix")
             .arg(data.path())
             .env("ROOT_ACCESS_KEY", KEY)
             .env("ROOT_SECRET_KEY", SECRET)
@@ -51,7 +57,7 @@ impl Versitygw {
             .stderr(Stdio::null());
         Source::of("versitygw", &command);
         let process = command.spawn().map_err(|error| format!("versitygw cannot be started: {error}"))?;
-        let gateway = Versitygw { _process: Ending(process), port, data };
+        let gateway = Versitygw { _process: Ending(process), port, data, _users: users };
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if begun.elapsed() > START {
@@ -67,6 +73,21 @@ impl Versitygw {
         variables(port, KEY, SECRET)
     }
 
+    /// Adds a user who may do in the bucket what a policy allows; returns the variables of a step with their key.
+    pub fn add_user(&self, name: &str, policy: &str) -> Variables {
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        let mut command = Command::new("versitygw");
+        command.args(["admin", "--access", KEY, "--secret", SECRET, "--endpoint-url", &endpoint]);
+        command.args(["create-user", "--access", name, "--secret", USER_SECRET, "--role", "user"]);
+        let output = crate::capture::output("versitygw", &mut command).expect("it can be started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let request = Request::new("PUT", &format!("/{BUCKET}"), "policy=", policy);
+        let request = sigv4::signed(request, self.port, KEY, SECRET).expect("it has all headers");
+        let answer = front::pass_on(self.port, &request).expect("it answers");
+        assert!(answer.status < 300, "{}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+        variables(self.port, name, USER_SECRET)
+    }
+
     /// The directory that holds the objects of the bucket.
     pub fn bucket(&self) -> std::path::PathBuf {
         self.data.path().join(BUCKET)
@@ -75,6 +96,7 @@ impl Versitygw {
 
 pub(super) const KEY: &str = "versitygw-key";
 pub(super) const SECRET: &str = "versitygw-hush";
+const USER_SECRET: &str = "hush-of-the-user";
 
 /// A running s3rver.
 pub struct S3rver {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::github_service::http::Request;
-use crate::github_service::signing::hmac;
+use crate::github_service::signing::{hmac, now};
 
 const TOKEN: &str = "x-amz-security-token";
 
@@ -26,6 +26,17 @@ impl Authorization {
             headers: field("SignedHeaders=")?.split(';').map(str::to_owned).collect(),
             signature: field("Signature=")?.to_owned(),
         })
+    }
+
+    /// The request with this header and the signature over it.
+    fn sign(&self, request: Request, secret: &str) -> Option<Request> {
+        let text = format!(
+            "AWS4-HMAC-SHA256 Credential={}, SignedHeaders={}, Signature={}",
+            self.credential,
+            self.headers.join(";"),
+            self.signature_of(&request, secret)?
+        );
+        Some(request.with_header("authorization", Some(&text)))
     }
 
     /// The signature of a request over these headers.
@@ -53,6 +64,24 @@ fn with_value(pair: &str) -> String {
     if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") }
 }
 
+/// The request for a service at a port, signed with a key.
+pub(super) fn signed(request: Request, port: u16, key: &str, secret: &str) -> Option<Request> {
+    let time = now();
+    let payload = data_encoding::HEXLOWER.encode(&Sha256::digest(&request.body));
+    let length = request.body.len().to_string();
+    let request = request
+        .with_header("host", Some(&format!("127.0.0.1:{port}")))
+        .with_header("content-length", Some(&length))
+        .with_header("x-amz-content-sha256", Some(&payload))
+        .with_header("x-amz-date", Some(&time.format("%Y%m%dT%H%M%SZ").to_string()));
+    let authorization = Authorization {
+        credential: format!("{key}/{}/us-east-1/s3/aws4_request", time.format("%Y%m%d")),
+        headers: ["host", "x-amz-content-sha256", "x-amz-date"].map(str::to_owned).into(),
+        signature: String::new(),
+    };
+    authorization.sign(request, secret)
+}
+
 /// The request signed without its session token, which must be covered by its signature; `None` if that is wrong.
 pub(super) fn signed_without_token(request: Request, secret: &str) -> Option<Request> {
     let authorization = Authorization::of(&request)?;
@@ -64,11 +93,5 @@ pub(super) fn signed_without_token(request: Request, secret: &str) -> Option<Req
     let request = request.with_header(TOKEN, None);
     let headers: Vec<String> = authorization.headers.iter().filter(|name| *name != TOKEN).cloned().collect();
     let authorization = Authorization { headers, ..authorization };
-    let signature = authorization.signature_of(&request, secret)?;
-    let Authorization { credential, headers, .. } = authorization;
-    let text = format!(
-        "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={}, Signature={signature}",
-        headers.join(";")
-    );
-    Some(request.with_header("authorization", Some(&text)))
+    authorization.sign(request, secret)
 }
