@@ -362,8 +362,9 @@ pub(super) enum RawRecency {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Disk {
-    /// Free space to keep on every volume that is written to: a size, or a share of the volume.
+    /// Free space to keep on every volume that is written to: a size, or a share of the volume. By default the lesser of 5 % and
+    /// 2 GiB.
     #[serde(default)]
-    #[schemars(with = "AbsoluteOrPercent", extend("default" = "5%"))]
+    #[schemars(with = "AbsoluteOrPercent")]
     pub reserve: Option<Text>,
 }

@@ -9,7 +9,7 @@ use super::object_location::ObjectLocation;
 use super::retention::Policy;
 use super::template::Template;
 use super::trim::TrimSpec;
-use super::unit::SizeOrShare;
+use super::unit::{ByteSize, SizeOrShare};
 
 /// A parsed and checked `cachekeep.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,8 +181,9 @@ pub struct DiskPolicy {
 }
 
 impl Default for DiskPolicy {
-    /// Five percent: what `ext4` keeps for root, and enough for logs and post-job steps.
+    /// Five percent: what `ext4` keeps for root, and enough for logs and post-job steps. No more than 2 GiB, or nothing would be
+    /// restored to a large volume that is nearly full.
     fn default() -> Self {
-        DiskPolicy { reserve: SizeOrShare::Percent(5.0) }
+        DiskPolicy { reserve: SizeOrShare::Lesser(5.0, ByteSize(2 << 30)) }
     }
 }

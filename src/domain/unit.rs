@@ -18,6 +18,8 @@ pub enum SizeOrShare {
     Bytes(ByteSize),
     /// Percent of the whole, 0 to 100.
     Percent(f64),
+    /// The lesser of a share in percent and a number of bytes.
+    Lesser(f64, ByteSize),
 }
 
 /// A span of time with a unit: `90s`, `15m`, `3h`, `3d`, `2w`.
@@ -138,6 +140,7 @@ impl SizeOrShare {
         match self {
             SizeOrShare::Bytes(size) => size,
             SizeOrShare::Percent(percent) => ByteSize((whole.0 as f64 * percent / 100.0) as u64),
+            SizeOrShare::Lesser(percent, bytes) => SizeOrShare::Percent(percent).of(whole).min(bytes),
         }
     }
 }

@@ -41,7 +41,28 @@ fn cache_home(env: &Env) -> PathBuf {
         "macos" => home("Library/Caches"),
         _ => env.path("XDG_CACHE_HOME").or_else(|| home(".cache")),
     };
-    native.unwrap_or_else(|| env.temp_dir.clone()).join("cachekeep")
+    native.map_or_else(|| private_temp(env), |cache| cache.join("cachekeep"))
+}
+
+/// A directory of this user where all users have one for temporary files, for an environment without a home.
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "looks whose the directory is")]
+fn private_temp(env: &Env) -> PathBuf {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = rustix::process::geteuid().as_raw();
+    let own = env.temp_dir.join(format!("cachekeep-{user}"));
+    let is_own =
+        |found: &std::fs::Metadata| found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0;
+    match std::fs::symlink_metadata(&own) {
+        // Another user has made it, perhaps with entries in it that no job of this user saved.
+        Ok(found) if !is_own(&found) => env.temp_dir.join(format!("cachekeep-{user}-{}", std::process::id())),
+        _ => own,
+    }
+}
+
+#[cfg(not(unix))]
+fn private_temp(env: &Env) -> PathBuf {
+    env.temp_dir.join("cachekeep")
 }
 
 /// Candidate directories for records of publications, in order of preference.

@@ -9,6 +9,7 @@ pub(crate) mod selection;
 pub(crate) mod unnamed;
 pub(crate) mod walk;
 
+pub(crate) mod changing;
 pub(crate) mod fingerprint;
 pub(crate) mod hard_links;
 pub(crate) mod leftovers;

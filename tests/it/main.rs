@@ -9,6 +9,7 @@
     reason = "tests make trees, start programs and read their environment"
 )]
 
+mod changing_files;
 mod exports;
 mod failures;
 mod file_roots;

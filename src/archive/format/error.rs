@@ -99,6 +99,14 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// What changed while it was packed: a file, or where only the sums show that something did, a root.
+    pub(crate) fn changed(&self) -> Option<&Path> {
+        match self {
+            ArchiveError::Changed(path) | ArchiveError::TreeChanged(path) => Some(path),
+            _ => None,
+        }
+    }
+
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         ArchiveError::Damaged(what.into())
     }

@@ -1,5 +1,6 @@
 //! Entries on their way to the store: packed and stored at once, read back, deleted where they are corrupt.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::archive::{self, ArchiveError, Limits, PackRequest, Packed};
@@ -14,9 +15,11 @@ use crate::domain::outcome::SaveResult;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::report::failure;
 use crate::store::{
-    Access, CatalogError, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind,
+    Access, CatalogError, Commit, Deletion, EntryWriter, NewEntry, StoreChoice, StoreError, StoreErrorKind,
 };
 use crate::transport::pipe::{self, Chunks, PipeError};
+use crate::tree::changing::changing;
+use crate::tree::selection::Selection;
 
 /// Within this time after it was read an entry is no longer leased by this process.
 const LEASE_ENDS: Duration = Duration::from_secs(5);
@@ -119,13 +122,77 @@ pub(crate) enum Stored {
     Exists,
 }
 
-/// Packs and stores at once, in bounded memory; then reads back what the store holds.
+/// How many files are left out of an entry since they do not stop changing.
+const MOST_LEFT_OUT: usize = 20;
+
+/// How long files are watched to find those that do not stop changing.
+const WATCHED: Duration = Duration::from_millis(200);
+
+/// Stores a cache. Where something changes while it is packed, all is read once more; what changes again is left out with a warning,
+/// as a log is that another process writes to.
 pub(super) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Stored, StoreFailure> {
+    let ctx = cache.ctx;
+    let mut selections = cache.selections.clone();
+    let mut changed: Option<PathBuf> = None;
+    let mut left_out = 0;
+    loop {
+        let (path, error) = match store_once(cache, &selections, key, deadline) {
+            Err(StoreFailure::Archive(error)) if error.changed().is_some() => {
+                (error.changed().map(Path::to_owned), error)
+            }
+            stored => return stored,
+        };
+        // A name that the service has reserved for this upload is not given again.
+        if matches!(ctx.store, StoreChoice::Service(_)) || left_out >= MOST_LEFT_OUT {
+            return Err(error.into());
+        }
+        if changed != path {
+            ctx.report(Level::Info, cache.name(), format!("{}; once more", failure::chain(&error)));
+            changed = path;
+            continue;
+        }
+        let found = match error {
+            ArchiveError::Changed(path) => vec![path],
+            _ => changing(&selections, || ctx.runtime.pause(WATCHED)).map_err(Fault::from)?,
+        };
+        let before = left_out;
+        for path in found.into_iter().take(MOST_LEFT_OUT - left_out) {
+            left_out += usize::from(leave_out(cache, &mut selections, &path));
+        }
+        if left_out == before {
+            return Err(ArchiveError::Changed(changed.unwrap_or_default()).into());
+        }
+    }
+}
+
+/// Leaves a file out of the selection that it belongs to. Returns whether there is one, of which it is not the root.
+fn leave_out(cache: &Cache<'_>, selections: &mut [Selection], path: &Path) -> bool {
+    for selection in selections {
+        if let Ok(relative) = path.strip_prefix(&selection.root)
+            && !relative.as_os_str().is_empty()
+        {
+            *selection = selection.clone().without(relative);
+            let text = format!("`{}` does not stop changing, and is not in the entry", path.display());
+            let hint = "stop what writes to it before the save, or exclude it with `!`".to_owned();
+            cache.ctx.report_with_hint(Level::Warning, cache.name(), text, Some(hint));
+            return true;
+        }
+    }
+    false
+}
+
+/// Packs and stores at once, in bounded memory; then reads back what the store holds.
+fn store_once(
+    cache: &Cache<'_>,
+    selections: &[Selection],
+    key: &Key,
+    deadline: &Deadline,
+) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
     let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
     let request = PackRequest {
         cache: cache.name(),
-        selections: &cache.selections,
+        selections,
         last: Some(SENTINEL_FILE.as_ref()),
         producer: concat!("cachekeep ", env!("CARGO_PKG_VERSION")),
         workers: ctx.workers,
@@ -160,7 +227,18 @@ pub(super) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
             return Ok(Stored::Exists);
         }
     };
-    match read_back(cache, &entry, deadline) {
+    checked(cache, &entry, packed, deadline)
+}
+
+/// Reads back an entry that was created just now; one that is damaged is deleted.
+fn checked(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    packed: Packed,
+    deadline: &Deadline,
+) -> Result<Stored, StoreFailure> {
+    let ctx = cache.ctx;
+    match read_back(cache, entry, deadline) {
         Ok(()) => Ok(Stored::Created(Box::new(packed))),
         Err(error) if error.is_no_reader() => {
             let text = format!("`{}` is not read back: {}", entry.key, failure::chain(&error));
@@ -170,7 +248,7 @@ pub(super) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
         Err(error) => {
             if error.is_damage() {
                 // This job created the entry, so it may delete it.
-                let _ = delete(cache, &entry, deadline);
+                let _ = delete(cache, entry, deadline);
             }
             Err(StoreFailure::ReadBack(Box::new(error)))
         }

@@ -115,7 +115,7 @@ fn omitted_fields_have_their_defaults() {
     let Loaded { spec, warnings } =
         load("[cache.c]\npath = 'a'\nkey = 'k'\nlinks.files = ['*.md5']").expect("sound");
     assert_eq!((warnings, spec.store), (vec![], StoreLocation::Auto));
-    assert_eq!(spec.disk.reserve, SizeOrShare::Percent(5.0));
+    assert_eq!(spec.disk.reserve, SizeOrShare::Lesser(5.0, ByteSize(2 << 30)));
     let cache = &spec.caches[0];
     assert_eq!((cache.role, cache.save, &cache.trim), (Role::Writer, SavePolicy::Success, &None));
     assert_eq!(cache.links.as_ref().expect("declared").object.source(), "{ALGO}/{hash}");
