@@ -30,10 +30,12 @@ pub(crate) fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
         session::contained(ctx, &spec.name, job, |job| {
             // The restore reported what is wrong with the declaration.
             let Ok(cache) = Cache::open(ctx, spec) else { return };
-            if seeds && let Some(seeded) = seed::seed(&cache) {
-                job.cache(cache.name()).seed = Some(seeded);
+            let seeded = if seeds { seed::seed(&cache) } else { None };
+            let gated = gate::gate_after(&cache, Level::Warning, seeded.as_ref());
+            if seeded.is_some() {
+                job.cache(cache.name()).seed = seeded;
             }
-            gate::record(&cache, gate::gate(&cache, Level::Warning), job);
+            gate::record(&cache, gated, job);
         });
     }
 }

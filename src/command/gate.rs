@@ -1,12 +1,14 @@
 //! `gate`: the objects that content links want against the objects that are there and proven.
 
+use std::collections::BTreeSet;
+
 use super::cache::Cache;
 use super::context::Context;
 use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
-use crate::domain::outcome::JobOutcome;
+use crate::domain::outcome::{JobOutcome, SeedOutcome};
 use crate::report::{failure, text};
 
 /// What to do about an incomplete cache.
@@ -45,9 +47,26 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
 
 /// Gates one cache and reports the result, an incomplete one at this level; `None` for a cache without content links.
 pub(crate) fn gate(cache: &Cache<'_>, incomplete: Level) -> Result<Option<GateReport>, Fault> {
+    gate_after(cache, incomplete, None)
+}
+
+/// The same after a seed, whose report may have listed what is missing: that is listed once.
+pub(crate) fn gate_after(
+    cache: &Cache<'_>,
+    incomplete: Level,
+    seeded: Option<&SeedOutcome>,
+) -> Result<Option<GateReport>, Fault> {
     let report = gate_quietly(cache)?;
     if let Some(report) = &report {
-        let text = text::gated(report, cache.root());
+        let is_listed = seeded.is_some_and(|seeded| {
+            let listed: BTreeSet<_> = seeded.missing.iter().map(|missing| &missing.object).collect();
+            report.missing.iter().chain(&report.unproven).all(|missing| listed.contains(&missing.object))
+        });
+        let text = if is_listed {
+            text::gated_in_short(report, cache.root())
+        } else {
+            text::gated(report, cache.root())
+        };
         let (level, hint) =
             if report.is_complete() { (Level::Info, None) } else { (incomplete, Some(CURE.to_owned())) };
         cache.ctx.report_with_hint(level, cache.name(), text, hint);

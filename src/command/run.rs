@@ -72,11 +72,13 @@ fn prepare(cache: &Cache<'_>, keys: &Keys, job: &mut JobOutcome) -> Vec<(String,
     if ctx.interrupt.signal().is_some() {
         return Vec::new();
     }
-    if let Some(seeded) = seed::seed(cache) {
-        job.cache(cache.name()).seed = Some(seeded);
-    }
+    let seeded = seed::seed(cache);
     // Before the command this only tells; what counts is what the command leaves.
-    if let Err(error) = gate::gate(cache, Level::Warning) {
+    let gated = gate::gate_after(cache, Level::Warning, seeded.as_ref());
+    if seeded.is_some() {
+        job.cache(cache.name()).seed = seeded;
+    }
+    if let Err(error) = gated {
         ctx.report_with_hint(Level::Warning, cache.name(), failure::chain(&error), error.hint());
     }
     session::export(cache)

@@ -51,7 +51,7 @@ pub(super) fn export(
     let limit = kind.limit.as_ref().and_then(|limit| {
         let value = match trim?.max_size.as_ref()? {
             // No tool knows shares of volumes.
-            SizeLimit::Fixed(SizeOrShare::Percent(_)) => return None,
+            SizeLimit::Fixed(SizeOrShare::Percent(_) | SizeOrShare::Lesser(..)) => return None,
             SizeLimit::Fixed(SizeOrShare::Bytes(size)) => {
                 format!("{}{}", size.0.div_ceil(1000).max(1), limit.kilobytes)
             }

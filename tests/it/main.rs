@@ -22,6 +22,7 @@ mod keys_in_doctor;
 mod keys_of_steps;
 #[cfg(target_os = "linux")]
 mod limits;
+mod little_things;
 mod looking;
 mod main_job;
 mod mistakes;

@@ -19,6 +19,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::SeedSpec;
 use crate::domain::unit::{ByteSize, counted};
+use crate::fs::{read, write};
 use crate::report::{failure, text};
 use archive::from_sources;
 
@@ -164,6 +165,7 @@ fn from_mirrors(
     let text =
         format!("fetching {} of {} from mirrors", report.missing_count(), counted(report.wanted, "object"));
     ctx.report(Level::Info, cache.name(), text);
+    let is_new = read::is_directory(cache.root()).is_err();
     let summary = download::fetch_missing(cache, report, deadline)?;
     outcome.fetched = summary.objects;
     outcome.fetched_bytes = ByteSize(summary.bytes);
@@ -175,7 +177,10 @@ fn from_mirrors(
         Err(error) if stopped.is_none() => return Err(error),
         Err(_) => (report.clone(), inventory.clone()),
     };
-    if stopped.is_none() {
+    if inventory.objects.is_empty() && is_new {
+        // Nothing came: the build, and the next save, find no directory that was made for it.
+        write::remove_if_empty(cache.root());
+    } else if stopped.is_none() {
         sentinel::update(cache.root(), &inventory, ctx.now)?;
     }
     let with_reason = |lack: &MissingObject| MissingObject {

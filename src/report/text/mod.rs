@@ -179,6 +179,15 @@ pub(crate) fn used(used: &ToolUse) -> String {
 
 /// What the gate found in a cache's root, with what is damaged or missing and which links want it.
 pub(crate) fn gated(report: &GateReport, root: &Path) -> String {
+    let mut text = gated_in_short(report, root);
+    if !report.is_complete() {
+        list_missing(&mut text, report.unproven.iter().chain(&report.missing));
+    }
+    text
+}
+
+/// The same without the objects that are missing.
+pub(crate) fn gated_in_short(report: &GateReport, root: &Path) -> String {
     if report.is_complete() {
         let allowed = match report.allowed {
             0 => String::new(),
@@ -191,7 +200,7 @@ pub(crate) fn gated(report: &GateReport, root: &Path) -> String {
             are(report.wanted)
         );
     }
-    let mut text = format!(
+    format!(
         "incomplete: {} of {} {} present and verified in `{}`; {} damaged, {} missing",
         report.present,
         counted(report.wanted, "object"),
@@ -199,9 +208,7 @@ pub(crate) fn gated(report: &GateReport, root: &Path) -> String {
         root.display(),
         report.unproven.len(),
         report.missing.len(),
-    );
-    list_missing(&mut text, report.unproven.iter().chain(&report.missing));
-    text
+    )
 }
 
 fn missing_object(object: &MissingObject) -> String {
