@@ -36,6 +36,12 @@ fn a_configuration_without_a_cache() {
 }
 
 #[test]
+fn a_number_where_a_table_is_due() {
+    let ran = Project::new(&format!("{CONFIG}[clean]\nsuperseded = 2\n")).run(&["key"]).code(2);
+    says(&ran, &["cachekeep.toml:5:14", "= hint: write `superseded = { keep = 2 }`"]);
+}
+
+#[test]
 fn caches_of_github_outside_of_a_job() {
     let ran = Project::new(CONFIG).run(&["--store", "github", "ls"]).code(5);
     says(&ran, &["set `GITHUB_TOKEN` and give `--repository OWNER/NAME`"]);

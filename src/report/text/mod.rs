@@ -222,3 +222,34 @@ fn missing_object(object: &MissingObject) -> String {
         None => format!("{}, wanted by {first}{more}", object.object),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::key::Key;
+    use std::time::Duration;
+
+    #[test]
+    fn what_a_signal_ended_says_so_and_nothing_about_the_store() {
+        let outcome = |result, interrupted, reason: &str| SaveOutcome {
+            cache: "npm".to_owned(),
+            key: Key::new("npm-v1").expect("a key"),
+            result,
+            reason: Some(reason.to_owned()),
+            hint: None,
+            trim: None,
+            interrupted,
+            files: 0,
+            unpacked: ByteSize(0),
+            archive: ByteSize(0),
+            elapsed: Duration::ZERO,
+        };
+        for (result, interrupted, reason, expect) in [
+            (SaveResult::Failed, true, "interrupted", "not saved: interrupted"),
+            (SaveResult::Failed, false, "the store is gone", "not saved (failed): the store is gone"),
+            (SaveResult::Exists, false, "up to date", "nothing to save (exists): up to date"),
+        ] {
+            assert_eq!(saved(&outcome(result, interrupted, reason)), expect);
+        }
+    }
+}
