@@ -1,9 +1,11 @@
-//! Files that this machine keeps about a cache: what a restore left for the save, what `explain` remembers, and the sentinel.
+//! Files that this machine keeps about a cache: what a restore left for the save, what `explain` remembers,
+//! what was left to another program to save, and the sentinel.
 
 pub(super) mod carried;
 pub(super) mod receipt;
 pub(super) mod remembered;
 pub(super) mod sentinel;
+pub(super) mod staged;
 
 #[cfg(all(test, unix))]
 mod case_tests;

@@ -54,7 +54,7 @@ pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault>
             ctx.report_with_hint(Level::Info, cache.name(), "has no `trim` policy", Some(hint));
             continue;
         }
-        let trim = |_: &mut JobOutcome| trim(&cache, dry_run);
+        let trim = |_: &mut JobOutcome| trim(&cache, dry_run, None);
         let Some(trimmed) = session::contained(ctx, cache.name(), &mut job, trim) else { continue };
         match trimmed {
             Ok(report) => job.cache(cache.name()).trim = report,
@@ -74,7 +74,16 @@ pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault>
 
 /// Trims a cache before it is saved. A limit that has no value here is a warning: the cache is saved as it is.
 pub(crate) fn before_save(cache: &Cache<'_>) -> Result<Option<TrimOutcome>, WalkError> {
-    match trim(cache, false) {
+    live(cache, None)
+}
+
+/// Trims a cache that has a policy to this size as well, least recently used units first.
+pub(crate) fn to_fit(cache: &Cache<'_>, size: ByteSize) -> Result<Option<TrimOutcome>, WalkError> {
+    live(cache, Some(size))
+}
+
+fn live(cache: &Cache<'_>, fit: Option<ByteSize>) -> Result<Option<TrimOutcome>, WalkError> {
+    match trim(cache, false, fit) {
         Ok(outcome) => Ok(outcome),
         Err(TrimError::Walk(error)) => Err(error),
         Err(error @ TrimError::Limit(_)) => {
@@ -84,15 +93,16 @@ pub(crate) fn before_save(cache: &Cache<'_>) -> Result<Option<TrimOutcome>, Walk
     }
 }
 
-/// Trims one cache, or says what would go. Its limits hold for all roots together.
-fn trim(cache: &Cache<'_>, dry_run: bool) -> Result<Option<TrimOutcome>, TrimError> {
+/// Trims one cache, or says what would go. Its limits hold for all roots together; `fit` is one more.
+fn trim(cache: &Cache<'_>, dry_run: bool, fit: Option<ByteSize>) -> Result<Option<TrimOutcome>, TrimError> {
     let Some(spec) = &cache.spec.trim else { return Ok(None) };
     if cache.layout().is_some() {
         let text = "is not trimmed: its gate says which objects it must hold";
         cache.ctx.report(Level::Warning, cache.name(), text);
         return Ok(None);
     }
-    let policy = policy(cache, spec).map_err(TrimError::Limit)?;
+    let mut policy = policy(cache, spec).map_err(TrimError::Limit)?;
+    policy.max_size = policy.max_size.into_iter().chain(fit).min();
     let _running = cache.ctx.start(cache.name(), Phase::Scan);
     let tool = Ccache::detect(cache);
     let never = match (&tool, cache.spec.kind) {

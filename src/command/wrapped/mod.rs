@@ -18,6 +18,7 @@ use super::context::Context;
 use super::materialize::materialize;
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
+use super::notes::staged;
 use super::restore::RestoreOptions;
 use super::save::{self, decide::SaveRefusal};
 use super::session::{self, OpenedCache};
@@ -141,6 +142,9 @@ pub(crate) fn restored(
             }
         }
         outcome.elapsed = started.elapsed();
+        if carrier.task().is_some() {
+            staged::check(&cache, &outcome.key, outcome.hit == Hit::Exact);
+        }
         if outcome.miss.is_none() {
             let text = match &outcome.matched {
                 Some(Matched { key, .. }) => {
@@ -261,7 +265,7 @@ fn show(
     slot: usize,
     outcome: &mut SaveOutcome,
 ) -> Result<Option<SaveRefusal>, Fault> {
-    if let Some(refusal) = limits::refused_by_room(cache, carrier)? {
+    if let Some(refusal) = limits::refused_by_room(cache, carrier, &mut outcome.trim)? {
         return Ok(Some(refusal));
     }
     let linked = place::show(cache, carrier, slot)?;
@@ -269,6 +273,7 @@ fn show(
     outcome.unpacked = ByteSize(linked.bytes);
     if let Some((_, metadata)) = carrier.task() {
         entry_note::leave(cache, &carrier.base(slot), &outcome.key, metadata)?;
+        staged::leave(cache, &outcome.key);
     }
     Ok(None)
 }

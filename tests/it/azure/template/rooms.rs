@@ -43,7 +43,21 @@ steps:
     assert_eq!(machine.keys(), [] as [&str; 0]);
     assert_eq!(files_below(&small), 0, "nothing is left on the volume");
 
+    // A policy says which files go first: here 6, 5, 4 are the oldest.
+    let trimming = super::CONFIG.replace("key =", "trim = { max-size = \"1GB\" }\nkey =");
+    let aged = format!("{BUILD}; for i in 1 2 3 4 5 6; do touch -d \"$i days ago\" .cc/$i; done");
+    let job = machine.job(&declined.clone().build(&aged).pipeline(), "1").file("cachekeep.toml", &trimming).run();
+    let job = job.expect(Status::Succeeded);
+    assert_eq!(save_result(&job), "staged", "{}", job.log);
+    assert!(job.log.contains("for its archive has no room"), "{}", job.log);
+    let left: Vec<bool> = (1..=6).map(|file| job.source(format!(".cc/{file}")).exists()).collect();
+    assert_eq!(left, [true, true, true, false, false, false], "{}", job.log);
+    assert_eq!(machine.keys().len(), 1, "{}", job.log);
+    let job = machine.job(&Use::new().build("test -s .cc/1").pipeline(), "1").run().expect(Status::Succeeded);
+    assert_eq!(hit(&job), "exact");
+
     // The files themselves need no archive.
+    let machine = Machine::new();
     let files = declined.clone().both("format: files");
     let job = machine.job(&files.pipeline(), "1").run().expect(Status::Succeeded);
     assert_eq!(save_result(&job), "staged", "{}", job.log);

@@ -249,3 +249,37 @@ fn restore_keys_within_a_segment_are_warned_of_and_find_only_what_they_ask_for()
     let job = machine.job(&used("cc-mac-1", "cc-m"), "1").run().expect(Status::Succeeded);
     assert_eq!(hit(&job), "none", "{}", job.log);
 }
+
+#[test]
+fn a_save_that_the_task_lost_is_reported_by_the_next_run() {
+    let machine = Machine::new();
+    let used = Use::new();
+    for faults in [Faults { create: true, ..Faults::default() }, Faults { upload: true, ..Faults::default() }] {
+        machine.service.set_faults(faults);
+        machine.job(&used.pipeline(), "1").variable("Build.BuildId", "41").run();
+        machine.service.set_faults(Faults::default());
+        let idle = used.clone().build("true").pipeline();
+        let job = machine.job(&idle, "1").variable("Build.BuildId", "42").run().expect(Status::Succeeded);
+        assert!(job.log.contains("run 41 gave `cc-"), "{}", job.log);
+        assert!(job.log.contains("which did not save it"), "{}", job.log);
+        let job = machine.job(&idle, "1").variable("Build.BuildId", "43").run().expect(Status::Succeeded);
+        assert!(!job.log.contains("did not save it"), "once: {}", job.log);
+    }
+    machine.job(&used.pipeline(), "1").variable("Build.BuildId", "44").run().expect(Status::Succeeded);
+    let job = machine.job(&used.pipeline(), "1").variable("Build.BuildId", "45").run();
+    assert!(!job.log.contains("did not save it"), "{}", job.log);
+    // Whatever lies in the place of a note is neither believed nor waited for.
+    let notes = machine.path("home/.local/state/cachekeep/staged");
+    for planted in ["not JSON", "{\"key\":\"\\u001b[2J\",\"run\":\"##vso[task.complete]\"}"] {
+        machine.job(&used.pipeline(), "2").run().expect(Status::Succeeded);
+        for note in fs::read_dir(&notes).expect("notes").flatten() {
+            fs::write(note.path(), planted).expect("written");
+        }
+        machine.job(&used.pipeline(), "3").run().expect(Status::Succeeded);
+    }
+    for note in fs::read_dir(&notes).expect("notes").flatten() {
+        fs::remove_file(note.path()).expect("removed");
+        assert!(std::process::Command::new("mkfifo").arg(note.path()).status().is_ok_and(|it| it.success()));
+    }
+    machine.job(&used.pipeline(), "4").run().expect(Status::Succeeded);
+}
