@@ -8,5 +8,5 @@ mod faults;
 mod identities;
 mod layers;
 mod processes;
-mod service;
+pub mod service;
 mod unfinished;

@@ -1,5 +1,6 @@
 //! The templates of `azure-task`, run with the real program.
 
+mod connection;
 mod definition;
 mod flow;
 mod hostile;
