@@ -46,7 +46,8 @@ pub(crate) fn check(cache: &Cache<'_>, key: &Key, is_there: bool) {
         // Said once, or known to be saved.
         let _ = remove::remove_tree(&path);
         if !is_there {
-            let text = format!("run {} gave `{key}` to `Cache@2`, which did not save it", Shown::value(&note.run));
+            let text =
+                format!("run {} gave `{key}` to `Cache@2`, which did not save it", Shown::value(&note.run));
             let hint = "the end of that run's log says why, at `Post-job: Move cache`".to_owned();
             cache.ctx.report_with_hint(Level::Warning, cache.name(), text, Some(hint));
         }

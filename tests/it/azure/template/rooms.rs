@@ -46,7 +46,8 @@ steps:
     // A policy says which files go first: here 6, 5, 4 are the oldest.
     let trimming = super::CONFIG.replace("key =", "trim = { max-size = \"1GB\" }\nkey =");
     let aged = format!("{BUILD}; for i in 1 2 3 4 5 6; do touch -d \"$i days ago\" .cc/$i; done");
-    let job = machine.job(&declined.clone().build(&aged).pipeline(), "1").file("cachekeep.toml", &trimming).run();
+    let job =
+        machine.job(&declined.clone().build(&aged).pipeline(), "1").file("cachekeep.toml", &trimming).run();
     let job = job.expect(Status::Succeeded);
     assert_eq!(save_result(&job), "staged", "{}", job.log);
     assert!(job.log.contains("for its archive has no room"), "{}", job.log);

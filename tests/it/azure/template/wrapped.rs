@@ -254,7 +254,8 @@ fn restore_keys_within_a_segment_are_warned_of_and_find_only_what_they_ask_for()
 fn a_save_that_the_task_lost_is_reported_by_the_next_run() {
     let machine = Machine::new();
     let used = Use::new();
-    for faults in [Faults { create: true, ..Faults::default() }, Faults { upload: true, ..Faults::default() }] {
+    for faults in [Faults { create: true, ..Faults::default() }, Faults { upload: true, ..Faults::default() }]
+    {
         machine.service.set_faults(faults);
         machine.job(&used.pipeline(), "1").variable("Build.BuildId", "41").run();
         machine.service.set_faults(Faults::default());
