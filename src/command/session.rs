@@ -252,11 +252,25 @@ pub(crate) fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
     };
     for (name, value) in &exports {
         match cache.ctx.platform.export(name, value) {
-            Ok(line) => line.into_iter().for_each(|line| cache.ctx.command_line(line)),
+            Ok(line) => {
+                line.into_iter().for_each(|line| cache.ctx.command_line(line));
+                note_other_name(cache, name);
+            }
             Err(error) => {
                 cache.ctx.report(Level::Warning, cache.name(), format!("cannot export `{name}`: {error}"));
             }
         }
     }
     exports
+}
+
+/// Says where a platform gives later steps an exported variable under another name.
+fn note_other_name(cache: &Cache<'_>, name: &str) {
+    let exported = cache.ctx.platform.exported_name(name);
+    // Windows does not tell the cases of names apart.
+    if exported != name && cache.ctx.platform.facts().os != "windows" {
+        let text = format!("`{name}` is `{exported}` in the environment of later steps");
+        let hint = format!("give the steps that need it `env: {{ {name}: $({name}) }}`");
+        cache.ctx.report_with_hint(Level::Info, cache.name(), text, Some(hint));
+    }
 }

@@ -114,6 +114,11 @@ impl Platform for AzurePipelines {
         Ok(Some(set_variable(name, value, "")))
     }
 
+    // `VarUtil.ConvertToEnvVariableFormat` of the agent.
+    fn exported_name(&self, name: &str) -> String {
+        name.replace(['.', ' '], "_").to_uppercase()
+    }
+
     fn mask(&self, secret: &Secret) -> Option<String> {
         Some(format!("##vso[task.setsecret]{}", escape_data(secret.expose())))
     }

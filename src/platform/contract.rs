@@ -25,6 +25,11 @@ pub(crate) trait Platform: Send + Sync {
     /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
 
+    /// The name that an exported variable has in the environment of later steps.
+    fn exported_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// The line that masks a secret in the rest of the job's log; `None` if the platform cannot mask. The secret is a
     /// single line of text.
     fn mask(&self, secret: &Secret) -> Option<String>;

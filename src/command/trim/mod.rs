@@ -15,7 +15,7 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::{JobOutcome, TrimOutcome};
 use crate::domain::trim::{Recency, SizeLimit, TrimPolicy, TrimSpec};
-use crate::domain::unit::SizeOrShare;
+use crate::domain::unit::{ByteSize, SizeOrShare};
 use crate::fs::volume::{self, volume_of};
 use crate::report::failure;
 use crate::tree::trim::{self, Survey, SurveyOptions};

@@ -5,6 +5,7 @@ mod definition;
 mod flow;
 mod hostile;
 mod install;
+mod project;
 mod rooms;
 mod wrapped;
 
