@@ -253,7 +253,9 @@ pub(crate) fn export(cache: &Cache<'_>) -> Vec<(String, String)> {
     for (name, value) in &exports {
         match cache.ctx.platform.export(name, value) {
             Ok(line) => {
-                line.into_iter().for_each(|line| cache.ctx.command_line(line));
+                if let Some(line) = line {
+                    cache.ctx.command_line(line);
+                }
                 note_other_name(cache, name);
             }
             Err(error) => {
