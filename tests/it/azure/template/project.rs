@@ -31,7 +31,8 @@ fn split(text: &str) -> (Vec<&str>, Vec<&str>) {
 fn the_templates_take_a_fifth_of_the_lines() {
     let (mut by_hand, mut with_templates) = (0, file("templates/cachekeep.toml").lines().count());
     for name in PIPELINES {
-        let (hand, templates) = (file(&format!("by-hand/{name}.yml")), file(&format!("templates/{name}.yml")));
+        let (hand, templates) =
+            (file(&format!("by-hand/{name}.yml")), file(&format!("templates/{name}.yml")));
         let (hand, templates) = (split(&hand), split(&templates));
         assert_eq!(hand.1, templates.1, "{name}: the same build");
         by_hand += hand.0.len();
@@ -53,7 +54,8 @@ fn the_pipelines_run_cold_and_warm() {
         let pipeline = Pipeline::of(&path).repository("cachekeep", &root()).load().expect("a pipeline");
         let run = || -> JobResult {
             let job: Job<'_> = machine.job(&pipeline, "1");
-            let job = job.file("cachekeep.toml", &file("templates/cachekeep.toml")).file("Data/a.sha512", &hash);
+            let job =
+                job.file("cachekeep.toml", &file("templates/cachekeep.toml")).file("Data/a.sha512", &hash);
             // What a build does: it reads the data, and its compiler fills the cache.
             let script = "test -e \"$ExternalData_OBJECT_STORES/SHA512\" || exit 3\n\
                           mkdir -p \"$CCACHE_DIR\" && echo object >\"$CCACHE_DIR/object\"\n";
@@ -66,7 +68,8 @@ fn the_pipelines_run_cold_and_warm() {
         let cold = run().expect(Status::Succeeded);
         assert_eq!(output(&cold, "cachekeep_save.save-result"), "staged", "{}", cold.log);
         assert_eq!(output(&cold, "cachekeep_restore.complete"), "true", "{}", cold.log);
-        let told = "`ExternalData_OBJECT_STORES` is `EXTERNALDATA_OBJECT_STORES` in the environment of later steps";
+        let told =
+            "`ExternalData_OBJECT_STORES` is `EXTERNALDATA_OBJECT_STORES` in the environment of later steps";
         assert!(cold.log.contains(told), "{}", cold.log);
         let warm = run().expect(Status::Succeeded);
         assert_eq!(output(&warm, "cachekeep_restore.hit"), "exact", "{}", warm.log);
@@ -78,7 +81,11 @@ fn the_pipelines_run_cold_and_warm() {
 fn sha512(text: &str) -> String {
     use std::io::Write as _;
     let mut command = std::process::Command::new("sha512sum");
-    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().expect("sha512sum");
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("sha512sum");
     child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
     let output = child.wait_with_output().expect("ended");
     String::from_utf8_lossy(&output.stdout).split_whitespace().next().expect("a hash").to_owned()
