@@ -11,7 +11,7 @@ use cachekeep_test_support::skip;
 
 use crate::action::definition::text;
 
-use super::service::{Running, fresh_prefix, named, request, store_of, view};
+use super::service::{Running, fresh_prefix, named, patient, request, store_of, view};
 
 /// The blocks of this language in the page.
 fn blocks(language: &str) -> Vec<String> {
@@ -77,7 +77,7 @@ async fn the_policy_for_pull_requests_keeps_them_from_the_default_branch() {
     branch.put(named("k"), Bytes::from_static(b"of main")).await.expect("saved");
 
     let variables = gateway.add_user("pulls", &policy("pulls", &prefix));
-    let pull = store_of(&service.location(&prefix), &variables, view(), chrono::Utc::now);
+    let pull = store_of(&service.location(&prefix), &variables, view(), chrono::Utc::now, patient());
     let entry = pull.lookup(&request("k")).await.expect("an answer").expect("an entry");
     assert_eq!(pull.get(&entry).await.expect("readable"), &b"of main"[..]);
     let own = |key: &str| NewEntry { scope: Scope::new("refs/pull/7/merge").expect("a scope"), ..named(key) };

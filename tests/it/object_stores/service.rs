@@ -103,7 +103,7 @@ impl Running {
             Running::S3rver(_) => self.variables(),
             _ => self.variables_at(port),
         };
-        store_of(&location, &variables, view, clock)
+        store_of(&location, &variables, view, clock, impatient())
     }
 
     pub fn store(&self, prefix: &str, view: Viewpoint) -> RemoteStore {
@@ -118,10 +118,11 @@ pub fn store_of(
     variables: &Variables,
     view: Viewpoint,
     clock: cachekeep::store::Clock,
+    options: RemoteOptions,
 ) -> RemoteStore {
     let env = Env::of(variables.iter().map(|(name, value)| (*name, value.as_str())));
     let access = ServiceAccess::find(location, &env).expect("a credential");
-    RemoteStore::connect(location, &access, view, clock, impatient()).expect("a store")
+    RemoteStore::connect(location, &access, view, clock, options).expect("a store")
 }
 
 /// A prefix that no other store of this process has.
@@ -149,6 +150,11 @@ pub fn impatient() -> RemoteOptions {
         },
         details: cachekeep::domain::event::Details::none(),
     }
+}
+
+/// The same without a fault to wait for: 30 s without a byte, so that a busy machine repeats no request.
+pub fn patient() -> RemoteOptions {
+    RemoteOptions { timeouts: Timeouts::default(), ..impatient() }
 }
 
 /// The repository that most tests look from.
