@@ -41,6 +41,8 @@ mod trimming;
 mod verbose;
 
 #[cfg(unix)]
+mod cargo;
+#[cfg(unix)]
 mod ccache;
 
 mod action;

@@ -9,6 +9,7 @@ use crate::command::context::Deadline;
 use crate::command::notes::receipt::Receipt;
 use crate::command::notes::sentinel;
 use crate::command::quarantine::leased_in;
+use crate::command::tools;
 use crate::command::trim;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::{Level, Phase};
@@ -35,6 +36,7 @@ pub(super) fn prepare(
     trimmed: &mut Option<TrimOutcome>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
+    tools::leave_out(cache, &deadline.cancel);
     if let Some(refusal) = prepare_objects(cache, deadline)? {
         return Ok(Some(refusal));
     }

@@ -1,5 +1,6 @@
 //! Tools that keep caches themselves: their statistics, and their own way to trim.
 
+mod cargo;
 mod ccache;
 mod note;
 
@@ -8,6 +9,7 @@ use crate::domain::event::Level;
 use crate::domain::outcome::JobOutcome;
 use crate::report::text;
 
+pub(crate) use cargo::leave_out;
 pub(crate) use ccache::Ccache;
 pub(super) use note::used_since;
 

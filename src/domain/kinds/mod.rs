@@ -1,10 +1,12 @@
 //! Kinds of caches: what is known about the tools that keep them. One table says for each tool where its cache lies, which variables
 //! place it, what its default key is, and what its trimming has to know.
 
+mod cargo;
 mod ccache;
 mod kind;
 mod table;
 
+pub use cargo::CargoPackages;
 pub use ccache::{ToolUse, ccache_use};
 pub use kind::{Kind, KindPath, Place, SizeVariable};
 pub use table::KINDS;

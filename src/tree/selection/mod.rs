@@ -6,9 +6,10 @@
 //! a path as for everything below it; a directory that is excluded is not entered unless a later rule takes
 //! something inside.
 
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -59,6 +60,23 @@ fn refused(message: impl Into<String>, hint: &str) -> Fault {
 /// The hint for patterns in which a character was taken for a wildcard.
 const BRACKETS: &str = "put characters that are meant literally into brackets: `[*]`";
 
+/// Matches paths below a root that are left out of a cache.
+#[derive(Clone)]
+pub(crate) struct Filter(Arc<dyn Fn(&Path) -> bool + Send + Sync>);
+
+impl Filter {
+    /// A filter of what a function returns `true` for.
+    pub(crate) fn new(matches: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
+        Filter(Arc::new(matches))
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Filter")
+    }
+}
+
 /// What is done with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -83,6 +101,8 @@ pub struct Selection {
     objects: Option<ObjectLayout>,
     /// What only rules take that name it.
     unnamed: Unnamed,
+    /// What is left out as soon as it is known; shared by all copies of the selection.
+    filter: Arc<RwLock<Option<Filter>>>,
     /// Names of files that do not count.
     uncounted: &'static [&'static str],
 }
@@ -137,6 +157,7 @@ impl Selection {
             objects: None,
             unnamed: Unnamed::default(),
             uncounted: &[],
+            filter: Arc::default(),
         }
     }
 
@@ -173,6 +194,17 @@ impl Selection {
         self
     }
 
+    /// Leaves out from now on what the filter matches; no rule brings it back.
+    pub(crate) fn refine(&self, filter: Filter) {
+        *self.filter.write().unwrap_or_else(PoisonError::into_inner) = Some(filter);
+    }
+
+    /// Whether a filter leaves out a path.
+    fn is_filtered(&self, relative: &Path) -> bool {
+        let filter = self.filter.read().unwrap_or_else(PoisonError::into_inner);
+        filter.as_ref().is_some_and(|Filter(matches)| matches(relative))
+    }
+
     /// Names files in which tools count: they belong to the cache, and do not make it a changed one.
     #[must_use]
     pub(crate) fn without_counting(mut self, names: &'static [&'static str]) -> Self {
@@ -194,7 +226,12 @@ impl Selection {
     pub(crate) fn is_everything(&self) -> bool {
         let is_plain =
             matches!(&self.rules[..], [SelectionRule { exclude: false, scope: RuleScope::Everything, .. }]);
-        is_plain && self.excluded.is_empty() && self.objects.is_none() && self.unnamed.is_empty()
+        let has_filter = || self.filter.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        is_plain
+            && self.excluded.is_empty()
+            && self.objects.is_none()
+            && self.unnamed.is_empty()
+            && !has_filter()
     }
 
     /// Whether the root itself belongs to the cache, not only what patterns match below it.
@@ -204,7 +241,7 @@ impl Selection {
 
     /// What is done with a path, given relative to the root (the root itself is empty).
     pub fn verdict(&self, relative: &Path, is_dir: bool) -> Verdict {
-        if self.excluded.iter().any(|path| relative.starts_with(path)) {
+        if self.excluded.iter().any(|path| relative.starts_with(path)) || self.is_filtered(relative) {
             return Verdict::Skip;
         }
         if let Some(objects) = self.objects.as_ref().filter(|_| !is_dir)

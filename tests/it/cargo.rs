@@ -1,0 +1,73 @@
+//! Caches of cargo: what of `target` is worth saving, shown by a real cargo.
+
+use std::fs;
+use std::process::Command;
+
+use cachekeep_test_support::project::{Project, Ran, scrub};
+
+const CONFIG: &str = "[cache.cargo]\nkind = \"cargo\"\nkey = \"cargo-1\"\n";
+
+/// A workspace with a package that needs one from a repository of git, which needs no network.
+fn project() -> Project {
+    let project = Project::new(CONFIG);
+    project.write("dep/Cargo.toml", "[package]\nname = \"far-away\"\nversion = \"1.0.0\"\nedition = \"2021\"\n[lib]\nname = \"other_name\"\n");
+    project.write("dep/src/lib.rs", "pub fn answer() -> u32 { 42 }\n");
+    for arguments in [
+        &["init", "--quiet", "."][..],
+        &["add", "."],
+        &["-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "--quiet", "-m", "first"],
+    ] {
+        program(&project, "git", "dep", arguments);
+    }
+    let url = format!("file://{}", project.path("dep").display());
+    let manifest = "[package]\nname = \"my-app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n";
+    project.write("workspace/Cargo.toml", format!("{manifest}far-away = {{ git = \"{url}\" }}\n"));
+    project.write("workspace/src/main.rs", "fn main() { println!(\"{}\", other_name::answer()); }\n");
+    project
+}
+
+fn program(project: &Project, name: &str, directory: &str, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(name);
+    scrub(&mut command, &project.path(""));
+    // Rustup finds its toolchains in the home of the user of these tests.
+    for variable in ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = std::env::var_os(variable) {
+            command.env(variable, value);
+        }
+    }
+    if std::env::var_os("RUSTUP_HOME").is_none()
+        && let Some(home) = std::env::var_os("HOME")
+    {
+        command.env("RUSTUP_HOME", std::path::Path::new(&home).join(".rustup"));
+    }
+    Ran::of(command.current_dir(project.path(directory)).args(arguments)).success()
+}
+
+fn named(project: &Project, directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(project.path(directory)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn what_is_built_of_the_workspace_is_left_out_and_dependencies_are_fresh_after_a_restore() {
+    let project = project();
+    program(&project, "cargo", "workspace", &["build", "--quiet"]);
+    project.write("home/.cargo/registry/cache/index/gone-1.0.0.crate", "x");
+    project.write("home/.cargo/registry/index/index/config.json", "{}");
+    project.run(&["save"]).success();
+    assert!(project.path("workspace/target/debug/my-app").exists(), "what is left out stays on disk");
+    fs::remove_dir_all(project.path("workspace/target")).expect("removed");
+    fs::remove_dir_all(project.path("home/.cargo")).expect("removed");
+    project.run(&["restore", "--fail-on-miss"]).success();
+    let deps = named(&project, "workspace/target/debug/deps");
+    assert!(deps.iter().any(|name| name.starts_with("libother_name-")), "{deps:?}");
+    assert!(!deps.iter().any(|name| name.starts_with("my_app-")), "{deps:?}");
+    assert!(!project.path("workspace/target/debug/my-app").exists());
+    assert!(named(&project, "home/.cargo/registry/cache/index").is_empty());
+    assert_eq!(named(&project, "home/.cargo/registry/index/index"), ["config.json"]);
+    let built = program(&project, "cargo", "workspace", &["build", "--verbose", "--offline"]);
+    assert!(built.stderr.contains("Fresh far-away v1.0.0"), "{}", built.stderr);
+    assert!(built.stderr.contains("Compiling my-app v0.1.0"), "{}", built.stderr);
+    let again = project.run(&["save", "--json"]).success();
+    assert_eq!(again.json()["caches"][0]["save"]["save-result"], "exists", "{}", again.stderr);
+}
