@@ -43,9 +43,8 @@ impl CargoPackages {
     pub fn add_lock(&mut self, lock: &str) {
         for package in lock.split("[[package]]").skip(1) {
             let field = |name: &str| {
-                let lines = package.lines().take_while(|line| !line.starts_with('['));
-                let value =
-                    lines.filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('=')).next();
+                let mut lines = package.lines().take_while(|line| !line.starts_with('['));
+                let value = lines.find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
                 value.map(|value| value.trim().trim_matches('"').to_owned())
             };
             let Some(name) = field("name") else { continue };
@@ -85,7 +84,7 @@ impl CargoPackages {
     /// Whether a file of `registry` is left out, given by the names on the way to it: a download that no lock file names.
     pub fn is_stale_download(&self, names: &[&str]) -> bool {
         match names {
-            ["cache", _, file] => file.ends_with(".crate") && !self.downloads.contains(*file),
+            ["cache", _, file] => file.strip_suffix(".crate").is_some() && !self.downloads.contains(*file),
             _ => false,
         }
     }
