@@ -78,8 +78,13 @@ fn start(ctx: &Context<'_>, template: &Template, why: Option<&str>) -> Result<Jo
         }));
     }
     set_staging(ctx, template, &carrier);
-    set(ctx, template, "PLAN", &json::line(&plan));
+    set(ctx, template, "PLAN", &inert(&json::line(&plan)));
     Ok(job)
+}
+
+/// JSON without macros: the agent expands those in values of variables, too, whenever they have come to mean something.
+fn inert(json: &str) -> String {
+    json.replace('$', "\\u0024")
 }
 
 fn set_staging(ctx: &Context<'_>, template: &Template, carrier: &Carrier) {
@@ -181,4 +186,22 @@ fn set(ctx: &Context<'_>, template: &Template, name: &str, value: &str) {
 fn save_nothing(ctx: &Context<'_>, template: &Template, carrier: &Carrier, slot: usize) {
     set(ctx, template, &format!("KEY_{slot}"), &cache_task::of_nothing(slot));
     set(ctx, template, &format!("PATH_{slot}"), &carrier.nothing().display().to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_holds_no_macros_and_is_read_as_it_was() {
+        let looked = |key: &str| task::Looked {
+            cache: "c".to_owned(),
+            key: key.to_owned(),
+            restore_keys: "$(Build.SourceBranch)".to_owned(),
+        };
+        let plan = TaskPlan { slots: vec![Some(looked("k-$(LATER)")), None] };
+        let text = inert(&json::line(&plan));
+        assert!(!text.contains('$'), "{text}");
+        assert_eq!(serde_json::from_str::<TaskPlan>(&text).expect("a plan"), plan);
+    }
 }
