@@ -31,10 +31,13 @@ fn volume(job: &Job, test: &str, directory: &str, options: &str) -> Option<Volum
 /// A job whose entry is saved and whose cache is now on a small volume, with something in it.
 fn small_target(test: &str, options: &str) -> Option<(Job, Volume)> {
     let job = job();
-    job.run("1", &["save", "--required"]).success();
-    forest::clear(&job.out());
-    let volume = volume(&job, test, "workspace/volume", options)?;
     job.project.write("workspace/cachekeep.toml", ONE_CACHE.replace("/out", "/volume/out"));
+    let place = job.project.path("workspace/volume");
+    fs::create_dir(&place).expect("a directory");
+    fs::rename(job.out(), place.join("out")).expect("renamed");
+    job.run("1", &["save", "--required"]).success();
+    fs::remove_dir_all(&place).expect("removed");
+    let volume = volume(&job, test, "workspace/volume", options)?;
     job.project.write("workspace/volume/out/small/1/mine", "mine");
     job.project.write("workspace/volume/out/small/1/1.txt", "older");
     Some((job, volume))

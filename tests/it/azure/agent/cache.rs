@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use cachekeep_test_support::azure_agent::{AzureCacheService, Event, Faults, Job, JobResult, Status};
+#[cfg(target_os = "linux")]
 use cachekeep_test_support::volume::Volume;
 use tempfile::TempDir;
 

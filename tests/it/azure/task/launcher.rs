@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cachekeep_test_support::azure_agent::{Cancel, Job, JobResult, Pipeline, Status};
+#[cfg(target_os = "linux")]
 use cachekeep_test_support::volume::Volume;
 use tempfile::TempDir;
 
