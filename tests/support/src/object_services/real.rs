@@ -77,7 +77,9 @@ impl Versitygw {
     pub fn add_user(&self, name: &str, policy: &str) -> Variables {
         let endpoint = format!("http://127.0.0.1:{}", self.port);
         let mut command = Command::new("versitygw");
-        command.args(["admin", "--access", KEY, "--secret", SECRET, "--endpoint-url", &endpoint]);
+        // Arguments are seen by every process of the machine.
+        command.env("ADMIN_ACCESS_KEY_ID", KEY).env("ADMIN_SECRET_ACCESS_KEY", SECRET);
+        command.args(["admin", "--endpoint-url", &endpoint]);
         command.args(["create-user", "--access", name, "--secret", USER_SECRET, "--role", "user"]);
         let output = crate::capture::output("versitygw", &mut command).expect("it can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
