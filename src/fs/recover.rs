@@ -31,7 +31,7 @@ pub(crate) struct RecoverReport {
 /// Looks for temporary things directly in these directories and judges each by its lease.
 ///
 /// A journal is obeyed only where `records` has its counterpart and `targets` has all that it changes; otherwise the
-/// directory stays and is reported. See [`target_of`](super::staging::target_of) for how targets are named.
+/// directory stays and is reported. See [`targets_of`](super::staging::targets_of) for how targets are named.
 /// A place that does not exist holds nothing. `now` is the time from which the age of directories without a lease is
 /// counted. See
 /// [`places_of`](super::staging::places_of) for the places of a target.
