@@ -8,6 +8,7 @@ pub mod exit;
 
 mod action;
 mod catalog;
+mod direct;
 mod dispatch;
 mod doctor;
 mod explain;

@@ -180,16 +180,14 @@ fn repository(settings: &Settings, facts: &JobFacts) -> RepositoryId {
 }
 
 /// Why `Cache@2` moves the archives of a job of Azure Pipelines; `None` where it does not.
-fn why_wrapped(transport: Transport, location: &StoreLocation, env: &Env) -> Option<String> {
-    match (transport, location) {
-        (Transport::Native, _) | (Transport::Auto, StoreLocation::Directory(_) | StoreLocation::GitHub) => {
-            None
+fn why_wrapped(transport: Transport, location: &StoreLocation, store: &StoreChoice) -> Option<String> {
+    match (transport, location, store) {
+        (Transport::Wrapped, ..) => Some("the parameter `transport` says so".to_owned()),
+        (Transport::Auto, StoreLocation::Auto, _) => Some("no store of your own is configured".to_owned()),
+        (Transport::Auto, _, StoreChoice::Objects { location, access: Err(error), .. }) => {
+            Some(format!("{location} cannot be used: {error}"))
         }
-        (Transport::Wrapped, _) => Some("the parameter `transport` says so".to_owned()),
-        (Transport::Auto, StoreLocation::Auto) => Some("no store of your own is configured".to_owned()),
-        (Transport::Auto, StoreLocation::Objects(at)) => {
-            ServiceAccess::find(at, env).err().map(|error| format!("{at} cannot be used: {error}"))
-        }
+        _ => None,
     }
 }
 
@@ -214,11 +212,6 @@ pub(super) fn choose_store(
         clock,
         instead_of,
     };
-    if let Some(why) =
-        asked.template.as_ref().and_then(|template| why_wrapped(template.transport, &spec.store, env))
-    {
-        return StoreChoice::CacheTask { why };
-    }
     let choose = |location: &StoreLocation| match location {
         StoreLocation::Directory(path) => at(path, None),
         StoreLocation::Objects(location) => StoreChoice::Objects {
@@ -237,7 +230,12 @@ pub(super) fn choose_store(
             Err(why) => at(&facts.store_dir, Some(why)),
         },
     };
-    with_layers(choose(&spec.store), spec, view, clock, choose)
+    let store = choose(&spec.store);
+    let template = asked.template.as_ref();
+    match template.and_then(|template| why_wrapped(template.transport, &spec.store, &store)) {
+        Some(why) => StoreChoice::CacheTask { why },
+        None => with_layers(store, spec, view, clock, choose),
+    }
 }
 
 /// A store with its front and its fallback.

@@ -90,7 +90,7 @@ pub(crate) enum TaskHit {
     Exact,
     /// An entry of a restore key was restored.
     Inexact,
-    /// There is no entry.
+    /// No entry was found.
     None,
 }
 

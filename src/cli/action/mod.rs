@@ -4,7 +4,6 @@
 //! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
 //! the nested steps of actions/cache, into the environment of the next; in the template variables of the job do that.
 
-mod direct;
 mod nested;
 mod task;
 

@@ -1,7 +1,7 @@
 //! The steps of the GitHub action around its nested steps of actions/cache.
 
-use super::direct::{all, options};
 use crate::cli::args::Command;
+use crate::cli::direct::{all, options};
 use crate::cli::inputs;
 use crate::cli::publish::relay;
 use crate::command::complete;

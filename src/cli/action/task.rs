@@ -3,15 +3,14 @@
 //! The agent expands the inputs of a task when its step starts, and once more after the job's last step, when `Cache@2` saves. So
 //! a variable that a late step sets decides what is saved: until `save.yml` says otherwise, nothing.
 
-use super::direct::{all, options};
 use crate::cli::args::{ActionStep, Command};
+use crate::cli::direct::{all, options};
 use crate::cli::inputs::is_true;
 use crate::cli::publish::relay;
 use crate::cli::site::Site;
 use crate::cli::template::Template;
 use crate::command::complete;
 use crate::command::context::Context;
-use crate::command::save;
 use crate::command::wrapped::task::{self, TaskPlan};
 use crate::command::wrapped::{self, Carrier, NESTED, Purpose};
 use crate::domain::cache_task;
@@ -38,7 +37,6 @@ pub(super) fn run(
     match (step, command) {
         (ActionStep::Start, _) => start(ctx, template, is_wrapped.map(String::as_str)),
         (_, Command::Save { .. }) if is_wrapped.is_some() => save_wrapped(ctx, template),
-        (_, Command::Save { recompute_key, .. }) => save::run(ctx, *recompute_key),
         _ if is_wrapped.is_some() => finish(ctx, template, command),
         _ => all(ctx, command),
     }

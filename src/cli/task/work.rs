@@ -2,12 +2,9 @@
 
 use super::{STATE, Task};
 use crate::cli::args::{Command, TaskStage};
-use crate::cli::inputs::is_true;
+use crate::cli::direct::{all, options};
 use crate::cli::site::Site;
-use crate::command::complete;
 use crate::command::context::Context;
-use crate::command::restore::RestoreOptions;
-use crate::command::save;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
@@ -25,13 +22,11 @@ pub(in crate::cli) fn run(
 ) -> Result<JobOutcome, Fault> {
     match task.stage {
         TaskStage::Main => {
-            let lookup_only = matches!(command, Command::Restore { lookup_only: true, .. });
-            if !lookup_only {
+            if !options(command).lookup_only {
                 // First: a restore that fails does not keep the job from saving.
                 ctx.command_line(task_variable(STATE, &task.kept));
             }
-            let options = RestoreOptions { lookup_only, ..RestoreOptions::default() };
-            complete::run(ctx, options, is_true(ctx.env, "seed")?)
+            all(ctx, command)
         }
         TaskStage::Post if site.settings.store_is_volatile(ctx.platform.facts()) => {
             let text =
@@ -39,6 +34,6 @@ pub(in crate::cli) fn run(
             ctx.report_about_job_with_hint(Level::Warning, text, Some(NO_STORE_CURE.to_owned()));
             Ok(JobOutcome::new("save"))
         }
-        TaskStage::Post => save::run(ctx, false),
+        TaskStage::Post => all(ctx, command),
     }
 }

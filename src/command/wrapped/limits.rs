@@ -1,4 +1,4 @@
-//! What cannot be left to `Cache@2`: caches of jobs that it does not save after, and caches for whose archive there is no room.
+//! Caches that `Cache@2` could not save: it saves only after a job that succeeded, and needs room for its archive.
 
 use std::path::Path;
 
@@ -38,8 +38,8 @@ pub(super) fn refused_by_room(
 ) -> Result<Option<SaveRefusal>, Fault> {
     // It writes none in the format that loses metadata.
     let Some((staging, Metadata::Kept)) = carrier.task() else { return Ok(None) };
-    let tree = fingerprint::quick(&cache.selections)?;
-    let Err(fault) = check(cache, staging, &tree) else { return Ok(None) };
+    let mut tree = fingerprint::quick(&cache.selections)?;
+    let Err(mut fault) = check(cache, staging, &tree) else { return Ok(None) };
     if cache.spec.trim.is_some()
         && let Some(limit) = limit(cache, staging, &tree)?
     {
@@ -47,9 +47,12 @@ pub(super) fn refused_by_room(
         cache.ctx.report(Level::Warning, cache.name(), text);
         let fitted = trim::to_fit(cache, limit).map_err(Fault::from)?;
         *trimmed = both(trimmed.take(), fitted);
+        tree = fingerprint::quick(&cache.selections)?;
+        match check(cache, staging, &tree) {
+            Ok(()) => return Ok(None),
+            Err(still) => fault = still,
+        }
     }
-    let tree = fingerprint::quick(&cache.selections)?;
-    let Err(fault) = check(cache, staging, &tree) else { return Ok(None) };
     Ok(Some(SaveRefusal {
         result: SaveResult::NoSpace,
         reason: format!("`Cache@2` would write an archive of {}: {}", archive(&tree), failure::chain(&fault)),

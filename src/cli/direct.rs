@@ -1,4 +1,4 @@
-//! Commands in a step, done by this program alone.
+//! Commands in a step of the action, the template or the task, done by this program alone.
 
 use crate::cli::args::Command;
 use crate::cli::inputs;
