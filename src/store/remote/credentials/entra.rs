@@ -1,12 +1,12 @@
 //! Tokens of Microsoft Entra for Azure Storage: the client-credentials exchange, with an ID token or a secret as proof.
 
 use async_trait::async_trait;
-use http::Method;
 use object_store::azure::AzureCredential;
 use serde::Deserialize;
 
+use super::form::form;
 use super::id_token::IdTokenSource;
-use super::renewal::{Exchange, Issued, Issuer, RenewalError, Step, request};
+use super::renewal::{Exchange, Issued, Issuer, RenewalError, Step, token_in};
 use crate::domain::secret::Secret;
 use crate::store::remote::signed::encoded;
 
@@ -69,11 +69,7 @@ impl Exchange for EntraExchange {
         fields.extend(proof);
         let authority = self.authority.trim_end_matches('/');
         let url = format!("{authority}/{}/oauth2/v2.0/token", encoded(&self.tenant));
-        let request = request(step, Method::POST, &url, &FORM, form(&fields))?;
-        let answer = issuer.ask(step, request).await?;
-        // The text of a parser's error may repeat what it read.
-        let token: Token = serde_json::from_slice(&answer)
-            .map_err(|_| RenewalError::unusable(step, "the answer holds no token"))?;
+        let token: Token = token_in(step, &issuer.ask(step, form(step, &url, &fields)?).await?)?;
         Ok(Issued {
             secrets: vec![Secret::new(token.access_token.clone())],
             credential: AzureCredential::BearerToken(token.access_token),
@@ -84,13 +80,4 @@ impl Exchange for EntraExchange {
 
 fn assertion(token: &Secret) -> (&'static str, String) {
     ("client_assertion", token.expose().to_owned())
-}
-
-/// The header of a form.
-pub(super) const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
-
-/// Fields as the body of a form.
-pub(super) fn form(fields: &[(&str, String)]) -> String {
-    let fields = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
-    fields.collect::<Vec<_>>().join("&")
 }

@@ -10,9 +10,9 @@ use object_store::gcp::GcpCredential;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::entra::{FORM, form};
+use super::form::form;
 use super::id_token::IdTokenSource;
-use super::renewal::{Exchange, Issued, Issuer, RenewalError, Step, request};
+use super::renewal::{Exchange, Issued, Issuer, RenewalError, Step, request, token_in};
 use crate::domain::secret::Secret;
 
 /// What a token of the pool may be used for; the roles of its identity narrow it.
@@ -76,10 +76,8 @@ impl Exchange for PoolExchange {
             ("subject_token_type", self.id_token_type.clone()),
             ("subject_token", id_token.expose().to_owned()),
         ];
-        let asked = request(POOL, Method::POST, &self.token_url, &FORM, form(&fields))?;
-        let answer = issuer.ask(POOL, asked).await?;
-        let token: PoolToken = serde_json::from_slice(&answer)
-            .map_err(|_| RenewalError::unusable(POOL, "the answer holds no token"))?;
+        let answer = issuer.ask(POOL, form(POOL, &self.token_url, &fields)?).await?;
+        let token: PoolToken = token_in(POOL, &answer)?;
         match &self.impersonation_url {
             None => {
                 let expires_at = issuer.expires_in(token.expires_in.unwrap_or(600));
@@ -99,8 +97,7 @@ async fn impersonate(
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let body = json!({ "scope": [STORE_SCOPE] }).to_string();
     let answer = issuer.ask(ACCOUNT, request(ACCOUNT, Method::POST, url, &headers, body)?).await?;
-    let token: AccountToken = serde_json::from_slice(&answer)
-        .map_err(|_| RenewalError::unusable(ACCOUNT, "the answer holds no token"))?;
+    let token: AccountToken = token_in(ACCOUNT, &answer)?;
     Ok(issued(token.access_token, token.expire_time))
 }
 

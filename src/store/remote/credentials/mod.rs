@@ -8,6 +8,7 @@ pub(super) mod aws;
 pub(super) mod azure;
 mod entra;
 mod federation;
+mod form;
 mod found;
 pub(super) mod google;
 mod id_token;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::CredentialProvider;
 use object_store::client::{HttpRequest, HttpService as _};
+use serde::de::DeserializeOwned;
 
 use super::super::http::{Renewal, Requests, ServiceRefusal};
 use crate::domain::secret::Secret;
@@ -172,6 +173,12 @@ pub(super) fn request(
     }
     // The text of the error may repeat the address, which may hold a token.
     request.body(body.into()).map_err(|_| RenewalError::unusable(step, "its address is not a URL"))
+}
+
+/// The token in an answer of JSON.
+pub(super) fn token_in<T: DeserializeOwned>(step: Step, answer: &[u8]) -> Result<T, RenewalError> {
+    // The text of a parser's error may repeat what it read.
+    serde_json::from_slice(answer).map_err(|_| RenewalError::unusable(step, "the answer holds no token"))
 }
 
 /// What issues a credential, and keeps it until it is about to expire.

@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use http::Method;
 use object_store::aws::AwsCredential;
 use serde::Deserialize;
 
-use super::entra::{FORM, form};
+use super::form::form;
 use super::id_token::IdTokenSource;
-use super::renewal::{Exchange, Issued, Issuer, RenewalError, Step, request};
+use super::renewal::{Exchange, Issued, Issuer, RenewalError, Step};
 use crate::domain::secret::Secret;
 
 const STEP: Step = Step {
@@ -78,7 +77,7 @@ impl Exchange for RoleExchange {
             ("WebIdentityToken", token.expose().to_owned()),
         ];
         let url = format!("{}/", self.endpoint.trim_end_matches('/'));
-        let answer = issuer.ask(STEP, request(STEP, Method::POST, &url, &FORM, form(&fields))?).await?;
+        let answer = issuer.ask(STEP, form(STEP, &url, &fields)?).await?;
         let answer: Answer = quick_xml::de::from_reader(answer.as_ref())
             .map_err(|_| RenewalError::unusable(STEP, "the answer holds no keys"))?;
         Ok(answer.result.credentials.into())
