@@ -14,6 +14,7 @@ pub(crate) mod path_error;
 pub(crate) mod read;
 pub(crate) mod read_error;
 pub(crate) mod time;
+pub(crate) mod unsupported;
 pub(crate) mod write;
 
 pub(crate) mod atomic;

@@ -1,7 +1,9 @@
 //! Errors of archives.
 //!
 //! A damaged archive ([`ArchiveError::Damaged`]) differs from what was written. A refused one ([`ArchiveError::Refused`])
-//! holds something that must not be written. A restore treats both as a miss.
+//! holds something that must not be written. A restore treats both as a miss, and the next save of the key replaces such an
+//! entry. A good archive that cannot be restored here ([`ArchiveError::Unsupported`], [`ArchiveError::NameClash`]) is a miss
+//! as well, and stays: other systems can restore it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,6 +71,14 @@ pub enum ArchiveError {
         /// The entry, as the archive names it.
         name: String,
     },
+    /// The archive is good, but this system, volume or user cannot have one of its entries.
+    #[error("`{name}` cannot be restored here: it {reason}")]
+    Unsupported {
+        /// The entry, as the archive names it.
+        name: String,
+        /// What stands against it, as a verb phrase.
+        reason: String,
+    },
     /// The archive is larger than allowed.
     #[error("the archive is refused: it holds more than {limit} {unit}")]
     Limit {
@@ -115,6 +125,10 @@ impl ArchiveError {
         ArchiveError::Refused { name: name.escape_ascii().to_string(), reason: reason.into() }
     }
 
+    pub(crate) fn unsupported(name: &[u8], reason: impl Into<String>) -> Self {
+        ArchiveError::Unsupported { name: name.escape_ascii().to_string(), reason: reason.into() }
+    }
+
     pub(crate) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| ArchiveError::Write { action, path, source }
@@ -155,6 +169,10 @@ impl Hint for ArchiveError {
             }
             ArchiveError::NameClash { .. } => Some(
                 "rename one of the two files before the cache is saved, or exclude it with `!`".to_owned(),
+            ),
+            ArchiveError::Unsupported { .. } => Some(
+                "exclude the file with `!`, or put `{os}` into the key, so that each system has entries of its own"
+                    .to_owned(),
             ),
             ArchiveError::Limit { .. } => {
                 Some("split what it holds into several caches or archives".to_owned())

@@ -114,7 +114,7 @@ pub(crate) fn visit<S: Source>(
 fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
     let Entry { name, kind, mode, modified } = entry;
     let refused = |reason: &str| ArchiveError::refused(&name, reason);
-    let spot = match guard.place(&name).map_err(refused)? {
+    let spot = match guard.place(&name).map_err(|refusal| refusal.of(&name))? {
         Place::Inside { root, relative } => Spot { root, relative },
         Place::Above if kind == EntryKind::Directory => return Ok(()),
         Place::Above => return Err(refused("is in the way of the cache")),
@@ -128,7 +128,7 @@ fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(
         EntryKind::File { size } => visitor.file(spot, size, attributes),
         EntryKind::Symlink { target } => visitor.symlink(spot, target, attributes),
         EntryKind::HardLink { target } => {
-            let (root, relative) = guard.link_target(&target).map_err(refused)?;
+            let (root, relative) = guard.link_target(&target).map_err(|refusal| refusal.of(&name))?;
             visitor.hard_link(spot, Spot { root, relative })
         }
     }

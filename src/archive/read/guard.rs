@@ -13,6 +13,9 @@ use crate::domain::names;
 /// How much of a name that is too long an error shows, in bytes.
 const SHOWN: usize = 200;
 
+/// Why some systems cannot hold a name, in words that follow it.
+pub(crate) const NOT_UNICODE: &str = "is not Unicode, which this OS needs";
+
 /// Where an entry belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -25,6 +28,31 @@ pub(crate) enum Place {
     },
     /// A directory above a prefix.
     Above,
+}
+
+/// Why the entry of a name is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It would do harm; a good archive holds no such entry.
+    Unsafe(&'static str),
+    /// This system has no such names; the archive is good, and others have them.
+    Unsupported(&'static str),
+}
+
+impl Refusal {
+    /// In words that follow the name.
+    pub(crate) fn reason(self) -> &'static str {
+        let (Refusal::Unsafe(reason) | Refusal::Unsupported(reason)) = self;
+        reason
+    }
+
+    /// The error of the entry of this name.
+    pub(crate) fn of(self, name: &[u8]) -> ArchiveError {
+        match self {
+            Refusal::Unsafe(reason) => ArchiveError::refused(name, reason),
+            Refusal::Unsupported(reason) => ArchiveError::unsupported(name, reason),
+        }
+    }
 }
 
 /// The rules for names.
@@ -47,23 +75,26 @@ impl Guard {
         Guard { prefixes: vec![Vec::new()], windows: cfg!(windows) }
     }
 
-    /// Where the entry of this name belongs, or why it must not be written.
-    pub(crate) fn place(&self, name: &[u8]) -> Result<Place, &'static str> {
-        self.find(name)?.ok_or("lies outside the cache")
+    /// The same guard where nothing is written: names that only this OS cannot hold are allowed.
+    pub(crate) fn for_reading(self) -> Self {
+        Guard { windows: false, ..self }
+    }
+
+    /// Where the entry of this name belongs, or why it is not written.
+    pub(crate) fn place(&self, name: &[u8]) -> Result<Place, Refusal> {
+        self.find(name)?.ok_or(Refusal::Unsafe("lies outside the cache"))
     }
 
     /// Where the entry of this name belongs; `None` if it has a safe name that lies outside the prefixes.
-    pub(crate) fn find(&self, name: &[u8]) -> Result<Option<Place>, &'static str> {
+    pub(crate) fn find(&self, name: &[u8]) -> Result<Option<Place>, Refusal> {
         if name.is_empty() {
-            return Err("has no name");
+            return Err(Refusal::Unsafe("has no name"));
         }
         if name.starts_with(b"/") {
-            return Err("is absolute");
+            return Err(Refusal::Unsafe("is absolute"));
         }
         let components: Vec<&[u8]> = components(name).collect();
-        for component in &components {
-            self.check(component)?;
-        }
+        components.iter().try_for_each(|component| check(component)).map_err(Refusal::Unsafe)?;
         let below = |prefix: &Vec<Vec<u8>>| {
             components.len() >= prefix.len() && prefix.iter().zip(&components).all(|(a, b)| a == b)
         };
@@ -72,7 +103,7 @@ impl Guard {
         if let Some((root, prefix)) = inside.max_by_key(|(_, prefix)| prefix.len()) {
             let mut relative = PathBuf::new();
             for component in &components[prefix.len()..] {
-                relative.push(os_name(component).ok_or("is not Unicode, which this OS needs")?);
+                relative.push(self.os_name(component).map_err(Refusal::Unsupported)?);
             }
             return Ok(Some(Place::Inside { root, relative }));
         }
@@ -81,28 +112,32 @@ impl Guard {
     }
 
     /// Where the target of a hard link belongs, which is named like an entry.
-    pub(crate) fn link_target(&self, target: &[u8]) -> Result<(usize, PathBuf), &'static str> {
+    pub(crate) fn link_target(&self, target: &[u8]) -> Result<(usize, PathBuf), Refusal> {
         match self.find(target) {
             Ok(Some(Place::Inside { root, relative })) => Ok((root, relative)),
-            _ => Err("is a hard link to something outside the cache"),
+            Err(refusal @ Refusal::Unsupported(_)) => Err(refusal),
+            _ => Err(Refusal::Unsafe("is a hard link to something outside the cache")),
         }
     }
 
-    fn check(&self, component: &[u8]) -> Result<(), &'static str> {
-        if component == b".." {
-            return Err("has `..` in its name");
-        }
-        if component.contains(&0) {
-            return Err("has a zero byte in its name");
-        }
-        if names::is_temporary(component) {
-            return Err("has a name that is reserved for temporary directories of cachekeep");
-        }
-        if !self.windows {
-            return Ok(());
-        }
-        names::windows_refusal(component).map_or(Ok(()), Err)
+    fn os_name(&self, component: &[u8]) -> Result<PathBuf, &'static str> {
+        let refusal = if self.windows { names::windows_refusal(component) } else { None };
+        refusal.map_or_else(|| os_name(component).ok_or(NOT_UNICODE), Err)
     }
+}
+
+/// What no component of a name may be, on any OS.
+fn check(component: &[u8]) -> Result<(), &'static str> {
+    if component == b".." {
+        return Err("has `..` in its name");
+    }
+    if component.contains(&0) {
+        return Err("has a zero byte in its name");
+    }
+    if names::is_temporary(component) {
+        return Err("has a name that is reserved for temporary directories of cachekeep");
+    }
+    Ok(())
 }
 
 /// The components of a name; `.` and empty ones do not count.
@@ -146,17 +181,18 @@ pub(crate) fn os_name(bytes: &[u8]) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::Refusal::{Unsafe, Unsupported};
     use super::*;
     use proptest::prelude::*;
     use std::path::{Component, Path};
 
-    fn check(prefixes: &[&str], windows: bool, name: &[u8], expect: Result<Option<(usize, &str)>, &str>) {
+    fn check(prefixes: &[&str], windows: bool, name: &[u8], expect: Result<Option<(usize, &str)>, Refusal>) {
         let guard = Guard { windows, ..Guard::new(prefixes.iter().copied()) };
         let place = guard.place(name).map(|place| match place {
-            Place::Inside { root, relative } => Some((root, relative.to_str().expect("text").to_owned())),
+            Place::Inside { root, relative } => Some((root, relative)),
             Place::Above => None,
         });
-        let expect = expect.map(|inside| inside.map(|(root, path)| (root, path.to_owned())));
+        let expect = expect.map(|inside| inside.map(|(root, path)| (root, PathBuf::from(path))));
         assert_eq!(place, expect, "{}", name.escape_ascii());
     }
 
@@ -167,17 +203,17 @@ mod tests {
         check(&one, false, b"./.cachekeep//c/a/", Ok(Some((0, "a"))));
         check(&one, false, b".cachekeep/c", Ok(Some((0, ""))));
         check(&one, false, b".cachekeep/", Ok(None));
-        check(&one, false, b".cachekeep/cc/a", Err("lies outside the cache"));
-        check(&one, false, b".cachekeep/c/../c/a", Err("has `..` in its name"));
-        check(&one, false, b"../.cachekeep/c", Err("has `..` in its name"));
-        check(&one, false, b"/.cachekeep/c/a", Err("is absolute"));
-        check(&one, false, b".cachekeep/c/a\0b", Err("has a zero byte in its name"));
-        check(&one, false, b"", Err("has no name"));
-        check(&one, false, b"a", Err("lies outside the cache"));
+        check(&one, false, b".cachekeep/cc/a", Err(Unsafe("lies outside the cache")));
+        check(&one, false, b".cachekeep/c/../c/a", Err(Unsafe("has `..` in its name")));
+        check(&one, false, b"../.cachekeep/c", Err(Unsafe("has `..` in its name")));
+        check(&one, false, b"/.cachekeep/c/a", Err(Unsafe("is absolute")));
+        check(&one, false, b".cachekeep/c/a\0b", Err(Unsafe("has a zero byte in its name")));
+        check(&one, false, b"", Err(Unsafe("has no name")));
+        check(&one, false, b"a", Err(Unsafe("lies outside the cache")));
         let two = [".cachekeep/c/0", ".cachekeep/c/1"];
         check(&two, false, b".cachekeep/c/1/x", Ok(Some((1, "x"))));
         check(&two, false, b".cachekeep/c", Ok(None));
-        check(&two, false, b".cachekeep/c/2/x", Err("lies outside the cache"));
+        check(&two, false, b".cachekeep/c/2/x", Err(Unsafe("lies outside the cache")));
     }
 
     #[test]
@@ -203,7 +239,7 @@ mod tests {
 
     #[test]
     fn names_that_lead_elsewhere_are_refused_wherever_an_entry_may_go() {
-        let check = |windows, name: &[u8], expect: Result<&str, &str>| {
+        let check = |windows, name: &[u8], expect: Result<&str, Refusal>| {
             let guard = Guard { windows, ..Guard::anywhere() };
             let found = guard.find(name).map(|place| match place {
                 Some(Place::Inside { relative, .. }) => relative,
@@ -211,9 +247,9 @@ mod tests {
             });
             assert_eq!(found, expect.map(PathBuf::from), "{}", name.escape_ascii());
         };
-        check(false, b"//server/share", Err("is absolute"));
-        check(false, b"a/../../x", Err("has `..` in its name"));
-        check(false, b"a/..", Err("has `..` in its name"));
+        check(false, b"//server/share", Err(Unsafe("is absolute")));
+        check(false, b"a/../../x", Err(Unsafe("has `..` in its name")));
+        check(false, b"a/..", Err(Unsafe("has `..` in its name")));
         check(false, b"..a/b..", Ok("..a/b.."));
         #[cfg(unix)]
         {
@@ -222,10 +258,10 @@ mod tests {
             assert_eq!(Guard::anywhere().find(b"\xff\xfe"), Ok(Some(Place::Inside { root: 0, relative })));
         }
         for name in [&b"C:x"[..], b"a\\..\\b", b"..\\x", b"x:stream", b"what?", b"a\x01"] {
-            check(true, name, Err("has a character that Windows forbids"));
+            check(true, name, Err(Unsupported("has a character that Windows forbids")));
         }
         for name in [&b"a/NUL"[..], b"con.txt", b"COM1", b"lpt\xc2\xb9.x", b"nul .txt"] {
-            check(true, name, Err("is the name of a device on Windows"));
+            check(true, name, Err(Unsupported("is the name of a device on Windows")));
         }
         for name in ["console", "com10", "com", ".hidden", "a.b.c"] {
             check(true, name.as_bytes(), Ok(name));
@@ -235,7 +271,7 @@ mod tests {
     #[test]
     fn names_of_temporary_directories_are_refused_wherever_they_stand() {
         let one = [".cachekeep/c"];
-        let reserved = Err("has a name that is reserved for temporary directories of cachekeep");
+        let reserved = Err(Unsafe("has a name that is reserved for temporary directories of cachekeep"));
         for name in [
             ".cachekeep/c/.cachekeep-1.tmp",
             ".cachekeep/c/d/.cachekeep-e.tmp/journal",
@@ -252,18 +288,30 @@ mod tests {
     fn names_with_another_meaning_on_windows_are_refused_there() {
         let one = ["c"];
         for name in ["c/a\\b", "c/C:", "c/a:b", "c/x?", "c/\u{1}"] {
-            check(&one, true, name.as_bytes(), Err("has a character that Windows forbids"));
+            check(&one, true, name.as_bytes(), Err(Unsupported("has a character that Windows forbids")));
         }
         for name in ["c/a.", "c/a ", "c/..."] {
-            check(&one, true, name.as_bytes(), Err("ends in a dot or a space, which Windows drops"));
+            check(
+                &one,
+                true,
+                name.as_bytes(),
+                Err(Unsupported("ends in a dot or a space, which Windows drops")),
+            );
         }
         for name in ["c/nul", "c/Com1.txt", "c/d/LPT9", "c/aux .x", "c/com\u{b9}"] {
-            check(&one, true, name.as_bytes(), Err("is the name of a device on Windows"));
+            check(&one, true, name.as_bytes(), Err(Unsupported("is the name of a device on Windows")));
         }
         for name in ["com", "com10", "console", "nul1"] {
             check(&one, true, format!("c/{name}").as_bytes(), Ok(Some((0, name))));
         }
         check(&one, false, b"c/nul", Ok(Some((0, "nul"))));
+        // What is unsafe everywhere comes first, and what is not written is not judged.
+        check(&one, true, b"c/a:b/../x", Err(Unsafe("has `..` in its name")));
+        check(&one, true, b"d/a:b", Err(Unsafe("lies outside the cache")));
+        let guard = Guard { windows: true, ..Guard::new(one) };
+        assert_eq!(guard.link_target(b"c/a:b"), Err(Unsupported("has a character that Windows forbids")));
+        let place = Place::Inside { root: 0, relative: PathBuf::from("a:b") };
+        assert_eq!(guard.for_reading().place(b"c/a:b"), Ok(place));
     }
 
     proptest! {

@@ -63,11 +63,11 @@ struct Verifying;
 
 impl Visitor for Verifying {
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
-        Ok(Guard::new(manifest.prefixes()))
+        Ok(Guard::new(manifest.prefixes()).for_reading())
     }
 
     fn foreign(&mut self) -> Result<Guard, ArchiveError> {
-        Ok(Guard::anywhere())
+        Ok(Guard::anywhere().for_reading())
     }
 
     fn directory(&mut self, _: Spot, _: Attributes) -> Result<(), ArchiveError> {

@@ -15,6 +15,9 @@ pub(super) fn named(archive: &str, error: ArchiveError) -> Fault {
         ArchiveError::Release(fault) => fault,
         ArchiveError::Damaged(_) => fault(archive, error)
             .with_hint("fetch it again; if it stays damaged, the release itself is".to_owned()),
+        // The hint is one for caches.
+        ArchiveError::Unsupported { .. } => fault(archive, error)
+            .with_hint("name a release for this system, or a `subdir` without that file".to_owned()),
         error => fault(archive, &error).with_hint(error.hint()),
     }
 }

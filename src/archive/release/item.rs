@@ -9,7 +9,7 @@ use super::error::{fault, named};
 use super::options::ExtractOptions;
 use super::raw::Raw;
 use crate::archive::format::error::ArchiveError;
-use crate::archive::read::guard::{self, Guard, Place};
+use crate::archive::read::guard::{self, Guard, Place, Refusal};
 use crate::archive::read::limits::Limits;
 use crate::domain::fault::Fault;
 use crate::tree::walk::Modified;
@@ -91,8 +91,9 @@ impl<'a> Selection<'a> {
     pub(super) fn new(options: &ExtractOptions<'a>) -> Result<Self, Fault> {
         let subdir = options.subdir.filter(|subdir| !subdir.is_empty());
         if let Some(subdir) = subdir {
-            let checked = Guard::anywhere().find(subdir.as_bytes());
-            checked.map_err(|reason| fault(options.archive, format_args!("`subdir` `{subdir}` {reason}")))?;
+            let refused = |refusal: Refusal| format!("`subdir` `{subdir}` {}", refusal.reason());
+            let checked = Guard::anywhere().for_reading().find(subdir.as_bytes());
+            checked.map_err(|refusal| fault(options.archive, refused(refusal)))?;
         }
         Ok(Selection {
             archive: options.archive,
@@ -120,7 +121,7 @@ impl<'a> Selection<'a> {
             return Err(ArchiveError::Limit { limit: self.limits.bytes, unit: "bytes" });
         }
         guard::check_length(name, name, "name")?;
-        let place = self.guard.find(name).map_err(|reason| ArchiveError::refused(name, reason))?;
+        let place = self.guard.find(name).map_err(|refusal| refusal.of(name))?;
         if let Some(first) = guard::components(name).next()
             && self.top.len() < TOP_NAMES
         {
@@ -141,8 +142,8 @@ impl<'a> Selection<'a> {
     /// The target of a hard link, which is named from the top of the archive.
     pub(super) fn hard_link(&self, name: &[u8], target: &[u8]) -> Result<Kind, ArchiveError> {
         guard::check_length(name, target, "target")?;
-        let checked = guard::check_target(target).and_then(|()| self.guard.link_target(target));
-        let (_, target) = checked.map_err(|reason| ArchiveError::refused(name, reason))?;
+        guard::check_target(target).map_err(|reason| ArchiveError::refused(name, reason))?;
+        let (_, target) = self.guard.link_target(target).map_err(|refusal| refusal.of(name))?;
         Ok(Kind::Hardlink { target })
     }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::ErrorKind::{AlreadyExists, NotADirectory};
 use std::path::Path;
 
-use super::destination::{Destination, name_as_archived};
+use super::destination::{Destination, name_as_archived, name_of};
 use crate::archive::format::error::ArchiveError;
 
 /// The error with the entry that is in the way, and with names as the archive has them.
@@ -26,10 +26,10 @@ fn with_clash(error: ArchiveError, destinations: &[Destination]) -> ArchiveError
     };
     let below = path.ancestors().take_while(|above| *above != place.directory);
     if below.into_iter().any(is_another_name) {
-        let name = path.as_os_str().as_encoded_bytes().escape_ascii().to_string();
+        let name = name_of(path).escape_ascii().to_string();
         return ArchiveError::NameClash { name };
     }
-    ArchiveError::refused(path.as_os_str().as_encoded_bytes(), "is in the archive twice")
+    ArchiveError::refused(&name_of(path), "is in the archive twice")
 }
 
 /// Whether the file at this path has another name in the listing of its directory.

@@ -10,6 +10,7 @@ use std::thread::Scope;
 
 use filetime::FileTime;
 
+use super::destination;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::Attributes;
@@ -199,13 +200,13 @@ fn create(path: &Path) -> Result<File, ArchiveError> {
         }
         created => created,
     };
-    created.map_err(ArchiveError::write("create", path))
+    created.map_err(destination::not_created(path))
 }
 
 /// Makes the directories above a path.
 pub(super) fn make_parent(path: &Path) -> Result<(), ArchiveError> {
     let parent = path.parent().unwrap_or(path);
-    fs::create_dir_all(parent).map_err(ArchiveError::write("create", parent))
+    fs::create_dir_all(parent).map_err(destination::not_created(parent))
 }
 
 fn finish(file: &File, path: &Path, attributes: Attributes) -> Result<(), ArchiveError> {

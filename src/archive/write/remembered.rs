@@ -173,8 +173,8 @@ fn place(spot: &Spot) -> Vec<u8> {
 
 fn spot(place: &[u8]) -> Result<Spot, ArchiveError> {
     let (root, relative) = place.split_first_chunk().expect("a place begins with its root");
-    let relative = guard::os_name(relative)
-        .ok_or_else(|| ArchiveError::refused(relative, "is not Unicode, which this OS needs"))?;
+    let relative =
+        guard::os_name(relative).ok_or_else(|| ArchiveError::unsupported(relative, guard::NOT_UNICODE))?;
     Ok(Spot { root: u16::from_be_bytes(*root).into(), relative })
 }
 

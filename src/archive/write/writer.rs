@@ -12,14 +12,14 @@ use std::thread::Scope;
 
 use tokio_util::sync::CancellationToken;
 
-use super::destination::Destination;
+use super::destination::{self, Destination, name_of};
 use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
 use super::remembered::RememberedEntries;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
-use crate::fs::{cancel, holes, link, mode};
+use crate::fs::{cancel, holes, link, mode, unsupported};
 use crate::tree::fingerprint::ContentDigest;
 
 /// Files up to this size are written whole by one thread.
@@ -293,19 +293,18 @@ impl Writer {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(())
             }
-            Err(_) => {
-                let name = directory.as_os_str().as_encoded_bytes();
-                Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
-            }
+            Err(_) => Err(ArchiveError::refused(
+                &name_of(directory),
+                "is in the archive twice, as different things",
+            )),
             Ok(()) => Ok(()),
         }
     }
 
     fn make_hard_link(&mut self, path: &Path, target: &Path) -> Result<(), ArchiveError> {
         if !fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_file()) {
-            let name = path.as_os_str().as_encoded_bytes();
             let reason = "is a hard link to a file that the archive does not hold";
-            return Err(ArchiveError::refused(name, reason));
+            return Err(ArchiveError::refused(&name_of(path), reason));
         }
         // GNU tar stores what its arguments name twice as a link to itself.
         if path == target {
@@ -331,12 +330,16 @@ impl Writer {
     }
 
     fn make_symlink(&self, path: &Path, target: &[u8], attributes: Attributes) -> Result<(), ArchiveError> {
-        let target = guard::os_name(target)
-            .ok_or_else(|| ArchiveError::refused(target, "is a link to a name that is not Unicode"))?;
+        let target = guard::os_name(target).ok_or_else(|| {
+            ArchiveError::unsupported(&name_of(path), "is a link to a name that is not Unicode")
+        })?;
         if self.repeats != Repeats::Refused && fs::symlink_metadata(path).is_ok() {
             clear_for(path, |kind| kind.is_symlink())?;
         }
-        link::make(&target, path).map_err(ArchiveError::write("link", path))?;
+        link::make(&target, path).map_err(|error| match unsupported::link(&error) {
+            Some(reason) => ArchiveError::unsupported(&name_of(path), reason),
+            None => ArchiveError::write("link", path)(error),
+        })?;
         let Some(modified) = attributes.modified else { return Ok(()) };
         let time = file_time(modified);
         filetime::set_symlink_file_times(path, time, time)
@@ -357,14 +360,14 @@ fn make_directory(path: &Path) -> Result<(), ArchiveError> {
     match fs::create_dir(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(ArchiveError::write("create", path))
+            fs::create_dir_all(path).map_err(destination::not_created(path))
         }
         // It was made for an entry below it, or is the destination itself.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(()),
             _ => Err(ArchiveError::write("create", path)(error)),
         },
-        Err(error) => Err(ArchiveError::write("create", path)(error)),
+        Err(error) => Err(destination::not_created(path)(error)),
     }
 }
 
@@ -372,7 +375,7 @@ fn make_directory(path: &Path) -> Result<(), ArchiveError> {
 fn make_new_directory(path: &Path) -> Result<(), ArchiveError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_directory(path),
-        made => made.map_err(ArchiveError::write("create", path)),
+        made => made.map_err(destination::not_created(path)),
     }
 }
 
@@ -382,8 +385,7 @@ fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), Arc
     if same(metadata.file_type()) {
         return fs::remove_file(path).map_err(ArchiveError::write("replace", path));
     }
-    let name = path.as_os_str().as_encoded_bytes();
-    Err(ArchiveError::refused(name, "is in the archive twice, as different things"))
+    Err(ArchiveError::refused(&name_of(path), "is in the archive twice, as different things"))
 }
 
 /// Copies a file with its mode and time, in place of a hard link.

@@ -1,5 +1,5 @@
-//! A volume that ignores the case of names, as those of Windows and macOS: NTFS by lowntfs-3g, which also
-//! lists every name in lower case.
+//! A volume that ignores the case of names, as those of Windows and macOS, and has none that Windows forbids: NTFS by
+//! lowntfs-3g, which also lists every name in lower case.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Volume {
             skip(test, "mkntfs is not here (Debian: ntfs-3g)");
             return None;
         }
-        if !run("lowntfs-3g", &["-o", "ignore_case,permissions"], &[image, directory]) {
+        if !run("lowntfs-3g", &["-o", "ignore_case,permissions,windows_names"], &[image, directory]) {
             skip(test, "lowntfs-3g cannot mount here");
             return None;
         }
@@ -67,27 +67,38 @@ impl Sample {
 }
 
 #[test]
-fn names_that_the_volume_takes_for_one_are_a_miss_and_the_entry_stays_good() {
-    let test = "names_that_the_volume_takes_for_one_are_a_miss_and_the_entry_stays_good";
+fn names_that_the_volume_cannot_hold_are_a_miss_and_the_entry_stays_good() {
+    let test = "names_that_the_volume_cannot_hold_are_a_miss_and_the_entry_stays_good";
     let Some(sample) = Sample::new(test) else { return };
     let project = &sample.project;
     project.write("folding/c/mine", "kept");
     let before = tree::snapshot(&project.path("folding/c"));
-    let trees: [(&str, &[&str], &str); 4] = [
-        ("files", &["A.txt", "a.txt"], ".cachekeep/c/a.txt"),
-        ("directories", &["Sub/x", "sub/y"], ".cachekeep/c/sub"),
-        ("file-and-directory", &["NAME", "name/x"], ".cachekeep/c/name"),
-        ("deep", &["d/e/Large.bin", "d/e/large.BIN"], ".cachekeep/c/d/e/large.BIN"),
+    let clash = ("rename one of the two", "this volume does not distinguish its name");
+    let impossible = ("put `{os}` into the key", "it has a name that this volume cannot hold");
+    let trees: [(&str, &[&str], &str, _); 9] = [
+        ("files", &["A.txt", "a.txt"], "a.txt", clash),
+        ("directories", &["Sub/x", "sub/y"], "sub", clash),
+        ("file-and-directory", &["NAME", "name/x"], "name", clash),
+        ("deep", &["d/e/Large.bin", "d/e/large.BIN"], "d/e/large.BIN", clash),
+        ("colon", &["d/a:b", "d/fine"], "d/a:b", impossible),
+        ("colon-in-directory", &["a:b/x"], "a:b", impossible),
+        ("device", &["con.txt"], "con.txt", impossible),
+        ("dot", &["d/x."], "d/x.", impossible),
+        ("backslash", &["a\\b"], "a\\\\b", impossible),
     ];
-    for (generation, names, told) in trees {
+    for (generation, names, told, (cure, reason)) in trees {
         let root = format!("telling/{generation}");
         for (seed, name) in (1..).zip(names) {
             project.write(&format!("{root}/c/{name}"), content(seed, 400_000));
         }
         sample.run(&root, generation, &["save", "--required"]).success();
         let ran = sample.run("folding", generation, &["restore", "--fail-on-miss"]).code(4);
-        assert!(ran.stderr.contains(&format!("`{told}` cannot be restored here")), "{}", ran.stderr);
-        assert!(ran.stderr.contains("rename one of the two"), "{}", ran.stderr);
+        let told = format!("`.cachekeep/c/{told}` cannot be restored here: {reason}");
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+        assert!(ran.stderr.contains(cure), "{}", ran.stderr);
+        for word in ["damaged", "corrupt", "replaces the entry"] {
+            assert!(!ran.stderr.contains(word), "{}", ran.stderr);
+        }
         assert_eq!(
             tree::snapshot(&project.path("folding/c")),
             before,
