@@ -184,6 +184,17 @@ pub enum EnvFormat {
     Json,
 }
 
+/// How `check` writes what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Text,
+    /// One object; `--json` is short for it.
+    Json,
+    /// SARIF 2.1.0, for code scanning and editors.
+    Sarif,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -292,6 +303,18 @@ pub enum Command {
         /// How they are written; `--json` is short for `json`.
         #[arg(long, value_enum, default_value_t = EnvFormat::Sh)]
         format: EnvFormat,
+    },
+    /// Check the configuration, and the Azure pipelines that use it, before they run. Exits with 1 when something in them
+    /// cannot work.
+    #[command(after_help = "Example: cachekeep check azure-pipelines.yml")]
+    Check {
+        /// Pipelines [default: YAML at the top of the checkout and in `.azure-pipelines`, `.azure`, `.azuredevops`,
+        /// `.pipelines`, `azure-pipelines` and `pipelines`].
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How findings are written.
+        #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+        format: CheckFormat,
     },
     /// Say what is reachable from here and what to do about it. Exits with 1 when something configured cannot work.
     Doctor {
@@ -429,6 +452,7 @@ impl Command {
             | Command::Ls { .. }
             | Command::Usage { .. }
             | Command::Doctor { .. }
+            | Command::Check { .. }
             | Command::Hold { .. }
             | Command::Action { .. }
             | Command::Task { .. }
@@ -455,6 +479,7 @@ impl Command {
             Command::Hold { .. } => "hold",
             Command::Key { .. } => "key",
             Command::Env { .. } => "env",
+            Command::Check { .. } => "check",
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
             Command::Task { .. } => "task",

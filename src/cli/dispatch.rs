@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::args::{Args, Command};
+use super::check;
 use super::doctor;
 use super::exit::{self, Exit};
 use super::inputs;
@@ -17,9 +18,9 @@ use super::task::{self, TaskPlan};
 use super::template::Template;
 use crate::command::child::ChildCommand;
 use crate::command::interrupt::Interrupt;
-use crate::config;
 use crate::domain::event::{Event, Level, Observer as _};
 use crate::domain::fault::Fault;
+use crate::domain::finding::Severity;
 use crate::domain::hint::Hint;
 use crate::github::credentials;
 use crate::platform::{Env, Platform};
@@ -91,6 +92,10 @@ fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, ask
         found if let Run::Doctor { online } = row.run => {
             doctor::run(&args, env, clock, facts.as_ref(), found.as_ref(), interrupt, online)
         }
+        found if matches!(row.run, Run::Check) => {
+            check::run(&args.command, args.common.json, &env.current_dir, found.as_ref())
+                .unwrap_or_else(|fault| refuse(&log, &fault))
+        }
         Ok(site) => run(&args, &row, &site, interrupt),
         Err(error) => refuse_settings(&log, &error),
     }
@@ -118,8 +123,8 @@ fn refuse_settings(log: &Log, error: &SettingsError) -> Exit {
         SettingsError::Config(error) => {
             for finding in &error.findings {
                 let level = match finding.severity {
-                    config::Severity::Error => Level::Error,
-                    config::Severity::Warning => Level::Warning,
+                    Severity::Error => Level::Error,
+                    Severity::Warning => Level::Warning,
                 };
                 report(log, level, finding.body(), None);
             }
@@ -131,6 +136,12 @@ fn refuse_settings(log: &Log, error: &SettingsError) -> Exit {
 
 fn report(log: &Log, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
+}
+
+/// The command came to no outcome.
+fn refuse(log: &Log, fault: &Fault) -> Exit {
+    report(log, Level::Error, failure::chain(fault), fault.hint());
+    Exit::of_fault(fault)
 }
 
 /// Runs a command where everything that it needs was found.
@@ -157,10 +168,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     site.report_findings(row.needs == Needs::Caches);
     let mut ctx = context(site, executor, interrupt, args.common.json);
     ctx.listen_later = (!listen_now).then_some(&listen_later);
-    let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| {
-        site.report(Level::Error, failure::chain(&fault), fault.hint());
-        Exit::of_fault(&fault)
-    });
+    let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| refuse(&site.log, &fault));
     match interrupt.signal() {
         // What the command of `run` made of the signal counts, if it ran.
         Some(signal) if exit == exit::OK => Exit::by_signal(signal),

@@ -8,7 +8,7 @@ use super::site::{self, Site};
 use super::start::{context, start};
 use crate::command::doctor::{self, KeyCheck};
 use crate::command::interrupt::Interrupt;
-use crate::config;
+use crate::domain::finding::{Finding, Severity};
 use crate::domain::hint::Hint;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, Platform};
@@ -72,12 +72,12 @@ fn configuration<'a>(found: Result<&'a Site<'_>, &SettingsError>) -> doctor::Con
     match found {
         Ok(site) => doctor::Configuration::Usable {
             spec: &site.settings.spec,
-            warnings: site.settings.warnings.iter().map(config::Finding::body).collect(),
+            warnings: site.settings.warnings.iter().map(Finding::body).collect(),
             access: &site.access,
             grants: &site.settings.grants,
         },
         Err(SettingsError::Config(error)) => doctor::Configuration::Wrong(
-            error.findings.iter().map(|f| (f.severity == config::Severity::Error, f.body())).collect(),
+            error.findings.iter().map(|f| (f.severity == Severity::Error, f.body())).collect(),
         ),
         Err(error @ SettingsError::NoConfig(_)) => {
             doctor::Configuration::Absent(error.to_string(), error.hint())

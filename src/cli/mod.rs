@@ -8,6 +8,7 @@ pub mod exit;
 
 mod action;
 mod catalog;
+mod check;
 mod direct;
 mod dispatch;
 mod doctor;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Args, ColorArg, Common, RoleArg};
-use crate::config::{self, ConfigError, Finding};
+use crate::config::{self, ConfigError};
 use crate::domain::fault::Fault;
+use crate::domain::finding::Finding;
 use crate::domain::hint::Hint;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::spec::{Role, Spec, StoreLocation};

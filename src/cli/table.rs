@@ -50,6 +50,8 @@ pub(super) enum Run<'a> {
         /// Whether the network is asked, too.
         online: bool,
     },
+    /// Looks at what people wrote, whether or not there is a usable configuration.
+    Check,
     /// Is a step of the action or a stage of the task: another command, whose arguments are in the environment.
     Inputs,
     /// Finds something out and prints it.
@@ -93,7 +95,9 @@ impl CommandRow<'_> {
                 };
                 Ok(exit(&outcome).or(printed))
             }
-            Run::Text(_) | Run::Doctor { .. } | Run::Inputs => unreachable!("done before there was a site"),
+            Run::Text(_) | Run::Doctor { .. } | Run::Check | Run::Inputs => {
+                unreachable!("done before there was a site")
+            }
         }
     }
 }
@@ -184,6 +188,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Doctor { online } => {
             CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }
         }
+        Command::Check { .. } => CommandRow { needs: Needs::Caches, run: Run::Check },
         Command::Action { .. } | Command::Task { .. } => {
             CommandRow { needs: Needs::Nothing, run: Run::Inputs }
         }

@@ -4,6 +4,7 @@
 //! several caches share. A command returns [`JobOutcome`](crate::domain::outcome::JobOutcome);
 //! each cache has been reported by then.
 
+pub(crate) mod check;
 pub(crate) mod child;
 pub(crate) mod context;
 pub(crate) mod interrupt;

@@ -1,6 +1,6 @@
 //! A configuration that was read.
 
-use super::error::Finding;
+use crate::domain::finding::Finding;
 use crate::domain::spec::Spec;
 
 /// A configuration without errors.

@@ -31,7 +31,7 @@ use std::path::Path;
 use serde::Deserialize as _;
 use toml::de::DeTable;
 
-pub(crate) use self::error::{ConfigError, Finding, Severity};
+pub(crate) use self::error::ConfigError;
 pub(crate) use self::inline::inline;
 pub(crate) use self::loaded::Loaded;
 pub use self::schema::schema;

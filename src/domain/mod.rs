@@ -37,6 +37,7 @@ pub mod explain;
 pub mod event;
 pub(crate) mod export;
 pub mod fault;
+pub mod finding;
 pub mod hint;
 pub mod names;
 pub mod outcome;

@@ -21,6 +21,7 @@ const LOOKING: &[&[&str]] = &[
     &["ls", "--json"],
     &["usage"],
     &["usage", "--json"],
+    &["check"],
     &["doctor"],
     &["doctor", "--json"],
     &["trim", "--dry-run"],

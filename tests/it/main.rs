@@ -10,6 +10,7 @@
 )]
 
 mod changing_files;
+mod checking;
 mod exports;
 mod failures;
 mod file_roots;

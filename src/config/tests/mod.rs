@@ -10,6 +10,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::finding::Finding;
 use crate::domain::spec::{Role, SavePolicy, StoreLocation};
 use crate::domain::trim::{Recency, SizeLimit, TrimUnits};
 use crate::domain::unit::{ByteSize, SizeOrShare};

@@ -2,9 +2,11 @@
 //!
 //! Fields are only ever added. Sizes are bytes, durations seconds.
 
+pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod explain;
 pub(crate) mod plan;
+pub(crate) mod sarif;
 pub(crate) mod usage;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Outcomes as sentences for people.
 
+pub(crate) mod check;
 pub(crate) mod explain;
 
 use std::collections::BTreeMap;

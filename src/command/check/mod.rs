@@ -1,0 +1,107 @@
+//! `check`: the configuration and the pipelines that use it, before they run.
+//!
+//! A pipeline is read as it is written. What an expression of its language will be is not known, so rules that depend
+//! on it say nothing.
+
+mod azure;
+mod find;
+mod pipeline;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use crate::domain::fault::Fault;
+use crate::domain::finding::{CheckOutcome, Finding, Location, Severity};
+use crate::domain::spec::Spec;
+use crate::fs::open::Links;
+use crate::fs::read;
+
+/// Upper bound for pipelines, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// What to look at.
+#[derive(Debug)]
+pub(crate) struct CheckInput<'a> {
+    /// The checkout.
+    pub workspace: &'a Path,
+    /// Absolute paths of pipelines; those of the checkout if there are none.
+    pub files: &'a [PathBuf],
+    /// The configuration, as far as there is one.
+    pub configuration: Configuration<'a>,
+}
+
+/// The configuration, as far as there is one.
+#[derive(Debug)]
+pub(crate) enum Configuration<'a> {
+    /// It can be used.
+    Usable(&'a Spec, &'a [Finding]),
+    /// It has errors. What depends on it is not checked.
+    Wrong(&'a [Finding]),
+    /// There is none.
+    Absent,
+}
+
+/// Checks the configuration and the pipelines.
+///
+/// # Errors
+/// A named file cannot be read, or there is nothing to check.
+pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
+    let (mut outcome, spec) = match input.configuration {
+        Configuration::Usable(spec, warnings) => {
+            (CheckOutcome { files: 1, findings: warnings.to_vec() }, Some(spec))
+        }
+        Configuration::Wrong(findings) => (CheckOutcome { files: 1, findings: findings.to_vec() }, None),
+        Configuration::Absent => (CheckOutcome::default(), None),
+    };
+    let is_named = !input.files.is_empty();
+    let found = if is_named { input.files.to_vec() } else { find::files(input.workspace) };
+    for path in &found {
+        let text = match read::text(path, Links::Followed, MAX_BYTES) {
+            Ok(text) => text,
+            Err(fault) if is_named => return Err(fault),
+            Err(_) => continue,
+        };
+        let name = path.strip_prefix(input.workspace).unwrap_or(path);
+        let Some(findings) = of_pipeline(&text, name, spec, is_named) else { continue };
+        outcome.files += 1;
+        outcome.findings.extend(findings);
+    }
+    if outcome.files == 0 {
+        let text = format!("nothing to check in `{}`", input.workspace.display());
+        return Err(Fault::usage(text).with_hint(
+            "there is no cachekeep.toml, and no pipeline at its top or in `.azure-pipelines` uses cachekeep: name files"
+                .to_owned(),
+        ));
+    }
+    Ok(outcome)
+}
+
+/// The findings in a pipeline, in the order of the file; `None` if it does not use cachekeep.
+fn of_pipeline(text: &str, name: &Path, spec: Option<&Spec>, is_named: bool) -> Option<Vec<Finding>> {
+    let is_about_caches = ["azure-task/", "cachekeep@", "Cachekeep@"].iter().any(|mark| text.contains(mark));
+    if !is_about_caches && !is_named {
+        return None;
+    }
+    let at = |place| Some(Location::of(name, text, &place));
+    let root = match yaml::read(text) {
+        Ok(root) => root,
+        Err(error) => {
+            let (severity, message) = (Severity::Error, error.message);
+            let location = at(error.place);
+            return Some(vec![Finding { rule: "yaml", severity, message, hint: None, location }]);
+        }
+    };
+    let jobs = root.as_ref().map(pipeline::jobs).unwrap_or_default();
+    let mut problems: Vec<_> = jobs.iter().flat_map(|job| azure::check(job, spec)).collect();
+    problems.sort_by_key(|problem| problem.place.start);
+    let findings = problems.into_iter().map(|problem| Finding {
+        rule: problem.rule,
+        severity: problem.severity,
+        message: problem.message,
+        hint: Some(problem.hint),
+        location: at(problem.place),
+    });
+    Some(findings.collect())
+}
