@@ -36,7 +36,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
         return print_text(&text());
     }
     match args.command {
-        Command::Action { step } => match inputs::arguments(env) {
+        Command::Action { step } => match inputs::arguments(env, str::to_owned) {
             Ok(args) => match template(env, &args.command) {
                 Ok(template) => {
                     let asked = Asked { step: Some(step), template, ..Asked::default() };

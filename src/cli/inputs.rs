@@ -183,23 +183,26 @@ pub(super) fn value_of<'a>(env: &'a Env, name: &str) -> Option<&'a str> {
 /// Whether an input is `true`.
 pub fn is_true(env: &Env, name: &str) -> Result<bool, Fault> {
     let input = INPUTS.iter().find(|input| input.name == name).expect("an input of the table");
-    truth(input, value(env, input))
+    truth(input, value(env, input), str::to_owned)
 }
 
-fn truth(input: &ActionInput, value: &str) -> Result<bool, Fault> {
+fn truth(input: &ActionInput, value: &str, spelled: fn(&str) -> String) -> Result<bool, Fault> {
     match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         other => Err(Fault::usage(format!(
             "the input `{}` cannot be `{}`; it is true or false",
-            input.name,
+            spelled(input.name),
             other.escape_debug()
         ))),
     }
 }
 
 /// The arguments that the inputs in the environment stand for.
-pub fn arguments(env: &Env) -> Result<Args, Fault> {
+///
+/// # Errors
+/// An input has a value that it cannot have; it is named as `spelled` spells it.
+pub fn arguments(env: &Env, spelled: fn(&str) -> String) -> Result<Args, Fault> {
     let mode = value(env, &INPUTS[0]);
     if !MODES.contains(&mode) {
         return Err(Fault::usage(format!(
@@ -219,7 +222,7 @@ pub fn arguments(env: &Env) -> Result<Args, Fault> {
             Argument::Option(_) if value.is_empty() => {}
             Argument::Option(option) => arguments.push(format!("--{option}={value}").into()),
             Argument::Flag(option, modes) => {
-                if truth(input, value)? && modes.contains(&mode) {
+                if truth(input, value, spelled)? && modes.contains(&mode) {
                     arguments.push(format!("--{option}").into());
                 }
             }
@@ -239,8 +242,31 @@ pub fn arguments(env: &Env) -> Result<Args, Fault> {
             text = text.replacen(value.as_str(), &value.escape_debug().to_string(), 1);
         }
         let first = text.lines().next().unwrap_or_default();
-        Fault::usage(format!("an input cannot be used: {}", first.strip_prefix("error: ").unwrap_or(first)))
+        let first = with_inputs(first.strip_prefix("error: ").unwrap_or(first), spelled);
+        Fault::usage(format!("an input cannot be used: {first}"))
     })
+}
+
+/// A message about arguments, with inputs in the place of options.
+fn with_inputs(message: &str, spelled: fn(&str) -> String) -> String {
+    let mut text = message.to_owned();
+    for input in INPUTS {
+        let (Argument::Option(option) | Argument::Flag(option, _) | Argument::Pairs(option)) = input.to
+        else {
+            continue;
+        };
+        for start in [format!("'--{option} <"), format!("'--{option}'")] {
+            if let Some((before, rest)) = text.split_once(&start) {
+                let rest = if start.ends_with('<') {
+                    rest.split_once('\'').map_or("", |(_, rest)| rest)
+                } else {
+                    rest
+                };
+                text = format!("{before}`{}`{rest}", spelled(input.name));
+            }
+        }
+    }
+    text
 }
 
 /// `NAME=VALUE` pairs, one or more a line. A word that begins no pair continues the value before it, so that
@@ -276,7 +302,7 @@ mod tests {
     fn parsed(inputs: &[(&str, &str)]) -> Result<Args, Fault> {
         let named: Vec<(String, &str)> =
             inputs.iter().map(|(name, value)| (variable(name), *value)).collect();
-        arguments(&Env::of(named.iter().map(|(name, value)| (name.as_str(), *value))))
+        arguments(&Env::of(named.iter().map(|(name, value)| (name.as_str(), *value))), str::to_owned)
     }
 
     #[test]
@@ -310,13 +336,17 @@ mod tests {
         let said = |inputs: &[(&str, &str)]| parsed(inputs).expect_err("refused").to_string();
         assert!(said(&[("mode", "sav\n::error")]).contains("`sav\\n::error`"));
         assert!(said(&[("required", "yes")]).contains("`required` cannot be `yes`"));
-        assert!(said(&[("role", "boss")]).contains("role"));
+        assert!(
+            said(&[("role", "boss")]).contains("invalid value 'boss' for `role`"),
+            "{}",
+            said(&[("role", "boss")])
+        );
         assert!(said(&[("timeout", "soon")]).contains("timeout"));
         let lines = said(&[("mode", "clean"), ("pull-request", "7\n::error::x\n\n8")]);
-        assert!(lines.contains("'7\\n::error::x\\n\\n8' for '--pull-request"), "{lines}");
+        assert!(lines.contains("'7\\n::error::x\\n\\n8' for `pull-request`"), "{lines}");
         // One of the two would be ignored.
         let both = said(&[("config", "ci/cachekeep.toml"), ("path", "out"), ("key", "k")]);
-        assert!(both.contains("--config") && both.contains("--path"), "{both}");
+        assert!(both.contains("`config`") && both.contains("`path`"), "{both}");
     }
 
     #[test]

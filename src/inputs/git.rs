@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
@@ -17,6 +17,7 @@ use super::globs::TreeGlob;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
+use crate::platform::git;
 use crate::threads::start;
 
 /// Raised when the digest changes its meaning.
@@ -58,12 +59,10 @@ pub(crate) fn git_digest(
     globs: &TreeGlob,
     cancel: &CancellationToken,
 ) -> Result<GitDigest, Fault> {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(workspace).args(["ls-files", "--stage", "-z"]);
-    // Messages are recognized in English; a key must not wait for a lock.
-    git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
+    let mut git = git::command(workspace);
+    git.args(["ls-files", "--stage", "-z"]);
     let listener = Listener::start();
-    git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(listener.stderr());
+    git.stdout(Stdio::piped()).stderr(listener.stderr());
     let mut child = git.spawn().map_err(|error| not_run(&error))?;
     let blobs = read_entries(&mut child, listener, globs, cancel);
     if blobs.is_err() {
@@ -222,7 +221,7 @@ mod tests {
     use super::*;
 
     fn git(at: &Path, arguments: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = std::process::Command::new("git")
             .arg("-C")
             .arg(at)
             .args(["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "protocol.file.allow=always"])

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
+use crate::platform::git;
 
 /// The name of what makes a directory a checkout.
 const GIT: &str = ".git";
@@ -32,14 +33,8 @@ pub(crate) fn tracked_below(
 ) -> Result<Tracked, Fault> {
     let is_top = |above: &&Path| above.join(GIT).symlink_metadata().is_ok();
     let Some(top) = workspace.ancestors().find(is_top) else { return Ok(Tracked::NoCheckout) };
-    let mut git = Command::new("git");
-    git.arg("-C").arg(top).args([
-        "--literal-pathspecs",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--recurse-submodules",
-    ]);
+    let mut git = git::command(top);
+    git.args(["--literal-pathspecs", "ls-files", "-z", "--cached", "--recurse-submodules"]);
     match directory.strip_prefix(top) {
         Ok(below) if below.as_os_str().is_empty() => {}
         Ok(below) => {
@@ -48,8 +43,7 @@ pub(crate) fn tracked_below(
         Err(_) if top.starts_with(directory) => {}
         Err(_) => return Ok(Tracked::NoCheckout),
     }
-    git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-    git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    git.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = match git.spawn() {
         Ok(child) => child,
         Err(error) => return Ok(Tracked::Unknown(format!("git could not be run: {error}"))),
@@ -112,7 +106,8 @@ mod tests {
     use super::*;
 
     fn git(at: &Path, arguments: &[&str]) {
-        let done = Command::new("git").arg("-C").arg(at).args(arguments).output().expect("git runs");
+        let done =
+            std::process::Command::new("git").arg("-C").arg(at).args(arguments).output().expect("git runs");
         assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 

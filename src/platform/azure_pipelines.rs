@@ -69,6 +69,11 @@ fn job_status(name: &str) -> Option<JobStatus> {
     }
 }
 
+/// JSON without macros: the agent expands those in values of variables, too, whenever they have come to mean something.
+pub(crate) fn json_without_macros(json: &str) -> String {
+    json.replace('$', "\\u0024")
+}
+
 /// Escapes the message of a logging command.
 fn escape_data(text: &str) -> String {
     text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A")

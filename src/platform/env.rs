@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use crate::domain::secret::is_secret_name;
+
 /// A snapshot of the environment of the process.
 #[derive(Debug, Clone, Default)]
 pub struct Env {
@@ -66,6 +68,15 @@ impl Env {
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.var(name), Some("true" | "True" | "TRUE" | "1"))
     }
+}
+
+/// Names of variables that programs are not given which this one starts for its own questions: those of secrets, and where the
+/// agent of Azure Pipelines keeps service connections.
+pub(crate) fn secret_names() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        is_secret_name(&name) || name.starts_with("ENDPOINT_")
+    })
 }
 
 /// The operating system's directory for temporary files. An empty `TMPDIR` counts as none.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::env::secret_names;
 use crate::domain::repository::{RepositoryId, path_of_remote};
 
 /// The refs and the commit of a checkout; `None` where git reports nothing.
@@ -16,17 +17,21 @@ pub(crate) struct Checkout {
     pub sha: Option<String>,
 }
 
-/// What git prints in a checkout; `None` if it fails or prints nothing.
+/// A command of git in a directory that only asks: its messages are in English, it waits for no lock, and it is given no
+/// secrets, since the configuration of a checkout can name programs that git starts.
 #[expect(clippy::disallowed_methods, reason = "runs git for facts that the platform does not provide")]
+pub(crate) fn command(directory: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(directory).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").stdin(Stdio::null());
+    secret_names().for_each(|name| {
+        git.env_remove(name);
+    });
+    git
+}
+
+/// What git prints in a checkout; `None` if it fails or prints nothing.
 fn git(workspace: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(workspace)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = command(workspace).args(arguments).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
 }

@@ -104,3 +104,31 @@ fn an_empty_tmpdir_counts_as_none() {
     let ran = Ran::of(project.command().env("TMPDIR", "").args(["save", "--required"])).success();
     assert!(ran.stderr.contains("deps: saved"), "{}", ran.stderr);
 }
+
+#[cfg(unix)]
+#[test]
+fn git_is_started_without_the_secrets_of_the_job() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let project = detached("[cache.deps]\npath = \"deps\"\nkey = \"deps-{git:*.toml}\"\n");
+    let seen = project.path("seen");
+    let script = format!("#!/bin/sh\nenv >>'{}'\nPATH=${{PATH#*:}} exec git \"$@\"\n", seen.display());
+    let git = project.write("bin/git", script);
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).expect("a mode");
+    project.write("workspace/deps/file", "one");
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a path"));
+    let mut command = project.command();
+    command.env("PATH", path).env("VISIBLE", "stays").args(["save", "--required"]);
+    for name in [
+        "ENDPOINT_AUTH_x",
+        "SECRET_A",
+        "SYSTEM_ACCESSTOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "ACTIONS_RUNTIME_TOKEN",
+    ] {
+        command.env(name, "do-not-show");
+    }
+    Ran::of(&mut command).success();
+    let seen = fs::read_to_string(seen).expect("git was started");
+    assert!(seen.contains("VISIBLE=stays") && !seen.contains("do-not-show"), "{seen}");
+}

@@ -18,6 +18,7 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveResult};
+use crate::platform::azure_pipelines::json_without_macros;
 use crate::report::json;
 use crate::store::StoreChoice;
 use crate::tree::plain_files::Metadata;
@@ -76,13 +77,8 @@ fn start(ctx: &Context<'_>, template: &Template, why: Option<&str>) -> Result<Jo
         }));
     }
     set_staging(ctx, template, &carrier);
-    set(ctx, template, "PLAN", &inert(&json::line(&plan)));
+    set(ctx, template, "PLAN", &json_without_macros(&json::line(&plan)));
     Ok(job)
-}
-
-/// JSON without macros: the agent expands those in values of variables, too, whenever they have come to mean something.
-fn inert(json: &str) -> String {
-    json.replace('$', "\\u0024")
 }
 
 fn set_staging(ctx: &Context<'_>, template: &Template, carrier: &Carrier) {
@@ -198,7 +194,7 @@ mod tests {
             restore_keys: "$(Build.SourceBranch)".to_owned(),
         };
         let plan = TaskPlan { slots: vec![Some(looked("k-$(LATER)")), None] };
-        let text = inert(&json::line(&plan));
+        let text = json_without_macros(&json::line(&plan));
         assert!(!text.contains('$'), "{text}");
         assert_eq!(serde_json::from_str::<TaskPlan>(&text).expect("a plan"), plan);
     }

@@ -12,6 +12,7 @@ use super::args::{Args, TaskStage};
 use super::inputs::{self, ActionInput, INPUTS, variable};
 use crate::domain::fault::Fault;
 use crate::platform::Env;
+use crate::platform::azure_pipelines::json_without_macros;
 
 /// Inputs of the action that a task has no use for: it restores and saves, with the program that it brings.
 const NOT_OF_TASKS: [&str; 4] = ["mode", "dry-run", "pull-request", "version"];
@@ -80,10 +81,10 @@ pub(super) fn plan(env: &Env, stage: TaskStage) -> Result<TaskPlan, Fault> {
             (inputs.map_err(unreadable)?, "save")
         }
     };
-    let kept = serde_json::to_string(&inputs).expect("a map of texts");
+    let kept = json_without_macros(&serde_json::to_string(&inputs).expect("a map of texts"));
     let inputs = inputs.into_iter().map(|(name, value)| (variable(&name), value));
     let env = env.with(inputs.chain([(variable("mode"), mode.to_owned())]));
-    let args = Box::new(inputs::arguments(&env)?);
+    let args = Box::new(inputs::arguments(&env, camel_case)?);
     Ok(TaskPlan::Run { args, env, task: Task { stage, kept } })
 }
 
@@ -137,7 +138,10 @@ mod tests {
         assert_eq!(args.command.selected(), ["a", "b"]);
         assert_eq!(args.common.vars, ["x=$(id)"]);
         assert_eq!(is_true(&env, "seed").ok(), Some(false));
-        assert_eq!(state, r#"{"cache":"a b","fail-on-cache-miss":"true","seed":"false","vars":"x=$(id)"}"#);
+        assert_eq!(
+            state,
+            r#"{"cache":"a b","fail-on-cache-miss":"true","seed":"false","vars":"x=\u0024(id)"}"#
+        );
     }
 
     #[test]
@@ -158,6 +162,8 @@ mod tests {
         assert!(refused(&[("INPUT_SAVE", "always")]).contains("auto or never"));
         let without = planned(TaskStage::Post, &[]).expect_err("refused");
         assert_eq!(without, "nothing is saved: the step of this task did not restore");
+        let wrong = planned(TaskStage::Main, &[("INPUT_FAILONCACHEMISS", "maybe")]).expect_err("refused");
+        assert_eq!(wrong, "the input `failOnCacheMiss` cannot be `maybe`; it is true or false");
         let broken = planned(TaskStage::Post, &[("VSTS_TASKVARIABLE_CACHEKEEP_INPUTS", "[]")]);
         assert!(broken.expect_err("refused").contains("CACHEKEEP_INPUTS"));
     }
