@@ -15,7 +15,7 @@ use crate::domain::hint::Hint;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::spec::{Role, Spec, StoreLocation};
 use crate::domain::trust::Grants;
-use crate::domain::unit::Span;
+use crate::domain::unit::{Span, UnitError};
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::platform::{self, Env, JobFacts, Platform};
@@ -257,7 +257,7 @@ impl Settings {
     }
 }
 
-/// The fallback and the front that the environment names: whether a machine has a directory for copies is its own affair.
+/// The fallback, the front and the quota that the environment names: what a machine keeps is its own affair.
 fn layers(spec: &mut Spec, env: &Env) -> Result<(), SettingsError> {
     let location = |name: &str| {
         let parsed = |text| config::store_location(text).map_err(|problem| value_error(name, problem));
@@ -273,6 +273,11 @@ fn layers(spec: &mut Spec, env: &Env) -> Result<(), SettingsError> {
             return Err(value_error("CACHEKEEP_FRONT", problem));
         }
         None => {}
+    }
+    if let Some(text) = env.var("CACHEKEEP_QUOTA") {
+        let quota =
+            text.parse().map_err(|problem: UnitError| value_error("CACHEKEEP_QUOTA", problem.to_string()))?;
+        spec.quota = Some(quota);
     }
     Ok(())
 }

@@ -8,9 +8,12 @@ use super::site::Site;
 use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
 use crate::domain::event::Observer;
+use crate::domain::quota::Quota;
+use crate::domain::spec::StoreLocation;
 use crate::domain::unit::ByteSize;
 use crate::fs::records::Records;
 use crate::platform::limits;
+use crate::store::StoreChoice;
 use crate::threads::executor::{Executor, Owner};
 
 /// Bytes of address space below which `run` does nothing for its caches: memory that cannot be had ends the process, and the
@@ -31,6 +34,8 @@ pub(super) fn context<'a>(
     Context {
         caches: &settings.spec.caches,
         disk: &settings.spec.disk,
+        quota: quota(site),
+        clean: &settings.spec.clean,
         workspace: &settings.workspace,
         temp: &settings.temp,
         variables: &settings.variables,
@@ -51,6 +56,19 @@ pub(super) fn context<'a>(
         workers: if memory() < MEMORY_FOR_THREADS { 0 } else { settings.workers },
         timeout: settings.timeout,
         stdout_is_json,
+    }
+}
+
+/// The quota of the store: what is set, or the default of the directory that is used where no store is named.
+fn quota(site: &Site<'_>) -> Option<Quota> {
+    let spec = &site.settings.spec;
+    let set = spec.quota.map(|limit| Quota { limit, is_default: false });
+    match site.store.innermost() {
+        StoreChoice::Directory { .. } if spec.store == StoreLocation::Auto => {
+            Some(set.unwrap_or_else(Quota::of_unnamed_store))
+        }
+        StoreChoice::Directory { .. } | StoreChoice::Objects { .. } => set,
+        _ => None,
     }
 }
 

@@ -12,7 +12,7 @@ use super::site::Site;
 use super::{action, catalog, explain, task};
 use crate::command::clean::{CleanOptions, PlanSource};
 use crate::command::context::Context;
-use crate::command::{clean, env, fetch, gate, hold, key, restore, run, save, seed, trim, usage};
+use crate::command::{clean, env, fetch, gate, hold, key, quota, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::clean::End;
 use crate::domain::fault::Fault;
@@ -85,6 +85,7 @@ impl CommandRow<'_> {
                     (Some(step), None) => action::run(site, ctx, command, step)?,
                     (None, None) => run(site, ctx)?,
                 };
+                quota::keep(ctx, &mut outcome);
                 outcome.fallback = ctx.store().fallback_in_use();
                 let output_name = if site.task.is_some() { task::output_name } else { str::to_owned };
                 publish::publish(ctx, &outcome, &before, output_name);

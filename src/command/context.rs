@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
 use crate::domain::event::{Details, Event, Level, Observer, Phase, Running};
+use crate::domain::quota::Quota;
+use crate::domain::retention::Policy;
 use crate::domain::scope::Access;
 use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::trust::Grants;
@@ -31,6 +33,10 @@ pub(crate) struct Context<'a> {
     pub caches: &'a [CacheSpec],
     /// What is kept free.
     pub disk: &'a DiskPolicy,
+    /// The quota of the store, if it has one.
+    pub quota: Option<Quota>,
+    /// Which entries `clean` deletes, and which nothing does.
+    pub clean: &'a Policy,
     /// The checkout.
     pub workspace: &'a Path,
     /// What `{temp}` means.
@@ -84,14 +90,23 @@ impl Context<'_> {
         self.opened().catalog.as_ref()
     }
 
+    /// The catalog of the entries of all repositories in a store of our own.
+    pub(crate) fn catalog_of_all(&self) -> Option<Arc<dyn Catalog>> {
+        self.store.open_for_all(self.open_options()).and_then(|opened| opened.catalog)
+    }
+
+    fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            time_limit: self.timeout,
+            cancel: self.interrupt.cancel.clone(),
+            now: self.now,
+            observer: Some(Arc::clone(&self.observer)),
+        }
+    }
+
     fn opened(&self) -> &OpenedStore {
         self.opened.get_or_init(|| {
-            let opened = self.store.open(OpenOptions {
-                time_limit: self.timeout,
-                cancel: self.interrupt.cancel.clone(),
-                now: self.now,
-                observer: Some(Arc::clone(&self.observer)),
-            });
+            let opened = self.store.open(self.open_options());
             self.report_about_job(
                 Level::Debug,
                 format!("opened the store at {}", (*opened.store).location()),

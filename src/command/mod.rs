@@ -26,6 +26,7 @@ pub(crate) mod gate;
 pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod other_paths;
+pub(crate) mod quota;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod save;

@@ -22,11 +22,13 @@ use crate::domain::spec::{
 };
 use crate::domain::template::Template;
 use crate::domain::trim::{Recency, TrimSpec, TrimUnits};
+use crate::domain::unit::{ByteSize, SizeOrShare};
 
 /// Converts a whole file. The result is incomplete if the findings contain an error.
 pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let (fallback, front) = lint::layers::layers(&file, findings);
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
+    let quota = file.quota.and_then(|text| quota(&text, &store, findings));
     let disk = file.disk.reserve.and_then(|text| size_or_share(&text, "%", findings));
     let drafts: Vec<Draft> =
         file.cache.into_iter().filter_map(|(name, raw)| cache(&name, raw, findings)).collect();
@@ -36,6 +38,7 @@ pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
         store,
         fallback,
         front,
+        quota,
         clean: clean::policy(file.clean, &caches, findings),
         caches,
         disk: disk.map_or_else(DiskPolicy::default, |reserve| DiskPolicy { reserve }),
@@ -50,6 +53,32 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
             StoreLocation::Auto
         }
     }
+}
+
+/// The quota of a store, where it may have one.
+fn quota(text: &Text, store: &StoreLocation, findings: &mut Findings<'_>) -> Option<SizeOrShare> {
+    let quota = size_or_share(text, "GB", findings)?;
+    if quota.of(ByteSize(u64::MAX)) == ByteSize(0) {
+        findings
+            .error(&text.span(), "`quota` leaves no room for an entry")
+            .with_hint("give it a size, or remove it where nothing is to be kept");
+        return None;
+    }
+    match store {
+        StoreLocation::GitHub => {
+            findings
+                .warning(&text.span(), "`quota` has no effect: GitHub keeps a budget of its own")
+                .with_hint("write `budget` in `[clean]`, and run `cachekeep clean` every night");
+        }
+        StoreLocation::Objects(_) if !matches!(quota, SizeOrShare::Bytes(_)) => {
+            findings
+                .error(&text.span(), "a share is one of a volume, and an object service has none")
+                .with_hint("write a size, such as `\"50GB\"`");
+            return None;
+        }
+        _ => {}
+    }
+    Some(quota)
 }
 
 /// Converts one cache; `None` if its name or key is invalid, to avoid follow-up errors.

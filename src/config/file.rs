@@ -40,6 +40,12 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "String", regex(pattern = r"^file:(//(localhost)?)?/[^/].*$"))]
     pub front: Option<Text>,
+    /// Upper bound for the bytes of a store of our own (a directory or an object service), kept after each save: a size or, for
+    /// a directory, a share of its volume. By default the lesser of 10 GB and 10 % where `store` is `auto`, and none where a
+    /// store is named.
+    #[serde(default)]
+    #[schemars(with = "AbsoluteOrPercent")]
+    pub quota: Option<Text>,
     /// The caches by name: letters, digits, `-`, `_` and `.`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawCache>")]

@@ -55,6 +55,7 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
         store: StoreLocation::Auto,
         fallback: None,
         front: None,
+        quota: None,
         clean: clean::policy(None, &caches, &mut findings),
         caches,
         disk: DiskPolicy::default(),

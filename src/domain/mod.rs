@@ -30,6 +30,7 @@ pub mod spec;
 pub mod trim;
 
 pub mod clean;
+pub mod quota;
 pub mod retention;
 
 pub mod explain;

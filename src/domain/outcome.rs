@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::gate::{GateReport, MissingObject};
 use super::key::Key;
 use super::kinds::ToolUse;
+use super::quota::QuotaOutcome;
 use super::scope::Scope;
 use super::unit::ByteSize;
 
@@ -24,12 +25,21 @@ pub struct JobOutcome {
     pub child: Option<Child>,
     /// The location of the fallback that was used because the store did not answer.
     pub fallback: Option<String>,
+    /// What was done to keep the quota of the store, if it was looked after.
+    pub quota: Option<QuotaOutcome>,
 }
 
 impl JobOutcome {
     /// The outcome of a command that has done nothing yet.
     pub fn new(command: &'static str) -> Self {
-        JobOutcome { command, caches: Vec::new(), broken: Vec::new(), child: None, fallback: None }
+        JobOutcome {
+            command,
+            caches: Vec::new(),
+            broken: Vec::new(),
+            child: None,
+            fallback: None,
+            quota: None,
+        }
     }
 
     /// The outcome of a cache, added when it is first asked for.

@@ -20,6 +20,8 @@ pub struct Spec {
     pub fallback: Option<StoreLocation>,
     /// The directory that keeps copies of the entries of a store elsewhere.
     pub front: Option<PathBuf>,
+    /// Upper bound for the bytes of a store of our own, kept after each save.
+    pub quota: Option<SizeOrShare>,
     /// The caches, sorted by name.
     pub caches: Vec<CacheSpec>,
     /// Free space to keep on every volume.

@@ -108,7 +108,8 @@ pub trait EntryWriter: Send {
     /// [`StoreErrorKind::Exists`](super::StoreErrorKind::Exists).
     async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError>;
 
-    /// Makes the whole entry visible in one step, unless its name is taken. After an error it is not visible, as far
+    /// Makes the whole entry visible in one step, unless its name is taken. Where the store has leases, the entry is leased until
+    /// the next operation of this store, such as reading it back. After an error it is not visible, as far
     /// as the store knows.
     async fn commit(self: Box<Self>) -> Result<Commit, StoreError>;
 

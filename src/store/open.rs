@@ -153,6 +153,23 @@ impl StoreChoice {
     /// Opens the store. One that cannot be opened is a store whose operations report why, so that the job goes on without
     /// its caches.
     pub(crate) fn open(&self, options: OpenOptions) -> OpenedStore {
+        self.open_as(options, None)
+    }
+
+    /// Opens a store of our own to look at the entries of all repositories in it; `None` if it is not one.
+    pub(crate) fn open_for_all(&self, options: OpenOptions) -> Option<OpenedStore> {
+        let store = self.innermost();
+        match store {
+            StoreChoice::Directory { view, .. } | StoreChoice::Objects { view, .. } => {
+                let view = Viewpoint { all: true, ..view.clone() };
+                Some(store.open_as(options, Some(view)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens the store, as it is seen from elsewhere if that is given.
+    fn open_as(&self, options: OpenOptions, seen_from: Option<Viewpoint>) -> OpenedStore {
         const SERVICE: &str = "GitHub's cache service";
         if let StoreChoice::Layered(layers) = self {
             return layers.open(&options);
@@ -161,7 +178,8 @@ impl StoreChoice {
         match self {
             StoreChoice::Layered(_) => unreachable!("it is opened above"),
             StoreChoice::Directory { path, view, clock, .. } => {
-                OpenedStore::with_catalog(DirectoryStore::new(path, view.clone(), *clock))
+                let view = seen_from.unwrap_or_else(|| view.clone());
+                OpenedStore::with_catalog(DirectoryStore::new(path, view, *clock))
             }
             StoreChoice::Service(credentials) => match GitHubStore::new(
                 credentials.clone(),
@@ -193,7 +211,8 @@ impl StoreChoice {
                         return OpenedStore::failed(&place, kind, format!("cannot open {place}: {why}"));
                     }
                 };
-                match RemoteStore::connect(location, access, view.clone(), *clock, options) {
+                let view = seen_from.unwrap_or_else(|| view.clone());
+                match RemoteStore::connect(location, access, view, *clock, options) {
                     Ok(store) => OpenedStore::with_catalog(store),
                     Err(error) => OpenedStore::failed(&place, error.kind(), chain(&error)),
                 }

@@ -35,6 +35,7 @@ mod panics;
 mod planted_journals;
 mod privileged;
 mod publishing;
+mod quota;
 mod repositories;
 mod running;
 mod saving;

@@ -23,14 +23,14 @@ const FAILURES_IN_A_ROW: usize = 10;
 const RELIABLE: Duration = Duration::from_mins(5);
 
 /// How old what is known is: by the store's clock if its answers carry one, else by the local clock.
-pub(super) struct SurveyAge {
+pub(in crate::command) struct SurveyAge {
     at: DateTime<Utc>,
     since: Instant,
 }
 
 impl SurveyAge {
     /// These facts were found out just now.
-    pub(super) fn just_now(facts: &Facts) -> Self {
+    pub(in crate::command) fn just_now(facts: &Facts) -> Self {
         SurveyAge { at: facts.now, since: Instant::now() }
     }
 
@@ -41,7 +41,7 @@ impl SurveyAge {
 }
 
 /// Deletes what the plan says, except what was tried before and what has changed meanwhile.
-pub(super) fn apply(
+pub(in crate::command) fn apply(
     cleaner: &Cleaner<'_>,
     plan: &Plan,
     known: SurveyAge,

@@ -6,7 +6,7 @@
 //! writes and reads plans.
 
 pub(crate) mod apply;
-mod cleaner;
+pub(crate) mod cleaner;
 pub(crate) mod options;
 pub(crate) mod saved;
 

@@ -43,6 +43,7 @@ fn what_is_configured_and_cannot_work_is_a_problem() {
         fallback: None,
         front: None,
         caches: vec![],
+        quota: None,
         disk: crate::domain::spec::DiskPolicy::default(),
         clean: crate::domain::retention::Policy::default(),
     };

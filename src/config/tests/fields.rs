@@ -1,6 +1,7 @@
 //! Findings about single fields and about overlapping caches.
 
 use crate::domain::spec::StoreLocation;
+use crate::domain::unit::{ByteSize, SizeOrShare};
 
 use super::{found, found_in_cache, lines, load};
 
@@ -368,6 +369,28 @@ fn the_stores_around_the_store_are_other_ones() {
         load("store = 's3://bucket/p'\nfallback = 'github'\nfront = 'file:///srv/front'").expect("sound");
     assert_eq!((warnings, spec.fallback), (vec![], Some(StoreLocation::GitHub)));
     assert_eq!(spec.front, Some("/srv/front".into()));
+}
+
+#[test]
+fn a_quota_is_one_of_a_store_of_our_own() {
+    insta::assert_snapshot!(found(&[
+        "quota = '0'",
+        "quota = '50'",
+        "store = 'github'\nquota = '9GB'",
+        "store = 's3://bucket/p'\nquota = '10%'",
+    ]), @r#"
+1:9 error: `quota` leaves no room for an entry | give it a size, or remove it where nothing is to be kept
+1:9 warning: `50` has no unit, so it means 50 B | write a unit, such as `"50GB"`
+2:9 warning: `quota` has no effect: GitHub keeps a budget of its own | write `budget` in `[clean]`, and run `cachekeep clean` every night
+2:9 error: a share is one of a volume, and an object service has none | write a size, such as `"50GB"`
+"#);
+    let quota = |text| load(text).expect("sound").spec.quota;
+    assert_eq!(quota("quota = '10%'"), Some(SizeOrShare::Percent(10.0)));
+    assert_eq!(
+        quota("store = 's3://bucket/p'\nquota = '5GB'"),
+        Some(SizeOrShare::Bytes(ByteSize(5_000_000_000)))
+    );
+    assert_eq!(quota(""), None);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Policy {
         if let Some(why) = candidate.state.unknown() {
             hold(Rule::Unknown, format!("the state of {} is unknown: {why}", named(candidate)));
         }
-        if let Some(glob) = self.protect.matching(&entry.key, &entry.scope) {
+        if let Some(glob) = self.protecting(&entry.key, &entry.scope) {
             hold(Rule::Protected, format!("protected by `{glob}`"));
         }
         if facts.leases.contains(&entry.id) {
@@ -91,6 +91,9 @@ impl Policy {
         }
         if facts.keys_in_use.get(&entry.key).is_some_and(|scopes| scopes.contains(&entry.scope)) {
             hold(Rule::KeyInUse, format!("its key is in use by a reader of {}", entry.scope));
+        }
+        if !self.keeps_used {
+            return holds;
         }
         match standing.current {
             Current::No => {}
@@ -244,12 +247,14 @@ impl Policy {
         let mut order: Vec<usize> =
             (0..candidates.len()).filter(|index| !candidates[*index].goes()).collect();
         order.sort_by_key(|index| eviction_place(facts, candidates[*index].entry));
+        let low = self.low_mark.map_or(target.0, |low| low.0.min(target.0));
+        let is_over = before > target.0;
         for index in order {
-            if after <= target.0 {
-                break;
-            }
             let candidate = &mut candidates[index];
             let size = candidate.entry.size;
+            if after <= target.0 && !(is_over && after.saturating_sub(size.0) >= low) {
+                break;
+            }
             // Deleting an empty entry frees nothing.
             if size.0 == 0 {
                 continue;

@@ -1,5 +1,6 @@
 //! The policy: what a repository wants to keep and delete.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::pattern::DeclaredPattern;
 use crate::domain::key::Key;
-use crate::domain::scope::Scope;
+use crate::domain::quota::Marks;
+use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::{ByteSize, Span};
 
 /// The deletion rules. A rule that is `None` is off; the others apply together.
@@ -26,10 +28,18 @@ pub struct Policy {
     pub older_than: Option<Span>,
     /// Deletes the least recently used entries until the rest is no larger than this.
     pub budget: Option<ByteSize>,
+    /// Once the store is over its budget, entries are deleted until it is no larger than this, so that not every save
+    /// deletes; but none that would make it smaller than this.
+    pub low_mark: Option<ByteSize>,
     /// Room that the budget leaves for the next save.
     pub headroom: Headroom,
     /// Keys and refs that are never deleted.
     pub protect: Protect,
+    /// The same for the entries of other repositories. `None`: `protect` is for theirs as well.
+    pub protect_elsewhere: Option<BTreeMap<Section, Protect>>,
+    /// Whether the newest generations and recent uses keep entries. A quota has no room for that: what was used last
+    /// is deleted last.
+    pub keeps_used: bool,
     /// How long a use by the default branch or an open pull request keeps an entry.
     pub recent: Span,
     /// When the newest generation on the default branch has not been used for this long, its pattern counts as
@@ -88,8 +98,11 @@ impl Default for Policy {
             unused_for: None,
             older_than: None,
             budget: None,
+            low_mark: None,
             headroom: Headroom::default(),
             protect: Protect::default(),
+            protect_elsewhere: None,
+            keeps_used: true,
             recent: days(1),
             abandoned_after: None,
             guard: Guard::default(),
@@ -100,6 +113,28 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The policy that keeps a store below its high mark: only the least recently used entries are deleted.
+    pub fn of_quota(marks: Marks, protect: Protect, elsewhere: BTreeMap<Section, Protect>) -> Self {
+        Policy {
+            budget: Some(marks.high),
+            low_mark: Some(marks.low),
+            headroom: Headroom::Bytes(ByteSize(0)),
+            protect,
+            protect_elsewhere: Some(elsewhere),
+            keeps_used: false,
+            ..Policy::default()
+        }
+    }
+
+    /// The glob that protects an entry of this key in this scope.
+    pub(super) fn protecting(&self, key: &Key, scope: &Scope) -> Option<&str> {
+        let protect = match (&self.protect_elsewhere, scope.section()) {
+            (Some(elsewhere), section @ Section::Other(_)) => elsewhere.get(section)?,
+            _ => &self.protect,
+        };
+        protect.matching(key, scope)
+    }
+
     /// The policy for a store without configured rules: deletes entries of pull requests and refs that have been closed
     /// or deleted for three days. No job can restore them.
     pub fn unreachable() -> Self {

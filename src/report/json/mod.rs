@@ -20,6 +20,7 @@ use crate::domain::outcome::{
     CacheOutcome, Child, JobOutcome, MirrorUse, RestoreOutcome, SaveOutcome, SaveResult, SeedOutcome,
     TrimOutcome,
 };
+use crate::domain::quota::QuotaOutcome;
 use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
 
@@ -36,6 +37,47 @@ pub(crate) struct Document {
     /// The location of the fallback that was used because the store did not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// What was done to keep the quota of the store, if it was looked after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+}
+
+/// What was done to keep the quota of the store.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_field_names, reason = "the keys of the document are documented")]
+pub(crate) struct Quota {
+    /// Bytes above which entries are deleted.
+    pub quota_bytes: u64,
+    /// Bytes of entries before.
+    pub before_bytes: u64,
+    /// Bytes of entries after.
+    pub after_bytes: u64,
+    /// Entries that were deleted.
+    pub deleted: usize,
+    /// Entries that could not be deleted, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Stay>,
+    /// Whether the store is over its default quota, which it never had before: nothing was deleted.
+    pub only_warned: bool,
+    /// What keeps the store above its quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+}
+
+impl From<&QuotaOutcome> for Quota {
+    fn from(outcome: &QuotaOutcome) -> Self {
+        let stay = |(path, reason): &(String, String)| Stay { path: path.clone(), reason: reason.clone() };
+        Quota {
+            quota_bytes: outcome.limit.0,
+            before_bytes: outcome.before.0,
+            after_bytes: outcome.after.0,
+            deleted: outcome.deleted,
+            failed: outcome.failed.iter().map(stay).collect(),
+            only_warned: outcome.only_warned,
+            blocked: outcome.blocked.clone(),
+        }
+    }
 }
 
 /// The outcome for one cache; holds only what was done.
@@ -229,11 +271,11 @@ pub(crate) struct Trim {
     pub blocked: Option<String>,
 }
 
-/// A unit that stays.
+/// A unit or an entry that stays.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Stay {
-    /// Its path below its root.
+    /// Its path below its root, or its key.
     pub path: String,
     /// Why it stays.
     pub reason: String,
@@ -273,6 +315,7 @@ impl From<&JobOutcome> for Document {
                 _ => None,
             },
             fallback: outcome.fallback.clone(),
+            quota: outcome.quota.as_ref().map(Quota::from),
         }
     }
 }

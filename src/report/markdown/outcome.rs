@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::plain;
 use crate::domain::outcome::{CacheOutcome, JobOutcome};
+use crate::domain::quota::QuotaOutcome;
 use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
 
@@ -45,6 +46,7 @@ pub(crate) fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) 
     tools(&mut text, &outcome.caches);
     trims(&mut text, &outcome.caches);
     saves(&mut text, &outcome.caches);
+    quota(&mut text, outcome.quota.as_ref());
     chart(&mut text, &outcome.caches);
     volumes(&mut text, disks);
     Some(bounded(text))
@@ -170,6 +172,20 @@ fn saves(text: &mut String, caches: &[CacheOutcome]) {
             save.reason.as_deref().map(cell).unwrap_or_default(),
         );
     }
+}
+
+/// How full the store is, where it has a quota.
+fn quota(text: &mut String, outcome: Option<&QuotaOutcome>) {
+    let Some(QuotaOutcome { limit, before, after, deleted, blocked, only_warned, .. }) = outcome else {
+        return;
+    };
+    text.push_str("\n| Store | Quota | Before | After | Deleted | What stays |\n|---|--:|--:|--:|--:|---|\n");
+    let note = match blocked {
+        Some(why) => cell(why),
+        None if *only_warned => "nothing is deleted this time".to_owned(),
+        None => String::new(),
+    };
+    let _ = writeln!(text, "| entries | {limit} | {before} | {after} | {deleted} | {note} |");
 }
 
 /// Seconds by cache, where there is something to compare.

@@ -23,7 +23,7 @@ use crate::store::error::{Access, StoreError, StoreErrorKind};
 
 use super::blocking::{blocking, stream};
 use super::last_use;
-use super::lease::{Claimed, Held, Locked, claim, hold};
+use super::lease::{Claimed, Fresh, Held, Locked, claim, hold};
 use super::publish::remove_empty_directories;
 use super::uploads;
 
@@ -47,7 +47,12 @@ impl DirectoryStore {
     /// A store in a directory, which is created with the first entry, as a job sees it. Does no I/O.
     pub fn new(root: &Path, view: Viewpoint, clock: Clock) -> Self {
         BackendStore::over(
-            Directory { root: root.to_owned(), clock, stray_use_files: StrayUseFiles::default() },
+            Directory {
+                root: root.to_owned(),
+                clock,
+                stray_use_files: StrayUseFiles::default(),
+                fresh: Fresh::default(),
+            },
             view,
         )
     }
@@ -58,11 +63,18 @@ pub struct Directory {
     root: PathBuf,
     clock: Clock,
     stray_use_files: StrayUseFiles,
+    /// The lease on the entry that was created last, until the next operation of this store.
+    fresh: Fresh,
 }
 
 impl Directory {
     fn file(&self, path: &ObjectPath) -> PathBuf {
         self.root.join(path.as_ref())
+    }
+
+    /// Ends the lease on the entry that was created last.
+    fn end_fresh_lease(&self) {
+        drop(self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     async fn work<T: Send + 'static>(
@@ -149,7 +161,10 @@ impl Backend for Directory {
     async fn open(&self, path: &ObjectPath) -> Result<Option<OpenedObject>, StoreError> {
         for _ in 0..ATTEMPTS {
             match self.work("read", Access::Read, self.file(path), hold).await? {
-                Held::Leased(file) => return self.opened(path, file).map(Some),
+                Held::Leased(file) => {
+                    self.end_fresh_lease();
+                    return self.opened(path, file).map(Some);
+                }
                 Held::Gone => return Ok(None),
                 Held::Contended => tokio::time::sleep(PAUSE).await,
             }
@@ -159,6 +174,7 @@ impl Backend for Directory {
     }
 
     async fn delete(&self, path: &ObjectPath, id: &EntryId) -> Result<Deletion, StoreError> {
+        self.end_fresh_lease();
         let (location, id) = (path.clone(), id.clone());
         let root = self.root.clone();
         let delete = move |file: &Path| {
@@ -184,6 +200,7 @@ impl Backend for Directory {
     }
 
     async fn leased(&self, entries: Vec<(ObjectPath, EntryId)>) -> Result<BTreeSet<EntryId>, StoreError> {
+        self.end_fresh_lease();
         let root = self.root.clone();
         let is_leased = move |path: &ObjectPath| {
             // An entry that this process cannot open it cannot delete, either.
@@ -210,7 +227,8 @@ impl Backend for Directory {
     }
 
     async fn begin_upload(&self, new: &NewEntry, target: &ObjectPath) -> Result<Box<dyn Upload>, StoreError> {
-        uploads::begin(&self.root, new, target, (self.clock)()).await
+        self.end_fresh_lease();
+        uploads::begin(&self.root, new, target, (self.clock)(), &self.fresh).await
     }
 
     async fn recover(&self) -> Result<Recovered, StoreError> {

@@ -20,6 +20,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::fs::lease::{has_no_locks, is_same_file};
@@ -35,6 +36,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Locked(File);
 
 impl Locked {
+    /// A file under a shared lock; `None` if it cannot be had.
+    pub(super) fn shared(file: File) -> Option<Self> {
+        file.try_lock_shared().is_ok().then_some(Self(file))
+    }
+
     /// Opens a lock file, creates it if necessary, and waits for its exclusive lock.
     pub(super) fn wait(path: &Path) -> io::Result<Self> {
         let file = open_lock_file(path)?;
@@ -69,6 +75,9 @@ impl Drop for Locked {
         let _ = self.0.unlock();
     }
 }
+
+/// A lease on an entry from its publication on: who created it reads it back, and until then no other process deletes it.
+pub(super) type Fresh = Arc<Mutex<Option<Locked>>>;
 
 /// The outcome of opening an entry to read it.
 pub(super) enum Held {

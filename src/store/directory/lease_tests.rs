@@ -148,3 +148,19 @@ async fn links_in_a_store_are_not_followed() {
         .expect("a link");
     assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
 }
+
+#[tokio::test]
+async fn an_entry_is_leased_from_its_publication_until_it_was_read_back() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (store, other) = (in_directory(root.path()), in_directory(root.path()));
+    let entry = large(&store, "k").await;
+    assert_eq!(other.delete(&entry.id).await.expect("an answer"), Deletion::InUse);
+    let stream = store.read(&entry).await.expect("a stream");
+    assert_eq!(other.delete(&entry.id).await.expect("an answer"), Deletion::InUse);
+    drop(stream);
+    assert_eq!(other.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
+    // A store that does nothing more holds none, either.
+    let entry = large(&store, "l").await;
+    drop(store);
+    assert_eq!(other.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
+}

@@ -11,6 +11,7 @@ mod files;
 mod last_use;
 mod lease;
 mod publish;
+pub(crate) mod quota;
 mod uploads;
 
 #[cfg(test)]

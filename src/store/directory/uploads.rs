@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,7 @@ use crate::store::error::{Access, StoreError, StoreErrorKind, causes, kind_of_io
 use crate::threads;
 
 use super::blocking::blocking;
+use super::lease::{Fresh, Held, Locked, hold};
 use super::publish::{durable, publish};
 use crate::store::backend::layout;
 use crate::store::backend::operations::Upload;
@@ -44,6 +46,7 @@ pub(super) async fn begin(
     new: &NewEntry,
     target: &ObjectPath,
     now: DateTime<Utc>,
+    fresh: &Fresh,
 ) -> Result<Box<dyn Upload>, StoreError> {
     let store = root.to_owned();
     let purpose = format!("uploading `{}` of {}", new.key, new.scope);
@@ -59,6 +62,7 @@ pub(super) async fn begin(
     Ok(Box::new(DirectoryUpload {
         root: root.to_owned(),
         target: root.join(target.as_ref()),
+        fresh: Arc::clone(fresh),
         staged: Some(staged.await?),
         waiting: Vec::new(),
         waiting_bytes: 0,
@@ -77,6 +81,8 @@ struct DirectoryUpload {
     root: PathBuf,
     /// The file of the entry.
     target: PathBuf,
+    /// Where the lease on the entry is kept.
+    fresh: Fresh,
     /// `None` after a failure.
     staged: Option<Staged>,
     /// Chunks not written yet. The last one is written by the commit: the modification time of the file, which is
@@ -127,11 +133,15 @@ impl Upload for DirectoryUpload {
         let rest = std::mem::take(&mut self.waiting);
         self.flush(rest).await?;
         let Staged { file, path, directory } = self.take()?;
-        let (root, target) = (self.root.clone(), self.target.clone());
+        let (root, target, fresh) = (self.root.clone(), self.target.clone(), Arc::clone(&self.fresh));
         blocking(&self.root, move || {
             durable(file.sync_all()).map_err(|error| failure("write", &path, error))?;
-            drop(file);
+            let file = before_publication(file);
             let created = publish(&path, &target, &root);
+            if let (Ok(true), Ok(Held::Leased(lease))) = (&created, hold(&target)) {
+                *fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
+            }
+            drop(file);
             // If this fails, recovery removes the directory; the entry exists or not regardless.
             let _ = directory.close();
             created.map_err(|error| failure("create", &target, error))
@@ -144,6 +154,12 @@ impl Upload for DirectoryUpload {
         // Removing a large file blocks.
         let _ = threads::blocking::blocking(move || drop(staged)).await;
     }
+}
+
+/// The file under a shared lock, which is one on the entry that it becomes: no process finds the entry without a lease. `None`
+/// where it must be closed before it gets another name, or cannot be locked.
+fn before_publication(file: File) -> Option<Locked> {
+    if cfg!(unix) { Locked::shared(file) } else { None }
 }
 
 /// Writes the layout file if the store has none.

@@ -4,6 +4,7 @@ mod after;
 mod defects;
 mod in_use;
 mod properties;
+mod quota;
 mod sweep;
 
 use std::collections::BTreeSet;

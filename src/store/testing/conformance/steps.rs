@@ -67,6 +67,8 @@ pub(super) async fn created(store: &impl Store, new: NewEntry, bytes: &'static [
                 (&new.scope, &new.key, &new.version, bytes.len() as u64),
                 "a created entry is what was asked for"
             );
+            // A store may lease it until then.
+            assert_eq!(store.get(&entry).await.expect("an entry"), bytes, "a created entry is read back");
             entry
         }
         other => panic!("creating {new:?} came to {other:?}"),

@@ -1,0 +1,323 @@
+//! The quota of a store of our own, kept after saves: the least recently used entries of all repositories go, by the
+//! same plan as those that `clean` deletes, until the store is below its low mark.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::clean::apply::{self, SurveyAge};
+use super::clean::cleaner::Cleaner;
+use super::clean::{CleanOptions, PlanSource};
+use super::context::{Context, Deadline};
+use crate::domain::clean::{Attempt, Fate};
+use crate::domain::entry::EntryId;
+use crate::domain::event::Level;
+use crate::domain::fault::Fault;
+use crate::domain::outcome::{JobOutcome, SaveResult};
+use crate::domain::quota::{Marks, Quota, QuotaOutcome, Room};
+use crate::domain::retention::plan::BudgetOutcome;
+use crate::domain::retention::{Decision, Facts, Policy, Protect};
+use crate::domain::scope::Section;
+use crate::domain::unit::{ByteSize, counted};
+use crate::fs::volume::volume_of;
+use crate::report::failure;
+use crate::store::directory::quota::{QuotaFiles, QuotaLock, QuotaRecord};
+use crate::store::{Catalog, ListFilter};
+
+/// How often the work is done once more for other processes that saved meanwhile: a busy store has another process soon.
+const ROUNDS: usize = 20;
+
+/// Deletions that are reported one by one.
+const LISTED: usize = 20;
+
+/// Keeps the quota of the store, if this job saved an entry there. Never fails a job.
+pub(crate) fn keep(ctx: &Context<'_>, job: &mut JobOutcome) {
+    let is_saved = |result: SaveResult| result == SaveResult::Saved;
+    if !job.caches.iter().filter_map(|cache| cache.save.as_ref()).any(|save| is_saved(save.result)) {
+        return;
+    }
+    let (Some(quota), Some(catalog)) = (ctx.quota, ctx.quota.and_then(|_| ctx.catalog_of_all())) else {
+        return;
+    };
+    if ctx.grants.trust.is_privileged {
+        // The configuration may be a stranger's, and would decide about the entries of every repository.
+        return;
+    }
+    let files = ctx.store.directory().map(QuotaFiles::of);
+    let deadline = ctx.deadline();
+    let keeper = Keeper { ctx, quota, catalog, files, deadline: &deadline };
+    match keeper.run() {
+        Ok(outcome) => job.quota = outcome,
+        Err(fault) => {
+            let text = format!("the quota of the store was not looked after: {}", failure::chain(&fault));
+            ctx.report_about_job_with_hint(Level::Warning, text, fault.hint());
+        }
+    }
+}
+
+/// How full a store may be now. `None` where that depends on a volume, and there is none.
+pub(crate) fn marks(ctx: &Context<'_>, quota: Quota, stored: ByteSize) -> Result<Option<Marks>, Fault> {
+    let room = |directory: &Path| {
+        let volume = volume_of(directory)?;
+        let reserve = ctx.reserve().of(volume.total);
+        Ok::<_, Fault>(Room { total: volume.total, free: volume.free, reserve })
+    };
+    let room = ctx.store.directory().map(room).transpose()?;
+    Ok(quota.marks(stored, room))
+}
+
+struct Keeper<'a> {
+    ctx: &'a Context<'a>,
+    quota: Quota,
+    /// The entries of all repositories.
+    catalog: Arc<dyn Catalog>,
+    /// Those of a directory; an object service has neither locks nor a record.
+    files: Option<QuotaFiles>,
+    deadline: &'a Deadline,
+}
+
+impl Keeper<'_> {
+    /// Keeps the quota, unless another process does; `None` then.
+    fn run(&self) -> Result<Option<QuotaOutcome>, Fault> {
+        let Some(files) = &self.files else {
+            return self.once(&BTreeMap::new());
+        };
+        let mut whole: Option<QuotaOutcome> = None;
+        let mut lock = files.try_lock()?;
+        for _ in 0..ROUNDS {
+            let Some(held) = lock else { break };
+            files.take_note(&held)?;
+            if let Some(outcome) = self.locked(files, &held)? {
+                whole = Some(match whole {
+                    Some(before) => QuotaOutcome {
+                        before: before.before,
+                        deleted: before.deleted + outcome.deleted,
+                        ..outcome
+                    },
+                    None => outcome,
+                });
+            }
+            drop(held);
+            lock = if files.has_note() { files.try_lock()? } else { None };
+        }
+        Ok(whole)
+    }
+
+    /// Keeps the quota while no other process does, and records what was done.
+    fn locked(&self, files: &QuotaFiles, lock: &QuotaLock) -> Result<Option<QuotaOutcome>, Fault> {
+        let known = files.record();
+        let mut record = known.clone().unwrap_or_default();
+        self.record_protected(&mut record);
+        let stored = self.stored()?;
+        let outcome = match marks(self.ctx, self.quota, stored)? {
+            Some(marks) if self.quota.is_default && known.is_none() && stored > marks.high => {
+                Some(self.warn(stored, marks))
+            }
+            _ => self.once(&record.protect)?,
+        };
+        if let Some(QuotaOutcome { before, after, deleted, .. }) =
+            outcome.as_ref().filter(|done| done.deleted > 0)
+        {
+            record.evicted += *deleted as u64;
+            record.evicted_bytes += before.0.saturating_sub(after.0);
+            record.last_eviction = Some(self.now());
+        }
+        if known.as_ref() != Some(&record) {
+            files.write(&record, self.now(), lock)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Notes what this repository protects, for other repositories' jobs.
+    fn record_protected(&self, record: &mut QuotaRecord) {
+        let Some(repository) = self.ctx.store.repository() else { return };
+        let globs = self.ctx.clean.protect.globs().to_vec();
+        if globs.is_empty() {
+            record.protect.remove(repository.as_str());
+        } else {
+            record.protect.insert(repository.as_str().to_owned(), globs);
+        }
+    }
+
+    /// Bytes of all entries.
+    fn stored(&self) -> Result<ByteSize, Fault> {
+        let entries =
+            self.ctx.wait(self.deadline, self.catalog.list(&ListFilter::default())).map_err(Fault::from)?;
+        Ok(ByteSize(entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add)))
+    }
+
+    /// A store that was never kept small is not emptied by an upgrade of this program.
+    fn warn(&self, stored: ByteSize, marks: Marks) -> QuotaOutcome {
+        let text = format!(
+            "{} holds {stored}, more than {}, its quota from now on: after the next save the least recently used \
+             entries are deleted",
+            self.catalog.location(),
+            marks.high
+        );
+        let hint = "set `quota` in cachekeep.toml, or CACHEKEEP_QUOTA, to what the store may hold".to_owned();
+        self.ctx.report_about_job_with_hint(Level::Warning, text, Some(hint));
+        QuotaOutcome {
+            limit: marks.high,
+            before: stored,
+            after: stored,
+            only_warned: true,
+            ..QuotaOutcome::default()
+        }
+    }
+
+    /// Looks at the store and deletes what is too much.
+    fn once(&self, protect: &BTreeMap<String, Vec<String>>) -> Result<Option<QuotaOutcome>, Fault> {
+        let stored = self.stored()?;
+        let Some(marks) = marks(self.ctx, self.quota, stored)? else { return Ok(None) };
+        let mut outcome =
+            QuotaOutcome { limit: marks.high, before: stored, after: stored, ..QuotaOutcome::default() };
+        if stored > marks.high {
+            self.delete(marks, protect, &mut outcome)?;
+            self.report(&outcome);
+        }
+        Ok(Some(outcome))
+    }
+
+    /// Deletes by plans until the store is small enough, or nothing more can be deleted. An entry that cannot be deleted is
+    /// counted, and tried once: others go in its place.
+    fn delete(
+        &self,
+        marks: Marks,
+        protect: &BTreeMap<String, Vec<String>>,
+        outcome: &mut QuotaOutcome,
+    ) -> Result<(), Fault> {
+        let options = CleanOptions {
+            policy: Policy::of_quota(marks, self.ctx.clean.protect.clone(), elsewhere(protect)),
+            source: PlanSource::Policy,
+            dry_run: false,
+            plan_out: None,
+        };
+        let cleaner = Cleaner {
+            ctx: self.ctx,
+            target: self.catalog.as_ref(),
+            options: &options,
+            deadline: self.deadline,
+        };
+        let mut stays = Stays::default();
+        loop {
+            let mut facts = cleaner.survey()?.facts;
+            facts.now = self.now();
+            stays.take_from(&mut facts);
+            let policy = Policy {
+                budget: Some(stays.less(marks.high)),
+                low_mark: Some(stays.less(marks.low)),
+                ..options.policy.clone()
+            };
+            let plan = policy.plan(&facts);
+            let (round, _) = apply::apply(&cleaner, &plan, SurveyAge::just_now(&facts), &BTreeSet::new());
+            let mut has_stayed = false;
+            for (attempt, decision) in round.attempts.iter().zip(plan.deletions()) {
+                has_stayed |= self.count(attempt, decision, outcome, &mut stays);
+            }
+            if !has_stayed || self.deadline.cancel.is_cancelled() {
+                outcome.blocked = plan.budget.as_ref().and_then(blocked).or_else(|| stays.blocked(outcome));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Notes what an attempt came to. Returns whether the entry is still there.
+    fn count(
+        &self,
+        attempt: &Attempt,
+        decision: &Decision,
+        outcome: &mut QuotaOutcome,
+        stays: &mut Stays,
+    ) -> bool {
+        let Attempt { entry, fate, .. } = attempt;
+        let gone =
+            |outcome: &mut QuotaOutcome| outcome.after.0 = outcome.after.0.saturating_sub(entry.size.0);
+        match fate {
+            Fate::Deleted => {
+                gone(outcome);
+                outcome.deleted += 1;
+                if outcome.deleted <= LISTED {
+                    let reason = decision.reasons.first().map_or("", |reason| reason.text.as_str());
+                    let text =
+                        format!("deleted `{}` of {} ({}): {reason}", entry.key, entry.scope, entry.size);
+                    self.ctx.report_about_job(Level::Info, text);
+                }
+                false
+            }
+            Fate::AlreadyGone => {
+                gone(outcome);
+                false
+            }
+            Fate::Kept(why) | Fate::Failed(why) => {
+                if matches!(fate, Fate::Failed(_)) {
+                    outcome.failed.push((entry.key.to_string(), why.clone()));
+                }
+                stays.ids.insert(entry.id.clone());
+                stays.bytes.0 += entry.size.0;
+                true
+            }
+            Fate::NotTried => false,
+        }
+    }
+
+    fn report(&self, outcome: &QuotaOutcome) {
+        let QuotaOutcome { limit, before, after, deleted, blocked, .. } = outcome;
+        let place = self.catalog.location();
+        let entries = counted(*deleted, "entry");
+        let text = format!("deleted {entries} of {place}: it held {before}, and holds {after} of {limit}");
+        match blocked {
+            Some(why) => {
+                let text = format!("{text}; {why}");
+                let hint = "raise `quota`, protect less, or see why entries cannot be deleted".to_owned();
+                self.ctx.report_about_job_with_hint(Level::Warning, text, Some(hint));
+            }
+            None => self.ctx.report_about_job(Level::Info, text),
+        }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.ctx.now + self.ctx.started.elapsed()
+    }
+}
+
+/// Entries that were to be deleted and are still there.
+#[derive(Default)]
+struct Stays {
+    ids: BTreeSet<EntryId>,
+    bytes: ByteSize,
+}
+
+impl Stays {
+    /// Takes them out of the facts, so that others are chosen.
+    fn take_from(&self, facts: &mut Facts) {
+        facts.entries.retain(|entry| !self.ids.contains(&entry.id));
+    }
+
+    /// What they leave of a mark.
+    fn less(&self, mark: ByteSize) -> ByteSize {
+        ByteSize(mark.0.saturating_sub(self.bytes.0))
+    }
+
+    fn blocked(&self, outcome: &QuotaOutcome) -> Option<String> {
+        (outcome.after > outcome.limit && !self.ids.is_empty())
+            .then(|| format!("{} could not be deleted", self.bytes))
+    }
+}
+
+/// Why the plan leaves more than the high mark.
+fn blocked(budget: &BudgetOutcome) -> Option<String> {
+    (!budget.is_met()).then(|| {
+        let rules = budget.blocked.iter().map(|(rule, amount)| format!("{amount} ({rule})"));
+        format!("may not be deleted: {}", rules.collect::<Vec<_>>().join(", "))
+    })
+}
+
+/// What other repositories protect. Globs that cannot be read protect nothing.
+fn elsewhere(protect: &BTreeMap<String, Vec<String>>) -> BTreeMap<Section, Protect> {
+    let of = |(name, globs): (&String, &Vec<String>)| {
+        Some((Section::of_name(Some(name))?, Protect::new(globs).ok()?))
+    };
+    protect.iter().filter_map(of).collect()
+}
