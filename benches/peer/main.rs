@@ -1,12 +1,14 @@
-//! Cachekeep beside the client of GitHub's own actions (npm `@actions/cache`), at the same service, in one run:
+//! Cachekeep beside the client of GitHub's own actions (npm `@actions/cache`) and the pipe `tar | zstd -T0 -3 | put`, at the same
+//! service, in one run:
 //!
 //! ```sh
 //! cargo bench --bench peer                          # all trees, five times each: some minutes
 //! cargo bench --bench peer -- --quick               # small ones, once, to try it
 //! cargo bench --bench peer -- --shape objects --repeat 3
+//! cargo bench --bench peer -- --azurite             # blobs in Azurite instead of memory
 //! ```
 //!
-//! The service is the fake of the tests with its blobs in a real Azurite. Needs Linux, node, npm, tar and zstd; as
+//! The service is the fake of the tests. Needs Linux, node, npm, tar and zstd; as
 //! root, caches and temp directories lie on volumes in memory, whose use is measured exactly. `docs/benchmark.md` has the details.
 
 #![cfg_attr(
@@ -16,6 +18,8 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark makes trees and starts programs")]
 
 mod options;
+#[cfg(target_os = "linux")]
+mod pipe;
 #[cfg(target_os = "linux")]
 mod place;
 #[cfg(target_os = "linux")]
@@ -33,6 +37,12 @@ use std::process::ExitCode;
 use options::Options;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let [verb, url] = &std::env::args().skip(1).collect::<Vec<_>>()[..]
+        && let Some(done) = side::end_of_pipe(verb, url)
+    {
+        return done;
+    }
     match Options::of(std::env::args().skip(1)).and_then(|options| options.map_or(Ok(()), |it| run(&it))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

@@ -9,6 +9,8 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Which trees.
     pub(crate) shapes: Vec<Shape>,
+    /// Whether blobs lie in Azurite instead of memory.
+    pub(crate) azurite: bool,
     /// How often each is saved and restored by each side.
     pub(crate) repeat: usize,
 }
@@ -17,20 +19,24 @@ impl Options {
     /// Reads the arguments; none where `cargo test` started this, which has no use for figures.
     pub(crate) fn of(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut arguments = arguments.peekable();
-        let (mut quick, mut shapes, mut repeat, mut asked) = (false, Vec::new(), None, false);
+        let (mut quick, mut azurite, mut shapes) = (false, false, Vec::new());
+        let (mut repeat, mut asked) = (None, false);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
             match argument.as_str() {
                 // What cargo itself gives.
                 "--bench" => asked = true,
                 "--quick" => quick = true,
+                "--azurite" => azurite = true,
                 "--shape" => shapes.push(shape(&value()?)?),
                 "--repeat" => {
                     let number = value()?.parse().ok().filter(|number| *number > 0);
                     repeat = Some(number.ok_or("--repeat wants a number, 1 or more")?);
                 }
                 other => {
-                    return Err(format!("unknown argument {other}; there are --quick, --shape, --repeat"));
+                    return Err(format!(
+                        "unknown argument {other}; there are --quick, --azurite, --shape, --repeat"
+                    ));
                 }
             }
         }
@@ -38,7 +44,7 @@ impl Options {
             shapes = Shape::ALL.to_vec();
         }
         let repeat = repeat.unwrap_or(if quick { 1 } else { 5 });
-        Ok(asked.then_some(Options { quick, shapes, repeat }))
+        Ok(asked.then_some(Options { quick, shapes, azurite, repeat }))
     }
 }
 

@@ -16,8 +16,12 @@ use cachekeep_test_support::tree::Snapshot;
 pub(crate) fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
     node_is_here()?;
     let place = Place::new();
-    let service = GitHubService::start_with_azurite()
-        .map_err(|problem| format!("there is no blob service: {problem}"))?;
+    let service = if options.azurite {
+        GitHubService::start_with_azurite()
+            .map_err(|problem| format!("there is no blob service: {problem}"))?
+    } else {
+        GitHubService::start()
+    };
     let job = Job::new(&place, &service, shape)?;
     let grown = shape.grow(&place.tree(), &place.workspace(), options.quick);
     let tree = contents(&place.tree());
@@ -31,7 +35,7 @@ pub(crate) fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
         // The sides take turns at being first.
         sides.rotate_left(round % Side::ALL.len());
         for side in sides {
-            measure(&job, &place, &service, &tree, (shape, round, side), &mut figures)?;
+            measure(&job, &place, &tree, (shape, round, side), &mut figures)?;
         }
     }
     Ok(figures.rows(shape, grown))
@@ -40,7 +44,6 @@ pub(crate) fn run(shape: Shape, options: &Options) -> Result<Vec<Row>, String> {
 fn measure(
     job: &Job<'_>,
     place: &Place,
-    service: &GitHubService,
     tree: &Snapshot,
     (shape, round, side): (Shape, usize, Side),
     figures: &mut Figures,
@@ -50,11 +53,10 @@ fn measure(
     place.sweep();
     let (measured, said) =
         watch::run(job.command(side, "save", &key), place).map_err(|e| failed("save", &e))?;
-    let saved = service.entries().into_iter().find(|(kept, _)| kept.key == key);
-    let (_, facts) = saved.ok_or_else(|| failed("save", &said))?;
-    figures.saved(side, Sample { measured, archive: facts.size });
+    let archive = job.saved(side, &key).ok_or_else(|| failed("save", &said))?;
+    figures.saved(side, Sample { measured, archive });
     tell(&format!("  round {round}, {side:?}: saved in {:.2} s", measured.wall));
-    if side != Side::Unread {
+    if side != Side::ReadBack {
         let original = place.workspace().join("original");
         fs::rename(place.tree(), &original).map_err(|error| error.to_string())?;
         place.sweep();
@@ -63,11 +65,11 @@ fn measure(
         if (side == Side::Peer && peer_failed(&said)) || contents(&place.tree()) != *tree {
             return Err(failed("restore", &format!("the tree is another one; it said:\n{said}")));
         }
-        figures.restored(side, Sample { measured, archive: facts.size });
+        figures.restored(side, Sample { measured, archive });
         tell(&format!("  round {round}, {side:?}: restored in {:.2} s", measured.wall));
         fs::remove_dir_all(place.tree()).map_err(|error| error.to_string())?;
         fs::rename(&original, place.tree()).map_err(|error| error.to_string())?;
     }
-    service.delete(&facts.etag);
+    job.delete(side, &key);
     Ok(())
 }

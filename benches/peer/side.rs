@@ -1,13 +1,14 @@
-//! The programs that save and restore: cachekeep, cachekeep without reading back, and the peer.
+//! The programs that save and restore: cachekeep, cachekeep that reads all back, the peer, and the pipe.
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use cachekeep::domain::sentinel::SENTINEL_FILE;
 
 use crate::place::Place;
 use crate::shape::Shape;
+use crate::{pipe, tell};
 use cachekeep_test_support::actions_cache::Peer;
 use cachekeep_test_support::github_service::GitHubService;
 use cachekeep_test_support::tree::Snapshot;
@@ -19,20 +20,23 @@ const SCOPE: &str = "refs/heads/main";
 pub(crate) enum Side {
     /// Cachekeep as it is.
     Cachekeep,
-    /// Cachekeep in a job that may only write, and so reads back nothing of what it saved.
-    Unread,
+    /// Cachekeep that reads back all that it saved.
+    ReadBack,
     /// npm `@actions/cache`.
     Peer,
+    /// `tar | zstd -T0 -3 | put`, and `get | zstd -d | tar`.
+    Pipe,
 }
 
 impl Side {
     /// All of them.
-    pub(crate) const ALL: [Side; 3] = [Side::Cachekeep, Side::Unread, Side::Peer];
+    pub(crate) const ALL: [Side; 4] = [Side::Cachekeep, Side::ReadBack, Side::Peer, Side::Pipe];
 }
 
 /// A job of both sides at one service.
 pub(crate) struct Job<'a> {
     place: &'a Place,
+    service: &'a GitHubService,
     peer: Peer,
     url: String,
     token: String,
@@ -40,11 +44,11 @@ pub(crate) struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// A job in a place; an error says what is missing for the peer.
-    pub(crate) fn new(place: &'a Place, service: &GitHubService, shape: Shape) -> Result<Self, String> {
+    pub(crate) fn new(place: &'a Place, service: &'a GitHubService, shape: Shape) -> Result<Self, String> {
         let (url, token) = (service.url(), GitHubService::token(&[(SCOPE, 3)]));
         let peer = Peer::at(&place.root, &url, &token)?;
         fs::write(place.workspace().join("cachekeep.toml"), config(shape)).map_err(|e| e.to_string())?;
-        Ok(Job { place, peer, url, token })
+        Ok(Job { place, service, peer, url, token })
     }
 
     /// The command that saves the tree or restores it.
@@ -52,11 +56,46 @@ impl<'a> Job<'a> {
         match side {
             Side::Peer => self.peer.command(verb, &[key], &["tree"]),
             Side::Cachekeep => self.cachekeep(verb, key),
-            Side::Unread => {
+            Side::ReadBack => {
                 let mut command = self.cachekeep(verb, key);
-                command.env("ACTIONS_CACHE_MODE", "write-only");
+                command.env("CACHEKEEP_VERIFY_SAVE", "full");
                 command
             }
+            Side::Pipe => self.pipe(verb, key),
+        }
+    }
+
+    fn pipe(&self, verb: &str, key: &str) -> Command {
+        let (write, read) = self.service.blob_urls(key);
+        let (script, url) = match verb {
+            "save" => ("set -o pipefail; tar -cf - tree | zstd -q -T0 -3 | \"$0\" put \"$1\"", write),
+            _ => ("set -o pipefail; \"$0\" get \"$1\" | zstd -q -d | tar -xf -", read),
+        };
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", script])
+            .arg(std::env::current_exe().expect("this program has a path"))
+            .arg(url)
+            .current_dir(self.place.workspace());
+        command
+    }
+
+    /// Bytes of what was saved under a key; `None` if there is nothing.
+    pub(crate) fn saved(&self, side: Side, key: &str) -> Option<u64> {
+        if side == Side::Pipe {
+            return self.service.blob_size(key);
+        }
+        let found = self.service.entries().into_iter().find(|(kept, _)| kept.key == key);
+        found.map(|(_, facts)| facts.size)
+    }
+
+    /// Deletes what was saved under a key.
+    pub(crate) fn delete(&self, side: Side, key: &str) {
+        if side == Side::Pipe {
+            self.service.remove_blob(key);
+        } else if let Some((_, facts)) = self.service.entries().into_iter().find(|(kept, _)| kept.key == key)
+        {
+            self.service.delete(&facts.etag);
         }
     }
 
@@ -87,6 +126,22 @@ fn config(shape: Shape) -> String {
         _ => "",
     };
     format!("[cache.tree]\npath = \"{{workspace}}/tree\"\nkey = \"{{var.key}}\"\n{links}")
+}
+
+/// Does the work of an end of the pipe, where that was asked for.
+pub(crate) fn end_of_pipe(verb: &str, url: &str) -> Option<ExitCode> {
+    let done = match verb {
+        "put" => pipe::put(url),
+        "get" => pipe::get(url),
+        _ => return None,
+    };
+    Some(done.map_or_else(
+        |problem| {
+            tell(&format!("error: {verb}: {problem}"));
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    ))
 }
 
 /// Whether Node is installed; an error says what needs it.

@@ -55,6 +55,10 @@ pub struct Common {
     /// Whether this job saves: overrides the role of every cache. In a privileged event only `--role writer` saves.
     #[arg(long, global = true, value_name = "ROLE")]
     pub role: Option<RoleArg>,
+    /// How new entries are read back [default: `ends` where the store compares all that arrives with a checksum, else
+    /// `full`].
+    #[arg(long, global = true, value_name = "HOW")]
+    pub verify_save: Option<VerifySaveArg>,
     /// Variables that caches may export although they are dangerous, or although the event is privileged; separated by
     /// spaces.
     #[arg(long, global = true, value_name = "NAMES")]
@@ -114,6 +118,17 @@ pub enum RoleArg {
     Writer,
     /// Only restores.
     Consumer,
+}
+
+/// How new entries are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifySaveArg {
+    /// Size, first and last bytes.
+    Ends,
+    /// All of it.
+    Full,
+    /// Not at all.
+    None,
 }
 
 /// When to color.

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{Args, ColorArg, Common, RoleArg};
+use super::args::{Args, ColorArg, Common, RoleArg, VerifySaveArg};
 use crate::config::{self, ConfigError};
 use crate::domain::fault::Fault;
 use crate::domain::finding::Finding;
 use crate::domain::hint::Hint;
 use crate::domain::scope::{Access, Scope};
-use crate::domain::spec::{Role, Spec, StoreLocation};
+use crate::domain::spec::{Role, Spec, StoreLocation, VerifySave};
 use crate::domain::trust::Grants;
 use crate::domain::unit::{Span, UnitError};
 use crate::fs::open::Links;
@@ -213,6 +213,9 @@ impl Settings {
         if let Some(role) = role {
             spec.caches.iter_mut().for_each(|cache| cache.role = role);
         }
+        if let Some(how) = verify_save(common, env)? {
+            spec.caches.iter_mut().for_each(|cache| cache.verify_save = Some(how));
+        }
         let grants = Grants {
             trust: facts.trust.clone(),
             says_writer: role == Some(Role::Writer),
@@ -313,6 +316,25 @@ fn role(common: &Common, env: &Env) -> Result<Option<Role>, SettingsError> {
         (None, Some("consumer")) => Ok(Some(Role::Consumer)),
         (None, Some(other)) => {
             Err(value_error("CACHEKEEP_ROLE", format!("`{other}` is neither `writer` nor `consumer`")))
+        }
+    }
+}
+
+fn verify_save(common: &Common, env: &Env) -> Result<Option<VerifySave>, SettingsError> {
+    let from_flag = common.verify_save.map(|how| match how {
+        VerifySaveArg::Ends => VerifySave::Ends,
+        VerifySaveArg::Full => VerifySave::Full,
+        VerifySaveArg::None => VerifySave::None,
+    });
+    match (from_flag, env.var("CACHEKEEP_VERIFY_SAVE")) {
+        (Some(how), _) => Ok(Some(how)),
+        (None, None) => Ok(None),
+        (None, Some("ends")) => Ok(Some(VerifySave::Ends)),
+        (None, Some("full")) => Ok(Some(VerifySave::Full)),
+        (None, Some("none")) => Ok(Some(VerifySave::None)),
+        (None, Some(other)) => {
+            let problem = format!("`{other}` is not `ends`, `full` or `none`");
+            Err(value_error("CACHEKEEP_VERIFY_SAVE", problem))
         }
     }
 }

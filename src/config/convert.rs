@@ -18,7 +18,7 @@ use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::kinds::Kind;
 use crate::domain::spec::{
     CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
-    Thoroughness, Unwanted,
+    Thoroughness, Unwanted, VerifySave,
 };
 use crate::domain::template::Template;
 use crate::domain::trim::{Recency, TrimSpec, TrimUnits};
@@ -122,6 +122,11 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
             file::RawSave::Always => SavePolicy::Always,
             file::RawSave::Never => SavePolicy::Never,
         },
+        verify_save: raw.verify_save.map(|how| match how {
+            file::RawVerifySave::Ends => VerifySave::Ends,
+            file::RawVerifySave::Full => VerifySave::Full,
+            file::RawVerifySave::None => VerifySave::None,
+        }),
         export,
         kind_exports,
         links,

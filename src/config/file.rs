@@ -99,6 +99,11 @@ pub(super) struct RawCache {
     #[serde(default)]
     #[schemars(extend("default" = "success"))]
     pub save: RawSave,
+    /// How a new entry is read back: `ends`, the default where the store compares all that arrives with a checksum,
+    /// `full`, the default elsewhere, or `none`.
+    #[serde(default)]
+    #[schemars(with = "RawVerifySave")]
+    pub verify_save: Option<RawVerifySave>,
     /// Environment variables for the build, such as `CCACHE_DIR = "{path}"`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
@@ -186,6 +191,17 @@ pub(super) enum RawSave {
     Always,
     /// Never.
     Never,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawVerifySave {
+    /// Looked up; its size, its first and its last bytes are compared with what was sent.
+    Ends,
+    /// All of it is read, decompressed and compared with its digests.
+    Full,
+    /// Not at all.
+    None,
 }
 
 /// Content links: small files in the source tree that name objects by their hash.

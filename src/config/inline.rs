@@ -41,6 +41,7 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
         restore_keys: lines(restore_keys).map(|line| text(line, BRACES, &mut findings)).collect(),
         role: file::RawRole::default(),
         save: file::RawSave::default(),
+        verify_save: None,
         export: BTreeMap::new(),
         links: None,
         seed: None,

@@ -67,6 +67,8 @@ pub struct CacheSpec {
     pub role: Role,
     /// When `cachekeep run` saves it.
     pub save: SavePolicy,
+    /// How a new entry is read back; `None` if that is left to what its store does.
+    pub verify_save: Option<VerifySave>,
     /// Environment variables set for the build.
     pub export: BTreeMap<String, Template>,
     /// Those of the variables that come with the kind.
@@ -119,6 +121,17 @@ pub enum SavePolicy {
     Always,
     /// Never.
     Never,
+}
+
+/// How a new entry is read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifySave {
+    /// Its size, its first and its last bytes are compared with what was sent.
+    Ends,
+    /// All of it is read, decompressed and compared with its digests.
+    Full,
+    /// Not at all.
+    None,
 }
 
 /// The content links of a cache, and how their objects are stored and fetched.

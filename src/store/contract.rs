@@ -1,6 +1,7 @@
 //! The contract that every store keeps. A store that can also be listed and cleaned is a
 //! [`Catalog`](super::catalog::Catalog).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -61,6 +62,18 @@ pub trait Store: Send + Sync {
     /// entry. Where the store has leases, the entry is leased until the stream is dropped or has ended.
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError>;
 
+    /// Parts of an entry: as [`Self::read`] would deliver them, each within [`Entry::size`]. Fails with
+    /// [`StoreErrorKind::Corrupt`](super::StoreErrorKind::Corrupt) where it finds that the entry has another size.
+    async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        picked(self.read(entry).await?, parts).await
+    }
+
+    /// Whether the store compares all that arrives with a checksum of what was sent. What it answers to an upload may
+    /// show that it does not: the answer is to be asked for after a commit.
+    fn checks_uploads(&self) -> bool {
+        false
+    }
+
     /// Begins an upload. Nothing becomes visible before [`EntryWriter::commit`].
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError>;
 
@@ -88,6 +101,14 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).read(entry).await
     }
 
+    async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        (**self).read_parts(entry, parts).await
+    }
+
+    fn checks_uploads(&self) -> bool {
+        (**self).checks_uploads()
+    }
+
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
         (**self).create(new).await
     }
@@ -99,6 +120,26 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn fallback_in_use(&self) -> Option<String> {
         (**self).fallback_in_use()
     }
+}
+
+/// Parts of a stream, which is read as far as the last of them reaches.
+pub(super) async fn picked(mut stream: EntryStream, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+    let mut picked = vec![BytesMut::new(); parts.len()];
+    let end = parts.iter().map(|part| part.end).max().unwrap_or(0);
+    let mut position = 0;
+    while position < end
+        && let Some(chunk) = stream.try_next().await?
+    {
+        let next = position + chunk.len() as u64;
+        for (part, bytes) in parts.iter().zip(&mut picked) {
+            let (from, to) = (part.start.clamp(position, next), part.end.clamp(position, next));
+            // Both are within the chunk.
+            let within = |at: u64| usize::try_from(at - position).unwrap_or(chunk.len());
+            bytes.extend_from_slice(&chunk[within(from)..within(to)]);
+        }
+        position = next;
+    }
+    Ok(picked.into_iter().map(BytesMut::freeze).collect())
 }
 
 /// An upload in progress. Dropping it without a commit leaves nothing visible and removes what it can.

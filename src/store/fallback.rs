@@ -1,6 +1,7 @@
 //! A store with another one that is asked where it does not answer.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -106,6 +107,16 @@ impl Store for FallbackStore {
             }
             opened => opened,
         }
+    }
+
+    async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let store = if self.of_fallback.contains(entry) { &self.fallback } else { &self.store };
+        store.read_parts(entry, parts).await
+    }
+
+    /// Those of the store that was uploaded to last.
+    fn checks_uploads(&self) -> bool {
+        if self.is_down() { self.fallback.checks_uploads() } else { self.store.checks_uploads() }
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {

@@ -2,6 +2,7 @@
 //! there.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -161,6 +162,15 @@ impl Store for FrontedStore {
             Some(writer) => copying(stream, writer, entry.size.0, Arc::clone(&self.log)),
             None => stream,
         })
+    }
+
+    /// From the store: these are of an entry that was created just now.
+    async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        self.store.read_parts(entry, parts).await
+    }
+
+    fn checks_uploads(&self) -> bool {
+        self.store.checks_uploads()
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {

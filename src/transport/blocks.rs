@@ -1,17 +1,17 @@
 //! Azure block blobs: uploads of unknown length in parallel blocks.
 //!
-//! A blob appears only with its block list, last and whole. Every block carries its MD5, which the service
-//! checks; a block that fails is sent again. Memory is bounded by the blocks in flight.
+//! A blob appears only with its block list, last and whole. Every block carries a checksum, which the service
+//! compares; a block that fails is sent again. Memory is bounded by the blocks in flight.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
-use md5::{Digest as _, Md5};
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, Url};
 use tokio::task::JoinSet;
 
+use super::block_checks::{BlockCheck, BlockChecks, Verdict, check_of_list};
 use super::download::refuse_status;
 use super::http::attempts::Attempts;
 use super::http::error::{Cause, FetchError};
@@ -149,6 +149,7 @@ struct Target {
     sender: BodySender,
     url: Url,
     options: FetchOptions,
+    checks: Arc<BlockChecks>,
 }
 
 impl std::fmt::Debug for Target {
@@ -160,9 +161,15 @@ impl std::fmt::Debug for Target {
 
 impl BlockUpload {
     /// Begins an upload to a signed URL; nothing is sent yet.
-    pub(crate) fn new(sender: &BodySender, url: Url, blocks: BlockOptions, options: FetchOptions) -> Self {
+    pub(crate) fn new(
+        sender: &BodySender,
+        url: Url,
+        blocks: BlockOptions,
+        options: FetchOptions,
+        checks: Arc<BlockChecks>,
+    ) -> Self {
         BlockUpload {
-            target: Arc::new(Target { sender: sender.clone(), url, options }),
+            target: Arc::new(Target { sender: sender.clone(), url, options, checks }),
             sending: InFlight::new(&blocks),
             blocks: 0,
             size: 0,
@@ -200,7 +207,8 @@ impl Target {
 
     async fn put_block(&self, number: usize, block: Bytes) -> Result<(), FetchError> {
         let query = format!("comp=block&blockid={}", query_value(&block_id(number)));
-        self.put(&query, "application/octet-stream", &block).await.map(drop)
+        let check = || self.checks.of(&block);
+        self.put(&query, "application/octet-stream", &block, &check).await.map(drop)
     }
 
     async fn put_block_list(&self, blocks: usize, size: u64) -> Result<BlobFacts, FetchError> {
@@ -211,7 +219,8 @@ impl Target {
             list.push_str("</Latest>");
         }
         list.push_str("</BlockList>");
-        let response = self.put("comp=blocklist", "application/xml", &Bytes::from(list)).await?;
+        let list = Bytes::from(list);
+        let response = self.put("comp=blocklist", "application/xml", &list, &|| check_of_list(&list)).await?;
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
         let etag = etag.ok_or_else(|| {
             Cause::Protocol("the server does not name the version that it wrote".to_owned()).at(&self.url)
@@ -220,43 +229,56 @@ impl Target {
     }
 
     /// One request with a body, again as the policy says.
-    async fn put(&self, query: &str, kind: &'static str, body: &Bytes) -> Result<Response, FetchError> {
+    async fn put(
+        &self,
+        query: &str,
+        kind: &'static str,
+        body: &Bytes,
+        check: &(dyn Fn() -> BlockCheck + Sync),
+    ) -> Result<Response, FetchError> {
         let mut url = self.url.clone();
         url.set_query(Some(&match self.url.query() {
             Some(signature) => format!("{signature}&{query}"),
             None => query.to_owned(),
         }));
-        let digest = BASE64.encode(&Md5::digest(body));
         let mut attempts = Attempts::new(&self.options, self.sender.client().details());
         loop {
-            match self.put_once(&url, kind, body, &digest).await {
-                Ok(response) => return Ok(response),
+            match self.put_once(&url, kind, body, &check()).await {
+                Ok(Some(response)) => return Ok(response),
+                Ok(None) => {}
                 Err(cause) => attempts.pause(cause, &url).await.map_err(|cause| cause.at(&url))?,
             }
         }
     }
 
+    /// `None` if the body is to be sent again with another checksum.
     async fn put_once(
         &self,
         url: &Url,
         kind: &'static str,
         body: &Bytes,
-        digest: &str,
-    ) -> Result<Response, Cause> {
+        check: &BlockCheck,
+    ) -> Result<Option<Response>, Cause> {
+        let (name, value) = check.header();
         let request = self
             .sender
             .client()
             .request(Method::PUT, url)?
             .header("x-ms-version", SERVICE_VERSION)
-            .header("content-md5", digest)
+            .header(name, value)
             .header(CONTENT_TYPE, HeaderValue::from_static(kind));
         let response = self.sender.send(request, body.clone(), &self.options).await?;
-        let code = response.headers().get("x-ms-error-code").and_then(|code| code.to_str().ok());
-        if response.status() == StatusCode::BAD_REQUEST && code == Some("Md5Mismatch") {
-            return Err(Cause::Interrupted { received: 0, reason: "the block arrived damaged".to_owned() });
-        }
-        if response.status() == StatusCode::CREATED {
-            return Ok(response);
+        let details = self.sender.client().details();
+        match self.checks.judge(check, response.status(), response.headers(), details) {
+            Verdict::Taken => return Ok(Some(response)),
+            Verdict::OtherCheck => return Ok(None),
+            Verdict::Damaged => {
+                return Err(Cause::Interrupted {
+                    received: 0,
+                    reason: "the block arrived damaged".to_owned(),
+                });
+            }
+            Verdict::Other => {}
         }
         refuse_status(&response, self.options.clock)?;
         // Not an answer of the service: nothing was stored.

@@ -5,6 +5,7 @@
 //! again once for all ranges. Memory is bounded by the ranges ahead of the reader.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +39,18 @@ pub(crate) struct BlobFacts {
 
 /// Makes a new signed URL for the same blob, when the old one has expired.
 pub(crate) type Resolve = Arc<dyn Fn() -> BoxFuture<'static, Result<Url, Cause>> + Send + Sync>;
+
+/// A blob that can be read.
+pub(crate) struct OpenedBlob {
+    /// Its signed URL.
+    pub url: Url,
+    /// What the server says of it.
+    pub facts: BlobFacts,
+    /// Makes a new URL when that one has expired.
+    pub resolve: Resolve,
+    /// What bounds its requests.
+    pub options: FetchOptions,
+}
 
 /// How a blob is cut.
 #[derive(Debug, Clone)]
@@ -111,25 +124,11 @@ struct Shared {
 /// ends its requests. It must be created within a tokio runtime.
 pub(crate) fn stream(
     client: &Client,
-    url: Url,
-    facts: BlobFacts,
-    resolve: Resolve,
+    blob: OpenedBlob,
     ranges: &RangeOptions,
-    options: FetchOptions,
 ) -> Result<BoxStream<'static, Result<Bytes, FetchError>>, FetchError> {
-    let if_match = HeaderValue::from_str(&facts.etag).map_err(|_| {
-        Cause::Protocol("the version of the blob is not a valid header value".to_owned()).at(&url)
-    })?;
-    let shared = Arc::new(Shared {
-        client: client.clone(),
-        url: Mutex::new((0, url)),
-        resolve,
-        facts,
-        if_match,
-        options,
-    });
     let state = InOrder {
-        shared,
+        shared: Shared::new(client, blob)?,
         position: 0,
         range_size: ranges.range_size.max(1),
         in_flight: ranges.in_flight.max(1),
@@ -141,6 +140,24 @@ pub(crate) fn stream(
         |mut state| async move { state.next().await.map(|part| (part, state)) },
     )
     .boxed())
+}
+
+/// Fetches parts of a blob, one after the other, each within its size.
+pub(crate) async fn parts(
+    client: &Client,
+    blob: OpenedBlob,
+    parts: &[Range<u64>],
+) -> Result<Vec<Bytes>, FetchError> {
+    let shared = Shared::new(client, blob)?;
+    let mut fetched = Vec::with_capacity(parts.len());
+    for part in parts {
+        if part.is_empty() {
+            fetched.push(Bytes::new());
+            continue;
+        }
+        fetched.push(fetch_range(Arc::clone(&shared), part.start, part.end).await?);
+    }
+    Ok(fetched)
 }
 
 /// The ranges ahead of the reader, the next one first. They are tasks of their own, so that they go on
@@ -212,6 +229,15 @@ async fn fetch_range(shared: Arc<Shared>, first: u64, end: u64) -> Result<Bytes,
 }
 
 impl Shared {
+    fn new(client: &Client, blob: OpenedBlob) -> Result<Arc<Self>, FetchError> {
+        let OpenedBlob { url, facts, resolve, options } = blob;
+        let if_match = HeaderValue::from_str(&facts.etag).map_err(|_| {
+            Cause::Protocol("the version of the blob is not a valid header value".to_owned()).at(&url)
+        })?;
+        let url = Mutex::new((0, url));
+        Ok(Arc::new(Shared { client: client.clone(), url, resolve, facts, if_match, options }))
+    }
+
     /// Resolves the URL again, unless another range has done so since this one took it.
     async fn renew(&self, generation: u32) -> Result<(), Cause> {
         let mut url = self.url.lock().await;

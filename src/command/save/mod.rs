@@ -1,11 +1,14 @@
 //! `save`: decide whether a cache may be saved, prepare it, store it.
 //!
 //! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved, [`store`]
-//! how the entry gets to the store.
+//! how the entry gets to the store, [`verify`] what is
+//! then read back.
 
 pub(crate) mod decide;
+mod failure;
 mod prepare;
 mod store;
+mod verify;
 
 use std::time::Instant;
 
@@ -27,10 +30,11 @@ use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult, TrimOutcome};
 use crate::domain::spec::CacheSpec;
 use crate::domain::unit::ByteSize;
-use crate::report::{failure, text};
+use crate::report::{self, text};
 use crate::store::{Access, Deletion, StoreErrorKind};
 use decide::SaveRefusal;
-use store::{StoreFailure, Stored};
+use failure::StoreFailure;
+use store::Stored;
 
 /// Saves every selected cache: under the keys that this job's restore computed, unless `recompute_keys` is set.
 pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
@@ -121,7 +125,8 @@ pub(super) fn attempt(
         }
         Err(error) => {
             outcome.interrupted = cache.ctx.interrupt.signal().is_some();
-            let reason = deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| failure::chain(&error));
+            let reason =
+                deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| report::failure::chain(&error));
             // What a signal ended says nothing about the store.
             let hint = error.hint().filter(|_| !outcome.interrupted);
             let refusal = SaveRefusal { result: error.result(), reason, hint };
@@ -258,7 +263,7 @@ fn remove_corrupt(
     if !is_known || entry.scope != cache.access().own {
         return Ok(false);
     }
-    match store::read_back(cache, entry, deadline) {
+    match verify::read_back(cache, entry, deadline) {
         Err(StoreFailure::Archive(error)) if error.is_damage() => {}
         _ => return Ok(false),
     }

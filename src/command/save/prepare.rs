@@ -2,7 +2,7 @@
 //! sentinel is written, and files are trimmed.
 
 use super::decide::{self, SaveRefusal};
-use super::store::StoreFailure;
+use super::failure::StoreFailure;
 use crate::command::cache::expand::Sources;
 use crate::command::cache::{Cache, expand_one};
 use crate::command::context::Deadline;

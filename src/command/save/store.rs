@@ -1,21 +1,21 @@
-//! Entries on their way to the store: packed and stored at once, read back, deleted where they are corrupt.
+//! Entries on their way to the store: packed and stored at once, verified, deleted where they are corrupt.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::archive::{self, ArchiveError, Limits, PackRequest, Packed};
+use super::failure::StoreFailure;
+use super::verify::{self, SentEnds};
+use crate::archive::{self, ArchiveError, PackRequest, Packed};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
-use crate::domain::hint::Hint;
 use crate::domain::key::Key;
-use crate::domain::outcome::SaveResult;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::report::failure;
 use crate::store::{
-    Access, CatalogError, Commit, Deletion, EntryWriter, NewEntry, StoreChoice, StoreError, StoreErrorKind,
+    Access, Commit, Deletion, EntryWriter, NewEntry, StoreChoice, StoreError, StoreErrorKind,
 };
 use crate::transport::pipe::{self, Chunks, PipeError};
 use crate::tree::changing::changing;
@@ -23,96 +23,6 @@ use crate::tree::selection::Selection;
 
 /// Within this time after it was read an entry is no longer leased by this process.
 const LEASE_ENDS: Duration = Duration::from_secs(5);
-
-/// Why an entry was not stored.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreFailure {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive could not be packed or read.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// Something else, such as a cache that cannot be read.
-    #[error(transparent)]
-    Other(#[from] Fault),
-    /// The entry was stored, and what the store returns is not what was packed.
-    #[error("reading back failed")]
-    ReadBack(#[source] Box<StoreFailure>),
-}
-
-impl From<CatalogError> for StoreFailure {
-    fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::Store(error) => StoreFailure::Store(error),
-            CatalogError::Api(_) => StoreFailure::Other(Fault::from(error)),
-        }
-    }
-}
-
-impl StoreFailure {
-    /// What ended an upload.
-    fn of_pipe(error: PipeError<StoreError>) -> Self {
-        match error {
-            PipeError::Consumer(error) => StoreFailure::Store(error),
-            PipeError::Cancelled(error) => StoreFailure::Archive(ArchiveError::Output(error)),
-        }
-    }
-
-    /// The store's own error, where it is one or hides behind an archive's.
-    fn of_store(&self) -> Option<&StoreError> {
-        match self {
-            StoreFailure::Store(error) => Some(error),
-            StoreFailure::Archive(error) => StoreError::in_causes_of(error),
-            StoreFailure::ReadBack(error) => error.of_store(),
-            StoreFailure::Other(_) => None,
-        }
-    }
-
-    /// Whether the entry itself is bad.
-    pub(super) fn is_damage(&self) -> bool {
-        match self {
-            StoreFailure::Archive(error) => error.is_damage(),
-            other => other.of_store().is_some_and(|error| error.kind() == StoreErrorKind::Corrupt),
-        }
-    }
-
-    /// Whether this job may write and not read.
-    pub(super) fn is_no_reader(&self) -> bool {
-        self.of_store().is_some_and(|error| error.kind() == StoreErrorKind::Denied(Access::Read))
-    }
-
-    /// The documented result that this failure is.
-    pub(super) fn result(&self) -> SaveResult {
-        if let StoreFailure::Archive(error) = self
-            && error.is_no_space()
-        {
-            return SaveResult::NoSpace;
-        }
-        match self.of_store().map(StoreError::kind) {
-            Some(StoreErrorKind::Exists) => SaveResult::Exists,
-            Some(StoreErrorKind::Denied(_)) => SaveResult::DeniedMode,
-            Some(StoreErrorKind::BudgetExceeded) => SaveResult::DeniedBudget,
-            Some(StoreErrorKind::RateLimited { .. }) => SaveResult::RateLimited,
-            Some(StoreErrorKind::NoSpace) => SaveResult::NoSpace,
-            _ => SaveResult::Failed,
-        }
-    }
-}
-
-impl Hint for StoreFailure {
-    fn hint(&self) -> Option<String> {
-        if let Some(error) = self.of_store() {
-            return error.hint();
-        }
-        match self {
-            StoreFailure::Archive(error) => error.hint(),
-            StoreFailure::Other(error) => error.hint(),
-            StoreFailure::ReadBack(error) => error.hint(),
-            StoreFailure::Store(_) => None,
-        }
-    }
-}
 
 /// The result of storing an archive.
 pub(crate) enum Stored {
@@ -181,7 +91,7 @@ fn leave_out(cache: &Cache<'_>, selections: &mut [Selection], path: &Path) -> bo
     false
 }
 
-/// Packs and stores at once, in bounded memory; then reads back what the store holds.
+/// Packs and stores at once, in bounded memory; then verifies what the store holds.
 fn store_once(
     cache: &Cache<'_>,
     selections: &[Selection],
@@ -218,8 +128,8 @@ fn store_once(
             format!("`{}` is not a regular file and was left out", skipped.display()),
         );
     }
-    let committed = pipe.finish().map_err(StoreFailure::of_pipe)?.commit();
-    let commit = ctx.wait(deadline, committed)?;
+    let (writer, sent) = pipe.finish().map_err(StoreFailure::of_pipe)?;
+    let commit = ctx.wait(deadline, writer.commit())?;
     drop(running);
     let entry = match commit {
         Commit::Created(entry) => entry,
@@ -227,18 +137,19 @@ fn store_once(
             return Ok(Stored::Exists);
         }
     };
-    checked(cache, &entry, packed, deadline)
+    checked(cache, &entry, &sent, packed, deadline)
 }
 
-/// Reads back an entry that was created just now; one that is damaged is deleted.
+/// Verifies an entry that was created just now; one that is damaged is deleted.
 fn checked(
     cache: &Cache<'_>,
     entry: &Entry,
+    sent: &SentEnds,
     packed: Packed,
     deadline: &Deadline,
 ) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
-    match read_back(cache, entry, deadline) {
+    match verify::verify(cache, entry, sent, deadline) {
         Ok(()) => Ok(Stored::Created(Box::new(packed))),
         Err(error) if error.is_no_reader() => {
             let text = format!("`{}` is not read back: {}", entry.key, failure::chain(&error));
@@ -285,27 +196,14 @@ pub(super) fn delete(
 async fn upload(
     mut writer: Box<dyn EntryWriter>,
     mut chunks: Chunks,
-) -> Result<Box<dyn EntryWriter>, StoreError> {
+) -> Result<(Box<dyn EntryWriter>, SentEnds), StoreError> {
+    let mut sent = SentEnds::default();
     while let Some(chunk) = chunks.next().await {
+        sent.add(&chunk);
         if let Err(error) = writer.write(chunk).await {
             writer.abort().await;
             return Err(error);
         }
     }
-    Ok(writer)
-}
-
-/// Reads an entry to its end: what the store returns is what was packed.
-pub(super) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<(), StoreFailure> {
-    let ctx = cache.ctx;
-    let running = ctx.start(cache.name(), Phase::ReadBack);
-    running.meter.set_total(entry.size.0);
-    let stream = ctx.wait(deadline, ctx.store().read(entry))?;
-    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
-    let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
-    let started = Instant::now();
-    archive::verify(input, ctx.workers, limits, &deadline.cancel, &running.meter)?;
-    let text = format!("read back {} in {:.3} s", entry.size, started.elapsed().as_secs_f64());
-    ctx.report(Level::Debug, cache.name(), text);
-    Ok(())
+    Ok((writer, sent))
 }

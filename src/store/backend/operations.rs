@@ -1,6 +1,7 @@
 //! What a backend provides: objects at paths, and uploads that become objects in one step.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use object_store::path::Path;
 
 use crate::domain::entry::EntryId;
 use crate::store::catalog::{Deletion, Recovered};
-use crate::store::contract::{EntryStream, NewEntry};
+use crate::store::contract::{EntryStream, NewEntry, picked};
 use crate::store::error::StoreError;
 
 /// An object of the store; its path shows whether it is an entry.
@@ -47,6 +48,22 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Opens the object at a path.
     async fn open(&self, path: &Path) -> Result<Option<OpenedObject>, StoreError>;
+
+    /// Parts of the object at a path, each within its size.
+    async fn parts(
+        &self,
+        path: &Path,
+        parts: &[Range<u64>],
+    ) -> Result<Option<(ObjectMeta, Vec<Bytes>)>, StoreError> {
+        let Some(OpenedObject { object, bytes }) = self.open(path).await? else { return Ok(None) };
+        Ok(Some((object, picked(bytes, parts).await?)))
+    }
+
+    /// Whether all that arrives is compared with a checksum of what was sent; see
+    /// [`Store::checks_uploads`](crate::store::Store::checks_uploads).
+    fn checks_uploads(&self) -> bool {
+        false
+    }
 
     /// Deletes the object at a path if it is the entry with this id and no process reads it.
     async fn delete(&self, path: &Path, id: &EntryId) -> Result<Deletion, StoreError>;

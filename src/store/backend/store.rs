@@ -1,6 +1,7 @@
 //! A store over a backend.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -48,6 +49,11 @@ impl<B: Backend> BackendStore<B> {
         Ok(listed.iter().filter_map(|listed| self.view.entry_of(&listed.object, listed.used)).collect())
     }
 
+    fn vanished(&self, path: &Path) -> StoreError {
+        let message = format!("cannot read {}/{path}", self.backend.location());
+        StoreError::new(StoreErrorKind::NotFound, message)
+    }
+
     /// The path in the id of an entry of this store.
     fn path_of(&self, id: &EntryId) -> Result<(Path, Section), StoreError> {
         self.view.path_of_id(id).ok_or_else(|| {
@@ -81,11 +87,24 @@ impl<B: Backend> Store for BackendStore<B> {
         let (path, _) = self.path_of(&entry.id)?;
         let opened = self.backend.open(&path).await?;
         let opened = opened.filter(|opened| layout::id_of(&opened.object) == entry.id);
-        let opened = opened.ok_or_else(|| {
-            let message = format!("cannot read {}/{path}", self.backend.location());
-            StoreError::new(StoreErrorKind::NotFound, message)
-        })?;
-        Ok(opened.bytes)
+        Ok(opened.ok_or_else(|| self.vanished(&path))?.bytes)
+    }
+
+    async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        self.check_layout().await?;
+        let (path, _) = self.path_of(&entry.id)?;
+        let found = self.backend.parts(&path, parts).await?;
+        let found = found.filter(|(object, _)| layout::id_of(object) == entry.id);
+        let (object, parts) = found.ok_or_else(|| self.vanished(&path))?;
+        if object.size == entry.size.0 {
+            return Ok(parts);
+        }
+        let message = format!("{}/{path} has {} bytes", self.backend.location(), object.size);
+        Err(StoreError::new(StoreErrorKind::Corrupt, message))
+    }
+
+    fn checks_uploads(&self) -> bool {
+        self.backend.checks_uploads()
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {

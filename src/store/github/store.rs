@@ -9,10 +9,12 @@
 //! jobs. Therefore an upload asks as late as it can: when the first block is full, or at the commit.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use reqwest::Url;
 
@@ -24,12 +26,13 @@ use crate::domain::version::Version;
 use crate::github::{CacheService, Credentials, Right, ServiceError, ServiceErrorKind};
 use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::transport::block_checks::BlockChecks;
 use crate::transport::blocks::BlockCutter;
 use crate::transport::http::client::{Client, ClientError};
 use crate::transport::http::error::{Cause, FetchError};
 use crate::transport::http::options::FetchOptions;
 use crate::transport::http::sending::BodySender;
-use crate::transport::ranges::{self, BlobFacts, Resolve};
+use crate::transport::ranges::{self, BlobFacts, OpenedBlob, Resolve};
 
 use super::failure::{of_blob, of_service};
 use super::options::GitHubOptions;
@@ -50,6 +53,7 @@ pub struct GitHubStore {
     client: Client,
     /// Sends blocks.
     blobs: BodySender,
+    checks: Arc<BlockChecks>,
     options: GitHubOptions,
     /// URLs of entries that were found and not read yet.
     found: Arc<Mutex<HashMap<FoundName, Url>>>,
@@ -67,7 +71,8 @@ impl GitHubStore {
             credentials.token.clone(),
             options.fetch.clone(),
         );
-        Ok(GitHubStore { service, credentials, client, blobs, options, found: Arc::default() })
+        let (checks, found) = (Arc::default(), Arc::default());
+        Ok(GitHubStore { service, credentials, client, blobs, checks, options, found })
     }
 
     /// Begins an operation: the service within the bounds of the operation, and these bounds. Fails if the job's token
@@ -98,6 +103,29 @@ impl GitHubStore {
             Err(error) if matches!(error.cause, Cause::Denied(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The blob of an entry, which is looked up unless this store has just done so.
+    async fn open(&self, entry: &Entry, action: &str) -> Result<OpenedBlob, StoreError> {
+        let (service, bounds) = self.begin(Right::Read, action)?;
+        let vanished = || StoreError::new(StoreErrorKind::NotFound, format!("cannot {action}"));
+        let (url, facts) = match self.reopen(entry, &bounds).await {
+            Ok(Some(open)) => open,
+            // This store did not look it up, or its URL has expired.
+            Ok(None) => {
+                let answered = service.find_exact(&entry.key, &entry.version).await;
+                let signed = answered.map_err(|error| of_service(action, Access::Read, error))?;
+                let url = signed.ok_or_else(vanished)?.expose();
+                let facts = ranges::facts(&self.client, &url, &bounds).await;
+                let facts = facts.map_err(|error| of_blob(action, Access::Read, error))?;
+                (url, facts)
+            }
+            Err(error) => return Err(of_blob(action, Access::Read, error)),
+        };
+        if facts.etag != entry.id.0 {
+            return Err(vanished());
+        }
+        Ok(OpenedBlob { url, facts, resolve: resolver(service, entry.clone()), options: bounds })
     }
 }
 
@@ -142,29 +170,26 @@ impl Store for GitHubStore {
 
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
         let action = format!("read entry `{}` at {}", entry.key, self.location());
-        let (service, bounds) = self.begin(Right::Read, &action)?;
-        let vanished = || StoreError::new(StoreErrorKind::NotFound, format!("cannot {action}"));
-        let (url, facts) = match self.reopen(entry, &bounds).await {
-            Ok(Some(open)) => open,
-            // This store did not look it up, or its URL has expired.
-            Ok(None) => {
-                let answered = service.find_exact(&entry.key, &entry.version).await;
-                let signed = answered.map_err(|error| of_service(&action, Access::Read, error))?;
-                let url = signed.ok_or_else(vanished)?.expose();
-                let facts = ranges::facts(&self.client, &url, &bounds).await;
-                let facts = facts.map_err(|error| of_blob(&action, Access::Read, error))?;
-                (url, facts)
-            }
-            Err(error) => return Err(of_blob(&action, Access::Read, error)),
-        };
-        if facts.etag != entry.id.0 {
-            return Err(vanished());
-        }
-        let resolve = resolver(service, entry.clone());
+        let opened = self.open(entry, &action).await?;
         let ranges = &self.options.ranges;
-        let stream = ranges::stream(&self.client, url, facts, resolve, ranges, bounds);
+        let stream = ranges::stream(&self.client, opened, ranges);
         let stream = stream.map_err(|error| of_blob(&action, Access::Read, error))?;
         Ok(stream.map(move |part| part.map_err(|error| of_blob(&action, Access::Read, error))).boxed())
+    }
+
+    async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let action = format!("read entry `{}` at {}", entry.key, self.location());
+        let opened = self.open(entry, &action).await?;
+        if opened.facts.size != entry.size.0 {
+            let message = format!("cannot {action}: it has {} bytes", opened.facts.size);
+            return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+        }
+        let read = ranges::parts(&self.client, opened, parts).await;
+        read.map_err(|error| of_blob(&action, Access::Read, error))
+    }
+
+    fn checks_uploads(&self) -> bool {
+        self.checks.are_shown()
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
@@ -182,6 +207,7 @@ impl Store for GitHubStore {
             service,
             client: self.client.clone(),
             blobs: self.blobs.clone(),
+            checks: Arc::clone(&self.checks),
             options: self.options.clone(),
             may_read: self.credentials.refusal(Right::Read).is_none(),
             new,

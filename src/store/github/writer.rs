@@ -12,6 +12,7 @@ use crate::domain::unit::ByteSize;
 use crate::github::{CacheService, Reservation};
 use crate::store::contract::{Commit, EntryWriter, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::transport::block_checks::BlockChecks;
 use crate::transport::blocks::{BlockCutter, BlockUpload};
 use crate::transport::http::client::Client;
 use crate::transport::http::options::FetchOptions;
@@ -31,6 +32,7 @@ pub(super) struct GitHubWriter {
     /// For requests about what was written.
     pub(super) client: Client,
     pub(super) blobs: BodySender,
+    pub(super) checks: Arc<BlockChecks>,
     pub(super) options: GitHubOptions,
     /// Whether the job may look up entries.
     pub(super) may_read: bool,
@@ -113,7 +115,8 @@ impl GitHubWriter {
                 };
                 let signed = signed.map_err(|error| of_service(&self.action, Access::Write, error))?;
                 let (url, blocks) = (signed.expose(), self.options.blocks);
-                let upload = BlockUpload::new(&self.blobs, url, blocks, self.bounds.clone());
+                let upload =
+                    BlockUpload::new(&self.blobs, url, blocks, self.bounds.clone(), Arc::clone(&self.checks));
                 self.state = UploadState::Reserved(upload, name);
             }
             Reservation::Exists { said, perhaps_our_own } => {

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::StatusCode;
-use md5::{Digest as _, Md5};
 use object_store::path::Path;
 use reqwest::Method;
 
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::transport::block_checks::{BlockChecks, Verdict};
 use crate::transport::blocks::BlockOptions;
 
 use super::signed::{Signed, encoded, unexpected};
@@ -20,11 +20,15 @@ use super::upload::{BegunUpload, CommitAnswer, PartService};
 /// Blocks of Azure Blob Storage.
 pub(super) struct AzureBlocks {
     signed: Signed,
+    checks: BlockChecks,
 }
+
+/// How often a block is sent again that arrives damaged.
+const RESENDS: usize = 3;
 
 impl AzureBlocks {
     pub(super) fn new(signed: Signed) -> Self {
-        AzureBlocks { signed }
+        AzureBlocks { signed, checks: BlockChecks::default() }
     }
 }
 
@@ -42,13 +46,25 @@ impl PartService for AzureBlocks {
         // Names of the blocks of one blob have one length.
         let name = BASE64.encode(format!("{}-{number:08}", upload.id).as_bytes());
         let url = format!("{}?comp=block&blockid={}", self.signed.url(Some(&upload.target)), encoded(&name));
-        let digest = BASE64.encode(&Md5::digest(&part));
-        let headers = [("content-md5", digest.as_str())];
-        let sent = self.signed.send("write", &upload.target, (Method::PUT, url), &headers, part).await?;
-        match sent.status() {
-            StatusCode::CREATED => Ok(name),
-            _ => Err(unexpected("write", &self.signed.place(&upload.target), &sent)),
+        let mut damaged = 0;
+        while damaged <= RESENDS {
+            let check = self.checks.of(&part);
+            let target = (Method::PUT, url.clone());
+            let sent =
+                self.signed.send("write", &upload.target, target, &[check.header()], part.clone()).await?;
+            match self.checks.judge(&check, sent.status(), sent.headers(), self.signed.details()) {
+                Verdict::Taken => return Ok(name),
+                Verdict::OtherCheck => {}
+                Verdict::Damaged => damaged += 1,
+                Verdict::Other => return Err(unexpected("write", &self.signed.place(&upload.target), &sent)),
+            }
         }
+        let message = format!("cannot write {}: the part arrived damaged", self.signed.place(&upload.target));
+        Err(StoreError::new(StoreErrorKind::Unavailable, message))
+    }
+
+    fn checks(&self) -> bool {
+        self.checks.are_shown()
     }
 
     async fn commit(&self, upload: &BegunUpload, parts: &[String]) -> Result<CommitAnswer, StoreError> {

@@ -26,6 +26,7 @@ use serde::Deserialize;
 
 use crate::domain::event::Details;
 use crate::store::error::causes;
+use crate::transport::block_checks::UNSUPPORTED;
 use crate::transport::http::address;
 use crate::transport::http::attempts::Attempts;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
@@ -49,7 +50,8 @@ const UNDERSTOOD: [StatusCode; 5] = [
 const NO_CONTAINER: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
 /// Codes for a body that does not have the digest that was sent with it; the last is Azurite's.
-const DAMAGED: [&str; 4] = ["Md5Mismatch", "BadDigest", "XAmzContentSHA256Mismatch", "InvalidOperation"];
+const DAMAGED: [&str; 5] =
+    ["Crc64Mismatch", "Md5Mismatch", "BadDigest", "XAmzContentSHA256Mismatch", "InvalidOperation"];
 
 /// Codes for a credential that has expired; Azure and Google answer 401 instead.
 const EXPIRED: [&str; 2] = ["ExpiredToken", "TokenRefreshRequired"];
@@ -167,7 +169,9 @@ impl Requests {
         let (answer, document) = self.whole(response).await.map_err(|cause| (cause, None))?;
         let code = if status.is_success() { None } else { code_of(&answer, &document) };
         let no_container = code.as_deref().is_some_and(|code| NO_CONTAINER.contains(&code));
-        if status.is_success() || (UNDERSTOOD.contains(&status) && !no_container) {
+        // Its sender can do without the header.
+        let is_unsupported = code.as_deref().is_some_and(|code| UNSUPPORTED.contains(&code));
+        if status.is_success() || is_unsupported || (UNDERSTOOD.contains(&status) && !no_container) {
             let (head, ()) = answer.into_parts();
             return Ok(HttpResponse::from_parts(head, document.into()));
         }

@@ -1,6 +1,7 @@
 //! Entries that are objects of a service.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -48,6 +49,11 @@ impl Remote {
 
     fn error(&self, action: &str, path: &Path, access: Access, error: &object_store::Error) -> StoreError {
         store_error(action, &self.place(path), access, error)
+    }
+
+    fn source(&self, path: &Path) -> Source {
+        let (objects, requests) = (Arc::clone(&self.objects), self.requests.clone());
+        Source { objects, requests, place: self.place(path) }
     }
 
     fn upload(&self, target: &Path) -> Box<PartUpload> {
@@ -178,13 +184,31 @@ impl Backend for Remote {
 
     async fn open(&self, path: &Path) -> Result<Option<OpenedObject>, StoreError> {
         let Some(object) = self.head(path).await? else { return Ok(None) };
-        let source = Source {
-            objects: Arc::clone(&self.objects),
-            requests: self.requests.clone(),
-            place: self.place(path),
-        };
-        let bytes = reading::stream(&source, &object);
+        let bytes = reading::stream(&self.source(path), &object);
         Ok(Some(OpenedObject { object, bytes }))
+    }
+
+    async fn parts(
+        &self,
+        path: &Path,
+        parts: &[Range<u64>],
+    ) -> Result<Option<(ObjectMeta, Vec<Bytes>)>, StoreError> {
+        let Some(object) = self.head(path).await? else { return Ok(None) };
+        let source = self.source(path);
+        let mut read = Vec::with_capacity(parts.len());
+        for part in parts {
+            let bytes = if part.is_empty() {
+                Bytes::new()
+            } else {
+                source.range(&object, part.start, part.end).await?
+            };
+            read.push(bytes);
+        }
+        Ok(Some((object, read)))
+    }
+
+    fn checks_uploads(&self) -> bool {
+        self.uploads.checks()
     }
 
     async fn delete(&self, path: &Path, id: &EntryId) -> Result<Deletion, StoreError> {

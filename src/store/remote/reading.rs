@@ -63,7 +63,7 @@ pub(super) fn stream(source: &Source, object: &ObjectMeta) -> EntryStream {
 
 impl Source {
     /// Fetches `start..end`, from where it stopped after every failure.
-    async fn range(&self, object: &ObjectMeta, start: u64, end: u64) -> Result<Bytes, StoreError> {
+    pub(super) async fn range(&self, object: &ObjectMeta, start: u64, end: u64) -> Result<Bytes, StoreError> {
         let length = usize::try_from(end - start).unwrap_or(usize::MAX);
         let mut whole = BytesMut::with_capacity(length);
         let options = self.requests.options();

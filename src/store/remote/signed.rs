@@ -14,6 +14,7 @@ use object_store::gcp::GcpCredentialProvider;
 use object_store::path::Path;
 use reqwest::Method;
 
+use crate::domain::event::Details;
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
 use super::failure::{http_error, store_error};
@@ -76,6 +77,11 @@ impl Signed {
     /// The prefix of the store's objects in their container.
     pub(super) fn prefix(&self) -> &str {
         &self.0.prefix
+    }
+
+    /// Where details are reported.
+    pub(super) fn details(&self) -> &Details {
+        self.0.requests.details()
     }
 
     /// The URL of an object, or with `None` of the container.

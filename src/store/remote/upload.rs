@@ -60,6 +60,11 @@ pub(super) trait PartService: Send + Sync + 'static {
     /// Removes the parts, as far as the service lets it.
     async fn abort(&self, upload: &BegunUpload);
 
+    /// Whether the service compares each part with a checksum that is sent with it.
+    fn checks(&self) -> bool {
+        true
+    }
+
     /// The multipart uploads, where unfinished ones stay until they are aborted.
     fn multipart(&self) -> Option<&Multipart> {
         None

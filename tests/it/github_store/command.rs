@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::github_store::fault_table::Often::{self, Always};
 use crate::github_store::fault_table::{answer, arm, denied, not_ok, wait};
 use crate::github_store::job::{MAIN, payload};
-use cachekeep_test_support::github_service::{Fault, GitHubService, Point};
+use cachekeep_test_support::github_service::{Checks, Fault, GitHubService, Point};
 use cachekeep_test_support::tree::snapshot;
 
 /// Longer than any run here may take, on a machine that others use as well.
@@ -116,6 +116,47 @@ fn a_job_that_may_only_write_saves_and_reads_nothing_back() {
         let (code, said) = other.run(&["restore", "--fail-on-miss", "--var", "n=1"], &[]);
         assert_eq!(code, 0, "{said}");
         assert_eq!(fs::read(other.out().join("large")).expect("restored"), payload(300_000));
+    }
+}
+
+#[test]
+fn as_much_is_read_back_as_the_storage_makes_necessary_or_was_asked_for() {
+    let by_default: &[&str] = &[];
+    let (ends, whole, nothing) =
+        ("first and last bytes of the entry are as they were sent", "read back ", "is not verified");
+    for (checks, arguments, expect, gets) in [
+        (Checks::Both, by_default, ends, 2),
+        (Checks::Md5, by_default, ends, 2),
+        (Checks::Nothing, by_default, whole, 1),
+        (Checks::Both, &["--verify-save", "full"], whole, 1),
+        (Checks::Nothing, &["--verify-save", "ends"], ends, 2),
+        (Checks::Nothing, &["--verify-save", "none"], nothing, 0),
+    ] {
+        let service = GitHubService::start();
+        service.set_checks(checks);
+        let job = Job::new(&service, &[(MAIN, 3)]);
+        let all = [&["--verbose", "save", "--required", "--var", "n=1"], arguments].concat();
+        let (code, said) = job.run(&all, &[]);
+        assert_eq!(code, 0, "{checks:?}, {arguments:?}: {said}");
+        assert!(said.contains(expect), "{checks:?}, {arguments:?}: {said}");
+        assert_eq!(service.count(Point::Get), gets, "{checks:?}, {arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_entry_that_is_not_what_was_sent_is_not_called_saved() {
+    for (checks, fault, expect) in [
+        (Checks::Nothing, Fault::Flip(1_000_003), "reading back failed"),
+        (Checks::InVain, Fault::None, "is not what was sent"),
+    ] {
+        let service = GitHubService::start();
+        service.set_checks(checks);
+        let job = Job::new(&service, &[(MAIN, 3)]);
+        // A block is sent twice where its first checksum is ignored.
+        service.fail_next(Point::PutBlock, [fault.clone(), fault]);
+        let (code, said) = job.run(&["save", "--required", "--var", "n=1"], &[]);
+        assert_ne!(code, 0, "{checks:?}: {said}");
+        assert!(said.contains("not saved (failed)") && said.contains(expect), "{checks:?}: {said}");
     }
 }
 

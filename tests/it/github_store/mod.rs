@@ -9,3 +9,4 @@ mod interoperation;
 pub(crate) mod job;
 mod secrets;
 mod streaming;
+mod verifying;

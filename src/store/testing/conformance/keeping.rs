@@ -19,6 +19,10 @@ pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     };
     assert_eq!(entry.size.0, whole.len() as u64);
     assert!(store.get(&entry).await.expect("an entry") == whole, "the bytes differ");
+    let end = entry.size.0;
+    let parts = store.read_parts(&entry, &[0..0, 0..100, 50_000..90_001, end - 9..end]).await.expect("parts");
+    let expect = [&whole[..0], &whole[..100], &whole[50_000..90_001], &whole[whole.len() - 9..]];
+    assert!(parts == expect, "the parts differ");
     let again = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
     assert_eq!(again.as_ref(), Some(&entry), "a lookup describes an entry as its commit did");
 }

@@ -22,6 +22,8 @@ pub enum Fault {
     LoseAnswer,
     /// A byte of the request's body changes on its way.
     Damage,
+    /// This bit of the request's body changes on its way, counted from its start again where the body is shorter.
+    Flip(usize),
     /// The connection is reset after this many bytes of the right answer's body.
     ResetAt(usize),
     /// The connection is closed in good order after this many bytes of the right answer's body.
@@ -223,6 +225,12 @@ fn serve(mut stream: TcpStream, service: &dyn Service, stop: &AtomicBool) -> io:
             && let Some(byte) = request.body.first_mut()
         {
             *byte ^= 1;
+        }
+        if let Fault::Flip(bit) = fault
+            && !request.body.is_empty()
+        {
+            let bit = bit % (request.body.len() * 8);
+            request.body[bit / 8] ^= 1 << (bit % 8);
         }
         let answer = service.answer(&request);
         if matches!(fault, Fault::LoseAnswer) {

@@ -15,6 +15,7 @@ use chrono::TimeDelta;
 
 pub use crate::capture;
 use azurite::Azurite;
+pub use blobs::Checks;
 use blobs::{Blobs, Facts};
 pub use http::Fault;
 use http::{Answer, Request, Server, Service};
@@ -127,6 +128,14 @@ impl GitHubService {
         token(scopes)
     }
 
+    /// The storage knows these checksums of blocks from now on. Only for blobs in memory.
+    pub fn set_checks(&self, checks: Checks) {
+        match &self.state.storage {
+            Storage::Memory(blobs) => blobs.set_checks(checks),
+            Storage::Azurite(_) => panic!("only the checks of blobs in memory can be set"),
+        }
+    }
+
     /// The next requests of this kind fail like this, one after the other.
     pub fn fail_next(&self, point: Point, faults: impl IntoIterator<Item = Fault>) {
         self.shelf().next_faults.entry(point).or_default().extend(faults);
@@ -166,6 +175,22 @@ impl GitHubService {
         entries.sort_by_key(|kept| kept.finalized);
         let with_facts = |kept: Kept| self.state.storage.facts(&kept.blob).map(|facts| (kept, facts));
         entries.into_iter().filter_map(with_facts).collect()
+    }
+
+    /// Signed URLs of a blob without an entry: one to write it, one to read it.
+    pub fn blob_urls(&self, name: &str) -> (String, String) {
+        let blob = format!("{CONTAINER}/{name}");
+        (self.state.signed_url(&blob, true), self.state.signed_url(&blob, false))
+    }
+
+    /// The bytes of a blob without an entry; `None` if there is none.
+    pub fn blob_size(&self, name: &str) -> Option<u64> {
+        Some(self.state.storage.facts(&format!("{CONTAINER}/{name}"))?.size)
+    }
+
+    /// Removes a blob without an entry.
+    pub fn remove_blob(&self, name: &str) {
+        self.state.storage.remove(&format!("{CONTAINER}/{name}"));
     }
 
     /// Names that are reserved and not finalized.
