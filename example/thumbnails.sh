@@ -10,8 +10,8 @@ for frame in "$FRAMES_STORE"/*/*; do
         kept=$((kept + 1))
         continue
     fi
-    # Every sixth pixel of every sixth row, dark or bright.
-    sed '1,4d' "$frame" | awk 'NR % 6 == 0 { for (i = 6; i <= NF; i += 6) printf "%s", ($i > 96) ? "#" : "."; print "" }' >"$thumbnail"
+    # Every sixth pixel of every sixth row below the four lines of the header, dark or bright.
+    awk 'NR > 4 && (NR - 4) % 6 == 0 { for (i = 6; i <= NF; i += 6) printf "%s", ($i > 96) ? "#" : "."; print "" }' "$frame" >"$thumbnail"
     made=$((made + 1))
 done
 echo "thumbnails: $made made, $kept kept"

@@ -153,7 +153,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
         Ok(runtime) => runtime,
         Err(reason) => {
             site.report(Level::Error, format!("cannot start: {reason}"), None);
-            return without_caches(args.command.child(), interrupt, args.common.json);
+            return without_caches(args.command.child(), site.env, interrupt, args.common.json);
         }
     };
     let executor = runtime.executor();
@@ -188,6 +188,7 @@ fn listen(site: &Site<'_>, executor: &Executor, interrupt: &Arc<Interrupt>) {
 /// The exit of a command that cannot do its work. The command of `run` is run even so, unless it was already.
 pub(super) fn without_caches(
     command: Option<&[OsString]>,
+    env: &Env,
     interrupt: &Interrupt,
     stdout_is_json: bool,
 ) -> Exit {
@@ -199,7 +200,7 @@ pub(super) fn without_caches(
     if interrupt.signal().is_some() || interrupt.child().is_some() {
         return exit::FAILED;
     }
-    let command = ChildCommand { words, variables: &[], stdout_is_taken: stdout_is_json };
+    let command = ChildCommand { words, env, variables: &[], stdout_is_taken: stdout_is_json };
     let report = |level, text: String| {
         let level = if level == Level::Error { "error" } else { "warning" };
         print_line(&format!("{level}: {text}"));

@@ -16,6 +16,10 @@ use crate::threads::executor::Owner;
 /// `SIGINT`'s number on every Unix; also what Ctrl-C means on Windows.
 const INTERRUPT: i32 = 2;
 
+/// `SIGTERM`'s number, for the events by which Windows ends a process.
+#[cfg(not(unix))]
+const TERMINATE: i32 = 15;
+
 fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) {
     if interrupt.signal().is_some() {
         std::process::exit(Exit::by_signal(signal).0.into());
@@ -71,15 +75,27 @@ fn is_foreground() -> bool {
     rustix::termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Listens from now on. Windows delivers Ctrl-C to every process of the console: nothing is forwarded.
+/// Listens from now on. Windows delivers Ctrl-C, Ctrl-Break and the close of the console to every process of it: nothing is
+/// forwarded. After a close it ends the process within seconds, as after a shutdown.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "Unix can fail")]
 pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io::Result<()> {
-    let interrupt = Arc::clone(interrupt);
-    runtime.spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            on_signal(&interrupt, INTERRUPT, false);
-        }
-    });
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    /// Spawns a task that hears one kind of event; the kinds have types of their own.
+    macro_rules! hear {
+        ($stream:expr, $signal:expr) => {
+            let (mut stream, interrupt) = ($stream?, Arc::clone(interrupt));
+            runtime.spawn(async move {
+                while stream.recv().await.is_some() {
+                    on_signal(&interrupt, $signal, false);
+                }
+            });
+        };
+    }
+    let _entered = runtime.enter();
+    hear!(ctrl_c(), INTERRUPT);
+    hear!(ctrl_break(), INTERRUPT);
+    hear!(ctrl_close(), TERMINATE);
+    hear!(ctrl_shutdown(), TERMINATE);
     Ok(())
 }

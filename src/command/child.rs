@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::interrupt::Interrupt;
 use crate::domain::event::Level;
 use crate::domain::outcome::Child;
+use crate::platform::{Env, programs};
 use crate::threads::executor::Executor;
 
 /// How many times a process is started that cannot be for want of resources, and the pause between two attempts: threads
@@ -24,7 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct ChildCommand<'a> {
     /// The program and its arguments; at least one word.
     pub words: &'a [OsString],
-    /// Variables beyond those of this process.
+    /// The environment of this process.
+    pub env: &'a Env,
+    /// Variables beyond it.
     pub variables: &'a [(String, String)],
     /// Whether standard output belongs to this program, so that the command gets standard error for both.
     pub stdout_is_taken: bool,
@@ -65,7 +68,7 @@ impl ChildCommand<'_> {
     }
 
     fn prepare(&self) -> Command {
-        let mut command = Command::new(&self.words[0]);
+        let mut command = Command::new(programs::to_start(self.env, &self.words[0]));
         command.args(&self.words[1..]).envs(self.variables.iter().map(|(name, value)| (name, value)));
         if self.stdout_is_taken {
             command.stdout(io::stderr());

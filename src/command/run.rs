@@ -39,7 +39,12 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
     if ctx.interrupt.signal().is_some() {
         return Ok(job);
     }
-    let command = ChildCommand { words: command, variables: &variables, stdout_is_taken: ctx.stdout_is_json };
+    let command = ChildCommand {
+        words: command,
+        env: ctx.env,
+        variables: &variables,
+        stdout_is_taken: ctx.stdout_is_json,
+    };
     if let Some(listen) = ctx.listen_later {
         listen();
     }

@@ -15,6 +15,14 @@ const AZURE_HOST: &str = ".blob.core.windows.net";
 
 /// Parses a store location; the error is a message and a hint.
 pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)> {
+    parse_on(text, cfg!(windows))
+}
+
+fn parse_on(text: &str, windows: bool) -> Result<StoreLocation, (String, String)> {
+    if let Some(url) = url_of_windows_path(text) {
+        let hint = format!("write `{url}`; directories are given as URLs");
+        return Err((format!("`{text}` is not a store"), hint));
+    }
     let no = |message: String| Err((message, DIRECTORY_FORM.to_owned()));
     if text == "auto" {
         return Ok(StoreLocation::Auto);
@@ -37,6 +45,11 @@ pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)>
     let path = match rest.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,
         Some(named) if named.starts_with("localhost/") => &named["localhost".len()..],
+        // A share of another machine, which Windows opens as it does a directory.
+        Some(named) if windows && percent_decoded(named).is_some_and(|path| names_share(&path)) => {
+            let path = percent_decoded(named).unwrap_or_default();
+            return Ok(StoreLocation::Directory(PathBuf::from(format!(r"\\{}", path.replace('/', r"\")))));
+        }
         Some(_) => {
             return no(format!("`{text}` has no absolute path: the part after `//` is a host name"));
         }
@@ -53,14 +66,41 @@ pub(super) fn parse_store(text: &str) -> Result<StoreLocation, (String, String)>
         return no(format!("`{text}` contains a placeholder, which is not allowed in a store"));
     }
     let Some(path) = percent_decoded(path) else {
-        return no(format!("`{text}` has a `%` that is not followed by two hexadecimal digits of UTF-8"));
+        return no(undecodable(text));
     };
     if path.trim_matches('/').is_empty() || path.split('/').any(|part| part == "..") || path.contains('\0') {
         return no(format!("`{text}` is not a usable directory for a store"));
     }
     // `file:///C:/cache` is `C:/cache` on Windows, and an unusual but valid path elsewhere.
-    let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
+    let drive = windows && path.as_bytes().get(2) == Some(&b':');
     Ok(StoreLocation::Directory(PathBuf::from(if drive { &path[1..] } else { &path[..] })))
+}
+
+fn undecodable(text: &str) -> String {
+    format!("`{text}` has a `%` that is not followed by two hexadecimal digits of UTF-8")
+}
+
+/// The URL of what was written as a path of Windows, with or without `file:` in front: `C:\x`, `file://C:\x`, `\\server\share\x`.
+fn url_of_windows_path(text: &str) -> Option<String> {
+    let written = text.strip_prefix("file:");
+    let path = written.unwrap_or(text).replace('\\', "/");
+    if let Some(share) = path.strip_prefix("//").filter(|share| text.starts_with('\\') && names_share(share))
+    {
+        return Some(format!("file://{share}"));
+    }
+    let local = path.trim_start_matches('/');
+    let has_drive = matches!(local.as_bytes(), [drive, b':', b'/', ..] if drive.is_ascii_alphabetic());
+    // With three slashes, and no backslash, it is the URL.
+    let is_url = written.is_some_and(|rest| rest.starts_with("///") && !rest.contains('\\'));
+    (has_drive && !is_url && (written.is_some() || path == local)).then(|| format!("file:///{local}"))
+}
+
+/// Whether a path after `//` begins with the names of a machine and a share, and leads nowhere else.
+fn names_share(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    parts.len() >= 2
+        && parts.iter().all(|part| !part.is_empty() && *part != "." && *part != "..")
+        && !path.contains(['?', '\0', '{', '}', ':', '\\'])
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -133,4 +173,45 @@ fn parse_objects(scheme: &str, rest: &str) -> Result<ObjectLocation, (String, St
         );
     }
     Ok(ObjectLocation { service, container: container.to_owned(), prefix: prefix.join("/") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_windows_are_answered_with_their_url() {
+        let check = |text: &str, url: &str| {
+            for windows in [false, true] {
+                let (message, hint) = parse_on(text, windows).expect_err(text);
+                assert_eq!(message, format!("`{text}` is not a store"));
+                assert!(hint.starts_with(&format!("write `{url}`")), "{text}: {hint}");
+            }
+        };
+        check(r"C:\s", "file:///C:/s");
+        check("d:/a/b", "file:///d:/a/b");
+        check(r"file://C:\s", "file:///C:/s");
+        check("file://C:/s", "file:///C:/s");
+        check(r"file:///C:\s", "file:///C:/s");
+        check(r"file:C:\s", "file:///C:/s");
+        check(r"\\server\share\x", "file://server/share/x");
+    }
+
+    #[test]
+    fn windows_has_drives_and_shares() {
+        let check = |text: &str, windows: bool, expect: Option<&str>| {
+            let found = parse_on(text, windows).ok();
+            let expect = expect.map(|path| StoreLocation::Directory(PathBuf::from(path)));
+            assert_eq!(found, expect, "{text} {windows}");
+        };
+        check("file:///C:/my%20cache", true, Some("C:/my cache"));
+        check("file:///C:/cache", false, Some("/C:/cache"));
+        check("file://server/share/x%20y", true, Some(r"\\server\share\x y"));
+        check("file://server/share", false, None);
+        for text in
+            ["file://server", "file://server/", "file://server/share/../x", "file://./share", "file://a:b/c"]
+        {
+            check(text, true, None);
+        }
+    }
 }

@@ -23,11 +23,12 @@ pub const BACKSLASH_ESCAPES: bool = cfg!(not(windows));
 
 /// A pattern with `/` as its only separator.
 ///
-/// A pattern that begins with a drive can only be meant for Windows and is read as there on every OS.
+/// A pattern that begins with a drive can only be meant for Windows and is read as there on every OS, also behind `\\?\`, with
+/// which Windows writes paths of any length.
 pub fn with_slashes(pattern: &str) -> Cow<'_, str> {
-    let has_drive =
-        pattern.as_bytes().get(1) == Some(&b':') && pattern.starts_with(|c: char| c.is_ascii_alphabetic());
-    if has_drive || !BACKSLASH_ESCAPES {
+    let has_drive = |text: &str| matches!(text.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic());
+    let pattern = pattern.strip_prefix(r"\\?\").filter(|rest| has_drive(rest)).unwrap_or(pattern);
+    if has_drive(pattern) || !BACKSLASH_ESCAPES {
         Cow::Owned(pattern.replace('\\', "/"))
     } else {
         Cow::Borrowed(pattern)
@@ -84,6 +85,7 @@ mod tests {
     #[test]
     fn a_backslash_separates_only_on_windows_and_behind_drives() {
         assert_eq!(with_slashes(r"c:\x\y"), "c:/x/y");
+        assert_eq!(with_slashes(r"\\?\C:\x\y"), "C:/x/y");
         assert_eq!(with_slashes(r"a\*b"), if cfg!(windows) { "a/*b" } else { r"a\*b" });
     }
 }

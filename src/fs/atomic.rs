@@ -6,6 +6,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use super::busy;
 use super::lease::LeasedDirectory;
 #[cfg(unix)]
 use super::open;
@@ -25,7 +26,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8], now: DateTime<Utc>) -> Result<(),
     file.write_all(bytes).map_err(PathError::on("write", path))?;
     file.sync_all().map_err(PathError::on("write", path))?;
     drop(file);
-    fs::rename(&written, &absolute).map_err(PathError::on("write", path))?;
+    busy::rename(&written, &absolute).map_err(PathError::on("write", path))?;
     sync_directory(parent);
     leased.close()
 }

@@ -47,10 +47,18 @@ pub(crate) fn copy(original: &Path, path: &Path) -> io::Result<()> {
     make_of_kind(&fs::read_link(original)?, path, is_directory)
 }
 
-/// Removes a link, whatever it leads to.
+/// Removes a file or a link, whatever it leads to.
+#[cfg(unix)]
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    // Windows removes a link to a directory as a directory.
-    fs::remove_file(path).or_else(|error| if cfg!(windows) { fs::remove_dir(path) } else { Err(error) })
+    fs::remove_file(path)
+}
+
+/// Removes a file or a link, whatever it leads to. Links to directories, and junctions, go as directories do.
+#[cfg(windows)]
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    use std::os::windows::fs::FileTypeExt as _;
+    let is_directory = fs::symlink_metadata(path)?.file_type().is_symlink_dir();
+    if is_directory { fs::remove_dir(path) } else { fs::remove_file(path) }
 }
 
 #[cfg(windows)]

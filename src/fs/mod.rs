@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the other rooms reach files through this one")]
 
+pub(crate) mod busy;
 pub(crate) mod cancel;
 pub(crate) mod handle;
 pub(crate) mod link;

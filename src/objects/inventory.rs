@@ -218,7 +218,7 @@ mod tests {
             (&format!("MD5/{empty}"), ""),
             (&format!("MD5/{directory}/x"), "abc"),
             (&format!("MD5/{}.part", "4".repeat(32)), "abc"),
-            (&format!("md5/{ABC_MD5}"), "abc"),
+            (&format!("md5/{}", "5".repeat(32)), "abc"),
             ("junk", "abc"),
             (SENTINEL_FILE, "x"),
             (".cachekeep-1.tmp/x", "abc"),
@@ -232,8 +232,14 @@ mod tests {
             let presence = &found.objects[&object(Algorithm::Md5, hash)];
             assert!(matches!(presence, Presence::Corrupt { .. }), "{presence:?}");
         }
-        assert_eq!(found.objects.len(), 5);
-        assert_eq!(found.unknown_files, 3, "the partial one, the one in lower case and the junk");
+        // Where case does not count, the directory in lower case is the one of objects.
+        let is_one = usize::from(store.path().join("mD5").exists());
+        assert_eq!(found.objects.len(), 5 + is_one);
+        assert_eq!(
+            found.unknown_files,
+            3 - is_one as u64,
+            "the partial one, the one in lower case and the junk"
+        );
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl Checkout {
 #[expect(clippy::disallowed_methods, reason = "the tests make checkouts")]
 mod tests {
     use super::*;
+    use cachekeep_test_support::project::file_url;
 
     /// A checkout with these remotes.
     fn checkout(place: &Path, name: &str, remotes: &[(&str, &str)]) -> PathBuf {
@@ -137,7 +138,7 @@ mod tests {
     fn clones_of_a_directory_share_and_directories_without_git_do_not() {
         let place = tempfile::tempdir().expect("a place");
         let source = checkout(place.path(), "source", &[]);
-        let url = format!("file://{}", source.display());
+        let url = file_url(&source);
         let one = checkout(place.path(), "one", &[("origin", "../source")]);
         let two = checkout(place.path(), "two", &[("origin", source.to_str().expect("text"))]);
         let three = checkout(place.path(), "three", &[("origin", url.as_str())]);

@@ -177,6 +177,12 @@ impl StoreChoice {
         let OpenOptions { time_limit, cancel, now, observer } = options;
         match self {
             StoreChoice::Layered(_) => unreachable!("it is opened above"),
+            // On Windows `file:///srv/x` is a place on whichever drive is the current one.
+            StoreChoice::Directory { path, .. } if !path.is_absolute() => {
+                let place = path.display().to_string();
+                let why = format!("cannot open `{place}`: it names no drive, as `file:///C:/cache` does");
+                OpenedStore::failed(&place, StoreErrorKind::Other, why)
+            }
             StoreChoice::Directory { path, view, clock, .. } => {
                 let view = seen_from.unwrap_or_else(|| view.clone());
                 OpenedStore::with_catalog(DirectoryStore::new(path, view, *clock))

@@ -84,8 +84,9 @@ impl Source {
         })?;
         if url.scheme() == "file" {
             let absolute = text.get(scheme.len() + 1..).is_some_and(|rest| rest.starts_with('/'));
+            // A host would be another machine, which Windows sends the user's credentials to.
             return match url.to_file_path() {
-                Ok(path) if absolute => Ok(Source::File(path)),
+                Ok(path) if absolute && !url.has_host() => Ok(Source::File(path)),
                 _ => Err(SourceError::NotLocal(text.to_owned())),
             };
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use cachekeep_test_support::project::{Project, Ran, scrub};
+use cachekeep_test_support::project::{Project, Ran, file_url, scrub};
 
 const CONFIG: &str = "[cache.cargo]\nkind = \"cargo\"\nkey = \"cargo-1\"\n";
 
@@ -19,7 +19,7 @@ fn project() -> Project {
     ] {
         program(&project, "git", "dep", arguments);
     }
-    let url = format!("file://{}", project.path("dep").display());
+    let url = file_url(&project.path("dep"));
     let manifest = "[package]\nname = \"my-app\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n";
     project.write("workspace/Cargo.toml", format!("{manifest}far-away = {{ git = \"{url}\" }}\n"));
     project.write("workspace/src/main.rs", "fn main() { println!(\"{}\", other_name::answer()); }\n");

@@ -38,7 +38,7 @@ fn a_shell_evaluates_the_exports_and_nothing_is_touched() {
 fn formats_and_caches_can_be_chosen() {
     let project = Project::new(CONFIG);
     let run = |arguments: &[&str]| project.run(&[&["env", "--var", "note=x"], arguments].concat()).success();
-    let other = project.path("workspace/other").display().to_string();
+    let other = project.path("workspace").join("other").display().to_string();
     assert_eq!(run(&["other", "--format", "dotenv"]).stdout, format!("OTHER={other}\n"));
     assert_eq!(run(&["other", "--format", "powershell"]).stdout, format!("$env:OTHER = '{other}'\n"));
     for json in [&["--json"][..], &["--format", "json"]] {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 const CONFIG: &str = r#"
 [cache.out]
@@ -20,7 +20,7 @@ fn project(config: &str) -> Project {
 fn told(project: &Project, ran: &Ran) -> String {
     let root = project.path("").canonicalize().expect("the project");
     let text = ran.stderr.replace(&format!("{}/", root.display()), "…/");
-    text.replace(project.path("").to_str().expect("text"), "…/")
+    text.replace(project.path("").to_str().expect("text"), "…/").replace(std::path::MAIN_SEPARATOR, "/")
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_placeholder_without_a_value_says_which() {
 fn a_corrupted_entry_is_a_miss_with_a_reason() {
     let project = project(CONFIG);
     let store = project.path("store");
-    let location = format!("file://{}", store.display());
+    let location = file_url(&store);
     project.run(&["--store", &location, "save"]).success();
     let entry = crate::saving::find_entries(&store).remove(0);
     let mut bytes = fs::read(&entry).expect("an entry");

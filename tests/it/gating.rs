@@ -70,7 +70,9 @@ fn an_object_in_the_wrong_folder_or_case_is_not_there() {
     let elsewhere = project.path("workspace/build/objects/sha512");
     fs::create_dir_all(&elsewhere).expect("made");
     fs::rename(object, elsewhere.join(object.file_name().expect("a name"))).expect("moved");
-    project.run(&["gate", "frames"]).code(3);
+    // On a volume that ignores case it is the same directory.
+    let is_one = project.path("workspace/build/objects/sHA512").exists();
+    project.run(&["gate", "frames"]).code(if is_one { 0 } else { 3 });
 }
 
 #[test]
@@ -88,7 +90,8 @@ fn the_sentinel_is_invalid_once_an_object_is_gone() {
 #[test]
 fn the_message_names_what_is_missing_and_who_wants_it() {
     let (project, objects) = seeded();
-    let object = objects.iter().find(|path| path.to_string_lossy().contains("/MD5/")).expect("an object");
+    let object =
+        objects.iter().find(|path| path.parent().expect("below").ends_with("MD5")).expect("an object");
     fs::remove_file(object).expect("removed");
     let ran = project.run(&["gate", "frames"]).code(3);
     let hash = object.file_name().expect("a name").to_string_lossy().into_owned();

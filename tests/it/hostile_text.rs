@@ -238,7 +238,7 @@ fn names_of_files_that_are_trimmed_or_packed_are_inert() {
 fn names_that_others_put_into_a_store_are_inert() {
     let project = Project::new("[clean]\nunused-for = \"1d\"\nsuperseded = { keep = 1 }\n");
     project.write("workspace/out/file", "x");
-    let store = format!("file://{}", project.path("store").display());
+    let store = cachekeep_test_support::project::file_url(&project.path("store"));
     let with_store = |arguments: &[&'static str]| [&["--verbose", "--store", &store], arguments].concat();
     let save = with_store(&["--path", "out", "--key", "k", "save", "--required"]);
     run(&project, &[], &save).success();

@@ -33,7 +33,7 @@ fn what_no_mirror_has_is_listed_once_and_a_consumer_gets_no_advice_to_write() {
     let consumer = ran.stderr.lines().skip_while(|line| !line.contains("is a consumer of the cache"));
     let told: Vec<&str> = consumer.collect();
     assert!(told.len() == 1, "no hint: {told:?}");
-    let clean = project.path("temp/data").display().to_string();
+    let clean = project.path("temp").join("data").display().to_string();
     assert_eq!(ran.stdout.trim_end(), clean, "without `.`");
     // Alone, the gate lists it.
     let ran = project.run(&["gate"]).code(3);

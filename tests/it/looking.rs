@@ -1,6 +1,6 @@
 //! Commands that only look: nothing changes on any disk.
 
-use cachekeep_test_support::project::Project;
+use cachekeep_test_support::project::{Project, file_url};
 use cachekeep_test_support::tree::snapshot;
 
 const CONFIG: &str = r#"
@@ -68,7 +68,7 @@ fn keys_and_other_repositories_need_no_store() {
     let project = Project::new(CONFIG);
     project.write("workspace/in/file", "x");
     let file = project.write("file", "");
-    let store = format!("file://{}/store", file.display());
+    let store = format!("{}/store", file_url(&file));
     let ran = project.run(&["--store", &store, "key"]).success();
     assert_eq!(ran.stderr, "");
     let ran = project.run(&["--store", &store, "--verbose", "ls", "--repository", "other/repository"]);

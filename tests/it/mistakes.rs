@@ -25,7 +25,7 @@ fn a_directory_as_the_configuration() {
     project.write("workspace/src/cachekeep.toml", CONFIG);
     says(
         &project.run(&["--config", "src", "key"]).code(2),
-        &["`src` is a directory; name the file: `src/cachekeep.toml`"],
+        &["`src` is a directory; name the file: `src", "cachekeep.toml`"],
     );
 }
 

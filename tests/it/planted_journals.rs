@@ -183,7 +183,7 @@ fn a_directory_without_a_journal_is_removed_as_before() {
 #[test]
 fn restores_work_where_the_user_has_no_home() {
     let project = project();
-    let store = format!("file://{}", project.path("store").display());
+    let store = cachekeep_test_support::project::file_url(&project.path("store"));
     project.run(&["--store", &store, "save", "--required"]).success();
     fs::remove_dir_all(project.path("workspace/out")).expect("removed");
     for home in ["/proc/no-such-home", ""] {

@@ -1,7 +1,7 @@
 //! Jobs whose checkout may be a stranger's: what their configuration may do, and what the workflow must say itself.
 
 use cachekeep_test_support::event::started_by;
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 const CONFIG: &str = r#"
 [cache.c]
@@ -22,7 +22,7 @@ fn project() -> Project {
 /// A command with its arguments and variables, in a job that an event started.
 fn in_event(project: &Project, event: &str, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
     let mut command = project.command();
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     command.args(["--store", &store, "--ref", "main"]).args(arguments);
     Ran::of(command.envs(started_by(event, &project.path("temp"))).envs(env.iter().copied()))
 }
@@ -80,7 +80,7 @@ fn an_event_that_cannot_be_read_saves_nothing() {
 fn other_platforms_name_their_events_in_their_own_way() {
     let result = |variables: &[(&str, &str)]| {
         let project = project();
-        let store = format!("file://{}", project.path("store").display());
+        let store = file_url(&project.path("store"));
         let mut command = project.command();
         command.args(["save", "--json", "--var", "n=1", "--ref", "main", "--store", &store]);
         let ran =

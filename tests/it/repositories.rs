@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 const CONFIG: &str = r#"
 [cache.deps]
@@ -27,7 +27,7 @@ fn checkout(config: &str, remote: Option<&str>) -> Project {
 
 fn command(project: &Project, store: &Path, arguments: &[&str]) -> Command {
     let mut command = project.command();
-    let store = format!("file://{}", store.display());
+    let store = file_url(store);
     command.args(arguments).args(["--store", &store, "--ref", "topic", "--default-ref", "main"]);
     command
 }

@@ -1,6 +1,6 @@
 //! `cachekeep run`: what happens to the command.
 
-use cachekeep_test_support::project::Project;
+use cachekeep_test_support::project::{Project, file_url};
 
 const CONFIG: &str = r#"
 [cache.out]
@@ -82,7 +82,7 @@ fn no_failure_of_a_cache_breaks_the_build() {
     let project = Project::new(&CONFIG.replace("SAVE", "success"));
     // The store's place is taken by a file.
     let store = project.write("not-a-directory", "");
-    let location = format!("file://{}", store.to_str().expect("text"));
+    let location = file_url(&store);
     let ran = project
         .run(&["--store", &location, "run", "--", "sh", "-c", "mkdir -p out; echo hi > out/x"])
         .success();

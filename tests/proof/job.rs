@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::scale;
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use cachekeep_test_support::tree::{Snapshot, snapshot};
 
 /// One cache; the key is chosen for each command.
@@ -55,7 +55,7 @@ impl Job {
         command
             .args(["--json", "--var", &format!("n={key}")])
             .arg("--store")
-            .arg(format!("file://{}", self.store().display()))
+            .arg(file_url(&self.store()))
             .arg("--config")
             .arg(self.project.path("workspace/cachekeep.toml"))
             .arg("--workspace")

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use filetime::FileTime;
 
 use super::found::Found;
+use crate::fs::{busy, link};
 
 /// A directory that was none but a directory when it was opened.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Handle {
 
     /// Renames; what has the new name is replaced.
     pub(crate) fn rename(&self, name: &OsStr, to: &Handle, new_name: &OsStr) -> io::Result<()> {
-        fs::rename(self.0.join(name), to.0.join(new_name))
+        busy::rename(&self.0.join(name), &to.0.join(new_name))
     }
 
     /// Renames to a name that is free.
@@ -85,7 +86,8 @@ impl Handle {
 
     /// Removes what is not a directory.
     pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
-        fs::remove_file(self.0.join(name))
+        let path = self.0.join(name);
+        busy::patiently(|| link::remove(&path))
     }
 
     /// Removes a directory that is empty.

@@ -1,10 +1,12 @@
 //! Removal by paths, for systems without directory handles: read-only files are made writable first.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::tally::Tally;
+use crate::fs::busy;
+use crate::fs::link;
 use crate::fs::path_error::PathError;
 
 enum RemoveStep {
@@ -39,34 +41,24 @@ fn look(path: &Path, steps: &mut Vec<RemoveStep>, tally: &mut Tally) -> io::Resu
         }
         return Ok(());
     }
-    // A link to a directory is removed as a directory on Windows.
-    writable_first(path, &metadata, || fs::remove_file(path).or_else(|_| fs::remove_dir(path)))?;
+    writable_first(path, tally, || link::remove(path))?;
     tally.removed.files += 1;
     tally.removed.bytes += metadata.len();
     Ok(())
 }
 
 fn leave(path: &Path, tally: &mut Tally) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    writable_first(path, &metadata, || fs::remove_dir(path))?;
+    fs::symlink_metadata(path)?;
+    writable_first(path, tally, || fs::remove_dir(path))?;
     tally.removed.directories += 1;
     Ok(())
 }
 
-#[expect(
-    clippy::permissions_set_readonly_false,
-    reason = "only built where that is an attribute, not a mode"
-)]
-fn writable_first(path: &Path, metadata: &Metadata, deed: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    match deed() {
-        Err(error)
-            if error.kind() == io::ErrorKind::PermissionDenied && metadata.permissions().readonly() =>
-        {
-            let mut permissions = metadata.permissions();
-            permissions.set_readonly(false);
-            fs::set_permissions(path, permissions)?;
-            deed()
-        }
+/// Waits for what another program holds, once: a tree whose files cannot be removed is given up quickly.
+fn writable_first(path: &Path, tally: &Tally, deed: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let deed = || match deed() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && busy::make_writable(path) => deed(),
         done => done,
-    }
+    };
+    if tally.failures == 0 { busy::patiently(deed) } else { deed() }
 }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StagingError;
 use super::sweep;
+use crate::fs::busy;
 use crate::fs::lease::{PAYLOAD, is_temp_name};
 use crate::fs::mode;
 use crate::fs::path_error::PathError;
@@ -185,7 +186,7 @@ impl Change {
         if let Some(place) = old.parent() {
             fs::create_dir_all(place)?;
         }
-        match fs::rename(target, old) {
+        match busy::rename(target, &old) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             renamed => renamed,
         }
@@ -195,7 +196,7 @@ impl Change {
     pub(super) fn undo(&self) -> Result<(), StagingError> {
         let (staged, target) = (self.staged(), self.target());
         let rename =
-            |from: &Path, to: &Path| fs::rename(from, to).map_err(PathError::on("put back", &target));
+            |from: &Path, to: &Path| busy::rename(from, to).map_err(PathError::on("put back", &target));
         match self.state()? {
             ChangeState::Waiting => {}
             ChangeState::Between => rename(&self.old(), &target)?,
@@ -292,5 +293,5 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
+    busy::rename(from, to)
 }

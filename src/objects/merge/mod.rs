@@ -19,6 +19,7 @@ use super::verified::VerifiedFiles;
 use crate::domain::digest::ObjectId;
 use crate::domain::hint::Hint;
 use crate::domain::inventory::Presence;
+use crate::fs::busy;
 use crate::fs::cancel::Cancelled;
 
 /// How often an object is offered anew when others write the same name meanwhile.
@@ -213,10 +214,10 @@ impl Merger {
             Ok(()) => remove(&source)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 // For the next attempt; where it was copied, it is still there.
-                let _ = fs::rename(&source, staged);
+                let _ = busy::rename(&source, staged);
                 return Ok(false);
             }
-            Err(_) => fs::rename(&source, target).map_err(|e| disk_error(target, e))?,
+            Err(_) => busy::rename(&source, target).map_err(|e| disk_error(target, e))?,
         }
         self.verified.carry(&source, target);
         Ok(true)
@@ -235,17 +236,9 @@ impl Merger {
         let source = self.on_volume(object, staged, take)?;
         if is_directory {
             let aside = self.temporary();
-            fs::rename(target, &aside).map_err(|e| disk_error(target, e))?;
+            busy::rename(target, &aside).map_err(|e| disk_error(target, e))?;
         }
-        match fs::rename(&source, target) {
-            // Windows does not replace files that are read-only.
-            Err(error) if cfg!(windows) && error.kind() == ErrorKind::PermissionDenied => {
-                let aside = self.temporary();
-                fs::rename(target, &aside).and_then(|()| fs::rename(&source, target))
-            }
-            other => other,
-        }
-        .map_err(|e| disk_error(target, e))?;
+        busy::rename(&source, target).map_err(|e| disk_error(target, e))?;
         self.verified.carry(&source, target);
         Ok(())
     }
@@ -254,7 +247,7 @@ impl Merger {
     fn on_volume(&self, object: &ObjectId, staged: &Path, take: Take) -> Result<PathBuf, MergeError> {
         let name = self.temporary();
         let moved = match take {
-            Take::Move => fs::rename(staged, &name),
+            Take::Move => busy::rename(staged, &name),
             Take::Keep => fs::hard_link(staged, &name),
         };
         if moved.is_ok() {

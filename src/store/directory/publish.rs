@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::lease::Locked;
+use crate::fs::busy;
 #[cfg(unix)]
 use crate::fs::open;
 use crate::store::backend::layout;
@@ -42,7 +43,7 @@ fn publish_by_rename(from: &Path, to: &Path, root: &Path) -> io::Result<bool> {
         if to.symlink_metadata().is_ok() {
             return Ok(false);
         }
-        fs::rename(from, to).map(|()| true)
+        busy::rename(from, to).map(|()| true)
     })
 }
 

@@ -19,6 +19,7 @@ use crate::transport::mirror::health::BreakerPolicy;
 use crate::transport::mirror::report::{Accept, Stop};
 use cachekeep_test_support::capture;
 use cachekeep_test_support::fault_server::{Fault, FaultServer, Resource};
+use cachekeep_test_support::project::file_url;
 
 struct MirrorBench {
     runtime: Runtime,
@@ -247,7 +248,7 @@ fn folders_are_mirrors_too() {
     for object in &objects[..4] {
         std::fs::write(directory.path().join(object.id.hash()), &object.bytes).expect("written");
     }
-    let url = format!("file://{}/{{hash}}", directory.path().display());
+    let url = format!("{}/{{hash}}", file_url(directory.path()));
     let report = bench.fetch(&[url], &objects);
     assert_eq!((report.fetched.len(), report.missing.len()), (4, 1));
     assert_eq!(report.missing[0].reasons, ["not found"]);

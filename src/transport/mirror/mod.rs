@@ -146,7 +146,7 @@ mod tests {
             ObjectId::new(Algorithm::Cid, "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o").expect("a CID");
         let url = gateway.gateway_url(&cid, GatewayForm::Block).expect("a URL");
         assert_eq!(url.query(), Some("token=x&format=raw"));
-        assert_eq!(mirror("file:///srv/ipfs/{hash}").gateway_url(&cid, GatewayForm::Car), None);
+        assert_eq!(mirror("file:///C:/ipfs/{hash}").gateway_url(&cid, GatewayForm::Car), None);
     }
 
     #[test]

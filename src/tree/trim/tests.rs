@@ -29,7 +29,8 @@ fn options(units: TrimUnits, recency: Recency) -> SurveyOptions<'static> {
 }
 
 fn named(survey: &Survey) -> Vec<(String, i64)> {
-    let unit = |unit: &TrimUnit| (unit.path.display().to_string(), unit.used_at.timestamp() - START);
+    let path = |path: &Path| path.display().to_string().replace(std::path::MAIN_SEPARATOR, "/");
+    let unit = |unit: &TrimUnit| (path(&unit.path), unit.used_at.timestamp() - START);
     survey.units.iter().map(unit).collect()
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::action::steps::{Done, Job};
 use cachekeep_test_support::github_service::{GitHubService, capture};
+use cachekeep_test_support::project::file_url;
 
 /// `EVIL` stands for a directory that must not be created.
 pub const HOSTILE: [&str; 18] = [
@@ -60,7 +61,7 @@ fn hostile_refs_are_data() {
         let mut job = Job::new();
         job.write("workspace/out/f", "text");
         let directory = job.path("store");
-        job.set("CACHEKEEP_STORE", &format!("file://{}", directory.display()));
+        job.set("CACHEKEEP_STORE", &file_url(&directory));
         for name in ["GITHUB_REF", "GITHUB_BASE_REF", "GITHUB_HEAD_REF"] {
             job.set(name, &format!("refs/heads/{text}"));
         }

@@ -6,6 +6,7 @@ use reqwest::Method;
 use crate::action::hostile::{HOSTILE, assert_harmless};
 use crate::action::steps::{Done, Job};
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::project::file_url;
 
 /// The result of hostile text in an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ fn attack(input: &str, text: &str, mode: &str, with_store: bool) {
     job.write("workspace/out/f", "text");
     if with_store {
         let directory = job.path("store");
-        job.set("CACHEKEEP_STORE", &format!("file://{}", directory.display()));
+        job.set("CACHEKEEP_STORE", &file_url(&directory));
     }
     let text = text.replace("EVIL", &job.path("EVIL").display().to_string());
     let value = if input == "vars" { format!("a={text}") } else { text.clone() };

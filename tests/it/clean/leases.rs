@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::own_store::{keys, run};
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use cachekeep_test_support::skip;
 
 /// One cache a key: `a`, `b` and so on, on a topic branch, where nothing is current.
@@ -27,7 +27,7 @@ fn project(policy: &str) -> Project {
 }
 
 fn on_topic(project: &Project, arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let common = ["--store", &store, "--ref", "topic", "--default-ref", "main"];
     project.run(&[arguments, &common].concat())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 pub(crate) const CONFIG: &str = r#"
 [cache.c]
@@ -14,7 +14,7 @@ superseded = { keep = 1 }
 "#;
 
 pub(crate) fn run(project: &Project, arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let common = ["--store", &store, "--ref", "main", "--default-ref", "main"];
     project.run(&[arguments, &common].concat())
 }

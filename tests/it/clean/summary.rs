@@ -3,7 +3,7 @@
 use super::own_store::{CONFIG, run};
 use super::{NIGHTLY, setup};
 use cachekeep_test_support::github_api::{REPOSITORY, TOKEN};
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 #[test]
 fn on_github_the_summary_says_what_was_freed_kept_and_failed_with_a_chart() {
@@ -49,7 +49,7 @@ fn on_azure_pipelines_the_summary_of_an_own_store_is_uploaded() {
         project.write("workspace/cache/file", format!("content of day {day}"));
         run(&project, &["save", "--var", &format!("day=2026110{day}"), "--required"]).success();
     }
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let mut command = project.command();
     command.args(["clean", "--store", &store, "--ref", "main", "--default-ref", "main"]);
     command.env("TF_BUILD", "True").env("AGENT_TEMPDIRECTORY", project.path("temp"));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::check;
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 const CONFIG: &str = r#"
 [cache.data]
@@ -17,7 +17,7 @@ key = "lone-{files:src/**}"
 "#;
 
 fn run_on(project: &Project, git_ref: &str, arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let common = ["--store", &store, "--ref", git_ref, "--default-ref", "main", "--var", "v=1"];
     project.run(&[arguments, &common].concat())
 }
@@ -147,7 +147,7 @@ fn an_entry_that_is_gone_is_remembered() {
     let told = ["is not there any more: it was saved here at", "deleted"];
     check(&explain(&project, "main", &["data"]), "miss", Some("evicted"), &told);
     // It stays remembered that way only for the store that had it.
-    let other = format!("file://{}", project.path("other").display());
+    let other = file_url(&project.path("other"));
     let ran = project.run(&["explain", "--json", "data", "--var", "v=1", "--store", &other]).success();
     check(&ran, "miss", Some("nothing-saved"), &[]);
 }
@@ -157,7 +157,7 @@ fn a_key_that_was_typed_needs_no_configuration() {
     let project = saved_on("main");
     project.write("elsewhere/file", "");
     let explain = |arguments: &[&str]| {
-        let store = format!("file://{}", project.path("store").display());
+        let store = file_url(&project.path("store"));
         // Whose entries are looked at depends on the checkout.
         let workspace = project.path("workspace").display().to_string();
         let common =

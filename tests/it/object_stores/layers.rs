@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use cachekeep_test_support::object_services::Front;
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use cachekeep_test_support::tree::snapshot;
 
 use super::service::{Running, fresh_prefix};
@@ -50,7 +50,7 @@ fn dead_port() -> u16 {
 
 /// The URL of a directory beside the project's workspace.
 fn url(directory: &tempfile::TempDir) -> String {
-    format!("file://{}", directory.path().join("entries").display())
+    file_url(&directory.path().join("entries"))
 }
 
 /// How many archives were read from the service.

@@ -7,7 +7,7 @@ use cachekeep::domain::digest::Algorithm;
 use crate::populate::objects::{Object, assert_holds, config, content, served};
 use cachekeep_test_support::capture::Source;
 use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 struct Populate {
     project: Project,
@@ -201,7 +201,7 @@ fn leftovers_of_killed_tools_are_not_archived() {
 #[test]
 fn two_populate_jobs_at_once_leave_one_complete_entry() {
     let populate = populate("");
-    let store = format!("file://{}", populate.project.path("shared").display());
+    let store = file_url(&populate.project.path("shared"));
     let start = |name: &str| {
         let mut command = populate.project.command();
         command.args(["--store", &store, "--ref", "main", "--json"]).args(["--temp"]);

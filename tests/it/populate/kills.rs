@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::populate::objects::{Object, assert_holds, config, content, served};
 use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
-use cachekeep_test_support::project::Project;
+use cachekeep_test_support::project::{Project, file_url};
 
 const KILLS: u64 = 100;
 
@@ -42,7 +42,7 @@ fn kills_leave_nothing_unproven_and_the_next_start_nothing_at_all() {
     let known = objects.iter().map(|object| (object.hash.clone(), object.bytes.clone())).collect();
     let mirror = MirrorServer::start(project.path("mirror"), Manner::Slow(60 << 20));
     // A mirror of a directory merges without a network in between.
-    let local = format!("file://{}/{{ALGO}}/{{hash}}", project.path("mirror").display());
+    let local = format!("{}/{{ALGO}}/{{hash}}", file_url(&project.path("mirror")));
     let mut dice = content(4711, 8 * KILLS as usize).into_iter();
     let mut roll = move || f64::from(dice.next().unwrap_or(7)) / 256.0;
     let store = project.path("workspace/store");

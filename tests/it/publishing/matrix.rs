@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cachekeep_test_support::project::binary;
+use cachekeep_test_support::project::{binary, file_url};
 use cachekeep_test_support::skip::skip;
 
 /// A user and a group that own nothing on this machine, and others that are neither.
@@ -150,7 +150,7 @@ impl Ground {
         let mut run = Command::new(self.at("cachekeep"));
         run.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         run.env("HOME", home).env("TMPDIR", home).env("TARGET", target).env("FILE", target);
-        run.arg("--store").arg(format!("file://{}", self.at("store").display()));
+        run.arg("--store").arg(file_url(&self.at("store")));
         run.arg("--config").arg(self.at("cachekeep.toml")).arg("--workspace").arg(workspace);
         run.arg("-v").args(command).uid(user).gid(user).current_dir(self.directory.path());
         run.output().expect("the binary starts")
@@ -274,7 +274,7 @@ fn in_directory(ground: &Ground, user: u32, home: &Path, target: &Path, workspac
     let mut shell = Command::new("sh");
     shell.args(["-c", r#""$0" "$@"; code=$?; [ "$(pwd -P)" = "$(/bin/pwd)" ] || exit 9; exit $code"#]);
     shell.arg(ground.at("cachekeep"));
-    shell.arg("--store").arg(format!("file://{}", ground.at("store").display()));
+    shell.arg("--store").arg(file_url(&ground.at("store")));
     shell.arg("--config").arg(ground.at("cachekeep.toml")).arg("--workspace").arg(workspace);
     shell.args(["-v", "restore", "c"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     shell.env("HOME", home).env("TMPDIR", home).env("TARGET", target);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 fn git(project: &Project, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
@@ -226,7 +226,7 @@ fn the_stores_places_are_neither_saved_nor_hashed_nor_trimmed() {
         assert_eq!(saved["files"], 1, "{saved}");
     }
     // A store inside the workspace, whose files match the key's pattern.
-    let store = format!("file://{}", project.path("workspace/store").display());
+    let store = file_url(&project.path("workspace/store"));
     project.write("workspace/lock", "1");
     project.write("workspace/out/x", "1");
     let key = || {

@@ -91,6 +91,12 @@ pub fn binary() -> PathBuf {
     )
 }
 
+/// The URL of a file or directory of this machine: `file:///srv/x`, `file:///C:/x`.
+pub fn file_url(path: &Path) -> String {
+    let path = path.display().to_string().replace(std::path::MAIN_SEPARATOR, "/");
+    format!("file://{}{path}", if path.starts_with('/') { "" } else { "/" })
+}
+
 /// Gives a command an environment of its own: no platform, no secrets, no locale.
 pub fn scrub(command: &mut Command, directory: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -99,12 +105,15 @@ pub fn scrub(command: &mut Command, directory: &Path) {
         .env("PATH", path)
         .env("HOME", directory.join("home"))
         .env("XDG_CACHE_HOME", directory.join("home/.cache"))
+        .env("LOCALAPPDATA", directory.join("home/.cache"))
         .env("TMPDIR", directory.join("temp"))
         .env("TEMP", directory.join("temp"))
         .env("TMP", directory.join("temp"));
-    // Windows programs do not start without it.
-    if let Some(root) = std::env::var_os("SystemRoot") {
-        command.env("SystemRoot", root);
+    // Windows programs do not start without the first, and are found and run by the others.
+    for name in ["SystemRoot", "PATHEXT", "ComSpec", "WINEPREFIX"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
     }
 }
 

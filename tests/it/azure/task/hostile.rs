@@ -4,6 +4,7 @@ use std::fs;
 
 use cachekeep::cli::task::shared_inputs;
 use cachekeep_test_support::azure_agent::{Job, Pipeline};
+use cachekeep_test_support::project::file_url;
 
 use super::{assemble, real_program};
 
@@ -32,7 +33,7 @@ fn no_input_is_executed_or_obeyed() {
             // A cache without a configuration, in whose inputs the text may be data.
             let mut given = vec![("path", "out"), ("key", "k"), ("vars", "a=1")];
             given.retain(|(name, _)| name != input && (input != "config" || *name == "vars"));
-            let store = format!("file://{}", place.path().join(format!("store{number}")).display());
+            let store = file_url(&place.path().join(format!("store{number}")));
             if input != "store" {
                 given.push(("store", &store));
             }

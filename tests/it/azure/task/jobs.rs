@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cachekeep_test_support::azure_agent::{
     Cancel, Event, Job, JobResult, Pipeline, ServiceConnection, Status,
 };
+use cachekeep_test_support::project::file_url;
 use tempfile::TempDir;
 
 use super::{assemble, real_program};
@@ -26,7 +27,7 @@ impl Case {
     }
 
     fn store(&self) -> String {
-        format!("file://{}", self.place.path().join("store").display())
+        file_url(&self.place.path().join("store"))
     }
 
     /// A job with the task before a script.
