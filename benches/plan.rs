@@ -7,6 +7,7 @@
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own, for people")]
 
+use cachekeep::domain::entry_filter::EntryFilter;
 use std::error::Error;
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
@@ -23,9 +24,7 @@ use cachekeep::domain::scope::Scope;
 use cachekeep::domain::trim::{TrimPolicy, TrimUnit};
 use cachekeep::domain::unit::{ByteSize, Span};
 use cachekeep::domain::version::Version;
-use cachekeep::store::{
-    Catalog, DirectoryStore, ListFilter, NewEntry, Store, StoreExt, SurveyRequest, Viewpoint,
-};
+use cachekeep::store::{Catalog, DirectoryStore, NewEntry, Store, StoreExt, SurveyRequest, Viewpoint};
 use chrono::Utc;
 
 /// Refs, and entries of each.
@@ -50,7 +49,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     runtime.block_on(fill(&store, place.path()))?;
 
     let started = Instant::now();
-    let listed = runtime.block_on(store.list(&ListFilter::default()))?;
+    let listed = runtime.block_on(store.list(&EntryFilter::default()))?;
     println!("listing   {:>6} ms by the clock, {} entries", started.elapsed().as_millis(), listed.len());
     let ids: Vec<EntryId> = listed.iter().map(|entry| entry.id.clone()).collect();
     let started = Instant::now();

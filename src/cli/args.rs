@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::domain::unit::Span;
+use crate::domain::unit::{ByteSize, Span};
 
 /// Keeps CI caches: restores, seeds, gates and saves them.
 #[derive(Debug, Parser)]
@@ -185,6 +185,46 @@ pub struct StoreTarget {
     pub deletions_per_minute: u32,
 }
 
+/// Which entries; `--key` and `--ref` choose as well. All that is given must hold.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Entries (also --key KEY and --ref REF)")]
+pub struct FilterArgs {
+    /// With this id, as `ls --json` prints it; may be given several times.
+    #[arg(long = "id", value_name = "ID")]
+    pub ids: Vec<String>,
+    /// With a key that starts with this.
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Saved at least this long ago: 12h, 30d.
+    #[arg(long, value_name = "SPAN")]
+    pub older_than: Option<Span>,
+    /// Neither saved nor restored for this long.
+    #[arg(long, value_name = "SPAN")]
+    pub unused_for: Option<Span>,
+    /// Of at least this size: 500MB, 2GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub larger_than: Option<ByteSize>,
+    /// Of at most this size.
+    #[arg(long, value_name = "SIZE")]
+    pub smaller_than: Option<ByteSize>,
+}
+
+/// What a list of entries is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SortBy {
+    /// The next to be evicted first: least recently used.
+    #[default]
+    Used,
+    /// Oldest first.
+    Saved,
+    /// Largest first.
+    Size,
+    /// By key.
+    Key,
+    /// By ref.
+    Ref,
+}
+
 /// How `env` writes variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum EnvFormat {
@@ -349,7 +389,8 @@ pub enum Command {
         /// Which stage.
         stage: TaskStage,
     },
-    /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository.
+    /// Delete entries of the store that the policy of `[clean]` does not keep; on GitHub those of a repository. With `--ref`,
+    /// only entries of one ref.
     #[command(
         after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json"
     )]
@@ -370,13 +411,47 @@ pub enum Command {
         #[arg(long, value_name = "FILE", conflicts_with_all = ["pull_request", "dry_run", "plan_out"])]
         apply: Option<PathBuf>,
     },
+    /// Delete entries that are named, whatever `[clean]` keeps; not those that are being read or protected. Asks on a terminal.
+    #[command(
+        after_help = "Example: cachekeep delete --ref refs/pull/7/merge; cachekeep delete --prefix ccache-v3- --dry-run"
+    )]
+    Delete {
+        /// The store.
+        #[command(flatten)]
+        target: StoreTarget,
+        /// Which entries.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Delete entries that `[clean] protect` keeps, too.
+        #[arg(long)]
+        with_protected: bool,
+        /// Only say what would be deleted, and why.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// List the entries of the store, the next to be evicted first.
+    #[command(after_help = "Example: cachekeep ls --prefix ccache- --ref main --sort size --limit 10")]
     Ls {
         /// The store.
         #[command(flatten)]
         target: StoreTarget,
+        /// Which entries.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// What they are sorted by.
+        #[arg(long, value_enum, value_name = "BY", default_value_t = SortBy::Used)]
+        sort: SortBy,
+        /// Sort the other way round.
+        #[arg(long)]
+        reverse: bool,
+        /// List only the first N.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
     },
-    /// Say where the bytes of the store went: by key pattern, ref, last use and reach.
+    /// Say where the bytes of the store went: by key pattern, ref, last use and reach. With `--ref`, those of one ref.
     Usage {
         /// The store.
         #[command(flatten)]
@@ -419,7 +494,26 @@ pub struct TypedKey {
     pub restore_keys: Vec<String>,
 }
 
+/// A key and a ref that choose entries of a store.
+#[derive(Debug, Default)]
+pub struct TypedNames {
+    /// The key.
+    pub key: Option<String>,
+    /// The ref.
+    pub git_ref: Option<String>,
+}
+
 impl Args {
+    /// Takes `--key` and `--ref` out of the options where they choose entries, and do not describe the job.
+    pub fn take_names(&mut self) -> TypedNames {
+        let by_key = matches!(self.command, Command::Delete { .. } | Command::Ls { .. });
+        let by_ref = by_key || matches!(self.command, Command::Clean { .. } | Command::Usage { .. });
+        TypedNames {
+            key: self.common.key.take_if(|_| by_key && self.common.paths.is_empty()),
+            git_ref: self.common.git_ref.take_if(|_| by_ref),
+        }
+    }
+
     /// Takes the key that `explain` is asked about out of the options, where it would declare a cache without paths.
     pub fn take_key(&mut self) -> Option<TypedKey> {
         if !matches!(self.command, Command::Explain { .. }) || !self.common.paths.is_empty() {
@@ -435,7 +529,8 @@ impl Command {
     pub fn all_repositories(&self) -> bool {
         match self {
             Command::Clean { target, .. }
-            | Command::Ls { target }
+            | Command::Delete { target, .. }
+            | Command::Ls { target, .. }
             | Command::Usage { target, .. }
             | Command::Explain { target, .. } => target.all_repositories,
             _ => false,
@@ -464,6 +559,7 @@ impl Command {
             | Command::Env { selected, .. }
             | Command::Explain { selected, .. } => &selected.caches,
             Command::Clean { .. }
+            | Command::Delete { .. }
             | Command::Ls { .. }
             | Command::Usage { .. }
             | Command::Doctor { .. }
@@ -474,11 +570,6 @@ impl Command {
             | Command::Schema
             | Command::Completions { .. } => &[],
         }
-    }
-
-    /// Whether it looks at the entries of every ref, so that it ignores the ref of the job.
-    pub fn is_about_all_refs(&self) -> bool {
-        matches!(self, Command::Clean { .. } | Command::Ls { .. } | Command::Usage { .. })
     }
 
     /// The command's name.
@@ -499,6 +590,7 @@ impl Command {
             Command::Action { .. } => "action",
             Command::Task { .. } => "task",
             Command::Clean { .. } => "clean",
+            Command::Delete { .. } => "delete",
             Command::Ls { .. } => "ls",
             Command::Usage { .. } => "usage",
             Command::Explain { .. } => "explain",

@@ -69,23 +69,18 @@ fn template(env: &Env, command: &Command) -> Result<Option<Template>, Fault> {
 
 /// Does what arguments say that stand for themselves.
 fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, asked: Asked) -> Exit {
-    let typed_key = args.take_key();
+    let (typed_key, typed_names) = (args.take_key(), args.take_names());
     let row = table::row(&args.command);
     let FoundSettings { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
     if asked.step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
-    }
-    if args.common.git_ref.is_some() && args.command.is_about_all_refs() {
-        let text =
-            format!("`--ref` changes nothing: `{}` looks at the entries of all refs", args.command.name());
-        report(&log, Level::Warning, text, None);
     }
     if env.current_dir_is_gone {
         let text = format!("the working directory `{}` no longer exists", env.current_dir.display());
         let hint = "an earlier step removed it: set the working directory of this step".to_owned();
         report(&log, Level::Warning, text, Some(hint));
     }
-    let asked = Asked { typed_key, all_repositories: args.command.all_repositories(), ..asked };
+    let asked = Asked { typed_key, typed_names, all_repositories: args.command.all_repositories(), ..asked };
     let facts = Arc::clone(&platform);
     let found = settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
     match found {

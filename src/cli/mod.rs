@@ -9,6 +9,8 @@ pub mod exit;
 mod action;
 mod catalog;
 mod check;
+mod choice;
+mod clean;
 mod direct;
 mod dispatch;
 mod doctor;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::args::{ActionStep, TypedKey};
+use super::args::{ActionStep, TypedKey, TypedNames};
 use super::settings::Settings;
 use super::task::Task;
 use super::template::{Template, Transport};
@@ -35,6 +35,8 @@ pub(super) struct Asked {
     pub(super) task: Option<Task>,
     /// The key that `explain` is asked about.
     pub(super) typed_key: Option<TypedKey>,
+    /// The key and the ref of the entries that are asked for.
+    pub(super) typed_names: TypedNames,
     /// Whether the entries of every repository are looked at.
     pub(super) all_repositories: bool,
 }
@@ -53,6 +55,8 @@ pub(super) struct Site<'a> {
     pub(super) settings: Settings,
     /// The key that `explain` is asked about.
     pub(super) typed_key: Option<TypedKey>,
+    /// The key and the ref of the entries that are asked for.
+    pub(super) typed_names: TypedNames,
     /// The step of the GitHub action that this is, if it is one.
     pub(super) step: Option<ActionStep>,
     /// The parameters of the template for Azure Pipelines, in a step of it.
@@ -90,8 +94,21 @@ impl<'a> Site<'a> {
             settings.spec.caches.iter_mut().for_each(|cache| cache.shared = false);
         }
         let access = access(&store, &settings, facts);
-        let Asked { step, template, task, typed_key, .. } = asked;
-        Site { env, now, platform, log, settings, typed_key, step, template, task, store, access }
+        let Asked { step, template, task, typed_key, typed_names, .. } = asked;
+        Site {
+            env,
+            now,
+            platform,
+            log,
+            settings,
+            typed_key,
+            typed_names,
+            step,
+            template,
+            task,
+            store,
+            access,
+        }
     }
 
     /// A path that was typed.

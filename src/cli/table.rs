@@ -5,20 +5,19 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::{Args, Command, EnvFormat, StoreTarget};
+use super::args::{Args, Command, EnvFormat, SortBy, StoreTarget};
+use super::clean::{Clean, Delete};
 use super::exit::{self, Exit};
-use super::publish::{self, print, summarize};
+use super::publish::{self, print};
 use super::site::Site;
-use super::{action, catalog, explain, task};
-use crate::command::clean::{CleanOptions, PlanSource};
+use super::{action, catalog, choice, explain, task};
 use crate::command::context::Context;
-use crate::command::{clean, env, fetch, gate, hold, key, quota, restore, run, save, seed, trim, usage};
+use crate::command::usage::{ListOrder, ListedBy};
+use crate::command::{env, fetch, gate, hold, key, quota, restore, run, save, seed, trim, usage};
 use crate::config;
-use crate::domain::clean::End;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
-use crate::report::json::{self, clean::CleanDocument};
-use crate::report::markdown;
+use crate::report::json;
 
 /// A command, as it was typed.
 pub(super) struct CommandRow<'a> {
@@ -127,16 +126,19 @@ fn save_row<'a>(required: bool, recompute_key: bool) -> CommandRow<'a> {
 }
 
 fn hold_row<'a>(directory: &'a Path, command: &'a [OsString]) -> CommandRow<'a> {
-    let run: Do<'a, Exit> =
-        Box::new(move |site, ctx| hold::run(ctx, &site.absolute(directory), command).map(Exit::of_child));
-    CommandRow { needs: Needs::Store, run: Run::Other(run) }
+    other(move |site, ctx| hold::run(ctx, &site.absolute(directory), command).map(Exit::of_child))
+}
+
+fn other<'a>(run: impl Fn(&Site<'_>, &Context<'_>) -> Result<Exit, Fault> + 'a) -> CommandRow<'a> {
+    CommandRow { needs: Needs::Store, run: Run::Other(Box::new(run)) }
 }
 
 fn usage_row<'a>(target: &'a StoreTarget, html: Option<&'a Path>) -> CommandRow<'a> {
     answer(Needs::Store, move |site, ctx| {
         let catalog = catalog::open(target, site, ctx)?;
         let html = html.map(|path| site.absolute(path));
-        usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref())
+        let only = choice::scope(&site.typed_names)?;
+        usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref(), only.as_ref())
     })
 }
 
@@ -161,31 +163,31 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Env { format, .. } => {
             answer(Needs::Caches, |_, ctx| env::run(ctx, env_format(*format, ctx.stdout_is_json)))
         }
-        Command::Ls { target } => {
-            answer(Needs::Store, |site, ctx| usage::list(ctx, catalog::open(target, site, ctx)?.as_ref()))
-        }
+        Command::Ls { target, filter, sort, reverse, limit } => answer(Needs::Store, |site, ctx| {
+            let query = choice::query(site, filter)?;
+            let order = ListOrder { by: sort_by(*sort), reverse: *reverse, limit: *limit };
+            usage::list(ctx, catalog::open(target, site, ctx)?.as_ref(), &query, &order)
+        }),
         Command::Usage { target, html } => usage_row(target, html.as_deref()),
         Command::Explain { selected, target, layout, diff } => answer(Needs::Store, |site, ctx| {
             let asked = explain::ExplainTarget { caches: &selected.caches, layout: layout.as_deref() };
             explain::run(site, ctx, &asked, target, diff.as_deref())
         }),
-        Command::Clean { target, pull_request, dry_run, plan_out, apply } => CommandRow {
-            needs: Needs::Store,
-            run: Run::Other(Box::new(|site, ctx| {
-                let apply = apply.as_deref().map(|path| site.absolute(path));
-                let policy = site.settings.spec.clean.clone();
-                let options = CleanOptions {
-                    policy: match pull_request {
-                        Some(number) => clean::options::about_pull_request(policy, *number),
-                        None => policy,
-                    },
-                    source: apply.map_or(PlanSource::Policy, PlanSource::Saved),
-                    dry_run: *dry_run,
-                    plan_out: plan_out.as_deref().map(|path| site.absolute(path)),
-                };
-                clean(site, ctx, target, &options)
-            })),
-        },
+        Command::Clean { target, pull_request, dry_run, plan_out, apply } => {
+            let typed = Clean {
+                target,
+                pull_request: *pull_request,
+                dry_run: *dry_run,
+                plan_out: plan_out.as_deref(),
+                apply: apply.as_deref(),
+            };
+            other(move |site, ctx| typed.run(site, ctx))
+        }
+        Command::Delete { target, filter, with_protected, dry_run, yes } => {
+            let (with_protected, dry_run, yes) = (*with_protected, *dry_run, *yes);
+            let typed = Delete { target, filter, with_protected, dry_run, yes };
+            other(move |site, ctx| typed.run(site, ctx))
+        }
         Command::Doctor { online } => {
             CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }
         }
@@ -202,22 +204,14 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
     }
 }
 
-fn clean(
-    site: &Site<'_>,
-    ctx: &Context<'_>,
-    target: &StoreTarget,
-    options: &CleanOptions,
-) -> Result<Exit, Fault> {
-    let outcome = clean::run(ctx, catalog::open(target, site, ctx)?.as_ref(), options)?;
-    summarize(ctx, &markdown::clean::markdown(&outcome));
-    let printed =
-        if ctx.stdout_is_json { print(&json::render(&CleanDocument::from(&outcome))) } else { exit::OK };
-    let exit = match outcome.end {
-        End::DryRun | End::Done => exit::OK,
-        End::Failed | End::Stopped(_) => exit::FAILED,
-        End::NotPermitted(_) => exit::NOT_PERMITTED,
-    };
-    Ok(exit.or(printed))
+fn sort_by(sort: SortBy) -> ListedBy {
+    match sort {
+        SortBy::Used => ListedBy::Eviction,
+        SortBy::Saved => ListedBy::Saved,
+        SortBy::Size => ListedBy::Size,
+        SortBy::Key => ListedBy::Key,
+        SortBy::Ref => ListedBy::Ref,
+    }
 }
 
 fn env_format(format: EnvFormat, is_json: bool) -> env::Syntax {

@@ -13,6 +13,7 @@ use super::clean::{CleanOptions, PlanSource};
 use super::context::{Context, Deadline};
 use crate::domain::clean::{Attempt, Fate};
 use crate::domain::entry::EntryId;
+use crate::domain::entry_filter::EntryFilter;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{JobOutcome, SaveResult};
@@ -23,8 +24,8 @@ use crate::domain::scope::Section;
 use crate::domain::unit::{ByteSize, counted};
 use crate::fs::volume::volume_of;
 use crate::report::failure;
+use crate::store::Catalog;
 use crate::store::directory::quota::{QuotaFiles, QuotaLock, QuotaRecord};
-use crate::store::{Catalog, ListFilter};
 
 /// How often the work is done once more for other processes that saved meanwhile: a busy store has another process soon.
 const ROUNDS: usize = 20;
@@ -144,7 +145,7 @@ impl Keeper<'_> {
     /// Bytes of all entries.
     fn stored(&self) -> Result<ByteSize, Fault> {
         let entries =
-            self.ctx.wait(self.deadline, self.catalog.list(&ListFilter::default())).map_err(Fault::from)?;
+            self.ctx.wait(self.deadline, self.catalog.list(&EntryFilter::default())).map_err(Fault::from)?;
         Ok(ByteSize(entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add)))
     }
 

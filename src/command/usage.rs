@@ -1,14 +1,18 @@
 //! `ls` and `usage`: what a store holds, where its bytes went, and what would be evicted next.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::context::Context;
+use crate::domain::entry_filter::EntryQuery;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::usage::{Forecast, Usage, eviction_order};
 use crate::domain::retention::{Elapsed, Facts, Policy};
+use crate::domain::scope::Scope;
+use crate::domain::unit::counted;
 use crate::fs::atomic;
 use crate::report::json;
 use crate::report::json::usage::{EntryDocument, ListDocument, UsageDocument};
@@ -18,10 +22,60 @@ use crate::store::{Catalog, CatalogError, Survey};
 /// Rows of a list for people before the rest is counted.
 const ROWS: usize = 15;
 
-/// The entries of a store, the next to be evicted first; as text or as JSON.
-pub(crate) fn list(ctx: &Context<'_>, target: &dyn Catalog) -> Result<String, Fault> {
+/// The order of a list of entries, and its length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListOrder {
+    /// What it is sorted by.
+    pub by: ListedBy,
+    /// Whether it is sorted the other way round.
+    pub reverse: bool,
+    /// How many entries are listed; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// What a list of entries is sorted by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ListedBy {
+    /// The next to be evicted first.
+    Eviction,
+    /// The oldest first.
+    Saved,
+    /// The largest first.
+    Size,
+    /// The key.
+    Key,
+    /// The ref.
+    Ref,
+}
+
+/// The entries of a store that were asked for; as text or as JSON.
+pub(crate) fn list(
+    ctx: &Context<'_>,
+    target: &dyn Catalog,
+    query: &EntryQuery,
+    order: &ListOrder,
+) -> Result<String, Fault> {
     let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
-    let entries = eviction_order(&facts);
+    let mut entries = eviction_order(&facts);
+    let filter = query.at(facts.now);
+    entries.retain(|entry| filter.matches(entry));
+    // Stable: equal entries stay in the order of eviction.
+    match order.by {
+        ListedBy::Eviction => {}
+        ListedBy::Saved => entries.sort_by_key(|entry| entry.created_at),
+        ListedBy::Size => entries.sort_by_key(|entry| Reverse(entry.size)),
+        ListedBy::Key => entries.sort_by_key(|entry| &entry.key),
+        ListedBy::Ref => entries.sort_by_key(|entry| &entry.scope),
+    }
+    if order.reverse {
+        entries.reverse();
+    }
+    let all = entries.len();
+    entries.truncate(order.limit.unwrap_or(all));
+    if entries.len() < all {
+        let text = format!("{} of {} listed", entries.len(), counted(all, "entry"));
+        ctx.report_about_job(Level::Info, text);
+    }
     if ctx.stdout_is_json {
         return Ok(json::render(&ListDocument {
             command: "ls",
@@ -46,8 +100,17 @@ pub(crate) fn usage(
     target: &dyn Catalog,
     policy: &Policy,
     html: Option<&Path>,
+    only: Option<&Scope>,
 ) -> Result<String, Fault> {
-    let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
+    if html.is_some() && only.is_some() {
+        return Err(Fault::usage("`--html` shows the whole store: it does not go with `--ref`"));
+    }
+    let mut facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
+    if let Some(scope) = only {
+        facts.entries.retain(|entry| entry.scope == *scope);
+        // The limit is about all refs together.
+        facts.limit = None;
+    }
     if let Some(path) = html {
         write_page(ctx, target, &facts, policy, path)?;
     }

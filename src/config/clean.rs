@@ -141,6 +141,7 @@ fn written(raw: Spanned<Clean>, caches: &[CacheSpec], findings: &mut Findings<'_
         guard: raw.guard.map_or(usual.guard, |raw| guard(&raw, findings)),
         patterns: Vec::new(),
         only_pull_request: None,
+        only_ref: None,
     };
     if guarded && policy.superseded.is_none() {
         findings

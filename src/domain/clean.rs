@@ -11,6 +11,8 @@ use super::unit::{ByteSize, counted};
 /// The outcome of cleaning a store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleanOutcome {
+    /// Whether a person chose the entries, and no policy.
+    pub by_hand: bool,
     /// Human-readable location of the store.
     pub location: String,
     /// The plan that was shown or applied.

@@ -18,6 +18,7 @@ pub mod repository;
 pub mod scope;
 
 pub mod entry;
+pub mod entry_filter;
 
 pub mod content_link;
 pub mod gate;

@@ -12,33 +12,13 @@ use chrono::{DateTime, Utc};
 use super::error::{Access, StoreError, StoreErrorKind};
 use crate::domain::clean::ApiCalls;
 use crate::domain::entry::{Entry, EntryId};
+use crate::domain::entry_filter::EntryFilter;
 use crate::domain::hint::{Class, Hint};
 use crate::domain::retention::facts::pull_request_of;
 use crate::domain::retention::{Facts, PullRequestState, RefState};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
-use crate::domain::version::Version;
 use crate::github::rest::ApiError;
-
-/// Which entries to list; a field that is not set matches all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ListFilter {
-    /// Only entries of this scope.
-    pub scope: Option<Scope>,
-    /// Only entries whose key starts with this.
-    pub key_prefix: Option<String>,
-    /// Only entries of this version.
-    pub version: Option<Version>,
-}
-
-impl ListFilter {
-    /// Whether an entry passes.
-    pub fn matches(&self, entry: &Entry) -> bool {
-        self.scope.as_ref().is_none_or(|scope| *scope == entry.scope)
-            && self.version.as_ref().is_none_or(|version| *version == entry.version)
-            && self.key_prefix.as_ref().is_none_or(|prefix| entry.key.as_str().starts_with(prefix))
-    }
-}
 
 /// The outcome of deleting an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +71,7 @@ pub trait Catalog: Send + Sync {
     fn location(&self) -> String;
 
     /// All entries that pass the filter, in the order of scope, key and version.
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError>;
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError>;
 
     /// The entries among these that live processes are reading, as far as the store knows.
     async fn leased(&self, ids: &[EntryId]) -> Result<BTreeSet<EntryId>, CatalogError>;
@@ -124,7 +104,7 @@ pub(super) async fn surveyed(
     catalog: &(impl Catalog + ?Sized),
     request: &SurveyRequest,
 ) -> Result<Survey, CatalogError> {
-    let entries = catalog.list(&ListFilter::default()).await?;
+    let entries = catalog.list(&EntryFilter::default()).await?;
     let mut facts = untracked(entries, request);
     let ids: Vec<EntryId> = facts.entries.iter().map(|entry| entry.id.clone()).collect();
     facts.leases = catalog.leased(&ids).await?;
@@ -159,7 +139,7 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
         (**self).location()
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         (**self).list(filter).await
     }
 

@@ -1,10 +1,11 @@
 //! A store that could not be opened: every operation fails with the reason.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
+use super::catalog::{Catalog, CatalogError, Deletion, Recovered};
 use super::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use super::error::{StoreError, StoreErrorKind};
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
@@ -54,7 +55,7 @@ impl Catalog for FailedStore {
         self.location.clone()
     }
 
-    async fn list(&self, _filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, _filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         Err(self.error().into())
     }
 

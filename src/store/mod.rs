@@ -24,7 +24,7 @@ pub(crate) mod probe;
 pub mod testing;
 
 pub use backend::Viewpoint;
-pub use catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest};
+pub use catalog::{Catalog, CatalogError, Deletion, Recovered, Survey, SurveyRequest};
 pub use contract::{Clock, Commit, EntryStream, EntryWriter, NewEntry, Store, StoreExt};
 pub use directory::DirectoryStore;
 pub use error::{Access, StoreError, StoreErrorKind};

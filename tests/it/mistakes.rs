@@ -63,12 +63,13 @@ fn what_is_up_to_date_and_a_single_file() {
 }
 
 #[test]
-fn a_ref_for_what_looks_at_all_refs() {
+fn a_ref_that_cannot_be_one_for_what_looks_at_entries() {
     let project = Project::new(CONFIG);
-    for command in ["clean", "ls", "usage"] {
-        let ran = project.run(&["--ref", "topic", command]).success();
-        says(&ran, &[&format!("`--ref` changes nothing: `{command}` looks at the entries of all refs")]);
+    for command in ["clean", "ls", "usage", "delete"] {
+        let ran = project.run(&["--ref", "a..b", command]).code(2);
+        says(&ran, &["`--ref`: `a..b` is not a branch or ref name that git allows"]);
     }
+    says(&project.run(&["delete"]).code(2), &["nothing says which entries are to be deleted"]);
 }
 
 #[test]

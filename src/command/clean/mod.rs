@@ -31,7 +31,7 @@ use cleaner::Cleaner;
 /// Limits how often the store is listed again, so that a job that keeps saving does not keep the cleaner.
 const ROUNDS: usize = 5;
 
-/// Cleans a store and reports the outcome.
+/// Cleans a store and reports the outcome. A plan that deletes something is applied if `approve` agrees.
 ///
 /// # Errors
 /// The store cannot be surveyed or the plan is unusable; nothing was deleted.
@@ -39,10 +39,12 @@ pub(crate) fn run(
     ctx: &Context<'_>,
     target: &dyn Catalog,
     options: &CleanOptions,
+    approve: &dyn Fn(&Plan) -> bool,
 ) -> Result<CleanOutcome, Fault> {
-    let _group = ctx.group("Clean");
+    let by_hand = matches!(options.source, PlanSource::Chosen(_));
+    let _group = ctx.group(if by_hand { "Delete" } else { "Clean" });
     let deadline = ctx.deadline();
-    let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run()?;
+    let outcome = Cleaner { ctx, target, options, deadline: &deadline }.run(approve)?;
     let level = match outcome.end {
         End::DryRun | End::Done => Level::Info,
         End::Failed | End::Stopped(_) => Level::Warning,
@@ -56,14 +58,16 @@ pub(crate) fn run(
 }
 
 impl Cleaner<'_> {
-    fn run(&self) -> Result<CleanOutcome, Fault> {
+    fn run(&self, approve: &dyn Fn(&Plan) -> bool) -> Result<CleanOutcome, Fault> {
         let survey = self.survey()?;
         let known = SurveyAge::just_now(&survey.facts);
         let plan = self.plan(&survey)?;
         if let Some(path) = &self.options.plan_out {
             saved::write(path, &plan, &self.target.location(), self.ctx.now)?;
         }
+        let by_hand = matches!(self.options.source, PlanSource::Chosen(_));
         let mut outcome = CleanOutcome {
+            by_hand,
             location: self.target.location(),
             plan,
             rounds: Vec::new(),
@@ -72,17 +76,25 @@ impl Cleaner<'_> {
             calls: None,
             notes: survey.notes,
         };
-        if !self.options.dry_run {
+        if by_hand && !self.options.dry_run {
+            // A person sees what goes before it is gone.
+            self.ctx.report_about_job(Level::Info, clean::text(&outcome));
+        }
+        if outcome.plan.deletions().next().is_some() && !self.options.dry_run && !approve(&outcome.plan) {
+            outcome.end = End::Stopped("the deletion was not confirmed".to_owned());
+        } else if !self.options.dry_run {
             outcome.end = self.carry_out(&outcome.plan, known, &mut outcome.rounds);
-            outcome.swept = self.sweep_uploads();
+            outcome.swept = if by_hand { None } else { self.sweep_uploads() };
         }
         outcome.calls = self.target.calls();
         Ok(outcome)
     }
 
     fn plan(&self, survey: &Survey) -> Result<Plan, Fault> {
-        let PlanSource::Saved(path) = &self.options.source else {
-            return Ok(self.options.policy.plan(&survey.facts));
+        let path = match &self.options.source {
+            PlanSource::Policy => return Ok(self.options.policy.plan(&survey.facts)),
+            PlanSource::Chosen(choice) => return Ok(self.options.policy.plan_choice(choice, &survey.facts)),
+            PlanSource::Saved(path) => path,
         };
         let plan = saved::read(path, &self.target.location())?;
         let mut stale = plan.stale_entries(&survey.facts).into_iter();
@@ -101,7 +113,7 @@ impl Cleaner<'_> {
     fn carry_out(&self, plan: &Plan, known: SurveyAge, rounds: &mut Vec<Round>) -> End {
         let mut tried = BTreeSet::new();
         let mut end = self.round(plan, known, &mut tried, rounds);
-        // A saved plan is all that was agreed to.
+        // A saved plan, or a choice, is all that was agreed to.
         if self.options.source != PlanSource::Policy {
             return end;
         }

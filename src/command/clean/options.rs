@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::domain::retention::Policy;
+use crate::domain::retention::by_hand::Choice;
 use crate::domain::unit::Span;
 
 /// What to clean, and how far to go.
@@ -19,10 +20,12 @@ pub(crate) struct CleanOptions {
 }
 
 /// Where a plan comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum PlanSource {
     /// It is made now, by the policy.
     Policy,
+    /// It is made now, of the entries that a person chose.
+    Chosen(Box<Choice>),
     /// It was saved earlier; it is refused where it is stale.
     Saved(PathBuf),
 }

@@ -51,6 +51,7 @@ guard = { percent = 30, lasts = "2d" }
         guard: Guard { percent: 30, lasts: days(2) },
         patterns: policy.patterns.clone(),
         only_pull_request: None,
+        only_ref: None,
     };
     assert_eq!(policy, expect);
     assert_eq!(policy.protect.globs(), ["externaldata-*", "refs/tags/*"]);

@@ -80,6 +80,9 @@ impl Policy {
         {
             hold(Rule::OtherPullRequest, format!("{} does not belong to pull request {number}", entry.scope));
         }
+        if let Some(only) = self.only_ref.as_ref().filter(|only| **only != entry.scope) {
+            hold(Rule::OtherRef, format!("{} is not {only}", entry.scope));
+        }
         if let Some(why) = candidate.state.unknown() {
             hold(Rule::Unknown, format!("the state of {} is unknown: {why}", named(candidate)));
         }

@@ -14,6 +14,7 @@ pub mod facts;
 pub mod policy;
 
 pub mod budget;
+pub mod by_hand;
 mod candidate;
 mod decide;
 mod generation;

@@ -77,10 +77,16 @@ pub enum Rule {
     Old,
     /// Deleted: least recently used while the store is over its budget.
     Budget,
+    /// Deleted: it was asked for by hand.
+    Chosen,
     /// Kept: the listing is not complete, so nothing is deleted.
     IncompleteListing,
     /// Kept: the plan covers a single pull request that the entry does not belong to.
     OtherPullRequest,
+    /// Kept: the plan covers a single ref that the entry does not belong to.
+    OtherRef,
+    /// Kept: a deletion by hand did not ask for it.
+    NotChosen,
     /// Kept: the state of its pull request or ref is not known.
     Unknown,
     /// Kept: a glob protects it.
@@ -110,8 +116,11 @@ const RULES: &[(Rule, &str)] = &[
     (Rule::Unused, "unused"),
     (Rule::Old, "old"),
     (Rule::Budget, "budget"),
+    (Rule::Chosen, "chosen"),
     (Rule::IncompleteListing, "incomplete-listing"),
     (Rule::OtherPullRequest, "other-pull-request"),
+    (Rule::OtherRef, "other-ref"),
+    (Rule::NotChosen, "not-chosen"),
     (Rule::Unknown, "unknown"),
     (Rule::Protected, "protected"),
     (Rule::Leased, "leased"),

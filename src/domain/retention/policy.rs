@@ -51,6 +51,8 @@ pub struct Policy {
     pub patterns: Vec<DeclaredPattern>,
     /// Restricts deletion to entries of this pull request.
     pub only_pull_request: Option<u64>,
+    /// Restricts deletion to entries of this ref.
+    pub only_ref: Option<Scope>,
 }
 
 /// Room to leave for the next save, below the store's limit, or below the budget if no limit is known.
@@ -108,6 +110,7 @@ impl Default for Policy {
             guard: Guard::default(),
             patterns: Vec::new(),
             only_pull_request: None,
+            only_ref: None,
         }
     }
 }

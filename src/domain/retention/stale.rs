@@ -122,11 +122,19 @@ fn changed(
     if identity(entry) != identity(planned) {
         return Some(Stale::Replaced { id: id() });
     }
-    if let Some(at) = entry.last_used_at.filter(|at| planned.last_used_at.is_none_or(|before| *at > before)) {
+    // What was chosen by hand goes whatever its ref is and who uses it, unless unused entries were asked for.
+    let has = |rule: Rule| decision.reasons.iter().any(|reason| reason.rule == rule);
+    let by_hand = has(Rule::Chosen);
+    let use_matters = !by_hand || has(Rule::Unused);
+    let is_later = |at: &DateTime<Utc>| planned.last_used_at.is_none_or(|before| *at > before);
+    if let Some(at) = entry.last_used_at.filter(|at| use_matters && is_later(at)) {
         return Some(Stale::Used { id: id(), at });
     }
     if facts.leases.contains(&planned.id) {
         return Some(Stale::Leased { id: id() });
+    }
+    if by_hand {
+        return None;
     }
     if facts.keys_in_use.get(&planned.key).is_some_and(|scopes| scopes.contains(&planned.scope)) {
         return Some(Stale::KeyInUse { id: id() });

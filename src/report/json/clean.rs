@@ -8,11 +8,11 @@ use super::plan::PlanDocument;
 use crate::domain::clean::{CleanOutcome, End, Fate, Round};
 use crate::domain::retention::plan::Amount;
 
-/// What `clean --json` prints. The plan is the same whether it was carried out or not.
+/// What `clean --json` and `delete --json` print. The plan is the same whether it was carried out or not.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct CleanDocument {
-    /// `clean`.
+    /// `clean` or `delete`.
     pub command: &'static str,
     /// The plan.
     pub plan: PlanDocument,
@@ -134,7 +134,7 @@ impl From<&CleanOutcome> for CleanDocument {
             End::Stopped(why) => ("stopped", Some(why.clone())),
         };
         CleanDocument {
-            command: "clean",
+            command: if outcome.by_hand { "delete" } else { "clean" },
             plan: PlanDocument::of(&outcome.plan, &outcome.location),
             end,
             reason,

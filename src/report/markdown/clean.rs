@@ -84,6 +84,9 @@ fn headline(outcome: &CleanOutcome) -> String {
             format!("nothing to delete from {location}; {} stay", planned.kept)
         }
         End::DryRun => format!("{} would be deleted from {location}; {} stay", planned.freed, planned.kept),
+        End::Stopped(why) if outcome.attempts().next().is_none() => {
+            format!("nothing was deleted from {location}: {why}")
+        }
         _ if outcome.attempts().next().is_none() => {
             format!("nothing to delete from {location}; {} stay", planned.kept)
         }
@@ -109,7 +112,8 @@ fn headline(outcome: &CleanOutcome) -> String {
 
 /// The outcome as Markdown with a chart.
 pub fn markdown(outcome: &CleanOutcome) -> String {
-    let mut text = String::from("## Caches cleaned\n\n");
+    let title = if outcome.by_hand { "Entries deleted" } else { "Caches cleaned" };
+    let mut text = format!("## {title}\n\n");
     let _ = writeln!(text, "{}\n", plain(&headline(outcome)));
     let notable = notable(outcome);
     for line in &notable {
@@ -285,6 +289,7 @@ mod tests {
         facts.pull_requests.insert(7, PullRequestState::Closed { at: now - TimeDelta::days(8) });
         let plan = Policy::unreachable().plan(&facts);
         CleanOutcome {
+            by_hand: false,
             location: "GitHub's caches of octo/hello".to_owned(),
             plan,
             rounds: Vec::new(),

@@ -1,5 +1,6 @@
 //! A store over a backend.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,9 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
 use crate::domain::scope::Section;
-use crate::store::catalog::{
-    Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest, surveyed,
-};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, Recovered, Survey, SurveyRequest, surveyed};
 use crate::store::contract::{Commit, EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{StoreError, StoreErrorKind};
 
@@ -128,7 +127,7 @@ impl<B: Backend> Catalog for BackendStore<B> {
         self.backend.location()
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         self.check_layout().await?;
         let directories = match &filter.scope {
             Some(scope) => vec![self.view.directory(scope, filter.version.as_ref())],

@@ -1,5 +1,6 @@
 //! Entries of a directory that are read, used and deleted at the same time, by this and by other processes.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use super::process_tests::Peer;
 use super::tests::{created, files_below, in_directory, named, view};
 use crate::domain::entry::Entry;
 use crate::store::backend::layout;
-use crate::store::catalog::{Catalog as _, Deletion, ListFilter};
+use crate::store::catalog::{Catalog as _, Deletion};
 use crate::store::contract::{Commit, Store as _, StoreExt as _};
 
 /// More than a stream reads ahead.
@@ -107,7 +108,7 @@ async fn use_files_whose_entry_was_removed_by_hand_are_removed_and_others_stay()
         store.note_use(entry).await;
     }
     fs::remove_file(root.path().join(view().entry_path(&named("gone")).as_ref())).expect("removed");
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list").len(), 1);
+    assert_eq!(store.list(&EntryFilter::default()).await.expect("a list").len(), 1);
     store.recover().await.expect("a recovery");
     assert!(!use_file(root.path(), "gone").exists() && use_file(root.path(), "kept").exists());
 }
@@ -146,7 +147,7 @@ async fn links_in_a_store_are_not_followed() {
     fs::create_dir_all(above.parent().expect("a repository")).expect("directories");
     std::os::unix::fs::symlink(elsewhere.path().join(scope.as_ref()), root.path().join(scope.as_ref()))
         .expect("a link");
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
+    assert_eq!(store.list(&EntryFilter::default()).await.expect("a list"), []);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Several processes at one directory, some of them killed: the test binary starts itself as their children.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::env;
 use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::path::Path;
@@ -11,7 +12,7 @@ use futures::TryStreamExt as _;
 
 use super::DirectoryStore;
 use super::tests::{files_below, in_directory, named};
-use crate::store::catalog::{Catalog as _, Deletion, ListFilter};
+use crate::store::catalog::{Catalog as _, Deletion};
 use crate::store::contract::{Commit, EntryWriter, Store as _, StoreExt as _};
 use crate::store::error::StoreErrorKind;
 
@@ -142,7 +143,7 @@ async fn child() {
 
 /// Reads every entry there is: each is whole and of one writer.
 async fn every_entry_is_whole(store: &DirectoryStore) -> usize {
-    let entries = store.list(&ListFilter::default()).await.expect("a list");
+    let entries = store.list(&EntryFilter::default()).await.expect("a list");
     let mut count = 0;
     for entry in &entries {
         assert_eq!(entry.size.0, (CHUNKS * CHUNK) as u64, "{}", entry.id);
@@ -198,7 +199,7 @@ async fn kills(rounds: u32) {
         std::thread::sleep(Duration::from_micros(rand::random_range(0..25_000)));
         victim.kill();
         every_entry_is_whole(&store).await;
-        for entry in store.list(&ListFilter::default()).await.expect("a list") {
+        for entry in store.list(&EntryFilter::default()).await.expect("a list") {
             assert_eq!(store.delete(&entry.id).await.expect("a deletion"), Deletion::Deleted);
         }
         let recovered = store.recover().await.expect("a recovery");

@@ -1,5 +1,6 @@
 //! A store in a directory conforms, and what only it can do wrong.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use crate::domain::repository::RepositoryId;
 use crate::domain::scope::Scope;
 use crate::domain::version::Version;
 use crate::store::backend::Viewpoint;
-use crate::store::catalog::{Catalog as _, CatalogError, Deletion, ListFilter};
+use crate::store::catalog::{Catalog as _, CatalogError, Deletion};
 use crate::store::contract::{Commit, NewEntry, Store as _, StoreExt as _};
 use crate::store::error::StoreErrorKind;
 use crate::store::testing::{ReadOnly, conformance};
@@ -121,7 +122,7 @@ async fn odd_roots_are_served() {
         let store = in_directory(&place.path().join(name));
         let entry = created(&store, "k", b"x").await;
         assert_eq!(
-            store.list(&ListFilter::default()).await.expect("a list"),
+            store.list(&EntryFilter::default()).await.expect("a list"),
             std::slice::from_ref(&entry),
             "{name}"
         );
@@ -147,11 +148,11 @@ async fn foreign_files_are_neither_entries_nor_in_the_way() {
         std::os::unix::fs::symlink("nowhere", directory.join("l.tar.zst")).expect("a link");
     }
     fs::create_dir_all(directory.join("d.tar.zst/x")).expect("a directory");
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), std::slice::from_ref(&entry));
+    assert_eq!(store.list(&EntryFilter::default()).await.expect("a list"), std::slice::from_ref(&entry));
     for n in 0..50 {
         created(&store, &format!("more-{n}"), b"x").await;
     }
-    let listed = store.list(&ListFilter::default()).await.expect("a list");
+    let listed = store.list(&EntryFilter::default()).await.expect("a list");
     assert_eq!(listed.len(), 51, "what comes after something foreign in a directory is listed as well");
     let again = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
     assert_eq!(again, Some(entry));
@@ -164,7 +165,7 @@ async fn deleting_the_last_entry_leaves_no_empty_directories() {
     let long = created(&store, &"k".repeat(500), b"x").await;
     let other = created(&store, "other", b"x").await;
     store.delete(&long.id).await.expect("a deletion");
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), std::slice::from_ref(&other));
+    assert_eq!(store.list(&EntryFilter::default()).await.expect("a list"), std::slice::from_ref(&other));
     store.delete(&other.id).await.expect("a deletion");
     assert_eq!(fs::read_dir(root.path().join("repositories")).expect("a directory").count(), 0);
 }
@@ -181,7 +182,7 @@ async fn a_newer_layout_is_refused_by_every_operation_and_left_alone() {
         };
         assert_eq!(kind, Some(StoreErrorKind::Unsupported));
     };
-    refused(store.list(&ListFilter::default()).await.err());
+    refused(store.list(&EntryFilter::default()).await.err());
     refused(store.create(named("k")).await.err().map(CatalogError::from));
     refused(store.delete(&EntryId("x".to_owned())).await.err());
     refused(store.recover().await.err());
@@ -218,7 +219,7 @@ async fn a_root_that_cannot_be_created_is_named_in_the_error() {
     let names_it = |verb: &str| error.to_string().starts_with(&format!("cannot {verb} {}", root.display()));
     // To Windows a directory in a file is not found, and is made.
     assert!(names_it("open") || names_it("create"), "{error}");
-    let error = in_directory(&file).list(&ListFilter::default()).await.expect_err("it is a file");
+    let error = in_directory(&file).list(&EntryFilter::default()).await.expect_err("it is a file");
     assert!(error.to_string().starts_with(&format!("cannot open {}", file.display())), "{error}");
 }
 
@@ -227,7 +228,7 @@ async fn a_store_that_is_only_looked_at_is_not_created() {
     let place = tempfile::tempdir().expect("a directory");
     let root = place.path().join("a/store");
     let store = in_directory(&root);
-    assert!(store.list(&ListFilter::default()).await.expect("listed").is_empty());
+    assert!(store.list(&EntryFilter::default()).await.expect("listed").is_empty());
     store.recover().await.expect("nothing to recover");
     assert_eq!(fs::read_dir(place.path()).expect("read").count(), 0);
     created(&store, "k", b"k").await;

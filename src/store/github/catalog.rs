@@ -3,6 +3,7 @@
 //! The API reports what the cache service does not: all entries of the repository, and the states of the pull
 //! requests and refs that they belong to.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use crate::domain::retention::Facts;
 use crate::domain::retention::facts::pull_request_of;
 use crate::domain::scope::Scope;
 use crate::github::rest::Rest;
-use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, Recovered, Survey, SurveyRequest};
 
 /// The caches of a repository.
 pub struct GitHubCatalog {
@@ -34,7 +35,7 @@ impl Catalog for GitHubCatalog {
         self.rest.location()
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         let scopes: Vec<Scope> = filter.scope.iter().cloned().collect();
         let mut entries = self.rest.list(&scopes).await?.entries;
         entries.retain(|entry| filter.matches(entry));

@@ -1,5 +1,6 @@
 //! A store in memory, for tests and for embedding.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,7 @@ use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 
-use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, Recovered};
 use crate::store::contract::{Clock, Commit, EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{StoreError, StoreErrorKind};
 
@@ -86,7 +87,7 @@ impl Catalog for MemoryStore {
         "memory".to_owned()
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         let contents = self.contents();
         let entries = contents.entries.values().map(|(entry, _)| entry);
         Ok(entries.filter(|entry| filter.matches(entry)).cloned().collect())

@@ -1,5 +1,6 @@
 //! A read-only view of a store.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::clean::ApiCalls;
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
-use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, Recovered, Survey, SurveyRequest};
 use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
@@ -57,7 +58,7 @@ impl<C: Catalog> Catalog for ReadOnly<C> {
         self.inner.location()
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         self.inner.list(filter).await
     }
 

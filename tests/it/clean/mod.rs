@@ -1,5 +1,6 @@
 //! Cleaning a repository's caches: the binary against a fake of GitHub's API.
 
+mod by_hand;
 mod catalog;
 mod defects;
 mod leases;

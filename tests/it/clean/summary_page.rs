@@ -26,6 +26,7 @@ fn dry_run() -> String {
     let request = SurveyRequest { now: now(), default_branch, only_pull_request: None };
     let survey = runtime.block_on(target.survey(&request)).expect("a survey");
     let outcome = CleanOutcome {
+        by_hand: false,
         // As it would be on github.com.
         location: target.location().replace(" at 127.0.0.1", ""),
         plan: policy.plan(&survey.facts),

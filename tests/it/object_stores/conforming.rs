@@ -1,9 +1,10 @@
 //! The suite of all stores, at each service. Their clocks count in seconds.
 
+use cachekeep::domain::entry_filter::EntryFilter;
 use std::time::Duration;
 
 use cachekeep::store::testing::conformance;
-use cachekeep::store::{Catalog as _, ListFilter, Store as _, StoreErrorKind};
+use cachekeep::store::{Catalog as _, Store as _, StoreErrorKind};
 
 use super::service::{Running, fresh_prefix, named, view};
 
@@ -48,5 +49,5 @@ async fn a_service_that_ignores_conditions_is_not_written_to() {
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
     assert!(error.to_string().contains("overwrites an object"), "{error}");
     // Reading goes on.
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
+    assert_eq!(store.list(&EntryFilter::default()).await.expect("a list"), []);
 }

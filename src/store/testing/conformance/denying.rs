@@ -1,7 +1,8 @@
 //! Checks of a read-only view of a store.
 
 use crate::domain::entry::Entry;
-use crate::store::catalog::{Catalog, CatalogError, ListFilter};
+use crate::domain::entry_filter::EntryFilter;
+use crate::store::catalog::{Catalog, CatalogError};
 use crate::store::contract::{Store, StoreExt};
 use crate::store::error::{Access, StoreErrorKind};
 
@@ -15,7 +16,7 @@ pub(super) async fn what_can_be_read_reads_the_same(
 ) {
     let one = created(writable, named("main", "a-1"), b"one").await;
     let two = created(writable, named("topic", "a-2"), b"two").await;
-    let all = ListFilter::default();
+    let all = EntryFilter::default();
     assert_eq!(listed(read_only, &all).await, [one.clone(), two]);
     let wanted = request("a-9", &["a-"], &["main"]);
     assert_eq!(read_only.lookup(&wanted).await.expect("a lookup"), Some(one.clone()));
@@ -36,9 +37,9 @@ pub(super) async fn nothing_is_created_or_deleted(
     assert_eq!(read_only.recover().await.expect("a recovery").removed, 0);
     upload.write("c".into()).await.expect("a write");
     upload.abort().await;
-    assert_eq!(listed(writable, &ListFilter::default()).await, [kept]);
+    assert_eq!(listed(writable, &EntryFilter::default()).await, [kept]);
 }
 
-async fn listed(store: &impl Catalog, filter: &ListFilter) -> Vec<Entry> {
+async fn listed(store: &impl Catalog, filter: &EntryFilter) -> Vec<Entry> {
     store.list(filter).await.expect("a list")
 }

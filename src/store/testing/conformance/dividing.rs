@@ -1,10 +1,11 @@
 //! Checks of a store that several repositories use.
 
 use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::entry_filter::EntryFilter;
 use crate::domain::repository::RepositoryId;
 use crate::domain::scope::Section;
 use crate::store::backend::Viewpoint;
-use crate::store::catalog::{Catalog, Deletion, ListFilter};
+use crate::store::catalog::{Catalog, Deletion};
 use crate::store::contract::{NewEntry, Store, StoreExt as _};
 
 use super::steps::{created, named, request};
@@ -26,7 +27,7 @@ fn within(new: NewEntry, section: Section) -> NewEntry {
 }
 
 async fn expect_list(catalog: &impl Catalog, expect: &[&Entry]) {
-    let listed = catalog.list(&ListFilter::default()).await.expect("a list");
+    let listed = catalog.list(&EntryFilter::default()).await.expect("a list");
     assert_eq!(listed.iter().collect::<Vec<_>>(), expect);
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn a_repository_lists_and_deletes_its_own_entries<S: Store + Ca
     let theirs = created(other, named("main", "k"), b"other").await;
     expect_list(own, &[&mine]).await;
     expect_list(other, &[&theirs]).await;
-    let seen = all.list(&ListFilter::default()).await.expect("a list");
+    let seen = all.list(&EntryFilter::default()).await.expect("a list");
     let sections: Vec<&Section> = seen.iter().map(|entry| entry.scope.section()).collect();
     assert_eq!(sections, [&Section::Own, &Section::Other(repository("git.example/group/tool/part"))]);
     assert!(own.delete(&theirs.id).await.is_err(), "another repository's entry was deleted");

@@ -1,16 +1,17 @@
 //! Checks of a catalog by the entries that it holds.
 
 use crate::domain::entry::{Entry, EntryId};
-use crate::store::catalog::{Catalog, Deletion, ListFilter, Recovered};
+use crate::domain::entry_filter::EntryFilter;
+use crate::store::catalog::{Catalog, Deletion, Recovered};
 
 use super::steps::UNKNOWN_IDS;
 
-async fn listed(catalog: &impl Catalog, filter: &ListFilter) -> Vec<Entry> {
+async fn listed(catalog: &impl Catalog, filter: &EntryFilter) -> Vec<Entry> {
     catalog.list(filter).await.expect("a list")
 }
 
 pub(super) async fn lists_are_filtered_and_sorted(catalog: &impl Catalog) {
-    let any = ListFilter::default;
+    let any = EntryFilter::default;
     let all = listed(catalog, &any()).await;
     assert!(all.len() >= 3, "there are too few entries to check: {all:?}");
     let is_sorted = all.is_sorted_by_key(|entry| (&entry.scope, &entry.key, &entry.version));
@@ -20,9 +21,9 @@ pub(super) async fn lists_are_filtered_and_sorted(catalog: &impl Catalog) {
     for entry in [first, last] {
         let prefix = entry.key.as_str().chars().take(2).collect();
         for filter in [
-            ListFilter { scope: Some(entry.scope.clone()), ..any() },
-            ListFilter { version: Some(entry.version.clone()), ..any() },
-            ListFilter { key_prefix: Some(prefix), ..any() },
+            EntryFilter { scope: Some(entry.scope.clone()), ..any() },
+            EntryFilter { version: Some(entry.version.clone()), ..any() },
+            EntryFilter { key_prefix: Some(prefix), ..any() },
         ] {
             let expect: Vec<Entry> = all.iter().filter(|entry| filter.matches(entry)).cloned().collect();
             assert_eq!(listed(catalog, &filter).await, expect, "{filter:?}");
@@ -31,26 +32,26 @@ pub(super) async fn lists_are_filtered_and_sorted(catalog: &impl Catalog) {
 }
 
 pub(super) async fn a_deleted_entry_is_no_longer_listed(catalog: &impl Catalog) {
-    let mut all = listed(catalog, &ListFilter::default()).await;
+    let mut all = listed(catalog, &EntryFilter::default()).await;
     let gone = all.remove(0);
     assert_eq!(catalog.delete(&gone.id).await.expect("a deletion"), Deletion::Deleted);
     assert_eq!(catalog.delete(&gone.id).await.expect("a deletion"), Deletion::AlreadyGone);
-    assert_eq!(listed(catalog, &ListFilter::default()).await, all);
+    assert_eq!(listed(catalog, &EntryFilter::default()).await, all);
 }
 
 pub(super) async fn an_unknown_id_deletes_nothing(catalog: &impl Catalog) {
-    let all = listed(catalog, &ListFilter::default()).await;
+    let all = listed(catalog, &EntryFilter::default()).await;
     for id in UNKNOWN_IDS {
         let deletion = catalog.delete(&EntryId(id.to_owned())).await;
         assert!(!matches!(deletion, Ok(Deletion::Deleted)), "{id:?} came to {deletion:?}");
     }
-    assert_eq!(listed(catalog, &ListFilter::default()).await, all);
+    assert_eq!(listed(catalog, &EntryFilter::default()).await, all);
 }
 
 pub(super) async fn nothing_is_leased_or_recovered(catalog: &impl Catalog) {
-    let all = listed(catalog, &ListFilter::default()).await;
+    let all = listed(catalog, &EntryFilter::default()).await;
     let ids: Vec<EntryId> = all.iter().map(|entry| entry.id.clone()).collect();
     assert!(catalog.leased(&ids).await.expect("leases").is_empty(), "no process reads");
     assert_eq!(catalog.recover().await.expect("a recovery"), Recovered::default());
-    assert_eq!(listed(catalog, &ListFilter::default()).await, all);
+    assert_eq!(listed(catalog, &EntryFilter::default()).await, all);
 }

@@ -1,10 +1,11 @@
 //! Checks of uploads as a catalog sees them: unfinished ones are not listed, and recovery removes only dead ones.
 
+use crate::domain::entry_filter::EntryFilter;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
-use crate::store::catalog::{Catalog, ListFilter};
+use crate::store::catalog::Catalog;
 use crate::store::contract::{Commit, Store, StoreExt};
 
 use super::steps::{created, found, named, one_of_writers_at_once_wins, request};
@@ -33,7 +34,7 @@ pub(super) async fn half_an_entry_is_never_listed(store: &(impl Store + Catalog)
         loop {
             // Read before looking: what was committed by then must be seen.
             let committed = done.load(Ordering::SeqCst);
-            let entries = store.list(&ListFilter::default()).await.expect("a list");
+            let entries = store.list(&EntryFilter::default()).await.expect("a list");
             for entry in &entries {
                 assert_eq!(entry.size.0, (CHUNKS * CHUNK) as u64, "half an entry is listed");
                 assert_eq!(store.get(entry).await.expect("an entry").len(), CHUNKS * CHUNK);
@@ -61,7 +62,7 @@ pub(super) async fn aborted_and_dropped_uploads_leave_nothing(store: &(impl Stor
 }
 
 async fn nothing_is_left(store: &(impl Store + Catalog)) {
-    assert_eq!(store.list(&ListFilter::default()).await.expect("a list"), []);
+    assert_eq!(store.list(&EntryFilter::default()).await.expect("a list"), []);
     let recovered = store.recover().await.expect("a recovery");
     assert_eq!((recovered.removed, recovered.kept), (0, 0));
 }
