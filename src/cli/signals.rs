@@ -1,12 +1,17 @@
-//! Signals: the first one cancels the work and is forwarded to the command of `run`; the second one ends the
-//! process at once, and the next start cleans up.
+//! Signals: the first one cancels the work and is forwarded to the command of `run`. The second one ends the
+//! process at once, and the next start cleans up; where the command leads a process group, that is ended first, and the third
+//! signal ends the process.
 
 #![expect(clippy::disallowed_methods, clippy::exit, reason = "a second signal means now")]
 
 use std::sync::Arc;
 
 use super::exit::Exit;
+#[cfg(unix)]
+use crate::command::group::is_foreground;
 use crate::command::interrupt::Interrupt;
+#[cfg(unix)]
+use crate::command::interrupt::TICK;
 #[cfg(unix)]
 use crate::threads::contain::contain;
 use crate::threads::executor::Executor;
@@ -20,14 +25,20 @@ const INTERRUPT: i32 = 2;
 #[cfg(not(unix))]
 const TERMINATE: i32 = 15;
 
-fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) {
-    if interrupt.signal().is_some() {
-        std::process::exit(Exit::by_signal(signal).0.into());
+/// Does what a signal asks for. Returns whether it was the first.
+fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) -> bool {
+    let count = interrupt.count_signal();
+    match count {
+        1 => {
+            interrupt.raise(signal);
+            if forward {
+                interrupt.forward(signal);
+            }
+        }
+        2 if interrupt.hurry(signal) => {}
+        _ => std::process::exit(Exit::by_signal(signal).0.into()),
     }
-    interrupt.raise(signal);
-    if forward {
-        interrupt.forward(signal);
-    }
+    count == 1
 }
 
 /// Listens from now on.
@@ -41,12 +52,16 @@ pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io:
         let interrupt = Arc::clone(interrupt);
         runtime.spawn(async move {
             while stream.recv().await.is_some() {
-                // A terminal sends Ctrl-C to the whole foreground group: the child has heard it already.
-                let by_terminal = kind.as_raw_value() == INTERRUPT && is_foreground();
-                on_signal(&interrupt, kind.as_raw_value(), !by_terminal);
+                // A terminal sends Ctrl-C to the whole foreground group: a child in it has heard it already.
+                let by_terminal =
+                    kind.as_raw_value() == INTERRUPT && is_foreground() && interrupt.group().is_none();
+                if on_signal(&interrupt, kind.as_raw_value(), !by_terminal) {
+                    tokio::spawn(end_group(Arc::clone(&interrupt)));
+                }
             }
         });
     }
+    interrupt.note_listening();
     Ok(())
 }
 
@@ -70,9 +85,13 @@ pub(super) fn keep_from_file_size_limit() {
 #[cfg(not(unix))]
 pub(super) fn keep_from_file_size_limit() {}
 
+/// Ends the group of the command by and by, until this process ends.
 #[cfg(unix)]
-fn is_foreground() -> bool {
-    rustix::termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
+async fn end_group(interrupt: Arc<Interrupt>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        interrupt.tick();
+    }
 }
 
 /// Listens from now on. Windows delivers Ctrl-C, Ctrl-Break and the close of the console to every process of it: nothing is

@@ -7,7 +7,8 @@ use std::io;
 use std::process::{Child as Process, Command, ExitStatus};
 use std::time::Duration;
 
-use super::interrupt::Interrupt;
+use super::group;
+use super::interrupt::{Interrupt, TICK};
 use crate::domain::event::Level;
 use crate::domain::outcome::Child;
 use crate::platform::{Env, programs};
@@ -20,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// How often a process is looked after where no thread waits for signals.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Processes that are named in a message.
+const NAMED: usize = 10;
 
 /// A command with what it gets.
 pub(crate) struct ChildCommand<'a> {
@@ -42,11 +46,25 @@ impl ChildCommand<'_> {
         report: &dyn Fn(Level, String),
     ) -> Child {
         let program = self.words[0].display();
-        let ended = match self.spawn() {
-            Ok(mut process) => {
+        // Without the means to end a group it would outlive this program.
+        let mark = interrupt.listens().then(|| format!("{:016x}", rand::random::<u64>()));
+        let ended = match self.spawn(mark.as_deref()) {
+            Ok((mut process, false)) => {
                 interrupt.set_child(process.id());
                 let status = wait(&mut process, executor);
                 interrupt.set_child(0);
+                status.map(ended)
+            }
+            Ok((mut process, true)) => {
+                interrupt.set_leader(process.id());
+                let status = wait(&mut process, executor);
+                interrupt.set_child(0);
+                let pause =
+                    || executor.map_or_else(|| std::thread::sleep(TICK), |executor| executor.pause(TICK));
+                interrupt.end_group(&pause);
+                if let (Some(mark), Some(_)) = (mark, interrupt.signal()) {
+                    report_left(&mark, process.id(), report);
+                }
                 status.map(ended)
             }
             Err(error) if is_want_of_resources(&error) => {
@@ -76,15 +94,35 @@ impl ChildCommand<'_> {
         command
     }
 
-    fn spawn(&self) -> io::Result<Process> {
+    /// Starts the command; with a mark in a group of its own where that can be, and then tells so.
+    fn spawn(&self, mark: Option<&str>) -> io::Result<(Process, bool)> {
         let mut left = ATTEMPTS;
         loop {
             left -= 1;
-            match self.prepare().spawn() {
+            let mut command = self.prepare();
+            let leads = mark.is_some_and(|mark| {
+                command.env(group::MARK, mark);
+                group::separate(&mut command)
+            });
+            match command.spawn() {
                 Err(error) if left > 0 && is_want_of_resources(&error) => std::thread::sleep(PAUSE),
-                spawned => return spawned,
+                spawned => return spawned.map(|process| (process, leads)),
             }
         }
+    }
+}
+
+/// Names the processes that left the group of an interrupted command, and so were not ended with it.
+fn report_left(mark: &str, group: u32, report: &dyn Fn(Level, String)) {
+    let left = group::left(mark, group);
+    if !left.is_empty() {
+        let names = left.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more =
+            if left.len() > NAMED { format!(" and {} more", left.len() - NAMED) } else { String::new() };
+        report(
+            Level::Warning,
+            format!("still running, since they left the process group of the command: {names}{more}"),
+        );
     }
 }
 

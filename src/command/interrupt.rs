@@ -1,11 +1,16 @@
 //! Interruptions: signals that ask the process to stop.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::group::{self, Ending, Step};
 use crate::domain::outcome::Child;
+
+/// How often a group that is to end is looked after.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Shared by the signal handlers and the work that must stop.
 #[derive(Debug, Default)]
@@ -13,7 +18,15 @@ pub(crate) struct Interrupt {
     /// Cancelled by the first signal.
     pub cancel: CancellationToken,
     signal: AtomicI32,
+    /// How many signals there were.
+    count: AtomicU32,
+    /// Whether signals reach this program at all; elsewhere they end it, and its child would be left.
+    listens: AtomicBool,
     child: AtomicU32,
+    /// The group that the child leads; 0 if it leads none.
+    group: AtomicU32,
+    /// The end of the group, once there was a signal.
+    ending: Mutex<Option<Ending>>,
     /// The signal that is still to be sent to the child; 0 if there is none.
     pending: AtomicI32,
     /// How the command of `run` ended.
@@ -31,10 +44,70 @@ impl Interrupt {
         self.end.get().copied()
     }
 
+    /// Counts a signal, and returns how many there were with it.
+    pub(crate) fn count_signal(&self) -> u32 {
+        self.count.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
     /// Records a signal and cancels the work.
     pub(crate) fn raise(&self, signal: i32) {
+        self.ending().get_or_insert_with(|| Ending::new(Instant::now()));
         self.signal.store(signal, Ordering::Release);
         self.cancel.cancel();
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Option<Ending>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records that signals are noticed from now on.
+    pub(crate) fn note_listening(&self) {
+        self.listens.store(true, Ordering::Release);
+    }
+
+    /// Whether signals are noticed.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens.load(Ordering::Acquire)
+    }
+
+    /// The group that the child leads, if it does.
+    pub(crate) fn group(&self) -> Option<u32> {
+        Some(self.group.load(Ordering::SeqCst)).filter(|group| *group != 0)
+    }
+
+    /// Shortens what the group still has, since the sender of signals has asked again. Returns whether there is a group to
+    /// end.
+    pub(crate) fn hurry(&self, signal: i32) -> bool {
+        let Some(group) = self.group() else { return false };
+        if let Some(ending) = self.ending().as_mut() {
+            ending.hurry(Instant::now());
+        }
+        group::send_to_group(group, signal);
+        true
+    }
+
+    /// Sends the group what is due, if there was a signal.
+    pub(crate) fn tick(&self) {
+        let due = self.ending().as_mut().and_then(|ending| ending.due(Instant::now()));
+        if let (Some(step), Some(group)) = (due, self.group()) {
+            group::send_to_group(group, group::signal_of(step));
+        }
+    }
+
+    /// Ends what a command that has ended left in its group, if there was a signal. `pause` waits for one [`TICK`].
+    pub(super) fn end_group(&self, pause: &dyn Fn()) {
+        let Some(group) = self.group() else { return };
+        let is_left = || self.signal().is_some() && group::exists(group);
+        if is_left() {
+            let step = self.ending().as_mut().map(|ending| ending.leader_has_ended(Instant::now()));
+            group::send_to_group(group, group::signal_of(step.unwrap_or(Step::Terminate)));
+        }
+        let is_given_up = || self.ending().as_ref().is_none_or(|ending| ending.is_given_up(Instant::now()));
+        while is_left() && !is_given_up() {
+            pause();
+            self.tick();
+        }
+        self.group.store(0, Ordering::SeqCst);
     }
 
     /// The signal that was received, if any.
@@ -49,6 +122,12 @@ impl Interrupt {
         self.send_pending();
     }
 
+    /// The same for a process that leads a group, which gets the signals as a whole.
+    pub(crate) fn set_leader(&self, pid: u32) {
+        self.group.store(pid, Ordering::SeqCst);
+        self.set_child(pid);
+    }
+
     /// Forwards a signal to the child, or to one that is about to be recorded.
     pub(crate) fn forward(&self, signal: i32) {
         self.pending.store(signal, Ordering::SeqCst);
@@ -60,7 +139,10 @@ impl Interrupt {
         if let Some(pid) = self.child() {
             match self.pending.swap(0, Ordering::SeqCst) {
                 0 => {}
-                signal => send(pid, signal),
+                signal => match self.group() {
+                    Some(group) => group::send_to_group(group, signal),
+                    None => group::send(pid, signal),
+                },
             }
         }
     }
@@ -70,21 +152,6 @@ impl Interrupt {
         Some(self.child.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
     }
 }
-
-#[cfg(unix)]
-fn send(pid: u32, signal: i32) {
-    use rustix::process::{Pid, Signal, kill_process};
-
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(signal)) {
-        // A child that is gone needs no signal.
-        let _ = kill_process(pid, signal);
-    }
-}
-
-/// Windows delivers Ctrl-C to every process of the console: nothing is forwarded.
-#[cfg(not(unix))]
-fn send(_pid: u32, _signal: i32) {}
 
 #[cfg(all(test, unix))]
 mod tests {

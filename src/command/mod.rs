@@ -23,6 +23,7 @@ pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod fetch;
 pub(crate) mod gate;
+pub(crate) mod group;
 pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod other_paths;

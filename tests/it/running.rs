@@ -77,6 +77,64 @@ fn a_signal_is_forwarded_and_nothing_is_saved() {
     assert!(project.temporary_things().is_empty());
 }
 
+/// The numbers of processes with this variable; zombies have none.
+#[cfg(target_os = "linux")]
+fn processes_with(variable: &str) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let has = |number: &i32| {
+        let environment = std::fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|found| found == variable.as_bytes())
+    };
+    numbers.filter(has).collect()
+}
+
+/// Terminates a `run` of a script once it has made `up`; what it printed.
+#[cfg(target_os = "linux")]
+fn terminated(project: &Project, variable: &str, script: &str) -> String {
+    let mut command = project.command();
+    let (name, value) = variable.split_once('=').expect("a variable");
+    command.env(name, value).args(["run", "--", "sh", "-c", script]);
+    let child = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn();
+    let mut child = child.expect("the binary starts");
+    while !project.path("workspace/up").exists() {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signaled");
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_cancelled_command_leaves_in_its_group_ends_with_it() {
+    let project = project("success");
+    let script = "(trap '' TERM; touch up; while :; do sleep 0.1; done) & wait";
+    terminated(&project, "CACHEKEEP_TEST_GROUP=ends", script);
+    assert_eq!(processes_with("CACHEKEEP_TEST_GROUP=ends"), [] as [i32; 0]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_left_the_group_of_a_cancelled_command_is_named() {
+    let project = project("success");
+    // Without the pipe, whose end is waited for.
+    let script = "setsid sh -c 'touch up; exec sleep 600' > /dev/null 2>&1 & wait";
+    let stderr = terminated(&project, "CACHEKEEP_TEST_GROUP=left", script);
+    let left = processes_with("CACHEKEEP_TEST_GROUP=left");
+    assert_eq!(left.len(), 1, "{stderr}");
+    let named =
+        stderr.contains("left the process group of the command") && stderr.contains(&left[0].to_string());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(left[0]).expect("a process"),
+        rustix::process::Signal::KILL,
+    )
+    .expect("signaled");
+    assert!(named, "{left:?}: {stderr}");
+}
+
 #[test]
 fn no_failure_of_a_cache_breaks_the_build() {
     let project = Project::new(&CONFIG.replace("SAVE", "success"));

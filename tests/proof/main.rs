@@ -27,3 +27,5 @@ mod peers;
 mod races;
 mod recovery;
 mod round_trip;
+#[cfg(target_os = "linux")]
+mod storms;
