@@ -8,7 +8,7 @@ use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
-use crate::domain::outcome::{JobOutcome, SeedOutcome};
+use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::report::{failure, text};
 
 /// What to do about an incomplete cache.
@@ -62,7 +62,10 @@ pub(crate) fn gate_after(
             let listed: BTreeSet<_> = seeded.missing.iter().map(|missing| &missing.object).collect();
             report.missing.iter().chain(&report.unproven).all(|missing| listed.contains(&missing.object))
         });
-        let text = if is_listed {
+        // The build may bring them: before it they are not worth a warning.
+        let is_left = seeded.is_some_and(|seeded| seeded.result == SeedResult::LeftToBuild);
+        let incomplete = if is_left { Level::Info } else { incomplete };
+        let text = if is_listed || is_left {
             text::gated_in_short(report, cache.root())
         } else {
             text::gated(report, cache.root())

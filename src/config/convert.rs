@@ -17,7 +17,7 @@ use super::units::{size_limit, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::kinds::Kind;
 use crate::domain::spec::{
-    CacheSpec, DiskPolicy, LinksSpec, PathPattern, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
+    CacheSpec, DiskPolicy, LinksSpec, PathPattern, Prefetch, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
     Thoroughness, Unwanted, VerifySave,
 };
 use crate::domain::template::Template;
@@ -179,6 +179,11 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     let allow_unverified = allowed.collect();
     let harvest =
         raw.harvest.iter().filter_map(|directory| lint::sources::harvest(directory, findings)).collect();
+    let prefetch = match raw.prefetch {
+        file::RawPrefetch::Always => Prefetch::Always,
+        file::RawPrefetch::Partial => Prefetch::Partial,
+        file::RawPrefetch::Never => Prefetch::Never,
+    };
     let unwanted = match raw.unwanted {
         file::RawUnwanted::Keep => Unwanted::Keep,
         file::RawUnwanted::Prune => Unwanted::Prune,
@@ -188,7 +193,7 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
         file::Verify::Sample => Thoroughness::Sample,
         file::Verify::Sentinel => Thoroughness::Sentinel,
     };
-    Some(LinksSpec { files, object: object?, mirrors, allow_unverified, unwanted, harvest, verify })
+    Some(LinksSpec { files, object: object?, mirrors, prefetch, allow_unverified, unwanted, harvest, verify })
 }
 
 fn seed(raw: file::RawSeed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {

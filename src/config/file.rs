@@ -221,6 +221,10 @@ pub(super) struct Links {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub mirrors: Vec<Text>,
+    /// Whether objects that are missing after a restore are fetched from mirrors before the build.
+    #[serde(default)]
+    #[schemars(extend("default" = "always"))]
+    pub prefetch: RawPrefetch,
     /// Objects that are accepted without verification: CIDs of trees that neither a known profile nor a gateway can
     /// verify, such as `cid:bafybei…`.
     #[serde(default)]
@@ -239,6 +243,18 @@ pub(super) struct Links {
     #[serde(default)]
     #[schemars(extend("default" = "full"))]
     pub verify: Verify,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawPrefetch {
+    /// Fetch them.
+    #[default]
+    Always,
+    /// Fetch them if the cache holds others that links want: a partial hit is completed, a total miss is left to the build.
+    Partial,
+    /// Leave them to the build, or to `cachekeep fetch`.
+    Never,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]

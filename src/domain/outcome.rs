@@ -338,6 +338,8 @@ pub enum SeedResult {
     Seeded,
     /// The sentinel is valid, or nothing is missing.
     NotNeeded,
+    /// Objects are missing, which the configuration leaves to the build.
+    LeftToBuild,
     /// No mirror supplied some of the objects. The fetched ones are kept.
     Incomplete,
     /// No source was usable.
@@ -356,6 +358,7 @@ impl fmt::Display for SeedResult {
         f.write_str(match self {
             SeedResult::Seeded => "seeded",
             SeedResult::NotNeeded => "not-needed",
+            SeedResult::LeftToBuild => "left-to-build",
             SeedResult::Incomplete => "incomplete",
             SeedResult::Failed => "failed",
         })
@@ -456,6 +459,7 @@ mod tests {
         for (result, failed, short) in [
             (SeedResult::Seeded, false, false),
             (SeedResult::NotNeeded, false, false),
+            (SeedResult::LeftToBuild, false, false),
             (SeedResult::Incomplete, false, true),
             (SeedResult::Failed, true, true),
         ] {

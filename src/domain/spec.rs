@@ -143,6 +143,8 @@ pub struct LinksSpec {
     pub object: Template,
     /// URLs that single objects are fetched from, in order, with `{hash}`, `{ALGO}` and `{algo}`.
     pub mirrors: Vec<Template>,
+    /// When a restore is followed by a fetch from the mirrors.
+    pub prefetch: Prefetch,
     /// Objects that are accepted although their bytes cannot be checked against their names.
     pub allow_unverified: BTreeSet<ObjectId>,
     /// What a save does with objects that no link names.
@@ -151,6 +153,18 @@ pub struct LinksSpec {
     pub harvest: Vec<Template>,
     /// How thoroughly restored objects are verified.
     pub verify: Thoroughness,
+}
+
+/// When missing objects are fetched from mirrors before the build, which may fetch what it needs by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prefetch {
+    /// Whenever some are missing.
+    #[default]
+    Always,
+    /// When the cache holds some of the objects that links want, and lacks others.
+    Partial,
+    /// Never; `fetch` does it by hand.
+    Never,
 }
 
 /// What a save does with objects that no link names.

@@ -17,7 +17,7 @@ use crate::domain::fault::Fault;
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
-use crate::domain::spec::SeedSpec;
+use crate::domain::spec::{Prefetch, SeedSpec};
 use crate::domain::unit::{ByteSize, counted};
 use crate::fs::{read, write};
 use crate::report::{failure, text};
@@ -49,14 +49,15 @@ pub(super) fn fill_each(
     Ok(job)
 }
 
-/// Seeds one cache, unless its sentinel and its objects show that it is complete, and reports the outcome.
+/// Seeds one cache, as far as `prefetch` allows, unless its sentinel and its objects show that it is complete, and reports the outcome.
 /// `None` for a cache without a seed and without mirrors.
 pub(crate) fn seed(cache: &Cache<'_>) -> Option<SeedOutcome> {
-    fill(cache, cache.spec.seed.as_ref())
+    let prefetch = cache.spec.links.as_ref().map_or(Prefetch::Always, |links| links.prefetch);
+    fill(cache, cache.spec.seed.as_ref(), prefetch)
 }
 
-/// Fills one cache from this seed, if one is given, and from its mirrors, if it has some.
-pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOutcome> {
+/// Fills one cache from this seed, if one is given, and from its mirrors, if it has some and they may be asked.
+pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>, prefetch: Prefetch) -> Option<SeedOutcome> {
     let has_mirrors = cache.spec.links.as_ref().is_some_and(|links| !links.mirrors.is_empty());
     if seed.is_none() && !has_mirrors {
         return None;
@@ -78,7 +79,8 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>) -> Option<SeedOut
         elapsed: started.elapsed(),
     };
     let filled = if cache.layout().is_some() {
-        fill_objects(cache, seed, has_mirrors, &deadline, &mut outcome)
+        let prefetch = has_mirrors.then_some(prefetch);
+        fill_objects(cache, seed, prefetch, &deadline, &mut outcome)
     } else {
         if let Some(seed) = seed {
             fill_tree(cache, seed, &deadline, &mut outcome);
@@ -107,11 +109,11 @@ fn fill_tree(cache: &Cache<'_>, seed: &SeedSpec, deadline: &Deadline, outcome: &
     from_archive(cache, seed, why, deadline, outcome);
 }
 
-/// A cache of objects: what links want, against what is there and proven.
+/// A cache of objects: what links want, against what is there and proven. `prefetch` is given if there are mirrors.
 fn fill_objects(
     cache: &Cache<'_>,
     seed: Option<&SeedSpec>,
-    has_mirrors: bool,
+    prefetch: Option<Prefetch>,
     deadline: &Deadline,
     outcome: &mut SeedOutcome,
 ) -> Result<(), Fault> {
@@ -141,7 +143,7 @@ fn fill_objects(
             }
         }
     }
-    if !has_mirrors || report.is_complete() {
+    let Some(prefetch) = prefetch.filter(|_| !report.is_complete()) else {
         if outcome.result == SeedResult::Seeded && !report.is_complete() {
             cache.ctx.report(Level::Warning, cache.name(), text::gated(&report, cache.root()));
         } else if report.is_complete() && outcome.source.is_none() && outcome.reason.is_none() {
@@ -149,8 +151,30 @@ fn fill_objects(
             outcome.reason = Some("no link wants anything".to_owned());
         }
         return Ok(());
+    };
+    if let Some(reason) = left_to_build(prefetch, &report) {
+        outcome.result = SeedResult::LeftToBuild;
+        outcome.reason = Some(reason);
+        // A seed may have brought some.
+        return if inventory.objects.is_empty() {
+            Ok(())
+        } else {
+            Ok(sentinel::update(cache.root(), &inventory, cache.ctx.now)?)
+        };
     }
     from_mirrors(cache, &report, &inventory, deadline, outcome)
+}
+
+/// Why mirrors are not asked for what is missing; `None` if they are.
+fn left_to_build(prefetch: Prefetch, report: &GateReport) -> Option<String> {
+    let policy = match prefetch {
+        Prefetch::Always => return None,
+        Prefetch::Partial if report.present > 0 => return None,
+        Prefetch::Partial => "`prefetch = \"partial\"` completes a cache that holds some of them",
+        Prefetch::Never => "`prefetch = \"never\"`",
+    };
+    let missing = report.missing_count();
+    Some(format!("{missing} of {} are missing; {policy}", counted(report.wanted, "object")))
 }
 
 /// Fetches missing objects; the sentinel is written last, whether or not all came.

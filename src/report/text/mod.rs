@@ -72,6 +72,7 @@ pub(crate) fn seeded(outcome: &SeedOutcome) -> String {
     let mut text = match outcome.result {
         SeedResult::Seeded => format!("seeded: {gains} in {seconds:.1} s"),
         SeedResult::NotNeeded => format!("no seed needed: {reason}"),
+        SeedResult::LeftToBuild => format!("left to the build: {reason}"),
         SeedResult::Failed => format!("not seeded: {reason}"),
         SeedResult::Incomplete => {
             let missing = outcome.missing.len();

@@ -235,3 +235,33 @@ fn two_populate_jobs_at_once_leave_one_complete_entry() {
         assert!(found == object.bytes, "{} is not what it should be", object.hash);
     }
 }
+
+#[test]
+fn prefetch_completes_a_partial_hit_and_leaves_a_total_miss_to_the_build() {
+    let mut populate = populate("prefetch = \"partial\"");
+    let miss = populate.job("main");
+    assert_eq!(field(&miss, "/seed/result"), "left-to-build");
+    assert_eq!(populate.mirror.requests(), 0, "{}", miss.stderr);
+    assert!(miss.stderr.contains("left to the build: 40 of 40 objects are missing"), "{}", miss.stderr);
+    let seeded = populate.project.run(&["seed", "--json", "--required"]).success();
+    assert_eq!(field(&seeded, "/seed/result"), "left-to-build");
+
+    // By hand everything is fetched.
+    populate.project.run(&["fetch", "--required"]).success();
+    assert_eq!(populate.mirror.requests(), 40);
+    populate.project.run(&["save", "--ref", "main", "--default-ref", "main", "--required"]).success();
+    populate.change_four_links();
+    let partial = populate.job("main");
+    assert_eq!(field(&partial, "/restore/hit"), "partial");
+    assert_eq!(field(&partial, "/seed/fetched"), 4);
+    assert_eq!(populate.mirror.requests(), 44);
+    assert_holds(&populate.project, &populate.objects);
+
+    let config = populate.project.read("workspace/cachekeep.toml").replace("partial", "never");
+    populate.project.write("workspace/cachekeep.toml", config);
+    fs::remove_file(populate.objects[0].path(&populate.project)).expect("an object");
+    let never = populate.project.run(&["seed", "--json"]).success();
+    assert_eq!(field(&never, "/seed/result"), "left-to-build", "{}", never.stderr);
+    assert!(never.stderr.contains("1 of 40 objects are missing; `prefetch = \"never\"`"), "{}", never.stderr);
+    assert_eq!(populate.mirror.requests(), 44);
+}
