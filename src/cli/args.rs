@@ -476,6 +476,16 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         diff: Option<PathBuf>,
     },
+    /// Complete or remove what killed processes left beside the targets of caches and in the store, as every command does before
+    /// its work, and say what was found. Exits with 1 when something could not be recovered.
+    Recover {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the JSON schema of the configuration.
     Schema,
     /// Print completions for a shell.
@@ -557,6 +567,7 @@ impl Command {
             | Command::Trim { selected, .. }
             | Command::Key { selected, .. }
             | Command::Env { selected, .. }
+            | Command::Recover { selected, .. }
             | Command::Explain { selected, .. } => &selected.caches,
             Command::Clean { .. }
             | Command::Delete { .. }
@@ -594,6 +605,7 @@ impl Command {
             Command::Ls { .. } => "ls",
             Command::Usage { .. } => "usage",
             Command::Explain { .. } => "explain",
+            Command::Recover { .. } => "recover",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

@@ -13,7 +13,7 @@ use super::site::Site;
 use super::{action, catalog, choice, explain, task};
 use crate::command::context::Context;
 use crate::command::usage::{ListOrder, ListedBy};
-use crate::command::{env, fetch, gate, hold, key, quota, restore, run, save, seed, trim, usage};
+use crate::command::{env, fetch, gate, hold, key, quota, recover, restore, run, save, seed, trim, usage};
 use crate::config;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
@@ -125,6 +125,17 @@ fn save_row<'a>(required: bool, recompute_key: bool) -> CommandRow<'a> {
     job(move |ctx| save::run(ctx, recompute_key), move |outcome| of_save(outcome, required))
 }
 
+fn recover_row<'a>(dry_run: bool) -> CommandRow<'a> {
+    let run: Do<'a, Exit> = Box::new(move |_, ctx| {
+        let outcome = recover::run(ctx, dry_run)?;
+        let document = || json::render(&json::recovery::RecoveryDocument::from(&outcome));
+        let printed = if ctx.stdout_is_json { print(&document()) } else { exit::OK };
+        let exit = if outcome.has_failed() { exit::FAILED } else { exit::OK };
+        Ok(exit.or(printed))
+    });
+    CommandRow { needs: Needs::Caches, run: Run::Other(run) }
+}
+
 fn hold_row<'a>(directory: &'a Path, command: &'a [OsString]) -> CommandRow<'a> {
     other(move |site, ctx| hold::run(ctx, &site.absolute(directory), command).map(Exit::of_child))
 }
@@ -188,6 +199,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             let typed = Delete { target, filter, with_protected, dry_run, yes };
             other(move |site, ctx| typed.run(site, ctx))
         }
+        Command::Recover { dry_run, .. } => recover_row(*dry_run),
         Command::Doctor { online } => {
             CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }
         }

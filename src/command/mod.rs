@@ -28,6 +28,7 @@ pub(crate) mod hold;
 pub(crate) mod key;
 pub(crate) mod other_paths;
 pub(crate) mod quota;
+pub(crate) mod recover;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod save;

@@ -9,6 +9,7 @@ use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
+use super::recover;
 use super::session;
 use super::tools;
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
@@ -92,7 +93,7 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
         session::check_exports(ctx)?;
-        session::recover(ctx);
+        recover::at_start(ctx);
     }
     let opened =
         if options.lookup_only { session::open_all(ctx)? } else { session::open_all_exportable(ctx)? };

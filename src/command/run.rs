@@ -6,6 +6,7 @@ use super::cache::{Cache, Keys};
 use super::child::ChildCommand;
 use super::context::Context;
 use super::gate;
+use super::recover;
 use super::restore::{self, RestoreOptions};
 use super::save;
 use super::seed;
@@ -22,7 +23,7 @@ use crate::report::failure;
 pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
     session::check_exports(ctx)?;
-    session::recover(ctx);
+    recover::at_start(ctx);
     let opened = session::open_all_exportable(ctx)?;
     let mut variables = Vec::new();
     for opened in &opened {

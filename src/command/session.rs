@@ -144,68 +144,6 @@ pub(crate) fn open_each<'a>(
     ctx.caches.iter().map(|spec| open(ctx, spec)).collect()
 }
 
-/// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it
-/// never waits and never fails.
-pub(crate) fn recover(ctx: &Context<'_>) {
-    let mut places: Vec<PathBuf> = vec![ctx.platform.facts().state_dir.join("receipts")];
-    let mut targets = Vec::new();
-    for spec in ctx.caches {
-        let Ok(cache) = Cache::open(ctx, spec) else { continue };
-        for root in cache.roots() {
-            places.extend(staging::places_of(&root).into_iter().flatten());
-            targets.extend(staging::targets_of(&root).into_iter().flatten());
-        }
-    }
-    let running = ctx.start("all caches", Phase::Recover);
-    let deadline = ctx.deadline();
-    let goes_on = || !cancel::is_cancelled(&deadline.cancel);
-    let report = recover::recover_while(&places, &targets, &ctx.records, ctx.now, &goes_on);
-    if let Some(reason) = deadline.reason(ctx.interrupt).filter(|_| report.unfinished) {
-        let text = format!("not all that killed processes left was looked at: {reason}");
-        ctx.report_about_job(Level::Warning, text);
-    }
-    for path in &report.removed {
-        ctx.report_about_job(
-            Level::Info,
-            format!("removed `{}`, left by a process that was killed", path.display()),
-        );
-    }
-    for (path, error) in &report.failed {
-        let text = format!("`{}` is left for the next time: {}", path.display(), failure::chain(error));
-        ctx.report_about_job_with_hint(Level::Warning, text, error.hint());
-    }
-    // The service of a store without a catalog removes unfinished uploads itself.
-    if let Some(catalog) = ctx.catalog() {
-        recover_uploads(ctx, catalog.as_ref());
-    }
-    drop(running);
-}
-
-fn recover_uploads(ctx: &Context<'_>, catalog: &dyn Catalog) {
-    let recovered = ctx.wait_for_store(catalog.recover());
-    for text in recovered.iter().flat_map(|recovered| &recovered.refused) {
-        ctx.report_about_job(Level::Warning, text);
-    }
-    match recovered {
-        Ok(recovered) if recovered.removed > 0 => {
-            let text = format!(
-                "removed {} unfinished uploads, {}, from {}",
-                recovered.removed,
-                recovered.removed_bytes,
-                catalog.location()
-            );
-            ctx.report_about_job(Level::Info, text);
-        }
-        Ok(_) => {}
-        Err(error) => {
-            ctx.report_about_job(
-                Level::Debug,
-                format!("the store was not swept: {}", failure::chain(&error)),
-            );
-        }
-    }
-}
-
 /// Checks the exports of every selected cache, before any cache is touched. Warns of those that are withheld in a privileged
 /// event, where a restore is still useful.
 ///

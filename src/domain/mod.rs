@@ -14,6 +14,7 @@ pub mod written_paths;
 
 pub(crate) mod cache_task;
 
+pub mod recovery;
 pub mod repository;
 pub mod scope;
 

@@ -10,16 +10,20 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::lease::{LeasedDirectory, Takeover, is_temp_name};
+use super::lease::{LeasedDirectory, Takeover, holder, is_temp_name};
 use super::path_error::PathError;
 use super::records::Records;
-use super::staging::{Scope, Settled, StagingError, settle};
+use super::staging::{Scope, Settled, StagingError, foresee, settle};
 
 /// What recovery did.
 #[derive(Debug, Default)]
 pub(crate) struct RecoverReport {
     /// Temporary directories that were removed.
     pub removed: Vec<PathBuf>,
+    /// Those of the removed whose publication was completed first.
+    pub completed: Vec<PathBuf>,
+    /// Those of the removed whose publication was taken back, since it could not be completed.
+    pub undone: Vec<PathBuf>,
     /// Temporary directories whose owners live, or that belong to another user.
     pub spared: Vec<PathBuf>,
     /// Directories that could not be recovered, and why; the next recovery retries them.
@@ -53,8 +57,31 @@ pub(crate) fn recover_while(
     goes_on: &dyn Fn() -> bool,
 ) -> RecoverReport {
     let scope = Scope { records, targets, is_ours: &is_ours, now };
+    let report = each(places, &scope, goes_on, &recover_one);
+    records.sweep(now);
+    report
+}
+
+/// What [`recover`] would do, as far as it can be told without doing it: nothing is changed.
+pub(crate) fn look(
+    places: &[PathBuf],
+    targets: &[PathBuf],
+    records: &Records,
+    now: DateTime<Utc>,
+) -> RecoverReport {
+    let scope = Scope { records, targets, is_ours: &is_ours, now };
+    each(places, &scope, &|| true, &look_at_one)
+}
+
+/// Has something done about each temporary directory in these places.
+fn each(
+    places: &[PathBuf],
+    scope: &Scope<'_>,
+    goes_on: &dyn Fn() -> bool,
+    act: &dyn Fn(&Path, &Scope<'_>) -> Result<Option<Settled>, StagingError>,
+) -> RecoverReport {
     let mut report = RecoverReport::default();
-    for place in places.iter().chain(records.directories()).collect::<BTreeSet<_>>() {
+    for place in places.iter().chain(scope.records.directories()).collect::<BTreeSet<_>>() {
         let entries = match fs::read_dir(place) {
             Ok(entries) => entries,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -71,40 +98,54 @@ pub(crate) fn recover_while(
                 report.unfinished = true;
                 return report;
             }
-            match recover_one(&path, &scope) {
-                Ok(true) => report.removed.push(path),
-                Ok(false) => report.spared.push(path),
+            match act(&path, scope) {
+                Ok(None | Some(Settled::Busy)) => report.spared.push(path),
+                Ok(Some(settled)) => {
+                    match settled {
+                        Settled::Completed => report.completed.push(path.clone()),
+                        Settled::Undone => report.undone.push(path.clone()),
+                        Settled::Garbage | Settled::Busy => {}
+                    }
+                    report.removed.push(path);
+                }
                 // Another process recovered it at the same time.
                 Err(_) if path.symlink_metadata().is_err() => report.removed.push(path),
                 Err(error) => report.failed.push((path, error)),
             }
         }
     }
-    records.sweep(now);
     report
 }
 
-/// Whether it is gone now.
-fn recover_one(path: &Path, scope: &Scope<'_>) -> Result<bool, StagingError> {
+/// What was done before it was removed; `None` if it stays.
+fn recover_one(path: &Path, scope: &Scope<'_>) -> Result<Option<Settled>, StagingError> {
     if !is_ours(path) {
-        return Ok(false);
+        return Ok(None);
     }
     let leased = match LeasedDirectory::take_over(path, scope.now)? {
-        Takeover::Live => return Ok(false),
-        Takeover::Gone => return Ok(true),
+        Takeover::Live => return Ok(None),
+        Takeover::Gone => return Ok(Some(Settled::Garbage)),
         Takeover::Ours(leased) => leased,
     };
     match settle(scope, path) {
-        Ok(Settled::Garbage) => leased.close().map(|()| true).map_err(StagingError::from),
         Ok(Settled::Busy) => {
             leased.leave();
-            Ok(false)
+            Ok(None)
         }
+        Ok(settled) => leased.close().map(|()| Some(settled)).map_err(StagingError::from),
         Err(error) => {
             leased.leave();
             Err(error)
         }
     }
+}
+
+/// The same without doing it.
+fn look_at_one(path: &Path, scope: &Scope<'_>) -> Result<Option<Settled>, StagingError> {
+    if !is_ours(path) || !holder::is_abandoned(path, scope.now) {
+        return Ok(None);
+    }
+    foresee(scope, path).map(Some)
 }
 
 /// Whether a temporary thing is a directory made by us, or by whom the directory belongs to that it is in.

@@ -36,6 +36,7 @@ mod planted_journals;
 mod privileged;
 mod publishing;
 mod quota;
+mod recovering;
 mod repositories;
 mod running;
 mod saving;

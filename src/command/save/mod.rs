@@ -18,6 +18,7 @@ use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
+use super::recover;
 use super::restore;
 use super::session::{self, OpenedCache};
 use super::tools;
@@ -39,7 +40,7 @@ use store::Stored;
 /// Saves every selected cache: under the keys that this job's restore computed, unless `recompute_keys` is set.
 pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
-    session::recover(ctx);
+    recover::at_start(ctx);
     let open = if recompute_keys { OpenedCache::open } else { open };
     for opened in session::open_each(ctx, open)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));

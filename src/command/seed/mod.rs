@@ -11,6 +11,7 @@ use super::cache::Cache;
 use super::context::{Context, Deadline};
 use super::notes::sentinel;
 use super::quarantine;
+use super::recover;
 use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -37,7 +38,7 @@ pub(super) fn fill_each(
     nothing: &str,
 ) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new(command);
-    session::recover(ctx);
+    recover::at_start(ctx);
     for spec in ctx.caches {
         let _group = ctx.group(&format!("{group} {}", spec.name));
         let cache = session::open(ctx, spec)?;

@@ -19,6 +19,7 @@ use super::materialize::materialize;
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::staged;
+use super::recover;
 use super::restore::RestoreOptions;
 use super::save::{self, decide::SaveRefusal};
 use super::session::{self, OpenedCache};
@@ -78,7 +79,7 @@ pub(crate) fn plan(
         return Err(Fault::usage(text).with_hint(carrier.for_more().to_owned()));
     }
     session::check_exports(ctx)?;
-    session::recover(ctx);
+    recover::at_start(ctx);
     place::sweep(ctx, carrier);
     let mut slots = Vec::new();
     let opened =

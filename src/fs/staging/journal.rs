@@ -36,6 +36,10 @@ enum Journal {
 pub(in crate::fs) enum Settled {
     /// The leased directory holds nothing that is needed.
     Garbage,
+    /// What had been begun was completed; the directory holds nothing that is needed now.
+    Completed,
+    /// What had been begun was taken back, since it could not be completed.
+    Undone,
     /// Another process is recovering it.
     Busy,
 }
@@ -141,29 +145,55 @@ fn settle_elsewhere(scope: &Scope<'_>, temp: &Path, first: &Path) -> Result<Sett
     if !is_sound || (first.exists() && !(scope.is_ours)(first)) {
         return Err(distrust(temp));
     }
+    let mut settled = Settled::Garbage;
     match LeasedDirectory::take_over(first, scope.now)? {
         Takeover::Live => return Ok(Settled::Busy),
         Takeover::Gone => {}
         // Only the process that holds the lease of this directory may change the targets.
         Takeover::Ours(leased) => {
-            let settled = read(scope.records, first).and_then(|journal| match journal {
+            let ended = read(scope.records, first).and_then(|journal| match journal {
                 Some(Journal::Steps(steps)) => complete(scope, first, &steps),
                 _ => Ok(Settled::Garbage),
             });
-            if let Err(error) = settled {
-                leased.leave();
-                return Err(error);
-            }
+            settled = match ended {
+                Ok(ended) => ended,
+                Err(error) => {
+                    leased.leave();
+                    return Err(error);
+                }
+            };
             scope.records.forget(first);
             leased.close()?;
         }
     }
     erase_one(scope.records, temp)?;
-    Ok(Settled::Garbage)
+    Ok(settled)
 }
 
 /// Makes the remaining steps if something was done; takes all back where that fails.
 fn complete(scope: &Scope<'_>, temp: &Path, steps: &[Step]) -> Result<Settled, StagingError> {
+    let settled = if has_begun(scope, temp, steps)? {
+        match steps.iter().try_for_each(|step| step.make(Way::Exchange)) {
+            Ok(()) => steps.iter().try_for_each(Step::finish).map(|()| Settled::Completed)?,
+            Err(_) => steps.iter().rev().try_for_each(Step::undo).map(|()| Settled::Undone)?,
+        }
+    } else {
+        Settled::Garbage
+    };
+    erase_one(scope.records, temp)?;
+    Ok(settled)
+}
+
+/// What [`settle`] would come to; nothing is changed.
+pub(in crate::fs) fn foresee(scope: &Scope<'_>, temp: &Path) -> Result<Settled, StagingError> {
+    match read(scope.records, temp)? {
+        Some(Journal::Steps(steps)) if has_begun(scope, temp, &steps)? => Ok(Settled::Completed),
+        _ => Ok(Settled::Garbage),
+    }
+}
+
+/// Whether something of a publication was done. An error if it is none, or one of targets that recovery was not called for.
+fn has_begun(scope: &Scope<'_>, temp: &Path, steps: &[Step]) -> Result<bool, StagingError> {
     for step in steps {
         if !step.is_sound() || (step.temp().exists() && !(scope.is_ours)(step.temp())) {
             return Err(distrust(temp));
@@ -182,13 +212,8 @@ fn complete(scope: &Scope<'_>, temp: &Path, steps: &[Step]) -> Result<Settled, S
         if let Some(root) = steps.iter().map(Step::root).find(|root| !is_asked(root)) {
             return Err(StagingError::NotAsked { path: temp.to_owned(), target: root });
         }
-        match steps.iter().try_for_each(|step| step.make(Way::Exchange)) {
-            Ok(()) => steps.iter().try_for_each(Step::finish)?,
-            Err(_) => steps.iter().rev().try_for_each(Step::undo)?,
-        }
     }
-    erase_one(scope.records, temp)?;
-    Ok(Settled::Garbage)
+    Ok(has_begun)
 }
 
 /// One spelling for each target: links above it resolved. The target itself may be missing between two renames.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::tests::{contents, lay};
 use super::*;
 use crate::fs::atomic;
-use crate::fs::recover::recover;
+use crate::fs::recover::{look, recover};
 use crate::fs::testing::records_in;
 
 /// Tells the child where to work and how.
@@ -137,6 +137,10 @@ fn survive_kills(kind: &str) {
             // One exchange is never seen half made, recovery or not.
             only_generation(kind, place);
         }
+        let left = contents(place);
+        let ahead = look(&places, &targets(kind, place), &records_in(place), now());
+        assert!(ahead.failed.is_empty() && ahead.spared == [peer.path()], "{kind}: {ahead:?}");
+        assert_eq!(contents(place), left, "{kind}: looking changes nothing");
         // From either side, alone and in pairs.
         let mut order = places.clone();
         order.rotate_left(usize::try_from(round).expect("small") % places.len());
@@ -147,6 +151,8 @@ fn survive_kills(kind: &str) {
             report
         });
         with_work += u32::from(!report.removed.is_empty());
+        assert!(ahead.removed.iter().all(|path| !path.exists()), "{kind}: what was foreseen was done");
+        assert!(!ahead.removed.is_empty() || report.removed.is_empty(), "{kind}: {ahead:?} {report:?}");
         let last = recover(&places, &targets(kind, place), &records_in(place), now());
         assert!(last.failed.is_empty(), "{kind}: {last:?}");
         assert_eq!(last.spared, [peer.path()], "{kind}: only the live peer is spared");

@@ -47,7 +47,7 @@ mod undo;
 mod usage;
 mod yielding;
 
-pub(super) use journal::{Scope, Settled, settle};
+pub(super) use journal::{Scope, Settled, foresee, settle};
 
 use change::{Change, TREE, Way};
 use decision::{Method, Reason, TargetKind, decide};

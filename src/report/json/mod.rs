@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod explain;
 pub(crate) mod plan;
+pub(crate) mod recovery;
 pub(crate) mod sarif;
 pub(crate) mod usage;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod explain;
+pub(crate) mod recovery;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
