@@ -250,6 +250,46 @@ pub enum CheckFormat {
     Sarif,
 }
 
+/// What is typed after `clean`.
+#[derive(Debug, ClapArgs)]
+pub struct CleanArgs {
+    /// The store.
+    #[command(flatten)]
+    pub target: StoreTarget,
+    /// Only entries of this pull request, which was closed just now: without grace.
+    #[arg(long, value_name = "N")]
+    pub pull_request: Option<u64>,
+    /// Only say what would be deleted, and why.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Save the plan.
+    #[arg(long, value_name = "FILE")]
+    pub plan_out: Option<PathBuf>,
+    /// Carry out a plan that was saved earlier; refused when something in it has changed.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pull_request", "dry_run", "plan_out"])]
+    pub apply: Option<PathBuf>,
+}
+
+/// What is typed after `delete`.
+#[derive(Debug, ClapArgs)]
+pub struct DeleteArgs {
+    /// The store.
+    #[command(flatten)]
+    pub target: StoreTarget,
+    /// Which entries.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Delete entries that `[clean] protect` keeps, too.
+    #[arg(long)]
+    pub with_protected: bool,
+    /// Only say what would be deleted, and why.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -394,44 +434,12 @@ pub enum Command {
     #[command(
         after_help = "Example: cachekeep clean --dry-run --plan-out plan.json; cachekeep clean --apply plan.json"
     )]
-    Clean {
-        /// The store.
-        #[command(flatten)]
-        target: StoreTarget,
-        /// Only entries of this pull request, which was closed just now: without grace.
-        #[arg(long, value_name = "N")]
-        pull_request: Option<u64>,
-        /// Only say what would be deleted, and why.
-        #[arg(long)]
-        dry_run: bool,
-        /// Save the plan.
-        #[arg(long, value_name = "FILE")]
-        plan_out: Option<PathBuf>,
-        /// Carry out a plan that was saved earlier; refused when something in it has changed.
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["pull_request", "dry_run", "plan_out"])]
-        apply: Option<PathBuf>,
-    },
+    Clean(CleanArgs),
     /// Delete entries that are named, whatever `[clean]` keeps; not those that are being read or protected. Asks on a terminal.
     #[command(
         after_help = "Example: cachekeep delete --ref refs/pull/7/merge; cachekeep delete --prefix ccache-v3- --dry-run"
     )]
-    Delete {
-        /// The store.
-        #[command(flatten)]
-        target: StoreTarget,
-        /// Which entries.
-        #[command(flatten)]
-        filter: FilterArgs,
-        /// Delete entries that `[clean] protect` keeps, too.
-        #[arg(long)]
-        with_protected: bool,
-        /// Only say what would be deleted, and why.
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
-    },
+    Delete(DeleteArgs),
     /// List the entries of the store, the next to be evicted first.
     #[command(after_help = "Example: cachekeep ls --prefix ccache- --ref main --sort size --limit 10")]
     Ls {
@@ -516,8 +524,8 @@ pub struct TypedNames {
 impl Args {
     /// Takes `--key` and `--ref` out of the options where they choose entries, and do not describe the job.
     pub fn take_names(&mut self) -> TypedNames {
-        let by_key = matches!(self.command, Command::Delete { .. } | Command::Ls { .. });
-        let by_ref = by_key || matches!(self.command, Command::Clean { .. } | Command::Usage { .. });
+        let by_key = matches!(self.command, Command::Delete(_) | Command::Ls { .. });
+        let by_ref = by_key || matches!(self.command, Command::Clean(_) | Command::Usage { .. });
         TypedNames {
             key: self.common.key.take_if(|_| by_key && self.common.paths.is_empty()),
             git_ref: self.common.git_ref.take_if(|_| by_ref),
@@ -538,8 +546,8 @@ impl Command {
     /// Whether it looks at the entries of every repository.
     pub fn all_repositories(&self) -> bool {
         match self {
-            Command::Clean { target, .. }
-            | Command::Delete { target, .. }
+            Command::Clean(CleanArgs { target, .. })
+            | Command::Delete(DeleteArgs { target, .. })
             | Command::Ls { target, .. }
             | Command::Usage { target, .. }
             | Command::Explain { target, .. } => target.all_repositories,
@@ -569,8 +577,8 @@ impl Command {
             | Command::Env { selected, .. }
             | Command::Recover { selected, .. }
             | Command::Explain { selected, .. } => &selected.caches,
-            Command::Clean { .. }
-            | Command::Delete { .. }
+            Command::Clean(_)
+            | Command::Delete(_)
             | Command::Ls { .. }
             | Command::Usage { .. }
             | Command::Doctor { .. }
@@ -600,8 +608,8 @@ impl Command {
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
             Command::Task { .. } => "task",
-            Command::Clean { .. } => "clean",
-            Command::Delete { .. } => "delete",
+            Command::Clean(_) => "clean",
+            Command::Delete(_) => "delete",
             Command::Ls { .. } => "ls",
             Command::Usage { .. } => "usage",
             Command::Explain { .. } => "explain",

@@ -1,8 +1,6 @@
 //! `clean` and `delete`: entries go by the policy, or because they were asked for.
 
-use std::path::Path;
-
-use super::args::{FilterArgs, StoreTarget};
+use super::args::{CleanArgs, DeleteArgs, StoreTarget};
 use super::catalog;
 use super::choice;
 use super::exit::{self, Exit};
@@ -18,72 +16,48 @@ use crate::domain::unit::counted;
 use crate::report::json::{self, clean::CleanDocument};
 use crate::report::markdown;
 
-/// What was typed after `clean`.
-pub(super) struct Clean<'a> {
-    pub(super) target: &'a StoreTarget,
-    pub(super) pull_request: Option<u64>,
-    pub(super) dry_run: bool,
-    pub(super) plan_out: Option<&'a Path>,
-    pub(super) apply: Option<&'a Path>,
-}
-
-/// What was typed after `delete`.
-pub(super) struct Delete<'a> {
-    pub(super) target: &'a StoreTarget,
-    pub(super) filter: &'a FilterArgs,
-    pub(super) with_protected: bool,
-    pub(super) dry_run: bool,
-    pub(super) yes: bool,
-}
-
-impl Clean<'_> {
-    /// Deletes what the policy does not keep.
-    pub(super) fn run(&self, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
-        let mut policy = site.settings.spec.clean.clone();
-        policy.only_ref = choice::scope(&site.typed_names)?;
-        let one_of_two = [self.pull_request.is_some(), self.apply.is_some()];
-        if policy.only_ref.is_some() && one_of_two.contains(&true) {
-            return Err(Fault::usage("`--ref` goes neither with `--pull-request` nor with `--apply`"));
-        }
-        if let Some(number) = self.pull_request {
-            policy = clean::options::about_pull_request(policy, number);
-        }
-        let apply = self.apply.map(|path| site.absolute(path));
-        let options = CleanOptions {
-            policy,
-            source: apply.map_or(PlanSource::Policy, PlanSource::Saved),
-            dry_run: self.dry_run,
-            plan_out: self.plan_out.map(|path| site.absolute(path)),
-        };
-        run(site, ctx, self.target, &options, &|_| true)
+/// Deletes what the policy does not keep.
+pub(super) fn clean(typed: &CleanArgs, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
+    let mut policy = site.settings.spec.clean.clone();
+    policy.only_ref = choice::scope(&site.typed_names)?;
+    let one_of_two = [typed.pull_request.is_some(), typed.apply.is_some()];
+    if policy.only_ref.is_some() && one_of_two.contains(&true) {
+        return Err(Fault::usage("`--ref` goes neither with `--pull-request` nor with `--apply`"));
     }
+    if let Some(number) = typed.pull_request {
+        policy = clean::options::about_pull_request(policy, number);
+    }
+    let apply = typed.apply.as_deref().map(|path| site.absolute(path));
+    let options = CleanOptions {
+        policy,
+        source: apply.map_or(PlanSource::Policy, PlanSource::Saved),
+        dry_run: typed.dry_run,
+        plan_out: typed.plan_out.as_deref().map(|path| site.absolute(path)),
+    };
+    run(site, ctx, &typed.target, &options, &|_| true)
 }
 
-impl Delete<'_> {
-    /// Deletes what was asked for.
-    pub(super) fn run(&self, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
-        let query = choice::query(site, self.filter)?;
-        if query.is_empty() {
-            let hint = "choose by `--id`, `--key`, `--prefix`, `--ref`, `--older-than`, `--unused-for`, `--larger-than` or \
+/// Deletes what was asked for.
+pub(super) fn delete(typed: &DeleteArgs, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
+    let query = choice::query(site, &typed.filter)?;
+    if query.is_empty() {
+        let hint = "choose by `--id`, `--key`, `--prefix`, `--ref`, `--older-than`, `--unused-for`, `--larger-than` or \
                         `--smaller-than`; `cachekeep ls` with the same options lists them";
-            return Err(
-                Fault::usage("nothing says which entries are to be deleted").with_hint(hint.to_owned())
-            );
-        }
-        let options = CleanOptions {
-            policy: site.settings.spec.clean.clone(),
-            source: PlanSource::Chosen(Box::new(Choice { query, with_protected: self.with_protected })),
-            dry_run: self.dry_run,
-            plan_out: None,
-        };
-        let ask = site.env.can_ask && !self.yes;
-        let approve = |plan: &Plan| {
-            let freed = plan.totals().all.freed;
-            let question = format!("Delete {} of {}?", counted(freed.entries, "entry"), freed.bytes);
-            !ask || choice::confirm(ctx, &question)
-        };
-        run(site, ctx, self.target, &options, &approve)
+        return Err(Fault::usage("nothing says which entries are to be deleted").with_hint(hint.to_owned()));
     }
+    let options = CleanOptions {
+        policy: site.settings.spec.clean.clone(),
+        source: PlanSource::Chosen(Box::new(Choice { query, with_protected: typed.with_protected })),
+        dry_run: typed.dry_run,
+        plan_out: None,
+    };
+    let ask = site.env.can_ask && !typed.yes;
+    let approve = |plan: &Plan| {
+        let freed = plan.totals().all.freed;
+        let question = format!("Delete {} of {}?", counted(freed.entries, "entry"), freed.bytes);
+        !ask || choice::confirm(ctx, &question)
+    };
+    run(site, ctx, &typed.target, &options, &approve)
 }
 
 fn run(

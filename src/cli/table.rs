@@ -6,11 +6,10 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use super::args::{Args, Command, EnvFormat, SortBy, StoreTarget};
-use super::clean::{Clean, Delete};
 use super::exit::{self, Exit};
 use super::publish::{self, print};
 use super::site::Site;
-use super::{action, catalog, choice, explain, task};
+use super::{action, catalog, choice, clean, explain, task};
 use crate::command::context::Context;
 use crate::command::usage::{ListOrder, ListedBy};
 use crate::command::{env, fetch, gate, hold, key, quota, recover, restore, run, save, seed, trim, usage};
@@ -184,21 +183,8 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             let asked = explain::ExplainTarget { caches: &selected.caches, layout: layout.as_deref() };
             explain::run(site, ctx, &asked, target, diff.as_deref())
         }),
-        Command::Clean { target, pull_request, dry_run, plan_out, apply } => {
-            let typed = Clean {
-                target,
-                pull_request: *pull_request,
-                dry_run: *dry_run,
-                plan_out: plan_out.as_deref(),
-                apply: apply.as_deref(),
-            };
-            other(move |site, ctx| typed.run(site, ctx))
-        }
-        Command::Delete { target, filter, with_protected, dry_run, yes } => {
-            let (with_protected, dry_run, yes) = (*with_protected, *dry_run, *yes);
-            let typed = Delete { target, filter, with_protected, dry_run, yes };
-            other(move |site, ctx| typed.run(site, ctx))
-        }
+        Command::Clean(typed) => other(move |site, ctx| clean::clean(typed, site, ctx)),
+        Command::Delete(typed) => other(move |site, ctx| clean::delete(typed, site, ctx)),
         Command::Recover { dry_run, .. } => recover_row(*dry_run),
         Command::Doctor { online } => {
             CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }

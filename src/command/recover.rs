@@ -62,7 +62,7 @@ pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<RecoveryOutcome, F
     Ok(outcome)
 }
 
-/// What became of each temporary directory, in the order of their paths.
+/// What was done about each temporary directory, in the order of their paths.
 fn leftovers(ctx: &Context<'_>, report: &RecoverReport) -> Vec<Leftover> {
     let found =
         |path: &Path, act: Act, why: Option<String>| Leftover { path: path.display().to_string(), act, why };
@@ -84,7 +84,7 @@ fn leftovers(ctx: &Context<'_>, report: &RecoverReport) -> Vec<Leftover> {
         all.push(found(path, Act::Kept, Some(why)));
     }
     for (path, error) in &report.failed {
-        // What this user did not write, or is about another target, is no failure: it is for a person to decide.
+        // What this user did not write, or is about another target, is for a person to decide, and does not fail.
         let act = match error {
             StagingError::Unrecorded(_) | StagingError::NotAsked { .. } => Act::Kept,
             _ => Act::Failed,

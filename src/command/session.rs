@@ -1,20 +1,14 @@
-//! What commands on several caches share: opening them, recovering, exporting.
-
-use std::path::PathBuf;
+//! What commands on several caches share: opening them, exporting.
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
-use crate::domain::event::{Level, Phase};
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::JobOutcome;
 use crate::domain::spec::CacheSpec;
 use crate::domain::trust::ExportVerdict;
-use crate::fs::cancel;
-use crate::fs::recover;
-use crate::fs::staging;
 use crate::report::failure;
-use crate::store::Catalog;
 use crate::threads::contain::contain;
 
 /// A cache, ready to be worked on or not.

@@ -192,7 +192,7 @@ pub(in crate::fs) fn foresee(scope: &Scope<'_>, temp: &Path) -> Result<Settled, 
     }
 }
 
-/// Whether something of a publication was done. An error if it is none, or one of targets that recovery was not called for.
+/// Whether something of a publication was done. An error if the journal is not sound, or changes targets that recovery was not called for.
 fn has_begun(scope: &Scope<'_>, temp: &Path, steps: &[Step]) -> Result<bool, StagingError> {
     for step in steps {
         if !step.is_sound() || (step.temp().exists() && !(scope.is_ours)(step.temp())) {
