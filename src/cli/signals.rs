@@ -116,5 +116,6 @@ pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io:
     hear!(ctrl_break(), INTERRUPT);
     hear!(ctrl_close(), TERMINATE);
     hear!(ctrl_shutdown(), TERMINATE);
+    interrupt.note_listening();
     Ok(())
 }
