@@ -73,12 +73,15 @@ pub(crate) fn look(
     each(places, &scope, &|| true, &look_at_one)
 }
 
+/// What was done about a temporary directory, or would be; `None` if it stays.
+type Acted = Result<Option<Settled>, StagingError>;
+
 /// Has something done about each temporary directory in these places.
 fn each(
     places: &[PathBuf],
     scope: &Scope<'_>,
     goes_on: &dyn Fn() -> bool,
-    act: &dyn Fn(&Path, &Scope<'_>) -> Result<Option<Settled>, StagingError>,
+    act: &dyn Fn(&Path, &Scope<'_>) -> Acted,
 ) -> RecoverReport {
     let mut report = RecoverReport::default();
     for place in places.iter().chain(scope.records.directories()).collect::<BTreeSet<_>>() {
@@ -117,8 +120,7 @@ fn each(
     report
 }
 
-/// What was done before it was removed; `None` if it stays.
-fn recover_one(path: &Path, scope: &Scope<'_>) -> Result<Option<Settled>, StagingError> {
+fn recover_one(path: &Path, scope: &Scope<'_>) -> Acted {
     if !is_ours(path) {
         return Ok(None);
     }
@@ -141,7 +143,7 @@ fn recover_one(path: &Path, scope: &Scope<'_>) -> Result<Option<Settled>, Stagin
 }
 
 /// The same without doing it.
-fn look_at_one(path: &Path, scope: &Scope<'_>) -> Result<Option<Settled>, StagingError> {
+fn look_at_one(path: &Path, scope: &Scope<'_>) -> Acted {
     if !is_ours(path) || !holder::is_abandoned(path, scope.now) {
         return Ok(None);
     }

@@ -12,6 +12,7 @@ use crate::domain::secret::is_secret_name;
 
 /// A snapshot of the environment of the process.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Env {
     variables: BTreeMap<String, OsString>,
     /// Whether names in another case name the same variable. Where they do, the map has them in upper case.

@@ -87,13 +87,11 @@ pub(crate) fn holder_of(temporary: &Path, now: DateTime<Utc>) -> Option<Holder> 
 
 /// Whether recovery may take over a temporary directory: its owner is dead, or it has been without a lease for long.
 pub(crate) fn is_abandoned(temporary: &Path, now: DateTime<Utc>) -> bool {
-    match fs::symlink_metadata(temporary.join(LEASE)) {
-        Ok(_) => holder_of(temporary, now).is_none(),
-        Err(_) => {
-            let is_empty = || fs::read_dir(temporary).is_ok_and(|mut entries| entries.next().is_none());
-            is_empty() || fs::symlink_metadata(temporary).is_ok_and(|found| is_older_than_a_day(&found, now))
-        }
+    if fs::symlink_metadata(temporary.join(LEASE)).is_ok() {
+        return holder_of(temporary, now).is_none();
     }
+    let is_empty = || fs::read_dir(temporary).is_ok_and(|mut entries| entries.next().is_none());
+    is_empty() || fs::symlink_metadata(temporary).is_ok_and(|found| is_older_than_a_day(&found, now))
 }
 
 /// A live lease on this directory itself.
