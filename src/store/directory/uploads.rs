@@ -138,12 +138,13 @@ impl Upload for DirectoryUpload {
             durable(file.sync_all()).map_err(|error| failure("write", &path, error))?;
             let file = before_publication(file);
             let created = publish(&path, &target, &root);
+            // If this fails, recovery removes the directory; the entry exists or not regardless. Some systems keep the names of a
+            // file that is open: the lease comes after.
+            let _ = directory.close();
             if let (Ok(true), Ok(Held::Leased(lease))) = (&created, hold(&target)) {
                 *fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
             }
             drop(file);
-            // If this fails, recovery removes the directory; the entry exists or not regardless.
-            let _ = directory.close();
             created.map_err(|error| failure("create", &target, error))
         })
         .await

@@ -31,6 +31,7 @@ fn walk(root: &Path, path: &Path, found: &mut Snapshot) {
     let relative = relative
         .to_str()
         .map_or_else(|| relative.as_os_str().as_encoded_bytes().escape_ascii().to_string(), str::to_owned);
+    let relative = if cfg!(windows) { relative.replace('\\', "/") } else { relative };
     let what = if metadata.is_dir() {
         let mut children: Vec<_> =
             fs::read_dir(path).expect("a listing").flatten().map(|entry| entry.path()).collect();
