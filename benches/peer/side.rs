@@ -113,6 +113,8 @@ impl<'a> Job<'a> {
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_WORKSPACE", self.place.workspace())
             .env("GITHUB_REF", SCOPE)
+            // The job has no event.
+            .env("CACHEKEEP_ROLE", "writer")
             .env("RUNNER_TEMP", path("temp"))
             .env("ACTIONS_RESULTS_URL", &self.url)
             .env("ACTIONS_RUNTIME_TOKEN", &self.token);

@@ -72,6 +72,10 @@ impl BlockCutter {
     /// is empty.
     pub(crate) fn take(&mut self, chunk: &mut Bytes) -> Option<Bytes> {
         let size = self.options.size_of(self.number);
+        if self.block.capacity() == 0 {
+            // Not more than the chunk for the first: of a small entry it is the only one.
+            self.block.reserve(if self.number == 0 { chunk.len().min(size) } else { size });
+        }
         let part = chunk.split_to(chunk.len().min(size - self.block.len()));
         self.block.extend_from_slice(&part);
         (self.block.len() == size).then(|| {

@@ -174,6 +174,15 @@ impl<T, E: Crossing> PipeWriter<T, E> {
         Self::outcome(&self.runtime, task)
     }
 
+    /// Hands bytes over without copying them, in parts, so that the bytes that wait are bounded.
+    pub(crate) fn pass(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        self.hand_over()?;
+        while !bytes.is_empty() {
+            self.send(bytes.split_to(bytes.len().min(CHUNK)))?;
+        }
+        Ok(())
+    }
+
     fn outcome(runtime: &Executor, task: JoinHandle<Result<T, E>>) -> Result<T, PipeError<E>> {
         match runtime.block_on(task) {
             Ok(result) => result.map_err(PipeError::Consumer),
@@ -187,6 +196,10 @@ impl<T, E: Crossing> PipeWriter<T, E> {
         }
         let chunk = self.buffer.split().freeze();
         self.buffer.reserve(CHUNK);
+        self.send(chunk)
+    }
+
+    fn send(&self, chunk: Bytes) -> io::Result<()> {
         let Some(outlet) = &self.send else { return Err(io::ErrorKind::BrokenPipe.into()) };
         let cancel = &self.cancel;
         self.runtime.block_on(async {
@@ -296,6 +309,29 @@ mod tests {
             pipe.read_exact(&mut [0; 10]).expect("the first bytes");
             std::thread::sleep(std::time::Duration::from_millis(50));
             assert_eq!(pulled.load(Ordering::SeqCst), 1, "half of the first chunk fills the pipe");
+        });
+    }
+
+    #[test]
+    fn what_is_passed_comes_out_between_what_is_written_and_is_not_copied() {
+        on_each_runtime(|runtime| {
+            let consume = |mut chunks: Chunks| async move {
+                let mut all = Vec::new();
+                while let Some(chunk) = chunks.next().await {
+                    all.push(chunk);
+                }
+                Ok::<_, io::Error>(all)
+            };
+            let frame = Bytes::from(vec![7; CHUNK + 5]);
+            let mut writer = super::writer(runtime, consume, &CancellationToken::new());
+            writer.write_all(b"before").expect("taken");
+            writer.pass(frame.clone()).expect("taken");
+            writer.pass(Bytes::new()).expect("taken");
+            writer.write_all(b"after").expect("taken");
+            let chunks = writer.finish().expect("all of it");
+            let expect = [&b"before"[..], &frame[..CHUNK], &frame[CHUNK..], &b"after"[..]];
+            assert_eq!(chunks, expect);
+            assert_eq!(chunks[1].as_ptr(), frame.as_ptr());
         });
     }
 

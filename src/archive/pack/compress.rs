@@ -1,41 +1,22 @@
 //! One frame: its files are read and its bytes compressed, at a level that fits the output.
 //!
-//! The level is shared by all workers and follows the output (see [`CompressionPace`]). Data of which a few
-//! samples do not compress is stored at the cheapest level.
+//! The level is shared by all workers and follows the output (see [`CompressionPace`]). Data of which a few samples do not compress is
+//! stored at the cheapest level.
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
 
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
+use super::pace::CompressionPace;
 use super::plan::{PlannedFile, Segment};
 use crate::archive::format::error::ArchiveError;
 use crate::fs::open::{self, AccessTime, Links};
 use crate::tree::walk::Modified;
 
-/// The range of zstd levels; the level moves with whether compression or the output is slower.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Levels {
-    /// The level if compression is slower.
-    pub lowest: i32,
-    /// The level of the first frames.
-    pub first: i32,
-    /// The level if the output is slower.
-    pub highest: i32,
-}
-
-impl Default for Levels {
-    /// From 1 to 6: above that, memory grows by tens of mebibytes for each worker.
-    fn default() -> Self {
-        Levels { lowest: 1, first: 3, highest: 6 }
-    }
-}
-
 /// The level at which zstd does little more than copy.
-const CHEAPEST: i32 = -7;
+pub(super) const CHEAPEST: i32 = -7;
 
 /// Length of a sample, in bytes, and how many are taken, evenly spread over a frame.
 const SAMPLE: usize = 16 << 10;
@@ -71,8 +52,12 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Compresses these segments into an empty buffer; returns their length, in bytes.
-    pub(super) fn frame(&mut self, segments: &[Segment], out: &mut Vec<u8>) -> Result<usize, ArchiveError> {
+    /// Compresses these segments into an empty buffer; returns their length, in bytes, and the level.
+    pub(super) fn frame(
+        &mut self,
+        segments: &[Segment],
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, i32), ArchiveError> {
         let mut length = 0;
         for segment in segments {
             match segment {
@@ -86,11 +71,11 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.compress(length, out).map_err(ArchiveError::Worker)?;
-        Ok(length)
+        let level = self.compress(length, out).map_err(ArchiveError::Worker)?;
+        Ok((length, level))
     }
 
-    fn compress(&mut self, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    fn compress(&mut self, length: usize, out: &mut Vec<u8>) -> io::Result<i32> {
         out.reserve(compress_bound(length));
         let data = &self.frame[..length];
         self.quick.set_parameter(CParameter::CompressionLevel(1))?;
@@ -105,14 +90,14 @@ impl<'a> Worker<'a> {
         // Less than three percent saved on the samples.
         if shrunk * 100 > sampled * 97 {
             self.quick.set_parameter(CParameter::CompressionLevel(CHEAPEST))?;
-            return self.quick.compress_to_buffer(data, out).map(|_| ());
+            return self.quick.compress_to_buffer(data, out).map(|_| CHEAPEST);
         }
         let level = self.pace.level();
         if self.level != level {
             self.compressor.set_parameter(CParameter::CompressionLevel(level))?;
             self.level = level;
         }
-        self.compressor.compress_to_buffer(data, out).map(|_| ())
+        self.compressor.compress_to_buffer(data, out).map(|_| level)
     }
 }
 
@@ -179,80 +164,4 @@ fn read_exact_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Resul
         }
     }
     Ok(())
-}
-
-/// The level in use: raised while the output cannot keep up, lowered while it waits for frames.
-///
-/// The thread that writes knows both: how long it waited for the next frame, and how long for the output to
-/// take it. When over a few frames one clearly exceeds the other, the level moves by one step.
-#[derive(Debug)]
-pub(super) struct CompressionPace {
-    level: AtomicI32,
-    levels: Levels,
-}
-
-/// What the writing thread has measured since the last change of the level.
-#[derive(Debug, Default)]
-pub(super) struct Measured {
-    frames: u32,
-    for_frames: Duration,
-    for_output: Duration,
-}
-
-/// Frames between two changes of the level.
-const FRAMES_PER_STEP: u32 = 8;
-
-impl CompressionPace {
-    pub(super) fn new(levels: Levels) -> Self {
-        CompressionPace { level: AtomicI32::new(levels.first), levels }
-    }
-
-    fn level(&self) -> i32 {
-        self.level.load(Ordering::Relaxed)
-    }
-
-    /// Adds how long the writing thread waited, and moves the level if one side is clearly slower.
-    pub(super) fn note(&self, measured: &mut Measured, for_frame: Duration, for_output: Duration) {
-        measured.frames += 1;
-        measured.for_frames += for_frame;
-        measured.for_output += for_output;
-        if measured.frames < FRAMES_PER_STEP {
-            return;
-        }
-        let level = self.level();
-        let next = if measured.for_output > measured.for_frames * 4 {
-            (level + 1).min(self.levels.highest)
-        } else if measured.for_frames > measured.for_output * 4 {
-            (level - 1).max(self.levels.lowest)
-        } else {
-            level
-        };
-        self.level.store(next, Ordering::Relaxed);
-        *measured = Measured::default();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_level_follows_the_slower_side() {
-        let pace = CompressionPace::new(Levels { lowest: 1, first: 3, highest: 6 });
-        let mut measured = Measured::default();
-        let mut note = |frames: u32, for_frame: u64, for_output: u64| {
-            for _ in 0..frames {
-                let (for_frame, for_output) =
-                    (Duration::from_millis(for_frame), Duration::from_millis(for_output));
-                pace.note(&mut measured, for_frame, for_output);
-            }
-            pace.level()
-        };
-        assert_eq!(note(7, 1, 100), 3);
-        assert_eq!(note(1, 1, 100), 4);
-        assert_eq!(note(80, 1, 100), 6);
-        assert_eq!(note(80, 10, 10), 6);
-        assert_eq!(note(8, 100, 1), 5);
-        assert_eq!(note(80, 100, 1), 1);
-    }
 }

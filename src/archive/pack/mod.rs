@@ -5,22 +5,21 @@
 //! uncompressed frame for each worker and a few compressed ones.
 
 pub(super) mod compress;
+pub(super) mod output;
+pub(super) mod pace;
 mod plan;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::format::error::ArchiveError;
 use super::format::frame;
 use super::format::manifest::{Manifest, Root};
-use super::format::seek_table::SeekTable;
 use super::format::version::FORMAT;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
@@ -30,7 +29,9 @@ use crate::threads::contain::contain;
 use crate::threads::start;
 use crate::tree::selection::Selection;
 use crate::tree::walk::WalkError;
-use compress::{CompressionPace, Levels, Measured, Worker};
+use compress::Worker;
+use output::{ArchiveOutput, PackOutput};
+use pace::{CompressionPace, FrameWork, Levels, Measured};
 use plan::{Count, Cutter, Segment, Totals, Tree};
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
@@ -81,7 +82,7 @@ pub struct Packed {
 /// After an error the output holds the beginning of an archive, which readers refuse as damaged.
 pub fn pack(
     request: &PackRequest<'_>,
-    out: impl Write,
+    out: impl ArchiveOutput,
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Packed, ArchiveError> {
@@ -135,7 +136,7 @@ struct PackJob {
 
 struct Frame {
     compressed: Vec<u8>,
-    length: usize,
+    work: FrameWork,
     /// Bytes of files in it, and files that end in it.
     content: (u64, u64),
 }
@@ -143,7 +144,7 @@ struct Frame {
 /// What the planning thread sends to the writing thread: a frame to wait for, or the error that ended the planning.
 type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
 
-fn frames<W: Write>(
+fn frames<W: ArchiveOutput>(
     request: &PackRequest<'_>,
     tree: &Tree<'_>,
     expected: &Totals,
@@ -152,7 +153,7 @@ fn frames<W: Write>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<(), ArchiveError> {
-    let pace = CompressionPace::new(request.levels);
+    let pace = CompressionPace::new(request.levels, request.workers);
     let plan = Plan { tree, expected, frame_bytes };
     let mut writing = Writing { output, pace: &pace, measured: Measured::default(), cancel, meter };
     let on_threads = std::thread::scope(|scope| -> Result<bool, ArchiveError> {
@@ -207,24 +208,24 @@ struct Writing<'a, W> {
     meter: &'a Meter,
 }
 
-impl<W: Write> Writing<'_, W> {
+impl<W: ArchiveOutput> Writing<'_, W> {
     /// Writes a frame that has been waited for since `asked`; returns its buffer.
     fn write(&mut self, frame: Frame, asked: Instant) -> Result<Vec<u8>, ArchiveError> {
         if cancel::is_cancelled(self.cancel) {
             return Err(ArchiveError::Cancelled);
         }
         let got = Instant::now();
-        self.output.write(&frame.compressed, frame.length)?;
-        self.pace.note(&mut self.measured, got - asked, got.elapsed());
+        let buffer = self.output.take(frame.compressed, frame.work.bytes.0)?;
+        self.pace.note(&mut self.measured, &frame.work, got - asked, got.elapsed());
         let (bytes, files) = frame.content;
         self.meter.add_bytes(bytes);
         self.meter.add_items(files);
-        Ok(frame.compressed)
+        Ok(buffer)
     }
 }
 
 /// Packs on the calling thread.
-fn pack_in_place<W: Write>(
+fn pack_in_place<W: ArchiveOutput>(
     plan: &Plan<'_>,
     pace: &CompressionPace,
     writing: &mut Writing<'_, W>,
@@ -320,8 +321,10 @@ fn compress_frame(
     mut buffer: Vec<u8>,
 ) -> Result<Frame, ArchiveError> {
     buffer.clear();
-    let length = worker.frame(segments, &mut buffer)?;
-    Ok(Frame { compressed: buffer, length, content: content(segments) })
+    let begun = Instant::now();
+    let (length, level) = worker.frame(segments, &mut buffer)?;
+    let work = FrameWork { level, bytes: (length, buffer.len()), busy: begun.elapsed() };
+    Ok(Frame { compressed: buffer, work, content: content(segments) })
 }
 
 fn content(segments: &[Segment]) -> (u64, u64) {
@@ -332,36 +335,4 @@ fn content(segments: &[Segment]) -> (u64, u64) {
             (bytes + *length as u64, files + u64::from(ends))
         }
     })
-}
-
-/// The output: hashes, lists and writes frames.
-struct PackOutput<W> {
-    out: W,
-    hasher: Sha256,
-    table: SeekTable,
-    bytes: u64,
-}
-
-impl<W: Write> PackOutput<W> {
-    fn new(out: W) -> Self {
-        PackOutput { out, hasher: Sha256::new(), table: SeekTable::default(), bytes: 0 }
-    }
-
-    fn write(&mut self, frame: &[u8], content: usize) -> Result<(), ArchiveError> {
-        self.hasher.update(frame);
-        self.table.push(frame.len(), content);
-        self.bytes += frame.len() as u64;
-        self.out.write_all(frame).map_err(ArchiveError::Output)
-    }
-
-    /// Writes digest and seek table; returns the archive's length and digest.
-    fn seal(mut self) -> Result<(u64, Sha256Digest), ArchiveError> {
-        let digest = Sha256Digest(self.hasher.clone().finalize().into());
-        self.write(&frame::digest_frame(&digest), 0)?;
-        let table = self.table.to_frame();
-        self.bytes += table.len() as u64;
-        self.out.write_all(&table).map_err(ArchiveError::Output)?;
-        self.out.flush().map_err(ArchiveError::Output)?;
-        Ok((self.bytes, digest))
-    }
 }

@@ -111,7 +111,8 @@ fn store_once(
     let running = ctx.start(cache.name(), Phase::Save);
     let writer = ctx.wait(deadline, ctx.store().create(new))?;
     let mut pipe = pipe::writer(&ctx.runtime, |chunks| upload(writer, chunks), &deadline.cancel);
-    let packed = match archive::pack(&request, &mut pipe, &deadline.cancel, &running.meter) {
+    let packed = match archive::pack(&request, archive::Passing(&mut pipe), &deadline.cancel, &running.meter)
+    {
         Ok(packed) => packed,
         // Where the store stopped taking, its own error says why.
         Err(error) => {

@@ -13,7 +13,7 @@ use super::options::FetchOptions;
 use crate::domain::event::Details;
 
 /// Bytes that are handed to the connection at once; each hand-over counts as progress.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 256 << 10;
 
 /// The client's own limit for an answer, long enough for a slow line: what is idle is watched here.
 const LONGEST_REQUEST: Duration = Duration::from_hours(1);
