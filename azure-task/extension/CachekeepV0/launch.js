@@ -4,6 +4,7 @@ const { spawn } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
+const zlib = require('zlib');
 
 const place = `${process.platform}-${process.arch}`;
 const name = process.platform === 'win32' ? 'cachekeep.exe' : 'cachekeep';
@@ -17,7 +18,8 @@ function isExecutable(file) {
     }
 }
 
-// Packages of extensions keep no modes, and the task's folder may be read-only or belong to another user.
+// Packages of extensions keep no modes, and the task's folder may be read-only or belong to another user. In a package as it is
+// published the programs are compressed.
 function executable() {
     const beside = path.join(__dirname, 'bin', place, name);
     if (isExecutable(beside)) return beside;
@@ -27,7 +29,9 @@ function executable() {
     } catch {
         const temp = process.env.AGENT_TEMPDIRECTORY || os.tmpdir();
         const copy = path.join(fs.mkdtempSync(path.join(temp, 'cachekeep-')), name);
-        fs.copyFileSync(beside, copy);
+        const compressed = `${beside}.br`;
+        if (fs.existsSync(compressed)) fs.writeFileSync(copy, zlib.brotliDecompressSync(fs.readFileSync(compressed)));
+        else fs.copyFileSync(beside, copy);
         fs.chmodSync(copy, 0o755);
         return copy;
     }

@@ -31,5 +31,9 @@ fn zizmor_is_content_with_the_action_and_the_workflows() {
 
 #[test]
 fn shellcheck_is_content_with_the_installer() {
-    lint("shellcheck_is_content_with_the_installer", "shellcheck", &["scripts/install.sh"]);
+    lint(
+        "shellcheck_is_content_with_the_installer",
+        "shellcheck",
+        &["scripts/install.sh", "scripts/package-extension", "scripts/cross-check"],
+    );
 }
