@@ -173,6 +173,34 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn damaged_proofs_never_prove_other_bytes() {
+        use crate::fs::testing::{Random, case_count, mutate};
+
+        let store = store();
+        keep(store.root.path(), &store.object, &store.proof, store.root.path()).expect("kept");
+        let path = path_of(store.root.path(), &store.object);
+        let proof = fs::read(&path).expect("read");
+        let right = fs::read(&store.file).expect("read");
+        let mut wrong = right.clone();
+        wrong[1234] ^= 1;
+        let mut random = Random::new(37);
+        for case in 0..case_count(1_000) {
+            let mut bytes = proof.clone();
+            mutate(&mut bytes, &mut random);
+            fs::write(&path, &bytes).expect("written");
+            let is_right = case % 2 == 0;
+            fs::write(&store.file, if is_right { &right } else { &wrong }).expect("written");
+            match store.check() {
+                None => {}
+                Some(Presence::Verified { .. }) => assert!(is_right, "case {case} proves other bytes"),
+                Some(Presence::Corrupt { .. }) => assert!(!is_right, "case {case} accuses the right bytes"),
+                Some(other) => panic!("case {case}: {other:?}"),
+            }
+        }
+    }
+
     #[test]
     fn a_car_becomes_a_file_and_its_proof() {
         let place = tempfile::tempdir().expect("a directory");

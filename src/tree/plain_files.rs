@@ -205,6 +205,8 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
+    use crate::fs::remove::remove_tree;
+    use crate::fs::testing::{Random, case_count, case_place, mutate};
 
     /// A tree with everything that a plain file is not.
     fn tree() -> tempfile::TempDir {
@@ -301,5 +303,42 @@ mod tests {
         let facts = fs::metadata(&outside).expect("there");
         assert_eq!((facts.mode() & 0o777, FileTime::from_last_modification_time(&facts)), (0o600, time));
         assert!(!place.path().join("planted").exists());
+    }
+
+    #[test]
+    fn damaged_notes_change_nothing_outside_of_the_tree() {
+        let place = tempfile::tempdir_in(case_place()).expect("a place");
+        let outside = place.path().join("outside");
+        fs::write(&outside, "kept").expect("written");
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o600)).expect("mode");
+        let before = fs::metadata(&outside).expect("there");
+        let (_, notes) = reduce(tree().path(), Metadata::Lost).expect("reduced");
+        let notes = serde_json::to_vec(&notes).expect("text");
+        let mut random = Random::new(31);
+        // Not read, refused, and obeyed.
+        let mut outcomes = [0_u32; 3];
+        for _ in 0..case_count(1_000) {
+            let root = place.path().join("root");
+            fs::create_dir_all(root.join("d/empty")).expect("made");
+            fs::write(root.join("d/program"), "#!").expect("written");
+            let mut bytes = notes.clone();
+            mutate(&mut bytes, &mut random);
+            let read = serde_json::from_slice::<Notes>(&bytes).ok();
+            let outcome = read.map_or(0, |notes| if complete(&root, &notes).is_err() { 1 } else { 2 });
+            outcomes[outcome] += 1;
+            assert_eq!(
+                fs::read_dir(place.path()).expect("listed").count(),
+                2,
+                "{}",
+                String::from_utf8_lossy(&bytes)
+            );
+            remove_tree(&root).expect("removed");
+        }
+        let after = fs::metadata(&outside).expect("there");
+        let facts = |found: &fs::Metadata| {
+            (found.mode(), found.mtime(), found.mtime_nsec(), found.nlink(), found.len())
+        };
+        assert_eq!(facts(&after), facts(&before));
+        assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
     }
 }

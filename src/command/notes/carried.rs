@@ -27,7 +27,7 @@ const CURE: &str =
 
 /// The keys of a cache, and what they hold for.
 #[derive(Debug, Serialize, Deserialize)]
-struct CarriedKeys {
+pub(super) struct CarriedKeys {
     /// The job, on a CI; on other machines every command may belong to the restore or not.
     job: Option<String>,
     /// The commit.

@@ -5,9 +5,11 @@
 
 use std::fs;
 
+use super::carried::CarriedKeys;
 use super::receipt::Receipt;
 use super::remembered::KnownEntry;
 use super::sentinel;
+use super::staged::StagedNote;
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::open::Links;
@@ -20,6 +22,11 @@ const RECEIPT: &str = r#"{"key":"k-1","scope":"refs/heads/main","version":"0f","
 const REMEMBERED: &str = r#"[{"store":"/srv/ci","key":"k-1","version":"0f","scope":"refs/heads/main",
     "at":"2026-03-01T12:00:00Z","saved":true,"parts":[]}]"#;
 
+const CARRIED: &str = r#"{"job":"7","sha":"0f","templates":["k-{os}"],"variables":{"a":"b"},"keys":{"cache":"c","key":"k-1",
+    "restore-keys":["k-"],"version":"0f","parts":[]}}"#;
+
+const STAGED: &str = r#"{"key":"k-1","run":"20261127.1"}"#;
+
 #[test]
 fn damaged_notes_are_read_or_ignored() {
     let place = tempfile::tempdir_in(case_place()).expect("a place");
@@ -27,10 +34,10 @@ fn damaged_notes_are_read_or_ignored() {
     let sentinel_text = Sentinel::of(Some("7".to_owned()), &Inventory::default()).to_string();
     let mut random = Random::new(23);
     // Read and ignored, of each kind.
-    let mut outcomes = [[0_u32; 2]; 3];
+    let mut outcomes = [[0_u32; 2]; 5];
     for _ in 0..case_count(2_000) {
-        let kind = random.below(3);
-        let mut bytes = [RECEIPT, REMEMBERED, &sentinel_text][kind].as_bytes().to_vec();
+        let kind = random.below(5);
+        let mut bytes = [RECEIPT, REMEMBERED, &sentinel_text, CARRIED, STAGED][kind].as_bytes().to_vec();
         mutate(&mut bytes, &mut random);
         let path = if kind == 2 { place.path().join(SENTINEL_FILE) } else { note.clone() };
         fs::write(&path, &bytes).expect("written");
@@ -43,7 +50,9 @@ fn damaged_notes_are_read_or_ignored() {
                 all.iter().flatten().for_each(|known| drop(known.entry()));
                 all.is_some()
             }
-            _ => sentinel::read(place.path()).is_some(),
+            2 => sentinel::read(place.path()).is_some(),
+            3 => text.is_some_and(|text| serde_json::from_str::<CarriedKeys>(&text).is_ok()),
+            _ => text.is_some_and(|text| serde_json::from_str::<StagedNote>(&text).is_ok()),
         };
         outcomes[kind][usize::from(!is_read)] += 1;
     }

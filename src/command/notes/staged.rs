@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 16 << 10;
 
 /// A save that was left to the task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct StagedNote {
+pub(super) struct StagedNote {
     key: String,
     run: String,
 }

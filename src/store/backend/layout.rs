@@ -291,6 +291,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn damaged_layout_files_name_this_layout_or_are_refused() {
+        use crate::fs::testing::{Random, case_count, mutate};
+
+        let mut random = Random::new(41);
+        let mut refused = 0;
+        for _ in 0..case_count(2_000) {
+            let mut bytes = layout_text().into_bytes();
+            mutate(&mut bytes, &mut random);
+            match check("/srv/ci", &bytes) {
+                Ok(()) => {
+                    let text = String::from_utf8(bytes).expect("a text");
+                    let number = text.trim_end().strip_prefix(LAYOUT_TEXT).map(str::parse::<u32>);
+                    assert_eq!(number, Some(Ok(LAYOUT)), "{text}");
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 0);
+    }
+
     fn repository(text: &str) -> RepositoryId {
         RepositoryId::parse(text).expect(text)
     }
