@@ -152,7 +152,12 @@ pub(crate) fn restored(
                     let files = counted(outcome.files, "file");
                     format!("{} hit: {files} from `{key}` by {}", outcome.hit, carrier.name())
                 }
-                None => format!("miss: no entry for `{}`", outcome.key),
+                // Neither of the two tells a lookup that failed from a miss.
+                None => format!(
+                    "miss: {} restored no entry for `{}`; if its lookup failed, its log says so",
+                    carrier.name(),
+                    outcome.key
+                ),
             };
             ctx.report(Level::Info, cache.name(), text);
         }
