@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::args::StoreTarget;
+use super::forge;
 use super::site::Site;
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
@@ -11,6 +12,7 @@ use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
 use crate::github::rest::{Endpoint, Pace, Repository, Rest, RestOptions};
 use crate::store::Catalog;
+use crate::store::forge::Tracked;
 use crate::store::github::GitHubCatalog;
 use crate::transport::http::retry::RetryPolicy;
 
@@ -43,6 +45,23 @@ pub(super) fn open(
     find(target, site, ctx)?.ok_or_else(no_token)
 }
 
+/// The same with the states of pull requests: GitHub's caches come with them, for any other store the forge is asked.
+pub(super) fn open_with_states(
+    target: &StoreTarget,
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+) -> Result<Arc<dyn Catalog>, Fault> {
+    let catalog = open(target, site, ctx)?;
+    let is_of_our_own = ctx.catalog().is_some_and(|own| Arc::ptr_eq(own, &catalog));
+    if !is_of_our_own || target.all_repositories {
+        return Ok(catalog);
+    }
+    Ok(match forge::find(target, site, ctx)? {
+        Some(forge) => Arc::new(Tracked::new(catalog, forge)),
+        None => catalog,
+    })
+}
+
 /// The same; `None` where only a token is missing.
 pub(super) fn find(
     target: &StoreTarget,
@@ -68,6 +87,18 @@ pub(super) fn find(
         .with_hint("name another repository with `--repository`".to_owned()));
     }
     let repository = Repository::parse(name).map_err(|source| Fault::usage(origin).caused_by(source))?;
+    let rest = github(repository, target, site, ctx)?;
+    Ok(rest.map(|rest| Arc::new(GitHubCatalog::new(rest)) as Arc<dyn Catalog>))
+}
+
+/// GitHub's API for a repository; `None` where there is no token for it.
+pub(super) fn github(
+    repository: Repository,
+    target: &StoreTarget,
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+) -> Result<Option<Rest>, Fault> {
+    let env = site.env;
     let endpoint = Endpoint::new(env.var("GITHUB_API_URL"), env.var("GITHUB_GRAPHQL_URL"), repository)
         .map_err(|source| Fault::usage("GITHUB_API_URL").caused_by(source))?;
     let Some(token) = env.var("GITHUB_TOKEN").or_else(|| env.var("GH_TOKEN")) else { return Ok(None) };
@@ -75,10 +106,15 @@ pub(super) fn find(
         token: Secret::new(token.trim()),
         pace: Pace::of_deletions(target.deletions_per_minute),
         retry: RetryPolicy::default(),
-        deadline: Instant::now().checked_add(ctx.timeout).unwrap_or_else(|| Instant::now() + FOREVER),
+        deadline: deadline(ctx),
     };
     let client = ctx.client()?;
     // The client's worker lives on the runtime.
     let _runtime = ctx.runtime.enter();
-    Ok(Some(Arc::new(GitHubCatalog::new(Rest::new(client, endpoint, options)))))
+    Ok(Some(Rest::new(client, endpoint, options)))
+}
+
+/// When questions to an API end.
+pub(super) fn deadline(ctx: &Context<'_>) -> Instant {
+    Instant::now().checked_add(ctx.timeout).unwrap_or_else(|| Instant::now() + FOREVER)
 }

@@ -15,6 +15,7 @@ mod direct;
 mod dispatch;
 mod doctor;
 mod explain;
+mod forge;
 pub mod inputs;
 mod publish;
 mod settings;

@@ -145,7 +145,7 @@ fn other<'a>(run: impl Fn(&Site<'_>, &Context<'_>) -> Result<Exit, Fault> + 'a) 
 
 fn usage_row<'a>(target: &'a StoreTarget, html: Option<&'a Path>) -> CommandRow<'a> {
     answer(Needs::Store, move |site, ctx| {
-        let catalog = catalog::open(target, site, ctx)?;
+        let catalog = catalog::open_with_states(target, site, ctx)?;
         let html = html.map(|path| site.absolute(path));
         let only = choice::scope(&site.typed_names)?;
         usage::usage(ctx, catalog.as_ref(), &site.settings.spec.clean, html.as_deref(), only.as_ref())

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::key::Key;
 use crate::domain::secret::Secret;
 use crate::domain::version::Version;
-use crate::transport::download::{bounded, refuse_status};
+use crate::transport::answer::answer;
 use crate::transport::http::address;
 use crate::transport::http::attempts::Attempts;
 use crate::transport::http::client::Client;
@@ -297,35 +297,8 @@ impl CacheService {
             .header(AUTHORIZATION, bearer)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(body.to_vec());
-        let answered = bounded(&self.options, timeouts.connect + timeouts.idle, request.send()).await?;
-        let mut response = answered.map_err(|error| Cause::of_request(error, 0, timeouts.idle))?;
-        if let Err(cause) = refuse_status(&response, self.options.clock)
-            && !is_an_answer(&response)
-        {
-            return Err(cause);
-        }
-        let status = response.status();
-        let mut bytes = Vec::new();
-        while let Some(piece) = self.receive(&mut response, bytes.len()).await? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > MAX_RESPONSE {
-                return Err(Cause::Protocol(format!("a response of more than {MAX_RESPONSE} bytes")));
-            }
-        }
-        Ok((status, bytes))
+        answer(request, &self.options, timeouts, MAX_RESPONSE).await
     }
-
-    async fn receive(&self, response: &mut Response, received: usize) -> Result<Option<bytes::Bytes>, Cause> {
-        let idle = self.client.timeouts().idle;
-        let piece = bounded(&self.options, idle, response.chunk()).await?;
-        piece.map_err(|error| Cause::of_request(error, received as u64, idle))
-    }
-}
-
-/// Whether the body of an error response has the reason, as opposed to a transient error.
-fn is_an_answer(response: &Response) -> bool {
-    let status = response.status();
-    status.is_client_error() && !matches!(status.as_u16(), 407 | 408 | 425 | 429)
 }
 
 fn malformed(what: &str) -> ServiceErrorKind {

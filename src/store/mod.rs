@@ -17,6 +17,7 @@ pub mod remote;
 
 pub mod failed;
 mod fallback;
+pub(crate) mod forge;
 mod fronted;
 mod open;
 pub(crate) mod probe;

@@ -6,6 +6,7 @@
 
 pub(crate) mod http;
 
+pub(crate) mod answer;
 pub(crate) mod block_checks;
 pub(crate) mod blocks;
 pub(crate) mod download;

@@ -135,9 +135,11 @@ impl Facts {
 
 const NOT_ASKED: &str = "its state was not queried";
 
-/// The number of the pull request whose merge or head ref this is.
+/// The number of the pull request, or of the merge request of GitLab, whose merge or head ref this is.
 pub fn pull_request_of(scope: &Scope) -> Option<u64> {
-    let (number, kind) = scope.as_str().strip_prefix("refs/pull/")?.split_once('/')?;
+    let request =
+        ["refs/pull/", "refs/merge-requests/"].iter().find_map(|start| scope.as_str().strip_prefix(start))?;
+    let (number, kind) = request.split_once('/')?;
     matches!(kind, "merge" | "head").then(|| number.parse().ok()).flatten()
 }
 

@@ -3,6 +3,7 @@
 mod by_hand;
 mod catalog;
 mod defects;
+mod forges;
 mod leases;
 mod long_sweep;
 pub(crate) mod own_store;

@@ -9,6 +9,7 @@ pub mod azure_agent;
 pub mod capture;
 pub mod event;
 pub mod fault_server;
+pub mod forges;
 pub mod github_api;
 pub mod github_service;
 pub mod log_commands;
