@@ -1,23 +1,17 @@
 //! Which store `clean`, `ls`, `usage` and `explain` look at: that of the configuration, or a repository's on GitHub.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::args::StoreTarget;
 use super::forge;
 use super::site::Site;
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
-use crate::domain::secret::Secret;
 use crate::domain::spec::StoreLocation;
-use crate::github::rest::{Endpoint, Pace, Repository, Rest, RestOptions};
+use crate::github::rest::Repository;
 use crate::store::Catalog;
 use crate::store::forge::Tracked;
 use crate::store::github::GitHubCatalog;
-use crate::transport::http::retry::RetryPolicy;
-
-/// What a timeout beyond the clock's reach means.
-const FOREVER: Duration = Duration::from_hours(8760);
 
 /// There is no token for GitHub's API.
 pub(super) fn no_token() -> Fault {
@@ -87,34 +81,6 @@ pub(super) fn find(
         .with_hint("name another repository with `--repository`".to_owned()));
     }
     let repository = Repository::parse(name).map_err(|source| Fault::usage(origin).caused_by(source))?;
-    let rest = github(repository, target, site, ctx)?;
+    let rest = forge::github(repository, target, site, ctx)?;
     Ok(rest.map(|rest| Arc::new(GitHubCatalog::new(rest)) as Arc<dyn Catalog>))
-}
-
-/// GitHub's API for a repository; `None` where there is no token for it.
-pub(super) fn github(
-    repository: Repository,
-    target: &StoreTarget,
-    site: &Site<'_>,
-    ctx: &Context<'_>,
-) -> Result<Option<Rest>, Fault> {
-    let env = site.env;
-    let endpoint = Endpoint::new(env.var("GITHUB_API_URL"), env.var("GITHUB_GRAPHQL_URL"), repository)
-        .map_err(|source| Fault::usage("GITHUB_API_URL").caused_by(source))?;
-    let Some(token) = env.var("GITHUB_TOKEN").or_else(|| env.var("GH_TOKEN")) else { return Ok(None) };
-    let options = RestOptions {
-        token: Secret::new(token.trim()),
-        pace: Pace::of_deletions(target.deletions_per_minute),
-        retry: RetryPolicy::default(),
-        deadline: deadline(ctx),
-    };
-    let client = ctx.client()?;
-    // The client's worker lives on the runtime.
-    let _runtime = ctx.runtime.enter();
-    Ok(Some(Rest::new(client, endpoint, options)))
-}
-
-/// When questions to an API end.
-pub(super) fn deadline(ctx: &Context<'_>) -> Instant {
-    Instant::now().checked_add(ctx.timeout).unwrap_or_else(|| Instant::now() + FOREVER)
 }
