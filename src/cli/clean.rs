@@ -1,6 +1,6 @@
 //! `clean` and `delete`: entries go by the policy, or because they were asked for.
 
-use super::args::{CleanArgs, DeleteArgs, StoreTarget};
+use super::args::{CleanArgs, DeleteArgs};
 use super::catalog;
 use super::choice;
 use super::exit::{self, Exit};
@@ -15,6 +15,7 @@ use crate::domain::retention::by_hand::Choice;
 use crate::domain::unit::counted;
 use crate::report::json::{self, clean::CleanDocument};
 use crate::report::markdown;
+use crate::store::Catalog;
 
 /// Deletes what the policy does not keep.
 pub(super) fn clean(typed: &CleanArgs, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
@@ -34,7 +35,8 @@ pub(super) fn clean(typed: &CleanArgs, site: &Site<'_>, ctx: &Context<'_>) -> Re
         dry_run: typed.dry_run,
         plan_out: typed.plan_out.as_deref().map(|path| site.absolute(path)),
     };
-    run(site, ctx, &typed.target, &options, &|_| true)
+    let catalog = catalog::open_with_states(&typed.target, site, ctx)?;
+    run(ctx, catalog.as_ref(), &options, &|_| true)
 }
 
 /// Deletes what was asked for.
@@ -57,17 +59,16 @@ pub(super) fn delete(typed: &DeleteArgs, site: &Site<'_>, ctx: &Context<'_>) -> 
         let question = format!("Delete {} of {}?", counted(freed.entries, "entry"), freed.bytes);
         !ask || choice::confirm(ctx, &question)
     };
-    run(site, ctx, &typed.target, &options, &approve)
+    run(ctx, catalog::open(&typed.target, site, ctx)?.as_ref(), &options, &approve)
 }
 
 fn run(
-    site: &Site<'_>,
     ctx: &Context<'_>,
-    target: &StoreTarget,
+    catalog: &dyn Catalog,
     options: &CleanOptions,
     approve: &dyn Fn(&Plan) -> bool,
 ) -> Result<Exit, Fault> {
-    let outcome = clean::run(ctx, catalog::open(target, site, ctx)?.as_ref(), options, approve)?;
+    let outcome = clean::run(ctx, catalog, options, approve)?;
     summarize(ctx, &markdown::clean::markdown(&outcome));
     let printed =
         if ctx.stdout_is_json { print(&json::render(&CleanDocument::from(&outcome))) } else { exit::OK };

@@ -254,7 +254,7 @@ fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inv
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
     let lacking =
-        format!("{} of {} are missing or unproven", report.missing_count(), counted(report.wanted, "object"));
+        format!("{} of {} missing or unproven", report.missing_count(), counted(report.wanted, "object"));
     match claimed.map(|sentinel| sentinel.check(inventory)) {
         Some(Ok(())) if is_this_seed => {
             SeedNeed::None(format!("seed {} is merged and whole, but has not all: {lacking}", seed.version))

@@ -9,11 +9,12 @@ use chrono::{DateTime, Utc};
 use super::Forge;
 use crate::domain::clean::ApiCalls;
 use crate::domain::entry::{Entry, EntryId};
+use crate::domain::entry_filter::EntryFilter;
 use crate::domain::hint::Hint as _;
 use crate::domain::retention::facts::pull_request_of;
 use crate::domain::retention::{Facts, PullRequestState};
 use crate::domain::scope::Section;
-use crate::store::catalog::{Catalog, CatalogError, Deletion, ListFilter, Recovered, Survey, SurveyRequest};
+use crate::store::catalog::{Catalog, CatalogError, Deletion, Recovered, Survey, SurveyRequest};
 
 /// A catalog whose surveys have the states that a forge reports.
 pub(crate) struct Tracked {
@@ -75,7 +76,7 @@ impl Catalog for Tracked {
         self.catalog.location()
     }
 
-    async fn list(&self, filter: &ListFilter) -> Result<Vec<Entry>, CatalogError> {
+    async fn list(&self, filter: &EntryFilter) -> Result<Vec<Entry>, CatalogError> {
         self.catalog.list(filter).await
     }
 
