@@ -290,6 +290,18 @@ pub struct DeleteArgs {
     pub yes: bool,
 }
 
+/// How `status` is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum StatusFormat {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// Metrics as Prometheus reads them.
+    #[value(name = "openmetrics")]
+    OpenMetrics,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -365,6 +377,33 @@ pub enum Command {
         selected: Selected,
         /// Only say what would be removed.
         #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say how full the store, the local caches and their volumes are, what would be deleted next, and when the quota is reached.
+    Status {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// How it is printed; `--json` is short for `json`.
+        #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+        format: StatusFormat,
+        /// Write metrics in the format of `openmetrics` to a file, in one step, for the textfile collector of a node exporter.
+        #[arg(long, value_name = "FILE")]
+        textfile: Option<PathBuf>,
+        /// Write a page for browsers to a file.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Say how full the volumes of the job are, what saves need there, and what `[disk] free` may remove for it.
+    Disk {
+        /// The caches.
+        #[command(flatten)]
+        selected: Selected,
+        /// Remove what `[disk] free` lists, as far as saves need it.
+        #[arg(long)]
+        free: bool,
+        /// Only say what `--free` would remove.
+        #[arg(long, requires = "free")]
         dry_run: bool,
     },
     /// Run a command while a directory is leased, so that no trim removes anything in it. Returns what the command returns.
@@ -573,6 +612,8 @@ impl Command {
             | Command::Gate { selected }
             | Command::Save { selected, .. }
             | Command::Trim { selected, .. }
+            | Command::Disk { selected, .. }
+            | Command::Status { selected, .. }
             | Command::Key { selected, .. }
             | Command::Env { selected, .. }
             | Command::Recover { selected, .. }
@@ -601,6 +642,8 @@ impl Command {
             Command::Gate { .. } => "gate",
             Command::Save { .. } => "save",
             Command::Trim { .. } => "trim",
+            Command::Disk { .. } => "disk",
+            Command::Status { .. } => "status",
             Command::Hold { .. } => "hold",
             Command::Key { .. } => "key",
             Command::Env { .. } => "env",

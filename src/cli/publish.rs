@@ -6,46 +6,18 @@ use super::exit::{self, Exit};
 use crate::command::context::Context;
 use crate::domain::event::Level;
 use crate::domain::outcome::JobOutcome;
-use crate::fs::volume::{Volume, volume_of};
 use crate::report::log::{print_own, print_result};
-use crate::report::markdown::{self, outcome::DiskChange};
+use crate::report::markdown;
 use crate::report::outputs::outputs;
 use crate::report::stderr::print_line;
 
-/// The volumes that a job works on, each once.
-pub(super) fn measure(ctx: &Context<'_>) -> Vec<Volume> {
-    let mut volumes: Vec<Volume> = Vec::new();
-    // A volume that cannot be measured is left out of a table, and that is all.
-    for volume in [ctx.workspace, ctx.temp].into_iter().filter_map(|path| volume_of(path).ok()) {
-        if volumes.iter().all(|known| known.id != volume.id) {
-            volumes.push(volume);
-        }
-    }
-    volumes
-}
-
 /// Writes outputs, by the names that they have where they go, and summary where the platform has them. Neither is worth a
 /// failed job.
-pub(super) fn publish(
-    ctx: &Context<'_>,
-    outcome: &JobOutcome,
-    before: &[Volume],
-    output_name: fn(&str) -> String,
-) {
+pub(super) fn publish(ctx: &Context<'_>, outcome: &JobOutcome, output_name: fn(&str) -> String) {
     for (name, value) in outputs(outcome) {
         relay(ctx, "set an output", ctx.platform.output(&output_name(name), &value));
     }
-    let changes = |before: &Volume| {
-        let after = volume_of(&before.at).ok()?;
-        Some(DiskChange {
-            at: before.at.clone(),
-            total: before.total,
-            before: before.free,
-            after: after.free,
-        })
-    };
-    let disks: Vec<DiskChange> = before.iter().filter_map(changes).collect();
-    if let Some(markdown) = markdown::outcome::markdown(outcome, &ctx.store().location(), &disks) {
+    if let Some(markdown) = markdown::outcome::markdown(outcome, &ctx.store().location()) {
         summarize(ctx, &markdown);
     }
 }

@@ -1,6 +1,7 @@
 //! What a command works with: the runtime of asynchronous code, and the job.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use super::args::Command;
@@ -47,6 +48,8 @@ pub(super) fn context<'a>(
         records: Records::in_directories(site.platform.facts().record_dirs.clone()),
         store: &site.store,
         opened: OnceLock::new(),
+        freed: Mutex::default(),
+        room_was_short: AtomicBool::default(),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,
         interrupt,
         listen_later: None,

@@ -2,17 +2,20 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use clap::CommandFactory;
 
-use super::args::{Args, Command, EnvFormat, SortBy, StoreTarget};
+use super::args::{Args, Command, EnvFormat, SortBy, StatusFormat, StoreTarget};
 use super::exit::{self, Exit};
 use super::publish::{self, print};
 use super::site::Site;
 use super::{action, catalog, choice, clean, explain, task};
 use crate::command::context::Context;
 use crate::command::usage::{ListOrder, ListedBy};
-use crate::command::{env, fetch, gate, hold, key, quota, recover, restore, run, save, seed, trim, usage};
+use crate::command::{
+    env, fetch, gate, hold, key, quota, recover, restore, room, run, save, seed, status, trim, usage,
+};
 use crate::config;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
@@ -77,16 +80,18 @@ impl CommandRow<'_> {
             Run::Answer(answer) => Ok(print(&answer(site, ctx)?)),
             Run::Other(run) => run(site, ctx),
             Run::Job { run, exit } => {
-                let before = publish::measure(ctx);
+                let before = room::measure(ctx);
                 let mut outcome: JobOutcome = match (site.step, &site.task) {
                     (_, Some(task)) => task::work::run(site, ctx, command, task)?,
                     (Some(step), None) => action::run(site, ctx, command, step)?,
                     (None, None) => run(site, ctx)?,
                 };
                 quota::keep(ctx, &mut outcome);
+                outcome.disks = room::report_changes(ctx, &before);
+                outcome.freed = std::mem::take(&mut ctx.freed.lock().unwrap_or_else(PoisonError::into_inner));
                 outcome.fallback = ctx.store().fallback_in_use();
                 let output_name = if site.task.is_some() { task::output_name } else { str::to_owned };
-                publish::publish(ctx, &outcome, &before, output_name);
+                publish::publish(ctx, &outcome, output_name);
                 let printed = if ctx.stdout_is_json {
                     print(&json::render(&json::Document::from(&outcome)))
                 } else {
@@ -152,6 +157,31 @@ fn usage_row<'a>(target: &'a StoreTarget, html: Option<&'a Path>) -> CommandRow<
     })
 }
 
+fn status_row<'a>(
+    format: StatusFormat,
+    metrics_file: Option<&'a Path>,
+    html: Option<&'a Path>,
+) -> CommandRow<'a> {
+    answer(Needs::Caches, move |site, ctx| {
+        let syntax = match format {
+            _ if ctx.stdout_is_json => status::Syntax::Json,
+            StatusFormat::Text => status::Syntax::Text,
+            StatusFormat::Json => status::Syntax::Json,
+            StatusFormat::OpenMetrics => status::Syntax::OpenMetrics,
+        };
+        let [metrics_file, html] = [metrics_file, html].map(|path| path.map(|path| site.absolute(path)));
+        status::run(ctx, syntax, metrics_file.as_deref(), html.as_deref())
+    })
+}
+
+fn disk_row<'a>(free: bool, dry_run: bool) -> CommandRow<'a> {
+    answer(Needs::Caches, move |_, ctx| {
+        let (text, summary) = room::disk::run(ctx, free, dry_run)?;
+        publish::summarize(ctx, &summary);
+        Ok(text)
+    })
+}
+
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
@@ -168,6 +198,10 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Gate { .. } => job(gate::run, of_gate),
         Command::Save { required, recompute_key, .. } => save_row(*required, *recompute_key),
         Command::Trim { dry_run, .. } => job(move |ctx| trim::run(ctx, *dry_run), |_| exit::OK),
+        Command::Status { format, textfile, html, .. } => {
+            status_row(*format, textfile.as_deref(), html.as_deref())
+        }
+        Command::Disk { free, dry_run, .. } => disk_row(*free, *dry_run),
         Command::Hold { directory, command } => hold_row(directory, command),
         Command::Key { diff, .. } => answer(Needs::Caches, |_, ctx| key::run(ctx, diff.as_deref())),
         Command::Env { format, .. } => {

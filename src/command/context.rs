@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
 use crate::domain::event::{Details, Event, Level, Observer, Phase, Running};
+use crate::domain::freeable::Freed;
 use crate::domain::quota::Quota;
 use crate::domain::retention::Policy;
 use crate::domain::scope::Access;
@@ -59,6 +61,10 @@ pub(crate) struct Context<'a> {
     pub store: &'a StoreChoice,
     /// The same, once something was asked of it.
     pub opened: OnceLock<OpenedStore>,
+    /// What was removed for room so far.
+    pub freed: Mutex<Vec<Freed>>,
+    /// Whether something had no room beside the reserve.
+    pub room_was_short: AtomicBool,
     /// Where events go.
     pub observer: Arc<dyn Observer>,
     /// Signals that ask the job to stop.
@@ -93,6 +99,11 @@ impl Context<'_> {
     /// The catalog of the entries of all repositories in a store of our own.
     pub(crate) fn catalog_of_all(&self) -> Option<Arc<dyn Catalog>> {
         self.store.open_for_all(self.open_options()).and_then(|opened| opened.catalog)
+    }
+
+    /// Notes what was removed for room, for the outcome of the job.
+    pub(crate) fn note_freed(&self, freed: &[Freed]) {
+        self.freed.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(freed);
     }
 
     fn open_options(&self) -> OpenOptions {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -29,6 +30,12 @@ use crate::store::directory::quota::{QuotaFiles, QuotaLock, QuotaRecord};
 
 /// How often the work is done once more for other processes that saved meanwhile: a busy store has another process soon.
 const ROUNDS: usize = 20;
+
+/// How long a process waits for the one that keeps the quota.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Deletions that are reported one by one.
 const LISTED: usize = 20;
@@ -87,6 +94,9 @@ impl Keeper<'_> {
         };
         let mut whole: Option<QuotaOutcome> = None;
         let mut lock = files.try_lock()?;
+        if lock.is_none() {
+            lock = self.wait_if_over(files)?;
+        }
         for _ in 0..ROUNDS {
             let Some(held) = lock else { break };
             files.take_note(&held)?;
@@ -104,6 +114,23 @@ impl Keeper<'_> {
             lock = if files.has_note() { files.try_lock()? } else { None };
         }
         Ok(whole)
+    }
+
+    /// Waits for the process that keeps the quota if the store is above it meanwhile, so that no job goes on to save while more
+    /// is there than one entry of each; `None` if there is no need, or that process takes too long.
+    fn wait_if_over(&self, files: &QuotaFiles) -> Result<Option<QuotaLock>, Fault> {
+        let stored = self.stored()?;
+        if marks(self.ctx, self.quota, stored)?.is_none_or(|marks| stored <= marks.high) {
+            return Ok(None);
+        }
+        let since = Instant::now();
+        while since.elapsed() < LONGEST_WAIT && !self.deadline.cancel.is_cancelled() {
+            self.ctx.runtime.pause(PAUSE);
+            if let Some(lock) = files.try_lock()? {
+                return Ok(Some(lock));
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps the quota while no other process does, and records what was done.

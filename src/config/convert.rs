@@ -15,6 +15,7 @@ use super::location::parse_store;
 use super::placeholders::template;
 use super::units::{size_limit, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
+use crate::domain::freeable::{Freeable, KNOWN};
 use crate::domain::kinds::Kind;
 use crate::domain::spec::{
     CacheSpec, DiskPolicy, LinksSpec, PathPattern, Prefetch, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
@@ -29,20 +30,12 @@ pub(super) fn convert(file: File, findings: &mut Findings<'_>) -> Spec {
     let (fallback, front) = lint::layers::layers(&file, findings);
     let store = file.store.map_or(StoreLocation::Auto, |text| store(&text, findings));
     let quota = file.quota.and_then(|text| quota(&text, &store, findings));
-    let disk = file.disk.reserve.and_then(|text| size_or_share(&text, "%", findings));
+    let disk = disk(file.disk, findings);
     let drafts: Vec<Draft> =
         file.cache.into_iter().filter_map(|(name, raw)| cache(&name, raw, findings)).collect();
     lint::across(&drafts, findings);
     let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();
-    Spec {
-        store,
-        fallback,
-        front,
-        quota,
-        clean: clean::policy(file.clean, &caches, findings),
-        caches,
-        disk: disk.map_or_else(DiskPolicy::default, |reserve| DiskPolicy { reserve }),
-    }
+    Spec { store, fallback, front, quota, clean: clean::policy(file.clean, &caches, findings), caches, disk }
 }
 
 fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
@@ -53,6 +46,38 @@ fn store(text: &Text, findings: &mut Findings<'_>) -> StoreLocation {
             StoreLocation::Auto
         }
     }
+}
+
+fn disk(raw: file::Disk, findings: &mut Findings<'_>) -> DiskPolicy {
+    let usual = DiskPolicy::default();
+    let reserve = raw.reserve.and_then(|text| size_or_share(&text, "%", findings)).unwrap_or(usual.reserve);
+    let free = raw.free.iter().filter_map(|text| freeable(text, findings)).collect();
+    DiskPolicy { reserve, free }
+}
+
+/// A name of the table, or a path.
+fn freeable(text: &Text, findings: &mut Findings<'_>) -> Option<Freeable> {
+    let written = text.get_ref();
+    if let Some(known) = KNOWN.iter().find(|known| known.name == written) {
+        return Some(Freeable::Known(known));
+    }
+    let is_name = written
+        .split_once(':')
+        .is_some_and(|(family, _)| KNOWN.iter().any(|known| known.name.split(':').next() == Some(family)));
+    if is_name {
+        let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        findings
+            .error(&text.span(), format!("`{written}` is not something that can be freed by name"))
+            .with_hint(format!("write a path, or one of {}", names.join(", ")));
+        return None;
+    }
+    if written.trim().is_empty() || written.contains(['*', '?', '[']) {
+        findings
+            .error(&text.span(), "`free` takes paths without wildcards")
+            .with_hint("name a directory, such as `\"{workspace}/build\"`");
+        return None;
+    }
+    template(text, Field::Free, findings).map(Freeable::Path)
 }
 
 /// The quota of a store, where it may have one.

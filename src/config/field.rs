@@ -22,6 +22,8 @@ pub(super) enum Field {
     Seed,
     /// `trim.max-size`.
     Size,
+    /// One of `disk.free`.
+    Free,
 }
 
 /// Why a variable with the name of a secret is not expanded, and the hint.
@@ -42,6 +44,7 @@ impl Field {
             Field::Harvest => "a directory of `harvest`",
             Field::Seed => "the source of a seed",
             Field::Size => "a size",
+            Field::Free => "a path of `free`",
         }
     }
 

@@ -50,7 +50,7 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, RawCache>")]
     pub cache: BTreeMap<Spanned<String>, RawCache>,
-    /// Free space to keep on disks.
+    /// Free space to keep on disks, and how to make it.
     #[serde(default)]
     pub disk: Disk,
     /// Which entries of the store `cachekeep clean` deletes.
@@ -396,7 +396,7 @@ pub(super) enum RawRecency {
     Created,
 }
 
-/// Free space to keep on disks.
+/// Free space to keep on disks, and how to make it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Disk {
@@ -405,4 +405,9 @@ pub(super) struct Disk {
     #[serde(default)]
     #[schemars(with = "AbsoluteOrPercent")]
     pub reserve: Option<Text>,
+    /// What may be removed before a save where room is short, as far as needed: files and directories below the workspace or the
+    /// temporary directory, and names such as `hosted:android` and `docker:images`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub free: Vec<Text>,
 }

@@ -116,7 +116,7 @@ fn shell<'a>(before: &str, rest: &'a str, field: Field) -> Option<Foreign<'a>> {
         rest[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest.len(), |end| end + 1);
     let name = &rest[1..end];
     let applies = match field {
-        Field::Key { .. } | Field::Path | Field::Harvest | Field::Size => begins,
+        Field::Key { .. } | Field::Path | Field::Harvest | Field::Size | Field::Free => begins,
         // `$ORIGIN` and its like are meant for the program that reads the variable.
         Field::Export => replacement(name).is_some(),
         Field::Object | Field::Mirror | Field::Seed => false,

@@ -32,8 +32,11 @@ pub mod spec;
 pub mod trim;
 
 pub mod clean;
+pub mod freeable;
 pub mod quota;
 pub mod retention;
+pub mod status;
+pub mod volume;
 
 pub mod explain;
 

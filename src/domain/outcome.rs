@@ -5,12 +5,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::freeable::Freed;
 use super::gate::{GateReport, MissingObject};
 use super::key::Key;
 use super::kinds::ToolUse;
 use super::quota::QuotaOutcome;
 use super::scope::Scope;
 use super::unit::ByteSize;
+use super::volume::DiskChange;
 
 /// The outcome of a command on the selected caches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub struct JobOutcome {
     pub fallback: Option<String>,
     /// What was done to keep the quota of the store, if it was looked after.
     pub quota: Option<QuotaOutcome>,
+    /// The volumes that it worked on, before and after.
+    pub disks: Vec<DiskChange>,
+    /// What was removed for room.
+    pub freed: Vec<Freed>,
 }
 
 impl JobOutcome {
@@ -39,6 +45,8 @@ impl JobOutcome {
             child: None,
             fallback: None,
             quota: None,
+            disks: Vec::new(),
+            freed: Vec::new(),
         }
     }
 

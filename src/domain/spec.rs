@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::digest::{Algorithm, ObjectId};
+use super::freeable::Freeable;
 use super::kinds::{Kind, Place};
 use super::object_location::ObjectLocation;
 use super::retention::Policy;
@@ -207,12 +208,14 @@ pub struct SeedSpec {
 pub struct DiskPolicy {
     /// In bytes, or as a share of the volume.
     pub reserve: SizeOrShare,
+    /// What may be removed before a save where room is short.
+    pub free: Vec<Freeable>,
 }
 
 impl Default for DiskPolicy {
     /// Five percent: what `ext4` keeps for root, and enough for logs and post-job steps. No more than 2 GiB, or nothing would be
     /// restored to a large volume that is nearly full.
     fn default() -> Self {
-        DiskPolicy { reserve: SizeOrShare::Lesser(5.0, ByteSize(2 << 30)) }
+        DiskPolicy { reserve: SizeOrShare::Lesser(5.0, ByteSize(2 << 30)), free: Vec::new() }
     }
 }

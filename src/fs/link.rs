@@ -85,3 +85,16 @@ mod tests {
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     }
 }
+
+/// Whether what lies at a path is a link; `None` if nothing does.
+pub(crate) fn is_link(path: &Path) -> std::io::Result<Option<bool>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found.is_symlink())),
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -36,6 +36,16 @@ fn local_facts(env: &Env, workspace: &Path) -> JobFacts {
     }
 }
 
+/// Whether this job runs on a machine that the platform provides, which is thrown away after it.
+pub(crate) fn is_hosted(env: &Env) -> bool {
+    let is_github = env.var("RUNNER_ENVIRONMENT") == Some("github-hosted");
+    // Microsoft's agents are named so (learn.microsoft.com, "Predefined variables").
+    let is_azure = env
+        .var("AGENT_NAME")
+        .is_some_and(|name| name.starts_with("Hosted Agent") || name.starts_with("Azure Pipelines "));
+    is_github || is_azure
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ pub(crate) mod failure;
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod markdown;
+pub(crate) mod openmetrics;
 pub(crate) mod outputs;
 pub(crate) mod page;
 pub(crate) mod progress;

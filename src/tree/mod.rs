@@ -15,4 +15,5 @@ pub(crate) mod hard_links;
 pub(crate) mod leftovers;
 pub(crate) mod narrow;
 pub(crate) mod plain_files;
+pub(crate) mod size;
 pub(crate) mod trim;

@@ -11,6 +11,7 @@
 
 mod changing_files;
 mod checking;
+mod disk;
 mod exports;
 mod failures;
 mod file_roots;
@@ -40,6 +41,7 @@ mod recovering;
 mod repositories;
 mod running;
 mod saving;
+mod status;
 mod trimming;
 mod verbose;
 

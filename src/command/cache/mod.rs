@@ -1,7 +1,7 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
 pub(crate) mod expand;
-mod own_places;
+pub(in crate::command) mod own_places;
 mod paths;
 
 pub(crate) use expand::expand_one;

@@ -15,7 +15,7 @@ use crate::tree::unnamed::Unnamed;
 const ANY_NAME: &str = "\u{1}";
 
 /// The store, the state that outlives a command, and records of publications. They need not exist.
-pub(super) fn of(ctx: &Context<'_>) -> Vec<PathBuf> {
+pub(in crate::command) fn of(ctx: &Context<'_>) -> Vec<PathBuf> {
     let facts = ctx.platform.facts();
     let records = facts.record_dirs.iter().filter_map(|directory| directory.parent());
     let places = [facts.store_dir.as_path(), facts.state_dir.as_path()];

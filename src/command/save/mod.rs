@@ -7,6 +7,7 @@
 pub(crate) mod decide;
 mod failure;
 mod prepare;
+mod room;
 mod store;
 mod verify;
 
@@ -68,7 +69,7 @@ pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         if let Some(refusal) = refusal(cache, exists, is_found, &mut outcome.trim, &deadline)? {
             return Ok(Some(refusal));
         }
-        match store::store(cache, &keys.key, &deadline)? {
+        match store::store(cache, &keys.key, &mut outcome.trim, &deadline)? {
             Stored::Exists => {
                 let reason = format!("another job saved `{}` a moment ago", keys.key);
                 Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::failure::StoreFailure;
+use super::room::{StoreGuard, StoreRoom};
 use super::verify::{self, SentEnds};
 use crate::archive::{self, ArchiveError, PackRequest, Packed};
 use crate::command::cache::Cache;
@@ -12,6 +13,7 @@ use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::key::Key;
+use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::report::failure;
 use crate::store::{
@@ -40,8 +42,17 @@ const WATCHED: Duration = Duration::from_millis(200);
 
 /// Stores a cache. Where something changes while it is packed, all is read once more; what changes again is left out with a warning,
 /// as a log is that another process writes to.
-pub(super) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Stored, StoreFailure> {
+pub(super) fn store(
+    cache: &Cache<'_>,
+    key: &Key,
+    trimmed: &mut Option<TrimOutcome>,
+    deadline: &Deadline,
+) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
+    let mut room = StoreRoom::of(cache);
+    if let Some(room) = &room {
+        room.prepare()?;
+    }
     let mut selections = cache.selections.clone();
     let mut changed: Option<PathBuf> = None;
     let mut left_out = 0;
@@ -49,6 +60,13 @@ pub(super) fn store(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
         let (path, error) = match store_once(cache, &selections, key, deadline) {
             Err(StoreFailure::Archive(error)) if error.changed().is_some() => {
                 (error.changed().map(Path::to_owned), error)
+            }
+            Err(error) if error.result() == SaveResult::NoSpace => {
+                let Some(room) = &mut room else { return Err(error) };
+                if room.make(&error, trimmed)? {
+                    continue;
+                }
+                return Err(error);
             }
             stored => return stored,
         };
@@ -110,7 +128,8 @@ fn store_once(
     };
     let running = ctx.start(cache.name(), Phase::Save);
     let writer = ctx.wait(deadline, ctx.store().create(new))?;
-    let mut pipe = pipe::writer(&ctx.runtime, |chunks| upload(writer, chunks), &deadline.cancel);
+    let guard = StoreGuard::of(ctx);
+    let mut pipe = pipe::writer(&ctx.runtime, |chunks| upload(writer, guard, chunks), &deadline.cancel);
     let packed = match archive::pack(&request, archive::Passing(&mut pipe), &deadline.cancel, &running.meter)
     {
         Ok(packed) => packed,
@@ -196,12 +215,17 @@ pub(super) fn delete(
 /// Writes chunks until there are no more. The caller commits, once the archive is complete.
 async fn upload(
     mut writer: Box<dyn EntryWriter>,
+    guard: Option<StoreGuard>,
     mut chunks: Chunks,
 ) -> Result<(Box<dyn EntryWriter>, SentEnds), StoreError> {
     let mut sent = SentEnds::default();
     while let Some(chunk) = chunks.next().await {
         sent.add(&chunk);
-        if let Err(error) = writer.write(chunk).await {
+        let written = match guard.as_ref().map_or(Ok(()), |guard| guard.check(chunk.len())) {
+            Ok(()) => writer.write(chunk).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
             writer.abort().await;
             return Err(error);
         }

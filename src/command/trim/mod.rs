@@ -129,6 +129,11 @@ fn trim(cache: &Cache<'_>, dry_run: bool, fit: Option<ByteSize>) -> Result<Optio
     Ok(Some(outcome))
 }
 
+/// Upper bound for the bytes of a cache, by its policy.
+pub(crate) fn max_size(cache: &Cache<'_>) -> Result<Option<ByteSize>, Fault> {
+    cache.spec.trim.as_ref().map_or(Ok(None), |spec| Ok(policy(cache, spec)?.max_size))
+}
+
 /// The limits of a cache in bytes.
 fn policy(cache: &Cache<'_>, spec: &TrimSpec) -> Result<TrimPolicy, Fault> {
     let size = match &spec.max_size {

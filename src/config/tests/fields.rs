@@ -394,6 +394,16 @@ fn a_quota_is_one_of_a_store_of_our_own() {
 }
 
 #[test]
+fn what_may_be_freed_is_a_path_or_a_name_of_the_table() {
+    let found = found(&["[disk]\nfree = ['docker:everything']", "[disk]\nfree = ['build/*']"]);
+    assert!(found.contains("`docker:everything` is not something that can be freed by name"), "{found}");
+    assert!(found.contains("or one of hosted:android, ") && found.contains("without wildcards"), "{found}");
+    let spec = load("[disk]\nfree = ['{workspace}/build', 'hosted:android']").expect("sound").spec;
+    let names: Vec<String> = spec.disk.free.iter().map(crate::domain::freeable::Freeable::name).collect();
+    assert_eq!(names, ["{workspace}/build", "hosted:android"]);
+}
+
+#[test]
 fn a_kind_brings_what_is_not_given() {
     let load_cache = |text: &str| load(text).unwrap_or_else(|error| panic!("{error}")).spec.caches.remove(0);
     let all = load_cache("[cache.deps]\nkind = 'npm'");

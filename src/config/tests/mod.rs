@@ -192,7 +192,8 @@ fn shapes() {
     ]), @r#"
 1:1 error: unknown field `stores` | did you mean `store`?
 1:2 error: unknown field `cleaner` | did you mean `clean`?
-2:1 error: unknown field `free` in `[disk]` | known fields: `reserve`
+fine: [disk]
+free = ['{workspace}/build']
 2:5 error: `cache.c` must be a table, not a string | (none)
 1:9 error: `cache` must be a table, not a whole number | (none)
 1:1 error: `cache` must be a table, not a list | (none)

@@ -4,15 +4,19 @@
 
 pub(crate) mod check;
 pub(crate) mod clean;
+pub(crate) mod disk;
 pub(crate) mod explain;
 pub(crate) mod plan;
 pub(crate) mod recovery;
 pub(crate) mod sarif;
+pub(crate) mod status;
 pub(crate) mod usage;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use disk::FreedDocument;
 
 use crate::domain::gate::{GateReport, MissingObject};
 use crate::domain::key::Key;
@@ -24,6 +28,7 @@ use crate::domain::outcome::{
 use crate::domain::quota::QuotaOutcome;
 use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
+use crate::domain::volume::DiskChange;
 
 /// The outcome of a command, cache by cache.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -41,6 +46,45 @@ pub(crate) struct Document {
     /// What was done to keep the quota of the store, if it was looked after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
+    /// The volumes that it worked on, before and after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<Disk>,
+    /// What was removed for room.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freed: Vec<FreedDocument>,
+}
+
+/// A volume before and after a command.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Disk {
+    /// A path on it.
+    pub path: String,
+    /// All bytes.
+    pub total_bytes: u64,
+    /// Bytes that were free before.
+    pub free_bytes_before: u64,
+    /// Bytes that are free after.
+    pub free_bytes_after: u64,
+    /// Inodes that were free before; absent where there are as many as room allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_inodes_before: Option<u64>,
+    /// Inodes that are free after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_inodes_after: Option<u64>,
+}
+
+impl From<&DiskChange> for Disk {
+    fn from(change: &DiskChange) -> Self {
+        Disk {
+            path: change.at.display().to_string(),
+            total_bytes: change.total.0,
+            free_bytes_before: change.before.0,
+            free_bytes_after: change.after.0,
+            free_inodes_before: change.inodes.map(|inodes| inodes.before),
+            free_inodes_after: change.inodes.map(|inodes| inodes.after),
+        }
+    }
 }
 
 /// What was done to keep the quota of the store.
@@ -317,6 +361,8 @@ impl From<&JobOutcome> for Document {
             },
             fallback: outcome.fallback.clone(),
             quota: outcome.quota.as_ref().map(Quota::from),
+            disks: outcome.disks.iter().map(Disk::from).collect(),
+            freed: outcome.freed.iter().map(FreedDocument::from).collect(),
         }
     }
 }

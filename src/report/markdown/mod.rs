@@ -1,11 +1,15 @@
 //! Summaries of a step, as Markdown.
 
 pub mod clean;
+pub(crate) mod disk;
 pub(crate) mod outcome;
 
 use std::fmt::Write as _;
 
 use crate::domain::shown::Shown;
+
+/// Upper bound for the characters of a reason or key.
+const LONGEST: usize = 240;
 
 /// Foreign text on one line in which nothing is markup of Markdown or HTML, a formula, a mention or a link.
 fn plain(text: &str) -> String {
@@ -34,4 +38,18 @@ fn plain(text: &str) -> String {
         unlinked.push_str(piece);
     }
     unlinked
+}
+
+/// Foreign text as a code span in a table: one line, no backtick, no bar that would end the cell.
+fn code(text: &str) -> String {
+    format!("`{}`", Shown::value(&short(text)).replace('`', "'").replace('|', "¦"))
+}
+
+/// The text, of bounded length.
+fn short(text: &str) -> String {
+    let mut short: String = text.chars().take(LONGEST).collect();
+    if text.chars().count() > LONGEST {
+        short.push('…');
+    }
+    short
 }

@@ -4,14 +4,15 @@
 //! cannot leave.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::plain;
+use super::disk::bar;
+use super::{code, plain, short};
+use crate::domain::freeable::Freed;
 use crate::domain::outcome::{CacheOutcome, JobOutcome};
 use crate::domain::quota::QuotaOutcome;
-use crate::domain::shown::Shown;
 use crate::domain::unit::ByteSize;
+use crate::domain::volume::DiskChange;
 
 /// GitHub takes one mebibyte of summary from a step; what other programs write in the same step needs room too.
 const MAX_BYTES: usize = 768 << 10;
@@ -19,24 +20,8 @@ const MAX_BYTES: usize = 768 << 10;
 /// Upper bound for the caches of a chart; more are not readable.
 const CHARTED: usize = 12;
 
-/// Upper bound for the characters of a reason or key.
-const LONGEST: usize = 240;
-
-/// A volume before and after the command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DiskChange {
-    /// A path on it.
-    pub at: PathBuf,
-    /// Its size.
-    pub total: ByteSize,
-    /// What was free before.
-    pub before: ByteSize,
-    /// What is free after.
-    pub after: ByteSize,
-}
-
 /// The summary of a command; nothing where no cache was worked on.
-pub(crate) fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) -> Option<String> {
+pub(crate) fn markdown(outcome: &JobOutcome, store: &str) -> Option<String> {
     if outcome.caches.is_empty() {
         return None;
     }
@@ -48,7 +33,8 @@ pub(crate) fn markdown(outcome: &JobOutcome, store: &str, disks: &[DiskChange]) 
     saves(&mut text, &outcome.caches);
     quota(&mut text, outcome.quota.as_ref());
     chart(&mut text, &outcome.caches);
-    volumes(&mut text, disks);
+    freed(&mut text, &outcome.freed);
+    volumes(&mut text, &outcome.disks);
     Some(bounded(text))
 }
 
@@ -211,34 +197,35 @@ fn chart(text: &mut String, caches: &[CacheOutcome]) {
     );
 }
 
+fn freed(text: &mut String, freed: &[Freed]) {
+    if freed.is_empty() {
+        return;
+    }
+    text.push_str("\n| Removed for room | Size | What stays |\n|---|--:|---|\n");
+    for Freed { what, bytes, blocked } in freed {
+        let why = blocked.as_deref().map(cell).unwrap_or_default();
+        let _ = writeln!(text, "| {} | {} | {why} |", code(what), ByteSize(*bytes));
+    }
+}
+
 fn volumes(text: &mut String, disks: &[DiskChange]) {
     if disks.is_empty() {
         return;
     }
-    text.push_str("\n| Disk | Size | Free before | Free after |\n|---|--:|--:|--:|\n");
+    text.push_str("\n| Disk | Size | Used after | Free before | Free after | Inodes free after |\n");
+    text.push_str("|---|--:|---|--:|--:|--:|\n");
     for disk in disks {
         let at = code(&disk.at.display().to_string());
-        let _ = writeln!(text, "| {at} | {} | {} | {} |", disk.total, disk.before, disk.after);
+        let bar = bar(disk.total.0.saturating_sub(disk.after.0), disk.total.0);
+        let inodes = disk.inodes.map(|inodes| inodes.after.to_string()).unwrap_or_default();
+        let _ =
+            writeln!(text, "| {at} | {} | {bar} | {} | {} | {inodes} |", disk.total, disk.before, disk.after);
     }
-}
-
-/// Foreign text as a code span in a table: one line, no backtick, no bar that would end the cell.
-fn code(text: &str) -> String {
-    format!("`{}`", Shown::value(&short(text)).replace('`', "'").replace('|', "¦"))
 }
 
 /// Foreign text as it is, with nothing in it that Markdown or HTML would act on.
 fn cell(text: &str) -> String {
     plain(&short(text).replace('`', "'"))
-}
-
-/// The text, of bounded length.
-fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(LONGEST).collect();
-    if text.chars().count() > LONGEST {
-        short.push('…');
-    }
-    short
 }
 
 /// Cut at the end of a line: half a row would break the table.
@@ -283,8 +270,10 @@ mod tests {
             total: ByteSize(10_000_000_000),
             before: ByteSize(5_000_000_000),
             after: ByteSize(4_000_000_000),
+            inodes: None,
         };
-        let text = markdown(&job(vec![restored("data", "data-1", 61), second]), "a store", &[disk]);
+        let job = JobOutcome { disks: vec![disk], ..job(vec![restored("data", "data-1", 61), second]) };
+        let text = markdown(&job, "a store");
         insta::assert_snapshot!(text.expect("a summary"), @r#"
 ### cachekeep run
 
@@ -306,21 +295,21 @@ xychart-beta horizontal
   bar [61.0, 3.1]
 ```
 
-| Disk | Size | Free before | Free after |
-|---|--:|--:|--:|
-| `/home` | 10.0 GB | 5.00 GB | 4.00 GB |
+| Disk | Size | Used after | Free before | Free after | Inodes free after |
+|---|--:|---|--:|--:|--:|
+| `/home` | 10.0 GB | ████████████░░░░░░░░ | 5.00 GB | 4.00 GB |  |
 "#);
     }
 
     #[test]
     fn nothing_done_is_nothing_said() {
-        assert_eq!(markdown(&job(vec![]), "a store", &[]), None);
+        assert_eq!(markdown(&job(vec![]), "a store"), None);
     }
 
     #[test]
     fn a_summary_is_never_too_large() {
         let caches = (0..9000).map(|index| restored(&format!("c{index}"), &"k".repeat(512), 1)).collect();
-        let text = markdown(&job(caches), "s", &[]).expect("a summary");
+        let text = markdown(&job(caches), "s").expect("a summary");
         assert!(text.len() <= MAX_BYTES && text.ends_with("in the log\n"));
     }
 

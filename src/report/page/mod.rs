@@ -9,6 +9,7 @@ mod markup;
 mod model;
 mod pictures;
 mod squarify;
+pub(crate) mod status;
 mod tables;
 mod treemap;
 mod words;

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod explain;
 pub(crate) mod recovery;
+pub(crate) mod status;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

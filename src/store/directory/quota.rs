@@ -1,6 +1,6 @@
 //! What processes that keep the quota of a directory store share: a lock, a note for its holder, and a record.
 //!
-//! One process at a time keeps the quota, and no other waits for it. A process that finds the lock taken leaves a note
+//! One process at a time keeps the quota. A process that finds the lock taken leaves a note
 //! and tries the lock once more: either it gets it, or its holder, who looks for the note after it has released the
 //! lock, does the work once more. So every entry is counted by some process after it was saved.
 

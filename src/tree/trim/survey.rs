@@ -14,6 +14,7 @@ use crate::domain::unit::ByteSize;
 use crate::fs::lease::holder::{self, Holder};
 use crate::fs::time;
 use crate::tree::selection::Selection;
+use crate::tree::size::allocated;
 use crate::tree::walk::{FileIdentity, Item, ItemKind, Walk, WalkError, place_of};
 
 /// What to look for.
@@ -266,14 +267,4 @@ impl Children {
         let is_first = self.by_content.insert(number);
         unit.used_at = if is_first { used_at } else { unit.used_at.max(used_at) };
     }
-}
-
-#[cfg(unix)]
-fn allocated(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
-}
-
-#[cfg(not(unix))]
-fn allocated(metadata: &Metadata) -> u64 {
-    metadata.len()
 }
