@@ -533,6 +533,26 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Have equal files in directories share their bytes, and say what that saved. No program should write there meanwhile; a file
+    /// that changes is left alone.
+    #[command(
+        after_help = "Example: cachekeep dedup out/run-*; cachekeep dedup --hard-links /srv/read-only-trees"
+    )]
+    Dedup {
+        /// The directories. Files are shared within them and among them, never through links.
+        #[arg(value_name = "DIR", required = true)]
+        directories: Vec<PathBuf>,
+        /// Make equal files names of one file, where the volume has no reflinks. Only where nothing writes into files in place: a
+        /// write to one would change all.
+        #[arg(long)]
+        hard_links: bool,
+        /// Leave out files that are smaller.
+        #[arg(long, value_name = "SIZE", default_value = "4KiB")]
+        min_size: ByteSize,
+        /// Only say what could be shared.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the JSON schema of the configuration.
     Schema,
     /// Print completions for a shell.
@@ -624,6 +644,7 @@ impl Command {
             | Command::Usage { .. }
             | Command::Doctor { .. }
             | Command::Check { .. }
+            | Command::Dedup { .. }
             | Command::Hold { .. }
             | Command::Action { .. }
             | Command::Task { .. }
@@ -657,6 +678,7 @@ impl Command {
             Command::Usage { .. } => "usage",
             Command::Explain { .. } => "explain",
             Command::Recover { .. } => "recover",
+            Command::Dedup { .. } => "dedup",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
         }

@@ -1,7 +1,7 @@
 //! The commands, one arm each: what must be found before it runs, what it does, and what the process returns.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use clap::CommandFactory;
@@ -12,11 +12,13 @@ use super::publish::{self, print};
 use super::site::Site;
 use super::{action, catalog, choice, clean, explain, task};
 use crate::command::context::Context;
+use crate::command::dedup::DedupRequest;
 use crate::command::usage::{ListOrder, ListedBy};
 use crate::command::{
-    env, fetch, gate, hold, key, quota, recover, restore, room, run, save, seed, status, trim, usage,
+    dedup, env, fetch, gate, hold, key, quota, recover, restore, room, run, save, seed, status, trim, usage,
 };
 use crate::config;
+use crate::domain::dedup::Sharing;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 use crate::report::json;
@@ -129,6 +131,15 @@ fn save_row<'a>(required: bool, recompute_key: bool) -> CommandRow<'a> {
     job(move |ctx| save::run(ctx, recompute_key), move |outcome| of_save(outcome, required))
 }
 
+fn dedup_row<'a>(directories: &'a [PathBuf], request: DedupRequest) -> CommandRow<'a> {
+    other(move |site, ctx| {
+        let directories: Vec<PathBuf> = directories.iter().map(|path| site.absolute(path)).collect();
+        let outcome = dedup::run(ctx, &directories, request)?;
+        let document = || json::render(&json::dedup::DedupDocument::from(&outcome));
+        Ok(if ctx.stdout_is_json { print(&document()) } else { exit::OK })
+    })
+}
+
 fn recover_row<'a>(dry_run: bool) -> CommandRow<'a> {
     let run: Do<'a, Exit> = Box::new(move |_, ctx| {
         let outcome = recover::run(ctx, dry_run)?;
@@ -219,6 +230,10 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         }),
         Command::Clean(typed) => other(move |site, ctx| clean::clean(typed, site, ctx)),
         Command::Delete(typed) => other(move |site, ctx| clean::delete(typed, site, ctx)),
+        Command::Dedup { directories, hard_links, min_size, dry_run } => {
+            let by = if *hard_links { Sharing::HardLink } else { Sharing::Reflink };
+            dedup_row(directories, DedupRequest { by, min_size: *min_size, dry_run: *dry_run })
+        }
         Command::Recover { dry_run, .. } => recover_row(*dry_run),
         Command::Doctor { online } => {
             CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }

@@ -18,6 +18,7 @@ mod quarantine;
 
 pub(crate) mod clean;
 pub(crate) mod complete;
+pub(crate) mod dedup;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;

@@ -6,6 +6,7 @@
 
 pub mod unit;
 
+pub mod dedup;
 pub mod digest;
 pub mod key;
 pub mod template;

@@ -1,7 +1,8 @@
 //! What belongs to a cache: the trees below its roots.
 //!
 //! Read [`selection`] and [`walk`] for which files belong to a cache, [`leftovers`] for names that never do,
-//! [`fingerprint`] for telling whether a tree changed, and [`mod@trim`] for making it smaller.
+//! [`fingerprint`] for telling whether a tree changed, [`mod@trim`] for making it
+//! smaller, and [`mod@dedup`] for equal files that share their bytes.
 
 #![expect(clippy::disallowed_methods, reason = "this room reads and changes the trees of caches")]
 
@@ -10,6 +11,7 @@ pub(crate) mod unnamed;
 pub(crate) mod walk;
 
 pub(crate) mod changing;
+pub(crate) mod dedup;
 pub(crate) mod fingerprint;
 pub(crate) mod hard_links;
 pub(crate) mod leftovers;

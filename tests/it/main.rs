@@ -11,6 +11,8 @@
 
 mod changing_files;
 mod checking;
+#[cfg(unix)]
+mod dedup;
 mod disk;
 mod exports;
 mod failures;

@@ -47,6 +47,7 @@ mod undo;
 mod usage;
 mod yielding;
 
+pub(crate) use change::exchange;
 pub(super) use journal::{Scope, Settled, foresee, settle};
 
 use change::{Change, TREE, Way};

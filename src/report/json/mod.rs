@@ -4,6 +4,7 @@
 
 pub(crate) mod check;
 pub(crate) mod clean;
+pub(crate) mod dedup;
 pub(crate) mod disk;
 pub(crate) mod explain;
 pub(crate) mod plan;

@@ -1,6 +1,7 @@
 //! Outcomes as sentences for people.
 
 pub(crate) mod check;
+pub(crate) mod dedup;
 pub(crate) mod explain;
 pub(crate) mod recovery;
 pub(crate) mod status;

@@ -20,6 +20,18 @@ impl Volume {
         mounted.then(|| Volume(over.to_owned()))
     }
 
+    /// Makes a file system in a file (`mkfs.xfs`, `mkfs.btrfs`) and mounts it over a directory, which is made; `None` where
+    /// this process may not, or the program is missing.
+    pub fn in_file(image: &Path, bytes: u64, make: &str, over: &Path) -> Option<Self> {
+        std::fs::create_dir_all(over).expect("a directory");
+        std::fs::File::create(image).and_then(|file| file.set_len(bytes)).expect("an image");
+        let succeeds = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        let mounted = cfg!(target_os = "linux")
+            && succeeds(Command::new(make).arg("-q").arg(image))
+            && succeeds(Command::new("mount").args(["-o", "loop"]).arg(image).arg(over));
+        mounted.then(|| Volume(over.to_owned()))
+    }
+
     /// Bytes and inodes in use.
     pub fn used(&self) -> Used {
         used(&self.0)
