@@ -276,6 +276,7 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
 fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
     let (stagings, unpacked) = deliver(cache, entry, deadline)?;
     let alone = materialize(cache, stagings, "restored", deadline)?;
+    tools::source_times::put_back(cache, &deadline.cancel);
     // Before the tool counts from zero: what it counted is part of the entry, and of no change.
     let uncounted = fingerprint::uncounted(&cache.selections, &deadline.cancel).map_err(Fault::from)?;
     tools::begin(cache);

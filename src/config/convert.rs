@@ -131,6 +131,7 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
             export.insert(variable.into_inner(), value);
         }
     }
+    let source_times = raw.mtime.is_some_and(|mtime| self::source_times(&mtime, kind, findings));
     let kind_exports = kind.map(|kind| kinds::export(kind, trim.as_ref(), &mut export)).unwrap_or_default();
     let spec = CacheSpec {
         name: name.get_ref().clone(),
@@ -158,6 +159,7 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
         seed,
         trim,
         shared: raw.shared,
+        source_times,
     };
     Some(Draft { spec, name: name.span(), paths, export: exported })
 }
@@ -192,6 +194,19 @@ fn paths(
         }
     };
     lint::paths::patterns(&texts, findings)
+}
+
+/// Whether sources get the times that a cache was built with.
+fn source_times(mtime: &Spanned<file::RawMtime>, kind: Option<&Kind>, findings: &mut Findings<'_>) -> bool {
+    if kind.is_none_or(|kind| kind.name != "cargo") {
+        findings
+            .error(
+                &mtime.span(),
+                "`mtime` is for caches of `kind = \"cargo\"`: other builds do not go by the times of sources",
+            )
+            .with_hint("remove it, or set `kind = \"cargo\"`");
+    }
+    *mtime.get_ref() == file::RawMtime::Content
 }
 
 fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {

@@ -125,6 +125,21 @@ pub(super) struct RawCache {
     #[serde(default)]
     #[schemars(extend("default" = false))]
     pub shared: bool,
+    /// For `kind = "cargo"`: `content` keeps what is built of the workspace's own packages, and gives sources whose contents have
+    /// not changed the times that it was built with, so that a fresh checkout builds only what changed. With `checkout`, the
+    /// default, only dependencies are kept.
+    #[serde(default)]
+    #[schemars(with = "RawMtime")]
+    pub mtime: Option<Spanned<RawMtime>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawMtime {
+    /// Sources have the times of the checkout.
+    Checkout,
+    /// Unchanged sources have the times that the cache was built with.
+    Content,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

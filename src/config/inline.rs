@@ -47,6 +47,7 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
         seed: None,
         trim: None,
         shared: false,
+        mtime: None,
     };
     let draft = convert::cache(&placeless(name_of(path)), raw, &mut findings);
     let drafts: Vec<Draft> = draft.into_iter().collect();

@@ -1,5 +1,8 @@
 //! File names that are reserved, by this program or by an operating system: each rule lives here and nowhere else.
 
+/// The file in a target directory of cargo that records the sources that it was built from.
+pub const SOURCES_FILE: &str = ".cachekeep-sources";
+
 /// Prefix of the names of temporary directories.
 pub const TEMPORARY_PREFIX: &str = ".cachekeep-";
 

@@ -82,6 +82,8 @@ pub struct CacheSpec {
     pub trim: Option<TrimSpec>,
     /// Whether all repositories that use a store of our own share its entries.
     pub shared: bool,
+    /// Whether a restore gives unchanged sources the times that the cache was built with.
+    pub source_times: bool,
 }
 
 impl CacheSpec {

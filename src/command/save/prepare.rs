@@ -36,6 +36,7 @@ pub(super) fn prepare(
     trimmed: &mut Option<TrimOutcome>,
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
+    tools::source_times::record(cache, &deadline.cancel);
     tools::leave_out(cache, &deadline.cancel);
     if let Some(refusal) = prepare_objects(cache, deadline)? {
         return Ok(Some(refusal));

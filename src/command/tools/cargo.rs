@@ -24,7 +24,7 @@ const MAX_LOCK: u64 = 16 << 20;
 
 /// The order of the roots of the kind: `registry`, `git/db`, `target`.
 const REGISTRY: usize = 0;
-const TARGET: usize = 2;
+pub(super) const TARGET: usize = 2;
 
 /// How deep directories of profiles lie: `debug`, `TRIPLE/debug`.
 const PROFILE_DEPTH: usize = 2;
@@ -52,15 +52,23 @@ pub(crate) fn leave_out(cache: &Cache<'_>, cancel: &CancellationToken) {
         return;
     }
     let members: Vec<&str> = packages.members().collect();
-    let text =
-        format!("leaving out what is built of {} and downloads that no Cargo.lock names", members.join(", "));
+    let keeps_own = cache.spec.source_times;
+    let own = if keeps_own {
+        "the state of incremental compilation".to_owned()
+    } else {
+        format!("what is built of {}", members.join(", "))
+    };
+    let text = format!("leaving out {own} and downloads that no Cargo.lock names");
     cache.ctx.report(Level::Debug, cache.name(), text);
     let (of_registry, of_target) = (packages.clone(), packages);
     cache.selections[REGISTRY].refine(Filter::new(move |path| {
         names(path).is_some_and(|names| of_registry.is_stale_download(&names))
     }));
-    cache.selections[TARGET]
-        .refine(Filter::new(move |path| names(path).is_some_and(|names| of_target.is_built_again(&names))));
+    cache.selections[TARGET].refine(Filter::new(move |path| {
+        names(path).is_some_and(|names| {
+            if keeps_own { of_target.is_incremental(&names) } else { of_target.is_built_again(&names) }
+        })
+    }));
 }
 
 /// The names on the way to a path; `None` if one is not Unicode, which no name of cargo's is.

@@ -3,6 +3,7 @@
 mod cargo;
 mod ccache;
 mod note;
+pub(crate) mod source_times;
 
 use super::cache::Cache;
 use crate::domain::event::Level;

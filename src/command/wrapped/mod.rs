@@ -215,6 +215,7 @@ fn adopt(
     }
     let stagings = place::deliver(cache, &base)?;
     let alone = materialize(cache, stagings, "restored", &deadline)?;
+    super::tools::source_times::put_back(cache, &deadline.cancel);
     drop(running);
     let quick = fingerprint::quick(&cache.selections)?;
     if alone {

@@ -89,6 +89,12 @@ impl CargoPackages {
         }
     }
 
+    /// Whether something in the target directory is state of incremental compilation, which only the machine uses that made it.
+    pub fn is_incremental(&self, names: &[&str]) -> bool {
+        let depth = (1..=names.len().min(2)).find(|depth| self.profiles.contains(&names[..*depth].join("/")));
+        depth.is_some_and(|depth| names.get(depth) == Some(&"incremental"))
+    }
+
     /// Whether something in the target directory is left out, given by the names on the way to it: what is built of the
     /// workspace's own packages.
     pub fn is_built_again(&self, names: &[&str]) -> bool {
@@ -200,6 +206,7 @@ name = "no package"
         ] {
             let names: Vec<&str> = path.split('/').collect();
             assert_eq!(packages.is_built_again(&names), expect, "{path}");
+            assert_eq!(packages.is_incremental(&names), path.contains("incremental"), "{path}");
         }
     }
 }
