@@ -131,7 +131,7 @@ fn save_row<'a>(required: bool, recompute_key: bool) -> CommandRow<'a> {
     job(move |ctx| save::run(ctx, recompute_key), move |outcome| of_save(outcome, required))
 }
 
-fn dedup_row<'a>(directories: &'a [PathBuf], request: DedupRequest) -> CommandRow<'a> {
+fn dedup_row(directories: &[PathBuf], request: DedupRequest) -> CommandRow<'_> {
     other(move |site, ctx| {
         let directories: Vec<PathBuf> = directories.iter().map(|path| site.absolute(path)).collect();
         let outcome = dedup::run(ctx, &directories, request)?;

@@ -31,7 +31,7 @@ pub struct DedupOutcome {
     pub shared_bytes: ByteSize,
     /// Files with equal ones that stay as they are, by the reason; each with the first path.
     pub left: BTreeMap<LeftReason, (u64, String)>,
-    /// Free bytes of the volumes before and after, whoever used or freed them.
+    /// Free bytes of the volumes before and after, with what other programs used or freed meanwhile.
     pub free: (ByteSize, ByteSize),
 }
 

@@ -87,6 +87,9 @@ fn workspace() -> Project {
     }
     project.write("workspace/app/src/main.rs", "fn main() { println!(\"{}\", library::answer()); }\n");
     project.write("workspace/library/src/lib.rs", "pub fn answer() -> u32 { 42 }\n");
+    // Nothing is downloaded here, and a root that is not there after a restore would fail the save.
+    project.write("home/.cargo/registry/index/index/config.json", "{}");
+    project.write("home/.cargo/git/db/none/HEAD", "");
     program(&project, "cargo", "workspace", &["generate-lockfile", "--offline", "--quiet"]);
     program(&project, "git", "workspace", &["init", "--quiet", "."]);
     commit(&project);

@@ -303,6 +303,7 @@ const OPENS: &[(&str, &str)] = &[
     ("src/fs/open.rs", "the one way to open"),
     ("src/fs/lease/mod.rs", "options are handed to `fs/open`, or create a file that must be new"),
     ("src/fs/staging/undo.rs", "options are handed to `fs/open`"),
+    ("src/tree/dedup/share.rs", "options are handed to `fs/open`"),
     ("src/objects/proofs.rs", "creates a file that must be new"),
     ("src/store/directory/lease.rs", "options are handed to `fs/open`"),
     ("src/store/directory/last_use.rs", "options are handed to `fs/open`"),

@@ -102,7 +102,7 @@ pub(crate) fn put_back(cache: &Cache<'_>, cancel: &CancellationToken) {
 
 fn warn(cache: &Cache<'_>, text: &str, fault: &Fault) {
     let text = format!("{text}: {}", failure::chain(fault));
-    let hint = crate::domain::hint::Hint::hint(fault);
+    let hint = fault.hint();
     cache.ctx.report_with_hint(Level::Warning, cache.name(), text, hint);
 }
 

@@ -10,30 +10,16 @@ use std::collections::{BTreeMap, btree_map};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use tokio_util::sync::CancellationToken;
 
-use crate::domain::dedup::{DedupOutcome, LeftReason, Sharing};
+use crate::domain::dedup::{DedupOutcome, LeftReason};
 use crate::domain::fault::Fault;
 use crate::domain::unit::ByteSize;
 use crate::fs::cancel;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::volume::volume_of;
 use share::{DirectoryTime, ShareError, Workbench};
+pub(crate) use survey::DedupOptions;
 use survey::FoundFile;
-
-/// What to share, and how far to go.
-pub(crate) struct DedupOptions<'a> {
-    /// How.
-    pub by: Sharing,
-    /// Smaller files are left out.
-    pub min_size: ByteSize,
-    /// Whether nothing is changed.
-    pub dry_run: bool,
-    /// For what a killed process leaves.
-    pub now: DateTime<Utc>,
-    /// Ends the work between two files.
-    pub cancel: &'a CancellationToken,
-}
 
 /// Shares the bytes of equal files in these directories, which contain no links on the way to them.
 ///

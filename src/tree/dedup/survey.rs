@@ -5,16 +5,33 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 use walkdir::WalkDir;
 
-use super::DedupOptions;
+use crate::domain::dedup::Sharing;
 use crate::domain::fault::Fault;
+use crate::domain::unit::ByteSize;
 use crate::fs::cancel;
 use crate::fs::lease::is_temp_name;
 use crate::fs::mode;
 use crate::fs::open::Links;
 use crate::fs::path_error::PathError;
 use crate::fs::read::sha256_of_file;
+
+/// What to share, and how far to go.
+pub(crate) struct DedupOptions<'a> {
+    /// How.
+    pub by: Sharing,
+    /// Smaller files are left out.
+    pub min_size: ByteSize,
+    /// Whether nothing is changed.
+    pub dry_run: bool,
+    /// For what a killed process leaves.
+    pub now: DateTime<Utc>,
+    /// Ends the work between two files.
+    pub cancel: &'a CancellationToken,
+}
 
 /// A file, as it was found.
 #[derive(Debug, Clone)]
