@@ -54,7 +54,7 @@ pub(crate) fn run(
 fn roots(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     let resolve = |directory: &PathBuf| {
         let shown = directory.display();
-        if link::is_link(directory) {
+        if matches!(link::is_link(directory), Ok(Some(true))) {
             return Err(Fault::usage(format!("`{shown}` is a link, through which nothing is shared"))
                 .with_hint("name the directory that it leads to".to_owned()));
         }

@@ -18,11 +18,6 @@ pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Whether a path is itself a link.
-pub(crate) fn is_link(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
-}
-
 /// Makes a symbolic link at `path`; a relative target counts from the directory of `path`.
 #[cfg(unix)]
 pub(crate) fn make(target: &Path, path: &Path) -> io::Result<()> {
