@@ -36,10 +36,11 @@ pub(crate) fn archive_of(tree: &Quick) -> ByteSize {
 
 /// Trims a cache that has a policy to trim by until its archive has room at a place; `None` if nothing was removed.
 pub(crate) fn trim_to_fit(cache: &Cache<'_>, place: &Path, why: &str) -> Result<Option<TrimOutcome>, Fault> {
-    let tree = fingerprint::quick(&cache.selections)?;
     if cache.spec.trim.is_none() {
         return Ok(None);
     }
+    // One that cannot be measured, such as one without one of its roots, is left alone.
+    let Ok(tree) = fingerprint::quick(&cache.selections) else { return Ok(None) };
     let Some(limit) = limit(cache, place, &tree)? else { return Ok(None) };
     let text = format!("is trimmed to {limit}, for its archive has no room: {why}");
     cache.ctx.report(Level::Warning, cache.name(), text);

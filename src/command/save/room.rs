@@ -56,10 +56,11 @@ impl<'a> StoreRoom<'a> {
 
     /// Removes what may be removed where an archive as large as the cache would have no room. How large it is, is not known before it is
     /// made: one that is compressed well may have room even so.
-    pub(super) fn prepare(&self) -> Result<(), Fault> {
-        let tree = fingerprint::quick(&self.cache.selections)?;
-        make_room(self.cache.ctx, &need_of(&tree, self.store), Free::Now);
-        Ok(())
+    /// A tree that cannot be measured, such as one without one of its roots, says nothing about that either.
+    pub(super) fn prepare(&self) {
+        if let Ok(tree) = fingerprint::quick(&self.cache.selections) {
+            make_room(self.cache.ctx, &need_of(&tree, self.store), Free::Now);
+        }
     }
 
     /// After the store was full: trims the cache until its archive has room. Returns whether another attempt is worth it.

@@ -51,7 +51,7 @@ pub(super) fn store(
     let ctx = cache.ctx;
     let mut room = StoreRoom::of(cache);
     if let Some(room) = &room {
-        room.prepare()?;
+        room.prepare();
     }
     let mut selections = cache.selections.clone();
     let mut changed: Option<PathBuf> = None;
