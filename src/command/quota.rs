@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::clean::apply::{self, SurveyAge};
 use super::clean::cleaner::Cleaner;
@@ -305,8 +305,10 @@ impl Keeper<'_> {
         }
     }
 
+    /// The time of the start where the clock is so wrong that there is no later one.
     fn now(&self) -> DateTime<Utc> {
-        self.ctx.now + self.ctx.started.elapsed()
+        let elapsed = TimeDelta::from_std(self.ctx.started.elapsed()).unwrap_or_default();
+        self.ctx.now.checked_add_signed(elapsed).unwrap_or(self.ctx.now)
     }
 }
 

@@ -28,7 +28,9 @@ fn checkout(config: &str, remote: Option<&str>) -> Project {
 fn command(project: &Project, store: &Path, arguments: &[&str]) -> Command {
     let mut command = project.command();
     let store = file_url(store);
-    command.args(arguments).args(["--store", &store, "--ref", "topic", "--default-ref", "main"]);
+    // As a variable: `--ref` would say which entries `ls` and `clean` look at.
+    command.env("CACHEKEEP_REF", "topic");
+    command.args(arguments).args(["--store", &store, "--default-ref", "main"]);
     command
 }
 
