@@ -2,12 +2,13 @@
 //! long it takes to list the entries and to look for leases.
 //!
 //! `cargo bench --bench plan [-- DIRECTORY]`: the system's temporary directory unless given. The bounds are 200 ms of
-//! CPU for a plan of entries and 100 ms for one of units, whatever else the machine does meanwhile; it returns 1 where the slowest
+//! CPU for a plan of entries and 100 ms for one of units or of a quota, whatever else the machine does meanwhile; it returns 1 where the slowest
 //! plan took longer.
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own, for people")]
 
 use cachekeep::domain::entry_filter::EntryFilter;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use cachekeep::domain::entry::EntryId;
 use cachekeep::domain::key::Key;
+use cachekeep::domain::quota::Marks;
 use cachekeep::domain::repository::RepositoryId;
 use cachekeep::domain::retention::{Facts, Policy, Protect};
 use cachekeep::domain::scope::Scope;
@@ -61,6 +63,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let policy = policy(&facts);
     let of = facts.entries.len();
     let entries = measure("planning", BOUND, of, || policy.plan(&facts).deletions().count());
+    let stored = ByteSize(facts.entries.iter().map(|entry| entry.size.0).sum());
+    let marks = Marks { high: ByteSize(stored.0 / 2), low: ByteSize(stored.0 / 20 * 9) };
+    let quota = Policy::of_quota(marks, Protect::default(), BTreeMap::new());
+    let kept = measure("a quota", TRIM_BOUND, of, || quota.plan(&facts).deletions().count());
     let units = units();
     let total = ByteSize(units.iter().map(|unit| unit.frees).sum());
     let trim = TrimPolicy {
@@ -72,7 +78,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let now = Utc::now();
     let trimmed =
         measure("trimming", TRIM_BOUND, units.len(), || trim.plan(units.clone(), total, now).remove.len());
-    Ok(if entries && trimmed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if entries && kept && trimmed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Plans several times, prints what that took, and returns whether the bound was kept. `plan` returns how many of all go.
