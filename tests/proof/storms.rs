@@ -1,6 +1,7 @@
 //! Cancelled jobs: a runner interrupts, terminates and kills, at a random moment of `run` with a command that ignores
 //! signals and has grandchildren. After the next start all of it is gone.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,13 +47,29 @@ fn processes_of(mark: &str) -> Vec<i32> {
     numbers.filter(has).collect()
 }
 
+/// When a job is cancelled.
+enum Moment<'a> {
+    After(Duration),
+    /// Once its command has made this file.
+    OnceThere(&'a Path),
+}
+
 /// Cancels a job a while after its start, by the schedule of a runner. What it prints is dropped: what outlived it would hold
 /// a pipe open.
-fn cancel(command: &mut Command, after: Duration, pace: u32) {
+fn cancel(command: &mut Command, moment: Moment<'_>, pace: u32) {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.expect("the binary starts");
     let pid = Pid::from_child(&child);
-    std::thread::sleep(after);
+    match moment {
+        Moment::After(pause) => std::thread::sleep(pause),
+        Moment::OnceThere(file) => {
+            let started = Instant::now();
+            while !file.exists() {
+                assert!(started.elapsed() < PATIENCE, "the command does not run");
+                std::thread::sleep(SLICE);
+            }
+        }
+    }
     kill_process(pid, Signal::INT).expect("a child that was not waited for");
     for (signal, pause) in [Signal::TERM, Signal::KILL].into_iter().zip(SCHEDULE) {
         wait(pause / pace);
@@ -75,7 +92,12 @@ fn storm(pace: u32, count: u32) {
         let mut command = job.command("", &["run", "--", "sh", "-c", &format!("touch up\n{STUBBORN}")]);
         let up = job.project.path("workspace/up");
         let _ = std::fs::remove_file(&up);
-        cancel(command.env("CACHEKEEP_TEST_STORM", &mark), whole.mul_f64(rand::random_range(0.0..2.0)), pace);
+        // The first is cancelled while the command runs, all others at any moment.
+        let moment = match attempt {
+            0 => Moment::OnceThere(&up),
+            _ => Moment::After(whole.mul_f64(rand::random_range(0.0..2.0))),
+        };
+        cancel(command.env("CACHEKEEP_TEST_STORM", &mark), moment, pace);
         with_command += u32::from(up.exists());
         job.run("", &["run", "--", "true"]).success();
         let mark = format!("CACHEKEEP_TEST_STORM={mark}");
