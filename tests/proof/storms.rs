@@ -56,12 +56,12 @@ enum Moment<'a> {
 
 /// Cancels a job a while after its start, by the schedule of a runner. What it prints is dropped: what outlived it would hold
 /// a pipe open.
-fn cancel(command: &mut Command, moment: Moment<'_>, pace: u32) {
+fn cancel(command: &mut Command, moment: &Moment<'_>, pace: u32) {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.expect("the binary starts");
     let pid = Pid::from_child(&child);
     match moment {
-        Moment::After(pause) => std::thread::sleep(pause),
+        Moment::After(pause) => std::thread::sleep(*pause),
         Moment::OnceThere(file) => {
             let started = Instant::now();
             while !file.exists() {
@@ -97,7 +97,7 @@ fn storm(pace: u32, count: u32) {
             0 => Moment::OnceThere(&up),
             _ => Moment::After(whole.mul_f64(rand::random_range(0.0..2.0))),
         };
-        cancel(command.env("CACHEKEEP_TEST_STORM", &mark), moment, pace);
+        cancel(command.env("CACHEKEEP_TEST_STORM", &mark), &moment, pace);
         with_command += u32::from(up.exists());
         job.run("", &["run", "--", "true"]).success();
         let mark = format!("CACHEKEEP_TEST_STORM={mark}");
