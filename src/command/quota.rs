@@ -90,7 +90,11 @@ impl Keeper<'_> {
     /// Keeps the quota, unless another process does; `None` then.
     fn run(&self) -> Result<Option<QuotaOutcome>, Fault> {
         let Some(files) = &self.files else {
-            return self.once(&BTreeMap::new());
+            let stored = self.stored()?;
+            return match marks(self.ctx, self.quota, stored)? {
+                Some(marks) => self.once(stored, marks, &BTreeMap::new()).map(Some),
+                None => Ok(None),
+            };
         };
         let mut whole: Option<QuotaOutcome> = None;
         let mut lock = files.try_lock()?;
@@ -143,7 +147,8 @@ impl Keeper<'_> {
             Some(marks) if self.quota.is_default && known.is_none() && stored > marks.high => {
                 Some(self.warn(stored, marks))
             }
-            _ => self.once(&record.protect)?,
+            Some(marks) => Some(self.once(stored, marks, &record.protect)?),
+            None => None,
         };
         if let Some(QuotaOutcome { before, after, deleted, .. }) =
             outcome.as_ref().filter(|done| done.deleted > 0)
@@ -173,7 +178,7 @@ impl Keeper<'_> {
     fn stored(&self) -> Result<ByteSize, Fault> {
         let entries =
             self.ctx.wait(self.deadline, self.catalog.list(&EntryFilter::default())).map_err(Fault::from)?;
-        Ok(ByteSize(entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add)))
+        Ok(entries.iter().map(|entry| entry.size).sum())
     }
 
     /// A store that was never kept small is not emptied by an upgrade of this program.
@@ -195,17 +200,20 @@ impl Keeper<'_> {
         }
     }
 
-    /// Looks at the store and deletes what is too much.
-    fn once(&self, protect: &BTreeMap<String, Vec<String>>) -> Result<Option<QuotaOutcome>, Fault> {
-        let stored = self.stored()?;
-        let Some(marks) = marks(self.ctx, self.quota, stored)? else { return Ok(None) };
+    /// Deletes what is too much of a store that holds so many bytes.
+    fn once(
+        &self,
+        stored: ByteSize,
+        marks: Marks,
+        protect: &BTreeMap<String, Vec<String>>,
+    ) -> Result<QuotaOutcome, Fault> {
         let mut outcome =
             QuotaOutcome { limit: marks.high, before: stored, after: stored, ..QuotaOutcome::default() };
         if stored > marks.high {
             self.delete(marks, protect, &mut outcome)?;
             self.report(&outcome);
         }
-        Ok(Some(outcome))
+        Ok(outcome)
     }
 
     /// Deletes by plans until the store is small enough, or nothing more can be deleted. An entry that cannot be deleted is

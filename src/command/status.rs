@@ -108,7 +108,7 @@ fn store(ctx: &Context<'_>) -> Result<Option<StoreStatus>, Fault> {
         return Ok(None);
     };
     let facts = survey(ctx, catalog.as_ref()).map_err(|why| not_surveyed(catalog.as_ref(), why))?;
-    let bytes = ByteSize(facts.entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add));
+    let bytes: ByteSize = facts.entries.iter().map(|entry| entry.size).sum();
     let marks = ctx.quota.map(|quota| quota::marks(ctx, quota, bytes)).transpose()?.flatten();
     let quota = marks.map(|marks| marks.high);
     let record = ctx.store.directory().map(|path| QuotaFiles::of(path).record().unwrap_or_default());

@@ -11,6 +11,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(pub u64);
 
+/// A sum that is too large is the largest number there is.
+impl std::iter::Sum for ByteSize {
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        ByteSize(sizes.map(|size| size.0).fold(0, u64::saturating_add))
+    }
+}
+
 /// A number of bytes, or a share of a volume.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SizeOrShare {

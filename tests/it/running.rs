@@ -1,5 +1,7 @@
 //! `cachekeep run`: what happens to the command.
 
+#[cfg(target_os = "linux")]
+use cachekeep_test_support::processes::processes_with;
 use cachekeep_test_support::project::{Project, file_url};
 
 const CONFIG: &str = r#"
@@ -75,18 +77,6 @@ fn a_signal_is_forwarded_and_nothing_is_saved() {
     let ran = project.run(&["restore", "--lookup-only", "--json"]).success();
     assert_eq!(ran.json()["caches"][0]["restore"]["hit"], "none");
     assert!(project.temporary_things().is_empty());
-}
-
-/// The numbers of processes with this variable; zombies have none.
-#[cfg(target_os = "linux")]
-fn processes_with(variable: &str) -> Vec<i32> {
-    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    let has = |number: &i32| {
-        let environment = std::fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|found| found == variable.as_bytes())
-    };
-    numbers.filter(has).collect()
 }
 
 /// Terminates a `run` of a script once it has made `up`; what it printed.

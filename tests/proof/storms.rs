@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cachekeep_test_support::processes::processes_with;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::forest;
@@ -34,17 +35,6 @@ fn wait(duration: Duration) {
             waited += started.elapsed();
         }
     }
-}
-
-/// Processes of a job: they have inherited this variable. One that has ended has no environment.
-fn processes_of(mark: &str) -> Vec<i32> {
-    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    let has = |number: &i32| {
-        let environment = std::fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
-    };
-    numbers.filter(has).collect()
 }
 
 /// When a job is cancelled.
@@ -103,8 +93,8 @@ fn storm(pace: u32, count: u32) {
         let mark = format!("CACHEKEEP_TEST_STORM={mark}");
         let ended = Instant::now();
         // Processes that were killed may still be on their way out; one that was not sleeps for ten minutes.
-        while !processes_of(&mark).is_empty() {
-            assert!(ended.elapsed() < PATIENCE, "left by attempt {attempt}: {:?}", processes_of(&mark));
+        while !processes_with(&mark).is_empty() {
+            assert!(ended.elapsed() < PATIENCE, "left by attempt {attempt}: {:?}", processes_with(&mark));
             std::thread::sleep(SLICE);
         }
         assert_eq!(job.leftovers(), Vec::<std::path::PathBuf>::new(), "attempt {attempt}");

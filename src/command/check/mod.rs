@@ -71,7 +71,7 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     if outcome.files == 0 {
         let text = format!("nothing to check in `{}`", input.workspace.display());
         return Err(Fault::usage(text).with_hint(
-            "there is no cachekeep.toml, and no pipeline at its top or in `.azure-pipelines` uses cachekeep: name files"
+            "name the pipelines to check: there is no cachekeep.toml here, and none of the pipelines found uses cachekeep"
                 .to_owned(),
         ));
     }

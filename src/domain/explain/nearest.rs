@@ -107,7 +107,7 @@ fn spelled_alike(one: &Key, other: &Key) -> bool {
 /// The cause for an entry that was recorded and no longer exists.
 fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
     let idle = Elapsed::between(remembered.at, facts.now);
-    let held = ByteSize(facts.entries.iter().map(|entry| entry.size.0).fold(0, u64::saturating_add));
+    let held: ByteSize = facts.entries.iter().map(|entry| entry.size).sum();
     let why = match facts.limit {
         Some(_) if facts.now - remembered.at > UNUSED => {
             format!(

@@ -56,6 +56,19 @@ pub enum PullRequestState {
     Untracked,
 }
 
+impl PullRequestState {
+    /// The state of a pull request that `forge` reports as closed at `at`, in the form of RFC 3339.
+    pub fn closed(forge: &str, at: Option<&str>) -> Self {
+        match at.map(DateTime::parse_from_rfc3339) {
+            Some(Ok(at)) => PullRequestState::Closed { at: at.with_timezone(&Utc) },
+            Some(Err(_)) => {
+                PullRequestState::Unknown { why: format!("{forge} reports an invalid closing time") }
+            }
+            None => PullRequestState::Unknown { why: format!("{forge} does not report when it was closed") },
+        }
+    }
+}
+
 /// The state of a branch, tag or merge-queue ref, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefState {

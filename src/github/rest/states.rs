@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -159,14 +158,9 @@ fn base(pull: &Value) -> Option<Scope> {
 }
 
 fn pull_request(value: &Value) -> Result<PullRequestState, String> {
-    let closed_at = || {
-        let text = value["closedAt"].as_str().ok_or("GitHub does not report when it was closed")?;
-        let at = DateTime::parse_from_rfc3339(text).map_err(|_| "GitHub reports an invalid closing time")?;
-        Ok::<DateTime<Utc>, &str>(at.with_timezone(&Utc))
-    };
     match value["state"].as_str() {
         Some("OPEN") => Ok(PullRequestState::Open),
-        Some("CLOSED" | "MERGED") => Ok(PullRequestState::Closed { at: closed_at()? }),
+        Some("CLOSED" | "MERGED") => Ok(PullRequestState::closed("GitHub", value["closedAt"].as_str())),
         _ => Err("GitHub does not report its state".to_owned()),
     }
 }

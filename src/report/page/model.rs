@@ -8,6 +8,7 @@ use crate::domain::retention::plan::{Amount, Decision};
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, Plan, Verdict};
 use crate::domain::scope::Scope;
+use crate::domain::unit::ByteSize;
 
 /// Patterns in the picture before the rest is one.
 const PATTERNS: usize = 12;
@@ -135,8 +136,8 @@ pub(super) fn groups(plan: &Plan) -> Vec<Group> {
         let cell = refs.entry(key).or_insert((Amount::default(), Reach::of(&decision.scope_state)));
         cell.0.add(decision.entry.size);
     }
-    let total: u64 = plan.decisions.iter().map(|decision| decision.entry.size.0).fold(0, u64::saturating_add);
-    let least = total / SMALLEST_SHARE;
+    let total: ByteSize = plan.decisions.iter().map(|decision| decision.entry.size).sum();
+    let least = total.0 / SMALLEST_SHARE;
     let mut groups: Vec<Group> = cells
         .into_iter()
         .map(|(pattern, refs)| {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
@@ -11,6 +10,8 @@ use super::{Forge, ForgeApi, ForgeError};
 use crate::domain::retention::PullRequestState;
 use crate::domain::scope::Scope;
 use crate::github::rest::states::PullRequests;
+
+const NAME: &str = "Azure Repos";
 
 /// The API has no question about several pull requests by their numbers; so many are asked at once.
 const AT_ONCE: usize = 8;
@@ -21,7 +22,7 @@ pub(crate) struct AzureRepos(pub(crate) ForgeApi);
 #[async_trait]
 impl Forge for AzureRepos {
     fn name(&self) -> String {
-        "Azure Repos".to_owned()
+        NAME.to_owned()
     }
 
     async fn pull_requests(&self, numbers: &BTreeSet<u64>) -> Result<PullRequests, ForgeError> {
@@ -30,16 +31,12 @@ impl Forge for AzureRepos {
             stream::iter(questions).buffered(AT_ONCE).try_collect().await?;
         let mut found = PullRequests::default();
         for (number, answer) in answers {
-            let why =
-                "Azure Repos has no pull request of this number, or the token cannot read it".to_owned();
             let Some(pull) = answer else {
+                let why = format!("{NAME} has no pull request of this number, or the token cannot read it");
                 found.0.insert(number, PullRequestState::Unknown { why });
                 continue;
             };
-            found.0.insert(
-                number,
-                state(&pull).unwrap_or_else(|why| PullRequestState::Unknown { why: why.to_owned() }),
-            );
+            found.0.insert(number, state(&pull));
             found.1.extend(pull["targetRefName"].as_str().and_then(Scope::new).map(|base| (number, base)));
         }
         Ok(found)
@@ -53,16 +50,10 @@ impl AzureRepos {
     }
 }
 
-fn state(pull: &Value) -> Result<PullRequestState, &'static str> {
+fn state(pull: &Value) -> PullRequestState {
     match pull["status"].as_str() {
-        Some("active") => Ok(PullRequestState::Open),
-        Some("completed" | "abandoned") => Ok(PullRequestState::Closed { at: instant(&pull["closedDate"])? }),
-        _ => Err("Azure Repos does not report its state"),
+        Some("active") => PullRequestState::Open,
+        Some("completed" | "abandoned") => PullRequestState::closed(NAME, pull["closedDate"].as_str()),
+        _ => PullRequestState::Unknown { why: format!("{NAME} does not report its state") },
     }
-}
-
-fn instant(value: &Value) -> Result<DateTime<Utc>, &'static str> {
-    let text = value.as_str().ok_or("Azure Repos does not report when it was closed")?;
-    let at = DateTime::parse_from_rfc3339(text).map_err(|_| "Azure Repos reports an invalid closing time")?;
-    Ok(at.with_timezone(&Utc))
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Forge, ForgeApi, ForgeError};
 use crate::domain::retention::PullRequestState;
 use crate::domain::scope::Scope;
 use crate::github::rest::states::PullRequests;
+
+const NAME: &str = "GitLab";
 
 /// How many merge requests are asked for at once: less than a page has at most.
 const BATCH: usize = 50;
@@ -20,7 +21,7 @@ pub(crate) struct GitLab(pub(crate) ForgeApi);
 #[async_trait]
 impl Forge for GitLab {
     fn name(&self) -> String {
-        "GitLab".to_owned()
+        NAME.to_owned()
     }
 
     async fn pull_requests(&self, numbers: &BTreeSet<u64>) -> Result<PullRequests, ForgeError> {
@@ -35,8 +36,8 @@ impl Forge for GitLab {
                 page.iter().filter_map(|request| Some((request["iid"].as_u64()?, request))).collect();
             for number in batch {
                 let request = requests.get(number).copied();
-                let state = request.ok_or("GitLab does not list it").and_then(state);
-                let state = state.unwrap_or_else(|why| PullRequestState::Unknown { why: why.to_owned() });
+                let not_listed = || PullRequestState::Unknown { why: format!("{NAME} does not list it") };
+                let state = request.map_or_else(not_listed, state);
                 found.0.insert(*number, state);
                 found.1.extend(request.and_then(base).map(|base| (*number, base)));
             }
@@ -49,18 +50,12 @@ fn base(request: &Value) -> Option<Scope> {
     Scope::new(&format!("refs/heads/{}", request["target_branch"].as_str()?))
 }
 
-fn state(request: &Value) -> Result<PullRequestState, &'static str> {
+fn state(request: &Value) -> PullRequestState {
     match request["state"].as_str() {
         // A merge request is locked while it is merged.
-        Some("opened" | "locked") => Ok(PullRequestState::Open),
-        Some("closed") => Ok(PullRequestState::Closed { at: instant(&request["closed_at"])? }),
-        Some("merged") => Ok(PullRequestState::Closed { at: instant(&request["merged_at"])? }),
-        _ => Err("GitLab does not report its state"),
+        Some("opened" | "locked") => PullRequestState::Open,
+        Some("closed") => PullRequestState::closed(NAME, request["closed_at"].as_str()),
+        Some("merged") => PullRequestState::closed(NAME, request["merged_at"].as_str()),
+        _ => PullRequestState::Unknown { why: format!("{NAME} does not report its state") },
     }
-}
-
-fn instant(value: &Value) -> Result<DateTime<Utc>, &'static str> {
-    let text = value.as_str().ok_or("GitLab does not report when it was closed")?;
-    let at = DateTime::parse_from_rfc3339(text).map_err(|_| "GitLab reports an invalid closing time")?;
-    Ok(at.with_timezone(&Utc))
 }

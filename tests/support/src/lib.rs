@@ -15,6 +15,8 @@ pub mod github_service;
 pub mod log_commands;
 pub mod mirror_server;
 pub mod object_services;
+#[cfg(target_os = "linux")]
+pub mod processes;
 pub mod project;
 pub mod skip;
 pub mod tree;

@@ -1,4 +1,4 @@
-//! The plan of a quota: least recently used first, whatever it is, but what is read or protected.
+//! The plan of a quota: the least recently used entries go first, and those that are being read or protected stay.
 
 use std::collections::BTreeMap;
 
