@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 1);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_full_volume_leaves_the_old_content_and_says_so() {
         let place = tempfile::tempdir().expect("a place");

@@ -1,13 +1,17 @@
 //! What several tests need: volumes of their own, records, and damaged notes.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+#[cfg(unix)]
+use std::{path::PathBuf, process::Command};
 
+#[cfg(unix)]
 use cachekeep_test_support::skip;
 
 /// A small volume that is unmounted when dropped.
+#[cfg(unix)]
 pub(crate) struct Mount(PathBuf);
 
+#[cfg(unix)]
 impl Mount {
     /// Mounts an empty volume of a size (`1m`) over a directory. `None`, with a message, without the right to mount.
     pub(crate) fn tmpfs(over: &Path, size: &str) -> Option<Mount> {
@@ -21,7 +25,6 @@ impl Mount {
     }
 
     /// Shows a directory at a second place. `None`, with a message, without the right to mount.
-    #[cfg(unix)]
     pub(crate) fn bind(source: &Path, over: &Path) -> Option<Mount> {
         let made = cfg!(target_os = "linux")
             && Command::new("mount")
@@ -40,6 +43,7 @@ impl Mount {
     }
 }
 
+#[cfg(unix)]
 impl Drop for Mount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).output();

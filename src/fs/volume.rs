@@ -177,6 +177,7 @@ mod tests {
         assert!(volume_of(&place.path().join("file/x")).is_ok());
     }
 
+    #[cfg(unix)]
     #[test]
     fn another_volume_has_another_identity_and_its_own_room() {
         let place = tempfile::tempdir().expect("a place");
@@ -249,6 +250,7 @@ mod tests {
         assert!(check_room(&[need("a")], SizeOrShare::Percent(100.0)).is_err());
     }
 
+    #[cfg(unix)]
     #[test]
     fn needs_on_two_volumes_do_not() {
         let place = tempfile::tempdir().expect("a place");

@@ -298,6 +298,7 @@ mod tests {
         assert!(error.ends_with("fake` is not a plain directory"), "{error}");
     }
 
+    #[cfg(unix)]
     #[test]
     fn another_volume_is_told_as_such() {
         let place = tempfile::tempdir().expect("a place");

@@ -136,7 +136,7 @@ fn roomier<'a>(first: &'a Path, second: &'a Path) -> &'a Path {
     if free(second) > free(first) { second } else { first }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::fs::testing::Mount;

@@ -109,6 +109,7 @@ mod unix {
     }
 
     /// Needs root, which alone may mount. What another volume holds stays, and all else goes.
+    #[cfg(unix)]
     #[test]
     fn what_is_mounted_inside_stays_and_the_rest_goes() {
         let place = tempfile::tempdir().expect("a place");

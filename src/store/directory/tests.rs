@@ -235,6 +235,7 @@ async fn a_store_that_is_only_looked_at_is_not_created() {
     assert!(root.is_dir());
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_full_volume_is_no_space_and_nothing_is_left() {
     let root = tempfile::tempdir().expect("a directory");
