@@ -1,17 +1,18 @@
 //! `{hash-files:…}` against its peer: the `hashFiles` of npm's `@actions/glob`, run on the same trees.
 //!
-//! The peer is pinned by `tests/peer/hash-files/package-lock.json` and installed by `npm ci` under the target
-//! directory. Without node, npm or a registry the test says loudly that it was skipped; with
-//! `CACHEKEEP_TEST_SKIP=never` in the environment it fails instead.
+//! The peer is pinned by `tests/peer/hash-files/package-lock.json`. Without node, npm or a registry the test says loudly that
+//! it was skipped; with `CACHEKEEP_TEST_SKIP=never` in the environment it fails instead.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cachekeep::domain::fault::Fault;
 use cachekeep::parts::hash_files;
+use cachekeep_test_support::npm::installed;
+use cachekeep_test_support::skip;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use trees::TREES;
@@ -21,7 +22,10 @@ mod trees;
 
 #[test]
 fn digests_equal_the_peers() {
-    let Some(peer) = install() else { return };
+    let peer = match installed("hash-files") {
+        Ok(peer) => peer,
+        Err(why) => return skip("hash-files against its peer", &why),
+    };
     let base = tempfile::tempdir().expect("a directory");
     let base = fs::canonicalize(base.path()).expect("a path");
     let mut cases: Vec<(PathBuf, Vec<String>, bool)> = Vec::new();
@@ -78,37 +82,6 @@ fn ours(workspace: &Path, patterns: &[String], follow: bool) -> Result<String, F
     Ok(hashed.digest.map(|digest| digest.to_string()).unwrap_or_default())
 }
 
-/// Installs the peer; nothing where that cannot be done.
-fn install() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer/hash-files");
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hash-files-peer");
-    fs::create_dir_all(&home).expect("a directory");
-    let lock = fs::read(source.join("package-lock.json")).expect("the lock file");
-    for file in ["package.json", "package-lock.json", ".npmrc", "digest.mjs"] {
-        fs::copy(source.join(file), home.join(file)).expect(file);
-    }
-    let installed = home.join("node_modules/installed-lock.json");
-    if fs::read(&installed).is_ok_and(|found| found == lock) {
-        return Some(home);
-    }
-    match Command::new("node").arg("--version").output() {
-        Ok(output) if output.status.success() => {}
-        _ => return skipped("node is not here"),
-    }
-    match Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(&home).output() {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => return skipped(&format!("npm ci failed: {}", text(&output))),
-        Err(error) => return skipped(&format!("npm is not here: {error}")),
-    }
-    fs::write(installed, lock).expect("a mark");
-    Some(home)
-}
-
-fn skipped(why: &str) -> Option<PathBuf> {
-    cachekeep_test_support::skip("hash-files against its peer", why);
-    None
-}
-
 /// Past the capture of the test harness, which would keep it quiet.
 fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "\n{message}");
@@ -123,12 +96,13 @@ fn ask(peer: &Path, cases: &[(PathBuf, Vec<String>, bool)]) -> Vec<Value> {
         .iter()
         .map(|(workspace, patterns, follow)| json!({ "workspace": workspace, "patterns": patterns, "follow": follow }))
         .collect();
-    let question_file = peer.join("question.json");
-    fs::write(&question_file, serde_json::to_vec(&question).expect("JSON")).expect("a file");
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&serde_json::to_vec(&question).expect("JSON")).expect("written");
+    file.rewind().expect("at the start");
     let output = Command::new("node")
         .arg(peer.join("digest.mjs"))
         .env_remove("GITHUB_WORKSPACE")
-        .stdin(Stdio::from(fs::File::open(&question_file).expect("the question")))
+        .stdin(Stdio::from(file))
         .output()
         .expect("node runs");
     assert!(output.status.success(), "{}", text(&output));

@@ -8,8 +8,8 @@ use md5::Digest as _;
 use tempfile::TempDir;
 
 use crate::action::definition::{root, sha256};
-use cachekeep_test_support::github_service::azurite::installed;
 use cachekeep_test_support::github_service::{GitHubService, capture};
+use cachekeep_test_support::npm::installed;
 
 /// The ref of actions/cache in `action.yml`.
 fn pinned() -> String {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{NIGHTLY, setup, sweep};
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
 use cachekeep_test_support::project::{Project, Ran};
-use cachekeep_test_support::skip;
+use cachekeep_test_support::{npm, skip};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,24 +48,10 @@ fn tools() -> Option<(String, PathBuf)> {
     if !runs("node") {
         return say("node is not here");
     }
-    let source = root().join("tests/peer/usage-page");
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("usage-page-peer");
-    fs::create_dir_all(&home).expect("a directory");
-    let lock = fs::read(source.join("package-lock.json")).expect("the lock file");
-    for file in ["package.json", "package-lock.json", ".npmrc"] {
-        fs::copy(source.join(file), home.join(file)).expect(file);
+    match npm::installed("usage-page") {
+        Ok(home) => Some((browser.to_owned(), home)),
+        Err(why) => say(&why),
     }
-    let installed = home.join("node_modules/installed-lock.json");
-    if fs::read(&installed).is_ok_and(|found| found == lock) {
-        return Some((browser.to_owned(), home));
-    }
-    match Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(&home).output() {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => return say(&format!("npm ci failed: {}", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => return say(&format!("npm is not here: {error}")),
-    }
-    fs::write(installed, lock).expect("a mark");
-    Some((browser.to_owned(), home))
 }
 
 /// What a browser sees of a page.

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::github_service::azurite::installed;
 use crate::github_service::capture::Source;
+use crate::npm::installed;
 
 /// A job with a workspace, whose caches are saved and restored by the peer.
 pub struct Peer {

@@ -14,6 +14,7 @@ pub mod github_api;
 pub mod github_service;
 pub mod log_commands;
 pub mod mirror_server;
+pub mod npm;
 pub mod object_services;
 #[cfg(target_os = "linux")]
 pub mod processes;

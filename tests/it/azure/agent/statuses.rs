@@ -75,7 +75,7 @@ steps:
 #[test]
 fn a_cancel_interrupts_and_then_terminates() {
     use Status::{Canceled, Skipped, Succeeded};
-    let script = "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo started; while :; do sleep 0.02; done";
+    let script = "trap 'echo interrupted' INT; trap 'echo terminated; exit 0' TERM; echo started; while :; do sleep 1 & wait; done";
     let text = FLOW.replace("FIRST", &format!("\"{script}\""));
     let job = Job::new(&pipeline(&text))
         .cancel(Cancel::on_line("first", "started"))

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::{front, sigv4};
 use crate::capture::{Source, secret};
-use crate::github_service::azurite::installed;
 use crate::github_service::http::Request;
+use crate::npm::installed;
 
 /// The bucket that every service here has.
 pub const BUCKET: &str = "bucket";
