@@ -49,6 +49,7 @@ pub(super) fn run(
         facts: platform.facts(),
         workspace,
         configuration: configuration(found),
+        repository: site.and_then(|site| site.store.repository()),
         keys: site.map(|site| keys(args, site, interrupt)).unwrap_or_default(),
         is_github: site::is_github(env),
         credentials,

@@ -76,6 +76,17 @@ fn age(store: &Path, repository: &str) {
 }
 
 #[test]
+fn doctor_names_the_repository_whose_entries_a_job_reads() {
+    let place = tempfile::tempdir().expect("a place");
+    let one = checkout(CONFIG, Some("https://forge.example/team/one.git"));
+    let told = run(&one, place.path(), &["doctor", "--json", "--var", "n=1"]).json();
+    let checks = told["checks"].as_array().expect("checks");
+    let repository = checks.iter().find(|check| check["name"] == "repository").expect("told");
+    assert_eq!(repository["status"], "ok");
+    assert_eq!(repository["text"], "forge.example/team/one, whose section of the store this job uses");
+}
+
+#[test]
 fn equal_keys_of_two_repositories_are_read_apart() {
     let place = tempfile::tempdir().expect("a place");
     let one = checkout(CONFIG, Some("https://forge.example/team/one.git"));

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::domain::hint::Hint;
 use crate::domain::object_location::{ObjectLocation, ObjectService};
+use crate::domain::repository::RepositoryId;
 use crate::domain::scope::Access;
 use crate::domain::spec::{Spec, StoreLocation};
 use crate::domain::trust::{ExportVerdict, Grants};
@@ -106,6 +107,8 @@ pub(crate) struct DoctorInput<'a> {
     pub workspace: &'a Path,
     /// The configuration.
     pub configuration: Configuration<'a>,
+    /// The repository whose section of the store is used; `None` where the store is not divided by repositories, or not known.
+    pub repository: Option<&'a RepositoryId>,
     /// The keys of the selected caches.
     pub keys: Vec<KeyCheck>,
     /// Whether this is a job of GitHub Actions.
@@ -185,6 +188,13 @@ fn platform(input: &DoctorInput<'_>, report: &mut Report) {
     let version = env!("CARGO_PKG_VERSION");
     let text = format!("cachekeep {version} on {}, {} {}", facts.platform, facts.os, facts.arch);
     report.add("platform", Status::Ok, text);
+    if let Some(repository) = input.repository {
+        report.add(
+            "repository",
+            Status::Ok,
+            format!("{repository}, whose section of the store this job uses"),
+        );
+    }
     if let Some(git_ref) = &facts.git_ref {
         report.add("ref", Status::Ok, git_ref);
     } else {

@@ -12,6 +12,7 @@ fn examined(variables: &[(&str, &str)], configuration: Configuration<'_>) -> Rep
         facts: platform.facts(),
         workspace: Path::new("/"),
         configuration,
+        repository: None,
         keys: Vec::new(),
         is_github: env.flag("GITHUB_ACTIONS"),
         credentials: Credentials::from_env(&env, now),
