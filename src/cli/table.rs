@@ -82,7 +82,8 @@ impl CommandRow<'_> {
             Run::Answer(answer) => Ok(print(&answer(site, ctx)?)),
             Run::Other(run) => run(site, ctx),
             Run::Job { run, exit } => {
-                let before = room::measure(ctx);
+                let staging = site.template.as_ref().and_then(|template| template.staging.as_deref());
+                let before = room::measure(ctx, staging);
                 let mut outcome: JobOutcome = match (site.step, &site.task) {
                     (_, Some(task)) => task::work::run(site, ctx, command, task)?,
                     (Some(step), None) => action::run(site, ctx, command, step)?,

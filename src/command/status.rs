@@ -62,7 +62,7 @@ fn look(ctx: &Context<'_>) -> Result<Status, Fault> {
     for spec in ctx.caches {
         caches.push(cache(&session::open(ctx, spec)?));
     }
-    let volumes = room::measure(ctx).into_iter().map(|volume| VolumeStatus {
+    let volumes = room::measure(ctx, None).into_iter().map(|volume| VolumeStatus {
         path: volume.at.display().to_string(),
         total: volume.total,
         free: volume.free,

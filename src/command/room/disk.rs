@@ -41,7 +41,7 @@ pub(crate) fn run(ctx: &Context<'_>, free: bool, dry_run: bool) -> Result<(Strin
             *short = volume::check_room(std::slice::from_ref(need), ctx.reserve()).err();
         }
     }
-    let volumes = measure(ctx);
+    let volumes = measure(ctx, None);
     let rows: Vec<VolumeDocument> = volumes.iter().map(|volume| row(ctx, volume)).collect();
     let summary = disk::markdown(&rows);
     let document = DiskDocument {

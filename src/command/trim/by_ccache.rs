@@ -32,9 +32,7 @@ pub(super) fn trim(
     let is_held = survey.units.iter().any(|unit| unit.held.is_some());
     // No command of ccache knows what is held.
     if !tool.is_installed() || !is_plain || is_held {
-        let outcome = carry_out(cache, spec, policy, survey);
-        recount(cache, tool, &outcome);
-        return Ok(outcome);
+        return Ok(without_ccache(cache, spec, policy, survey, tool));
     }
     let (count, total) = (survey.units.len(), survey.total);
     let plan = policy.plan(survey.units, total, ctx.now);
@@ -48,9 +46,7 @@ pub(super) fn trim(
         let text = format!("trimmed without ccache: {}", failure::chain(&fault));
         ctx.report_with_hint(Level::Warning, cache.name(), text, fault.hint());
         let survey = trim::survey(&cache.selections, options)?;
-        outcome = TrimOutcome { before: total, ..carry_out(cache, spec, policy, survey) };
-        recount(cache, tool, &outcome);
-        return Ok(outcome);
+        return Ok(TrimOutcome { before: total, ..without_ccache(cache, spec, policy, survey, tool) });
     }
     let left = trim::survey(&cache.selections, options)?;
     outcome.units = (count as u64).saturating_sub(left.units.len() as u64);
@@ -59,6 +55,22 @@ pub(super) fn trim(
     // It keeps the limit in each of its directories, so what is left needs no second look.
     conclude(cache, spec, policy, &mut outcome, TrimPlan::default(), count);
     Ok(outcome)
+}
+
+/// Removes files by their times until the limits are met, and has ccache count again.
+///
+/// To fit into a room this is better than `ccache --cleanup`, which gives each of its directories an equal share of a limit:
+/// of a few large results it may leave none.
+pub(super) fn without_ccache(
+    cache: &Cache<'_>,
+    spec: &TrimSpec,
+    policy: &TrimPolicy,
+    survey: Survey,
+    tool: &Ccache<'_>,
+) -> TrimOutcome {
+    let outcome = carry_out(cache, spec, policy, survey);
+    recount(cache, tool, &outcome);
+    outcome
 }
 
 /// Removes what is too old.

@@ -116,6 +116,7 @@ fn trim(cache: &Cache<'_>, dry_run: bool, fit: Option<ByteSize>) -> Result<Optio
     warn_of_times(cache, spec, &survey);
     let outcome = match tool {
         _ if dry_run => apply::show(cache, spec, &policy, survey),
+        Some(tool) if fit.is_some() => by_ccache::without_ccache(cache, spec, &policy, survey, &tool),
         Some(tool) => by_ccache::trim(cache, spec, &policy, survey, &tool, &options)?,
         None => apply::carry_out(cache, spec, &policy, survey),
     };

@@ -1,8 +1,9 @@
 //! Room where `Cache@2` writes its archives.
 
 use std::fs;
+use std::process::Command;
 
-use cachekeep_test_support::azure_agent::Status;
+use cachekeep_test_support::azure_agent::{JobResult, Pipeline, Status};
 use cachekeep_test_support::skip::skip;
 use cachekeep_test_support::volume::Volume;
 
@@ -85,4 +86,80 @@ fn a_store_of_ones_own_needs_no_room_for_an_archive() {
 fn files_below(directory: &std::path::Path) -> usize {
     let entries = fs::read_dir(directory).expect("a directory").flatten();
     entries.map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
+}
+
+/// Fills a compiler cache of 16 results of a megabyte each, and the volume up to 96 %.
+const COMPILE: &str = r#"export CCACHE_DIR=$PWD/.cc CCACHE_NOCOMPRESS=1
+      mkdir build && for i in $(seq 16); do
+        { printf 'const char text[] = "'; head -c 786432 /dev/urandom | base64 -w 0; printf '";\n'; } >build/$i.c
+        ccache cc -c build/$i.c -o build/$i.o
+        rm build/$i.c build/$i.o
+      done
+      size=$(df -k --output=size . | tail -1) free=$(df -k --output=avail . | tail -1)
+      fallocate -l $(((free - size * 4 / 100 - 64) * 1024)) build/objects
+      df -k ."#;
+
+#[test]
+fn a_compiler_cache_on_a_volume_at_96_percent_is_saved_where_the_task_alone_fails() {
+    let test = "a_compiler_cache_on_a_volume_at_96_percent";
+    let works =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|ran| ran.status.success());
+    if !works("ccache") || !works("cc") {
+        return skip(test, "ccache and a C compiler are not installed");
+    }
+    let config = super::CONFIG.replace("path =", "kind = \"ccache\"\ntrim = { max-size = \"5GB\" }\npath =");
+    let on_full_volume = |machine: &Machine, pipeline: &Pipeline| {
+        let work = machine.path("work");
+        let volume = Volume::mount(&work, "size=32m")?;
+        fs::create_dir(work.join("tmp")).expect("a directory");
+        let job = machine.job(pipeline, "1").file("cachekeep.toml", &config).work(&work);
+        let job = job.agent_env("TMPDIR", work.join("tmp")).run();
+        assert!(job.log.contains(" 96% "), "{}", job.log);
+        Some((job, volume))
+    };
+
+    let machine = Machine::new();
+    let alone = load(&format!(
+        "
+steps:
+  - task: Cache@2
+    name: alone
+    inputs: {{ key: '\"alone\"', path: .cc }}
+  - bash: |
+      {COMPILE}
+"
+    ));
+    let Some((job, volume)) = on_full_volume(&machine, &alone) else {
+        return skip(test, "volumes cannot be mounted");
+    };
+    assert!(job.post("alone").log.contains("Wrote only"), "{}", job.log);
+    assert_eq!(machine.keys(), [] as [&str; 0]);
+    drop((job, volume));
+
+    // In the store of `Cache@2`, which writes an archive beside the cache: trimmed until that has room.
+    let wrapped = Use::new().build(COMPILE);
+    let (job, volume) = on_full_volume(&machine, &wrapped.pipeline()).expect("a volume");
+    assert_eq!(save_result(&job), "staged", "{}", job.log);
+    assert!(job.log.contains("cc: is trimmed to "), "{}", job.log);
+    assert_eq!(df_lines(&job).len(), 1, "{}", job.log);
+    assert_eq!(machine.keys().len(), 1, "{}", job.log);
+    drop((job, volume));
+    let job =
+        machine.job(&Use::new().build("ls .cc/*").pipeline(), "1").file("cachekeep.toml", &config).run();
+    assert_eq!(hit(&job), "exact", "{}", job.log);
+
+    // In a store of ours: whole, with nothing staged.
+    let machine = Machine::new();
+    let native =
+        Use::new().both(&format!("store: 'file://{}'", machine.path("store").display())).build(COMPILE);
+    let (job, volume) = on_full_volume(&machine, &native.pipeline()).expect("a volume");
+    assert_eq!(save_result(&job), "saved", "{}", job.log);
+    assert_eq!(df_lines(&job).len(), 1, "{}", job.log);
+    assert!(!job.log.contains("is trimmed to "), "{}", job.log);
+    drop((job, volume));
+}
+
+/// What a save says of the full volume, before and after.
+fn df_lines(job: &JobResult) -> Vec<&str> {
+    job.log.lines().filter(|line| line.contains("/work/1/s`: ") && line.contains(" free before, ")).collect()
 }
