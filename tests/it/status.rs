@@ -134,20 +134,39 @@ fn metrics_parse_and_equal_du_and_df() {
     assert!(sample(&format!("cachekeep_volume_free_bytes {}", volume.display())) < total);
 }
 
-/// What cannot be deleted is reported, others go in its place, and it is still counted.
+/// Makes a file one that cannot be deleted, and back.
+#[cfg(target_os = "linux")]
+const HOLDS: [[&str; 2]; 2] =
+    [["chattr +i FILE", "chattr -i FILE"], ["mount --bind FILE FILE", "umount FILE"]];
+
+/// What cannot be deleted, because it is immutable or something is mounted on it, is reported, others go in its place, and it is
+/// still counted.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_entry_that_cannot_be_deleted_is_reported_and_counted() {
+    for [hold, release] in HOLDS {
+        entry_that_cannot_be_deleted(hold, release);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn entry_that_cannot_be_deleted(hold: &str, release: &str) {
     let project = project();
     let store = project.path("store");
     let held = archives(&store).remove(0);
     let old = fs::File::options().write(true).open(&held).expect("an entry");
     old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(86_400)).expect("a time");
     drop(old);
-    let change =
-        |how: &str| Command::new("chattr").arg(how).arg(&held).output().is_ok_and(|ran| ran.status.success());
-    if !change("+i") {
-        skip("a test of deletions that fail", "it needs chattr, root, and a volume with attributes");
+    let change = |how: &str| {
+        let how = how.replace("FILE", held.to_str().expect("text"));
+        let words: Vec<&str> = how.split(' ').collect();
+        Command::new(words[0]).args(&words[1..]).output().is_ok_and(|ran| ran.status.success())
+    };
+    if !change(hold) {
+        skip(
+            "a test of deletions that fail",
+            &format!("`{hold}` fails: it needs root, and a volume with attributes"),
+        );
         return;
     }
     project.write("workspace/cachekeep.toml", CONFIG.replace("1MB", "1kB"));
@@ -155,7 +174,7 @@ fn an_entry_that_cannot_be_deleted_is_reported_and_counted() {
     let listed = run(&project, &["ls"]).stdout;
     let status = run(&project, &["--json", "--var", "n=4", "status"]).json();
     let usage = run(&project, &["--json", "usage"]).json();
-    assert!(change("-i"), "the attribute is taken back");
+    assert!(change(release), "it is taken back");
     assert!(ran.stderr.contains("warning: cannot delete `out-1`"), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("cannot delete `out-1`").count(), 1, "{}", ran.stderr);
     let quota = &ran.json()["quota"];

@@ -121,8 +121,12 @@ fn a_cleaner_that_may_delete_nothing_ends_and_names_the_right_that_is_missing() 
     assert!(done["reason"].as_str().expect("a reason").contains("writing is not permitted"), "{done}");
     assert_eq!(ran.stderr.matches("warning: cannot delete").count(), 1, "one for all: {}", ran.stderr);
     assert!(ran.stderr.contains("hint: clean as a user who may delete"), "{}", ran.stderr);
-    // It can still be read.
+    // It can still be read, and what could not be deleted is still counted.
     restore(&project, "k7").success();
+    let listed = on_topic(&project, &["ls", "--json"]).success().json();
+    assert_eq!(listed["entries"].as_array().map(Vec::len), Some(30));
+    assert_eq!(on_topic(&project, &["usage", "--json"]).success().json()["total"]["entries"], 30);
+    assert_eq!(on_topic(&project, &["status", "--json"]).success().json()["store"]["entries"], 30);
 }
 
 /// A store that cannot be written while this lives.
