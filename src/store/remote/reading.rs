@@ -20,10 +20,10 @@ use super::failure::store_error;
 use super::http::Requests;
 
 /// Bytes of one range.
-const RANGE: u64 = 16 << 20;
+const RANGE: u64 = 8 << 20;
 
 /// Upper bound for the ranges that are fetched, or wait for their turn, at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 5;
 
 /// Bytes after which earlier failures of a range do not count any more.
 const PROGRESS: usize = 1 << 20;

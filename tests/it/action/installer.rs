@@ -59,11 +59,15 @@ echo "cargo builds" >&2; mkdir -p "$dir/release"; echo built >"$dir/release/cach
 
     /// Publishes an archive that holds this program, and lists it.
     fn publish(&self, target: &str, program: &str) {
-        self.write("site/cachekeep", program);
+        self.publish_as("cachekeep", target, program);
+    }
+
+    fn publish_as(&self, file: &str, target: &str, program: &str) {
+        self.write(&format!("site/{file}"), program);
         let name = format!("cachekeep-1.2.3-{target}.tar.gz");
         let archive = self.path("site").join(&name);
         let mut pack = Command::new("tar");
-        pack.arg("-czf").arg(&archive).arg("-C").arg(self.path("site")).arg("cachekeep");
+        pack.arg("-czf").arg(&archive).arg("-C").arg(self.path("site")).arg(file);
         assert!(pack.status().expect("tar starts").success());
         let list = format!(
             "# base https://example.org/v1.2.3\n{}  {name}\n",
@@ -138,6 +142,38 @@ fn another_archive_than_the_one_listed_is_refused() {
     assert_eq!(done.code, 1);
     assert!(done.log.contains("is not the archive that this release lists") && done.binary.is_none());
     assert!(!installation.path("tools/cachekeep").exists(), "it is not kept");
+}
+
+/// As in Git Bash: directories come as `C:\\…`, which `sha256sum` would escape and `tar` take for a machine's name.
+#[test]
+fn on_windows_an_archive_is_checked_and_unpacked_below_drive_letters() {
+    let installation = Installation::new();
+    installation.publish_as("cachekeep.exe", "x86_64-pc-windows-msvc", "released");
+    let place = installation.path("").display().to_string();
+    installation.program(
+        "cygpath",
+        &format!(r#"[ "$1" = -u ]; printf '%s\n' "$2" | sed 's|^C:.|{place}/|; y|\\|/|'"#),
+    );
+    let on_windows = |command: &mut Command| {
+        command.env("RUNNER_OS", "Windows");
+        command.env("RUNNER_TEMP", r"C:\temp").env("RUNNER_TOOL_CACHE", r"C:\tools");
+    };
+    let first = installation.install_with("X64", "", on_windows);
+    assert_eq!((first.code, first.content().as_str()), (0, "released"), "{}", first.log);
+    assert!(
+        first.binary.as_ref().is_some_and(|path| path.ends_with("/bin/cachekeep.exe")),
+        "{:?}",
+        first.binary
+    );
+    let second = installation.install_with("X64", "", on_windows);
+    assert_eq!(second.content(), "released", "{}", second.log);
+    assert!(!second.log.contains("curl"), "it is kept: {}", second.log);
+
+    fs::remove_dir_all(installation.path("tools")).expect("forgotten");
+    installation.write("site/cachekeep-1.2.3-x86_64-pc-windows-msvc.tar.gz", "something else");
+    let refused = installation.install_with("X64", "", on_windows);
+    assert_eq!((refused.code, &refused.binary), (1, &None), "{}", refused.log);
+    assert!(refused.log.contains("is not the archive that this release lists"), "{}", refused.log);
 }
 
 #[test]
