@@ -35,6 +35,7 @@ is missing.";
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Common {
     /// The configuration [default: cachekeep.toml in this directory or a parent].
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "paths")]
@@ -91,6 +92,9 @@ pub struct Common {
         help_heading = "One cache without a configuration"
     )]
     pub restore_keys: Vec<String>,
+    /// Without a configuration: keep the entries of each OS apart, as actions/cache does unless told otherwise.
+    #[arg(long, global = true, help_heading = "One cache without a configuration")]
+    pub per_os: bool,
     /// Give up on a cache after this long: 90s, 20m [default: 1h].
     #[arg(long, global = true, value_name = "SPAN", help_heading = "Limits")]
     pub timeout: Option<Span>,

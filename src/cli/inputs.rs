@@ -76,6 +76,12 @@ pub const INPUTS: &[ActionInput] = &[
         to: Argument::Option("restore-key"),
     },
     ActionInput {
+        name: "per-os",
+        default: "false",
+        help: "Without a `cachekeep.toml`: keep the entries of each OS apart, as actions/cache does without `enableCrossOsArchive`.",
+        to: Argument::Flag("per-os", &["restore", "seed", "gate", "save"]),
+    },
+    ActionInput {
         name: "fail-on-cache-miss",
         default: "false",
         help: "Fail the step if a cache has no exact or partial hit.",

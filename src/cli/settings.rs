@@ -204,7 +204,7 @@ fn workspace(common: &Common, env: &Env) -> Option<PathBuf> {
 impl Settings {
     /// Reads what was found and puts it together with what was typed.
     fn new(common: &Common, env: &Env, place: ConfigPlace, facts: &JobFacts) -> Result<Self, SettingsError> {
-        let config::Loaded { mut spec, warnings } = load(common, env, &place)?;
+        let config::Loaded { mut spec, warnings } = load(common, env, &place, &facts.os)?;
         if let Some((origin, location)) = given(common.store.as_deref(), "store", env, "CACHEKEEP_STORE") {
             spec.store = config::store_location(location).map_err(|problem| value_error(&origin, problem))?;
         }
@@ -286,7 +286,7 @@ fn layers(spec: &mut Spec, env: &Env) -> Result<(), SettingsError> {
 }
 
 /// The file, or the cache that the command line declares.
-fn load(common: &Common, env: &Env, place: &ConfigPlace) -> Result<config::Loaded, SettingsError> {
+fn load(common: &Common, env: &Env, place: &ConfigPlace, os: &str) -> Result<config::Loaded, SettingsError> {
     if let Some(path) = &place.config {
         let shown = path.strip_prefix(&env.current_dir).unwrap_or(path);
         if read::is_directory(path).unwrap_or(false) {
@@ -298,7 +298,8 @@ fn load(common: &Common, env: &Env, place: &ConfigPlace) -> Result<config::Loade
         // Only commands that need no configuration come here without one.
         None if common.paths.is_empty() => Ok(config::parse("", Path::new(config::DISCOVERY))?),
         Some(key) if !common.paths.is_empty() => {
-            Ok(config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"))?)
+            let os = common.per_os.then_some(os);
+            Ok(config::inline(&common.paths.join("\n"), key, &common.restore_keys.join("\n"), os)?)
         }
         _ => Err(SettingsError::HalfInline),
     }

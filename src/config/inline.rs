@@ -23,12 +23,18 @@ const MAX_NAME: usize = 60;
 /// The cache declared by inputs as of actions/cache: `path` and `restore_keys` hold one item per line.
 ///
 /// Its name, and so its directory in archives, is made of the last components of its paths. It is the same on every OS
-/// and differs for different paths, so that a short restore key does not match another cache.
+/// and differs for different paths, so that a short restore key does not match another cache. With `per_os` that OS is part of it,
+/// so that entries of another are not found.
 ///
 /// Blank lines, and in `path` those that start with `#`, are skipped. Placeholders are expanded; a text without one is
 /// literal, with a warning if its braces look like a misspelled placeholder. What actions/cache accepts is at most a
 /// warning here, since the inputs were probably written for it.
-pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded, ConfigError> {
+pub(crate) fn inline(
+    path: &str,
+    key: &str,
+    restore_keys: &str,
+    per_os: Option<&str>,
+) -> Result<Loaded, ConfigError> {
     let mut findings = Findings::of_inputs("the configuration in `path`, `key` and `restore-keys`");
     let kept = lines(path).filter(|line| !line.starts_with('#'));
     let paths: Vec<Text> = kept.map(|line| text(line, ["[{{]", "[}}]"], &mut findings)).collect();
@@ -49,7 +55,8 @@ pub(crate) fn inline(path: &str, key: &str, restore_keys: &str) -> Result<Loaded
         shared: false,
         mtime: None,
     };
-    let draft = convert::cache(&placeless(name_of(path)), raw, &mut findings);
+    let name = per_os.map_or_else(|| name_of(path), |os| format!("{}-{os}", name_of(path)));
+    let draft = convert::cache(&placeless(name), raw, &mut findings);
     let drafts: Vec<Draft> = draft.into_iter().collect();
     lint::across(&drafts, &mut findings);
     let caches: Vec<CacheSpec> = drafts.into_iter().map(|draft| draft.spec).collect();

@@ -8,7 +8,7 @@ use crate::domain::template::Template;
 
 #[test]
 fn inputs_of_actions_cache_need_no_file() {
-    let check = |path, key, restore| match inline(path, key, restore) {
+    let check = |path, key, restore| match inline(path, key, restore, None) {
         Ok(Loaded { spec, warnings }) => {
             let cache = &spec.caches[0];
             let expand = |template: &Template| {
@@ -56,13 +56,13 @@ the configuration in `path`, `key` and `restore-keys` has an error
 proptest! {
     #[test]
     fn no_input_makes_it_panic(path in "\\PC{0,20}", key in "\\PC{0,20}", restore in "\\PC{0,20}") {
-        let _ = inline(&path, &key, &restore);
+        let _ = inline(&path, &key, &restore, None);
     }
 
     #[test]
     fn braces_that_are_no_placeholder_stand_for_themselves(key in "[a-z][{}a-z]{0,8}[a-z]") {
         prop_assume!(!["{os}", "{arch}", "{ref}", "{sha}", "{temp}", "{home}", "{path}", "{links}", "{hash}", "{algo}"].iter().any(|word| key.contains(word)));
-        let loaded = inline("a", &key, "").expect("a key");
+        let loaded = inline("a", &key, "", None).expect("a key");
         let expanded = loaded.spec.caches[0].key.expand(|_| Err(())).expect("it has no placeholder");
         prop_assert_eq!(expanded.text, key);
     }

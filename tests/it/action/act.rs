@@ -81,7 +81,7 @@ impl Sample {
         let service = GitHubService::start();
         let sample = Sample { directory: tempfile::tempdir().map_err(|e| e.to_string())?, service, standin };
         let repository = sample.repository();
-        for directory in ["scripts", "example", ".github/workflows"] {
+        for directory in ["scripts", "example", ".github/workflows", "restore", "save"] {
             copy(&root().join(directory), &repository.join(directory));
         }
         fs::copy(root().join("action.yml"), repository.join("action.yml")).expect("copied");

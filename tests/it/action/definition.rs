@@ -30,7 +30,7 @@ fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
 }
 
 /// `(name, description, field)` of each entry of a section, where `field` is another field of it.
-fn entries(text: &str, heading: &str, field: &str) -> Vec<(String, String, String)> {
+pub fn entries(text: &str, heading: &str, field: &str) -> Vec<(String, String, String)> {
     let mut found: Vec<(String, String, String)> = Vec::new();
     for line in section(text, heading) {
         let quoted = |rest: &str| rest.trim_matches('"').to_owned();
@@ -112,7 +112,8 @@ fn foreign_actions(text: &str) -> Vec<&str> {
 
 #[test]
 fn actions_are_pinned_by_commit_and_one_action_by_one_commit() {
-    let mut files = vec![root().join("action.yml")];
+    let mut files =
+        ["action.yml", "restore/action.yml", "save/action.yml"].map(|file| root().join(file)).to_vec();
     let workflows = fs::read_dir(root().join(".github/workflows")).expect("workflows");
     files.extend(workflows.flatten().map(|entry| entry.path()));
     let mut pins = BTreeSet::new();

@@ -25,7 +25,7 @@ fn zizmor_is_content_with_the_action_and_the_workflows() {
     lint(
         "zizmor_is_content_with_the_action_and_the_workflows",
         "zizmor",
-        &["--offline", "action.yml", ".github"],
+        &["--offline", "action.yml", "restore/action.yml", "save/action.yml", ".github"],
     );
 }
 

@@ -4,6 +4,7 @@
 mod act;
 mod cleaning;
 pub mod definition;
+mod drop_in;
 mod hostile;
 mod hostile_inputs;
 #[cfg(unix)]

@@ -20,7 +20,12 @@ pub struct Step {
 
 /// The steps with a script, in order. Reads the little YAML that `action.yml` is made of.
 pub fn own_steps() -> Vec<Step> {
-    let action = text("action.yml");
+    own_steps_of("action.yml")
+}
+
+/// The same of another file.
+pub fn own_steps_of(file: &str) -> Vec<Step> {
+    let action = text(file);
     let blocks = action.split("\n    - name: ").skip(1);
     let step = |block: &str| {
         let field = |name: &str| {

@@ -12,8 +12,10 @@ const CONFIG: &str = "[cache.deps]\npath = \"deps\"\nkey = \"deps-{var.n}\"\n";
 
 const WRITERS: usize = 8;
 
-/// Kills for each service.
-const KILLS: u32 = 5;
+/// Kills for each service; `CACHEKEEP_TEST_KILLS` asks for more.
+fn kills() -> u32 {
+    std::env::var("CACHEKEEP_TEST_KILLS").map_or(5, |text| text.parse().expect("a number"))
+}
 
 struct Job<'a> {
     project: Project,
@@ -98,9 +100,9 @@ fn a_killed_save_leaves_no_half_entry(service: &Running) {
     job.run(&["save", "--required"], 0).success();
     let whole = begun.elapsed();
     let mut killed = 0;
-    for n in 1..=KILLS {
+    for n in 1..=kills() {
         let mut child = job.start(&["save"], n);
-        std::thread::sleep(whole.mul_f64(f64::from(n) / f64::from(KILLS)));
+        std::thread::sleep(whole.mul_f64(f64::from(n) / f64::from(kills())));
         killed += u32::from(child.try_wait().expect("a state").is_none());
         child.kill().expect("killed");
         child.wait().expect("it ends");
