@@ -93,7 +93,7 @@ jobs:
         run: echo \"save-result is ${{ steps.save.outputs.save-result }}\"
 ";
 
-/// Runs the workflow with a key: what it says of the restore, and of the save.
+/// Runs the workflow with a key: what was printed of the restore, and of the save.
 fn build(sample: &Sample, key: &str, lookup: &str, transport: Transport) -> ([String; 4], String) {
     let text = WORKFLOW.replace("KEY", key).replace("LOOKUP", lookup);
     fs::write(sample.repository().join(".github/workflows/drop-in.yml"), text).expect("written");

@@ -161,5 +161,5 @@ steps:
 
 /// What a save says of the full volume, before and after.
 fn df_lines(job: &JobResult) -> Vec<&str> {
-    job.log.lines().filter(|line| line.contains("/work/1/s`: ") && line.contains(" free before, ")).collect()
+    job.log.lines().filter(|line| line.contains("/1/s`: ") && line.contains(" free before, ")).collect()
 }
