@@ -115,6 +115,10 @@ impl Platform for AzurePipelines {
         }
     }
 
+    fn progress(&self, percent: u64, text: &Shown) -> Option<String> {
+        Some(format!("##vso[task.setprogress value={percent};]{}", escape_data(text)))
+    }
+
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         Ok(Some(set_variable(name, value, "")))
     }
@@ -178,6 +182,10 @@ mod tests {
         assert_eq!(
             message(Level::Warning, "a\n  ##vso[x]"),
             r"##vso[task.logissue type=warning;]a%0A  \u{23}#vso[x]"
+        );
+        assert_eq!(
+            job.progress(7, &Shown::value("c: ##vso[x]\n")).as_deref(),
+            Some(r"##vso[task.setprogress value=7;]c: \u{23}#vso[x]\u{a}")
         );
         assert_eq!(
             job.export("A;isSecret=false]", "v\n%").expect("a line").as_deref(),

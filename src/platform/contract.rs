@@ -22,6 +22,11 @@ pub(crate) trait Platform: Send + Sync {
     /// escapes the text as a value of it.
     fn message(&self, level: Level, text: &Shown) -> String;
 
+    /// The line that tells how far a step is, in percent, and with what; `None` if the platform shows no progress.
+    fn progress(&self, _percent: u64, _text: &Shown) -> Option<String> {
+        None
+    }
+
     /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
 

@@ -48,7 +48,7 @@ impl Log {
         } else if options.bars {
             Progress::bars()
         } else {
-            Progress::lines()
+            Progress::lines(Arc::clone(&platform))
         };
         Log { platform, options, progress: Mutex::new(progress) }
     }

@@ -11,6 +11,7 @@ use super::stderr;
 use crate::domain::event::Meter;
 use crate::domain::shown::Shown;
 use crate::domain::unit::{ByteSize, counted};
+use crate::platform::Platform;
 use crate::threads::start;
 
 /// How often a log without bars hears of long work.
@@ -28,7 +29,13 @@ pub(crate) struct Progress {
 enum BarKind {
     Silent,
     Bars(MultiProgress),
-    Lines,
+    Lines(Arc<dyn Platform>),
+}
+
+/// Where one meter is shown.
+enum Display {
+    Bar(ProgressBar),
+    Lines(Arc<dyn Platform>),
 }
 
 /// A meter that is shown, and the thread that shows it.
@@ -50,23 +57,27 @@ impl Progress {
         Progress { kind: BarKind::Bars(MultiProgress::with_draw_target(stderr::bars())), running: Vec::new() }
     }
 
-    /// Prints a line now and then.
-    pub(crate) fn lines() -> Self {
-        Progress { kind: BarKind::Lines, running: Vec::new() }
+    /// Prints a line now and then, and tells the platform how far the work is where it shows that.
+    pub(crate) fn lines(platform: Arc<dyn Platform>) -> Self {
+        Progress { kind: BarKind::Lines(platform), running: Vec::new() }
     }
 
     /// Begins to show a meter.
     pub(crate) fn start(&mut self, meter: Arc<Meter>) {
         let done = Arc::new(AtomicBool::new(false));
-        let bar = match &self.kind {
+        let display = match &self.kind {
             BarKind::Silent => return,
-            BarKind::Lines => None,
-            BarKind::Bars(bars) => Some(bars.add(ProgressBar::no_length().with_style(style(false)))),
+            BarKind::Lines(platform) => Display::Lines(Arc::clone(platform)),
+            BarKind::Bars(bars) => Display::Bar(bars.add(ProgressBar::no_length().with_style(style(false)))),
+        };
+        let bar = match &display {
+            Display::Bar(bar) => Some(bar.clone()),
+            Display::Lines(_) => None,
         };
         let thread = {
-            let (meter, done, bar) = (Arc::clone(&meter), Arc::clone(&done), bar.clone());
+            let (meter, done) = (Arc::clone(&meter), Arc::clone(&done));
             // Without a thread there is no progress to see, and that is all.
-            start::detached("progress", move || show(&meter, bar.as_ref(), &done)).ok()
+            start::detached("progress", move || show(&meter, &display, &done)).ok()
         };
         self.running.push(Running { meter, bar, done, thread });
     }
@@ -82,7 +93,7 @@ impl Progress {
     pub(crate) fn above_bars(&self, print: impl FnOnce()) {
         match &self.kind {
             BarKind::Bars(bars) => bars.suspend(print),
-            BarKind::Silent | BarKind::Lines => print(),
+            BarKind::Silent | BarKind::Lines(_) => print(),
         }
     }
 }
@@ -101,9 +112,9 @@ impl Drop for Running {
     }
 }
 
-fn show(meter: &Meter, bar: Option<&ProgressBar>, done: &AtomicBool) {
+fn show(meter: &Meter, display: &Display, done: &AtomicBool) {
     let started = Instant::now();
-    let every = if bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+    let every = if matches!(display, Display::Bar(_)) { BAR_EVERY } else { LINE_EVERY };
     let mut next = started + every;
     loop {
         thread::park_timeout(next.saturating_duration_since(Instant::now()));
@@ -114,8 +125,8 @@ fn show(meter: &Meter, bar: Option<&ProgressBar>, done: &AtomicBool) {
             continue;
         }
         next += every;
-        match bar {
-            Some(bar) => {
+        match display {
+            Display::Bar(bar) => {
                 if let (Some(total), None) = (meter.total(), bar.length()) {
                     bar.set_style(style(true));
                     bar.set_length(total);
@@ -123,16 +134,31 @@ fn show(meter: &Meter, bar: Option<&ProgressBar>, done: &AtomicBool) {
                 bar.set_message(Shown::value(&format!("{}: {}", meter.cache, meter.phase)).into_string());
                 bar.set_position(meter.bytes());
             }
-            None => stderr::print_line(&line(meter, started.elapsed())),
+            Display::Lines(platform) => {
+                stderr::print_line(&line(meter, started.elapsed()));
+                if let Some(told) = told(meter, &**platform) {
+                    stderr::print_dialect(&told);
+                }
+            }
         }
     }
+}
+
+/// What the platform is told, where the end of the work is known.
+fn told(meter: &Meter, platform: &dyn Platform) -> Option<String> {
+    let percent = percent(meter.bytes(), meter.total()?);
+    platform.progress(percent, &Shown::value(&format!("{}: {}", meter.cache, meter.phase)))
+}
+
+fn percent(done: u64, total: u64) -> u64 {
+    done.saturating_mul(100).checked_div(total).unwrap_or(100).min(100)
 }
 
 /// One line that says how far the work is.
 fn line(meter: &Meter, elapsed: Duration) -> String {
     let done = ByteSize(meter.bytes());
     let amount = match meter.total() {
-        Some(total) => format!("{done} of {} ({} %)", ByteSize(total), done.0.saturating_mul(100) / total),
+        Some(total) => format!("{done} of {} ({} %)", ByteSize(total), percent(done.0, total)),
         None => done.to_string(),
     };
     format!(
@@ -155,8 +181,11 @@ fn style(has_total: bool) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::domain::event::Phase;
+    use crate::platform::{Env, detect};
 
     #[test]
     fn a_line_says_how_far_the_work_is() {
@@ -172,8 +201,25 @@ mod tests {
     }
 
     #[test]
+    fn a_platform_that_shows_it_is_told_how_far_work_of_known_size_is() {
+        let meter = Meter::new("ccache", Phase::Restore);
+        let told = |variables: &[(&str, &str)]| {
+            told(&meter, &*detect(&Env::of(variables.iter().copied()), Path::new("/")))
+        };
+        let azure = [("TF_BUILD", "True")];
+        assert_eq!(told(&azure), None, "the end is not known");
+        meter.set_total(300);
+        meter.add_bytes(200);
+        assert_eq!(told(&azure).as_deref(), Some("##vso[task.setprogress value=66;]ccache: restore"));
+        assert_eq!(told(&[("GITHUB_ACTIONS", "true")]), None);
+        meter.add_bytes(200);
+        assert_eq!(told(&azure).as_deref(), Some("##vso[task.setprogress value=100;]ccache: restore"));
+    }
+
+    #[test]
     fn work_that_ends_at_once_leaves_no_thread_behind() {
-        for mut progress in [Progress::bars(), Progress::lines(), Progress::silent()] {
+        let platform = detect(&Env::of([]), Path::new("/"));
+        for mut progress in [Progress::bars(), Progress::lines(platform), Progress::silent()] {
             let meter = Meter::new("c", Phase::Scan);
             let started = Instant::now();
             progress.start(Arc::clone(&meter));
