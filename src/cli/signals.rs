@@ -48,6 +48,9 @@ pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io:
 
     let _entered = runtime.enter();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        if kind == SignalKind::hangup() && is_ignored(kind.as_raw_value()) {
+            continue;
+        }
         let mut stream = signal(kind)?;
         let interrupt = Arc::clone(interrupt);
         runtime.spawn(async move {
@@ -63,6 +66,26 @@ pub(super) fn listen(runtime: &Executor, interrupt: &Arc<Interrupt>) -> std::io:
     }
     interrupt.note_listening();
     Ok(())
+}
+
+/// Whether this program was started with a signal ignored, as `nohup` does with `SIGHUP`. Only Linux tells without system calls of C.
+#[cfg(target_os = "linux")]
+fn is_ignored(signal: i32) -> bool {
+    use crate::fs::read::read_regular;
+
+    /// More than the kernel writes.
+    const MAX_STATUS: u64 = 64 << 10;
+
+    let status = read_regular(std::path::Path::new("/proc/self/status"), MAX_STATUS).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_ignored(_: i32) -> bool {
+    false
 }
 
 /// Makes a file that would become larger than the system allows an error of its write, not the end of this process. Other

@@ -81,6 +81,27 @@ fn a_signal_is_forwarded_and_nothing_is_saved() {
 
 /// Terminates a `run` of a script once it has made `up`; what it printed.
 #[cfg(target_os = "linux")]
+#[test]
+fn a_job_that_nohup_started_outlives_its_terminal() {
+    for (start, code, is_saved) in [("", 129, false), ("trap '' HUP; ", 0, true)] {
+        let project = project("success");
+        let mut command = std::process::Command::new("sh");
+        let program = project.command();
+        let variables: Vec<_> = program
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
+        // A terminal that is closed sends the signal to every process; here the command sends it to its parent.
+        let job = "mkdir -p out && echo made >out/file; kill -HUP $PPID; sleep 0.5";
+        let line = format!("{start}exec \"$0\" run -- sh -c \"$1\"");
+        command.args(["-c", &line]).arg(program.get_program()).arg(job).env_clear().envs(variables);
+        command.current_dir(program.get_current_dir().expect("a directory"));
+        let ran = cachekeep_test_support::project::Ran::of(&mut command).code(code);
+        assert_eq!(ran.stderr.contains("out: saved: "), is_saved, "{start}: {}", ran.stderr);
+    }
+}
+
+#[cfg(target_os = "linux")]
 fn terminated(project: &Project, variable: &str, script: &str) -> String {
     let mut command = project.command();
     let (name, value) = variable.split_once('=').expect("a variable");
