@@ -248,6 +248,8 @@ pub enum EnvFormat {
 pub enum CheckFormat {
     /// For people.
     Text,
+    /// Annotations of a job of GitHub Actions, shown beside the lines.
+    Github,
     /// One object; `--json` is short for it.
     Json,
     /// SARIF 2.1.0, for code scanning and editors.
@@ -442,12 +444,12 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = EnvFormat::Sh)]
         format: EnvFormat,
     },
-    /// Check the configuration, and the Azure pipelines that use it, before they run. Exits with 1 when something in them
-    /// cannot work.
-    #[command(after_help = "Example: cachekeep check azure-pipelines.yml")]
+    /// Check the configuration, and the GitHub workflows and Azure pipelines that use it, before they run. Exits with 1 when
+    /// something in them cannot work.
+    #[command(after_help = "Example: cachekeep check .github/workflows/ci.yml")]
     Check {
-        /// Pipelines [default: YAML at the top of the checkout and in `.azure-pipelines`, `.azure`, `.azuredevops`,
-        /// `.pipelines`, `azure-pipelines` and `pipelines`].
+        /// Workflows and pipelines [default: YAML at the top of the checkout and in `.github/workflows`, `.azure-pipelines`,
+        /// `.azure`, `.azuredevops`, `.pipelines`, `azure-pipelines` and `pipelines`].
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How findings are written.

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::args::{CheckFormat, Command};
 use super::exit::{self, Exit};
-use super::publish::print;
+use super::inputs::{INPUTS, MODES};
+use super::publish::{exit_of_print, print};
 use super::settings::SettingsError;
 use super::site::Site;
-use crate::command::check::{self, CheckInput, Configuration};
+use crate::command::check::{self, ActionFacts, CheckInput, Configuration};
 use crate::domain::fault::Fault;
+use crate::report::log::print_own;
 use crate::report::{json, text};
 
 /// Checks, and prints what was found.
@@ -27,10 +29,15 @@ pub(super) fn run(
         Err(error) => return Err(Fault::usage(error.to_string())),
     };
     let workspace = found.map_or(current_dir, |site| &site.settings.workspace);
-    let outcome = check::check(&CheckInput { workspace, files: &files, configuration })?;
+    let action = ActionFacts { inputs: INPUTS.iter().map(|input| input.name).collect(), modes: &MODES };
+    let outcome = check::check(&CheckInput { workspace, files: &files, configuration, action: &action })?;
+    if *format == CheckFormat::Github && !is_json {
+        let printed = exit_of_print(print_own(&text::check::annotations(&outcome)));
+        return Ok(if outcome.has_error() { exit::FAILED } else { printed });
+    }
     let printed = print(&match format {
         _ if is_json => json::render(&json::check::CheckDocument::from(&outcome)),
-        CheckFormat::Text => text::check::checked(&outcome),
+        CheckFormat::Text | CheckFormat::Github => text::check::checked(&outcome),
         CheckFormat::Json => json::render(&json::check::CheckDocument::from(&outcome)),
         CheckFormat::Sarif => json::render(&json::sarif::sarif(&outcome)),
     });

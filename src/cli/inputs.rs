@@ -10,6 +10,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
 use super::args::Args;
+pub use crate::command::check::rules::RULES;
 pub use crate::command::wrapped::NESTED;
 use crate::domain::fault::Fault;
 use crate::platform::Env;
@@ -166,7 +167,7 @@ pub const INPUTS: &[ActionInput] = &[
 ];
 
 /// The commands that the action knows.
-const MODES: [&str; 6] = ["restore", "seed", "gate", "save", "clean", "doctor"];
+pub(super) const MODES: [&str; 6] = ["restore", "seed", "gate", "save", "clean", "doctor"];
 
 /// Modes that are not about single caches.
 const WITHOUT_CACHES: [&str; 2] = ["clean", "doctor"];

@@ -84,8 +84,13 @@ fn event_payload(path: Option<PathBuf>) -> Option<serde_json::Value> {
 }
 
 /// Escapes the data of a workflow command.
-fn escape_data(text: &str) -> String {
+pub(crate) fn escape_data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Escapes a property of a workflow command.
+pub(crate) fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 /// Appends `name<<delimiter`, the value and the delimiter to a runner file.

@@ -11,6 +11,7 @@
 
 mod changing_files;
 mod checking;
+mod checking_workflows;
 #[cfg(unix)]
 mod dedup;
 mod disk;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use cachekeep::cli::args::Args;
 use cachekeep::cli::exit;
+use cachekeep::cli::inputs::RULES;
 use clap::CommandFactory;
 
 fn check(name: &str, expected: &str) {
@@ -49,6 +50,11 @@ fn the_reference_is_current() {
             subcommand.get_name(),
             own.render_long_help()
         );
+    }
+    text.push_str("\n## Rules of check\n\nWhat an expression will be is not known before a workflow or pipeline runs; rules that depend on it say nothing then.\n\n");
+    text.push_str("| rule | what is wrong |\n|---|---|\n");
+    for rule in RULES {
+        let _ = writeln!(text, "| `{}` | {} |", rule.name, rule.what);
     }
     let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
     check("docs/reference.md", &format!("{}\n", trimmed.join("\n")));

@@ -3,20 +3,10 @@
 use std::ops::Range;
 
 use super::pipeline::{Job, Step, StepKind};
+use super::problem::{Problem, Problems};
 use crate::command::wrapped::NESTED;
-use crate::domain::finding::Severity;
 use crate::domain::object_location::ObjectService;
 use crate::domain::spec::{CacheSpec, SavePolicy, Spec, StoreLocation};
-
-/// A broken rule, before its place is looked up.
-#[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) rule: &'static str,
-    pub(super) severity: Severity,
-    pub(super) place: Range<usize>,
-    pub(super) message: String,
-    pub(super) hint: String,
-}
 
 /// When `Cache@2` moves the archives of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,30 +44,6 @@ pub(super) fn check(job: &Job<'_>, spec: Option<&Spec>) -> Vec<Problem> {
     format_of_others(&uses, &mut problems);
     program(job, &mut problems);
     problems.0
-}
-
-#[derive(Default)]
-struct Problems(Vec<Problem>);
-
-impl Problems {
-    fn error(&mut self, rule: &'static str, place: &Range<usize>, message: String, hint: &str) {
-        self.add(Severity::Error, rule, place, message, hint);
-    }
-
-    fn warning(&mut self, rule: &'static str, place: &Range<usize>, message: String, hint: &str) {
-        self.add(Severity::Warning, rule, place, message, hint);
-    }
-
-    fn add(
-        &mut self,
-        severity: Severity,
-        rule: &'static str,
-        place: &Range<usize>,
-        message: String,
-        hint: &str,
-    ) {
-        self.0.push(Problem { rule, severity, place: place.clone(), message, hint: hint.to_owned() });
-    }
 }
 
 impl<'a> Use<'a> {

@@ -1,12 +1,19 @@
-//! The pipelines of a checkout, by the names that people give them.
+//! The workflows and pipelines of a checkout, by the names that people give them.
 
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-/// Directories that hold pipelines, besides the top of a checkout.
-const DIRECTORIES: [&str; 6] =
-    [".azure", ".azure-pipelines", ".azuredevops", ".pipelines", "azure-pipelines", "pipelines"];
+/// Directories that hold workflows and pipelines, besides the top of a checkout.
+const DIRECTORIES: [&str; 7] = [
+    ".azure",
+    ".azure-pipelines",
+    ".azuredevops",
+    ".github/workflows",
+    ".pipelines",
+    "azure-pipelines",
+    "pipelines",
+];
 
 /// How deep they are searched.
 const MAX_DEPTH: usize = 6;

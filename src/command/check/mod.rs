@@ -1,16 +1,21 @@
-//! `check`: the configuration and the pipelines that use it, before they run.
+//! `check`: the configuration, and the workflows and pipelines that use it, before they run.
 //!
-//! A pipeline is read as it is written. What an expression of its language will be is not known, so rules that depend
+//! A workflow or pipeline is read as it is written. What an expression of its language will be is not known, so rules that depend
 //! on it say nothing.
 
 mod azure;
 mod find;
+mod github;
 mod pipeline;
+mod problem;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 use std::path::{Path, PathBuf};
+
+pub(crate) use github::ActionFacts;
 
 use crate::domain::fault::Fault;
 use crate::domain::finding::{CheckOutcome, Finding, Location, Severity};
@@ -18,18 +23,24 @@ use crate::domain::spec::Spec;
 use crate::fs::open::Links;
 use crate::fs::read;
 
-/// Upper bound for pipelines, in bytes.
+/// Upper bound for workflows and pipelines, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// What files that use cachekeep contain.
+const MARKS: [&str; 6] =
+    ["azure-task/", "cachekeep@", "Cachekeep@", "cachekeep/restore@", "cachekeep/save@", "cachekeep run"];
 
 /// What to look at.
 #[derive(Debug)]
 pub(crate) struct CheckInput<'a> {
     /// The checkout.
     pub workspace: &'a Path,
-    /// Absolute paths of pipelines; those of the checkout if there are none.
+    /// Absolute paths of workflows and pipelines; those of the checkout if there are none.
     pub files: &'a [PathBuf],
     /// The configuration, as far as there is one.
     pub configuration: Configuration<'a>,
+    /// The inputs and modes of the GitHub action.
+    pub action: &'a ActionFacts,
 }
 
 /// The configuration, as far as there is one.
@@ -43,7 +54,7 @@ pub(crate) enum Configuration<'a> {
     Absent,
 }
 
-/// Checks the configuration and the pipelines.
+/// Checks the configuration, the workflows and the pipelines.
 ///
 /// # Errors
 /// A named file cannot be read, or there is nothing to check.
@@ -64,23 +75,29 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
             Err(_) => continue,
         };
         let name = path.strip_prefix(input.workspace).unwrap_or(path);
-        let Some(findings) = of_pipeline(&text, name, spec, is_named) else { continue };
+        let Some(findings) = of_pipeline(&text, name, spec, input.action, is_named) else { continue };
         outcome.files += 1;
         outcome.findings.extend(findings);
     }
     if outcome.files == 0 {
         let text = format!("nothing to check in `{}`", input.workspace.display());
         return Err(Fault::usage(text).with_hint(
-            "name the pipelines to check: there is no cachekeep.toml here, and none of the pipelines found uses cachekeep"
+            "name the workflows or pipelines to check: there is no cachekeep.toml here, and none of those found uses cachekeep"
                 .to_owned(),
         ));
     }
     Ok(outcome)
 }
 
-/// The findings in a pipeline, in the order of the file; `None` if it does not use cachekeep.
-fn of_pipeline(text: &str, name: &Path, spec: Option<&Spec>, is_named: bool) -> Option<Vec<Finding>> {
-    let is_about_caches = ["azure-task/", "cachekeep@", "Cachekeep@"].iter().any(|mark| text.contains(mark));
+/// The findings in a workflow or pipeline, in the order of the file; `None` if it does not use cachekeep.
+fn of_pipeline(
+    text: &str,
+    name: &Path,
+    spec: Option<&Spec>,
+    action: &ActionFacts,
+    is_named: bool,
+) -> Option<Vec<Finding>> {
+    let is_about_caches = MARKS.iter().any(|mark| text.contains(mark));
     if !is_about_caches && !is_named {
         return None;
     }
@@ -93,8 +110,11 @@ fn of_pipeline(text: &str, name: &Path, spec: Option<&Spec>, is_named: bool) -> 
             return Some(vec![Finding { rule: "yaml", severity, message, hint: None, location }]);
         }
     };
-    let jobs = root.as_ref().map(pipeline::jobs).unwrap_or_default();
-    let mut problems: Vec<_> = jobs.iter().flat_map(|job| azure::check(job, spec)).collect();
+    let mut problems: Vec<_> = match &root {
+        None => Vec::new(),
+        Some(root) => github::check(root, spec, action)
+            .unwrap_or_else(|| pipeline::jobs(root).iter().flat_map(|job| azure::check(job, spec)).collect()),
+    };
     problems.sort_by_key(|problem| problem.place.start);
     let findings = problems.into_iter().map(|problem| Finding {
         rule: problem.rule,

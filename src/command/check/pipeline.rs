@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::yaml::{Kind, Node};
+use super::yaml::{Kind, Node, Value};
 
 /// Steps that run one after the other on one machine.
 #[derive(Debug, Default)]
@@ -42,26 +42,10 @@ pub(super) enum StepKind {
     CacheTask,
 }
 
-/// A parameter and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Value<'a> {
-    pub(super) text: &'a str,
-    pub(super) place: Range<usize>,
-}
-
-impl Value<'_> {
-    /// Whether it stands for itself, and not for what an expression will be when the pipeline runs.
-    pub(super) fn is_literal(&self) -> bool {
-        !["$(", "${{", "$["].iter().any(|start| self.text.contains(start))
-    }
-}
-
 impl<'a> Step<'a> {
     /// A parameter that is not empty.
     pub(super) fn parameter(&self, name: &str) -> Option<Value<'a>> {
-        let node = self.parameters?.get(name)?;
-        let text = node.text()?.trim();
-        (!text.is_empty()).then(|| Value { text, place: node.place.clone() })
+        self.parameters?.value(name)
     }
 
     /// Where a finding about a parameter is shown: there, or at the step if it is not given.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::of_pipeline;
+use super::{ActionFacts, of_pipeline};
 use crate::config;
 use crate::domain::finding::Severity;
 use crate::domain::spec::Spec;
@@ -32,6 +32,8 @@ path = "c5"
 key = "c5-{sha}"
 "#;
 
+const ACTION: ActionFacts = ActionFacts { inputs: Vec::new(), modes: &[] };
+
 const STORE: &str = "store = \"az://account/container\"\n";
 
 fn spec(text: &str) -> Spec {
@@ -41,7 +43,7 @@ fn spec(text: &str) -> Spec {
 /// Rules that a pipeline breaks, each with its line, sorted; errors end in `!`.
 fn broken(config: &str, pipeline: &str) -> Vec<String> {
     let spec = spec(config);
-    let found = of_pipeline(pipeline, Path::new("p.yml"), Some(&spec), true).expect("findings");
+    let found = of_pipeline(pipeline, Path::new("p.yml"), Some(&spec), &ACTION, true).expect("findings");
     let mut broken: Vec<String> = found
         .iter()
         .map(|finding| {
@@ -188,8 +190,9 @@ fn the_job_must_know_which_program_it_installs() {
 
 #[test]
 fn other_files_are_left_alone_unless_they_are_named() {
-    let check =
-        |text: &str, is_named| of_pipeline(text, Path::new("p.yml"), None, is_named).map(|found| found.len());
+    let check = |text: &str, is_named| {
+        of_pipeline(text, Path::new("p.yml"), None, &ACTION, is_named).map(|found| found.len())
+    };
     assert_eq!(check("a: [", false), None);
     assert_eq!(check("a: [", true), Some(1));
     assert_eq!(check("a: 1", false), None);

@@ -40,9 +40,44 @@ impl Node {
         if let Kind::Sequence(items) = &self.kind { items } else { &[] }
     }
 
+    /// The text of a scalar, trimmed, with its place; `None` if it is empty.
+    pub(super) fn value_of(&self) -> Option<Value<'_>> {
+        let text = self.text()?.trim();
+        (!text.is_empty()).then(|| Value { text, place: self.place.clone() })
+    }
+
+    /// The text of a field that is a scalar and not empty.
+    pub(super) fn value(&self, name: &str) -> Option<Value<'_>> {
+        self.get(name)?.value_of()
+    }
+
+    /// Every text in the value, fields and items included.
+    pub(super) fn texts<'a>(&'a self, found: &mut Vec<Value<'a>>) {
+        match &self.kind {
+            Kind::Scalar(_) => found.extend(self.value_of()),
+            Kind::Sequence(items) => items.iter().for_each(|item| item.texts(found)),
+            Kind::Mapping(fields) => fields.iter().for_each(|(_, value)| value.texts(found)),
+            Kind::Alias => {}
+        }
+    }
+
     /// The value of a field.
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         self.fields().iter().find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value)
+    }
+}
+
+/// The text of a scalar that is not empty, and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value<'a> {
+    pub(super) text: &'a str,
+    pub(super) place: Range<usize>,
+}
+
+impl Value<'_> {
+    /// Whether it stands for itself, and not for what an expression will be when the pipeline runs.
+    pub(super) fn is_literal(&self) -> bool {
+        !["$(", "${{", "$["].iter().any(|start| self.text.contains(start))
     }
 }
 

@@ -1,0 +1,29 @@
+//! What cannot work in a workflow of GitHub Actions, or will not do what was intended.
+
+mod keys;
+mod pairs;
+mod rights;
+mod scene;
+mod steps;
+mod workflow;
+
+pub(crate) use scene::ActionFacts;
+use scene::Scene;
+
+use super::problem::{Problem, Problems};
+use super::yaml::Node;
+use crate::domain::spec::Spec;
+
+/// Checks a workflow; `None` if the document is not one. Without a usable configuration what depends on it is left out.
+pub(super) fn check(root: &Node, spec: Option<&Spec>, action: &ActionFacts) -> Option<Vec<Problem>> {
+    let workflow = workflow::read(root)?;
+    let mut problems = Problems::default();
+    for job in &workflow.jobs {
+        let scene = Scene { workflow: &workflow, job, spec, action };
+        steps::check(&scene, &mut problems);
+        keys::check(&scene, &mut problems);
+        rights::check(&scene, &mut problems);
+        pairs::check(&scene, &mut problems);
+    }
+    Some(problems.0)
+}

@@ -1,0 +1,229 @@
+//! Rules of single steps: inputs, outputs, names.
+
+use super::scene::Scene;
+use super::workflow::{Mode, Step, StepKind};
+use crate::command::check::problem::Problems;
+use crate::command::check::yaml::Value;
+use crate::domain::spec::CacheSpec;
+use crate::domain::template::{Placeholder, Template};
+use crate::report::outputs::OUTPUTS;
+
+/// Inputs that are `true` or `false`.
+const FLAGS: [&str; 6] = ["dry-run", "fail-on-cache-miss", "lookup-only", "per-os", "required", "seed"];
+
+/// Inputs of actions/cache that people take along, and what to do about them.
+const OF_ACTIONS_CACHE: [(&str, &str); 3] = [
+    ("enableCrossOsArchive", "remove it: every entry serves every OS"),
+    ("upload-chunk-size", "remove it: cachekeep chooses the size of parts"),
+    ("save-always", "remove it, and give the save step `if: always()`"),
+];
+
+/// Inputs that decide where files are written, what is exported and who saves.
+const SENSITIVE: [&str; 5] = ["role", "allow-export", "config", "store", "path"];
+
+/// What people without write access choose.
+const FOREIGN: [&str; 9] = [
+    "github.head_ref",
+    "github.event.pull_request.title",
+    "github.event.pull_request.body",
+    "github.event.pull_request.head.ref",
+    "github.event.pull_request.head.label",
+    "github.event.issue.",
+    "github.event.comment.",
+    "github.event.review.",
+    "github.event.workflow_run.head_branch",
+];
+
+pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
+    for step in scene.ours() {
+        inputs(scene, step, problems);
+        values(scene, step, problems);
+        configurations(step, problems);
+        names(scene, step, problems);
+        variables(scene, step, problems);
+        foreign_text(step, problems);
+        branch(step, problems);
+    }
+    outputs(scene, problems);
+}
+
+fn inputs(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
+    let Some(with) = step.node.get("with").filter(|_| !step.is_drop_in()) else { return };
+    for (key, _) in with.fields() {
+        let Some(name) = key.text().filter(|name| !scene.action.inputs.contains(name)) else { continue };
+        let known = OF_ACTIONS_CACHE.iter().find(|(known, _)| *known == name);
+        let hint = known.map_or("docs/github-actions.md lists the inputs", |(_, hint)| hint);
+        let message = format!("the action has no input `{name}`: GitHub ignores it");
+        problems.error("github-unknown-input", &key.place, message, hint);
+    }
+}
+
+fn values(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
+    let mut check = |name: &str, allowed: &[&str]| {
+        let Some(value) = step.input(name).filter(Value::is_literal) else { return };
+        if !allowed.contains(&value.text.to_ascii_lowercase().as_str()) {
+            let message = format!("the input `{name}` cannot be `{}`", value.text);
+            let hint = format!("write one of {}", quoted(allowed));
+            problems.error("github-wrong-value", &value.place, message, &hint);
+        }
+    };
+    check("mode", scene.action.modes);
+    check("role", &["writer", "consumer"]);
+    for name in FLAGS {
+        check(name, &["true", "false"]);
+    }
+}
+
+fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The configuration is a file or inputs.
+fn configurations(step: &Step<'_>, problems: &mut Problems) {
+    let (path, key) = (step.input("path"), step.input("key"));
+    if let (Some(_), Some(config)) = (&path, step.input("config")) {
+        let message = "`path` and `config` in one step: one of the two would be ignored".to_owned();
+        problems.error("github-two-configurations", &config.place, message, "remove one of them");
+    }
+    let (place, missing) = match (&path, &key) {
+        (Some(path), None) => (&path.place, "key"),
+        (None, Some(key)) => (&key.place, "path"),
+        _ => return,
+    };
+    let message = format!("a cache that inputs declare needs `{missing}` as well");
+    let hint = "give both `path` and `key`, or declare the cache in cachekeep.toml";
+    problems.error("github-no-key", place, message, hint);
+}
+
+/// Caches that are not declared.
+fn names(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
+    let (Some(spec), Some(named)) = (scene.spec_of(step), step.input("cache").filter(Value::is_literal))
+    else {
+        return;
+    };
+    for name in named.text.split_whitespace().filter(|name| spec.cache(name).is_none()) {
+        problems.error(
+            "github-unknown-cache",
+            &named.place,
+            format!("there is no cache `{name}` in the configuration"),
+            "declare it in cachekeep.toml, or correct the name; names are separated by spaces or lines",
+        );
+    }
+}
+
+/// Variables that keys and paths need. A save uses the key that the restore of its job computed.
+fn variables(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
+    let has_restore = scene.before(step).any(|other| other.is(Mode::Restore));
+    let is_about_keys = step.is(Mode::Restore) || step.is(Mode::Save) && !has_restore;
+    let vars = step.input("vars");
+    let given = vars.as_ref().map_or("", |vars| vars.text);
+    // An expression without `NAME=` before it may give any of them.
+    if !is_about_keys || given.starts_with("${{") {
+        return;
+    }
+    for cache in scene.caches(step).into_iter().flatten() {
+        for name in wanted(cache) {
+            if given
+                .split_whitespace()
+                .any(|word| word.split_once('=').is_some_and(|(given, _)| given == name))
+            {
+                continue;
+            }
+            problems.error(
+                "github-missing-var",
+                &step.place_of(if vars.is_some() { "vars" } else { "cache" }),
+                format!(
+                    "`{}` needs `{{var.{name}}}`, and the step does not set it: the cache is skipped",
+                    cache.name
+                ),
+                &format!("add `{name}=…` to `vars` of the step"),
+            );
+        }
+    }
+}
+
+/// The variables in the key, the restore keys and the paths of a cache.
+fn wanted(cache: &CacheSpec) -> Vec<&str> {
+    let paths = cache.paths.iter().map(|path| &path.pattern);
+    let templates = std::iter::once(&cache.key).chain(&cache.restore_keys).chain(paths);
+    let mut names: Vec<&str> = templates
+        .flat_map(Template::placeholders)
+        .filter_map(|placeholder| match placeholder {
+            Placeholder::Var(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn foreign_text(step: &Step<'_>, problems: &mut Problems) {
+    for name in SENSITIVE {
+        let Some(value) = step.input(name) else { continue };
+        if FOREIGN.iter().any(|foreign| value.text.contains(foreign)) {
+            problems.error(
+                "github-untrusted-input",
+                &value.place,
+                format!("`{name}` is made of text that people without write access choose"),
+                "use it in `key` or `vars`, where it is only text: docs/security.md",
+            );
+        }
+    }
+}
+
+/// A branch changes what the step runs.
+fn branch(step: &Step<'_>, problems: &mut Problems) {
+    let Some(uses) = step.node.value("uses") else { return };
+    let Some((_, version @ ("main" | "master" | "HEAD" | "develop"))) = uses.text.split_once('@') else {
+        return;
+    };
+    problems.warning(
+        "github-branch",
+        &uses.place,
+        format!("`{version}` is a branch: it changes without you, and is built with cargo in every job"),
+        "use the tag of a release, or better its commit",
+    );
+}
+
+/// Outputs that expressions of the job read.
+fn outputs(scene: &Scene<'_>, problems: &mut Problems) {
+    for step in scene.ours() {
+        let Some(id) = step.node.value("id") else { continue };
+        let start = format!("steps.{}.outputs.", id.text);
+        for text in scene.job.texts() {
+            let read = text.text.match_indices(&start).map(|(at, _)| &text.text[at + start.len()..]);
+            for name in
+                read.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').next())
+            {
+                let Some(name) = name.filter(|name| OUTPUTS.iter().all(|output| output.name != *name)) else {
+                    continue;
+                };
+                problems.error(
+                    "github-unknown-output",
+                    &text.place,
+                    format!("the action has no output `{name}`: the expression is always empty"),
+                    "docs/github-actions.md lists the outputs",
+                );
+            }
+        }
+        cache_hit(scene, step, &format!("{start}cache-hit"), problems);
+    }
+}
+
+/// `cache-hit` says nothing about what a partial hit, a seed or mirrors brought.
+fn cache_hit(scene: &Scene<'_>, step: &Step<'_>, output: &str, problems: &mut Problems) {
+    let has_links = scene.caches(step).into_iter().flatten().any(|cache| cache.links.is_some());
+    for later in scene.after(step).filter(|later| has_links && later.kind != StepKind::Ours(Mode::Save)) {
+        let Some(condition) = later.condition().filter(|condition| condition.text.contains(output)) else {
+            continue;
+        };
+        problems.warning(
+            "github-cache-hit",
+            &condition.place,
+            "`cache-hit` is `false` after a partial hit and a seed, though every object may be there"
+                .to_owned(),
+            "ask `complete != 'true'`, or `missing-count`",
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! `check` on workflows of GitHub Actions: in `tests/fixtures/workflows/wrong` each has one mistake that people made, whose rule and line
+//! its first line names; those in `good` have none.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use cachekeep::cli::inputs::RULES;
+use cachekeep_test_support::project::Project;
+
+use crate::action::definition::root;
+
+fn workflows(directory: &str) -> Vec<(String, String)> {
+    let directory = root().join("tests/fixtures/workflows").join(directory);
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(directory).expect("fixtures").map(|item| item.expect("a file").path()).collect();
+    paths.sort();
+    let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    paths.iter().map(|path| (name(path), fs::read_to_string(path).expect("text"))).collect()
+}
+
+fn project() -> Project {
+    let config = root().join("tests/fixtures/workflows/cachekeep.toml");
+    Project::new(&fs::read_to_string(config).expect("a configuration"))
+}
+
+/// Rule and line of each finding.
+fn found(project: &Project, name: &str) -> Vec<(String, u64)> {
+    let ran = project.run(&["--json", "check", name]);
+    let document = ran.json();
+    let findings = document["findings"].as_array().expect("findings").clone();
+    findings
+        .iter()
+        .map(|finding| {
+            assert!(finding["hint"].as_str().is_some_and(|hint| hint.len() > 10), "no cure: {finding}");
+            let rule = finding["rule"].as_str().expect("a rule").to_owned();
+            (rule, finding["line"].as_u64().expect("a line"))
+        })
+        .collect()
+}
+
+#[test]
+fn each_mistake_is_found_at_its_place_and_nothing_else() {
+    let project = project();
+    let (mut rules, mut reported) = (BTreeSet::new(), 0);
+    for (name, text) in workflows("wrong") {
+        let heading = text.lines().next().expect("a line").trim_start_matches("# ");
+        let (rule, rest) = heading.split_once(" in line ").expect("a rule and a line");
+        let line: u64 = rest.split(',').next().expect("a line").parse().expect("a number");
+        reported += usize::from(heading.contains(", as in https://"));
+        project.write(&format!("workspace/{name}"), &text);
+        assert_eq!(found(&project, &name), [(rule.to_owned(), line)], "{name}");
+        rules.insert(rule.to_owned());
+    }
+    assert!(reported >= 30, "{reported} from reports");
+    let documented = RULES.iter().map(|rule| rule.name).filter(|name| name.starts_with("github-"));
+    assert_eq!(rules, documented.map(str::to_owned).collect(), "rules with a workflow, and documented rules");
+}
+
+#[test]
+fn workflows_without_a_mistake_have_no_findings() {
+    let project = project();
+    let good = workflows("good");
+    assert!(good.len() >= 20, "{}", good.len());
+    for (name, text) in good {
+        project.write(&format!("workspace/{name}"), &text);
+        assert_eq!(found(&project, &name), [], "{name}");
+    }
+}
+
+#[test]
+fn workflows_of_a_checkout_are_found_if_they_use_cachekeep() {
+    let project = project();
+    let wrong =
+        fs::read_to_string(root().join("tests/fixtures/workflows/wrong/no-checkout.yml")).expect("text");
+    project.write("workspace/.github/workflows/ci.yml", &wrong);
+    project.write("workspace/.github/workflows/other.yml", "on: push\njobs: [");
+    let text = project.run(&["check"]).code(1).stdout;
+    assert!(
+        text.contains("error[github-no-checkout]: ") && text.contains("--> .github/workflows/ci.yml:9:15"),
+        "{text}"
+    );
+    assert!(text.ends_with("1 error in 2 files\n"), "{text}");
+    let annotations = project.run(&["check", "--format", "github"]).code(1).stdout;
+    assert!(
+        annotations.starts_with("::error file=.github/workflows/ci.yml,line=9,col=15,endColumn=37,title=cachekeep github-no-checkout::"),
+        "{annotations}"
+    );
+    assert_eq!(annotations.lines().count(), 1, "{annotations}");
+}
+
+#[test]
+fn the_workflows_of_this_repository_have_no_findings() {
+    let project = Project::new("");
+    for item in fs::read_dir(root().join(".github/workflows")).expect("workflows") {
+        let path = item.expect("a file").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        project.write(&format!("workspace/{name}"), fs::read_to_string(&path).expect("text"));
+        assert_eq!(found(&project, &name), [], "{name}");
+    }
+}
