@@ -144,7 +144,7 @@ fn show(meter: &Meter, display: &Display, done: &AtomicBool) {
     }
 }
 
-/// What the platform is told, where the end of the work is known.
+/// The line that shows the platform how far the work is; `None` where its end is not known.
 fn told(meter: &Meter, platform: &dyn Platform) -> Option<String> {
     let percent = percent(meter.bytes(), meter.total()?);
     platform.progress(percent, &Shown::value(&format!("{}: {}", meter.cache, meter.phase)))
