@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use super::action;
 use super::args::{Args, Command};
 use super::check;
 use super::doctor;
@@ -37,6 +38,10 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     }
     match args.command {
         Command::Action { step } => match inputs::arguments(env, str::to_owned) {
+            Ok(args) if inputs::is_install(env) => {
+                let (platform, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
+                action::install::run(&args.common, env, platform.as_ref(), &log)
+            }
             Ok(args) => match template(env, &args.command) {
                 Ok(template) => {
                     let asked = Asked { step: Some(step), template, ..Asked::default() };

@@ -49,7 +49,8 @@ pub const INPUTS: &[ActionInput] = &[
     ActionInput {
         name: "mode",
         default: "restore",
-        help: "`restore` (and seed what is missing), `seed`, `gate`, `save`, `clean` or `doctor`.",
+        help: "`restore` (and seed what is missing), `seed`, `gate`, `save`, `clean`, `doctor`, or `install`: puts cachekeep on the \
+               PATH and remembers `vars`, `role`, `allow-export`, `config`, `store` and `timeout` for the job.",
         to: Argument::Command,
     },
     ActionInput {
@@ -166,11 +167,14 @@ pub const INPUTS: &[ActionInput] = &[
     },
 ];
 
-/// The commands that the action knows.
-pub(super) const MODES: [&str; 6] = ["restore", "seed", "gate", "save", "clean", "doctor"];
+/// What the action does: commands, and [`INSTALL`].
+pub(super) const MODES: [&str; 7] = ["restore", "seed", "gate", "save", "clean", "doctor", INSTALL];
+
+/// The mode that prepares later steps of the job and works on no cache.
+const INSTALL: &str = "install";
 
 /// Modes that are not about single caches.
-const WITHOUT_CACHES: [&str; 2] = ["clean", "doctor"];
+const WITHOUT_CACHES: [&str; 3] = ["clean", "doctor", INSTALL];
 
 /// An input's variable in the environment.
 pub fn variable(name: &str) -> String {
@@ -205,6 +209,11 @@ fn truth(input: &ActionInput, value: &str, spelled: fn(&str) -> String) -> Resul
     }
 }
 
+/// Whether the step only prepares later ones.
+pub(super) fn is_install(env: &Env) -> bool {
+    value(env, &INPUTS[0]) == INSTALL
+}
+
 /// The arguments that the inputs in the environment stand for.
 ///
 /// # Errors
@@ -213,11 +222,13 @@ pub fn arguments(env: &Env, spelled: fn(&str) -> String) -> Result<Args, Fault> 
     let mode = value(env, &INPUTS[0]);
     if !MODES.contains(&mode) {
         return Err(Fault::usage(format!(
-            "the input `mode` cannot be `{}`; it is restore, seed, gate, save, clean or doctor",
+            "the input `mode` cannot be `{}`; it is restore, seed, gate, save, clean, doctor or install",
             mode.escape_debug()
         )));
     }
-    let mut arguments: Vec<OsString> = vec!["cachekeep".into(), mode.into()];
+    // Any command that takes the options which are remembered tells whether they can be used.
+    let command = if mode == INSTALL { "key" } else { mode };
+    let mut arguments: Vec<OsString> = vec!["cachekeep".into(), command.into()];
     let mut caches: Vec<OsString> = Vec::new();
     for input in INPUTS {
         let value = value(env, input);
@@ -278,7 +289,7 @@ fn with_inputs(message: &str, spelled: fn(&str) -> String) -> String {
 
 /// `NAME=VALUE` pairs, one or more a line. A word that begins no pair continues the value before it, so that
 /// values may have spaces in them.
-fn pairs(text: &str) -> Vec<String> {
+pub(super) fn pairs(text: &str) -> Vec<String> {
     let begins = |word: &str| {
         let name = word.split_once('=').map_or("", |(name, _)| name);
         !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
@@ -376,7 +387,8 @@ mod tests {
                     }
                 }
                 Argument::Command => MODES.iter().for_each(|mode| {
-                    assert!(command.find_subcommand(mode).is_some() && input.help.contains(mode), "{mode}");
+                    let is_command = *mode == INSTALL || command.find_subcommand(mode).is_some();
+                    assert!(is_command && input.help.contains(mode), "{mode}");
                 }),
                 Argument::Caches | Argument::Action => {}
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Args, ColorArg, Common, RoleArg, VerifySaveArg};
+use super::inputs;
 use crate::config::{self, ConfigError};
 use crate::domain::fault::Fault;
 use crate::domain::finding::Finding;
@@ -364,8 +365,8 @@ fn allowed_exports(common: &Common, env: &Env) -> Result<BTreeSet<String>, Setti
 
 /// `NAME=VALUE` from `CACHEKEEP_VARS` (one a line or separated by space), overridden by `--var`.
 fn variables(common: &Common, env: &Env) -> Result<BTreeMap<String, String>, SettingsError> {
-    let from_env =
-        env.var("CACHEKEEP_VARS").unwrap_or_default().split_whitespace().map(|v| ("CACHEKEEP_VARS", v));
+    let in_env = inputs::pairs(env.var("CACHEKEEP_VARS").unwrap_or_default());
+    let from_env = in_env.iter().map(|v| ("CACHEKEEP_VARS", v.as_str()));
     let from_flags = common.vars.iter().map(|v| ("--var", v.as_str()));
     let mut variables = BTreeMap::new();
     for (origin, text) in from_env.chain(from_flags) {

@@ -1,6 +1,7 @@
 //! What every platform provides.
 
 use std::io;
+use std::path::Path;
 
 use super::facts::JobFacts;
 use crate::domain::event::Level;
@@ -29,6 +30,11 @@ pub(crate) trait Platform: Send + Sync {
 
     /// Sets an environment variable for later steps. Returns the line to print if the platform reads it from the log.
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>>;
+
+    /// Puts a directory on the PATH of later steps. Returns the line to print if the platform reads it from the log.
+    fn add_to_path(&self, _directory: &Path) -> io::Result<Option<String>> {
+        Ok(None)
+    }
 
     /// The name that an exported variable has in the environment of later steps.
     fn exported_name(&self, name: &str) -> String {

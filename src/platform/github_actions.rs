@@ -4,7 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::RngExt as _;
 
@@ -24,6 +24,7 @@ pub(crate) struct GitHubActions {
     facts: JobFacts,
     env_file: Option<PathBuf>,
     output_file: Option<PathBuf>,
+    path_file: Option<PathBuf>,
     summary_file: Option<PathBuf>,
 }
 
@@ -61,6 +62,7 @@ impl GitHubActions {
             },
             env_file: env.path("GITHUB_ENV"),
             output_file: env.path("GITHUB_OUTPUT"),
+            path_file: env.path("GITHUB_PATH"),
             summary_file: env.path("GITHUB_STEP_SUMMARY"),
         }
     }
@@ -133,6 +135,14 @@ impl Platform for GitHubActions {
 
     fn export(&self, name: &str, value: &str) -> io::Result<Option<String>> {
         self.env_file.as_ref().map_or(Ok(()), |file| append(file, name, value)).map(|()| None)
+    }
+
+    fn add_to_path(&self, directory: &Path) -> io::Result<Option<String>> {
+        let Some(file) = &self.path_file else { return Ok(None) };
+        let line = directory.to_str().filter(|text| !text.contains(['\n', '\r']));
+        let line = line.ok_or_else(|| io::Error::other("the directory cannot be written as a line"))?;
+        OpenOptions::new().append(true).create(true).open(file)?.write_all(format!("{line}\n").as_bytes())?;
+        Ok(None)
     }
 
     fn mask(&self, secret: &Secret) -> Option<String> {

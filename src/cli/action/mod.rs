@@ -4,6 +4,7 @@
 //! Steps tell each other what they found by outputs and variables: `action.yml` carries the outputs of one step, and of
 //! the nested steps of actions/cache, into the environment of the next; in the template variables of the job do that.
 
+pub(super) mod install;
 mod nested;
 mod task;
 

@@ -10,6 +10,7 @@ mod hostile_inputs;
 #[cfg(unix)]
 mod installer;
 mod linters;
+mod shell;
 pub mod steps;
 mod workflows;
 mod wrapped;

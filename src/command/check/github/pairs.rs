@@ -54,7 +54,7 @@ fn checkout(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         || ["{files:", "{git:", "{links}", "{hash-files:", "hashFiles("]
             .iter()
             .any(|part| key.contains(part));
-    let needs_files = !matches!(step.kind, StepKind::Ours(Mode::Clean | Mode::Other("doctor")));
+    let needs_files = !matches!(step.kind, StepKind::Ours(Mode::Clean | Mode::Other("doctor" | "install")));
     if reads_files && needs_files && !has_files {
         problems.error(
             "github-no-checkout",

@@ -118,7 +118,9 @@ fn variables(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let vars = step.input("vars");
     let given = vars.as_ref().map_or("", |vars| vars.text);
     // An expression without `NAME=` before it may give any of them.
-    if !is_about_keys || given.starts_with("${{") {
+    let is_remembered =
+        scene.before(step).any(|other| other.is(Mode::Other("install")) && other.input("vars").is_some());
+    if !is_about_keys || is_remembered || given.starts_with("${{") {
         return;
     }
     for cache in scene.caches(step).into_iter().flatten() {
