@@ -15,6 +15,7 @@ mod checking_workflows;
 #[cfg(unix)]
 mod dedup;
 mod disk;
+mod documents;
 mod exports;
 mod failures;
 mod file_roots;
