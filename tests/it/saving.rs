@@ -229,6 +229,35 @@ fn a_corrupt_entry_is_a_miss_with_a_reason_and_is_replaced_by_the_next_save() {
     hits(&on(&project, "main", &["--var", "generation=1", "restore"]), "exact");
 }
 
+#[test]
+fn an_entry_of_a_later_format_is_a_miss_that_says_so_and_stays() {
+    let project = project();
+    on(&project, "main", &["--var", "generation=1", "save"]).success();
+    let entry = entry_of(&project);
+    let mut bytes = fs::read(&entry).expect("an entry");
+    let field = b"\"format\":";
+    let at = bytes.windows(field.len()).position(|part| part == field).expect("a manifest") + field.len();
+    assert_eq!(bytes[at], b'1');
+    bytes[at] = b'2';
+    fs::write(&entry, &bytes).expect("written");
+    project.write("workspace/out/a/file", "mine");
+    let before = snapshot(&project.path("workspace/out"));
+    let ran = on(&project, "main", &["--var", "generation=1", "restore"]).success();
+    hits(&ran, "none");
+    let reason =
+        "`out-1` of refs/heads/main was not restored: the archive has format 2, this program reads format 1";
+    assert_eq!(ran.json()["caches"][0]["restore"]["reason"], reason, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: update cachekeep, or save the cache under a new key"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(snapshot(&project.path("workspace/out")), before);
+    // Later versions can restore it: it is not replaced as a damaged entry is.
+    saves(&on(&project, "main", &["--var", "generation=1", "save"]), "exists");
+    assert_eq!(fs::read(&entry).expect("an entry"), bytes);
+}
+
 /// The only entry in the default store.
 fn entry_of(project: &Project) -> PathBuf {
     let mut found = find_entries(&project.path("home"));
