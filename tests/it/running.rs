@@ -83,6 +83,7 @@ fn a_signal_is_forwarded_and_nothing_is_saved() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_job_that_nohup_started_outlives_its_terminal() {
+    cachekeep_test_support::signals::hear_signals();
     for (start, code, is_saved) in [("", 129, false), ("trap '' HUP; ", 0, true)] {
         let project = project("success");
         let mut command = std::process::Command::new("sh");

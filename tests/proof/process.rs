@@ -8,25 +8,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use cachekeep_test_support::capture::Source;
 use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::signals::hear_signals;
 
 /// Longer than anything here takes, even where others use the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
-
-/// Has what is started from now on hear `SIGINT`, although a shell that started the tests in the background had them ignore it:
-/// programs inherit a signal that is ignored, and not one that is handled.
-pub(crate) fn hear_interruptions() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 {
-        return;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let _entered = runtime.enter();
-    // The handler stays, whatever becomes of the stream.
-    let handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
-    drop(handled.expect("a handler"));
-}
 
 /// A running binary; killed when dropped.
 pub(crate) struct Process {
@@ -37,7 +22,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command, its output kept.
     pub(crate) fn start(command: &mut Command) -> Self {
-        hear_interruptions();
+        hear_signals();
         let source = Source::of("binary", command);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Process { child: Some(child.expect("the binary starts")), source }

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cachekeep_test_support::processes::processes_with;
+use cachekeep_test_support::signals::hear_signals;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::forest;
 use crate::job::{Job, ONE_CACHE};
-use crate::process::{PATIENCE, hear_interruptions};
+use crate::process::PATIENCE;
 use crate::scale::{pick, tell};
 
 /// Between the signals of GitHub's and Azure's runners.
@@ -47,7 +48,7 @@ enum Moment<'a> {
 /// Cancels a job a while after its start, by the schedule of a runner. What it prints is dropped: what outlived it would hold
 /// a pipe open.
 fn cancel(command: &mut Command, moment: &Moment<'_>, pace: u32) {
-    hear_interruptions();
+    hear_signals();
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.expect("the binary starts");
     let pid = Pid::from_child(&child);

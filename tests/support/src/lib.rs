@@ -19,6 +19,8 @@ pub mod object_services;
 #[cfg(target_os = "linux")]
 pub mod processes;
 pub mod project;
+#[cfg(unix)]
+pub mod signals;
 pub mod skip;
 pub mod tree;
 #[cfg(unix)]
