@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::signals::hear_signals;
+
 /// How long the streams may stay open once a program has ended: a process that it left may hold them (`ProcessInvoker`).
 const STREAMS_CLOSE: Duration = Duration::from_secs(5);
 
@@ -61,6 +63,7 @@ pub(super) fn run(
 ) -> std::io::Result<Ended> {
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    hear_signals();
     let mut child = command.spawn()?;
     let pid = Pid::from_child(&child);
     groups.push(pid);
