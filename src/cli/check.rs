@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::args::{CheckFormat, Command};
 use super::exit::{self, Exit};
-use super::inputs::{INPUTS, MODES};
-use super::publish::{exit_of_print, print};
+use super::inputs::{ActionInput, INPUTS, MODES};
+use super::publish::{print, print_text};
 use super::settings::SettingsError;
 use super::site::Site;
 use crate::command::check::{self, ActionFacts, CheckInput, Configuration};
 use crate::domain::fault::Fault;
-use crate::report::log::print_own;
 use crate::report::{json, text};
 
 /// Checks, and prints what was found.
@@ -29,17 +28,19 @@ pub(super) fn run(
         Err(error) => return Err(Fault::usage(error.to_string())),
     };
     let workspace = found.map_or(current_dir, |site| &site.settings.workspace);
-    let action = ActionFacts { inputs: INPUTS.iter().map(|input| input.name).collect(), modes: &MODES };
+    let is_flag = |input: &&ActionInput| matches!(input.default, "true" | "false");
+    let action = ActionFacts {
+        inputs: INPUTS.iter().map(|input| input.name).collect(),
+        flags: INPUTS.iter().filter(is_flag).map(|input| input.name).collect(),
+        modes: &MODES,
+    };
     let outcome = check::check(&CheckInput { workspace, files: &files, configuration, action: &action })?;
-    if *format == CheckFormat::Github && !is_json {
-        let printed = exit_of_print(print_own(&text::check::annotations(&outcome)));
-        return Ok(if outcome.has_error() { exit::FAILED } else { printed });
-    }
-    let printed = print(&match format {
-        _ if is_json => json::render(&json::check::CheckDocument::from(&outcome)),
-        CheckFormat::Text | CheckFormat::Github => text::check::checked(&outcome),
-        CheckFormat::Json => json::render(&json::check::CheckDocument::from(&outcome)),
-        CheckFormat::Sarif => json::render(&json::sarif::sarif(&outcome)),
-    });
+    let printed = match if is_json { CheckFormat::Json } else { *format } {
+        CheckFormat::Text => print(&text::check::checked(&outcome)),
+        // Commands for the runner, in which foreign text is escaped already.
+        CheckFormat::Github => print_text(&text::check::annotations(&outcome)),
+        CheckFormat::Json => print(&json::render(&json::check::CheckDocument::from(&outcome))),
+        CheckFormat::Sarif => print(&json::render(&json::sarif::sarif(&outcome))),
+    };
     Ok(if outcome.has_error() { exit::FAILED } else { printed })
 }

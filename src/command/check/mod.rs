@@ -82,7 +82,7 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     if outcome.files == 0 {
         let text = format!("nothing to check in `{}`", input.workspace.display());
         return Err(Fault::usage(text).with_hint(
-            "name the workflows or pipelines to check: there is no cachekeep.toml here, and none of those found uses cachekeep"
+            "name the workflows or pipelines to check: there is no cachekeep.toml here, and no file that uses cachekeep was found"
                 .to_owned(),
         ));
     }

@@ -32,7 +32,7 @@ path = "c5"
 key = "c5-{sha}"
 "#;
 
-const ACTION: ActionFacts = ActionFacts { inputs: Vec::new(), modes: &[] };
+const ACTION: ActionFacts = ActionFacts { inputs: Vec::new(), flags: Vec::new(), modes: &[] };
 
 const STORE: &str = "store = \"az://account/container\"\n";
 

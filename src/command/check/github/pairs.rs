@@ -4,7 +4,7 @@ use super::scene::{Scene, actions_cache};
 use super::workflow::{Mode, Right, Step, StepKind};
 use crate::command::check::problem::Problems;
 use crate::command::wrapped::NESTED;
-use crate::domain::spec::{CacheSpec, Role, SavePolicy, StoreLocation};
+use crate::domain::spec::{CacheSpec, Role, SavePolicy};
 use crate::domain::template::Placeholder;
 use crate::domain::trim::SizeLimit;
 use crate::domain::unit::{ByteSize, SizeOrShare};
@@ -205,14 +205,8 @@ fn on_failure(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
 /// actions/cache stands in the action as often as it has slots.
 fn too_many(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let moves = step.is(Mode::Restore) || step.is(Mode::Save);
-    let is_own = match step.input("store") {
-        Some(store) => !matches!(store.text, "auto" | "github"),
-        None => scene.spec.is_some_and(|spec| {
-            matches!(spec.store, StoreLocation::Directory(_) | StoreLocation::Objects(_))
-        }),
-    };
     let count = scene.caches(step).map_or(0, |caches| caches.len());
-    if !moves || is_own || count <= NESTED {
+    if !moves || !scene.is_at_github(step) || count <= NESTED {
         return;
     }
     let place = step.place_of("cache");

@@ -29,7 +29,7 @@ pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
     for step in scene.ours() {
         id_token(scene, step, problems);
     }
-    for step in scene.in_mode(Mode::Clean).filter(|step| cleans_github(scene, step)) {
+    for step in scene.in_mode(Mode::Clean).filter(|step| scene.is_at_github(step)) {
         permissions(scene, step, problems);
         token(scene, step, problems);
     }
@@ -112,17 +112,6 @@ fn id_token(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
             format!("`{by}` opens the store by an ID token, and the job has no right to one"),
             "give the job `permissions: { contents: read, id-token: write }`",
         );
-    }
-}
-
-/// Whether a step cleans the caches that GitHub keeps.
-fn cleans_github(scene: &Scene<'_>, step: &Step<'_>) -> bool {
-    match step.input("store") {
-        Some(store) => matches!(store.text, "auto" | "github"),
-        None if step.input("config").is_some() => false,
-        None => {
-            scene.spec.is_none_or(|spec| matches!(spec.store, StoreLocation::Auto | StoreLocation::GitHub))
-        }
     }
 }
 

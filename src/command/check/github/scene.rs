@@ -1,13 +1,15 @@
 //! What the rules look at.
 
 use super::workflow::{Job, Mode, Step, StepKind, Workflow};
-use crate::domain::spec::{CacheSpec, Spec};
+use crate::domain::spec::{CacheSpec, Spec, StoreLocation};
 
 /// What the action has, as `action.yml` says.
 #[derive(Debug)]
 pub(crate) struct ActionFacts {
     /// The names of its inputs.
     pub inputs: Vec<&'static str>,
+    /// Those that are `true` or `false`.
+    pub flags: Vec<&'static str>,
     /// The values of `mode`.
     pub modes: &'static [&'static str],
 }
@@ -44,6 +46,17 @@ impl<'a> Scene<'a> {
         named
             .is_literal()
             .then(|| named.text.split_whitespace().filter_map(|name| spec.cache(name)).collect())
+    }
+
+    /// Whether GitHub keeps the entries of a step.
+    pub(super) fn is_at_github(&self, step: &Step<'_>) -> bool {
+        match step.input("store") {
+            Some(store) => matches!(store.text, "auto" | "github"),
+            None if step.input("config").is_some() => false,
+            None => {
+                self.spec.is_none_or(|spec| matches!(spec.store, StoreLocation::Auto | StoreLocation::GitHub))
+            }
+        }
     }
 
     /// Steps before another one.

@@ -8,9 +8,6 @@ use crate::domain::spec::CacheSpec;
 use crate::domain::template::{Placeholder, Template};
 use crate::report::outputs::OUTPUTS;
 
-/// Inputs that are `true` or `false`.
-const FLAGS: [&str; 6] = ["dry-run", "fail-on-cache-miss", "lookup-only", "per-os", "required", "seed"];
-
 /// Inputs of actions/cache that people take along, and what to do about them.
 const OF_ACTIONS_CACHE: [(&str, &str); 3] = [
     ("enableCrossOsArchive", "remove it: every entry serves every OS"),
@@ -69,7 +66,7 @@ fn values(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     };
     check("mode", scene.action.modes);
     check("role", &["writer", "consumer"]);
-    for name in FLAGS {
+    for name in &scene.action.flags {
         check(name, &["true", "false"]);
     }
 }
@@ -190,10 +187,11 @@ fn branch(step: &Step<'_>, problems: &mut Problems) {
 
 /// Outputs that expressions of the job read.
 fn outputs(scene: &Scene<'_>, problems: &mut Problems) {
+    let texts = scene.job.texts();
     for step in scene.ours() {
         let Some(id) = step.node.value("id") else { continue };
         let start = format!("steps.{}.outputs.", id.text);
-        for text in scene.job.texts() {
+        for text in &texts {
             let read = text.text.match_indices(&start).map(|(at, _)| &text.text[at + start.len()..]);
             for name in
                 read.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').next())

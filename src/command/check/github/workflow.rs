@@ -90,7 +90,7 @@ fn step(node: &Node) -> Step<'_> {
     let kind = match uses.map(|uses| uses.text) {
         None => StepKind::Script,
         Some(uses) => {
-            let name = uses.split('@').next().unwrap_or(uses);
+            let name = without_version(uses);
             let mode = node.get("with").and_then(|with| with.value("mode")).map(|mode| mode.text);
             let is_this_repository = name == "./" && mode.is_some();
             match name {
@@ -110,6 +110,11 @@ fn step(node: &Node) -> Step<'_> {
     Step { node, kind, place }
 }
 
+/// The name of an action: `owner/name` of `owner/name@v1`.
+fn without_version(uses: &str) -> &str {
+    uses.split_once('@').map_or(uses, |(name, _)| name)
+}
+
 /// Whether an action is cachekeep's or a fork of it.
 fn is_ours(name: &str) -> bool {
     name.split_once('/').is_some_and(|(_, repository)| repository == "cachekeep")
@@ -123,7 +128,7 @@ fn is_drop_in(name: &str, part: &str) -> bool {
 impl<'a> Step<'a> {
     /// Whether it takes the place of a step of actions/cache, with its inputs.
     pub(super) fn is_drop_in(&self) -> bool {
-        let name = self.node.value("uses").map_or("", |uses| uses.text).split('@').next().unwrap_or_default();
+        let name = self.node.value("uses").map_or("", |uses| without_version(uses.text));
         is_drop_in(name, "restore") || is_drop_in(name, "save")
     }
 
