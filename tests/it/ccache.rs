@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cachekeep_test_support::project::{Project, Ran, scrub};
-use cachekeep_test_support::skip::skip;
+use cachekeep_test_support::skip::{skip, works};
 use filetime::FileTime;
 
 const KIND: &str = r#"
@@ -19,8 +19,6 @@ restore-keys = ["c-"]
 
 /// A project with this policy, where ccache and a compiler are installed.
 fn project(test: &str, config: &str) -> Option<Project> {
-    let works =
-        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|ran| ran.status.success());
     if !works("ccache") || !works("cc") {
         skip(test, "ccache and a C compiler are not installed");
         return None;

@@ -212,11 +212,10 @@ fn a_restore_merges_without_deleting_and_the_entry_wins() {
 fn a_corrupt_entry_is_a_miss_with_a_reason_and_is_replaced_by_the_next_save() {
     let project = project();
     on(&project, "main", &["--var", "generation=1", "save"]).success();
-    let entry = entry_of(&project);
-    let mut bytes = fs::read(&entry).expect("an entry");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 4;
-    fs::write(&entry, bytes).expect("written");
+    change_entry(&project, |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+    });
     project.write("workspace/out/a/file", "mine");
     let before = snapshot(&project.path("workspace/out"));
     let ran = on(&project, "main", &["--var", "generation=1", "restore"]).success();
@@ -233,13 +232,12 @@ fn a_corrupt_entry_is_a_miss_with_a_reason_and_is_replaced_by_the_next_save() {
 fn an_entry_of_a_later_format_is_a_miss_that_says_so_and_stays() {
     let project = project();
     on(&project, "main", &["--var", "generation=1", "save"]).success();
-    let entry = entry_of(&project);
-    let mut bytes = fs::read(&entry).expect("an entry");
-    let field = b"\"format\":";
-    let at = bytes.windows(field.len()).position(|part| part == field).expect("a manifest") + field.len();
-    assert_eq!(bytes[at], b'1');
-    bytes[at] = b'2';
-    fs::write(&entry, &bytes).expect("written");
+    let bytes = change_entry(&project, |bytes| {
+        let field = b"\"format\":";
+        let at = bytes.windows(field.len()).position(|part| part == field).expect("a manifest") + field.len();
+        assert_eq!(bytes[at], b'1');
+        bytes[at] = b'2';
+    });
     project.write("workspace/out/a/file", "mine");
     let before = snapshot(&project.path("workspace/out"));
     let ran = on(&project, "main", &["--var", "generation=1", "restore"]).success();
@@ -255,7 +253,16 @@ fn an_entry_of_a_later_format_is_a_miss_that_says_so_and_stays() {
     assert_eq!(snapshot(&project.path("workspace/out")), before);
     // Later versions can restore it: it is not replaced as a damaged entry is.
     saves(&on(&project, "main", &["--var", "generation=1", "save"]), "exists");
-    assert_eq!(fs::read(&entry).expect("an entry"), bytes);
+    assert_eq!(fs::read(entry_of(&project)).expect("an entry"), bytes);
+}
+
+/// Changes the bytes of the only entry in the default store; what they are then.
+fn change_entry(project: &Project, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let entry = entry_of(project);
+    let mut bytes = fs::read(&entry).expect("an entry");
+    change(&mut bytes);
+    fs::write(&entry, &bytes).expect("written");
+    bytes
 }
 
 /// The only entry in the default store.

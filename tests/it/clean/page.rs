@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::{NIGHTLY, setup, sweep};
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
+use cachekeep_test_support::npm;
 use cachekeep_test_support::project::{Project, Ran};
-use cachekeep_test_support::{npm, skip};
+use cachekeep_test_support::skip::{skip, works};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -40,12 +41,10 @@ fn tools() -> Option<(String, PathBuf)> {
         None
     };
     let names = ["chromium", "chromium-browser", "google-chrome"];
-    let runs =
-        |name: &str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-    let Some(browser) = names.into_iter().find(|name| runs(name)) else {
+    let Some(browser) = names.into_iter().find(|name| works(name)) else {
         return say("there is no Chromium: apt-get install chromium");
     };
-    if !runs("node") {
+    if !works("node") {
         return say("node is not here");
     }
     match npm::installed("usage-page") {

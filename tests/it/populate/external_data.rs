@@ -10,7 +10,7 @@ use crate::populate::objects::{Object, config, content};
 use cachekeep_test_support::capture;
 use cachekeep_test_support::mirror_server::{Manner, MirrorServer};
 use cachekeep_test_support::project::{Project, scrub};
-use cachekeep_test_support::skip;
+use cachekeep_test_support::skip::{skip, works};
 
 /// What CMake's module knows of; it verifies none of it in a store.
 const KNOWN: [&str; 10] =
@@ -18,7 +18,7 @@ const KNOWN: [&str; 10] =
 
 fn tools_are_here(test: &str) -> bool {
     for tool in ["cmake", "make"] {
-        if !Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success()) {
+        if !works(tool) {
             skip(test, &format!("there is no {tool}"));
             return false;
         }

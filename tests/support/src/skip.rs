@@ -1,6 +1,7 @@
 //! Reports tests that cannot run on this machine.
 
 use std::io::Write;
+use std::process::Command;
 
 /// Says loudly that a test is skipped and why. Where nothing may be skipped (`CACHEKEEP_TEST_SKIP=never`, as
 /// `.ci/run` sets it) that is a failure.
@@ -11,4 +12,9 @@ pub fn skip(test: &str, reason: &str) {
     );
     // Straight to standard error: the test harness swallows what the print macros write.
     let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {reason}");
+}
+
+/// Whether a program is here and tells its version.
+pub fn works(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }

@@ -1,10 +1,9 @@
 //! Room where `Cache@2` writes its archives.
 
 use std::fs;
-use std::process::Command;
 
 use cachekeep_test_support::azure_agent::{JobResult, Pipeline, Status};
-use cachekeep_test_support::skip::skip;
+use cachekeep_test_support::skip::{skip, works};
 use cachekeep_test_support::volume::Volume;
 
 use super::{Machine, Use, hit, load, save_result};
@@ -102,8 +101,6 @@ const COMPILE: &str = r#"export CCACHE_DIR=$PWD/.cc CCACHE_NOCOMPRESS=1
 #[test]
 fn a_compiler_cache_on_a_volume_at_96_percent_is_saved_where_the_task_alone_fails() {
     let test = "a_compiler_cache_on_a_volume_at_96_percent";
-    let works =
-        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|ran| ran.status.success());
     if !works("ccache") || !works("cc") {
         return skip(test, "ccache and a C compiler are not installed");
     }
