@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::command::script::CommandLine;
 use crate::domain::unit::{ByteSize, Span};
 
 /// Keeps CI caches: restores, seeds, gates and saves them.
@@ -26,6 +27,10 @@ file, --path and --key declare one cache.
 Exit codes: 0 done, or a cache failed without --required; 1 failed and --required; 2 bad usage or \
 configuration; 3 the gate found something missing; 4 nothing restored and --fail-on-miss; 5 a permission is missing; 128+N ended by \
 signal N. `run` returns what its command returns.";
+
+const RUN_HELP: &str = "\
+Example: cachekeep run ccache externaldata -- cmake --build build; as the shell of a step of GitHub Actions: \
+cachekeep run ccache --shell pwsh {0}";
 
 const EXPLAIN_HELP: &str = "\
 Example: cachekeep explain ccache; cachekeep explain --key npm-linux-0123 --restore-key npm-linux-
@@ -312,13 +317,17 @@ pub enum StatusFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Restore, seed and gate; run a command; gate, trim and save. Returns what the command returns.
-    #[command(after_help = "Example: cachekeep run ccache externaldata -- cmake --build build")]
+    #[command(after_help = RUN_HELP)]
     Run {
         /// The caches.
         #[command(flatten)]
         selected: Selected,
+        /// Run a script with the flags and the file name that GitHub's runner gives `bash`, `sh`, `pwsh`, `powershell`, `cmd` or
+        /// `python`.
+        #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["SHELL", "SCRIPT"], conflicts_with = "command")]
+        shell: Vec<OsString>,
         /// The command and its arguments.
-        #[arg(last = true, required = true, value_name = "CMD")]
+        #[arg(last = true, required_unless_present = "shell", value_name = "CMD")]
         command: Vec<OsString>,
     },
     /// Find an entry for each cache and restore it.
@@ -621,9 +630,15 @@ impl Command {
     }
 
     /// The command that `run` is to run.
-    pub fn child(&self) -> Option<&[OsString]> {
+    pub(crate) fn child(&self) -> Option<CommandLine> {
         match self {
-            Command::Run { command, .. } => Some(command),
+            Command::Run { shell, command, .. } => Some(match shell.as_slice() {
+                [shell, script] => CommandLine::Script {
+                    shell: shell.to_string_lossy().into_owned(),
+                    path: PathBuf::from(script),
+                },
+                _ => CommandLine::Words(command.clone()),
+            }),
             _ => None,
         }
     }

@@ -1,10 +1,11 @@
 //! From arguments to a command, and from its outcome to an exit code.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::action;
-use super::args::{Args, Command};
+use super::args::{ActionStep, Args, Command};
 use super::check;
 use super::doctor;
 use super::exit::{self, Exit};
@@ -19,6 +20,7 @@ use super::task::{self, TaskPlan};
 use super::template::Template;
 use crate::command::child::ChildCommand;
 use crate::command::interrupt::Interrupt;
+use crate::command::script::CommandLine;
 use crate::domain::event::{Event, Level, Observer as _};
 use crate::domain::fault::Fault;
 use crate::domain::finding::Severity;
@@ -38,10 +40,7 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
     }
     match args.command {
         Command::Action { step } => match inputs::arguments(env, str::to_owned) {
-            Ok(args) if inputs::is_install(env) => {
-                let (platform, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
-                action::install::run(&args.common, env, platform.as_ref(), &log)
-            }
+            Ok(args) if inputs::is_install(env) => install(args, step, env, clock, interrupt),
             Ok(args) => match template(env, &args.command) {
                 Ok(template) => {
                     let asked = Asked { step: Some(step), template, ..Asked::default() };
@@ -64,6 +63,20 @@ pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Inte
         },
         _ => work(args, env, clock, interrupt, Asked::default()),
     }
+}
+
+/// Prepares later steps of the job, and restores the caches that are named, where later steps cannot.
+fn install(args: Args, step: ActionStep, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>) -> Exit {
+    let done = if step == ActionStep::Start {
+        let (platform, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
+        action::install::run(&args.common, env, platform.as_ref(), &log)
+    } else {
+        exit::OK
+    };
+    if done == exit::OK && inputs::installs_caches(env) {
+        return work(args, env, clock, interrupt, Asked { step: Some(step), ..Asked::default() });
+    }
+    done
 }
 
 /// The parameters of the template for Azure Pipelines, in a step of it that moves caches.
@@ -112,7 +125,7 @@ fn mask_tokens(platform: &dyn Platform, log: &Log, env: &Env) {
 /// The inputs of the action or of the task make no command.
 fn refuse_inputs(args: &Args, env: &Env, fault: &Fault) -> Exit {
     let (_, log) = settings::platform_and_log(&args.common, env, &env.current_dir);
-    report(&log, Level::Error, fault.to_string(), None);
+    report(&log, Level::Error, fault.to_string(), fault.hint());
     exit::USAGE
 }
 
@@ -153,7 +166,8 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
         Ok(runtime) => runtime,
         Err(reason) => {
             site.report(Level::Error, format!("cannot start: {reason}"), None);
-            return without_caches(args.command.child(), site.env, interrupt, args.common.json);
+            let command = args.command.child();
+            return without_caches(command.as_ref(), site.env, site.now, interrupt, args.common.json);
         }
     };
     let executor = runtime.executor();
@@ -187,12 +201,13 @@ fn listen(site: &Site<'_>, executor: &Executor, interrupt: &Arc<Interrupt>) {
 
 /// The exit of a command that cannot do its work. The command of `run` is run even so, unless it was already.
 pub(super) fn without_caches(
-    command: Option<&[OsString]>,
+    command: Option<&CommandLine>,
     env: &Env,
+    now: DateTime<Utc>,
     interrupt: &Interrupt,
     stdout_is_json: bool,
 ) -> Exit {
-    let Some(words) = command else { return exit::FAILED };
+    let Some(command) = command else { return exit::FAILED };
     if let Some(child) = interrupt.end() {
         return Exit::of_child(child);
     }
@@ -200,11 +215,24 @@ pub(super) fn without_caches(
     if interrupt.signal().is_some() || interrupt.child().is_some() {
         return exit::FAILED;
     }
-    let command = ChildCommand { words, env, variables: &[], stdout_is_taken: stdout_is_json };
     let report = |level, text: String| {
         let level = if level == Level::Error { "error" } else { "warning" };
         print_line(&format!("{level}: {text}"));
     };
+    let command = match command.prepare(&env.temp_dir, now) {
+        Ok(command) => command,
+        Err(fault) => {
+            report(Level::Error, failure::chain(&fault));
+            return Exit::of_fault(&fault);
+        }
+    };
     report(Level::Warning, "the command is run without its caches".to_owned());
-    Exit::of_child(command.run(interrupt, None, &report))
+    let child = ChildCommand {
+        words: &command.words,
+        tail: command.tail.as_deref(),
+        env,
+        variables: &[],
+        stdout_is_taken: stdout_is_json,
+    };
+    Exit::of_child(child.run(interrupt, None, &report))
 }

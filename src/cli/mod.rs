@@ -89,10 +89,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Cloc
     match Args::try_parse_from(&arguments) {
         Ok(args) => {
             let interrupt = Arc::new(Interrupt::default());
-            let (command, is_json) = (args.command.child().map(<[OsString]>::to_vec), args.common.json);
+            let (command, is_json) = (args.command.child(), args.common.json);
             contain(|| dispatch::dispatch(args, env, clock, &interrupt)).unwrap_or_else(|panicked| {
                 print_line(&with_hint(&format!("error: {panicked}"), panicked.hint().as_deref()));
-                dispatch::without_caches(command.as_deref(), env, &interrupt, is_json)
+                dispatch::without_caches(command.as_ref(), env, clock(), &interrupt, is_json)
             })
         }
         Err(error) => {

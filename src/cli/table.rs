@@ -197,7 +197,10 @@ fn disk_row<'a>(free: bool, dry_run: bool) -> CommandRow<'a> {
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
-        Command::Run { command, .. } => job(move |ctx| run::run(ctx, command), of_run),
+        Command::Run { .. } => {
+            let line = command.child().expect("`run` has a command");
+            job(move |ctx| run::run(ctx, &line), of_run)
+        }
         Command::Restore { lookup_only, adopt, fail_on_miss, required, .. } => {
             let options = restore::RestoreOptions { lookup_only: *lookup_only, adopt: *adopt };
             job(

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is what `run` is for")]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{Child as Process, Command, ExitStatus};
 use std::time::Duration;
@@ -29,6 +29,8 @@ const NAMED: usize = 10;
 pub(crate) struct ChildCommand<'a> {
     /// The program and its arguments; at least one word.
     pub words: &'a [OsString],
+    /// What follows on the command line of Windows, quoted as the program wants it.
+    pub tail: Option<&'a OsStr>,
     /// The environment of this process.
     pub env: &'a Env,
     /// Variables beyond it.
@@ -88,6 +90,9 @@ impl ChildCommand<'_> {
     fn prepare(&self) -> Command {
         let mut command = Command::new(programs::to_start(self.env, &self.words[0]));
         command.args(&self.words[1..]).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if let Some(tail) = self.tail {
+            add_as_it_is(&mut command, tail);
+        }
         if self.stdout_is_taken {
             command.stdout(io::stderr());
         }
@@ -110,6 +115,18 @@ impl ChildCommand<'_> {
             }
         }
     }
+}
+
+/// Ends a command line with a text that is not quoted.
+#[cfg(windows)]
+fn add_as_it_is(command: &mut Command, text: &OsStr) {
+    std::os::windows::process::CommandExt::raw_arg(command, text);
+}
+
+/// Elsewhere a program gets its arguments one by one.
+#[cfg(not(windows))]
+fn add_as_it_is(command: &mut Command, text: &OsStr) {
+    command.arg(text);
 }
 
 /// Names the processes that left the group of an interrupted command, and so were not ended with it.

@@ -31,8 +31,13 @@ pub(crate) fn run(ctx: &Context<'_>, directory: &Path, command: &[OsString]) -> 
     if let Some(listen) = ctx.listen_later {
         listen();
     }
-    let command =
-        ChildCommand { words: command, env: ctx.env, variables: &[], stdout_is_taken: ctx.stdout_is_json };
+    let command = ChildCommand {
+        words: command,
+        tail: None,
+        env: ctx.env,
+        variables: &[],
+        stdout_is_taken: ctx.stdout_is_json,
+    };
     let report = |level, text| ctx.report_about_job(level, text);
     let child = command.run(ctx.interrupt, Some(&ctx.runtime), &report);
     if let Err(error) = lease.close() {

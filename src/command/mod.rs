@@ -34,6 +34,7 @@ pub(crate) mod restore;
 pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod script;
 pub(crate) mod seed;
 pub(crate) mod status;
 mod tools;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
 use super::context::Context;
+use super::script;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -24,7 +25,8 @@ struct Extent {
 
 impl Extent {
     fn of(ctx: &Context<'_>) -> Self {
-        let mut places: Vec<PathBuf> = vec![ctx.platform.facts().state_dir.join("receipts")];
+        let facts = ctx.platform.facts();
+        let mut places: Vec<PathBuf> = vec![facts.state_dir.join("receipts"), script::place(facts)];
         let mut targets = Vec::new();
         for spec in ctx.caches {
             let Ok(cache) = Cache::open(ctx, spec) else { continue };

@@ -1,7 +1,5 @@
 //! `run`: restore, seed and gate; run a command; gate and save. Returns what the command returns.
 
-use std::ffi::OsString;
-
 use super::cache::{Cache, Keys};
 use super::child::ChildCommand;
 use super::context::Context;
@@ -9,6 +7,7 @@ use super::gate;
 use super::recover;
 use super::restore::{self, RestoreOptions};
 use super::save;
+use super::script::{self, CommandLine};
 use super::seed;
 use super::session::{self, OpenedCache};
 use super::tools;
@@ -20,8 +19,10 @@ use crate::report::failure;
 
 /// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
 /// command runs in any case.
-pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(ctx: &Context<'_>, command: &CommandLine) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
+    // Before anything is restored: what cannot be run is an error of its own.
+    let command = command.prepare(&script::place(ctx.platform.facts()), ctx.now)?;
     session::check_exports(ctx)?;
     recover::at_start(ctx);
     let opened = session::open_all_exportable(ctx)?;
@@ -40,8 +41,9 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
     if ctx.interrupt.signal().is_some() {
         return Ok(job);
     }
-    let command = ChildCommand {
-        words: command,
+    let child = ChildCommand {
+        words: &command.words,
+        tail: command.tail.as_deref(),
         env: ctx.env,
         variables: &variables,
         stdout_is_taken: ctx.stdout_is_json,
@@ -50,7 +52,7 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
         listen();
     }
     let report = |level, text| ctx.report_about_job(level, text);
-    let child = command.run(ctx.interrupt, Some(&ctx.runtime), &report);
+    let child = child.run(ctx.interrupt, Some(&ctx.runtime), &report);
     job.child = Some(child);
     for opened in &opened {
         let OpenedCache::Ready { cache, keys } = opened else { continue };
@@ -73,7 +75,8 @@ pub(crate) fn run(ctx: &Context<'_>, command: &[OsString]) -> Result<JobOutcome,
 /// Fills a cache before the command runs; returns what it exports.
 fn prepare(cache: &Cache<'_>, keys: &Keys, job: &mut JobOutcome) -> Vec<(String, String)> {
     let ctx = cache.ctx;
-    let restored = restore::restore(cache, keys, RestoreOptions::default());
+    let restored = restore::by_earlier_step(cache, keys)
+        .unwrap_or_else(|| restore::restore(cache, keys, RestoreOptions::default()));
     job.cache(cache.name()).restore = Some(restored);
     if ctx.interrupt.signal().is_some() {
         return Vec::new();

@@ -50,6 +50,7 @@ pub mod names;
 pub mod outcome;
 pub mod path_pattern;
 pub mod secret;
+pub(crate) mod shell;
 pub mod shown;
 pub(crate) mod trust;
 pub(crate) mod url_user;

@@ -45,6 +45,7 @@ mod recovering;
 mod repositories;
 mod running;
 mod saving;
+mod shells;
 mod status;
 mod trimming;
 mod verbose;
