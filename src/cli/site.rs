@@ -10,11 +10,12 @@ use super::settings::Settings;
 use super::task::Task;
 use super::template::{Template, Transport};
 use crate::domain::event::{Event, Level, Observer as _};
-use crate::domain::hint::Hint as _;
 use crate::domain::repository::RepositoryId;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::shown::Shown;
 use crate::domain::spec::{Spec, StoreLocation};
+use crate::fs::{atomic, read};
+use crate::github::credentials::NoCredentials;
 use crate::github::{Credentials, Right};
 use crate::platform::{Env, JobFacts, Platform, UNKNOWN_REF_CURE, git};
 use crate::report::Log;
@@ -23,6 +24,9 @@ use crate::store::{Clock, FrontChoice, Layers, StoreChoice, Viewpoint};
 
 const VOLATILE_CURE: &str =
     "set `store` in cachekeep.toml or CACHEKEEP_STORE to a directory that outlives the job";
+
+const NO_TOKEN_CURE: &str = "give the job `permissions: id-token: write`; for pull requests from forks, which cannot have it, name \
+    the caches in `cache` of the step with `mode: install`, and actions/cache restores them there";
 
 /// What the command line asks for beside settings.
 #[derive(Debug, Default)]
@@ -162,17 +166,37 @@ impl<'a> Site<'a> {
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;
         }
-        let directory = path.display();
-        let (text, hint) = match instead_of {
-            Some(why) => {
-                (format!("entries are kept in {directory} and lost with this job: {why}"), why.hint())
-            }
+        let (text, cure) = match instead_of {
+            Some(why) => (format!("no entry is restored or saved in this job: {why}"), NO_TOKEN_CURE),
             None => (
-                format!("entries are kept in {directory}, which does not outlive this job"),
-                Some(VOLATILE_CURE.to_owned()),
+                format!("entries are kept in {}, which does not outlive this job", path.display()),
+                VOLATILE_CURE,
             ),
         };
-        self.report(Level::Warning, text, hint);
+        let is_known = instead_of.is_some() && self.was_reported("no-token");
+        self.report(if is_known { Level::Debug } else { Level::Warning }, text, Some(cure.to_owned()));
+    }
+
+    /// Whether an earlier step of this job reported something; from now on one has. A step that cannot note it reports it again.
+    fn was_reported(&self, what: &str) -> bool {
+        let note = self.platform.facts().state_dir.join("reported").join(what);
+        let is_noted = read::is_there(&note);
+        if !is_noted {
+            let _ = atomic::write_below(&note, b"", self.now);
+        }
+        is_noted
+    }
+
+    /// Why nothing is saved, where the job has no store but a directory that ends with it.
+    pub(super) fn keeps_nothing(&self) -> Option<&NoCredentials> {
+        match self.store.innermost() {
+            StoreChoice::Directory { instead_of, .. }
+                if self.settings.store_is_volatile(self.platform.facts()) =>
+            {
+                instead_of.as_ref()
+            }
+            _ => None,
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn context<'a>(
         records: Records::in_directories(site.platform.facts().record_dirs.clone()),
         store: &site.store,
         opened: OnceLock::new(),
+        keeps_nothing: site.keeps_nothing(),
         freed: Mutex::default(),
         room_was_short: AtomicBool::default(),
         observer: Arc::clone(&site.log) as Arc<dyn Observer>,

@@ -19,6 +19,7 @@ use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::trust::Grants;
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
+use crate::github::credentials::NoCredentials;
 use crate::platform::{Env, Platform};
 use crate::store::{
     Catalog, OpenOptions, OpenedStore, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
@@ -61,6 +62,8 @@ pub(crate) struct Context<'a> {
     pub store: &'a StoreChoice,
     /// The same, once something was asked of it.
     pub opened: OnceLock<OpenedStore>,
+    /// Why nothing is saved, where the job has no store but a directory that ends with it.
+    pub keeps_nothing: Option<&'a NoCredentials>,
     /// What was removed for room so far.
     pub freed: Mutex<Vec<Freed>>,
     /// Whether something had no room beside the reserve.

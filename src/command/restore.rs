@@ -22,6 +22,7 @@ use crate::domain::scope::{Scope, Section};
 use crate::domain::unit::ByteSize;
 use crate::domain::written_paths::CURE;
 use crate::fs::path_error::PathError;
+use crate::fs::read;
 use crate::fs::staging::Staging;
 use crate::fs::volume::{self, Need, volume_of};
 use crate::report::{failure, text};
@@ -128,6 +129,25 @@ pub(crate) fn restore(cache: &Cache<'_>, keys: &Keys, options: RestoreOptions) -
     }
 }
 
+/// The outcome of a cache that an earlier step of this job restored for the same key, unless it is gone since. What steps made of
+/// it meanwhile stays as it is.
+pub(super) fn by_earlier_step(cache: &Cache<'_>, keys: &Keys) -> Option<RestoreOutcome> {
+    let started = Instant::now();
+    let matched = carried::restored(cache, keys)?;
+    if !cache.roots().iter().any(|root| read::is_there(root)) {
+        return None;
+    }
+    tools::begin(cache);
+    let outcome = RestoreOutcome {
+        hit: if matched == keys.key { Hit::Exact } else { Hit::Partial },
+        matched: Some(Matched { key: matched, scope: None, size: None }),
+        earlier: true,
+        ..missed(cache, keys, None, started)
+    };
+    cache.ctx.report(Level::Info, cache.name(), text::restored(&outcome));
+    Some(outcome)
+}
+
 /// The scopes that a restore searches, in order.
 fn scopes(cache: &Cache<'_>, options: RestoreOptions) -> Vec<Scope> {
     let mut scopes = cache.access().readable;
@@ -135,6 +155,22 @@ fn scopes(cache: &Cache<'_>, options: RestoreOptions) -> Vec<Scope> {
         scopes.extend(cache.ctx.access.within(&Section::Old).readable);
     }
     scopes
+}
+
+/// The outcome of a restore that brought nothing.
+fn missed(cache: &Cache<'_>, keys: &Keys, reason: Option<String>, started: Instant) -> RestoreOutcome {
+    RestoreOutcome {
+        cache: cache.name().to_owned(),
+        key: keys.key.clone(),
+        hit: Hit::None,
+        matched: None,
+        files: 0,
+        unpacked: ByteSize(0),
+        miss: reason,
+        unasked: None,
+        earlier: false,
+        elapsed: started.elapsed(),
+    }
 }
 
 /// Looks up and restores; `None` if the entry vanished in between and this is not the last attempt.
@@ -147,17 +183,7 @@ fn attempt(
     is_last: bool,
 ) -> Option<RestoreOutcome> {
     let ctx = cache.ctx;
-    let miss = |reason| RestoreOutcome {
-        cache: cache.name().to_owned(),
-        key: keys.key.clone(),
-        hit: Hit::None,
-        matched: None,
-        files: 0,
-        unpacked: ByteSize(0),
-        miss: reason,
-        unasked: None,
-        elapsed: started.elapsed(),
-    };
+    let miss = |reason| missed(cache, keys, reason, started);
     let entry = match lookup(cache, keys, scopes(cache, options), deadline) {
         Ok(Some(entry)) => entry,
         Ok(None) => {
@@ -282,6 +308,7 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     tools::begin(cache);
     let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
     receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
+    carried::note_restored(cache, &entry.key);
     Ok(unpacked)
 }
 

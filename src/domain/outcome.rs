@@ -201,6 +201,8 @@ pub struct RestoreOutcome {
     /// The key that the store answered with although neither the key nor a restore key is a prefix of it: such an answer
     /// is a miss.
     pub unasked: Option<Key>,
+    /// An earlier step of this job restored it, and it was not restored again.
+    pub earlier: bool,
     /// Elapsed time.
     pub elapsed: Duration,
 }
@@ -397,6 +399,7 @@ pub(crate) mod testing {
             unpacked: ByteSize(5_000_000),
             miss: None,
             unasked: None,
+            earlier: false,
             elapsed: Duration::ZERO,
         }
     }

@@ -47,6 +47,11 @@ pub(crate) fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
+/// Whether something is at a path, a link not followed.
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// Whether a directory is at a path, a link followed; the error is that of a path that cannot be looked at.
 pub(crate) fn is_directory(path: &Path) -> io::Result<bool> {
     path.metadata().map(|found| found.is_dir())

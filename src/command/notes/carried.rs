@@ -37,6 +37,9 @@ pub(super) struct CarriedKeys {
     /// The variables of the restore.
     variables: BTreeMap<String, String>,
     keys: CacheKeys,
+    /// The key of the entry that was restored, once it was.
+    #[serde(default)]
+    restored: Option<String>,
 }
 
 /// Leaves the keys of a restore for the save. Without them the save computes its own.
@@ -53,14 +56,40 @@ pub(crate) fn carry(cache: &Cache<'_>, keys: &Keys) {
             version: cache.version().to_string(),
             parts: bounded_parts(keys),
         },
+        restored: None,
     };
-    let bytes = serde_json::to_vec(&carried).expect("only strings");
+    write(cache, &carried);
+}
+
+fn write(cache: &Cache<'_>, carried: &CarriedKeys) {
+    let bytes = serde_json::to_vec(carried).expect("only strings");
     let path = receipt::note(cache, "keys.json");
     let written = atomic::write_below(&path, &bytes, cache.ctx.now);
     if let Err(error) = written {
         let text = format!("its keys are not kept for the save: {}", failure::chain(&error));
         cache.ctx.report(Level::Debug, cache.name(), text);
     }
+}
+
+/// Notes beside the keys of this job's restore which entry it restored.
+pub(crate) fn note_restored(cache: &Cache<'_>, matched: &Key) {
+    if let Some(carried) = load(cache).filter(|carried| carried.job.is_some()) {
+        write(cache, &CarriedKeys { restored: Some(matched.to_string()), ..carried });
+    }
+}
+
+/// The key of the entry that an earlier step of this job restored for these keys; `None` too where the platform keeps this state
+/// beyond the job, whose steps cannot be told from those of another one.
+pub(crate) fn restored(cache: &Cache<'_>, keys: &Keys) -> Option<Key> {
+    let facts = cache.ctx.platform.facts();
+    let (carried, of_restore) = read(cache)?;
+    let is_of_job = carried.job.is_some() && facts.state_dir.starts_with(&facts.temp);
+    Key::new(carried.restored.filter(|_| is_of_job && of_restore.key == keys.key)?).ok()
+}
+
+fn load(cache: &Cache<'_>) -> Option<CarriedKeys> {
+    let text = read::text(&receipt::note(cache, "keys.json"), Links::Refused, MAX_BYTES).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 /// The keys of a save: those of this job's restore, unless what was computed now is meant to differ.
@@ -98,8 +127,7 @@ pub(crate) fn keys_of_save(cache: &Cache<'_>, computed: Result<Keys, Fault>) -> 
 
 /// The keys of this job's restore, if the restore was of the same configuration.
 fn read(cache: &Cache<'_>) -> Option<(CarriedKeys, Keys)> {
-    let text = read::text(&receipt::note(cache, "keys.json"), Links::Refused, MAX_BYTES).ok()?;
-    let carried: CarriedKeys = serde_json::from_str(&text).ok()?;
+    let carried = load(cache)?;
     let given = &cache.ctx.variables;
     let is_same = carried.job == job(cache)
         && carried.sha == cache.ctx.platform.facts().sha

@@ -10,6 +10,7 @@ use crate::domain::scope::Scope;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
 use crate::domain::trust::Grants;
 use crate::domain::written_paths::CURE;
+use crate::github::credentials::NoCredentials;
 use crate::platform::JobStatus;
 use crate::report::text;
 
@@ -60,6 +61,12 @@ pub(super) fn by_event(grants: &Grants) -> Option<SaveRefusal> {
         "give the step `role: writer` (elsewhere `--role writer`) if it saves nothing that a stranger's code made; `role` in \
          `cachekeep.toml` does not count in such an event",
     ))
+}
+
+/// Refuses where the job has no store but a directory that ends with it: the entry would be packed for no one.
+pub(super) fn by_store(keeps_nothing: Option<&NoCredentials>) -> Option<SaveRefusal> {
+    let why = keeps_nothing?;
+    Some(SaveRefusal::new(SaveResult::DeniedMode, why.to_string()))
 }
 
 /// Refuses to save under the key of an entry that was saved from other paths, which this cache is never restored from.

@@ -163,6 +163,9 @@ pub(super) fn refusal(
     if let Some(refusal) = decide::by_event(cache.ctx.grants) {
         return Ok(Some(refusal));
     }
+    if let Some(refusal) = decide::by_store(cache.ctx.keeps_nothing) {
+        return Ok(Some(refusal));
+    }
     let status = cache.ctx.platform.facts().job_status;
     if let Some(refusal) = decide::by_job_status(cache.spec.save, status) {
         return Ok(Some(refusal));

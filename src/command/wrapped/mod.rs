@@ -132,6 +132,9 @@ pub(crate) fn restored(
                 Ok(quick) => {
                     outcome.files = quick.files;
                     outcome.unpacked = ByteSize(quick.bytes);
+                    if let Some(Matched { key, .. }) = &outcome.matched {
+                        carried::note_restored(&cache, key);
+                    }
                 }
                 Err(error) => {
                     let reason = format!("`{}` was not restored: {}", found.matched, failure::chain(&error));
@@ -194,6 +197,7 @@ fn found_outcome(
         unpacked: ByteSize(0),
         miss,
         unasked,
+        earlier: false,
         elapsed: Duration::ZERO,
     }
 }

@@ -205,6 +205,9 @@ pub(crate) struct Restore {
     /// The key that the store answered with although it was not asked for, which is a miss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unasked_key: Option<String>,
+    /// An earlier step of the job restored it, and it was not restored again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restored_earlier: bool,
     /// How long it took.
     pub seconds: f64,
 }
@@ -462,6 +465,7 @@ impl From<&RestoreOutcome> for Restore {
             bytes: outcome.unpacked.0,
             reason: outcome.miss.clone(),
             unasked_key: outcome.unasked.as_ref().map(ToString::to_string),
+            restored_earlier: outcome.earlier,
             seconds: outcome.elapsed.as_secs_f64(),
         }
     }

@@ -49,6 +49,9 @@ fn restores(text: &mut String, caches: &[CacheOutcome]) {
     for (cache, restore) in rows {
         let matched = restore.matched.as_ref();
         let from = match (matched, &restore.miss) {
+            (Some(matched), _) if restore.earlier => {
+                format!("{}, by an earlier step", code(matched.key.as_str()))
+            }
             (Some(matched), _) => code(matched.key.as_str()),
             (None, Some(reason)) => cell(reason),
             (None, None) => format!("nothing for {}", code(restore.key.as_str())),

@@ -25,6 +25,9 @@ pub(crate) fn restored(outcome: &RestoreOutcome) -> String {
     match (&outcome.matched, outcome.hit) {
         (Some(matched), Hit::Exact | Hit::Partial) => {
             let how = if outcome.hit == Hit::Exact { "exact hit" } else { "partial hit" };
+            if outcome.earlier {
+                return format!("{how}: an earlier step of this job restored {}", entry(matched));
+            }
             format!(
                 "{how}: restored {}, {} from {}{} in {:.1} s",
                 counted(outcome.files, "file"),
