@@ -89,6 +89,45 @@ fn workflows_of_a_checkout_are_found_if_they_use_cachekeep() {
     assert_eq!(annotations.lines().count(), 1, "{annotations}");
 }
 
+/// Many repositories save in one workflow, on a push to the default branch, and restore in others.
+#[test]
+fn what_another_workflow_of_the_checkout_saves_is_not_missed() {
+    let restores =
+        fs::read_to_string(root().join("tests/fixtures/workflows/wrong/never-saved.yml")).expect("text");
+    let with_steps =
+        |steps: &str| format!("on: push\njobs:\n  b:\n    runs-on: ubuntu-24.04\n    steps:\n{steps}");
+    let save = |inputs: &str| {
+        with_steps(&format!("      - uses: cachekeep/cachekeep@v1\n        with: {{ mode: save{inputs} }}\n"))
+    };
+    let call = |with: &str| {
+        let uses = "cachekeep/cachekeep/.github/workflows/populate.yml@v1";
+        format!("on: push\njobs:\n  b:\n    uses: {uses}\n{with}")
+    };
+    for (other, is_missed) in [
+        (String::new(), true),
+        (save(""), false),
+        (save(", cache: deps"), false),
+        (save(", cache: 'other'"), true),
+        (save(", cache: '${{ matrix.cache }}'"), false),
+        (save(", path: out, key: k"), true),
+        (with_steps("      - run: make\n        shell: cachekeep run deps -- bash {0}\n"), false),
+        (call(""), false),
+        (call("    with: { cache: deps }\n"), false),
+        (call("    with: { cache: other }\n"), true),
+    ] {
+        let project = project();
+        project.write("workspace/.github/workflows/ci.yml", &restores);
+        project.write("workspace/.github/workflows/fill.yml", &other);
+        let all = found(&project, ".github/workflows/ci.yml");
+        assert_eq!(all.iter().any(|(rule, _)| rule == "github-never-saved"), is_missed, "{other}");
+    }
+    // GitHub runs what is in this directory, and nothing else.
+    let project = project();
+    project.write("workspace/.github/workflows/ci.yml", &restores);
+    project.write("workspace/fill.yml", save(""));
+    assert_eq!(found(&project, ".github/workflows/ci.yml").len(), 1);
+}
+
 #[test]
 fn the_workflows_of_this_repository_have_no_findings() {
     let project = Project::new("");

@@ -16,6 +16,7 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 pub(crate) use github::ActionFacts;
+use github::SavedCaches;
 
 use crate::domain::fault::Fault;
 use crate::domain::finding::{CheckOutcome, Finding, Location, Severity};
@@ -68,6 +69,7 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     };
     let is_named = !input.files.is_empty();
     let found = if is_named { input.files.to_vec() } else { find::files(input.workspace) };
+    let saved = saved_in_checkout(input.workspace);
     for path in &found {
         let text = match read::text(path, Links::Followed, MAX_BYTES) {
             Ok(text) => text,
@@ -75,7 +77,7 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
             Err(_) => continue,
         };
         let name = path.strip_prefix(input.workspace).unwrap_or(path);
-        let Some(findings) = of_pipeline(&text, name, spec, input.action, is_named) else { continue };
+        let Some(findings) = of_pipeline(&text, name, spec, input.action, &saved, is_named) else { continue };
         outcome.files += 1;
         outcome.findings.extend(findings);
     }
@@ -89,12 +91,27 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     Ok(outcome)
 }
 
+/// What the workflows save that GitHub runs for a checkout, whichever are checked.
+fn saved_in_checkout(workspace: &Path) -> SavedCaches {
+    let directory = workspace.join(".github/workflows");
+    let mut saved = SavedCaches::default();
+    for path in find::files(workspace).iter().filter(|path| path.parent() == Some(&directory)) {
+        // One that cannot be read saves nothing that could be known.
+        let text = read::text(path, Links::Followed, MAX_BYTES).unwrap_or_default();
+        if let Ok(Some(root)) = yaml::read(&text) {
+            saved.add(&root);
+        }
+    }
+    saved
+}
+
 /// The findings in a workflow or pipeline, in the order of the file; `None` if it does not use cachekeep.
 fn of_pipeline(
     text: &str,
     name: &Path,
     spec: Option<&Spec>,
     action: &ActionFacts,
+    saved: &SavedCaches,
     is_named: bool,
 ) -> Option<Vec<Finding>> {
     let is_about_caches = MARKS.iter().any(|mark| text.contains(mark));
@@ -112,7 +129,7 @@ fn of_pipeline(
     };
     let mut problems: Vec<_> = match &root {
         None => Vec::new(),
-        Some(root) => github::check(root, spec, action)
+        Some(root) => github::check(root, spec, action, saved)
             .unwrap_or_else(|| pipeline::jobs(root).iter().flat_map(|job| azure::check(job, spec)).collect()),
     };
     problems.sort_by_key(|problem| problem.place.start);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ActionFacts, of_pipeline};
+use super::{ActionFacts, SavedCaches, of_pipeline};
 use crate::config;
 use crate::domain::finding::Severity;
 use crate::domain::spec::Spec;
@@ -43,7 +43,9 @@ fn spec(text: &str) -> Spec {
 /// Rules that a pipeline breaks, each with its line, sorted; errors end in `!`.
 fn broken(config: &str, pipeline: &str) -> Vec<String> {
     let spec = spec(config);
-    let found = of_pipeline(pipeline, Path::new("p.yml"), Some(&spec), &ACTION, true).expect("findings");
+    let found =
+        of_pipeline(pipeline, Path::new("p.yml"), Some(&spec), &ACTION, &SavedCaches::default(), true)
+            .expect("findings");
     let mut broken: Vec<String> = found
         .iter()
         .map(|finding| {
@@ -191,7 +193,8 @@ fn the_job_must_know_which_program_it_installs() {
 #[test]
 fn other_files_are_left_alone_unless_they_are_named() {
     let check = |text: &str, is_named| {
-        of_pipeline(text, Path::new("p.yml"), None, &ACTION, is_named).map(|found| found.len())
+        let saved = SavedCaches::default();
+        of_pipeline(text, Path::new("p.yml"), None, &ACTION, &saved, is_named).map(|found| found.len())
     };
     assert_eq!(check("a: [", false), None);
     assert_eq!(check("a: [", true), Some(1));

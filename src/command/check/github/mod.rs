@@ -3,10 +3,12 @@
 mod keys;
 mod pairs;
 mod rights;
+mod saved;
 mod scene;
 mod steps;
 mod workflow;
 
+pub(crate) use saved::SavedCaches;
 pub(crate) use scene::ActionFacts;
 use scene::Scene;
 
@@ -14,12 +16,18 @@ use super::problem::{Problem, Problems};
 use super::yaml::Node;
 use crate::domain::spec::Spec;
 
-/// Checks a workflow; `None` if the document is not one. Without a usable configuration what depends on it is left out.
-pub(super) fn check(root: &Node, spec: Option<&Spec>, action: &ActionFacts) -> Option<Vec<Problem>> {
+/// Checks a workflow; `None` if the document is not one. Without a usable configuration what depends on it is left out. `saved` is what
+/// the workflows of the checkout save.
+pub(super) fn check(
+    root: &Node,
+    spec: Option<&Spec>,
+    action: &ActionFacts,
+    saved: &SavedCaches,
+) -> Option<Vec<Problem>> {
     let workflow = workflow::read(root)?;
     let mut problems = Problems::default();
     for job in &workflow.jobs {
-        let scene = Scene { workflow: &workflow, job, spec, action };
+        let scene = Scene { workflow: &workflow, job, spec, action, saved };
         steps::check(&scene, &mut problems);
         keys::check(&scene, &mut problems);
         rights::check(&scene, &mut problems);

@@ -1,5 +1,6 @@
 //! Rules of steps that belong together: restores, saves, checkouts, other caches of the job.
 
+use super::saved;
 use super::scene::{Scene, actions_cache};
 use super::workflow::{Mode, Right, Step, StepKind};
 use crate::command::check::problem::Problems;
@@ -54,7 +55,11 @@ fn checkout(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         || ["{files:", "{git:", "{links}", "{hash-files:", "hashFiles("]
             .iter()
             .any(|part| key.contains(part));
-    let needs_files = !matches!(step.kind, StepKind::Ours(Mode::Clean | Mode::Other("doctor" | "install")));
+    let needs_files = match step.kind {
+        StepKind::Ours(Mode::Clean | Mode::Other("doctor" | "delete" | "usage")) => false,
+        StepKind::Ours(Mode::Other("install")) => step.input("cache").is_some(),
+        _ => true,
+    };
     if reads_files && needs_files && !has_files {
         problems.error(
             "github-no-checkout",
@@ -132,27 +137,20 @@ fn kept_by(other: &Step<'_>, paths: &[&str], kinds: &[&str]) -> Option<String> {
     kept.map(|(.., directory)| *directory).find(|directory| is_shared(directory)).map(str::to_owned)
 }
 
-/// Whether a step of the workflow saves.
-fn is_saved(scene: &Scene<'_>) -> bool {
-    scene.workflow.jobs.iter().flat_map(|job| &job.steps).any(|step| {
-        step.is(Mode::Save)
-            || step.script().contains("cachekeep save")
-            || step.script().contains("cachekeep run")
-            || step.node.value("shell").is_some_and(|shell| shell.text.contains("cachekeep run"))
-    })
-}
-
 fn never_saved(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let runs_on_branches = scene.workflow.events.iter().any(|event| ["push", "schedule"].contains(event));
     let only_reads = step.input("role").is_some_and(|role| role.text != "writer")
         || step.input("lookup-only").is_some_and(|value| value.text != "false");
     let may_save = |cache: &&CacheSpec| cache.role == Role::Writer && cache.save != SavePolicy::Never;
-    let is_writer = scene.caches(step).is_none_or(|caches| caches.iter().any(may_save));
-    if runs_on_branches && !only_reads && is_writer && !is_saved(scene) {
+    let caches = scene.caches(step);
+    let is_writer = caches.as_ref().is_none_or(|caches| caches.iter().any(may_save));
+    let is_saved = || saved::is_any_in(scene.workflow) || scene.saved.has_some_of(step, caches.as_deref());
+    if runs_on_branches && !only_reads && is_writer && !is_saved() {
         problems.warning(
             "github-never-saved",
             &step.place,
-            "nothing that this step restores is saved in this workflow".to_owned(),
+            "nothing that this step restores is saved in this workflow or in another one of the checkout"
+                .to_owned(),
             "add a step with `mode: save` and `if: always()` after the build, or say `role: consumer`",
         );
     }
@@ -204,7 +202,8 @@ fn on_failure(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
 
 /// actions/cache stands in the action as often as it has slots.
 fn too_many(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
-    let moves = step.is(Mode::Restore) || step.is(Mode::Save);
+    let is_install = step.is(Mode::Other("install")) && step.input("cache").is_some();
+    let moves = step.is(Mode::Restore) || step.is(Mode::Save) || is_install;
     let count = scene.caches(step).map_or(0, |caches| caches.len());
     if !moves || !scene.is_at_github(step) || count <= NESTED {
         return;

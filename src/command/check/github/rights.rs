@@ -29,9 +29,11 @@ pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
     for step in scene.ours() {
         id_token(scene, step, problems);
     }
-    for step in scene.in_mode(Mode::Clean).filter(|step| scene.is_at_github(step)) {
-        permissions(scene, step, problems);
-        token(scene, step, problems);
+    for step in scene.ours().filter(|step| scene.is_at_github(step)) {
+        if step.is(Mode::Clean) || step.is(Mode::Other("delete")) {
+            permissions(scene, step, problems);
+            token(scene, step, problems);
+        }
     }
 }
 
@@ -115,7 +117,7 @@ fn id_token(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     }
 }
 
-/// What cleaning needs.
+/// What cleaning needs; a deletion by hand asks nothing about refs and pull requests.
 fn permissions(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let hint = "give the job `permissions: { actions: write, contents: read, pull-requests: read }`";
     let right = |name| scene.workflow.right(scene.job, name);
@@ -131,7 +133,8 @@ fn permissions(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
             problems.error("github-clean-permissions", &step.place, message, hint);
         }
     }
-    for name in ["contents", "pull-requests"].into_iter().filter(|name| right(name) == Right::None) {
+    let asked = if step.is(Mode::Clean) { ["contents", "pull-requests"].as_slice() } else { &[] };
+    for name in asked.iter().filter(|name| right(name) == Right::None) {
         let message = format!("`{name}: read` is missing: what cannot be asked is kept");
         problems.warning("github-clean-permissions", &step.place, message, hint);
     }
@@ -142,7 +145,7 @@ fn token(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         problems.error(
             "github-clean-token",
             &step.place,
-            "cleaning needs a token, and the environment has none".to_owned(),
+            "deleting needs a token, and the environment has none".to_owned(),
             "add `env: { GITHUB_TOKEN: \"${{ github.token }}\" }` to the step",
         );
     }

@@ -1,5 +1,6 @@
 //! What the rules look at.
 
+use super::saved::SavedCaches;
 use super::workflow::{Job, Mode, Step, StepKind, Workflow};
 use crate::domain::spec::{CacheSpec, Spec, StoreLocation};
 
@@ -20,6 +21,8 @@ pub(super) struct Scene<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) spec: Option<&'a Spec>,
     pub(super) action: &'a ActionFacts,
+    /// What the workflows of the checkout save.
+    pub(super) saved: &'a SavedCaches,
 }
 
 impl<'a> Scene<'a> {
