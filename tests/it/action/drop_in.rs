@@ -10,7 +10,8 @@ use crate::action::act::{Event, Sample, Transport};
 use crate::action::definition::{entries, text};
 use crate::action::steps::own_steps_of;
 
-/// The inputs of actions/cache/restore and actions/cache/save, by their `action.yml` at v6.1.0.
+/// The inputs of actions/cache/restore and actions/cache/save, by their `action.yml` at v6.1.0. `save-always` was an input of
+/// actions/cache itself.
 const THEIRS: [(&str, &[&str]); 2] = [
     (
         "restore/action.yml",
@@ -24,7 +25,12 @@ fn inputs_are_those_of_actions_cache_and_every_step_gets_them() {
     for (file, theirs) in THEIRS {
         let inputs: Vec<String> =
             entries(&text(file), "inputs", "default").into_iter().map(|(name, ..)| name).collect();
-        assert_eq!(inputs, [theirs, &["store", "version"]].concat(), "{file}");
+        // The runner shows the message of an input that is given, so that people do not wait for what it once did.
+        assert_eq!(inputs, [theirs, &["save-always", "store", "version"]].concat(), "{file}");
+        let messages = entries(&text(file), "inputs", "deprecationMessage").into_iter();
+        let cures: Vec<_> = messages.filter(|(.., message)| !message.is_empty()).collect();
+        assert_eq!(cures.len(), 1, "{cures:?}");
+        assert!(cures[0].0 == "save-always" && cures[0].2.contains("`if: always()`"), "{cures:?}");
         let steps = own_steps_of(file);
         let scripts: Vec<_> =
             own_steps_of("action.yml").into_iter().map(|step| (step.id, step.run)).collect();
@@ -39,8 +45,9 @@ fn inputs_are_those_of_actions_cache_and_every_step_gets_them() {
             let given = step.env.iter().filter(|(name, _)| name.starts_with("CACHEKEEP_INPUT_"));
             assert!(given.clone().all(|(name, _)| known.contains(name)), "{file}: {:?}", step.env);
             let values: Vec<&str> = given.map(|(_, value)| value.as_str()).collect();
-            for input in
-                inputs.iter().filter(|name| !["version", "upload-chunk-size"].contains(&name.as_str()))
+            for input in inputs
+                .iter()
+                .filter(|name| !["version", "upload-chunk-size", "save-always"].contains(&name.as_str()))
             {
                 assert!(
                     values.iter().any(|value| value.contains(&format!("inputs.{input} "))),
@@ -88,7 +95,7 @@ jobs:
           echo \"| hit=[$HIT] primary=[$PRIMARY] matched=[$MATCHED] text=[$text]\"
       - id: save
         uses: ./save
-        with: { path: deps, key: deps-KEY, upload-chunk-size: 1000000, version: installed }
+        with: { path: deps, key: deps-KEY, upload-chunk-size: 1000000, save-always: true, version: installed }
       - name: Tell
         run: echo \"save-result is ${{ steps.save.outputs.save-result }}\"
 ";
