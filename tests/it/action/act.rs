@@ -243,6 +243,8 @@ impl Sample {
             .args(["--platform", "ubuntu-latest=-self-hosted"])
             .args(["--no-cache-server", "--container-daemon-socket", "-"])
             .args(["--local-repository", &format!("actions/cache@{}={}", pinned(), local.display())])
+            .arg("--local-repository")
+            .arg(format!("cachekeep/cachekeep@v1={}", self.repository().display()))
             .args(["--var", "CACHEKEEP_VERSION=installed"])
             .arg("--eventpath")
             .arg(self.path("event.json"))

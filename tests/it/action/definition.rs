@@ -107,7 +107,8 @@ fn there_are_as_many_nested_steps_as_the_sources_say() {
 /// Every `uses:` of other people's actions in a file.
 fn foreign_actions(text: &str) -> Vec<&str> {
     let uses = text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: "));
-    uses.filter(|name| !name.starts_with("./")).collect()
+    // The workflows that others call use the release that they belong to.
+    uses.filter(|name| !name.starts_with("./") && *name != "cachekeep/cachekeep@v1").collect()
 }
 
 #[test]

@@ -29,12 +29,12 @@ fn live(sample: &Sample, first: Transport, second: Transport) {
     let later = sample.without(LINK);
     sample.commit();
 
-    let cold = sample.run("populate", Event::Push, first);
+    let cold = sample.run("populate-example", Event::Push, first);
     assert_eq!([cold.said("hit"), cold.said("seeded"), cold.said("save-result")], ["none", "true", "saved"]);
     assert_eq!(sample.entries().len(), 2, "{:?}\n{}", sample.entries(), cold.log);
     assert_moved(&cold, first);
 
-    let warm = sample.run("populate", Event::Push, second);
+    let warm = sample.run("populate-example", Event::Push, second);
     assert_eq!([warm.said("hit"), warm.said("seeded")], ["exact", "false"], "{}", warm.log);
     assert_eq!([warm.said("complete"), warm.said("save-result")], ["true", "exists"], "{}", warm.log);
     assert!(warm.log.contains("thumbnails: 0 made, 71 kept"), "{}", warm.log);
@@ -52,7 +52,7 @@ fn live(sample: &Sample, first: Transport, second: Transport) {
     assert_eq!(sample.entries().len(), 2);
 
     // Merged, it becomes a new generation.
-    let merged = sample.run("populate", Event::Push, first);
+    let merged = sample.run("populate-example", Event::Push, first);
     assert_eq!([merged.said("hit"), merged.said("seeded")], ["partial", "true"], "{}", merged.log);
     assert!(merged.log.contains("seeded: 1 file,"), "{}", merged.log);
     assert_eq!([merged.said("complete"), merged.said("save-result")], ["true", "saved"], "{}", merged.log);
@@ -93,14 +93,14 @@ fn change_a_link(sample: &Sample, transport: Transport) {
     let mirror = MirrorServer::start(&directory, Manner::Good);
     sample.use_mirror(&mirror.template());
     sample.commit();
-    let cold = sample.run("populate", Event::Push, transport);
+    let cold = sample.run("populate-example", Event::Push, transport);
     assert_eq!([cold.said("seeded"), cold.said("save-result")], ["true", "saved"], "{}", cold.log);
     assert_eq!((sample.entries().len(), mirror.requests()), (2, 0));
     let before = sample.entries();
 
     sample.change(LINK, &directory);
     sample.commit();
-    let changed = sample.run("populate", Event::Push, transport);
+    let changed = sample.run("populate-example", Event::Push, transport);
     assert_moved(&changed, transport);
     assert_eq!([changed.said("hit"), changed.said("seeded")], ["partial", "true"], "{}", changed.log);
     assert!(changed.log.contains("fetching 1 of 72 objects"), "{}", changed.log);
@@ -110,7 +110,7 @@ fn change_a_link(sample: &Sample, transport: Transport) {
     let after = sample.entries();
     assert!(after.len() == 4 && after.starts_with(&before), "{after:?}");
 
-    let warm = sample.run("populate", Event::Push, transport);
+    let warm = sample.run("populate-example", Event::Push, transport);
     assert_eq!([warm.said("hit"), warm.said("save-result")], ["exact", "exists"], "{}", warm.log);
     assert_eq!((sample.entries(), mirror.requests()), (after, 1));
 }
@@ -132,7 +132,7 @@ fn of_a_changed_link_only_the_difference_is_fetched_with_actions_cache_underneat
 #[test]
 fn a_fork_verifies_and_saves_nothing() {
     let Some(sample) = sample("a_fork_verifies_and_saves_nothing") else { return };
-    let cold = sample.run("populate", Event::Push, Transport::Native);
+    let cold = sample.run("populate-example", Event::Push, Transport::Native);
     assert_eq!(cold.said("save-result"), "saved", "{}", cold.log);
     let before = sample.entries();
     // On GitHub only actions/cache has a token here; where a runner gives it to every step, it may not write either.
