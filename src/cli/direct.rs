@@ -5,7 +5,7 @@ use crate::cli::inputs;
 use crate::command::complete;
 use crate::command::context::Context;
 use crate::command::restore::RestoreOptions;
-use crate::command::{gate, save, seed};
+use crate::command::{fetch, gate, save, seed, trim};
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
@@ -19,6 +19,8 @@ pub(super) fn options(command: &Command) -> RestoreOptions {
 pub(super) fn all(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     Ok(match command {
         Command::Seed { .. } => seed::run(ctx)?,
+        Command::Fetch { .. } => fetch::run(ctx)?,
+        Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run)?,
         Command::Gate { .. } => gate::run(ctx)?,
         Command::Save { recompute_key, .. } => save::run(ctx, *recompute_key)?,
         _ => complete::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?)?,

@@ -36,6 +36,8 @@ pub enum Argument {
     Caches,
     /// An option with this value.
     Option(&'static str),
+    /// The same for the commands that are named; with others the input is an error.
+    OptionOf(&'static str, &'static [&'static str]),
     /// An option, given if the value is `true`, to the commands that are named.
     Flag(&'static str, &'static [&'static str]),
     /// The same option for each `NAME=VALUE`.
@@ -49,8 +51,10 @@ pub const INPUTS: &[ActionInput] = &[
     ActionInput {
         name: "mode",
         default: "restore",
-        help: "`restore` (and seed what is missing), `seed`, `gate`, `save`, `clean`, `doctor`, or `install`: puts cachekeep on the \
-               PATH and remembers `vars`, `role`, `allow-export`, `config`, `store` and `timeout` for the job.",
+        help: "`restore` (and seed what is missing), `seed`, `fetch`, `gate`, `trim`, `save`; `clean`, `delete`, `usage`, `disk`, \
+               `doctor`, which `cachekeep` has as commands, too; or `install`: puts cachekeep on the \
+               PATH and remembers `vars`, `role`, `allow-export`, `config`, `store` and `timeout` for the job; where only \
+               actions/cache has a token, it also restores the caches in `cache`.",
         to: Argument::Command,
     },
     ActionInput {
@@ -81,7 +85,7 @@ pub const INPUTS: &[ActionInput] = &[
         name: "per-os",
         default: "false",
         help: "Without a `cachekeep.toml`: keep the entries of each OS apart, as actions/cache does without `enableCrossOsArchive`.",
-        to: Argument::Flag("per-os", &["restore", "seed", "gate", "save"]),
+        to: Argument::Flag("per-os", &["restore", "seed", "fetch", "gate", "trim", "save"]),
     },
     ActionInput {
         name: "fail-on-cache-miss",
@@ -99,7 +103,7 @@ pub const INPUTS: &[ActionInput] = &[
         name: "required",
         default: "false",
         help: "Fail the step if a cache cannot be restored, seeded or saved; otherwise that is a warning.",
-        to: Argument::Flag("required", &["restore", "seed", "save"]),
+        to: Argument::Flag("required", &["restore", "seed", "fetch", "save"]),
     },
     ActionInput {
         name: "seed",
@@ -143,14 +147,56 @@ pub const INPUTS: &[ActionInput] = &[
     ActionInput {
         name: "dry-run",
         default: "false",
-        help: "With `clean`: only say what would be deleted, and why.",
-        to: Argument::Flag("dry-run", &["clean"]),
+        help: "With `clean`, `delete`, `trim`, or `disk` and `free`: only say what would be deleted or removed, and why.",
+        to: Argument::Flag("dry-run", &["clean", "delete", "trim", "disk"]),
     },
     ActionInput {
         name: "pull-request",
         default: "",
         help: "With `clean`: the number of a pull request that was closed just now; only its entries are deleted.",
-        to: Argument::Option("pull-request"),
+        to: Argument::OptionOf("pull-request", &["clean"]),
+    },
+    ActionInput {
+        name: "prefix",
+        default: "",
+        help: "With `delete`: the beginning of the keys of the entries; `key` names a whole one.",
+        to: Argument::OptionOf("prefix", &["delete"]),
+    },
+    ActionInput {
+        name: "ref",
+        default: "",
+        help: "With `clean`, `delete` or `usage`: only entries of this ref or branch.",
+        to: Argument::OptionOf("ref", &["clean", "delete", "usage"]),
+    },
+    ActionInput {
+        name: "older-than",
+        default: "",
+        help: "With `delete`: entries that were saved at least so long ago: `30d`.",
+        to: Argument::OptionOf("older-than", &["delete"]),
+    },
+    ActionInput {
+        name: "unused-for",
+        default: "",
+        help: "With `delete`: entries that were neither saved nor restored for so long.",
+        to: Argument::OptionOf("unused-for", &["delete"]),
+    },
+    ActionInput {
+        name: "with-protected",
+        default: "false",
+        help: "With `delete`: delete what `protect` in `[clean]` keeps, too.",
+        to: Argument::Flag("with-protected", &["delete"]),
+    },
+    ActionInput {
+        name: "free",
+        default: "false",
+        help: "With `disk`: remove what `[disk] free` lists, as far as saves need the room.",
+        to: Argument::Flag("free", &["disk"]),
+    },
+    ActionInput {
+        name: "html",
+        default: "",
+        help: "With `usage`: a file for the page that shows where the bytes are.",
+        to: Argument::OptionOf("html", &["usage"]),
     },
     ActionInput {
         name: "timeout",
@@ -168,13 +214,15 @@ pub const INPUTS: &[ActionInput] = &[
 ];
 
 /// What the action does: commands, and [`INSTALL`].
-pub(super) const MODES: [&str; 7] = ["restore", "seed", "gate", "save", "clean", "doctor", INSTALL];
+pub(super) const MODES: [&str; 12] = [
+    "restore", "seed", "fetch", "gate", "trim", "save", "clean", "delete", "usage", "disk", "doctor", INSTALL,
+];
 
 /// The mode that prepares later steps of the job and works on no cache.
 const INSTALL: &str = "install";
 
 /// Modes that are not about single caches.
-const WITHOUT_CACHES: [&str; 3] = ["clean", "doctor", INSTALL];
+const WITHOUT_CACHES: [&str; 4] = ["clean", "delete", "usage", "doctor"];
 
 /// An input's variable in the environment.
 pub fn variable(name: &str) -> String {
@@ -214,6 +262,11 @@ pub(super) fn is_install(env: &Env) -> bool {
     value(env, &INPUTS[0]) == INSTALL
 }
 
+/// Whether the step prepares later ones and names caches.
+pub(super) fn installs_caches(env: &Env) -> bool {
+    is_install(env) && value_of(env, "cache").is_some()
+}
+
 /// The arguments that the inputs in the environment stand for.
 ///
 /// # Errors
@@ -222,23 +275,37 @@ pub fn arguments(env: &Env, spelled: fn(&str) -> String) -> Result<Args, Fault> 
     let mode = value(env, &INPUTS[0]);
     if !MODES.contains(&mode) {
         return Err(Fault::usage(format!(
-            "the input `mode` cannot be `{}`; it is restore, seed, gate, save, clean, doctor or install",
-            mode.escape_debug()
+            "the input `mode` cannot be `{}`; it is {} or {INSTALL}",
+            mode.escape_debug(),
+            MODES[..MODES.len() - 1].join(", ")
         )));
     }
-    // Any command that takes the options which are remembered tells whether they can be used.
-    let command = if mode == INSTALL { "key" } else { mode };
+    let command = match mode {
+        INSTALL if installs_caches(env) => "restore",
+        // Any command that takes the options which are remembered tells whether they can be used.
+        INSTALL => "key",
+        mode => mode,
+    };
+    if mode == INSTALL {
+        refuse_inline(env)?;
+    }
     let mut arguments: Vec<OsString> = vec!["cachekeep".into(), command.into()];
     let mut caches: Vec<OsString> = Vec::new();
     for input in INPUTS {
         let value = value(env, input);
         match input.to {
-            Argument::Caches if !WITHOUT_CACHES.contains(&mode) => {
-                caches.extend(value.split_whitespace().map(OsString::from));
+            Argument::Command | Argument::Action => {}
+            Argument::Caches | Argument::Option(_) | Argument::OptionOf(..) if value.is_empty() => {}
+            Argument::Caches if WITHOUT_CACHES.contains(&mode) => {
+                return Err(out_of_place(input, spelled, mode, "modes that work on single caches"));
             }
-            Argument::Command | Argument::Action | Argument::Caches => {}
-            Argument::Option(_) if value.is_empty() => {}
-            Argument::Option(option) => arguments.push(format!("--{option}={value}").into()),
+            Argument::Caches => caches.extend(value.split_whitespace().map(OsString::from)),
+            Argument::OptionOf(_, modes) if !modes.contains(&mode) => {
+                return Err(out_of_place(input, spelled, mode, &modes.join(" or ")));
+            }
+            Argument::Option(option) | Argument::OptionOf(option, _) => {
+                arguments.push(format!("--{option}={value}").into());
+            }
             Argument::Flag(option, modes) => {
                 if truth(input, value, spelled)? && modes.contains(&mode) {
                     arguments.push(format!("--{option}").into());
@@ -253,23 +320,52 @@ pub fn arguments(env: &Env, spelled: fn(&str) -> String) -> Result<Args, Fault> 
         arguments.push("--".into());
         arguments.extend(caches);
     }
-    Args::try_parse_from(arguments).map_err(|error| {
-        let mut text = error.to_string();
-        // The first line says it all, unless the value itself has lines.
-        if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
-            text = text.replacen(value.as_str(), &value.escape_debug().to_string(), 1);
-        }
-        let first = text.lines().next().unwrap_or_default();
-        let first = with_inputs(first.strip_prefix("error: ").unwrap_or(first), spelled);
-        Fault::usage(format!("an input cannot be used: {first}"))
-    })
+    Args::try_parse_from(arguments).map_err(|error| unusable(&error, spelled))
+}
+
+/// What clap says about arguments, in the words of inputs.
+fn unusable(error: &clap::Error, spelled: fn(&str) -> String) -> Fault {
+    let mut text = error.to_string();
+    // The first line says it all, unless the value itself has lines.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        text = text.replacen(value.as_str(), &value.escape_debug().to_string(), 1);
+    }
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let listed = lines.next().filter(|_| first.ends_with(':')).map_or_else(String::new, |line| {
+        // What is missing stands below.
+        format!(" '{}'", line.trim())
+    });
+    let first = format!("{}{listed}", first.strip_prefix("error: ").unwrap_or(first));
+    Fault::usage(format!("an input cannot be used: {}", with_inputs(&first, spelled)))
+}
+
+/// Refuses inputs that declare a cache, which later steps would not know.
+fn refuse_inline(env: &Env) -> Result<(), Fault> {
+    match ["path", "key", "restore-keys"].into_iter().find(|name| value_of(env, name).is_some()) {
+        None => Ok(()),
+        Some(name) => Err(Fault::usage(format!(
+            "later steps do not know what the input `{name}` of `mode: install` says"
+        ))
+        .with_hint("declare the cache in cachekeep.toml".to_owned())),
+    }
+}
+
+/// The error of an input that has no effect in a mode.
+fn out_of_place(input: &ActionInput, spelled: fn(&str) -> String, mode: &str, place: &str) -> Fault {
+    let name = spelled(input.name);
+    Fault::usage(format!("the input `{name}` has no effect with `mode: {mode}`: it is for {place}"))
+        .with_hint(format!("remove `{name}` from the step"))
 }
 
 /// A message about arguments, with inputs in the place of options.
 fn with_inputs(message: &str, spelled: fn(&str) -> String) -> String {
     let mut text = message.to_owned();
     for input in INPUTS {
-        let (Argument::Option(option) | Argument::Flag(option, _) | Argument::Pairs(option)) = input.to
+        let (Argument::Option(option)
+        | Argument::OptionOf(option, _)
+        | Argument::Flag(option, _)
+        | Argument::Pairs(option)) = input.to
         else {
             continue;
         };
@@ -339,6 +435,30 @@ mod tests {
     }
 
     #[test]
+    fn each_mode_is_a_command_with_its_own_inputs() {
+        let command = |inputs: &[(&str, &str)]| parsed(inputs).expect("arguments");
+        let args = command(&[("mode", "delete"), ("prefix", "a-"), ("ref", "main"), ("dry-run", "true")]);
+        let Command::Delete(delete) = &args.command else { panic!("another command") };
+        assert_eq!(
+            (delete.filter.prefix.as_deref(), delete.dry_run, delete.with_protected),
+            (Some("a-"), true, false)
+        );
+        assert_eq!(args.common.git_ref.as_deref(), Some("main"));
+        let args = command(&[("mode", "trim"), ("cache", "a"), ("dry-run", "true")]);
+        assert!(matches!(&args.command, Command::Trim { dry_run: true, .. }));
+        assert_eq!(args.command.selected(), ["a"]);
+        let args = command(&[("mode", "disk"), ("free", "true")]);
+        assert!(matches!(&args.command, Command::Disk { free: true, dry_run: false, .. }));
+        let args = command(&[("mode", "usage"), ("html", "usage.html")]);
+        assert!(matches!(&args.command, Command::Usage { html: Some(_), .. }));
+        let args = command(&[("mode", "fetch"), ("required", "true")]);
+        assert!(matches!(&args.command, Command::Fetch { required: true, .. }));
+        let args = command(&[("mode", "install"), ("cache", "a b")]);
+        assert!(matches!(&args.command, Command::Restore { .. }));
+        assert_eq!(args.command.selected(), ["a", "b"]);
+    }
+
+    #[test]
     fn values_that_look_like_options_are_values() {
         let args = parsed(&[("key", "--store=file:///x"), ("path", "-- a\n!b"), ("mode", "save")]);
         let args = args.expect("arguments");
@@ -362,6 +482,16 @@ mod tests {
         assert!(said(&[("timeout", "soon")]).contains("timeout"));
         let lines = said(&[("mode", "clean"), ("pull-request", "7\n::error::x\n\n8")]);
         assert!(lines.contains("'7\\n::error::x\\n\\n8' for `pull-request`"), "{lines}");
+        let lost = said(&[("mode", "restore"), ("ref", "main")]);
+        assert_eq!(
+            lost,
+            "the input `ref` has no effect with `mode: restore`: it is for clean or delete or usage"
+        );
+        assert!(
+            said(&[("mode", "usage"), ("cache", "a")]).contains("`cache` has no effect with `mode: usage`")
+        );
+        assert!(said(&[("mode", "install"), ("key", "k")]).contains("`key` of `mode: install`"));
+        assert!(said(&[("mode", "disk"), ("dry-run", "true")]).contains("free"));
         // One of the two would be ignored.
         let both = said(&[("config", "ci/cachekeep.toml"), ("path", "out"), ("key", "k")]);
         assert!(both.contains("`config`") && both.contains("`path`"), "{both}");
@@ -374,8 +504,11 @@ mod tests {
             |command: &clap::Command, option| command.get_arguments().any(|a| a.get_long() == Some(option));
         for input in INPUTS {
             match input.to {
-                Argument::Option("pull-request") => {
-                    assert!(has(command.find_subcommand("clean").expect("a command"), "pull-request"));
+                Argument::OptionOf(option, modes) => {
+                    for mode in modes {
+                        let mode = command.find_subcommand(mode).expect("a command");
+                        assert!(has(mode, option) || has(&command, option), "{option}");
+                    }
                 }
                 Argument::Option(option) | Argument::Pairs(option) => {
                     assert!(has(&command, option), "{option}");

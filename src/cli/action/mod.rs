@@ -9,6 +9,7 @@ mod nested;
 mod task;
 
 use super::args::{ActionStep, Command};
+use super::inputs;
 use super::site::{self, Site};
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
@@ -27,10 +28,12 @@ pub(super) fn run(
         return task::run(site, ctx, template, command, step);
     }
     match (step, &site.store) {
-        (ActionStep::Start, StoreChoice::Closed(why)) if site::is_github(site.env) => {
+        (ActionStep::Start, StoreChoice::Closed(why)) if moves && site::is_github(site.env) => {
             nested::announce(ctx, why);
-            if moves { nested::plan(ctx, command) } else { nested::direct(ctx, command) }
+            nested::plan(ctx, command)
         }
+        // Later steps restore them by themselves.
+        (ActionStep::Start, _) if inputs::is_install(site.env) => Ok(JobOutcome::new("install")),
         (ActionStep::Start, _) => nested::direct(ctx, command),
         (ActionStep::Stage, _) => nested::stage(ctx),
         (ActionStep::Finish, _) => nested::finish(ctx, command),

@@ -15,7 +15,20 @@ use crate::platform::Env;
 use crate::platform::azure_pipelines::json_without_macros;
 
 /// Inputs of the action that a task has no use for: it restores and saves, with the program that it brings.
-const NOT_OF_TASKS: [&str; 5] = ["per-os", "mode", "dry-run", "pull-request", "version"];
+const NOT_OF_TASKS: [&str; 12] = [
+    "per-os",
+    "mode",
+    "dry-run",
+    "pull-request",
+    "prefix",
+    "ref",
+    "older-than",
+    "unused-for",
+    "with-protected",
+    "free",
+    "html",
+    "version",
+];
 
 /// The variable of the task that holds the inputs of its first stage.
 const STATE: &str = "CACHEKEEP_INPUTS";

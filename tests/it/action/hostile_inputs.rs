@@ -125,3 +125,24 @@ fn no_hostile_input_makes_a_cleaner_delete() {
     assert_eq!(api.world().count(&Method::DELETE), 0);
     assert_eq!(api.world().ids().len(), 1);
 }
+
+#[test]
+fn no_hostile_input_makes_delete_take_another_entry() {
+    let now = "2026-11-20T12:00:00Z".parse().expect("a time");
+    let api = GitHubApi::start(now);
+    api.world().save("refs/heads/main", "k", (200.0, 150.0), 1);
+    let inputs = ["key", "prefix", "ref", "older-than", "unused-for", "with-protected", "dry-run", "config"];
+    attack_all(&inputs, &|input, text| {
+        let mut job = Job::new();
+        job.write("workspace/cachekeep.toml", "[clean]\nprotect = [\"k\"]\n");
+        job.set("GITHUB_API_URL", &api.url());
+        job.set("GITHUB_REPOSITORY", REPOSITORY);
+        job.set("GITHUB_TOKEN", TOKEN);
+        let text = text.replace("EVIL", &job.path("EVIL").display().to_string());
+        let done = job.step("start", &[(input, text.as_str()), ("mode", "delete")]);
+        assert_harmless(&job, &done, &text);
+        assert_fate(Fate::Data, input, &text, &done);
+    });
+    assert_eq!(api.world().count(&Method::DELETE), 0);
+    assert_eq!(api.world().ids().len(), 1);
+}

@@ -10,6 +10,8 @@ mod hostile_inputs;
 #[cfg(unix)]
 mod installer;
 mod linters;
+mod modes;
+mod reusable;
 mod shell;
 pub mod steps;
 mod workflows;

@@ -17,7 +17,20 @@ const OWN: [&str; 8] =
     ["transport", "format", "stagingDirectory", "serviceConnection", "prefix", "sums", "source", "condition"];
 
 /// Inputs that restore and save have nothing to do with, or that only GitHub has.
-const NOT_HERE: [&str; 5] = ["mode", "dry-run", "pull-request", "lookup-only", "per-os"];
+const NOT_HERE: [&str; 12] = [
+    "mode",
+    "dry-run",
+    "pull-request",
+    "prefix",
+    "ref",
+    "older-than",
+    "unused-for",
+    "with-protected",
+    "free",
+    "html",
+    "lookup-only",
+    "per-os",
+];
 
 fn template(name: &str) -> String {
     text(&format!("azure-task/{name}.yml"))
