@@ -504,16 +504,10 @@ mod tests {
             |command: &clap::Command, option| command.get_arguments().any(|a| a.get_long() == Some(option));
         for input in INPUTS {
             match input.to {
-                Argument::OptionOf(option, modes) => {
-                    for mode in modes {
-                        let mode = command.find_subcommand(mode).expect("a command");
-                        assert!(has(mode, option) || has(&command, option), "{option}");
-                    }
-                }
                 Argument::Option(option) | Argument::Pairs(option) => {
                     assert!(has(&command, option), "{option}");
                 }
-                Argument::Flag(option, modes) => {
+                Argument::OptionOf(option, modes) | Argument::Flag(option, modes) => {
                     for mode in modes {
                         let mode = command.find_subcommand(mode).expect("a command");
                         assert!(has(mode, option) || has(&command, option), "{option}");

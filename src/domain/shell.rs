@@ -13,6 +13,7 @@ pub(crate) enum Shell {
     /// PowerShell 6 and later.
     Pwsh,
     /// Windows PowerShell.
+    #[expect(clippy::enum_variant_names, reason = "PowerShell is its name")]
     PowerShell,
     /// The command prompt of Windows.
     Cmd,
