@@ -1,8 +1,8 @@
 //! Archives: tar in independent zstd frames, streamed both ways.
 //!
 //! An archive is, in this order: a skippable frame with the manifest; the tar stream, cut into zstd
-//! frames that decompress independently; a skippable frame with the digest of all before it; and the seek
-//! table of zstd's seekable format. `tar --zstd -xf` and `zstd -d` read it, and skip what they do not know.
+//! frames that decompress independently; skippable frames with a list of all entries and the hashes of files; one with the
+//! digest; and the seek table of zstd's seekable format. `tar --zstd -xf` and `zstd -d` read it, and skip what they do not know.
 //!
 //! `format` is the bytes on both ways. `pack` lays out a tree as a tar stream and compresses it on a bounded pool.
 //! `read` decompresses, parses and guards entries and hands them to a visitor; `write` is the visitor that makes files
@@ -17,6 +17,7 @@ pub mod release;
 mod write;
 
 pub use format::error::ArchiveError;
+pub use format::list::{Extent, Row, RowKind};
 pub use format::manifest::{Counts, Manifest, Root};
 pub use format::version::FORMAT;
 pub use pack::output::ArchiveOutput;
@@ -24,6 +25,7 @@ pub(crate) use pack::output::Passing;
 pub use pack::pace::Levels;
 pub use pack::{PackRequest, Packed, pack};
 pub use read::limits::Limits;
+pub use read::listing::{Listing, read_listing};
 pub use read::verify::{Verified, read_manifest, verify};
 pub use write::destination::Destination;
 pub use write::unpack::{UnpackRequest, Unpacked, unpack};

@@ -497,6 +497,9 @@ pub enum Command {
     /// List the entries of the store, the next to be evicted first.
     #[command(after_help = "Example: cachekeep ls --prefix ccache- --ref main --sort size --limit 10")]
     Ls {
+        /// List the files of this entry instead: its key, or its id as `--json` prints it.
+        #[arg(value_name = "ENTRY")]
+        entry: Option<String>,
         /// The store.
         #[command(flatten)]
         target: StoreTarget,

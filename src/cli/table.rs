@@ -15,7 +15,8 @@ use crate::command::context::Context;
 use crate::command::dedup::DedupRequest;
 use crate::command::usage::{ListOrder, ListedBy};
 use crate::command::{
-    dedup, env, fetch, gate, hold, key, quota, recover, restore, room, run, save, seed, status, trim, usage,
+    dedup, env, fetch, gate, hold, key, listing, quota, recover, restore, room, run, save, seed, status,
+    trim, usage,
 };
 use crate::config;
 use crate::domain::dedup::Sharing;
@@ -222,7 +223,11 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Env { format, .. } => {
             answer(Needs::Caches, |_, ctx| env::run(ctx, env_format(*format, ctx.stdout_is_json)))
         }
-        Command::Ls { target, filter, sort, reverse, limit } => answer(Needs::Store, |site, ctx| {
+        Command::Ls { target, entry: Some(entry), .. } => answer(Needs::Store, |site, ctx| {
+            let catalog = catalog::open(target, site, ctx)?;
+            listing::files(ctx, catalog.as_ref(), entry, choice::scope(&site.typed_names)?)
+        }),
+        Command::Ls { target, filter, sort, reverse, limit, .. } => answer(Needs::Store, |site, ctx| {
             let query = choice::query(site, filter)?;
             let order = ListOrder { by: sort_by(*sort), reverse: *reverse, limit: *limit };
             usage::list(ctx, catalog::open(target, site, ctx)?.as_ref(), &query, &order)

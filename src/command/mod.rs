@@ -27,6 +27,7 @@ pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod hold;
 pub(crate) mod key;
+pub(crate) mod listing;
 pub(crate) mod other_paths;
 pub(crate) mod quota;
 pub(crate) mod recover;

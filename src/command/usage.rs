@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::context::Context;
+use crate::domain::entry::Entry;
 use crate::domain::entry_filter::EntryQuery;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -17,6 +18,7 @@ use crate::fs::atomic;
 use crate::report::json;
 use crate::report::json::usage::{EntryDocument, ListDocument, UsageDocument};
 use crate::report::page::{self, UsagePage};
+use crate::report::text::list::{self, Line};
 use crate::store::{Catalog, CatalogError, Survey};
 
 /// Rows of a list for people before the rest is counted.
@@ -84,14 +86,14 @@ pub(crate) fn list(
             entries: entries.into_iter().map(EntryDocument::from).collect(),
         }));
     }
-    let mut text = String::new();
-    for entry in entries {
-        let used = Elapsed::between(facts.last_use(entry), facts.now);
-        let size = entry.size.to_string();
-        let _ =
-            writeln!(text, "{size:>9}  used {:>12} ago  {}  {}", used.to_string(), entry.scope, entry.key);
-    }
-    Ok(text)
+    let line = |entry: &Entry| Line {
+        size: entry.size.to_string(),
+        used: format!("{} ago", Elapsed::between(facts.last_use(entry), facts.now)),
+        scope: entry.scope.to_string(),
+        key: entry.key.to_string(),
+    };
+    let lines: Vec<Line> = entries.into_iter().map(line).collect();
+    Ok(list::render(&lines, ctx.env.columns))
 }
 
 /// Where the bytes of a store went; as text or as JSON, and as a page if a file is named for it.

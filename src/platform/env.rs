@@ -25,6 +25,8 @@ pub struct Env {
     pub temp_dir: PathBuf,
     /// Whether standard error is a terminal.
     pub is_terminal: bool,
+    /// How many columns standard output has, where it is a terminal.
+    pub columns: Option<usize>,
     /// Whether a person can be asked: standard input and standard error are a terminal.
     pub can_ask: bool,
 }
@@ -41,6 +43,7 @@ impl Env {
             current_dir: known.or_else(last_known).unwrap_or_else(std::env::temp_dir),
             temp_dir: temp_dir(),
             is_terminal: std::io::stderr().is_terminal(),
+            columns: console::Term::stdout().size_checked().map(|(_, columns)| columns.into()),
             can_ask: std::io::stderr().is_terminal() && std::io::stdin().is_terminal(),
             ..Env::from_variables(variables, cfg!(windows))
         }

@@ -47,6 +47,8 @@ pub(crate) const RESULTS: &[&[&str]] = &[
     &["doctor", "--json"],
     &["ls"],
     &["ls", "--json"],
+    &["ls", "out-v1"],
+    &["ls", "--json", "out-v1"],
     &["usage"],
     &["usage", "--json"],
     &["explain"],

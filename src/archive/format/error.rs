@@ -53,7 +53,7 @@ pub enum ArchiveError {
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// The archive was made by a later format.
-    #[error("the archive has format {0}, this program reads format {format}", format = super::version::FORMAT)]
+    #[error("the archive has format {0}, this program reads formats up to {format}", format = super::version::FORMAT)]
     Format(u32),
     /// The archive holds an entry that must not be written.
     #[error("the archive is refused: `{name}` {reason}")]

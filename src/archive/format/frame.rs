@@ -1,21 +1,20 @@
 //! The frames of an archive: separated and checked as they stream in, without decompressing.
 //!
-//! Source: RFC 8878. The splitter walks block headers to find where a frame ends and keeps the running digest. In an archive with a
-//! manifest it checks the order and sizes of the frames, the digest and the seek table.
+//! Source: RFC 8878. The splitter walks block headers to find where a frame ends. In an archive with a manifest it checks the
+//! order and sizes of the frames, the list, the digest and the seek table.
 
 use std::io::{self, BufReader, Read};
 
 use sha2::{Digest as _, Sha256};
 
 use super::error::ArchiveError;
+use super::list_frame::{self, Proof, ReadList};
 use super::manifest::{LARGEST_FRAME, Manifest};
 use super::seek_table::ExpectedTable;
-use super::skippable::{SEEK_TABLE_MAGIC, skippable};
+use super::skippable::{DIGEST_MAGIC, LIST_MAGIC, MANIFEST_MAGIC, SEEK_TABLE_MAGIC, skippable};
 use crate::domain::digest::Sha256Digest;
 
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
-const MANIFEST_MAGIC: u32 = 0x184D_2A50;
-const DIGEST_MAGIC: u32 = 0x184D_2A51;
 
 const MANIFEST_TAG: &[u8] = b"cachekeep manifest\n";
 const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
@@ -30,9 +29,22 @@ pub(crate) fn manifest_frame(manifest: &Manifest) -> Vec<u8> {
     skippable(MANIFEST_MAGIC, &[MANIFEST_TAG, &manifest.to_json()].concat())
 }
 
-/// The frame that carries the digest of all before it.
+/// The frame that carries the digest of all before it, in an archive without a list.
 pub(crate) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
     skippable(DIGEST_MAGIC, &[DIGEST_TAG, &digest.0].concat())
+}
+
+/// Bytes of the manifest's frame, which these bytes begin with; `None` if an archive without a manifest begins so.
+pub(crate) fn manifest_length(head: &[u8]) -> Option<usize> {
+    let payload = head.get(8..)?;
+    let magic = head.starts_with(&MANIFEST_MAGIC.to_le_bytes()) && payload.starts_with(MANIFEST_TAG);
+    let length = u32::from_le_bytes(head[4..8].try_into().expect("four bytes")) as usize;
+    (magic && length <= LARGEST_MANIFEST).then_some(length + 8)
+}
+
+/// The manifest in its frame.
+pub(crate) fn manifest_of(frame: &[u8]) -> Result<Manifest, ArchiveError> {
+    Manifest::from_json(&frame[8 + MANIFEST_TAG.len()..])
 }
 
 /// What comes next in an archive.
@@ -57,8 +69,7 @@ pub(crate) enum Part {
 /// Reads an archive part by part.
 pub(crate) struct Splitter<R> {
     input: BufReader<R>,
-    /// Digest of all bytes before the current frame.
-    hasher: Sha256,
+    check: Check,
     position: u64,
     manifest: Option<Manifest>,
     table: ExpectedTable,
@@ -67,6 +78,20 @@ pub(crate) struct Splitter<R> {
     stage: Stage,
     /// A frame too large for one buffer, of which blocks are being handed out.
     open: Option<OpenFrame>,
+}
+
+/// What an archive is checked by.
+enum Check {
+    /// The digest of all bytes, here of those before the current frame.
+    Whole(Sha256),
+    /// The digest of its parts.
+    Parts {
+        /// The SHA-256 of the manifest's frame.
+        manifest: Sha256Digest,
+        list: ReadList,
+        /// What the frame behind the list says.
+        proof: Option<Proof>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +121,7 @@ impl<R: Read> Splitter<R> {
     pub(crate) fn new(input: R) -> Self {
         Splitter {
             input: BufReader::with_capacity(256 << 10, input),
-            hasher: Sha256::new(),
+            check: Check::Whole(Sha256::new()),
             position: 0,
             manifest: None,
             table: ExpectedTable::default(),
@@ -109,6 +134,14 @@ impl<R: Read> Splitter<R> {
     /// Bytes read so far.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The SHA-256 of the rows that the archive's list has, after a proper end; `None` if it has no list.
+    pub(crate) fn list(&self) -> Option<Sha256Digest> {
+        match self.check {
+            Check::Parts { proof: Some(proof), .. } => Some(proof.list.digest),
+            _ => None,
+        }
     }
 
     /// The next part, its bytes in the buffer; `None` after a proper end.
@@ -148,7 +181,7 @@ impl<R: Read> Splitter<R> {
         self.read(4, buffer)?;
         let length = u32::from_le_bytes(buffer[4..8].try_into().expect("four bytes")) as usize;
         let known = match magic {
-            MANIFEST_MAGIC | DIGEST_MAGIC => length <= LARGEST_MANIFEST,
+            MANIFEST_MAGIC | DIGEST_MAGIC | LIST_MAGIC => length <= LARGEST_MANIFEST,
             SEEK_TABLE_MAGIC => self.manifest.is_some(),
             _ => false,
         };
@@ -163,24 +196,9 @@ impl<R: Read> Splitter<R> {
         if magic == MANIFEST_MAGIC
             && let Some(json) = payload.strip_prefix(MANIFEST_TAG)
         {
-            if self.stage != Stage::Head {
-                return Err(ArchiveError::damaged("it has a manifest in its middle"));
-            }
-            let manifest = Manifest::from_json(json)?;
-            self.manifest = Some(manifest.clone());
-            self.pass(buffer, 0)?;
-            return Ok(Some(manifest));
+            return self.manifest(json, buffer).map(Some);
         }
-        if magic == DIGEST_MAGIC
-            && let Some(digest) = payload.strip_prefix(DIGEST_TAG)
-        {
-            if self.stage != Stage::Body || digest != &self.hasher.clone().finalize()[..] {
-                return Err(ArchiveError::damaged("its digest does not match"));
-            }
-            if self.manifest.as_ref().is_some_and(|manifest| manifest.stream_bytes != self.content) {
-                return Err(ArchiveError::damaged("it holds less than its manifest announces"));
-            }
-            self.stage = Stage::Digested;
+        if self.list_or_digest(magic, payload, buffer.len())? {
             self.pass(buffer, 0)?;
             return Ok(None);
         }
@@ -189,6 +207,61 @@ impl<R: Read> Splitter<R> {
         }
         self.pass(buffer, 0)?;
         Ok(None)
+    }
+
+    /// The manifest of this JSON, of which the buffer holds the frame.
+    fn manifest(&mut self, json: &[u8], buffer: &[u8]) -> Result<Manifest, ArchiveError> {
+        if self.stage != Stage::Head {
+            return Err(ArchiveError::damaged("it has a manifest in its middle"));
+        }
+        let manifest = Manifest::from_json(json)?;
+        self.manifest = Some(manifest.clone());
+        if manifest.is_listed() {
+            let list = ReadList::default();
+            self.check = Check::Parts { manifest: Sha256Digest::of(buffer), list, proof: None };
+        }
+        self.pass(buffer, 0)?;
+        Ok(manifest)
+    }
+
+    /// Checks what a frame behind those of the tar stream holds; returns whether it is one of the archive's format.
+    fn list_or_digest(&mut self, magic: u32, payload: &[u8], length: usize) -> Result<bool, ArchiveError> {
+        let is_short = self.manifest.as_ref().is_some_and(|manifest| manifest.stream_bytes != self.content);
+        match &mut self.check {
+            Check::Whole(hasher) => {
+                if self.manifest.is_none() && list_frame::is_of_list(magic, payload) {
+                    return Err(ArchiveError::damaged("its manifest is missing"));
+                }
+                let Some(digest) = payload.strip_prefix(DIGEST_TAG).filter(|_| magic == DIGEST_MAGIC) else {
+                    return Ok(false);
+                };
+                if self.stage != Stage::Body || digest != &hasher.clone().finalize()[..] {
+                    return Err(ArchiveError::damaged("its digest does not match"));
+                }
+                self.stage = Stage::Digested;
+            }
+            Check::Parts { list, .. } if magic == LIST_MAGIC => {
+                let Some(rows) = list_frame::compressed_rows(payload) else { return Ok(false) };
+                if self.stage != Stage::Body {
+                    return Err(ArchiveError::damaged("its list is not behind its frames"));
+                }
+                list.take(rows, self.position, length)?;
+            }
+            Check::Parts { list, proof, .. } => {
+                let Some(said) = Proof::of(payload).filter(|_| magic == DIGEST_MAGIC) else {
+                    return Ok(false);
+                };
+                if self.stage != Stage::Body || list.place() != Some(said.list) {
+                    return Err(ArchiveError::damaged("its list does not match"));
+                }
+                *proof = Some(said);
+                self.stage = Stage::Digested;
+            }
+        }
+        if is_short {
+            return Err(ArchiveError::damaged("it holds less than its manifest announces"));
+        }
+        Ok(true)
     }
 
     /// Skips a frame of another program.
@@ -228,8 +301,14 @@ impl<R: Read> Splitter<R> {
         }
         let mut hasher = Sha256::new();
         self.read_in_steps(length, buffer, |bytes| hasher.update(bytes))?;
-        if hasher.finalize()[..] != expected.digest() {
+        let expected = expected.digest();
+        if hasher.finalize()[..] != expected {
             return Err(differs());
+        }
+        if let Check::Parts { manifest, proof: Some(proof), .. } = &self.check
+            && proof.list.prove(manifest, &expected) != proof.digest
+        {
+            return Err(ArchiveError::damaged("its digest does not match"));
         }
         self.stage = Stage::Tabled;
         Ok(())
@@ -302,7 +381,9 @@ impl<R: Read> Splitter<R> {
 
     /// Counts bytes as read: a whole frame, or a part of one that is not listed in a table.
     fn pass(&mut self, bytes: &[u8], content: usize) -> Result<(), ArchiveError> {
-        self.hasher.update(bytes);
+        if let Check::Whole(hasher) = &mut self.check {
+            hasher.update(bytes);
+        }
         self.position += bytes.len() as u64;
         if self.manifest.is_some() {
             let listed = self.table.push(bytes.len(), content);

@@ -1,6 +1,6 @@
 //! The manifest at the head of an archive: what it holds, known before the first byte is unpacked.
 
-use super::version::FORMAT;
+use super::version::{FORMAT, UNLISTED};
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
@@ -15,7 +15,7 @@ const MOST_ROOTS: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The format of the archive: [`FORMAT`].
+    /// The format of the archive, [`FORMAT`] or one before it.
     pub format: u32,
     /// The program that made it.
     pub producer: String,
@@ -88,6 +88,11 @@ impl Counts {
 }
 
 impl Manifest {
+    /// Whether a list of all files follows the frames.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.format > UNLISTED
+    }
+
     /// Where the roots of the cache lie in the tar stream.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = &str> + Clone {
         self.roots.iter().map(|root| root.prefix.as_str())
@@ -115,7 +120,7 @@ impl Manifest {
         let unreadable =
             |error: serde_json::Error| ArchiveError::damaged(format!("its manifest does not parse: {error}"));
         let AnyFormat { format } = serde_json::from_slice(json).map_err(unreadable)?;
-        if format != FORMAT {
+        if !(UNLISTED..=FORMAT).contains(&format) {
             return Err(ArchiveError::Format(format));
         }
         let manifest: Manifest = serde_json::from_slice(json).map_err(unreadable)?;
@@ -178,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_later_format_is_named() {
-        let later = Manifest { format: 2, ..manifest() };
+        let later = Manifest { format: 3, ..manifest() };
         let error = Manifest::from_json(&later.to_json()).expect_err("a refusal");
-        assert_eq!(error.to_string(), "the archive has format 2, this program reads format 1");
+        assert_eq!(error.to_string(), "the archive has format 3, this program reads formats up to 2");
         let json = br#"{"format":7,"shape":"unknown"}"#;
         assert!(matches!(Manifest::from_json(json), Err(ArchiveError::Format(7))));
     }

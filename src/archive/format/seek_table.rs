@@ -24,6 +24,15 @@ impl SeekTable {
 
     /// The table as the frame that ends an archive.
     pub(crate) fn to_frame(&self) -> Vec<u8> {
+        skippable(SEEK_TABLE_MAGIC, &self.to_bytes())
+    }
+
+    /// The SHA-256 of the table, without the header of its frame.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.to_bytes()).into()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(self.entries.len() * 8 + 9);
         for (compressed, decompressed) in &self.entries {
             payload.extend(compressed.to_le_bytes());
@@ -33,8 +42,16 @@ impl SeekTable {
         payload.extend(count.to_le_bytes());
         payload.push(0);
         payload.extend(FOOTER_MAGIC.to_le_bytes());
-        skippable(SEEK_TABLE_MAGIC, &payload)
+        payload
     }
+}
+
+/// Bytes of the frame of the table that these bytes end with; `None` if they end otherwise.
+pub(crate) fn frame_length(end: &[u8]) -> Option<u64> {
+    let (_, footer) = end.split_last_chunk::<9>()?;
+    let (count, rest) = footer.split_first_chunk::<4>()?;
+    let known = rest[1..] == FOOTER_MAGIC.to_le_bytes() && rest[0] == 0;
+    known.then(|| u64::from(u32::from_le_bytes(*count)) * 8 + 9 + 8)
 }
 
 /// The table that the frames read so far must have: its length and digest, so that it needs no memory however many

@@ -6,12 +6,15 @@
 use std::fs::{File, Metadata};
 use std::io;
 
+use sha2::{Digest as _, Sha256};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::pace::CompressionPace;
-use super::plan::{PlannedFile, Segment};
+use super::plan::{PlannedFile, PlannedFrame, Segment};
 use crate::archive::format::error::ArchiveError;
+use crate::archive::format::list::RowKind;
+use crate::domain::digest::Sha256Digest;
 use crate::fs::open::{self, AccessTime, Links};
 use crate::tree::walk::Modified;
 
@@ -52,14 +55,15 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Compresses these segments into an empty buffer; returns their length, in bytes, and the level.
+    /// Compresses a frame into an empty buffer, and enters the hashes of its files into their rows; returns its length, in
+    /// bytes, and the level.
     pub(super) fn frame(
         &mut self,
-        segments: &[Segment],
+        planned: &mut PlannedFrame,
         out: &mut Vec<u8>,
     ) -> Result<(usize, i32), ArchiveError> {
         let mut length = 0;
-        for segment in segments {
+        for segment in &planned.segments {
             match segment {
                 Segment::Bytes(bytes) => {
                     self.frame[length..length + bytes.len()].copy_from_slice(bytes);
@@ -72,7 +76,44 @@ impl<'a> Worker<'a> {
             }
         }
         let level = self.compress(length, out).map_err(ArchiveError::Worker)?;
+        if planned.after.is_some() || !planned.rows.is_empty() {
+            self.hash(planned)?;
+        }
         Ok((length, level))
+    }
+
+    /// Hashes the files of the frame. Of one that begins before it, the worker of the frame before hands over the hash so far:
+    /// frames are taken in their order, so that it is at work or done.
+    fn hash(&self, planned: &mut PlannedFrame) -> Result<(), ArchiveError> {
+        let lost = || ArchiveError::Worker(io::Error::other("a thread that hashed has failed"));
+        let mut files = planned.rows.iter_mut().filter_map(|row| match &mut row.kind {
+            RowKind::File { size: 1.., content, .. } => Some(content),
+            _ => None,
+        });
+        let mut at = 0;
+        for segment in &planned.segments {
+            let (file, offset, length) = match segment {
+                Segment::Bytes(bytes) => {
+                    at += bytes.len();
+                    continue;
+                }
+                Segment::File { file, offset, length } => (file, *offset, *length),
+            };
+            let mut hasher = match &planned.before {
+                Some(before) if offset > 0 => before.recv().map_err(|_| lost())?,
+                _ => Sha256::new(),
+            };
+            hasher.update(&self.frame[at..at + length]);
+            at += length;
+            if offset + length as u64 == file.size {
+                let content = files.next().ok_or_else(lost)?;
+                *content = Sha256Digest(hasher.finalize().into());
+            } else if let Some(after) = &planned.after {
+                // The next frame's worker is gone if another frame has failed.
+                let _ = after.send(hasher);
+            }
+        }
+        Ok(())
     }
 
     fn compress(&mut self, length: usize, out: &mut Vec<u8>) -> io::Result<i32> {

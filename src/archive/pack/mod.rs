@@ -18,9 +18,9 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::format::error::ArchiveError;
-use super::format::frame;
+use super::format::list::{LARGEST_LIST, Row};
 use super::format::manifest::{Manifest, Root};
-use super::format::version::FORMAT;
+use super::format::version::{FORMAT, UNLISTED};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::domain::version::portable_roots;
@@ -32,7 +32,7 @@ use crate::tree::walk::WalkError;
 use compress::Worker;
 use output::{ArchiveOutput, PackOutput};
 use pace::{CompressionPace, FrameWork, Levels, Measured};
-use plan::{Count, Cutter, Segment, Totals, Tree};
+use plan::{Count, Cutter, PlannedFrame, Segment, Totals, Tree};
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
 const FRAME_BYTES: u32 = 4 << 20;
@@ -66,7 +66,7 @@ pub struct Packed {
     pub manifest: Manifest,
     /// Bytes of the archive.
     pub archive_bytes: u64,
-    /// The digest of the archive up to its trailer: the one that it carries.
+    /// The digest that the archive carries.
     pub digest: Sha256Digest,
     /// Sockets, pipes and devices that were left out: the first hundred.
     pub skipped: Vec<PathBuf>,
@@ -97,7 +97,7 @@ pub fn pack(
     meter.set_total(totals.unpacked_bytes);
     let frame_bytes = if totals.stream_bytes < SHORT_STREAM { SMALL_FRAME_BYTES } else { FRAME_BYTES };
     let manifest = Manifest {
-        format: FORMAT,
+        format: if totals.list_bytes <= LARGEST_LIST { FORMAT } else { UNLISTED },
         producer: request.producer.to_owned(),
         cache: request.cache.to_owned(),
         roots: roots(&tree, &totals, &count),
@@ -106,9 +106,14 @@ pub fn pack(
         stream_bytes: totals.stream_bytes,
         frame_bytes,
     };
-    let mut output = PackOutput::new(out);
-    output.write(&frame::manifest_frame(&manifest), 0)?;
-    frames(request, &tree, &totals, frame_bytes as usize, &mut output, cancel, meter)?;
+    let mut output = PackOutput::new(out, &manifest)?;
+    let plan = Plan {
+        tree: &tree,
+        expected: &totals,
+        frame_bytes: frame_bytes as usize,
+        is_listed: manifest.is_listed(),
+    };
+    frames(request, &plan, &mut output, cancel, meter)?;
     let (archive_bytes, digest) = output.seal()?;
     let Totals { skipped, skipped_count, missing: missing_roots, .. } = totals;
     Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })
@@ -129,7 +134,7 @@ fn roots(tree: &Tree<'_>, totals: &Totals, count: &Count) -> Vec<Root> {
 
 /// A frame to be compressed.
 struct PackJob {
-    segments: Vec<Segment>,
+    planned: PlannedFrame,
     buffer: Vec<u8>,
     done: Sender<Result<Frame, ArchiveError>>,
 }
@@ -139,6 +144,8 @@ struct Frame {
     work: FrameWork,
     /// Bytes of files in it, and files that end in it.
     content: (u64, u64),
+    /// Rows of the entries that end in it, if the archive has a list.
+    rows: Vec<Row>,
 }
 
 /// What the planning thread sends to the writing thread: a frame to wait for, or the error that ended the planning.
@@ -146,18 +153,15 @@ type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>
 
 fn frames<W: ArchiveOutput>(
     request: &PackRequest<'_>,
-    tree: &Tree<'_>,
-    expected: &Totals,
-    frame_bytes: usize,
+    plan: &Plan<'_>,
     output: &mut PackOutput<W>,
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<(), ArchiveError> {
     let pace = CompressionPace::new(request.levels, request.workers);
-    let plan = Plan { tree, expected, frame_bytes };
     let mut writing = Writing { output, pace: &pace, measured: Measured::default(), cancel, meter };
     let on_threads = std::thread::scope(|scope| -> Result<bool, ArchiveError> {
-        let Some(packing) = Packing::start(scope, &plan, request.workers, &pace, cancel)? else {
+        let Some(packing) = Packing::start(scope, plan, request.workers, &pace, cancel)? else {
             return Ok(false);
         };
         loop {
@@ -171,7 +175,7 @@ fn frames<W: ArchiveOutput>(
             let _ = packing.give_back.send(buffer);
         }
     })?;
-    if on_threads { Ok(()) } else { pack_in_place(&plan, &pace, &mut writing) }
+    if on_threads { Ok(()) } else { pack_in_place(plan, &pace, &mut writing) }
 }
 
 /// What is cut into frames.
@@ -179,16 +183,18 @@ struct Plan<'a> {
     tree: &'a Tree<'a>,
     expected: &'a Totals,
     frame_bytes: usize,
+    /// Whether the archive has a list.
+    is_listed: bool,
 }
 
 impl Plan<'_> {
     /// Cuts the stream into frames, each of which goes to `emit`.
     fn carry_out(
         &self,
-        emit: &mut dyn FnMut(Vec<Segment>) -> Result<(), ArchiveError>,
+        emit: &mut dyn FnMut(PlannedFrame) -> Result<(), ArchiveError>,
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
-        let mut cutter = Cutter::new(self.frame_bytes, emit);
+        let mut cutter = Cutter::new(self.frame_bytes, self.is_listed, emit);
         let totals = plan::lay_out(self.tree, &mut cutter, cancel)?;
         cutter.finish()?;
         if totals == *self.expected {
@@ -216,6 +222,7 @@ impl<W: ArchiveOutput> Writing<'_, W> {
         }
         let got = Instant::now();
         let buffer = self.output.take(frame.compressed, frame.work.bytes.0)?;
+        self.output.list(&frame.rows)?;
         self.pace.note(&mut self.measured, &frame.work, got - asked, got.elapsed());
         let (bytes, files) = frame.content;
         self.meter.add_bytes(bytes);
@@ -233,9 +240,9 @@ fn pack_in_place<W: ArchiveOutput>(
     let mut worker = Worker::new(plan.frame_bytes, pace).map_err(ArchiveError::Worker)?;
     let mut buffer = Vec::new();
     let cancel = writing.cancel;
-    let mut emit = |segments: Vec<Segment>| {
+    let mut emit = |planned: PlannedFrame| {
         let asked = Instant::now();
-        let frame = compress_frame(&mut worker, &segments, std::mem::take(&mut buffer))?;
+        let frame = compress_frame(&mut worker, planned, std::mem::take(&mut buffer))?;
         buffer = writing.write(frame, asked)?;
         Ok(())
     };
@@ -290,13 +297,13 @@ fn plan_frames(
     order: &SyncSender<OrderedFrames>,
     cancel: &CancellationToken,
 ) {
-    let mut emit = |segments| {
+    let mut emit = |planned| {
         let (done, promise) = mpsc::channel();
         let mut buffer = returned.try_recv().unwrap_or_default();
         buffer.clear();
         // Cancelled also when the writing thread has stopped listening; its error is reported.
         order.send(Ok(promise)).map_err(|_| ArchiveError::Cancelled)?;
-        jobs.send(PackJob { segments, buffer, done }).map_err(|_| ArchiveError::Cancelled)
+        jobs.send(PackJob { planned, buffer, done }).map_err(|_| ArchiveError::Cancelled)
     };
     let planned = contain(|| plan.carry_out(&mut emit, cancel));
     if let Err(error) = planned.unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into()))) {
@@ -307,8 +314,8 @@ fn plan_frames(
 fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<PackJob>>) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(PackJob { segments, buffer, done }) = job else { break };
-        let frame = contain(|| compress_frame(worker, &segments, buffer));
+        let Ok(PackJob { planned, buffer, done }) = job else { break };
+        let frame = contain(|| compress_frame(worker, planned, buffer));
         // The receiver is gone if another frame has failed.
         let _ = done.send(frame.unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into()))));
     }
@@ -317,14 +324,15 @@ fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<PackJob>>) {
 /// Compresses a frame into a buffer, which may hold an earlier one.
 fn compress_frame(
     worker: &mut Worker<'_>,
-    segments: &[Segment],
+    mut planned: PlannedFrame,
     mut buffer: Vec<u8>,
 ) -> Result<Frame, ArchiveError> {
     buffer.clear();
     let begun = Instant::now();
-    let (length, level) = worker.frame(segments, &mut buffer)?;
+    let (length, level) = worker.frame(&mut planned, &mut buffer)?;
     let work = FrameWork { level, bytes: (length, buffer.len()), busy: begun.elapsed() };
-    Ok(Frame { compressed: buffer, work, content: content(segments) })
+    let content = content(&planned.segments);
+    Ok(Frame { compressed: buffer, work, content, rows: planned.rows })
 }
 
 fn content(segments: &[Segment]) -> (u64, u64) {

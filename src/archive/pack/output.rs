@@ -6,6 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame;
+use crate::archive::format::list::Row;
+use crate::archive::format::list_frame::{ListWriter, Proof};
+use crate::archive::format::manifest::Manifest;
 use crate::archive::format::seek_table::SeekTable;
 use crate::domain::digest::Sha256Digest;
 use crate::transport::pipe::{Crossing, PipeWriter};
@@ -58,20 +61,42 @@ impl<T, E: Crossing> ArchiveOutput for Passing<'_, T, E> {
 /// The output: hashes, lists and writes frames.
 pub(super) struct PackOutput<W> {
     out: W,
-    hasher: Sha256,
+    proof: Proving,
     table: SeekTable,
     bytes: u64,
 }
 
+/// What the digest of an archive is made of.
+enum Proving {
+    /// All bytes so far.
+    Whole(Sha256),
+    Parts {
+        /// The SHA-256 of the manifest's frame.
+        manifest: Sha256Digest,
+        list: ListWriter,
+    },
+}
+
 impl<W: ArchiveOutput> PackOutput<W> {
-    pub(super) fn new(out: W) -> Self {
-        PackOutput { out, hasher: Sha256::new(), table: SeekTable::default(), bytes: 0 }
+    /// Begins an archive with its manifest.
+    pub(super) fn new(out: W, manifest: &Manifest) -> Result<Self, ArchiveError> {
+        let first = frame::manifest_frame(manifest);
+        let proof = if manifest.is_listed() {
+            Proving::Parts { manifest: Sha256Digest::of(&first), list: ListWriter::default() }
+        } else {
+            Proving::Whole(Sha256::new())
+        };
+        let mut output = PackOutput { out, proof, table: SeekTable::default(), bytes: 0 };
+        output.write(&first, 0)?;
+        Ok(output)
     }
 
-    /// Writes a frame.
-    pub(super) fn write(&mut self, frame: &[u8], content: usize) -> Result<(), ArchiveError> {
-        self.note(frame, content);
-        self.out.put(frame).map_err(ArchiveError::Output)
+    /// Adds rows to the list, if the archive has one.
+    pub(super) fn list(&mut self, rows: &[Row]) -> Result<(), ArchiveError> {
+        match &mut self.proof {
+            Proving::Whole(_) => Ok(()),
+            Proving::Parts { list, .. } => rows.iter().try_for_each(|row| list.push(row)),
+        }
     }
 
     /// Writes a frame and gives its buffer back, or another one.
@@ -80,20 +105,43 @@ impl<W: ArchiveOutput> PackOutput<W> {
         self.out.take(frame).map_err(ArchiveError::Output)
     }
 
-    fn note(&mut self, frame: &[u8], content: usize) {
-        self.hasher.update(frame);
-        self.table.push(frame.len(), content);
-        self.bytes += frame.len() as u64;
-    }
-
-    /// Writes digest and seek table; returns the archive's length and digest.
+    /// Writes list, digest and seek table; returns the archive's length and digest.
     pub(super) fn seal(mut self) -> Result<(u64, Sha256Digest), ArchiveError> {
-        let digest = Sha256Digest(self.hasher.clone().finalize().into());
-        self.write(&frame::digest_frame(&digest), 0)?;
+        let digest = match std::mem::replace(&mut self.proof, Proving::Whole(Sha256::new())) {
+            Proving::Whole(hasher) => {
+                let digest = Sha256Digest(hasher.finalize().into());
+                self.write(&frame::digest_frame(&digest), 0)?;
+                digest
+            }
+            Proving::Parts { manifest, list } => {
+                let (list, frames) = list.finish(self.bytes)?;
+                frames.iter().try_for_each(|frame| self.write(frame, 0))?;
+                // The table lists the frame that carries the digest, of which it needs only the length.
+                self.table.push(Proof::LENGTH, 0);
+                let digest = list.prove(&manifest, &self.table.digest());
+                let proof = Proof { list, digest }.to_frame();
+                self.bytes += proof.len() as u64;
+                self.out.put(&proof).map_err(ArchiveError::Output)?;
+                digest
+            }
+        };
         let table = self.table.to_frame();
         self.bytes += table.len() as u64;
         self.out.put(&table).map_err(ArchiveError::Output)?;
         self.out.end().map_err(ArchiveError::Output)?;
         Ok((self.bytes, digest))
+    }
+
+    fn write(&mut self, frame: &[u8], content: usize) -> Result<(), ArchiveError> {
+        self.note(frame, content);
+        self.out.put(frame).map_err(ArchiveError::Output)
+    }
+
+    fn note(&mut self, frame: &[u8], content: usize) {
+        if let Proving::Whole(hasher) = &mut self.proof {
+            hasher.update(frame);
+        }
+        self.table.push(frame.len(), content);
+        self.bytes += frame.len() as u64;
     }
 }

@@ -5,14 +5,19 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 
+use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::format::error::ArchiveError;
+use crate::archive::format::list::{ROW_BYTES, Row, RowKind};
 use crate::archive::format::manifest::Counts;
 use crate::archive::format::tar_header::{self, Kind, LONGEST_NAME};
+use crate::domain::digest::Sha256Digest;
 use crate::fs::cancel;
 use crate::fs::holes;
+use crate::fs::mode;
 use crate::fs::open::{self, Links};
 use crate::tree::selection::Selection;
 use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError, place_of};
@@ -34,6 +39,8 @@ pub(super) struct Totals {
     pub(super) counts: Counts,
     pub(super) unpacked_bytes: u64,
     pub(super) stream_bytes: u64,
+    /// Bytes that the rows of all entries have at most.
+    pub(super) list_bytes: u64,
     /// Entries and bytes of files of each root.
     pub(super) roots: Vec<(u64, u64)>,
     /// Sockets, pipes and devices; the first of them by path.
@@ -55,8 +62,12 @@ pub(super) struct PlannedFile {
 pub(super) trait Layout {
     /// Headers and padding.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), ArchiveError>;
-    /// The content of a file that is not empty.
-    fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError>;
+    /// Whether rows are wanted.
+    fn is_listed(&self) -> bool;
+    /// The row of an entry without content, which has been laid out.
+    fn row(&mut self, row: Row);
+    /// The content of a file that is not empty, and its row without the hash.
+    fn file(&mut self, root: &Path, item: &Item, row: Option<Row>) -> Result<(), ArchiveError>;
 }
 
 /// Lays out the whole stream, with its end.
@@ -129,14 +140,19 @@ impl PlanPass<'_> {
         match &item.kind {
             ItemKind::Directory => {
                 self.totals.counts.directories += 1;
-                self.header(&name, Kind::Directory, item)
+                self.header(&name, Kind::Directory, item)?;
+                self.row(&name, item, || RowKind::Directory);
+                Ok(())
             }
             ItemKind::Symlink { target } => {
                 let target = link_target(target)
                     .and_then(not_too_long)
                     .map_err(|reason| ArchiveError::Name { path: full(), reason })?;
                 self.totals.counts.symlinks += 1;
-                self.header(&name, Kind::Symlink(&target), item)
+                self.header(&name, Kind::Symlink(&target), item)?;
+                self.totals.list_bytes += target.len() as u64;
+                self.row(&name, item, || RowKind::Symlink { target });
+                Ok(())
             }
             ItemKind::Special => {
                 self.totals.skipped_count += 1;
@@ -148,7 +164,10 @@ impl PlanPass<'_> {
             ItemKind::File => match first_name(first_names, item, &name) {
                 Some(first) => {
                     self.totals.counts.hard_links += 1;
-                    self.header(&name, Kind::HardLink(&first), item)
+                    self.header(&name, Kind::HardLink(&first), item)?;
+                    self.totals.list_bytes += first.len() as u64;
+                    self.row(&name, item, || RowKind::HardLink { target: first });
+                    Ok(())
                 }
                 None => self.file(root, &name, item),
             },
@@ -159,12 +178,34 @@ impl PlanPass<'_> {
         self.totals.counts.files += 1;
         self.totals.unpacked_bytes += item.size;
         self.header(name, Kind::File(item.size), item)?;
+        let offset = self.totals.stream_bytes;
         if item.size == 0 {
+            self.row(name, item, || RowKind::file(0, Sha256Digest::of(b""), offset));
             return Ok(());
         }
         self.totals.stream_bytes += item.size;
-        self.layout.file(root, item)?;
+        // The hash is entered where the content is read.
+        let row = self.draw(name, item, || RowKind::file(item.size, Sha256Digest([0; 32]), offset));
+        self.layout.file(root, item, row)?;
         self.bytes(&tar_header::END[..tar_header::padding(item.size)])
+    }
+
+    /// The row of an entry, if rows are wanted.
+    fn draw(&mut self, name: &[u8], item: &Item, kind: impl FnOnce() -> RowKind) -> Option<Row> {
+        self.totals.list_bytes += ROW_BYTES + name.len() as u64;
+        let mode = item.mode & mode::PERMISSIONS;
+        self.layout.is_listed().then(|| Row {
+            name: name.to_vec(),
+            kind: kind(),
+            mode,
+            modified: item.modified,
+        })
+    }
+
+    fn row(&mut self, name: &[u8], item: &Item, kind: impl FnOnce() -> RowKind) {
+        if let Some(row) = self.draw(name, item, kind) {
+            self.layout.row(row);
+        }
     }
 
     fn header(&mut self, name: &[u8], kind: Kind<'_>, item: &Item) -> Result<(), ArchiveError> {
@@ -257,7 +298,13 @@ impl Layout for Count {
         Ok(())
     }
 
-    fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError> {
+    fn is_listed(&self) -> bool {
+        false
+    }
+
+    fn row(&mut self, _: Row) {}
+
+    fn file(&mut self, root: &Path, item: &Item, _: Option<Row>) -> Result<(), ArchiveError> {
         if item.size > holes::WITHOUT_HOLES {
             // What cannot be opened is an error of the pass that reads.
             let file = open::file(&place_of(root, &item.relative), Links::Refused);
@@ -279,35 +326,54 @@ pub(super) enum Segment {
     File { file: Arc<PlannedFile>, offset: u64, length: usize },
 }
 
+/// A frame that is laid out.
+#[derive(Debug, Default)]
+pub(super) struct PlannedFrame {
+    pub(super) segments: Vec<Segment>,
+    /// Rows of the entries that end in it, if rows are wanted.
+    pub(super) rows: Vec<Row>,
+    /// Gives the hash so far of the file that begins before it, and takes that of the one that ends behind it.
+    pub(super) before: Option<Receiver<Sha256>>,
+    pub(super) after: Option<Sender<Sha256>>,
+}
+
+/// Takes a frame that is laid out.
+type Emit<'a> = &'a mut dyn FnMut(PlannedFrame) -> Result<(), ArchiveError>;
+
 /// Cuts the stream into frames of one size.
 pub(super) struct Cutter<'a> {
     frame_bytes: usize,
-    segments: Vec<Segment>,
+    is_listed: bool,
+    next: PlannedFrame,
     length: usize,
-    emit: &'a mut dyn FnMut(Vec<Segment>) -> Result<(), ArchiveError>,
+    emit: Emit<'a>,
 }
 
 impl<'a> Cutter<'a> {
-    pub(super) fn new(
-        frame_bytes: usize,
-        emit: &'a mut dyn FnMut(Vec<Segment>) -> Result<(), ArchiveError>,
-    ) -> Self {
-        Cutter { frame_bytes, segments: Vec::new(), length: 0, emit }
+    pub(super) fn new(frame_bytes: usize, is_listed: bool, emit: Emit<'a>) -> Self {
+        Cutter { frame_bytes, is_listed, next: PlannedFrame::default(), length: 0, emit }
     }
 
     /// Emits the last segments.
     pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
-        if self.length > 0 { self.cut() } else { Ok(()) }
+        if self.length > 0 { self.cut(false) } else { Ok(()) }
     }
 
-    fn cut(&mut self) -> Result<(), ArchiveError> {
+    /// Emits the frame; `within` says whether a file goes on in the next one.
+    fn cut(&mut self, within: bool) -> Result<(), ArchiveError> {
         self.length = 0;
-        (self.emit)(std::mem::take(&mut self.segments))
+        let mut frame = std::mem::take(&mut self.next);
+        if within && self.is_listed {
+            let (after, before) = mpsc::channel();
+            frame.after = Some(after);
+            self.next.before = Some(before);
+        }
+        (self.emit)(frame)
     }
 
-    fn advance(&mut self, length: usize) -> Result<(), ArchiveError> {
+    fn advance(&mut self, length: usize, within: bool) -> Result<(), ArchiveError> {
         self.length += length;
-        if self.length == self.frame_bytes { self.cut() } else { Ok(()) }
+        if self.length == self.frame_bytes { self.cut(within) } else { Ok(()) }
     }
 }
 
@@ -315,26 +381,37 @@ impl Layout for Cutter<'_> {
     fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(self.frame_bytes - self.length));
-            match self.segments.last_mut() {
+            match self.next.segments.last_mut() {
                 Some(Segment::Bytes(last)) => last.extend_from_slice(now),
-                _ => self.segments.push(Segment::Bytes(now.to_vec())),
+                _ => self.next.segments.push(Segment::Bytes(now.to_vec())),
             }
-            self.advance(now.len())?;
+            self.advance(now.len(), false)?;
             bytes = later;
         }
         Ok(())
     }
 
-    fn file(&mut self, root: &Path, item: &Item) -> Result<(), ArchiveError> {
+    fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
+    fn row(&mut self, row: Row) {
+        self.next.rows.push(row);
+    }
+
+    fn file(&mut self, root: &Path, item: &Item, mut row: Option<Row>) -> Result<(), ArchiveError> {
         let Item { size, modified, .. } = *item;
         let file = Arc::new(PlannedFile { path: place_of(root, &item.relative), size, modified });
         let mut offset = 0;
         while offset < size {
             let free = self.frame_bytes - self.length;
             let length = usize::try_from(size - offset).map_or(free, |left| left.min(free));
-            self.segments.push(Segment::File { file: Arc::clone(&file), offset, length });
+            self.next.segments.push(Segment::File { file: Arc::clone(&file), offset, length });
             offset += length as u64;
-            self.advance(length)?;
+            if offset == size {
+                self.next.rows.extend(row.take());
+            }
+            self.advance(length, offset < size)?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::buffer::{Buffers, Chunk, Slice};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::{Part, Splitter};
 use crate::archive::format::manifest::{LARGEST_FRAME, Manifest};
+use crate::domain::digest::Sha256Digest;
 use crate::fs::cancel;
 use crate::threads::contain::contain;
 use crate::threads::start;
@@ -40,8 +41,17 @@ pub(crate) enum Unit {
 pub(crate) trait Source {
     fn next(&mut self) -> Result<Option<Unit>, ArchiveError>;
 
-    /// Length of the archive; valid after its end.
-    fn archive_bytes(&self) -> u64;
+    /// What the archive's end shows; valid after it.
+    fn end(&self) -> End;
+}
+
+/// What the end of an archive shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct End {
+    /// Length of the archive.
+    pub(crate) archive_bytes: u64,
+    /// The SHA-256 of the rows of its list; `None` if it has none.
+    pub(crate) list: Option<Sha256Digest>,
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
@@ -49,8 +59,8 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).next()
     }
 
-    fn archive_bytes(&self) -> u64 {
-        (**self).archive_bytes()
+    fn end(&self) -> End {
+        (**self).end()
     }
 }
 
@@ -100,9 +110,13 @@ impl<R: Read> Source for Inline<'_, R> {
         }
     }
 
-    fn archive_bytes(&self) -> u64 {
-        self.splitter.position()
+    fn end(&self) -> End {
+        end_of(&self.splitter)
     }
+}
+
+fn end_of<R: Read>(splitter: &Splitter<R>) -> End {
+    End { archive_bytes: splitter.position(), list: splitter.list() }
 }
 
 /// Decompresses on a thread that reads and up to `workers` others, which end with the archive, or when the source is
@@ -122,7 +136,7 @@ pub(crate) fn open<'scope, R: Read + Send + 'scope>(
 /// Decompresses on threads of its own.
 struct Threaded {
     ordered: Receiver<Ordered>,
-    archive_bytes: u64,
+    end: End,
 }
 
 /// In the order of the archive.
@@ -132,8 +146,8 @@ enum Ordered {
     Promised(Receiver<Result<Chunk, ArchiveError>>),
     Ready(Chunk),
     Failed(ArchiveError),
-    /// The archive has ended properly, after this many bytes.
-    End(u64),
+    /// The archive has ended properly.
+    End(End),
 }
 
 struct DecodeJob {
@@ -174,7 +188,7 @@ impl Threaded {
             let mut splitter = Splitter::new(input);
             let end = contain(|| split(&mut splitter, &buffers, &jobs, &order, cancel));
             let _ = order.send(match end {
-                Ok(Ok(())) => Ordered::End(splitter.position()),
+                Ok(Ok(())) => Ordered::End(end_of(&splitter)),
                 Ok(Err(error)) => Ordered::Failed(error),
                 Err(panicked) => Ordered::Failed(ArchiveError::Worker(panicked.into())),
             });
@@ -183,7 +197,7 @@ impl Threaded {
             return Ok(Err(input));
         }
         Ok(match hand_over.send(input) {
-            Ok(()) => Ok(Threaded { ordered, archive_bytes: 0 }),
+            Ok(()) => Ok(Threaded { ordered, end: End::default() }),
             Err(mpsc::SendError(input)) => Err(input),
         })
     }
@@ -248,8 +262,8 @@ impl Source for Threaded {
                 Ordered::Promised(promise) => promise.recv().map_err(|_| lost())??,
                 Ordered::Ready(chunk) => chunk,
                 Ordered::Failed(error) => return Err(error),
-                Ordered::End(bytes) => {
-                    self.archive_bytes = bytes;
+                Ordered::End(end) => {
+                    self.end = end;
                     return Ok(None);
                 }
             };
@@ -260,8 +274,8 @@ impl Source for Threaded {
         }
     }
 
-    fn archive_bytes(&self) -> u64 {
-        self.archive_bytes
+    fn end(&self) -> End {
+        self.end
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
@@ -10,8 +11,10 @@ use super::guard::{Guard, Place};
 use super::limits::Limits;
 use super::tar_stream::{Entry, EntryKind, TarStream};
 use crate::archive::format::error::ArchiveError;
+use crate::archive::format::list::{ExpectedList, Row, RowKind};
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::archive::format::tar_header::{BLOCK, END};
+use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::fs::cancel;
 use crate::tree::walk::Modified;
@@ -45,10 +48,14 @@ pub(crate) trait Visitor {
     /// Called first, in an archive without a manifest.
     fn foreign(&mut self) -> Result<Guard, ArchiveError>;
     fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError>;
-    /// A file; its content follows in calls of `content`.
+    /// Whether files are hashed also where the archive has no list that needs it.
+    fn hashes_files(&self) -> bool;
+    /// A file; its content follows in calls of `content`, and then comes `file_end`.
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError>;
     /// The next bytes of the file; together they are never more than its size.
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError>;
+    /// The end of the file, with the hash of its content if files are hashed.
+    fn file_end(&mut self, content: Option<&Sha256Digest>);
     fn symlink(&mut self, spot: Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError>;
     fn hard_link(&mut self, spot: Spot, target: Spot) -> Result<(), ArchiveError>;
 }
@@ -82,32 +89,85 @@ pub(crate) fn visit<S: Source>(
         }
         None => visitor.foreign()?,
     };
-    let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0 };
+    let list = manifest.as_ref().is_some_and(Manifest::is_listed).then(ExpectedList::default);
+    let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0, list };
     let mut stream = TarStream::starting_with(source, first);
+    let progress = Progress { cancel, meter };
     while let Some(entry) = stream.next_entry()? {
-        if cancel::is_cancelled(cancel) {
-            return Err(ArchiveError::Cancelled);
-        }
+        progress.check()?;
         tally.count(&entry)?;
+        let mut row = tally.list.is_some().then(|| row_of(&entry, stream.position()));
         let size = match entry.kind {
-            EntryKind::File { size } => size,
-            _ => 0,
+            EntryKind::File { size } => Some(size),
+            _ => None,
         };
         hand_over(entry, &guard, visitor)?;
-        let mut left = size;
-        while left > 0 {
-            let slice = stream.content(left)?;
-            left -= slice.len() as u64;
-            meter.add_bytes(slice.len() as u64);
-            visitor.content(slice)?;
-            if cancel::is_cancelled(cancel) {
-                return Err(ArchiveError::Cancelled);
-            }
+        if let Some(size) = size {
+            let hashed = pass_content(size, row.as_mut(), &mut stream, visitor, &progress)?;
+            visitor.file_end(hashed.as_ref());
         }
-        stream.pad(size)?;
+        if let (Some(list), Some(row)) = (&mut tally.list, &row) {
+            list.push(row);
+        }
         meter.add_items(1);
     }
     tally.finish(&stream)
+}
+
+/// Where progress is counted, and what may end the work.
+struct Progress<'a> {
+    cancel: &'a CancellationToken,
+    meter: &'a Meter,
+}
+
+impl Progress<'_> {
+    fn check(&self) -> Result<(), ArchiveError> {
+        if cancel::is_cancelled(self.cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Gives a file's content to the visitor; returns its hash if it is needed, and enters it into the file's row.
+fn pass_content<S: Source>(
+    size: u64,
+    row: Option<&mut Row>,
+    stream: &mut TarStream<S>,
+    visitor: &mut dyn Visitor,
+    progress: &Progress<'_>,
+) -> Result<Option<Sha256Digest>, ArchiveError> {
+    let mut hasher = (row.is_some() || visitor.hashes_files()).then(Sha256::new);
+    let mut left = size;
+    while left > 0 {
+        let slice = stream.content(left)?;
+        left -= slice.len() as u64;
+        progress.meter.add_bytes(slice.len() as u64);
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&slice[..]);
+        }
+        visitor.content(slice)?;
+        progress.check()?;
+    }
+    stream.pad(size)?;
+    let hash = hasher.map(|hasher| Sha256Digest(hasher.finalize().into()));
+    if let (Some(hash), Some(Row { kind: RowKind::File { content, .. }, .. })) = (hash, row) {
+        *content = hash;
+    }
+    Ok(hash)
+}
+
+/// The row that an entry has in a list, of a file without its hash; its content begins at this offset.
+fn row_of(entry: &Entry, offset: u64) -> Row {
+    let Entry { name, kind, mode, modified } = entry;
+    let kind = match kind {
+        EntryKind::File { size } => RowKind::file(*size, Sha256Digest([0; 32]), offset),
+        EntryKind::Directory => RowKind::Directory,
+        EntryKind::Symlink { target } => RowKind::Symlink { target: target.clone() },
+        EntryKind::HardLink { target } => RowKind::HardLink { target: target.clone() },
+    };
+    let name = match kind {
+        RowKind::Directory => name.strip_suffix(b"/").unwrap_or(name),
+        _ => name,
+    };
+    Row { name: name.to_vec(), kind, mode: *mode, modified: *modified }
 }
 
 /// Gives an entry to the visitor if its name is allowed.
@@ -140,6 +200,8 @@ struct EntryTally {
     foreign: Limits,
     counts: Counts,
     unpacked_bytes: u64,
+    /// The rows of the entries so far, if the archive has a list.
+    list: Option<ExpectedList>,
 }
 
 impl EntryTally {
@@ -179,10 +241,14 @@ impl EntryTally {
                 return Err(ArchiveError::damaged("it does not match its manifest"));
             }
         }
+        let end = stream.source_end();
+        if self.list.is_some_and(|list| Some(list.digest()) != end.list) {
+            return Err(ArchiveError::damaged("its list does not match its files"));
+        }
         Ok(ArchiveContents {
             counts: self.counts,
             unpacked_bytes: self.unpacked_bytes,
-            archive_bytes: stream.archive_bytes(),
+            archive_bytes: end.archive_bytes,
             manifest: self.manifest,
         })
     }

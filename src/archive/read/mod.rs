@@ -5,5 +5,6 @@ pub(super) mod decode;
 pub(super) mod entries;
 pub(super) mod guard;
 pub(super) mod limits;
+pub(super) mod listing;
 pub(super) mod tar_stream;
 pub(super) mod verify;

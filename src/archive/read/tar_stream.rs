@@ -6,7 +6,7 @@
 use tar::{EntryType, Header};
 
 use super::buffer::Slice;
-use super::decode::{Source, Unit};
+use super::decode::{End, Source, Unit};
 use super::guard;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::{BLOCK, LONGEST_NAME, padding};
@@ -69,9 +69,9 @@ impl<S: Source> TarStream<S> {
         self.read
     }
 
-    /// Bytes of the archive, after its end.
-    pub(crate) fn archive_bytes(&self) -> u64 {
-        self.source.archive_bytes()
+    /// What the archive's end shows, after it.
+    pub(crate) fn source_end(&self) -> End {
+        self.source.end()
     }
 
     /// Up to this many contiguous bytes; `None` at the end of the stream.

@@ -12,6 +12,7 @@ use super::limits::Limits;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::{Part, Splitter};
 use crate::archive::format::manifest::{Counts, Manifest};
+use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 
 /// What a verified archive holds.
@@ -74,6 +75,10 @@ impl Visitor for Verifying {
         Ok(())
     }
 
+    fn hashes_files(&self) -> bool {
+        false
+    }
+
     fn file(&mut self, _: Spot, _: u64, _: Attributes) -> Result<(), ArchiveError> {
         Ok(())
     }
@@ -81,6 +86,8 @@ impl Visitor for Verifying {
     fn content(&mut self, _: Slice) -> Result<(), ArchiveError> {
         Ok(())
     }
+
+    fn file_end(&mut self, _: Option<&Sha256Digest>) {}
 
     fn symlink(&mut self, _: Spot, _: Vec<u8>, _: Attributes) -> Result<(), ArchiveError> {
         Ok(())

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{self, Read};
 
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::clash;
@@ -16,6 +15,7 @@ use crate::archive::read::decode;
 use crate::archive::read::entries::{self, ArchiveContents, Attributes, Spot, Visitor};
 use crate::archive::read::guard::{self, Guard};
 use crate::archive::read::limits::Limits;
+use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::tree::fingerprint::ContentDigest;
 
@@ -87,23 +87,8 @@ struct Unpacking<'a> {
     on_manifest: &'a mut dyn FnMut(&Manifest) -> Result<(), String>,
     /// The digest of all entries so far but hard links.
     content: ContentDigest,
-    /// The file whose content arrives.
-    file: Option<OpenDigest>,
-}
-
-struct OpenDigest {
-    spot: Spot,
-    mode: u32,
-    left: u64,
-    hasher: Sha256,
-}
-
-impl Unpacking<'_> {
-    fn finish_file(&mut self) {
-        let Some(OpenDigest { spot, mode, hasher, .. }) = self.file.take() else { return };
-        let content: [u8; 32] = hasher.finalize().into();
-        self.content.add_file(spot.root, &spot.relative, mode, &content);
-    }
+    /// The file whose content arrives, and its mode.
+    file: Option<(Spot, u32)>,
 }
 
 impl Visitor for Unpacking<'_> {
@@ -126,28 +111,28 @@ impl Visitor for Unpacking<'_> {
         Ok(Guard::new(self.writer.destinations().iter().map(|d| d.prefix.as_str())))
     }
 
+    fn hashes_files(&self) -> bool {
+        true
+    }
+
     fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError> {
         self.writer.directory(&spot, attributes)
     }
 
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError> {
         self.writer.file(&spot, size, attributes)?;
-        self.file = Some(OpenDigest { spot, mode: attributes.mode, left: size, hasher: Sha256::new() });
-        if size == 0 {
-            self.finish_file();
-        }
+        self.file = Some((spot, attributes.mode));
         Ok(())
     }
 
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
-        if let Some(open) = &mut self.file {
-            open.hasher.update(&slice[..]);
-            open.left = open.left.saturating_sub(slice.len() as u64);
-            if open.left == 0 {
-                self.finish_file();
-            }
-        }
         self.writer.content(slice)
+    }
+
+    fn file_end(&mut self, content: Option<&Sha256Digest>) {
+        if let (Some((spot, mode)), Some(content)) = (self.file.take(), content) {
+            self.content.add_file(spot.root, &spot.relative, mode, &content.0);
+        }
     }
 
     fn symlink(&mut self, spot: Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {

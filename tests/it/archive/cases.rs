@@ -4,9 +4,9 @@
 use std::fs;
 
 use cachekeep::archive::ArchiveError;
-use sha2::{Digest as _, Sha256};
 
 use crate::archive::packing::{Random, frame_ends, list, noise, pack, unpack, verify};
+use crate::archive::sealed::{manifest_frame, rows, seal, seal_with_list, unlisted};
 
 /// One case in this many is unpacked; the others are only read.
 const UNPACKED_ONE_IN: usize = 200;
@@ -21,8 +21,12 @@ struct Seeds {
     archive: Vec<u8>,
     /// Its manifest's frame.
     manifest: Vec<u8>,
+    /// The same of an archive without a list.
+    unlisted: Vec<u8>,
     /// Its tar stream.
     stream: Vec<u8>,
+    /// The rows of its list.
+    rows: Vec<u8>,
 }
 
 fn seeds() -> Seeds {
@@ -37,7 +41,8 @@ fn seeds() -> Seeds {
     let (archive, _) = pack(root);
     let manifest = archive[..frame_ends(&archive)[0]].to_vec();
     let stream = zstd::decode_all(&archive[..]).expect("zstd");
-    Seeds { archive, manifest, stream }
+    let (unlisted, rows) = (unlisted(&manifest), rows(&archive));
+    Seeds { archive, manifest, unlisted, stream, rows }
 }
 
 /// Changes some bytes: flips, sets, numbers at their limits, cuts, repeats, moves.
@@ -102,42 +107,21 @@ fn mutate_stream(stream: &mut [u8], random: &mut Random) {
     }
 }
 
-fn skippable(magic: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short");
-    [&magic.to_le_bytes()[..], &length.to_le_bytes(), payload].concat()
-}
-
-/// A stream as an archive with this manifest, its digest and seek table true.
-fn sealed(manifest: &[u8], stream: &[u8]) -> Vec<u8> {
-    let mut compressor = zstd::bulk::Compressor::new(1).expect("a compressor");
-    compressor.include_checksum(true).expect("a checksum");
-    let frame = compressor.compress(stream).expect("a frame");
-    let before = [manifest, &frame].concat();
-    let digest = skippable(0x184D_2A51, &[&b"cachekeep sha256\n"[..], &Sha256::digest(&before)].concat());
-    let mut table = Vec::new();
-    for (compressed, content) in [(manifest.len(), 0), (frame.len(), stream.len()), (digest.len(), 0)] {
-        table.extend(u32::try_from(compressed).expect("short").to_le_bytes());
-        table.extend(u32::try_from(content).expect("short").to_le_bytes());
-    }
-    table.extend([3, 0, 0, 0, 0, 0xB1, 0xEA, 0x92, 0x8F]);
-    [before, digest, skippable(0x184D_2A5E, &table)].concat()
-}
-
 /// A manifest's frame with some of its text changed.
 fn mutated_manifest(frame: &[u8], random: &mut Random) -> Vec<u8> {
     let mut payload = frame[8..].to_vec();
     mutate(&mut payload, random);
-    skippable(0x184D_2A50, &payload)
+    manifest_frame(&payload)
 }
 
 fn case(seeds: &Seeds, random: &mut Random) -> Vec<u8> {
-    match random.below(6) {
+    match random.below(8) {
         0 => {
             let mut archive = seeds.archive.clone();
             mutate(&mut archive, random);
             archive
         }
-        1 => sealed(&mutated_manifest(&seeds.manifest, random), &seeds.stream),
+        1 => seal(&mutated_manifest(&seeds.unlisted, random), &seeds.stream),
         2 => {
             let mut stream = seeds.stream.clone();
             mutate(&mut stream, random);
@@ -146,7 +130,17 @@ fn case(seeds: &Seeds, random: &mut Random) -> Vec<u8> {
         3 | 4 => {
             let mut stream = seeds.stream.clone();
             mutate_stream(&mut stream, random);
-            sealed(&seeds.manifest, &stream)
+            seal(&seeds.unlisted, &stream)
+        }
+        5 => {
+            let mut rows = seeds.rows.clone();
+            mutate(&mut rows, random);
+            seal_with_list(&seeds.manifest, &seeds.stream, &rows)
+        }
+        6 => {
+            let mut stream = seeds.stream.clone();
+            mutate_stream(&mut stream, random);
+            seal_with_list(&mutated_manifest(&seeds.manifest, random), &stream, &seeds.rows)
         }
         _ => {
             let mut stream = seeds.stream.clone();
@@ -160,7 +154,9 @@ fn case(seeds: &Seeds, random: &mut Random) -> Vec<u8> {
 fn a_sealed_archive_is_taken_for_whole() {
     let seeds = seeds();
     assert!(verify(&seeds.archive, 0).expect("verified").manifest.is_some());
-    assert!(verify(&sealed(&seeds.manifest, &seeds.stream), 0).expect("verified").manifest.is_some());
+    assert!(verify(&seal(&seeds.unlisted, &seeds.stream), 0).expect("verified").manifest.is_some());
+    let listed = seal_with_list(&seeds.manifest, &seeds.stream, &seeds.rows);
+    assert!(verify(&listed, 0).expect("verified").manifest.is_some());
 }
 
 #[test]

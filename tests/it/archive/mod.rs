@@ -2,5 +2,7 @@
 
 mod cases;
 mod hostile;
+mod listing;
 mod packing;
 mod round_trip;
+mod sealed;

@@ -1,0 +1,124 @@
+//! What an archive holds, from its list alone: two or three ranges of it, whatever its size.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::frame;
+use crate::archive::format::list::{LARGEST_LIST, Row, Rows};
+use crate::archive::format::list_frame::{self, ListPlace, Proof};
+use crate::archive::format::manifest::Manifest;
+use crate::archive::format::seek_table;
+use crate::archive::format::skippable::{DIGEST_MAGIC, LIST_MAGIC, SEEK_TABLE_MAGIC, split};
+use crate::domain::digest::Sha256Digest;
+
+/// Bytes that are read of the beginning and of the end at first: enough for most manifests, and for the seek table of 30 GB.
+const ENDS: u64 = 64 << 10;
+
+/// The list of an archive, proven by the archive's digest.
+#[derive(Debug)]
+pub struct Listing {
+    /// What the archive holds in all.
+    pub manifest: Manifest,
+    /// The digest that the archive carries.
+    pub digest: Sha256Digest,
+    rows: Vec<u8>,
+}
+
+impl Listing {
+    /// All entries, in the order of the archive.
+    pub fn rows(&self) -> impl Iterator<Item = Result<Row, ArchiveError>> {
+        Rows::new(&self.rows[..])
+    }
+}
+
+/// Reads the list of an archive of this size, parts of which `fetch` gets; `None` if it has none: an earlier program or another
+/// one made it.
+pub fn read_listing<E: From<ArchiveError>>(
+    size: u64,
+    mut fetch: impl FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, E>,
+) -> Result<Option<Listing>, E> {
+    let ends = size.min(ENDS);
+    let [head, tail] = parts(&mut fetch, &[0..ends, size - ends..size])?;
+    let Some(length) = frame::manifest_length(&head) else { return Ok(None) };
+    let head = if length <= head.len() { head } else { part(&mut fetch, 0..length as u64)? };
+    let first = head.get(..length).ok_or_else(truncated)?;
+    let manifest = frame::manifest_of(first)?;
+    if !manifest.is_listed() {
+        return Ok(None);
+    }
+    let table = seek_table::frame_length(&tail).ok_or_else(truncated)?;
+    let behind = table + Proof::LENGTH as u64;
+    let start = size.checked_sub(behind).ok_or_else(truncated)?;
+    let tail = if behind <= tail.len() as u64 {
+        tail.slice(tail.len() - usize::try_from(behind).unwrap_or(0)..)
+    } else {
+        part(&mut fetch, start..size)?
+    };
+    let (proof, table) = tail.split_at_checked(Proof::LENGTH).ok_or_else(truncated)?;
+    let proof = check(first, proof, table)?;
+    let ListPlace { offset, stored, .. } = proof.list;
+    // Compressed rows take hardly more than they do otherwise.
+    if offset.checked_add(stored) != Some(start) || stored > 2 * LARGEST_LIST {
+        return Err(ArchiveError::damaged("its list is not behind its frames").into());
+    }
+    let list = part(&mut fetch, offset..start)?;
+    let rows = decompress(&list, &proof.list)?;
+    Ok(Some(Listing { manifest, digest: proof.digest, rows }))
+}
+
+/// Fetches parts, each of which must come whole.
+fn parts<const N: usize, E: From<ArchiveError>>(
+    fetch: &mut impl FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, E>,
+    ranges: &[Range<u64>; N],
+) -> Result<[Bytes; N], E> {
+    let fetched: [Bytes; N] = fetch(ranges)?.try_into().map_err(|_| truncated())?;
+    let whole = fetched.iter().zip(ranges).all(|(part, range)| part.len() as u64 == range.end - range.start);
+    if whole { Ok(fetched) } else { Err(truncated().into()) }
+}
+
+/// Fetches one part.
+fn part<E: From<ArchiveError>>(
+    fetch: &mut impl FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, E>,
+    range: Range<u64>,
+) -> Result<Bytes, E> {
+    parts(fetch, &std::array::from_fn(|_: usize| range.clone())).map(|[part]| part)
+}
+
+/// The proof in its frame, which the frames of manifest and seek table must bear out.
+fn check(manifest: &[u8], proof: &[u8], table: &[u8]) -> Result<Proof, ArchiveError> {
+    let differs = || ArchiveError::damaged("its digest does not match");
+    let payload = |frame, kind| match split(frame) {
+        Some((magic, payload, [])) if magic == kind => Some(payload),
+        _ => None,
+    };
+    let proof = payload(proof, DIGEST_MAGIC).and_then(Proof::of).ok_or_else(differs)?;
+    let table = payload(table, SEEK_TABLE_MAGIC).ok_or_else(differs)?;
+    let digest = proof.list.prove(&Sha256Digest::of(manifest), &Sha256Digest::of(table).0);
+    if digest == proof.digest { Ok(proof) } else { Err(differs()) }
+}
+
+/// The rows of a list in its frames.
+fn decompress(mut frames: &[u8], place: &ListPlace) -> Result<Vec<u8>, ArchiveError> {
+    let differs = || ArchiveError::damaged("its list does not match");
+    if place.rows > LARGEST_LIST {
+        return Err(differs());
+    }
+    let mut rows = Vec::new();
+    while !frames.is_empty() {
+        let (magic, payload, rest) = split(frames).ok_or_else(differs)?;
+        let compressed =
+            list_frame::compressed_rows(payload).filter(|_| magic == LIST_MAGIC).ok_or_else(differs)?;
+        rows.extend(list_frame::decompress(compressed)?);
+        if rows.len() as u64 > place.rows {
+            return Err(differs());
+        }
+        frames = rest;
+    }
+    if Sha256Digest::of(&rows) == place.digest { Ok(rows) } else { Err(differs()) }
+}
+
+fn truncated() -> ArchiveError {
+    ArchiveError::damaged("it ends in the middle")
+}
