@@ -578,6 +578,8 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, for `man`.
+    Man,
 }
 
 /// The key that `explain` is asked about.
@@ -673,7 +675,8 @@ impl Command {
             | Command::Action { .. }
             | Command::Task { .. }
             | Command::Schema
-            | Command::Completions { .. } => &[],
+            | Command::Completions { .. }
+            | Command::Man => &[],
         }
     }
 
@@ -705,6 +708,7 @@ impl Command {
             Command::Dedup { .. } => "dedup",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
+            Command::Man => "man",
         }
     }
 }

@@ -257,6 +257,11 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             clap_complete::generate(*shell, &mut Args::command(), "cachekeep", &mut text);
             String::from_utf8_lossy(&text).into_owned()
         }),
+        Command::Man => text(|| {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Args::command()).render(&mut page).expect("memory takes it");
+            String::from_utf8_lossy(&page).into_owned()
+        }),
     }
 }
 

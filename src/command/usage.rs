@@ -132,6 +132,9 @@ pub(crate) fn usage(
             forecast,
         )));
     }
+    if usage.total.entries == 0 {
+        return Ok(format!("no entries in {}\n", target.location()));
+    }
     let mut text = format!("{} in {}", usage.total, target.location());
     if let Some(limit) = facts.limit {
         let _ = write!(text, ", of {limit}");

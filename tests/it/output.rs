@@ -63,6 +63,7 @@ pub(crate) const RESULTS: &[&[&str]] = &[
     &["disk", "--json"],
     &["schema"],
     &["completions", "bash"],
+    &["man"],
     &["restore", "--json"],
     &["seed", "--json"],
     &["fetch", "--json"],

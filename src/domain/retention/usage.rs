@@ -199,6 +199,9 @@ impl Forecast {
         let per_day = saved.saturating_mul(u128::from(DAY)) / u128::from(window);
         let runs_out_at = if left == 0 {
             Some(facts.now)
+        } else if oldest < DAY {
+            // Less than a day shows no rate: the first run of a job fills all its caches.
+            None
         } else {
             // A date that chrono cannot represent counts as never.
             let seconds = left.saturating_mul(u128::from(window)).checked_div(saved);

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::action::definition::{root, sha256, text};
 use cachekeep_test_support::github_service::capture;
+use cachekeep_test_support::project::binary;
 
 /// A checkout of the action with a list of checksums, and programs that stand for the network and for cargo.
 struct Installation {
@@ -131,6 +132,43 @@ fn an_archive_of_the_release_is_checked_and_kept() {
     // Another machine has no archive.
     assert_eq!(installation.install("ARM64", "").content(), "built\n");
     assert_eq!(installation.install("X64", "source").content(), "built\n");
+}
+
+/// What `scripts/package-release` makes of this build, as the release workflow does, the installer takes.
+#[test]
+fn an_archive_that_a_release_makes_is_installed_and_runs() {
+    let installation = Installation::new();
+    let (target, version) = ("x86_64-unknown-linux-musl", env!("CARGO_PKG_VERSION"));
+    let mut package = Command::new(root().join("scripts/package-release"));
+    package.arg(binary()).args([version, target]).arg(installation.path("site"));
+    let made = capture::output("package", &mut package).expect("bash starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let name = format!("cachekeep-{version}-{target}.tar.gz");
+    let archive = installation.path("site").join(&name);
+    let sum = sha256(&fs::read(&archive).expect("an archive"));
+    installation
+        .write("action/scripts/release.sha256", &format!("# base https://example.org/v1\n{sum}  {name}\n"));
+    let mut list = Command::new("tar");
+    let listed = list.arg("-tzf").arg(&archive).output().expect("tar starts").stdout;
+    for file in
+        ["cachekeep", "cachekeep.1", "completions/_cachekeep", "completions/cachekeep.bash", "LICENSE-MIT"]
+    {
+        assert!(String::from_utf8_lossy(&listed).lines().any(|line| line == file), "{file}");
+    }
+    let installed = installation.install("X64", "");
+    let mut run = Command::new(installed.binary.as_ref().expect(&installed.log));
+    let told = run.arg("--version").output().expect("it starts");
+    assert_eq!(String::from_utf8_lossy(&told.stdout), format!("cachekeep {version}\n"));
+    let wrong = Command::new(root().join("scripts/package-release"))
+        .arg(binary())
+        .args(["0.0.0", target])
+        .arg(installation.path("site"))
+        .output()
+        .expect("bash starts");
+    assert!(
+        !wrong.status.success()
+            && !installation.path("site/cachekeep-0.0.0-x86_64-unknown-linux-musl.tar.gz").exists()
+    );
 }
 
 #[test]
