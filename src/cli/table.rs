@@ -252,17 +252,21 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             CommandRow { needs: Needs::Nothing, run: Run::Inputs }
         }
         Command::Schema => text(|| json::render(&config::schema())),
-        Command::Completions { shell } => text(|| {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "cachekeep", &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        }),
-        Command::Man => text(|| {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Args::command()).render(&mut page).expect("memory takes it");
-            String::from_utf8_lossy(&page).into_owned()
-        }),
+        Command::Completions { shell } => text(|| completions(*shell)),
+        Command::Man => text(manual_page),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "cachekeep", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn manual_page() -> String {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut page).expect("memory takes it");
+    String::from_utf8_lossy(&page).into_owned()
 }
 
 fn sort_by(sort: SortBy) -> ListedBy {

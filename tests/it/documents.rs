@@ -6,7 +6,7 @@ use cachekeep_test_support::project::Project;
 
 use crate::action::definition::root;
 
-/// The pages that people read, and the blocks in them that are no whole configuration, workflow or pipeline.
+/// The pages whose blocks are checked.
 const PAGES: &[&str] = &[
     "README.md",
     "docs/azure-pipelines.md",
@@ -83,8 +83,9 @@ fn configurations_in_the_documents_have_no_errors() {
     let mut seen = 0;
     for page in PAGES {
         for block in blocks(page, "toml") {
+            // A checksum that is left to the reader.
+            let block = block.replace("\"…\"", &format!("\"{}\"", "0".repeat(128)));
             let project = Project::new(&block);
-            // Placeholders for secrets and addresses of the reader's own are no findings.
             let checked = project.run(&["check"]);
             assert!(
                 !checked.stdout.contains(": error") && checked.code == 0,

@@ -91,7 +91,7 @@ fn after_a_save_the_least_recently_used_go_and_the_reasons_are_given() {
     let quota = &ran.json()["quota"];
     assert_eq!((&quota["quota-bytes"], &quota["deleted"]), (&200_000.into(), &1.into()), "{quota}");
     assert_eq!(quota["after-bytes"], bytes(&store), "{quota}");
-    let reason = "deleted `out-1` of refs/heads/main (60.8 kB): least recently used (9 h ago) while";
+    let reason = "deleted `out-1` of refs/heads/main (60.9 kB): least recently used (9 h ago) while";
     assert!(ran.stderr.contains(reason), "{}", ran.stderr);
     assert!(ran.stderr.contains(&format!("deleted 1 entry of {}", store.display())), "{}", ran.stderr);
 }
@@ -122,7 +122,7 @@ fn what_is_protected_stays_and_a_store_that_stays_too_large_says_why() {
     save(&project, &store, 2);
     let ran = save(&project, &store, 3);
     assert_eq!(keys(&store), ["out-1", "out-2"], "{}", ran.stderr);
-    assert!(ran.stderr.contains("may not be deleted: 121.5 kB in 2 entries (protected)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("may not be deleted: 121.9 kB in 2 entries (protected)"), "{}", ran.stderr);
     // Another repository saves there as well, and protects nothing.
     let other = Project::new(&format!("quota = \"100kB\"\n{CACHE}"));
     let git = |arguments: &[&str]| {

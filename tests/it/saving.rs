@@ -235,15 +235,14 @@ fn an_entry_of_a_later_format_is_a_miss_that_says_so_and_stays() {
     let bytes = change_entry(&project, |bytes| {
         let field = b"\"format\":";
         let at = bytes.windows(field.len()).position(|part| part == field).expect("a manifest") + field.len();
-        assert_eq!(bytes[at], b'1');
-        bytes[at] = b'2';
+        assert_eq!(bytes[at], b'2');
+        bytes[at] = b'3';
     });
     project.write("workspace/out/a/file", "mine");
     let before = snapshot(&project.path("workspace/out"));
     let ran = on(&project, "main", &["--var", "generation=1", "restore"]).success();
     hits(&ran, "none");
-    let reason =
-        "`out-1` of refs/heads/main was not restored: the archive has format 2, this program reads format 1";
+    let reason = "`out-1` of refs/heads/main was not restored: the archive has format 3, this program reads formats up to 2";
     assert_eq!(ran.json()["caches"][0]["restore"]["reason"], reason, "{}", ran.stderr);
     assert!(
         ran.stderr.contains("hint: update cachekeep, or save the cache under a new key"),
