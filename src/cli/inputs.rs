@@ -157,7 +157,7 @@ pub const INPUTS: &[ActionInput] = &[
         to: Argument::OptionOf("pull-request", &["clean"]),
     },
     ActionInput {
-        name: "prefix",
+        name: "key-prefix",
         default: "",
         help: "With `delete`: the beginning of the keys of the entries; `key` names a whole one.",
         to: Argument::OptionOf("prefix", &["delete"]),
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn each_mode_is_a_command_with_its_own_inputs() {
         let command = |inputs: &[(&str, &str)]| parsed(inputs).expect("arguments");
-        let args = command(&[("mode", "delete"), ("prefix", "a-"), ("ref", "main"), ("dry-run", "true")]);
+        let args = command(&[("mode", "delete"), ("key-prefix", "a-"), ("ref", "main"), ("dry-run", "true")]);
         let Command::Delete(delete) = &args.command else { panic!("another command") };
         assert_eq!(
             (delete.filter.prefix.as_deref(), delete.dry_run, delete.with_protected),

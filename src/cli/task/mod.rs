@@ -20,7 +20,7 @@ const NOT_OF_TASKS: [&str; 12] = [
     "mode",
     "dry-run",
     "pull-request",
-    "prefix",
+    "key-prefix",
     "ref",
     "older-than",
     "unused-for",

@@ -131,7 +131,8 @@ fn no_hostile_input_makes_delete_take_another_entry() {
     let now = "2026-11-20T12:00:00Z".parse().expect("a time");
     let api = GitHubApi::start(now);
     api.world().save("refs/heads/main", "k", (200.0, 150.0), 1);
-    let inputs = ["key", "prefix", "ref", "older-than", "unused-for", "with-protected", "dry-run", "config"];
+    let inputs =
+        ["key", "key-prefix", "ref", "older-than", "unused-for", "with-protected", "dry-run", "config"];
     attack_all(&inputs, &|input, text| {
         let mut job = Job::new();
         job.write("workspace/cachekeep.toml", "[clean]\nprotect = [\"k\"]\n");

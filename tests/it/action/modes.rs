@@ -90,7 +90,7 @@ fn delete_takes_the_entries_that_its_inputs_name() {
     let job = job_with(&api);
     job.write("workspace/cachekeep.toml", CONFIG);
     let all = api.world().ids();
-    let chosen = [("mode", "delete"), ("prefix", "ccache-"), ("ref", "refs/heads/main")];
+    let chosen = [("mode", "delete"), ("key-prefix", "ccache-"), ("ref", "refs/heads/main")];
     let nothing = job.step("start", &[("mode", "delete")]);
     assert!(nothing.code == 2 && nothing.log.contains("nothing says which entries"), "{}", nothing.log);
     let look = job.step("start", &[&chosen[..], &[("dry-run", "true")]].concat());

@@ -21,7 +21,7 @@ const NOT_HERE: [&str; 12] = [
     "mode",
     "dry-run",
     "pull-request",
-    "prefix",
+    "key-prefix",
     "ref",
     "older-than",
     "unused-for",
@@ -54,6 +54,8 @@ fn parameters_are_those_of_the_sources() {
         .filter(|input| !NOT_HERE.contains(&input.name))
         .map(|input| camel(input.name))
         .collect();
+    // Both come in variables of the same names.
+    assert!(INPUTS.iter().all(|input| !OWN.contains(&camel(input.name).as_str())), "{OWN:?} are taken");
     let expect: BTreeSet<String> = of_action.iter().cloned().chain(OWN.map(str::to_owned)).collect();
     let of = |name: &str| parameters(&template(name)).into_iter().collect::<BTreeSet<_>>();
     assert_eq!(of("restore"), &expect - &BTreeSet::from(["condition".to_owned()]));
