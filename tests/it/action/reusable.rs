@@ -39,6 +39,20 @@ fn a_repository_has_its_caches_filled_by_a_workflow_that_it_calls() {
 }
 
 #[test]
+fn a_script_that_fails_leaves_no_entry_under_a_shared_key() {
+    let test = "a_script_that_fails_leaves_no_entry_under_a_shared_key";
+    let sample = match Sample::new() {
+        Ok(sample) => sample,
+        Err(missing) => return skip(test, &missing),
+    };
+    let with = "config: example/cachekeep.toml, version: installed, script: 'cd example && sh thumbnails.sh && false'";
+    caller(&sample, "populate", "{ contents: read, id-token: write }", with);
+    let ran = sample.attempt("caller", Event::Push, Transport::Native);
+    assert!(!ran.success && ran.log.contains("thumbnails: "), "{}", ran.log);
+    assert!(sample.entries().is_empty(), "{:?}", sample.entries());
+}
+
+#[test]
 fn a_repository_has_its_caches_cleaned_by_a_workflow_that_it_calls() {
     let test = "a_repository_has_its_caches_cleaned_by_a_workflow_that_it_calls";
     let sample = match Sample::named(REPOSITORY) {
