@@ -465,6 +465,19 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
         format: CheckFormat,
     },
+    /// Find the caches that workflows and pipelines keep with other programs, and propose files that move them, as a diff.
+    #[command(
+        after_help = "Example: cachekeep init | less; cachekeep init --write\n\nStandard error has what will be different, and what is \
+        left alone and why."
+    )]
+    Init {
+        /// Write the files: all of them, or none.
+        #[arg(long)]
+        write: bool,
+        /// Where no cache is found, propose a configuration for the lock files at the top of the checkout.
+        #[arg(long)]
+        starter: bool,
+    },
     /// Say what is reachable from here and what to do about it. Exits with 1 when something configured cannot work.
     Doctor {
         /// Ask the cache service, too.
@@ -670,6 +683,7 @@ impl Command {
             | Command::Usage { .. }
             | Command::Doctor { .. }
             | Command::Check { .. }
+            | Command::Init { .. }
             | Command::Dedup { .. }
             | Command::Hold { .. }
             | Command::Action { .. }
@@ -696,6 +710,7 @@ impl Command {
             Command::Key { .. } => "key",
             Command::Env { .. } => "env",
             Command::Check { .. } => "check",
+            Command::Init { .. } => "init",
             Command::Doctor { .. } => "doctor",
             Command::Action { .. } => "action",
             Command::Task { .. } => "task",

@@ -12,6 +12,28 @@ use crate::command::check::{self, ActionFacts, CheckInput, Configuration};
 use crate::domain::fault::Fault;
 use crate::report::{json, text};
 
+impl<'a> Configuration<'a> {
+    /// The configuration that was found, or why there is none.
+    pub(super) fn of(found: Result<&'a Site<'_>, &'a SettingsError>) -> Result<Self, Fault> {
+        match found {
+            Ok(site) => Ok(Configuration::Usable(&site.settings.spec, &site.settings.warnings)),
+            Err(SettingsError::Config(error)) => Ok(Configuration::Wrong(&error.findings)),
+            Err(SettingsError::NoConfig(_)) => Ok(Configuration::Absent),
+            Err(error) => Err(Fault::usage(error.to_string())),
+        }
+    }
+}
+
+/// What the action has.
+pub(super) fn action_facts() -> ActionFacts {
+    let is_flag = |input: &&ActionInput| matches!(input.default, "true" | "false");
+    ActionFacts {
+        inputs: INPUTS.iter().map(|input| input.name).collect(),
+        flags: INPUTS.iter().filter(is_flag).map(|input| input.name).collect(),
+        modes: &MODES,
+    }
+}
+
 /// Checks, and prints what was found.
 pub(super) fn run(
     command: &Command,
@@ -21,19 +43,9 @@ pub(super) fn run(
 ) -> Result<Exit, Fault> {
     let Command::Check { files, format } = command else { unreachable!("only for `check`") };
     let files: Vec<PathBuf> = files.iter().map(|file| current_dir.join(file)).collect();
-    let configuration = match found {
-        Ok(site) => Configuration::Usable(&site.settings.spec, &site.settings.warnings),
-        Err(SettingsError::Config(error)) => Configuration::Wrong(&error.findings),
-        Err(SettingsError::NoConfig(_)) => Configuration::Absent,
-        Err(error) => return Err(Fault::usage(error.to_string())),
-    };
+    let configuration = Configuration::of(found)?;
     let workspace = found.map_or(current_dir, |site| &site.settings.workspace);
-    let is_flag = |input: &&ActionInput| matches!(input.default, "true" | "false");
-    let action = ActionFacts {
-        inputs: INPUTS.iter().map(|input| input.name).collect(),
-        flags: INPUTS.iter().filter(is_flag).map(|input| input.name).collect(),
-        modes: &MODES,
-    };
+    let action = action_facts();
     let outcome = check::check(&CheckInput { workspace, files: &files, configuration, action: &action })?;
     let printed = match if is_json { CheckFormat::Json } else { *format } {
         CheckFormat::Text => print(&text::check::checked(&outcome)),

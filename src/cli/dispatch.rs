@@ -9,6 +9,7 @@ use super::args::{ActionStep, Args, Command};
 use super::check;
 use super::doctor;
 use super::exit::{self, Exit};
+use super::init;
 use super::inputs;
 use super::publish::print_text;
 use super::settings::{self, FoundSettings, SettingsError};
@@ -107,6 +108,10 @@ fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, ask
         }
         found if matches!(row.run, Run::Check) => {
             check::run(&args.command, args.common.json, &env.current_dir, found.as_ref())
+                .unwrap_or_else(|fault| refuse(&log, &fault))
+        }
+        found if matches!(row.run, Run::Init) => {
+            init::run(&args.command, args.common.json, env, clock, &log, found.as_ref())
                 .unwrap_or_else(|fault| refuse(&log, &fault))
         }
         Ok(site) => run(&args, &row, &site, interrupt),

@@ -16,6 +16,7 @@ mod dispatch;
 mod doctor;
 mod explain;
 mod forge;
+mod init;
 pub mod inputs;
 mod publish;
 mod settings;

@@ -56,6 +56,8 @@ pub(super) enum Run<'a> {
     },
     /// Looks at what people wrote, whether or not there is a usable configuration.
     Check,
+    /// Proposes what people would write, whether or not there is a configuration.
+    Init,
     /// Is a step of the action or a stage of the task: another command, whose arguments are in the environment.
     Inputs,
     /// Finds something out and prints it.
@@ -103,7 +105,7 @@ impl CommandRow<'_> {
                 };
                 Ok(exit(&outcome).or(printed))
             }
-            Run::Text(_) | Run::Doctor { .. } | Run::Check | Run::Inputs => {
+            Run::Text(_) | Run::Doctor { .. } | Run::Check | Run::Init | Run::Inputs => {
                 unreachable!("done before there was a site")
             }
         }
@@ -112,6 +114,11 @@ impl CommandRow<'_> {
 
 fn text<'a>(text: impl Fn() -> String + 'a) -> CommandRow<'a> {
     CommandRow { needs: Needs::Nothing, run: Run::Text(Box::new(text)) }
+}
+
+/// A command that is done whether or not a configuration was found.
+fn early(run: Run<'_>) -> CommandRow<'_> {
+    CommandRow { needs: Needs::Caches, run }
 }
 
 fn answer<'a>(
@@ -244,10 +251,9 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             dedup_row(directories, DedupRequest { by, min_size: *min_size, dry_run: *dry_run })
         }
         Command::Recover { dry_run, .. } => recover_row(*dry_run),
-        Command::Doctor { online } => {
-            CommandRow { needs: Needs::Caches, run: Run::Doctor { online: *online } }
-        }
-        Command::Check { .. } => CommandRow { needs: Needs::Caches, run: Run::Check },
+        Command::Doctor { online } => early(Run::Doctor { online: *online }),
+        Command::Check { .. } => early(Run::Check),
+        Command::Init { .. } => early(Run::Init),
         Command::Action { .. } | Command::Task { .. } => {
             CommandRow { needs: Needs::Nothing, run: Run::Inputs }
         }

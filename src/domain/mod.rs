@@ -49,6 +49,7 @@ pub mod hint;
 pub mod names;
 pub mod outcome;
 pub mod path_pattern;
+pub mod proposal;
 pub mod secret;
 pub(crate) mod shell;
 pub mod shown;

@@ -25,6 +25,7 @@ pub(crate) mod records;
 pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod staging;
+pub(crate) mod together;
 
 pub(crate) mod volume;
 

@@ -14,6 +14,7 @@ const PAGES: &[&str] = &[
     "docs/from-actions-cache.md",
     "docs/from-cache-task.md",
     "docs/github-actions.md",
+    "docs/gitlab.md",
     "docs/guide.md",
     "docs/install.md",
     "docs/object-stores.md",

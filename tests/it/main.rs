@@ -23,6 +23,7 @@ mod file_roots;
 mod foreign_files;
 mod gating;
 mod hostile_text;
+mod init;
 mod keys;
 mod keys_in_doctor;
 mod keys_of_steps;

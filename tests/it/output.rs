@@ -55,6 +55,8 @@ pub(crate) const RESULTS: &[&[&str]] = &[
     &["explain", "--json"],
     &["check"],
     &["check", "--json"],
+    &["init"],
+    &["init", "--json"],
     &["dedup", "--json", "out"],
     &["recover", "--json"],
     &["status"],

@@ -4,20 +4,19 @@
 //! on it say nothing.
 
 mod azure;
-mod find;
 mod github;
 mod pipeline;
 mod problem;
 pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
-mod yaml;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use github::ActionFacts;
 use github::SavedCaches;
 
+use super::pipelines::{find, yaml};
 use crate::domain::fault::Fault;
 use crate::domain::finding::{CheckOutcome, Finding, Location, Severity};
 use crate::domain::spec::Spec;
@@ -68,7 +67,7 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
         Configuration::Absent => (CheckOutcome::default(), None),
     };
     let is_named = !input.files.is_empty();
-    let found = if is_named { input.files.to_vec() } else { find::files(input.workspace) };
+    let found = if is_named { input.files.to_vec() } else { find::files(input.workspace, &[]) };
     let saved = saved_in_checkout(input.workspace);
     for path in &found {
         let text = match read::text(path, Links::Followed, MAX_BYTES) {
@@ -91,11 +90,23 @@ pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     Ok(outcome)
 }
 
+/// The errors in the text of a workflow or pipeline.
+pub(in crate::command) fn errors_in(
+    text: &str,
+    name: &Path,
+    spec: Option<&Spec>,
+    action: &ActionFacts,
+) -> Vec<Finding> {
+    // What is saved elsewhere has a say in warnings alone.
+    let findings = of_pipeline(text, name, spec, action, &SavedCaches::default(), true).unwrap_or_default();
+    findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect()
+}
+
 /// What the workflows save that GitHub runs for a checkout, whichever are checked.
 fn saved_in_checkout(workspace: &Path) -> SavedCaches {
     let directory = workspace.join(".github/workflows");
     let mut saved = SavedCaches::default();
-    for path in find::files(workspace).iter().filter(|path| path.parent() == Some(&directory)) {
+    for path in find::files(workspace, &[]).iter().filter(|path| path.parent() == Some(&directory)) {
         // One that cannot be read saves nothing that could be known.
         let text = read::text(path, Links::Followed, MAX_BYTES).unwrap_or_default();
         if let Ok(Some(root)) = yaml::read(&text) {

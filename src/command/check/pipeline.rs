@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::yaml::{Kind, Node, Value};
+use crate::command::pipelines::yaml::{Kind, Node, Value};
 
 /// Steps that run one after the other on one machine.
 #[derive(Debug, Default)]

@@ -11,8 +11,9 @@ pub(crate) struct CheckDocument<'a> {
     findings: Vec<FindingDocument<'a>>,
 }
 
+/// A finding.
 #[derive(Debug, Serialize)]
-struct FindingDocument<'a> {
+pub(super) struct FindingDocument<'a> {
     rule: &'static str,
     severity: String,
     message: &'a str,

@@ -8,6 +8,7 @@ pub(crate) mod dedup;
 pub(crate) mod disk;
 pub(crate) mod explain;
 pub(crate) mod files;
+pub(crate) mod init;
 pub(crate) mod plan;
 pub(crate) mod recovery;
 pub(crate) mod sarif;

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod dedup;
 pub(crate) mod explain;
+pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod recovery;
 pub(crate) mod status;

@@ -61,6 +61,8 @@ pub struct Given<'a> {
     pub env: Vec<(&'a str, String)>,
     /// `github.token`.
     pub token: Option<&'a str>,
+    /// More arguments of act.
+    pub arguments: Vec<String>,
 }
 
 impl Sample {
@@ -217,15 +219,24 @@ impl Sample {
                 ("pull_request", pull(head), &[("refs/pull/7/merge", 1), ("refs/heads/main", 1)])
             }
         };
+        let (env, token) = self.cache_service(transport, scopes);
+        let ran = self.act(workflow, name, &Given { payload, env, ..Given::default() });
+        assert!(!ran.log.contains(&token), "the token is in the log:\n{}", ran.log);
+        ran
+    }
+
+    /// Variables of a job that has a token for these scopes, and the token.
+    pub fn cache_service(
+        &self,
+        transport: Transport,
+        scopes: &[(&str, u8)],
+    ) -> (Vec<(&'static str, String)>, String) {
         let (url, token) = (self.service.url(), GitHubService::token(scopes));
         let [url_is, token_is] = match transport {
             Transport::Native => ["ACTIONS_RESULTS_URL", "ACTIONS_RUNTIME_TOKEN"],
             Transport::Wrapped => ["STANDIN_URL", "STANDIN_TOKEN"],
         };
-        let env = vec![(url_is, url), (token_is, token.clone())];
-        let ran = self.act(workflow, name, &Given { payload, env, ..Given::default() });
-        assert!(!ran.log.contains(&token), "the token is in the log:\n{}", ran.log);
-        ran
+        (vec![(url_is, url), (token_is, token.clone())], token)
     }
 
     /// Runs a workflow to its end, for an event.
@@ -261,6 +272,7 @@ impl Sample {
             // Without a value, act takes it from its environment.
             command.args(["--secret", "GITHUB_TOKEN"]).env("GITHUB_TOKEN", token);
         }
+        command.args(&given.arguments);
         let output = capture::output("act", &mut command).expect("act starts");
         let log =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -59,7 +59,7 @@ impl Scene {
         payload["repository"] = serde_json::json!({ "default_branch": "main", "full_name": REPOSITORY });
         let graphql = format!("{}/graphql", self.api.url());
         let env = vec![("GITHUB_API_URL", self.api.url()), ("GITHUB_GRAPHQL_URL", graphql)];
-        let given = Given { payload: payload.to_string(), env, token: Some(TOKEN) };
+        let given = Given { payload: payload.to_string(), env, token: Some(TOKEN), ..Given::default() };
         let ran = self.sample.act(workflow, event, &given);
         assert!(!ran.log.contains(TOKEN), "the token is in the log:\n{}", ran.log);
         assert_eq!(find(&self.sample.path(""), "PWNED"), None, "a stranger's words were executed");

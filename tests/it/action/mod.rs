@@ -1,7 +1,7 @@
 //! The GitHub action: its definition against the sources, its installer, hostile inputs, and whole workflows
 //! run by act (github.com/nektos/act).
 
-mod act;
+pub mod act;
 mod cleaning;
 pub mod definition;
 mod drop_in;

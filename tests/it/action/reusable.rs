@@ -70,7 +70,7 @@ fn a_repository_has_its_caches_cleaned_by_a_workflow_that_it_calls() {
         payload["repository"] = serde_json::json!({ "default_branch": "main", "full_name": REPOSITORY });
         let graphql = format!("{}/graphql", api.url());
         let env = vec![("GITHUB_API_URL", api.url()), ("GITHUB_GRAPHQL_URL", graphql)];
-        let given = Given { payload: payload.to_string(), env, token: Some(TOKEN) };
+        let given = Given { payload: payload.to_string(), env, token: Some(TOKEN), ..Given::default() };
         let ran = sample.act("caller", event, &given);
         assert!(ran.success, "{event}: {}", ran.log);
         api.world().ids()

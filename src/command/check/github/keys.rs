@@ -1,9 +1,9 @@
 //! Rules of keys that inputs of a step declare.
 
 use super::scene::Scene;
-use super::workflow::{Mode, Step};
 use crate::command::check::problem::Problems;
-use crate::command::check::yaml::Value;
+use crate::command::pipelines::workflow::{Mode, Step};
+use crate::command::pipelines::yaml::Value;
 
 /// What differs from machine to machine.
 const OF_MACHINES: [&str; 10] = [

@@ -6,14 +6,14 @@ mod rights;
 mod saved;
 mod scene;
 mod steps;
-mod workflow;
 
 pub(crate) use saved::SavedCaches;
 pub(crate) use scene::ActionFacts;
 use scene::Scene;
 
 use super::problem::{Problem, Problems};
-use super::yaml::Node;
+use crate::command::pipelines::workflow;
+use crate::command::pipelines::yaml::Node;
 use crate::domain::spec::Spec;
 
 /// Checks a workflow; `None` if the document is not one. Without a usable configuration what depends on it is left out. `saved` is what

@@ -2,8 +2,8 @@
 
 use super::saved;
 use super::scene::{Scene, actions_cache};
-use super::workflow::{Mode, Right, Step, StepKind};
 use crate::command::check::problem::Problems;
+use crate::command::pipelines::workflow::{Mode, Right, Step, StepKind};
 use crate::command::wrapped::NESTED;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
 use crate::domain::template::Placeholder;
@@ -20,7 +20,7 @@ const OTHER_CACHES: [(&str, &str, &str, &str); 9] = [
     ("actions/setup-java", "cache", "maven", "~/.m2/repository"),
     ("Swatinem/rust-cache", "", "", "target"),
     ("Swatinem/rust-cache", "", "", "~/.cargo/registry"),
-    ("hendrikmuhs/ccache-action", "", "", ".ccache"),
+    ("hendrikmuhs/ccache-action", "save", "", ".ccache"),
 ];
 
 pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {

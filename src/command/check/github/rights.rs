@@ -1,8 +1,8 @@
 //! Rules of events, permissions and credentials.
 
 use super::scene::{Scene, actions_cache};
-use super::workflow::{Mode, Right, Step, StepKind};
 use crate::command::check::problem::Problems;
+use crate::command::pipelines::workflow::{Mode, Right, Step, StepKind};
 use crate::domain::spec::{SavePolicy, StoreLocation};
 
 /// Where the code of a pull request is checked out from.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::workflow::{Mode, Step, Workflow};
-use crate::command::check::yaml::{Node, Value};
+use crate::command::pipelines::workflow::{self, Mode, Step, Workflow};
+use crate::command::pipelines::yaml::{Node, Value};
 use crate::domain::spec::CacheSpec;
 
 /// What workflows save.
@@ -20,7 +20,7 @@ pub(crate) struct SavedCaches {
 impl SavedCaches {
     /// Adds what a document saves, if it is a workflow.
     pub(in crate::command::check) fn add(&mut self, root: &Node) {
-        let Some(workflow) = super::workflow::read(root) else { return };
+        let Some(workflow) = workflow::read(root) else { return };
         for job in &workflow.jobs {
             for step in job.steps.iter().filter(|step| saves(step)) {
                 let is_ours = step.is_ours();

@@ -1,7 +1,7 @@
 //! What the rules look at.
 
 use super::saved::SavedCaches;
-use super::workflow::{Job, Mode, Step, StepKind, Workflow};
+use crate::command::pipelines::workflow::{Job, Mode, Step, StepKind, Workflow};
 use crate::domain::spec::{CacheSpec, Spec, StoreLocation};
 
 /// What the action has, as `action.yml` says.

@@ -1,9 +1,9 @@
 //! Rules of single steps: inputs, outputs, names.
 
 use super::scene::Scene;
-use super::workflow::{Mode, Step, StepKind};
 use crate::command::check::problem::Problems;
-use crate::command::check::yaml::Value;
+use crate::command::pipelines::workflow::{Mode, Step, StepKind};
+use crate::command::pipelines::yaml::Value;
 use crate::domain::spec::CacheSpec;
 use crate::domain::template::{Placeholder, Template};
 use crate::report::outputs::OUTPUTS;

@@ -2,39 +2,40 @@
 
 use std::ops::Range;
 
-use crate::command::check::yaml::{Kind, Node, Value};
+use crate::command::pipelines::yaml::{Kind, Node, Value};
 use crate::domain::trust::{GITHUB_EVENTS, Trust};
 
 /// A workflow.
 #[derive(Debug)]
-pub(super) struct Workflow<'a> {
-    pub(super) root: &'a Node,
+pub(in crate::command) struct Workflow<'a> {
+    pub(in crate::command) root: &'a Node,
     /// The names of its events; without `workflow_call`, whose events are those of the caller.
-    pub(super) events: Vec<&'a str>,
+    pub(in crate::command) events: Vec<&'a str>,
     /// Whether other workflows call it.
-    pub(super) is_called: bool,
-    pub(super) jobs: Vec<Job<'a>>,
+    pub(in crate::command) is_called: bool,
+    pub(in crate::command) jobs: Vec<Job<'a>>,
 }
 
 /// A job with steps.
 #[derive(Debug)]
-pub(super) struct Job<'a> {
-    pub(super) node: &'a Node,
-    pub(super) steps: Vec<Step<'a>>,
+pub(in crate::command) struct Job<'a> {
+    pub(in crate::command) name: &'a str,
+    pub(in crate::command) node: &'a Node,
+    pub(in crate::command) steps: Vec<Step<'a>>,
 }
 
 /// A step.
 #[derive(Debug)]
-pub(super) struct Step<'a> {
-    pub(super) node: &'a Node,
-    pub(super) kind: StepKind<'a>,
+pub(in crate::command) struct Step<'a> {
+    pub(in crate::command) node: &'a Node,
+    pub(in crate::command) kind: StepKind<'a>,
     /// What it uses, or the step itself.
-    pub(super) place: Range<usize>,
+    pub(in crate::command) place: Range<usize>,
 }
 
 /// What a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StepKind<'a> {
+pub(in crate::command) enum StepKind<'a> {
     /// The action, with the mode that it is given.
     Ours(Mode<'a>),
     /// `actions/checkout`.
@@ -47,7 +48,7 @@ pub(super) enum StepKind<'a> {
 
 /// A mode of the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode<'a> {
+pub(in crate::command) enum Mode<'a> {
     Restore,
     Save,
     Clean,
@@ -57,7 +58,7 @@ pub(super) enum Mode<'a> {
 
 /// What the token of a job may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Right {
+pub(in crate::command) enum Right {
     None,
     /// The repository's settings or a caller decide.
     Unknown,
@@ -66,7 +67,7 @@ pub(super) enum Right {
 }
 
 /// The workflow in a document; `None` if it is not one.
-pub(super) fn read(root: &Node) -> Option<Workflow<'_>> {
+pub(in crate::command) fn read(root: &Node) -> Option<Workflow<'_>> {
     let jobs = root.get("jobs").filter(|jobs| matches!(jobs.kind, Kind::Mapping(_)))?;
     let on = root.get("on")?;
     let names: Vec<&str> = match &on.kind {
@@ -77,7 +78,8 @@ pub(super) fn read(root: &Node) -> Option<Workflow<'_>> {
     };
     let is_called = names.contains(&"workflow_call");
     let events = names.into_iter().filter(|name| *name != "workflow_call").collect();
-    let jobs = jobs.fields().iter().map(|(_, node)| Job {
+    let jobs = jobs.fields().iter().map(|(name, node)| Job {
+        name: name.text().unwrap_or_default(),
         node,
         steps: node.get("steps").map_or_else(Vec::new, |steps| steps.items().iter().map(step).collect()),
     });
@@ -127,73 +129,73 @@ fn is_drop_in(name: &str, part: &str) -> bool {
 
 impl<'a> Step<'a> {
     /// Whether it takes the place of a step of actions/cache, with its inputs.
-    pub(super) fn is_drop_in(&self) -> bool {
+    pub(in crate::command) fn is_drop_in(&self) -> bool {
         let name = self.node.value("uses").map_or("", |uses| without_version(uses.text));
         is_drop_in(name, "restore") || is_drop_in(name, "save")
     }
 
     /// An input that is not empty.
-    pub(super) fn input(&self, name: &str) -> Option<Value<'a>> {
+    pub(in crate::command) fn input(&self, name: &str) -> Option<Value<'a>> {
         self.node.get("with")?.value(name)
     }
 
     /// The lines of an input that are not empty.
-    pub(super) fn lines(&self, name: &str) -> Vec<&'a str> {
+    pub(in crate::command) fn lines(&self, name: &str) -> Vec<&'a str> {
         let text = self.input(name).map_or("", |value| value.text);
         text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
     }
 
     /// Where a finding about an input is shown: there, or at the step if it is not given.
-    pub(super) fn place_of(&self, name: &str) -> Range<usize> {
+    pub(in crate::command) fn place_of(&self, name: &str) -> Range<usize> {
         self.input(name).map_or_else(|| self.place.clone(), |value| value.place)
     }
 
     /// Whether it is the action in this mode.
-    pub(super) fn is(&self, mode: Mode<'_>) -> bool {
+    pub(in crate::command) fn is(&self, mode: Mode<'_>) -> bool {
         self.kind == StepKind::Ours(mode)
     }
 
     /// Whether it is the action.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::command) fn is_ours(&self) -> bool {
         matches!(self.kind, StepKind::Ours(_))
     }
 
     /// Its condition, without `${{ }}`.
-    pub(super) fn condition(&self) -> Option<Value<'a>> {
+    pub(in crate::command) fn condition(&self) -> Option<Value<'a>> {
         self.node.value("if")
     }
 
     /// Its script.
-    pub(super) fn script(&self) -> &'a str {
+    pub(in crate::command) fn script(&self) -> &'a str {
         self.node.get("run").and_then(Node::text).unwrap_or_default()
     }
 }
 
 impl<'a> Workflow<'a> {
     /// Whether an event is one that people without write access start, with the repository's rights.
-    pub(super) fn is_privileged(event: &str) -> bool {
+    pub(in crate::command) fn is_privileged(event: &str) -> bool {
         Trust::of_event(GITHUB_EVENTS, Some(event)).is_privileged
     }
 
     /// The privileged events.
-    pub(super) fn privileged(&self) -> impl Iterator<Item = &'a str> {
+    pub(in crate::command) fn privileged(&self) -> impl Iterator<Item = &'a str> {
         self.events.iter().copied().filter(|event| Self::is_privileged(event))
     }
 
     /// Whether every event is privileged. A caller's events are not known.
-    pub(super) fn is_only_privileged(&self) -> bool {
+    pub(in crate::command) fn is_only_privileged(&self) -> bool {
         !self.is_called
             && !self.events.is_empty()
             && self.events.iter().all(|event| Self::is_privileged(event))
     }
 
     /// Whether it runs for pull requests alone.
-    pub(super) fn is_only_pull_request(&self) -> bool {
+    pub(in crate::command) fn is_only_pull_request(&self) -> bool {
         !self.is_called && self.events == ["pull_request"]
     }
 
     /// What the token of a job may do.
-    pub(super) fn right(&self, job: &Job<'_>, name: &str) -> Right {
+    pub(in crate::command) fn right(&self, job: &Job<'_>, name: &str) -> Right {
         let Some(permissions) = job.node.get("permissions").or_else(|| self.root.get("permissions")) else {
             // No default gives `id-token`.
             return if name == "id-token" && !self.is_called { Right::None } else { Right::Unknown };
@@ -209,19 +211,19 @@ impl<'a> Workflow<'a> {
     }
 
     /// The value of a variable that a step sees.
-    pub(super) fn env(&self, job: &Job<'a>, step: &Step<'a>, name: &str) -> Option<Value<'a>> {
+    pub(in crate::command) fn env(&self, job: &Job<'a>, step: &Step<'a>, name: &str) -> Option<Value<'a>> {
         [step.node, job.node, self.root].into_iter().find_map(|node| node.get("env")?.value(name))
     }
 
     /// `cache-mode` of a job.
-    pub(super) fn cache_mode(&self, job: &Job<'a>) -> Option<Value<'a>> {
+    pub(in crate::command) fn cache_mode(&self, job: &Job<'a>) -> Option<Value<'a>> {
         job.node.value("cache-mode").or_else(|| self.root.value("cache-mode"))
     }
 }
 
 impl<'a> Job<'a> {
     /// How many jobs the matrix makes; `None` if an expression decides.
-    pub(super) fn lanes(&self) -> Option<u64> {
+    pub(in crate::command) fn lanes(&self) -> Option<u64> {
         let Some(matrix) = self.node.get("strategy").and_then(|strategy| strategy.get("matrix")) else {
             return Some(1);
         };
@@ -246,7 +248,7 @@ impl<'a> Job<'a> {
     }
 
     /// The systems that the job runs on, as far as the labels of GitHub's runners tell.
-    pub(super) fn systems(&self) -> Vec<&'static str> {
+    pub(in crate::command) fn systems(&self) -> Vec<&'static str> {
         let mut texts = Vec::new();
         let matrix = self.node.get("strategy").and_then(|strategy| strategy.get("matrix"));
         for node in [self.node.get("runs-on"), matrix].into_iter().flatten() {
@@ -262,7 +264,7 @@ impl<'a> Job<'a> {
     }
 
     /// Every text of the job.
-    pub(super) fn texts(&self) -> Vec<Value<'a>> {
+    pub(in crate::command) fn texts(&self) -> Vec<Value<'a>> {
         let mut texts = Vec::new();
         self.node.texts(&mut texts);
         texts

@@ -18,10 +18,14 @@ const DIRECTORIES: [&str; 7] = [
 /// How deep they are searched.
 const MAX_DEPTH: usize = 6;
 
-/// Files with YAML at the top of a checkout and in the directories above, sorted.
-pub(super) fn files(workspace: &Path) -> Vec<PathBuf> {
+/// Where composite actions of a repository lie.
+pub(in crate::command) const ACTIONS: &str = ".github/actions";
+
+/// Files with YAML at the top of a checkout, in the directories above and in others, sorted.
+pub(in crate::command) fn files(workspace: &Path, others: &[&str]) -> Vec<PathBuf> {
     let top = WalkDir::new(workspace).max_depth(1);
-    let below = DIRECTORIES.iter().map(|name| WalkDir::new(workspace.join(name)).max_depth(MAX_DEPTH));
+    let below =
+        DIRECTORIES.iter().chain(others).map(|name| WalkDir::new(workspace.join(name)).max_depth(MAX_DEPTH));
     let mut found: Vec<PathBuf> = std::iter::once(top)
         .chain(below)
         .flat_map(IntoIterator::into_iter)
