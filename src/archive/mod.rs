@@ -23,6 +23,7 @@ pub use format::version::FORMAT;
 pub use pack::output::ArchiveOutput;
 pub(crate) use pack::output::Passing;
 pub use pack::pace::Levels;
+pub(crate) use pack::plan::{name_of, target_of};
 pub use pack::{PackRequest, Packed, pack};
 pub use read::limits::Limits;
 pub use read::listing::{Listing, read_listing};

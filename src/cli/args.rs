@@ -550,6 +550,9 @@ pub enum Command {
         /// With `--key`: the version to look for [default: that of CACHE, or any].
         #[arg(long = "version", value_name = "VERSION")]
         layout: Option<String>,
+        /// Compare the files here with those of the entry that a restore would take, by their contents.
+        #[arg(long)]
+        files: bool,
         /// Compare with keys that `cachekeep key --json` printed in the job that saved.
         #[arg(long, value_name = "FILE")]
         diff: Option<PathBuf>,

@@ -18,6 +18,8 @@ pub(super) struct ExplainTarget<'a> {
     pub(super) caches: &'a [String],
     /// The version of entries to look for.
     pub(super) layout: Option<&'a str>,
+    /// Whether files are compared.
+    pub(super) files: bool,
 }
 
 /// Explains what was asked for.
@@ -44,6 +46,7 @@ pub(super) fn run(
     };
     let options = explain::ExplainOptions {
         subject,
+        files: asked.files,
         diff: diff.map(|path| site.absolute(path)),
         has_service: credentials.is_some(),
         scopes: credentials.and_then(|found| found.scopes_with(Right::Read)),
@@ -52,7 +55,7 @@ pub(super) fn run(
 }
 
 fn subject(typed: Option<&TypedKey>, asked: &ExplainTarget<'_>) -> Result<Subject, Fault> {
-    let ExplainTarget { caches, layout } = asked;
+    let ExplainTarget { caches, layout, .. } = asked;
     let key = |text: &String| {
         Key::for_job(text.clone()).map_err(|source| Fault::usage(format!("`{text}`")).caused_by(source))
     };

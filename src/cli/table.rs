@@ -240,8 +240,9 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             usage::list(ctx, catalog::open(target, site, ctx)?.as_ref(), &query, &order)
         }),
         Command::Usage { target, html } => usage_row(target, html.as_deref()),
-        Command::Explain { selected, target, layout, diff } => answer(Needs::Store, |site, ctx| {
-            let asked = explain::ExplainTarget { caches: &selected.caches, layout: layout.as_deref() };
+        Command::Explain { selected, target, layout, files, diff } => answer(Needs::Store, |site, ctx| {
+            let (caches, files) = (&selected.caches[..], *files);
+            let asked = explain::ExplainTarget { caches, layout: layout.as_deref(), files };
             explain::run(site, ctx, &asked, target, diff.as_deref())
         }),
         Command::Clean(typed) => other(move |site, ctx| clean::clean(typed, site, ctx)),

@@ -99,7 +99,7 @@ fn file_document(root: usize, path: String, row: &Row) -> FileDocument {
 }
 
 /// Bytes of a name as text; those that are not are escaped.
-fn shown(name: &[u8]) -> String {
+pub(crate) fn shown(name: &[u8]) -> String {
     std::str::from_utf8(name).map_or_else(|_| name.escape_ascii().to_string(), str::to_owned)
 }
 
@@ -136,7 +136,7 @@ fn find(ctx: &Context<'_>, target: &dyn Catalog, named: &str, scope: Option<Scop
 }
 
 /// Reads the list of an entry; `None` if it has none.
-fn read(ctx: &Context<'_>, entry: &Entry) -> Result<Option<Listing>, Fault> {
+pub(crate) fn read(ctx: &Context<'_>, entry: &Entry) -> Result<Option<Listing>, Fault> {
     let deadline = ctx.deadline();
     let store = ctx.store();
     // A catalog's entry may be one that only a lookup makes readable.

@@ -7,7 +7,7 @@
 pub(super) mod compress;
 pub(super) mod output;
 pub(super) mod pace;
-mod plan;
+pub(super) mod plan;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};

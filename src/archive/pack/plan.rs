@@ -244,6 +244,16 @@ fn not_too_long(name: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     if name.len() <= LONGEST_NAME { Ok(name) } else { Err("it has more than 4096 bytes in the archive") }
 }
 
+/// The name in an archive of what lies at a path below a root; `None` if no archive can hold it.
+pub(crate) fn name_of(prefix: &str, relative: &Path) -> Option<Vec<u8>> {
+    portable_name(prefix, relative).and_then(not_too_long).ok()
+}
+
+/// The target of a symbolic link as archives have it; `None` if none can hold it.
+pub(crate) fn target_of(target: &Path) -> Option<Vec<u8>> {
+    link_target(target).and_then(not_too_long).ok()
+}
+
 /// A path in the form of archives: separated by `/`, bytes unchanged.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have names that archives cannot hold")]

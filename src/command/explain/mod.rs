@@ -1,5 +1,6 @@
 //! `explain`: why a cache misses, or hits. Looks, and changes nothing.
 
+mod files;
 mod options;
 mod view;
 
@@ -14,6 +15,7 @@ use super::notes::remembered::{self, KnownEntry};
 use super::other_paths::{self, OtherPaths};
 use super::session;
 use crate::domain::entry::LookupRequest;
+use crate::domain::explain::files::FileChanges;
 use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
 use crate::domain::explain::{Answer, Cause, Question};
@@ -62,7 +64,7 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
         };
         answered.push((case, answer));
     }
-    let explained: Vec<Explained<'_>> = answered
+    let mut explained: Vec<Explained<'_>> = answered
         .iter()
         .map(|(case, answer)| Explained {
             cache: case.cache.as_deref(),
@@ -73,8 +75,14 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
             known_layouts: &case.known_layouts,
             inputs: inputs(case, answer, before.as_ref()),
             untold: view.hint.as_deref(),
+            files: None,
         })
         .collect();
+    if options.files {
+        for one in &mut explained {
+            one.files = files_of(ctx, one)?;
+        }
+    }
     Ok(if ctx.stdout_is_json {
         json::render(&ExplainDocument::new(&view.location, &explained))
     } else {
@@ -101,6 +109,16 @@ fn other_paths_of(ctx: &Context<'_>, case: &Case, answer: &Answer) -> Option<Oth
     let deadline = ctx.deadline();
     let entry = ctx.wait(&deadline, ctx.store().lookup(&request)).ok()??;
     other_paths::of_entry(&cache, &entry, &deadline)
+}
+
+/// How the files of a declared cache differ from those of the entry that is found for it.
+fn files_of(ctx: &Context<'_>, one: &Explained<'_>) -> Result<Option<FileChanges>, Fault> {
+    let Some(entry) = &one.answer.found else { return Ok(None) };
+    let Some(spec) = ctx.caches.iter().find(|spec| Some(spec.name.as_str()) == one.cache) else {
+        return Ok(None);
+    };
+    let cache = Cache::open(ctx, spec).map_err(|source| session::of_cache(spec, source))?;
+    files::compare(&cache, entry)
 }
 
 fn nothing() -> Fault {

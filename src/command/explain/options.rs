@@ -29,6 +29,8 @@ pub(crate) enum Subject {
 pub(crate) struct ExplainOptions {
     /// What is asked about.
     pub subject: Subject,
+    /// Whether the files of each cache are compared with those of the entry that is found.
+    pub files: bool,
     /// Keys that another job printed.
     pub diff: Option<PathBuf>,
     /// Whether the store is GitHub's cache service, which answers lookups.

@@ -4,6 +4,7 @@
 //! effects. Of several near matches the nearest counts: the same key before a key that a prefix matches, fewer
 //! differing fields before more, then the newest.
 
+pub mod files;
 pub mod origin;
 pub mod shape;
 

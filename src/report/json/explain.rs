@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::usage::EntryDocument;
+use crate::domain::explain::files::FileChanges;
 use crate::domain::explain::{Candidate, Cause, Lookup, Nearness};
 use crate::report::text::explain::Explained;
 
@@ -54,6 +55,23 @@ pub(crate) struct CacheExplained {
     pub candidates: Vec<CandidateDocument>,
     /// How many there are.
     pub candidate_count: usize,
+    /// How the files here differ from those of the entry that is found; absent where that was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesCompared>,
+}
+
+/// How the files here differ from those of an entry, by their paths below the cache's roots.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct FilesCompared {
+    /// In both, with other contents.
+    pub changed: Vec<String>,
+    /// Only here.
+    pub added: Vec<String>,
+    /// Only in the entry.
+    pub removed: Vec<String>,
+    /// How many are the same.
+    pub same: usize,
 }
 
 /// A part of the key that differs.
@@ -128,6 +146,12 @@ impl From<&Explained<'_>> for CacheExplained {
             parts: parts.iter().map(part).collect(),
             candidates: answer.candidates.iter().take(MOST).map(CandidateDocument::from).collect(),
             candidate_count: answer.candidates.len(),
+            files: one.files.as_ref().map(|FileChanges { changed, added, removed, same }| FilesCompared {
+                changed: changed.clone(),
+                added: added.clone(),
+                removed: removed.clone(),
+                same: *same,
+            }),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::domain::entry::Entry;
+use crate::domain::explain::files::FileChanges;
 use crate::domain::explain::origin::{KnownLayouts, Origin};
 use crate::domain::explain::shape::PartDifference;
 use crate::domain::explain::{Answer, Candidate, Cause, Lookup, Question};
@@ -11,6 +12,7 @@ use crate::domain::key::Key;
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, ScopeState};
 use crate::domain::scope::{Scope, Section};
+use crate::domain::shown::Shown;
 use crate::domain::unit::counted;
 use crate::domain::written_paths::{CURE, listed};
 
@@ -50,6 +52,8 @@ pub(crate) struct Explained<'a> {
     pub inputs: Inputs,
     /// What would allow a fuller answer.
     pub untold: Option<&'a str>,
+    /// How the files here differ from those of the entry that is found, where that was asked for and can be told.
+    pub files: Option<FileChanges>,
 }
 
 impl Explained<'_> {
@@ -324,8 +328,32 @@ pub(crate) fn render(explained: &[Explained<'_>]) -> String {
         text.push('\n');
         asked(&mut text, one);
         table(&mut text, one);
+        if let Some(changes) = &one.files {
+            files(&mut text, changes);
+        }
     }
     text
+}
+
+/// How the files differ, by their paths.
+fn files(text: &mut String, changes: &FileChanges) {
+    let FileChanges { changed, added, removed, same } = changes;
+    let _ = writeln!(
+        text,
+        "\n  {} as in the entry, {} changed, {} only here, {} only in the entry",
+        counted(*same, "file"),
+        changed.len(),
+        added.len(),
+        removed.len()
+    );
+    for (sign, names) in [("~", changed), ("+", added), ("-", removed)] {
+        for name in names.iter().take(ROWS) {
+            let _ = writeln!(text, "  {sign} {}", Shown::value(name).into_string());
+        }
+        if names.len() > ROWS {
+            let _ = writeln!(text, "  {sign} and {} more", names.len() - ROWS);
+        }
+    }
 }
 
 fn asked(text: &mut String, one: &Explained<'_>) {

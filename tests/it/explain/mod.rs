@@ -1,6 +1,8 @@
 //! `explain`: every verdict, by the binary, over a directory store, GitHub's API and GitHub's cache service.
 
 mod directory;
+#[cfg(unix)]
+mod files;
 mod github;
 
 use serde_json::Value;
