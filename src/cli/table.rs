@@ -202,6 +202,13 @@ fn disk_row<'a>(free: bool, dry_run: bool) -> CommandRow<'a> {
     })
 }
 
+fn files_row<'a>(target: &'a StoreTarget, entry: &'a str) -> CommandRow<'a> {
+    answer(Needs::Store, move |site, ctx| {
+        let catalog = catalog::open(target, site, ctx)?;
+        listing::files(ctx, catalog.as_ref(), entry, choice::scope(&site.typed_names)?)
+    })
+}
+
 /// The row of a command.
 pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
@@ -230,10 +237,7 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         Command::Env { format, .. } => {
             answer(Needs::Caches, |_, ctx| env::run(ctx, env_format(*format, ctx.stdout_is_json)))
         }
-        Command::Ls { target, entry: Some(entry), .. } => answer(Needs::Store, |site, ctx| {
-            let catalog = catalog::open(target, site, ctx)?;
-            listing::files(ctx, catalog.as_ref(), entry, choice::scope(&site.typed_names)?)
-        }),
+        Command::Ls { target, entry: Some(entry), .. } => files_row(target, entry),
         Command::Ls { target, filter, sort, reverse, limit, .. } => answer(Needs::Store, |site, ctx| {
             let query = choice::query(site, filter)?;
             let order = ListOrder { by: sort_by(*sort), reverse: *reverse, limit: *limit };
@@ -241,8 +245,8 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
         }),
         Command::Usage { target, html } => usage_row(target, html.as_deref()),
         Command::Explain { selected, target, layout, files, diff } => answer(Needs::Store, |site, ctx| {
-            let (caches, files) = (&selected.caches[..], *files);
-            let asked = explain::ExplainTarget { caches, layout: layout.as_deref(), files };
+            let layout = layout.as_deref();
+            let asked = explain::ExplainTarget { caches: &selected.caches, layout, files: *files };
             explain::run(site, ctx, &asked, target, diff.as_deref())
         }),
         Command::Clean(typed) => other(move |site, ctx| clean::clean(typed, site, ctx)),

@@ -131,7 +131,10 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
             export.insert(variable.into_inner(), value);
         }
     }
-    let source_times = raw.mtime.is_some_and(|mtime| self::source_times(&mtime, kind, findings));
+    // Paths of a kind have places of their own.
+    let has_own_paths = paths.iter().any(|path| path.value.place.is_none());
+    let source_times =
+        raw.mtime.is_some_and(|mtime| self::source_times(&mtime, kind, has_own_paths, findings));
     let kind_exports = kind.map(|kind| kinds::export(kind, trim.as_ref(), &mut export)).unwrap_or_default();
     let spec = CacheSpec {
         name: name.get_ref().clone(),
@@ -197,7 +200,12 @@ fn paths(
 }
 
 /// Whether sources get the times that a cache was built with.
-fn source_times(mtime: &Spanned<file::RawMtime>, kind: Option<&Kind>, findings: &mut Findings<'_>) -> bool {
+fn source_times(
+    mtime: &Spanned<file::RawMtime>,
+    kind: Option<&Kind>,
+    has_own_paths: bool,
+    findings: &mut Findings<'_>,
+) -> bool {
     if kind.is_none_or(|kind| kind.name != "cargo") {
         findings
             .error(
@@ -205,6 +213,10 @@ fn source_times(mtime: &Spanned<file::RawMtime>, kind: Option<&Kind>, findings: 
                 "`mtime` is for caches of `kind = \"cargo\"`: other builds do not go by the times of sources",
             )
             .with_hint("remove it, or set `kind = \"cargo\"`");
+    } else if has_own_paths {
+        findings.warning(&mtime.span(), "`mtime` has no effect on a cache with paths of its own").with_hint(
+            "leave out `path` and `paths`: `kind = \"cargo\"` knows where the target directory is",
+        );
     }
     *mtime.get_ref() == file::RawMtime::Content
 }

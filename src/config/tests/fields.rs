@@ -404,6 +404,14 @@ fn what_may_be_freed_is_a_path_or_a_name_of_the_table() {
 }
 
 #[test]
+fn source_times_of_paths_of_their_own_are_a_warning() {
+    let warnings = |text: &str| load(text).unwrap_or_else(|error| panic!("{error}")).warnings;
+    let own = warnings("[cache.c]\nkind = 'cargo'\npath = 'target'\nkey = 'k'\nmtime = 'content'");
+    assert!(format!("{own:?}").contains("`mtime` has no effect on a cache with paths of its own"), "{own:?}");
+    assert!(warnings("[cache.c]\nkind = 'cargo'\nmtime = 'content'").is_empty());
+}
+
+#[test]
 fn a_kind_brings_what_is_not_given() {
     let load_cache = |text: &str| load(text).unwrap_or_else(|error| panic!("{error}")).spec.caches.remove(0);
     let all = load_cache("[cache.deps]\nkind = 'npm'");
