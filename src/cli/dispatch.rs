@@ -184,7 +184,7 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     } else {
         site.report(Level::Debug, "few threads can be had here: the work is done by one".to_owned(), None);
     }
-    site.report_findings(row.needs == Needs::Caches);
+    site.report_findings(row.needs == Needs::Caches, args.command.child().is_some());
     let mut ctx = context(site, executor, interrupt, args.common.json);
     ctx.listen_later = (!listen_now).then_some(&listen_later);
     let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| refuse(&site.log, &fault));

@@ -125,10 +125,11 @@ impl<'a> Site<'a> {
         self.log.observe(Event::Message { level, cache: None, text, hint });
     }
 
-    /// Reports what was found before the command runs; `needs_caches` is whether it works on caches.
-    pub(super) fn report_findings(&self, needs_caches: bool) {
+    /// Reports what was found before the command runs; `needs_caches` is whether it works on caches, `is_run` whether it is `run`, of
+    /// which a job may have many.
+    pub(super) fn report_findings(&self, needs_caches: bool, is_run: bool) {
         if needs_caches {
-            self.warn_of_volatile_store();
+            self.warn_of_volatile_store(is_run);
             self.warn_of_unknown_ref();
         }
         self.report_scopes();
@@ -161,7 +162,7 @@ impl<'a> Site<'a> {
     }
 
     /// Warns where entries are kept in a directory that does not outlive the job.
-    fn warn_of_volatile_store(&self) {
+    fn warn_of_volatile_store(&self, is_run: bool) {
         let StoreChoice::Directory { path, instead_of, .. } = self.store.innermost() else { return };
         if !self.settings.store_is_volatile(self.platform.facts()) {
             return;
@@ -173,7 +174,7 @@ impl<'a> Site<'a> {
                 VOLATILE_CURE,
             ),
         };
-        let is_known = instead_of.is_some() && self.was_reported("no-token");
+        let is_known = instead_of.is_some() && is_run && self.was_reported("no-token");
         self.report(if is_known { Level::Debug } else { Level::Warning }, text, Some(cure.to_owned()));
     }
 
