@@ -110,6 +110,7 @@ fn cmd_calls_a_script_that_ends_in_cmd_and_returns_its_code() {
 #[cfg(unix)]
 #[test]
 fn the_copy_of_a_script_is_removed_when_the_job_is_cancelled_and_after_a_kill() {
+    cachekeep_test_support::signals::hear_signals();
     let project = Project::new(CONFIG);
     // As the runner does, which sends the signal to the process of the step.
     let ran = run(&project, "bash", "mkdir -p out; echo up >out/up; kill -INT $PPID; sleep 60").code(130);
