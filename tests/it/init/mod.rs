@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::Project;
 use cachekeep_test_support::skip::skip;
 
 use crate::action::definition::root;
@@ -44,13 +44,14 @@ fn project(name: &str) -> Project {
 }
 
 /// Compares with a file beside the fixtures, or writes it.
+#[cfg(unix)]
 #[track_caller]
 fn compare(file: &str, text: &str) {
     let path = fixtures().join(file);
     if std::env::var_os("CACHEKEEP_BLESS").is_some() {
         fs::write(&path, text).expect("written");
     }
-    let expected = fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+    let expected = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(text, expected, "{file}");
 }
 
@@ -75,9 +76,9 @@ fn workflows(project: &Project) -> Vec<String> {
 #[cfg(unix)]
 fn proposals_are_those_beside_the_fixtures() {
     for name in REPOSITORIES {
-        let Ran { stdout, stderr, .. } = project(name).run(&["init"]).success();
-        compare(&format!("{name}.diff"), &stdout);
-        compare(&format!("{name}.log"), &stderr);
+        let ran = project(name).run(&["init"]).success();
+        compare(&format!("{name}.diff"), &ran.stdout);
+        compare(&format!("{name}.log"), &ran.stderr);
     }
 }
 
