@@ -36,7 +36,7 @@ impl Release {
             archive.display()
         );
         program(&bin.join("curl"), &script);
-        let sums = format!("{sum} cachekeep-x86_64-unknown-linux-musl.tar.gz");
+        let sums = format!("{sum} cachekeep-0.1.0-x86_64-unknown-linux-musl.tar.gz");
         Release { machine, sums }
     }
 
@@ -90,7 +90,7 @@ fn a_release_is_downloaded_once_and_verified_each_time() {
     }
     let asked = fs::read_to_string(release.machine.path("downloads")).expect("asked");
     assert!(
-        asked.contains("/releases/download/v0.1.0/cachekeep-x86_64-unknown-linux-musl.tar.gz"),
+        asked.contains("/releases/download/v0.1.0/cachekeep-0.1.0-x86_64-unknown-linux-musl.tar.gz"),
         "{asked}"
     );
     fs::write(release.kept(), "planted").expect("written");
@@ -107,7 +107,7 @@ fn what_the_list_does_not_name_is_not_run() {
     assert!(job.log.contains("the archive is not the one that sums lists"), "{}", job.log);
     for (sums, version, said) in [
         ("", "v0.1.0", "sums has no line for the archive of this machine"),
-        ("short cachekeep-x86_64-unknown-linux-musl.tar.gz", "v0.1.0", "sums has no line"),
+        ("short cachekeep-0.1.0-x86_64-unknown-linux-musl.tar.gz", "v0.1.0", "sums has no line"),
         (&release.sums.clone(), "v1/../../x", "version is the tag of a release"),
         (&release.sums.clone(), "", "version is the tag of a release"),
     ] {
