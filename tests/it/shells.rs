@@ -99,7 +99,7 @@ fn python_runs_a_script_that_ends_in_py() {
 fn cmd_calls_a_script_that_ends_in_cmd_and_returns_its_code() {
     let project = Project::new(CONFIG);
     let script =
-        "echo %~nx0\r\nmkdir out\r\necho made> out\\file\r\nset x=a\"b c\r\necho [%x%]\r\nexit /b 7\r\n";
+        "echo %~nx0\r\nmkdir out\r\necho made> out\\file\r\nset x=a\"b c\r\necho [%x%]\r\nexit 7\r\n";
     let ran = run(&project, "cmd", script).code(7);
     let lines: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
     assert_eq!(lines, ["script.cmd", "[a\"b c]"], "{}", ran.stderr);
