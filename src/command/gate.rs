@@ -9,10 +9,18 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
+use crate::domain::spec::CacheSpec;
 use crate::report::{failure, text};
 
 /// What to do about an incomplete cache.
-const CURE: &str = "`cachekeep seed` fetches what is missing and replaces what is damaged";
+pub(crate) fn cure(spec: &CacheSpec) -> &'static str {
+    let has_mirrors = spec.links.as_ref().is_some_and(|links| !links.mirrors.is_empty());
+    if spec.seed.is_some() || has_mirrors {
+        "`cachekeep seed` fetches what is missing and replaces what is damaged"
+    } else {
+        "let the build bring what is missing, or declare `mirrors` or a `seed` that have it"
+    }
+}
 
 /// Gates every selected cache that has content links.
 pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
@@ -71,7 +79,7 @@ pub(crate) fn gate_after(
             text::gated(report, cache.root())
         };
         let (level, hint) =
-            if report.is_complete() { (Level::Info, None) } else { (incomplete, Some(CURE.to_owned())) };
+            if report.is_complete() { (Level::Info, None) } else { (incomplete, Some(cure(cache.spec).to_owned())) };
         cache.ctx.report_with_hint(level, cache.name(), text, hint);
     }
     Ok(report)

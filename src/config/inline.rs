@@ -9,7 +9,8 @@ use super::error::ConfigError;
 use super::findings::{Findings, Text, placeless};
 use super::loaded::Loaded;
 use super::placeholders::suggestion;
-use super::{clean, convert, file, lint};
+use super::field::Field;
+use super::{clean, convert, file, foreign, lint};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::spec::{CacheSpec, DiskPolicy, Spec, StoreLocation};
 use crate::domain::template::{Template, TemplateError};
@@ -108,6 +109,10 @@ fn text(line: &str, [open, close]: [&str; 2], findings: &mut Findings<'_>) -> Te
     let parsed = Template::parse(line);
     if parsed.as_ref().is_ok_and(|template| template.placeholders().next().is_some()) {
         return placeless(line);
+    }
+    if let Some(found) = foreign::find(line, Field::Key, true).filter(|found| found.written.starts_with("${{")) {
+        let message = format!("`{}` is {}: `{line}` is used literally", found.written, found.kind);
+        findings.warning(&(0..0), message).with_hint(found.hint);
     }
     if let Err(TemplateError::Unknown(name)) = parsed {
         let message = format!("`{{{name}}}` is not a placeholder: `{line}` is used literally");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::command::gate;
 use crate::command::other_paths::OtherPaths;
 use crate::domain::entry::Entry;
 use crate::domain::gate::GateReport;
@@ -88,12 +89,9 @@ pub(super) fn by_job_status(policy: SavePolicy, status: Option<JobStatus>) -> Op
 }
 
 /// Refuses an incomplete content-addressed cache.
-pub(super) fn by_gate(report: &GateReport, root: &Path) -> Option<SaveRefusal> {
-    (!report.is_complete()).then(|| {
-        SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root)).with_hint(
-            "`cachekeep seed` fetches what is missing; nothing incomplete is saved under a shared key",
-        )
-    })
+pub(super) fn by_gate(spec: &CacheSpec, report: &GateReport, root: &Path) -> Option<SaveRefusal> {
+    (!report.is_complete())
+        .then(|| SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root)).with_hint(gate::cure(spec)))
 }
 
 #[cfg(test)]

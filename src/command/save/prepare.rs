@@ -81,7 +81,7 @@ fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<Save
     }
     harvest(cache, deadline)?;
     let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
-    if let Some(refusal) = decide::by_gate(&report, cache.root()) {
+    if let Some(refusal) = decide::by_gate(cache.spec, &report, cache.root()) {
         return Ok(Some(refusal));
     }
     remove_unwanted(cache, &mut inventory)?;
