@@ -78,8 +78,11 @@ pub(crate) fn gate_after(
         } else {
             text::gated(report, cache.root())
         };
-        let (level, hint) =
-            if report.is_complete() { (Level::Info, None) } else { (incomplete, Some(cure(cache.spec).to_owned())) };
+        let (level, hint) = if report.is_complete() {
+            (Level::Info, None)
+        } else {
+            (incomplete, Some(cure(cache.spec).to_owned()))
+        };
         cache.ctx.report_with_hint(level, cache.name(), text, hint);
     }
     Ok(report)

@@ -6,10 +6,10 @@ use toml::Spanned;
 
 use super::draft::Draft;
 use super::error::ConfigError;
+use super::field::Field;
 use super::findings::{Findings, Text, placeless};
 use super::loaded::Loaded;
 use super::placeholders::suggestion;
-use super::field::Field;
 use super::{clean, convert, file, foreign, lint};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::spec::{CacheSpec, DiskPolicy, Spec, StoreLocation};
@@ -110,7 +110,9 @@ fn text(line: &str, [open, close]: [&str; 2], findings: &mut Findings<'_>) -> Te
     if parsed.as_ref().is_ok_and(|template| template.placeholders().next().is_some()) {
         return placeless(line);
     }
-    if let Some(found) = foreign::find(line, Field::Key, true).filter(|found| found.written.starts_with("${{")) {
+    if let Some(found) =
+        foreign::find(line, Field::Path, true).filter(|found| found.written.starts_with("${{"))
+    {
         let message = format!("`{}` is {}: `{line}` is used literally", found.written, found.kind);
         findings.warning(&(0..0), message).with_hint(found.hint);
     }

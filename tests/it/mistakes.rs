@@ -80,3 +80,33 @@ fn a_dry_run_names_the_entries() {
     let ran = project.run(&["clean", "--dry-run"]).success();
     says(&ran, &["1 entry", "\n  `out-v1` of refs/heads/topic: "]);
 }
+
+#[test]
+fn an_expression_of_github_on_the_command_line() {
+    let project = Project::new(CONFIG);
+    project.write("workspace/out/file", "contents");
+    let ran = project.run(&["--path", "out", "--key", "k-${{ hashFiles('x') }}", "save"]).success();
+    says(
+        &ran,
+        &[
+            "`${{ hashFiles('x') }}` is a GitHub Actions expression",
+            "is used literally",
+            "write `{files:GLOBS}`",
+        ],
+    );
+}
+
+#[test]
+fn a_gate_of_a_cache_that_nothing_can_fill() {
+    let config = "[cache.data]\npath = \"data\"\nkey = \"data-{links}\"\n\
+         [cache.data.links]\nfiles = [\"*.sha256\"]\nobject = \"{ALGO}/{hash}\"\n";
+    for (mirrors, cure) in [
+        ("", "let the build bring what is missing, or declare `mirrors` or a `seed` that have it"),
+        ("mirrors = [\"http://127.0.0.1:9/{ALGO}/{hash}\"]\n", "`cachekeep seed` fetches what is missing"),
+    ] {
+        let project = Project::new(&format!("{config}{mirrors}"));
+        project.write("workspace/x.sha256", &"2d711642b726b04401627ca9fbac32f5".repeat(2));
+        says(&project.run(&["gate"]).code(3), &[cure]);
+        says(&project.run(&["save"]).success(), &["not saved (incomplete)"]);
+    }
+}

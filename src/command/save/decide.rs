@@ -90,8 +90,9 @@ pub(super) fn by_job_status(policy: SavePolicy, status: Option<JobStatus>) -> Op
 
 /// Refuses an incomplete content-addressed cache.
 pub(super) fn by_gate(spec: &CacheSpec, report: &GateReport, root: &Path) -> Option<SaveRefusal> {
-    (!report.is_complete())
-        .then(|| SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root)).with_hint(gate::cure(spec)))
+    (!report.is_complete()).then(|| {
+        SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root)).with_hint(gate::cure(spec))
+    })
 }
 
 #[cfg(test)]
