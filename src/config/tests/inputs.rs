@@ -45,6 +45,7 @@ a ["a"] k-{oss} []
 a ["a"] deps- []
 - warning: the key `deps-` ends in `-`, so its last part seems to be missing | add the last part or remove the separator; only restore keys may end in one
 a ["a"] k-${{ x }} []
+- warning: `${{ x }}` is a GitHub Actions expression: `k-${{ x }}` is used literally | use a placeholder such as `{os}` or `{temp}`, or pass the value with `--var` and use `{var.NAME}`
 the configuration in `path`, `key` and `restore-keys` has 2 errors
 - error: the key is empty | write text and placeholders, such as `deps-v1-{os}`
 - error: `path` is empty | add at least one directory or glob, one per line
