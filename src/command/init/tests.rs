@@ -228,6 +228,10 @@ fn two_caches_of_one_directory_are_not_both_declared() {
         "{}",
         after[0]
     );
+    // npm has another directory on Windows, and the paths of kinds are those of the machine that runs `init`.
+    if cfg!(windows) {
+        return;
+    }
     let node = "      - uses: actions/setup-node@v4\n        with:\n          cache: npm\n";
     let jobs =
         format!("{}{}", workflow(&npm[0]), workflow(node).replace("on: push\njobs:\n  build", "  other"));
