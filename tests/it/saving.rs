@@ -228,6 +228,25 @@ fn a_corrupt_entry_is_a_miss_with_a_reason_and_is_replaced_by_the_next_save() {
     hits(&on(&project, "main", &["--var", "generation=1", "restore"]), "exact");
 }
 
+/// A root that a tool makes only where it is needed, such as `~/.cargo/git`.
+#[test]
+fn a_root_that_is_missing_after_a_restore_does_not_keep_the_others_from_being_saved() {
+    let project = Project::new(
+        "[cache.out]\npaths = [\"out\", \"absent\"]\nkey = \"out-{var.generation}\"\nrestore-keys = [\"out-\"]\n",
+    );
+    project.write("workspace/out/file", "first");
+    saves(&on(&project, "main", &["--var", "generation=1", "save"]), "saved");
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    hits(&on(&project, "main", &["--var", "generation=2", "restore"]), "partial");
+    saves(&on(&project, "main", &["--var", "generation=2", "save"]), "unchanged");
+    project.write("workspace/out/file", "later");
+    saves(&on(&project, "main", &["--var", "generation=3", "save"]), "saved");
+    // Without any root there is nothing to save, restored or not.
+    hits(&on(&project, "main", &["--var", "generation=3", "restore"]), "exact");
+    fs::remove_dir_all(project.path("workspace/out")).expect("removed");
+    saves(&on(&project, "main", &["--var", "generation=4", "save"]), "skipped");
+}
+
 #[test]
 fn an_entry_of_a_later_format_is_a_miss_that_says_so_and_stays() {
     let project = project();
