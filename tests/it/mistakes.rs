@@ -105,7 +105,7 @@ fn a_gate_of_a_cache_that_nothing_can_fill() {
         ("mirrors = [\"http://127.0.0.1:9/{ALGO}/{hash}\"]\n", "`cachekeep seed` fetches what is missing"),
     ] {
         let project = Project::new(&format!("{config}{mirrors}"));
-        project.write("workspace/x.sha256", &"2d711642b726b04401627ca9fbac32f5".repeat(2));
+        project.write("workspace/x.sha256", "2d711642b726b04401627ca9fbac32f5".repeat(2));
         says(&project.run(&["gate"]).code(3), &[cure]);
         says(&project.run(&["save"]).success(), &["not saved (incomplete)"]);
     }
