@@ -99,18 +99,18 @@ fn file_document(root: usize, path: String, row: &Row) -> FileDocument {
 }
 
 /// Bytes of a name as text; those that are not are escaped.
-pub(crate) fn shown(name: &[u8]) -> String {
+fn shown(name: &[u8]) -> String {
     std::str::from_utf8(name).map_or_else(|_| name.escape_ascii().to_string(), str::to_owned)
 }
 
 /// The root that a name of an archive lies in, from 0, and its path there, with bytes that are not text escaped; `.` for the root.
-fn place(prefixes: &[&str], name: &[u8]) -> (usize, String) {
+pub(crate) fn place(prefixes: &[impl AsRef<str>], name: &[u8]) -> (usize, String) {
     let below = |prefix: &str| {
         let rest = name.strip_prefix(prefix.as_bytes())?;
         if rest.is_empty() { Some(&b"."[..]) } else { rest.strip_prefix(b"/") }
     };
     // Only the list was read, not the archive: it may have names outside of all roots, which are shown as they are.
-    let found = prefixes.iter().enumerate().find_map(|(root, prefix)| Some((root, below(prefix)?)));
+    let found = prefixes.iter().enumerate().find_map(|(root, prefix)| Some((root, below(prefix.as_ref())?)));
     let (root, path) = found.unwrap_or((0, name));
     (root, shown(path))
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{Item, ItemKind, Walk, WalkError, place_of};
+use super::walk::{Item, ItemKind, Walk, WalkError, place_of, walk_if_there};
 use crate::domain::digest::Sha256Digest;
 use crate::fs::open::Links;
 use crate::fs::read;
@@ -37,7 +37,7 @@ pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
     let mut has_revisions = true;
     for selection in selections {
         hasher.update(b"root\0");
-        for item in items(selection) {
+        for item in walk_if_there(selection) {
             let item = item?;
             if item.kind == ItemKind::File && selection.is_uncounted(&item.relative) {
                 continue;
@@ -77,7 +77,7 @@ pub(crate) fn uncounted(
     let mut sum = Uncounted::default();
     for (root, selection) in selections.iter().enumerate().filter(|(_, selection)| selection.has_uncounted())
     {
-        for item in items(selection) {
+        for item in walk_if_there(selection) {
             let item = item?;
             if item.kind != ItemKind::File || !selection.is_uncounted(&item.relative) {
                 continue;
@@ -101,11 +101,6 @@ pub(crate) fn is_empty(selection: &Selection) -> Result<bool, WalkError> {
         }
     }
     Ok(true)
-}
-
-/// The items of a selection; none where its root does not exist, as in an archive of it.
-fn items(selection: &Selection) -> impl Iterator<Item = Result<Item, WalkError>> {
-    Walk::new(selection).take_while(|item| !matches!(item, Err(WalkError::Missing(_))))
 }
 
 /// What an item is, without its times and content.
@@ -194,7 +189,7 @@ pub(crate) fn content(
     thread::scope(|scope| {
         let files = digests.start(scope, workers);
         for (root, selection) in selections.iter().enumerate() {
-            for item in items(selection) {
+            for item in walk_if_there(selection) {
                 let item = item?;
                 match &item.kind {
                     ItemKind::File if selection.is_uncounted(&item.relative) => {}

@@ -17,7 +17,7 @@ use crate::domain::version::portable_roots;
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::tree::selection::Selection;
-use crate::tree::walk::{Item, ItemKind, Walk, WalkError, place_of};
+use crate::tree::walk::{Item, ItemKind, place_of, walk_if_there};
 
 /// What lies at a name of an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,19 +37,20 @@ pub(super) fn compare(cache: &Cache<'_>, entry: &Entry) -> Result<Option<FileCha
     let mut saved = saved_files(&listing)?;
     let mut changes = FileChanges::default();
     let prefixes = portable_roots(cache.name(), cache.selections.len());
-    for (selection, prefix) in cache.selections.iter().zip(&prefixes) {
-        for item in Walk::new(selection) {
-            let item = match item {
-                Err(WalkError::Missing(_)) => break,
-                item => item.map_err(Fault::from)?,
-            };
+    // With several roots their number is in front.
+    let numbered = |root: usize, below: &str| {
+        if prefixes.len() > 1 { format!("{root}:{below}") } else { below.to_owned() }
+    };
+    for (root, (selection, prefix)) in cache.selections.iter().zip(&prefixes).enumerate() {
+        for item in walk_if_there(selection) {
+            let item = item.map_err(Fault::from)?;
             if matches!(item.kind, ItemKind::Directory | ItemKind::Special) {
                 continue;
             }
             // What no archive can hold is only here.
             let name = archive::name_of(prefix, &item.relative);
             let there = name.and_then(|name| saved.remove(&name));
-            let shown = shown(prefix, &prefixes, &item.relative.display().to_string());
+            let shown = numbered(root, &item.relative.display().to_string());
             match there {
                 None => changes.added.push(shown),
                 Some(there) if is_same(selection, &item, &there, &deadline.cancel)? => changes.same += 1,
@@ -58,21 +59,12 @@ pub(super) fn compare(cache: &Cache<'_>, entry: &Entry) -> Result<Option<FileCha
         }
     }
     let gone = saved.into_keys().map(|name| {
-        let prefix = prefixes.iter().find(|prefix| name.starts_with(prefix.as_bytes()));
-        let below = name.get(prefix.map_or(0, |prefix| prefix.len() + 1)..).unwrap_or_default();
-        shown(prefix.map_or("", String::as_str), &prefixes, &listing::shown(below))
+        let (root, below) = listing::place(&prefixes, &name);
+        numbered(root, &below)
     });
     changes.removed = gone.collect();
     changes.removed.sort_unstable();
     Ok(Some(changes))
-}
-
-/// The path below a root; with several roots their number is in front.
-fn shown(prefix: &str, prefixes: &[String], below: &str) -> String {
-    match prefixes.iter().position(|other| other == prefix) {
-        Some(index) if prefixes.len() > 1 => format!("{index}:{below}"),
-        _ => below.to_owned(),
-    }
 }
 
 /// What an entry holds but directories, by name; hard links are files like the one that they join.

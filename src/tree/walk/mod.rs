@@ -172,6 +172,11 @@ enum FactKind {
     Special,
 }
 
+/// The items of a selection; none where its root does not exist, as in an archive of it.
+pub(crate) fn walk_if_there(selection: &Selection) -> impl Iterator<Item = Result<Item, WalkError>> {
+    Walk::new(selection).take_while(|item| !matches!(item, Err(WalkError::Missing(_))))
+}
+
 /// Where an item lies. A root that is a link is named by what it leads to.
 pub(crate) fn place_of(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() {

@@ -60,3 +60,16 @@ fn files_of_several_roots_have_the_number_of_their_root() {
     let files = run(&project, &["explain", "--files", "--json"]).json()["caches"][0]["files"].clone();
     assert_eq!((&files["added"], &files["removed"]), (&["0:b"].into(), &["1:a"].into()), "{files}");
 }
+
+#[test]
+fn the_eleventh_root_is_not_taken_for_the_second() {
+    let roots: Vec<String> = (0..11).map(|root| format!("\"r{root}\"")).collect();
+    let project = project(&format!("paths = [{}]", roots.join(", ")));
+    for root in 0..11 {
+        project.write(&format!("workspace/r{root}/file"), "saved");
+    }
+    run(&project, &["save"]);
+    fs::remove_file(project.path("workspace/r10/file")).expect("removed");
+    let files = run(&project, &["explain", "--files", "--json"]).json()["caches"][0]["files"].clone();
+    assert_eq!(files["removed"], serde_json::json!(["10:file"]), "{files}");
+}
