@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::shown;
+use super::{shown, thin};
 
 /// Maximum length of a key in characters (actions/cache, `ValidationError`).
 pub const MAX_KEY_LENGTH: usize = 512;
@@ -30,6 +30,12 @@ pub enum KeyError {
         key: String,
         /// The forbidden part, for the message.
         what: &'static str,
+    },
+    /// What only the keys of thin entries have ([`super::thin`]).
+    #[error("the key `{key}` contains `{mark}`, which is kept for generations of a cache", mark = thin::MARK)]
+    Reserved {
+        /// The key, escaped.
+        key: String,
     },
     /// Something that a runner or a terminal acts on, or that a reader does not see.
     #[error("the key `{0}` contains a log command, or a character that is invisible or reorders text")]
@@ -74,14 +80,17 @@ impl Key {
         }
     }
 
-    /// Validates a key that a job looks up or saves: a valid key that is also printed as it is (see [`shown`]). Entries of
-    /// other programs may have other keys; those are listed and cleaned all the same.
+    /// Validates a key that a job looks up or saves: a valid key that is also printed as it is (see [`shown`]), and is not
+    /// taken for that of a thin entry. Entries of other programs may have other keys; those are listed and cleaned all the same.
     pub fn for_job(text: impl Into<String>) -> Result<Self, KeyError> {
         let key = Key::new(text)?;
-        if shown::is_plain(&key.0) {
-            Ok(key)
+        let escaped = || shown::Shown::value(&key.0).into_string();
+        if !shown::is_plain(&key.0) {
+            Err(KeyError::Deceptive(escaped()))
+        } else if key.0.contains(thin::MARK) {
+            Err(KeyError::Reserved { key: escaped() })
         } else {
-            Err(KeyError::Deceptive(shown::Shown::value(&key.0).into_string()))
+            Ok(key)
         }
     }
 
@@ -134,6 +143,13 @@ mod tests {
         check(&["k-"], "K-1", false);
         check(&["k-"], "zzz", false);
         check(&[], "xk-1", false);
+    }
+
+    #[test]
+    fn a_job_has_no_key_that_is_taken_for_one_of_a_thin_entry() {
+        let reserved = KeyError::Reserved { key: "k~t1".to_owned() };
+        assert_eq!(Key::for_job("k~t1"), Err(reserved));
+        assert!(Key::for_job("k~1t").is_ok());
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod scope;
 
 pub mod entry;
 pub mod entry_filter;
+pub mod thin;
 
 pub mod content_link;
 pub mod gate;

@@ -28,6 +28,9 @@ impl Compression {
 /// The component that actions/cache adds on Windows unless `enableCrossOsArchive` is set.
 const WINDOWS_ONLY: &str = "windows-only";
 
+/// Stands in the place of the compression in the versions of thin entries, which no other program asks for.
+const THIN: &str = "thin-1";
+
 /// The salt of actions/cache's version hash, raised when its archive format changes.
 const SALT: &str = "1.0";
 
@@ -44,6 +47,11 @@ impl Version {
         Version::of_paths(roots, Compression::Zstd, false)
     }
 
+    /// The version of the thin entries ([`super::thin`]) of a cache with these [`portable_roots`].
+    pub fn of_thin_roots<'a>(roots: impl IntoIterator<Item = &'a str>) -> Self {
+        Version::of_components(roots.into_iter().chain([THIN, SALT]))
+    }
+
     /// The version that actions/cache computes for these paths, as written in a workflow. `windows_only` stands for
     /// Windows without `enableCrossOsArchive`.
     pub fn of_paths<'a>(
@@ -51,10 +59,12 @@ impl Version {
         compression: Compression,
         windows_only: bool,
     ) -> Self {
-        let mut components: Vec<&str> = paths.into_iter().collect();
-        components.push(compression.name());
-        components.extend(windows_only.then_some(WINDOWS_ONLY));
-        components.push(SALT);
+        let layout = [Some(compression.name()), windows_only.then_some(WINDOWS_ONLY), Some(SALT)];
+        Version::of_components(paths.into_iter().chain(layout.into_iter().flatten()))
+    }
+
+    fn of_components<'a>(components: impl Iterator<Item = &'a str>) -> Self {
+        let components: Vec<&str> = components.collect();
         Version(Sha256Digest::of(components.join("|").as_bytes()).to_string())
     }
 
@@ -96,6 +106,16 @@ mod tests {
         assert_eq!(
             Version::of_roots(roots.iter().map(String::as_str)).as_str(),
             "6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f"
+        );
+    }
+
+    #[test]
+    fn thin_entries_have_a_version_of_their_own() {
+        // printf '.cachekeep/externaldata|thin-1|1.0' | sha256sum
+        let roots = portable_roots("externaldata", 1);
+        assert_eq!(
+            Version::of_thin_roots(roots.iter().map(String::as_str)).as_str(),
+            "733a287fdd3fbdb9093e8da1855b31dd3cfa0765bf5e3a1fd3965af439cf4dfd"
         );
     }
 

@@ -1,0 +1,188 @@
+//! Thin entries: generations of a cache that hold what changed alone, and take the rest from entries before them.
+//!
+//! A thin entry is stored under `<key>~t<size>.<parent>.<parent>…`: the size in MiB that an archive of the whole tree would
+//! have, in hexadecimal, and the entries that it takes content from, the base first. So a listing alone says which entries
+//! others need, and a lookup of `<key>~t` finds them. Their version is one that no lookup of a full entry asks for.
+
+use std::fmt;
+
+use data_encoding::BASE32_NOPAD;
+
+use super::digest::Sha256Digest;
+use super::entry::Entry;
+use super::key::Key;
+use super::unit::ByteSize;
+use super::version::Version;
+
+/// Stands between the key that a thin entry was saved for and the rest of its own. No configured key may contain it.
+pub const MARK: &str = "~t";
+
+/// The entries that a thin entry takes content from, at most.
+pub const MOST_PARENTS: usize = 8;
+
+/// Characters of the longest key that thin entries are saved for: their own keys have some ninety more.
+pub const LONGEST_KEY: usize = 420;
+
+/// Characters of a [`ShortId`].
+const LENGTH: usize = 8;
+
+/// Names an entry in the keys of thin ones: a hash of its key and version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortId([u8; 5]);
+
+impl ShortId {
+    /// The id of the entry that is stored under this key and version, in whatever scope.
+    pub fn of(stored: &Key, version: &Version) -> Self {
+        let digest = Sha256Digest::of_lines([stored.as_str(), version.as_str()]);
+        ShortId(*digest.0.first_chunk().expect("a digest has 32 bytes"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let is_plain = text.len() == LENGTH && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let bytes = BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok().filter(|_| is_plain)?;
+        bytes.try_into().ok().map(ShortId)
+    }
+}
+
+impl fmt::Display for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE32_NOPAD.encode(&self.0).to_ascii_lowercase())
+    }
+}
+
+/// The key of a thin entry, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThinKey {
+    /// The key that it was saved for.
+    pub key: Key,
+    /// The size in MiB, rounded up, that an archive of the whole tree would have.
+    pub mebibytes: u64,
+    /// The entries that it takes content from, the base first: one to [`MOST_PARENTS`].
+    pub parents: Vec<ShortId>,
+}
+
+impl ThinKey {
+    /// The key of a thin entry for `key`; `None` where there can be none: the key is too long, or these are no parents.
+    pub fn new(key: &Key, whole: ByteSize, parents: Vec<ShortId>) -> Option<Self> {
+        let fits = key.as_str().chars().count() <= LONGEST_KEY && !key.as_str().contains(MARK);
+        let thin = ThinKey { key: key.clone(), mebibytes: whole.0.div_ceil(1 << 20), parents };
+        (fits && (1..=MOST_PARENTS).contains(&thin.parents.len())).then_some(thin)
+    }
+
+    /// Takes a stored key apart; `None` if it is not one of a thin entry.
+    pub fn parse(stored: &Key) -> Option<Self> {
+        let (key, rest) = stored.as_str().rsplit_once(MARK)?;
+        let mut parts = rest.split('.');
+        let size = parts.next()?;
+        let mebibytes = u64::from_str_radix(size, 16).ok().filter(|number| format!("{number:x}") == size)?;
+        let parents = parts.map(ShortId::parse).collect::<Option<Vec<_>>>()?;
+        let thin = ThinKey { key: Key::new(key).ok()?, mebibytes, parents };
+        (1..=MOST_PARENTS).contains(&thin.parents.len()).then_some(thin)
+    }
+
+    /// The key under which the entry is stored.
+    pub fn to_key(&self) -> Key {
+        let parents: String = self.parents.iter().map(|parent| format!(".{parent}")).collect();
+        let text = format!("{}{MARK}{:x}{parents}", self.key, self.mebibytes);
+        Key::new(text).expect("a key with letters, digits and dots behind it is one")
+    }
+
+    /// The size that an archive of the whole tree would have.
+    pub fn whole(&self) -> ByteSize {
+        ByteSize(self.mebibytes.saturating_mul(1 << 20))
+    }
+}
+
+/// What a lookup asks for to find the thin entries of a key; `None` if it has none.
+pub fn prefix_of(key: &Key) -> Option<Key> {
+    if key.as_str().chars().count() > LONGEST_KEY {
+        return None;
+    }
+    Key::new(format!("{key}{MARK}")).ok()
+}
+
+/// The key that an entry was saved for, which is the one that people know it by.
+pub fn saved_for(stored: &Key) -> Key {
+    ThinKey::parse(stored).map_or_else(|| stored.clone(), |thin| thin.key)
+}
+
+/// The size of the tree's archive: an entry's own, or of a thin one that which all of the tree would have.
+pub fn whole_size(entry: &Entry) -> ByteSize {
+    ThinKey::parse(&entry.key).map_or(entry.size, |thin| thin.whole())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::new(text).expect(text)
+    }
+
+    #[test]
+    fn an_id_is_a_hash_of_key_and_version() {
+        // printf 'k-1\n6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f' | sha256sum | xxd -r -p | base32
+        let version = Version::parse("6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f")
+            .expect("a version");
+        assert_eq!(ShortId::of(&key("k-1"), &version).to_string(), "6lwym3mm");
+        assert_ne!(ShortId::of(&key("k-2"), &version), ShortId::of(&key("k-1"), &version));
+    }
+
+    #[test]
+    fn a_key_names_size_and_parents() {
+        let parents = vec![ShortId([0; 5]), ShortId([0xFF; 5])];
+        let thin = ThinKey::new(&key("ccache-v4"), ByteSize((26 << 20) - 1), parents).expect("a thin key");
+        assert_eq!(thin.to_key(), key("ccache-v4~t1a.aaaaaaaa.77777777"));
+        assert_eq!(thin.whole(), ByteSize(26 << 20));
+        assert_eq!(saved_for(&thin.to_key()), key("ccache-v4"));
+        assert_eq!(saved_for(&key("a~tmp")), key("a~tmp"));
+    }
+
+    #[test]
+    fn there_is_no_thin_key_without_parents_or_for_a_long_key() {
+        let make = |key: &str, parents: usize| {
+            ThinKey::new(&self::key(key), ByteSize(1), vec![ShortId([1; 5]); parents]).is_some()
+        };
+        assert!(make("k", 1) && make("k", MOST_PARENTS) && make(&"k".repeat(LONGEST_KEY), 1));
+        assert!(!make("k", 0) && !make("k", MOST_PARENTS + 1) && !make(&"k".repeat(LONGEST_KEY + 1), 1));
+        assert!(!make("a~tb", 1));
+    }
+
+    #[test]
+    fn other_keys_are_no_thin_ones() {
+        for text in [
+            "k",
+            "k~t",
+            "k~t1",
+            "k~t1.",
+            "k~t1.aaaaaaa",
+            "k~t1.aaaaaaaaa",
+            "k~t1.AAAAAAAA",
+            "k~t01.aaaaaaaa",
+            "k~tg.aaaaaaaa",
+            "k~t1.aaaaaaa1",
+            "k~t1.aaaaaaaa.",
+            "k~t.aaaaaaaa",
+            "~t1.aaaaaaaa",
+            "k~t+1.aaaaaaaa",
+        ] {
+            assert_eq!(ThinKey::parse(&key(text)), None, "{text}");
+        }
+        let nine = format!("k~t1{}", ".aaaaaaaa".repeat(9));
+        assert_eq!(ThinKey::parse(&key(&nine)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_thin_key_reads_back(
+            text in "[a-z~t.]{0,20}[a-z]", whole: u64, ids in proptest::collection::vec(any::<[u8; 5]>(), 1..=8),
+        ) {
+            let parents: Vec<_> = ids.into_iter().map(ShortId).collect();
+            if let Some(thin) = ThinKey::new(&key(&text), ByteSize(whole), parents) {
+                prop_assert_eq!(ThinKey::parse(&thin.to_key()), Some(thin));
+            }
+        }
+    }
+}
