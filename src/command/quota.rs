@@ -19,9 +19,10 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{JobOutcome, SaveResult};
 use crate::domain::quota::{Marks, Quota, QuotaOutcome, Room};
-use crate::domain::retention::plan::BudgetOutcome;
-use crate::domain::retention::{Decision, Facts, Policy, Protect};
+use crate::domain::retention::plan::{Amount, BudgetOutcome};
+use crate::domain::retention::{Decision, Policy, Protect, Rule};
 use crate::domain::scope::Section;
+use crate::domain::thin;
 use crate::domain::unit::{ByteSize, counted};
 use crate::fs::volume::volume_of;
 use crate::report::failure;
@@ -240,20 +241,17 @@ impl Keeper<'_> {
         loop {
             let mut facts = cleaner.survey()?.facts;
             facts.now = self.now();
-            stays.take_from(&mut facts);
-            let policy = Policy {
-                budget: Some(stays.less(marks.high)),
-                low_mark: Some(stays.less(marks.low)),
-                ..options.policy.clone()
-            };
-            let plan = policy.plan(&facts);
+            // Others are chosen in their place, and what takes content from them or gives it to them is not taken apart.
+            facts.leases.extend(stays.ids.iter().cloned());
+            let plan = options.policy.plan(&facts);
             let (round, _) = apply::apply(&cleaner, &plan, SurveyAge::just_now(&facts), &BTreeSet::new());
             let mut has_stayed = false;
             for (attempt, decision) in round.attempts.iter().zip(plan.deletions()) {
                 has_stayed |= self.count(attempt, decision, outcome, &mut stays);
             }
             if !has_stayed || self.deadline.cancel.is_cancelled() {
-                outcome.blocked = plan.budget.as_ref().and_then(blocked).or_else(|| stays.blocked(outcome));
+                let blocked = plan.budget.as_ref().and_then(|budget| stays.blocked(budget));
+                outcome.blocked = blocked.or_else(|| stays.not_deleted(outcome));
                 return Ok(());
             }
         }
@@ -276,8 +274,8 @@ impl Keeper<'_> {
                 outcome.deleted += 1;
                 if outcome.deleted <= LISTED {
                     let reason = decision.reasons.first().map_or("", |reason| reason.text.as_str());
-                    let text =
-                        format!("deleted `{}` of {} ({}): {reason}", entry.key, entry.scope, entry.size);
+                    let name = thin::quoted(&entry.key);
+                    let text = format!("deleted {name} of {} ({}): {reason}", entry.scope, entry.size);
                     self.ctx.report_about_job(Level::Info, text);
                 }
                 false
@@ -288,7 +286,7 @@ impl Keeper<'_> {
             }
             Fate::Kept(why) | Fate::Failed(why) => {
                 if matches!(fate, Fate::Failed(_)) {
-                    outcome.failed.push((entry.key.to_string(), why.clone()));
+                    outcome.failed.push((thin::title(&entry.key), why.clone()));
                 }
                 stays.ids.insert(entry.id.clone());
                 stays.bytes.0 += entry.size.0;
@@ -328,28 +326,24 @@ struct Stays {
 }
 
 impl Stays {
-    /// Takes them out of the facts, so that others are chosen.
-    fn take_from(&self, facts: &mut Facts) {
-        facts.entries.retain(|entry| !self.ids.contains(&entry.id));
-    }
-
-    /// What they leave of a mark.
-    fn less(&self, mark: ByteSize) -> ByteSize {
-        ByteSize(mark.0.saturating_sub(self.bytes.0))
-    }
-
-    fn blocked(&self, outcome: &QuotaOutcome) -> Option<String> {
+    fn not_deleted(&self, outcome: &QuotaOutcome) -> Option<String> {
         (outcome.after > outcome.limit && !self.ids.is_empty())
             .then(|| format!("{} could not be deleted", self.bytes))
     }
-}
 
-/// Why the plan leaves more than the high mark.
-fn blocked(budget: &BudgetOutcome) -> Option<String> {
-    (!budget.is_met()).then(|| {
-        let rules = budget.blocked.iter().map(|(rule, amount)| format!("{amount} ({rule})"));
-        format!("may not be deleted: {}", rules.collect::<Vec<_>>().join(", "))
-    })
+    /// Why the plan leaves more than the high mark, besides these, which it takes for leased.
+    fn blocked(&self, budget: &BudgetOutcome) -> Option<String> {
+        let besides = |(rule, amount): (&Rule, &Amount)| {
+            let mut amount = *amount;
+            if *rule == Rule::Leased {
+                amount.entries = amount.entries.saturating_sub(self.ids.len());
+                amount.bytes.0 = amount.bytes.0.saturating_sub(self.bytes.0);
+            }
+            (amount.entries > 0).then(|| format!("{amount} ({rule})"))
+        };
+        let rules: Vec<String> = budget.blocked.iter().filter_map(besides).collect();
+        (!rules.is_empty()).then(|| format!("may not be deleted: {}", rules.join(", ")))
+    }
 }
 
 /// What other repositories protect. Globs that cannot be read protect nothing.

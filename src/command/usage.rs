@@ -9,10 +9,12 @@ use crate::domain::entry::Entry;
 use crate::domain::entry_filter::EntryQuery;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
+use crate::domain::retention::parents::bases_among;
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::usage::{Forecast, Usage, eviction_order};
 use crate::domain::retention::{Elapsed, Facts, Policy};
 use crate::domain::scope::Scope;
+use crate::domain::thin::{self, ThinKey};
 use crate::domain::unit::counted;
 use crate::fs::atomic;
 use crate::report::json;
@@ -59,6 +61,7 @@ pub(crate) fn list(
 ) -> Result<String, Fault> {
     let facts = survey(ctx, target).map_err(|why| not_surveyed(target, why))?;
     let mut entries = eviction_order(&facts);
+    let bases = bases_among(&entries);
     let filter = query.at(facts.now);
     entries.retain(|entry| filter.matches(entry));
     // Stable: equal entries stay in the order of eviction.
@@ -83,17 +86,26 @@ pub(crate) fn list(
             command: "ls",
             store: target.location(),
             complete: facts.listing_complete,
-            entries: entries.into_iter().map(EntryDocument::from).collect(),
+            entries: entries.into_iter().map(|entry| EntryDocument::listed(entry, &bases)).collect(),
         }));
     }
-    let line = |entry: &Entry| Line {
-        size: entry.size.to_string(),
-        used: format!("{} ago", Elapsed::between(facts.last_use(entry), facts.now)),
-        scope: entry.scope.to_string(),
-        key: entry.key.to_string(),
+    let line = |entry: &Entry| {
+        let (key, size) = named(entry, bases.get(&entry.id).copied());
+        let used = format!("{} ago", Elapsed::between(facts.last_use(entry), facts.now));
+        Line { size, used, scope: entry.scope.to_string(), key }
     };
     let lines: Vec<Line> = entries.into_iter().map(line).collect();
     Ok(list::render(&lines, ctx.env.columns))
+}
+
+/// An entry's key and size in a list: of a thin one the key that it was saved for and its base, and the sizes of the two.
+fn named(entry: &Entry, base: Option<&Entry>) -> (String, String) {
+    let Some(thin) = ThinKey::parse(&entry.key) else {
+        return (entry.key.to_string(), entry.size.to_string());
+    };
+    let base = base
+        .map_or_else(|| "an entry that is gone".to_owned(), |base| thin::saved_for(&base.key).to_string());
+    (format!("{} on {base}", thin.key), format!("{} of {}", entry.size, thin.whole()))
 }
 
 /// Where the bytes of a store went; as text or as JSON, and as a page if a file is named for it.
@@ -150,7 +162,8 @@ pub(crate) fn usage(
     section(&mut text, "Who can still restore it", &usage.by_reach);
     text.push_str("\nEvicted next\n");
     for entry in next {
-        let _ = writeln!(text, "{:>12}  {} of {}", entry.size.to_string(), entry.key, entry.scope);
+        let _ =
+            writeln!(text, "{:>12}  {} of {}", entry.size.to_string(), thin::title(&entry.key), entry.scope);
     }
     Ok(text)
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::entry::{Entry, EntryId};
 use super::scope::Scope;
+use super::thin;
 use super::unit::{ByteSize, Span};
 use super::version::Version;
 
@@ -14,7 +15,7 @@ use super::version::Version;
 pub struct EntryFilter {
     /// It has one of these ids, unless there are none.
     pub ids: BTreeSet<EntryId>,
-    /// Its key is exactly this.
+    /// Its key is exactly this; for a thin entry, the key that it was saved for.
     pub key: Option<String>,
     /// Its key starts with this.
     pub key_prefix: Option<String>,
@@ -80,7 +81,9 @@ impl EntryFilter {
         } = self;
         let last_use = entry.last_used_at.map_or(entry.created_at, |used| used.max(entry.created_at));
         (ids.is_empty() || ids.contains(&entry.id))
-            && key.as_ref().is_none_or(|key| key == entry.key.as_str())
+            && key
+                .as_ref()
+                .is_none_or(|key| key == entry.key.as_str() || key == thin::saved_for(&entry.key).as_str())
             && key_prefix.as_ref().is_none_or(|prefix| entry.key.as_str().starts_with(prefix))
             && scope.as_ref().is_none_or(|scope| *scope == entry.scope)
             && version.as_ref().is_none_or(|version| *version == entry.version)

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use super::{shown, thin};
+use super::shown;
 
 /// Maximum length of a key in characters (actions/cache, `ValidationError`).
 pub const MAX_KEY_LENGTH: usize = 512;
 
 /// Maximum number of keys in one lookup, including the primary key (actions/cache).
 pub const MAX_KEYS: usize = 10;
+
+/// Stands between the key that a thin entry ([`super::thin`]) was saved for and the rest of its own. No configured key may contain it.
+pub const THIN_MARK: &str = "~t";
 
 /// The key of an entry, or a prefix of one: 1 to 512 characters, no comma, no control character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +35,7 @@ pub enum KeyError {
         what: &'static str,
     },
     /// What only the keys of thin entries have ([`super::thin`]).
-    #[error("the key `{key}` contains `{mark}`, which is kept for generations of a cache", mark = thin::MARK)]
+    #[error("the key `{key}` contains `{mark}`, which is kept for generations of a cache", mark = THIN_MARK)]
     Reserved {
         /// The key, escaped.
         key: String,
@@ -87,7 +90,7 @@ impl Key {
         let escaped = || shown::Shown::value(&key.0).into_string();
         if !shown::is_plain(&key.0) {
             Err(KeyError::Deceptive(escaped()))
-        } else if key.0.contains(thin::MARK) {
+        } else if key.0.contains(THIN_MARK) {
             Err(KeyError::Reserved { key: escaped() })
         } else {
             Ok(key)

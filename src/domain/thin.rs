@@ -4,18 +4,18 @@
 //! have, in hexadecimal, and the entries that it takes content from, the base first. So a listing alone says which entries
 //! others need, and a lookup of `<key>~t` finds them. Their version is one that no lookup of a full entry asks for.
 
-use std::fmt;
+use std::cmp::Reverse;
+use std::fmt::{self, Write as _};
 
 use data_encoding::BASE32_NOPAD;
 
 use super::digest::Sha256Digest;
-use super::entry::Entry;
+use super::entry::{Entry, LookupRequest};
 use super::key::Key;
 use super::unit::ByteSize;
 use super::version::Version;
 
-/// Stands between the key that a thin entry was saved for and the rest of its own. No configured key may contain it.
-pub const MARK: &str = "~t";
+pub use super::key::THIN_MARK as MARK;
 
 /// The entries that a thin entry takes content from, at most.
 pub const MOST_PARENTS: usize = 8;
@@ -62,7 +62,7 @@ pub struct ThinKey {
 }
 
 impl ThinKey {
-    /// The key of a thin entry for `key`; `None` where there can be none: the key is too long, or these are no parents.
+    /// The key of a thin entry for `key`; `None` where there can be none: the key is too long, or this is not a number of parents that an entry has.
     pub fn new(key: &Key, whole: ByteSize, parents: Vec<ShortId>) -> Option<Self> {
         let fits = key.as_str().chars().count() <= LONGEST_KEY && !key.as_str().contains(MARK);
         let thin = ThinKey { key: key.clone(), mebibytes: whole.0.div_ceil(1 << 20), parents };
@@ -82,8 +82,10 @@ impl ThinKey {
 
     /// The key under which the entry is stored.
     pub fn to_key(&self) -> Key {
-        let parents: String = self.parents.iter().map(|parent| format!(".{parent}")).collect();
-        let text = format!("{}{MARK}{:x}{parents}", self.key, self.mebibytes);
+        let mut text = format!("{}{MARK}{:x}", self.key, self.mebibytes);
+        for parent in &self.parents {
+            let _ = write!(text, ".{parent}");
+        }
         Key::new(text).expect("a key with letters, digits and dots behind it is one")
     }
 
@@ -101,9 +103,48 @@ pub fn prefix_of(key: &Key) -> Option<Key> {
     Key::new(format!("{key}{MARK}")).ok()
 }
 
+/// The lookup of thin entries, of this version, that goes with a lookup of full ones; `None` if the key has none.
+pub fn lookup_beside(full: &LookupRequest, version: Version) -> Option<LookupRequest> {
+    let restore_keys = if full.exact { Vec::new() } else { full.restore_keys.clone() };
+    Some(LookupRequest {
+        key: prefix_of(&full.key)?,
+        restore_keys,
+        version,
+        scopes: full.scopes.clone(),
+        exact: false,
+    })
+}
+
+/// The better of the two answers to a lookup and the one beside it ([`lookup_beside`]): an entry of the key itself, then one
+/// of the restore key that comes first, then the newer. Of two that are as good the full one, which needs no other entry.
+pub fn better<'a>(
+    request: &LookupRequest,
+    full: Option<&'a Entry>,
+    thin: Option<&'a Entry>,
+) -> Option<&'a Entry> {
+    let (Some(of_full), Some(of_thin)) = (full, thin) else { return full.or(thin) };
+    let place = |entry: &Entry| {
+        let key = saved_for(&entry.key);
+        let mut wanted = std::iter::once(&request.key).chain(&request.restore_keys);
+        let prefix = wanted.position(|wanted| wanted.is_prefix_of(&key)).unwrap_or(usize::MAX);
+        (key != request.key, prefix, Reverse(entry.created_at))
+    };
+    if place(of_thin) < place(of_full) { thin } else { full }
+}
+
 /// The key that an entry was saved for, which is the one that people know it by.
 pub fn saved_for(stored: &Key) -> Key {
     ThinKey::parse(stored).map_or_else(|| stored.clone(), |thin| thin.key)
+}
+
+/// An entry by the key that it was saved for, with a word for one that is thin: `k-9 (thin)`.
+pub fn title(stored: &Key) -> String {
+    ThinKey::parse(stored).map_or_else(|| stored.to_string(), |thin| format!("{} (thin)", thin.key))
+}
+
+/// The same within a sentence, with the key as code.
+pub fn quoted(stored: &Key) -> String {
+    ThinKey::parse(stored).map_or_else(|| format!("`{stored}`"), |thin| format!("`{}` (thin)", thin.key))
 }
 
 /// The size of the tree's archive: an entry's own, or of a thin one that which all of the tree would have.
@@ -113,9 +154,12 @@ pub fn whole_size(entry: &Entry) -> ByteSize {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::entry::EntryId;
+    use crate::domain::scope::Scope;
 
     fn key(text: &str) -> Key {
         Key::new(text).expect(text)
@@ -123,10 +167,10 @@ mod tests {
 
     #[test]
     fn an_id_is_a_hash_of_key_and_version() {
-        // printf 'k-1\n6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f' | sha256sum | xxd -r -p | base32
+        // printf 'k-1\n6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f\n' | sha256sum | xxd -r -p | base32
         let version = Version::parse("6737d9c7d71eae29ab75d6435cec0ae7617674fa33200f52ab4d946fddf8d38f")
             .expect("a version");
-        assert_eq!(ShortId::of(&key("k-1"), &version).to_string(), "6lwym3mm");
+        assert_eq!(ShortId::of(&key("k-1"), &version).to_string(), "rp6el4z3");
         assert_ne!(ShortId::of(&key("k-2"), &version), ShortId::of(&key("k-1"), &version));
     }
 
@@ -148,6 +192,66 @@ mod tests {
         assert!(make("k", 1) && make("k", MOST_PARENTS) && make(&"k".repeat(LONGEST_KEY), 1));
         assert!(!make("k", 0) && !make("k", MOST_PARENTS + 1) && !make(&"k".repeat(LONGEST_KEY + 1), 1));
         assert!(!make("a~tb", 1));
+    }
+
+    fn entry(stored: &str, hour: i64) -> Entry {
+        Entry {
+            id: EntryId(stored.to_owned()),
+            scope: Scope::new("main").expect("a scope"),
+            key: key(stored),
+            version: Version::of_roots(["x"]),
+            created_at: DateTime::from_timestamp(hour * 3_600, 0).expect("a time"),
+            last_used_at: None,
+            size: ByteSize(1),
+        }
+    }
+
+    fn request(exact: bool) -> LookupRequest {
+        LookupRequest {
+            key: key("k-9"),
+            restore_keys: vec![key("k-"), key("j-")],
+            version: Version::of_roots(["x"]),
+            scopes: vec![Scope::new("main").expect("a scope")],
+            exact,
+        }
+    }
+
+    #[test]
+    fn thin_entries_are_looked_up_by_what_their_keys_begin_with() {
+        let version = Version::of_thin_roots(["x"]);
+        let beside = lookup_beside(&request(false), version.clone()).expect("a lookup");
+        assert_eq!((&beside.key, &beside.version, beside.exact), (&key("k-9~t"), &version, false));
+        assert_eq!(beside.restore_keys, request(false).restore_keys);
+        let beside = lookup_beside(&request(true), version.clone()).expect("a lookup");
+        assert!(beside.restore_keys.is_empty() && !beside.exact, "{beside:?}");
+        let long = LookupRequest { key: key(&"k".repeat(LONGEST_KEY + 1)), ..request(false) };
+        assert_eq!(lookup_beside(&long, version), None);
+    }
+
+    #[test]
+    fn the_key_itself_is_better_than_a_prefix_and_then_the_newer() {
+        let check = |full: Option<(&str, i64)>, thin: Option<(&str, i64)>, expect: Option<&str>| {
+            let [full, thin] = [full, thin].map(|side| side.map(|(stored, hour)| entry(stored, hour)));
+            let found = better(&request(false), full.as_ref(), thin.as_ref());
+            assert_eq!(found.map(|entry| entry.key.as_str()), expect);
+        };
+        check(None, None, None);
+        check(Some(("k-1", 1)), None, Some("k-1"));
+        check(None, Some(("k-1~t1.aaaaaaaa", 1)), Some("k-1~t1.aaaaaaaa"));
+        check(Some(("k-9", 1)), Some(("k-8~t1.aaaaaaaa", 2)), Some("k-9"));
+        check(Some(("k-8", 2)), Some(("k-9~t1.aaaaaaaa", 1)), Some("k-9~t1.aaaaaaaa"));
+        check(Some(("k-7", 1)), Some(("k-8~t1.aaaaaaaa", 2)), Some("k-8~t1.aaaaaaaa"));
+        check(Some(("k-8", 2)), Some(("k-7~t1.aaaaaaaa", 1)), Some("k-8"));
+        check(Some(("j-1", 2)), Some(("k-7~t1.aaaaaaaa", 1)), Some("k-7~t1.aaaaaaaa"));
+        check(Some(("k-9", 1)), Some(("k-9~t1.aaaaaaaa", 1)), Some("k-9"));
+        check(Some(("k-9", 1)), Some(("k-9~t1.aaaaaaaa", 2)), Some("k-9~t1.aaaaaaaa"));
+    }
+
+    #[test]
+    fn people_read_the_key_that_an_entry_was_saved_for() {
+        assert_eq!((title(&key("k-9")), quoted(&key("k-9"))), ("k-9".to_owned(), "`k-9`".to_owned()));
+        let thin = key("k-9~t1.aaaaaaaa");
+        assert_eq!((title(&thin), quoted(&thin)), ("k-9 (thin)".to_owned(), "`k-9` (thin)".to_owned()));
     }
 
     #[test]

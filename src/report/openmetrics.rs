@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::shown::Shown;
 use crate::domain::status::{Status, StoreStatus};
+use crate::domain::thin;
 
 /// The whole text, with its end mark.
 pub(crate) fn render(status: &Status) -> String {
@@ -82,13 +83,11 @@ fn render_store(metrics: &mut Metrics, store: &StoreStatus, now: DateTime<Utc>) 
         "Seconds until the quota is reached at that rate.",
         full,
     );
-    let next = store.next.first().map(|entry| {
-        let labels = vec![
-            ("store", store.location.as_str()),
-            ("key", entry.key.as_str()),
-            ("ref", entry.scope.as_str()),
-        ];
-        (labels, entry)
+    let next = store.next.first().map(|entry| (entry, thin::saved_for(&entry.key)));
+    let next = next.as_ref().map(|(entry, key)| {
+        let labels =
+            vec![("store", store.location.as_str()), ("key", key.as_str()), ("ref", entry.scope.as_str())];
+        (labels, *entry)
     });
     let bytes = next.clone().map(|(labels, entry)| (labels, entry.size.0));
     metrics.gauge("store_next_eviction_bytes", "bytes", "The entry that would be deleted next.", bytes);

@@ -163,6 +163,11 @@ impl<'a> Cache<'a> {
         Version::of_roots(self.prefixes.iter().map(String::as_str))
     }
 
+    /// The version that thin entries of this cache have.
+    pub(crate) fn thin_version(&self) -> Version {
+        Version::of_thin_roots(self.prefixes.iter().map(String::as_str))
+    }
+
     /// Where objects lie, for a content-addressed cache.
     pub(crate) fn layout(&self) -> Option<&ObjectLayout> {
         self.layout.as_ref()

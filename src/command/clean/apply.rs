@@ -7,10 +7,12 @@ use chrono::{DateTime, Utc};
 
 use super::cleaner::Cleaner;
 use crate::domain::clean::{Attempt, End, Fate, Round};
-use crate::domain::entry::EntryId;
+use crate::domain::entry::{Entry, EntryId};
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
+use crate::domain::retention::parents::parents_among;
 use crate::domain::retention::{Decision, Facts, Plan};
+use crate::domain::thin;
 use crate::report::failure;
 use crate::store::CatalogError;
 use crate::store::Deletion;
@@ -51,6 +53,7 @@ pub(in crate::command) fn apply(
         cleaner,
         plan,
         known,
+        parents: parents_among(&plan.deletions().map(|decision| &decision.entry).collect::<Vec<_>>()),
         changed: BTreeMap::new(),
         stop: None,
         deleted: 0,
@@ -59,11 +62,19 @@ pub(in crate::command) fn apply(
         denied: None,
     };
     let mut round = Round::default();
-    for decision in plan.deletions().filter(|decision| !tried.contains(&decision.entry.id)) {
+    for decision in plan.deletions() {
+        if tried.contains(&decision.entry.id) {
+            application.keep_parents(&decision.entry);
+            continue;
+        }
+        let fate = application.fate(decision);
+        if !matches!(fate, Fate::Deleted | Fate::AlreadyGone) {
+            application.keep_parents(&decision.entry);
+        }
         round.attempts.push(Attempt {
             entry: decision.entry.clone(),
             pattern: decision.pattern.clone(),
-            fate: application.fate(decision),
+            fate,
         });
     }
     (round, application.end())
@@ -74,6 +85,8 @@ struct Application<'a> {
     cleaner: &'a Cleaner<'a>,
     plan: &'a Plan,
     known: SurveyAge,
+    /// The entries that are to be deleted and that others of them take content from.
+    parents: BTreeMap<EntryId, Vec<EntryId>>,
     /// Entries that may not go any more, and why.
     changed: BTreeMap<EntryId, String>,
     stop: Option<End>,
@@ -93,7 +106,7 @@ impl Application<'_> {
             return Fate::NotTried;
         }
         let entry = &decision.entry;
-        let name = format!("`{}` of {}", entry.key, entry.scope);
+        let name = format!("{} of {}", thin::quoted(&entry.key), entry.scope);
         if let Some(why) = self.changed.remove(&entry.id) {
             return self.spare(&name, why);
         }
@@ -111,6 +124,14 @@ impl Application<'_> {
                 Fate::Deleted
             }
             Err(error) => self.failed(&name, &error),
+        }
+    }
+
+    /// Notes that an entry stays after all, so that those must that it takes content from.
+    fn keep_parents(&mut self, entry: &Entry) {
+        for parent in self.parents.get(&entry.id).into_iter().flatten() {
+            let why = format!("{} takes content from it, and stays", thin::quoted(&entry.key));
+            self.changed.entry(parent.clone()).or_insert(why);
         }
     }
 

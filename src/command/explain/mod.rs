@@ -22,6 +22,7 @@ use crate::domain::explain::{Answer, Cause, Question};
 use crate::domain::fault::Fault;
 use crate::domain::scope::Section;
 use crate::domain::spec::CacheSpec;
+use crate::domain::thin;
 use crate::report::json;
 use crate::report::json::explain::ExplainDocument;
 use crate::report::text::explain::{self, Explained, Inputs};
@@ -147,6 +148,7 @@ fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault
                     key,
                     restore_keys,
                     version: Some(cache.version()),
+                    thin_version: Some(cache.thin_version()),
                     scopes: scopes(spec.shared),
                     remembered: records.iter().filter_map(KnownEntry::entry).collect(),
                 };
@@ -172,6 +174,7 @@ fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault
                 key: key.clone(),
                 restore_keys: restore_keys.clone(),
                 version: version.clone().or_else(|| opened.as_ref().map(Cache::version)),
+                thin_version: opened.as_ref().filter(|_| version.is_none()).map(Cache::thin_version),
                 scopes: scopes(spec.is_some_and(|spec| spec.shared)),
                 remembered: records.iter().filter_map(KnownEntry::entry).collect(),
             };
@@ -220,9 +223,9 @@ fn inputs(case: &Case, answer: &Answer, before: Option<&key::Explanation>) -> In
         return inputs;
     };
     let printed = before.into_iter().flat_map(|before| &before.caches);
-    let printed = printed.filter(|cache| cache.key == witness.key.as_str()).map(|cache| &cache.parts);
-    let recorded =
-        case.records.iter().filter(|record| record.is_of(&witness.key)).map(|record| &record.parts);
+    let key = thin::saved_for(&witness.key);
+    let printed = printed.filter(|cache| cache.key == key.as_str()).map(|cache| &cache.parts);
+    let recorded = case.records.iter().filter(|record| record.is_of(&key)).map(|record| &record.parts);
     let Some(theirs) = printed.chain(recorded).find(|parts| !parts.is_empty()) else { return inputs };
     for part in parts {
         let of = |parts: &[Part]| parts.iter().find(|p| p.placeholder == part.part).cloned();

@@ -20,6 +20,7 @@ use super::entry::{Entry, LookupRequest};
 use super::key::Key;
 use super::retention::Facts;
 use super::scope::Scope;
+use super::thin::{self, ShortId, ThinKey};
 use super::version::Version;
 use shape::{KeyShape, PartDifference};
 
@@ -34,6 +35,8 @@ pub struct Question {
     pub restore_keys: Vec<Key>,
     /// The version that a match must have; `None` matches every version.
     pub version: Option<Version>,
+    /// The version of its thin entries, where the version is that of a cache.
+    pub thin_version: Option<Version>,
     /// The scopes that the job reads, in order.
     pub scopes: Vec<Scope>,
     /// Entries that this machine recorded when it saved or restored them, newest first.
@@ -114,10 +117,34 @@ pub enum Cause {
     },
     /// The job may not read the store.
     Denied(String),
+    /// The lookup finds a thin entry that cannot be restored, since an entry that it takes content from does not exist.
+    ParentGone {
+        /// Whether that is its base.
+        is_base: bool,
+        /// What is known of that entry.
+        parent: GoneParent,
+    },
     /// No similar entry exists.
     NothingSaved,
     /// The store does not reveal enough to tell.
     Unavailable(String),
+}
+
+/// An entry that a thin one takes content from and that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GoneParent {
+    /// It is not known here.
+    Unknown {
+        /// What the thin entry calls it.
+        id: ShortId,
+    },
+    /// This machine saved or restored it.
+    Remembered {
+        /// The record of it.
+        remembered: Remembered,
+        /// What may have deleted it, with the facts that suggest so.
+        why: String,
+    },
 }
 
 impl Cause {
@@ -130,6 +157,7 @@ impl Cause {
             Cause::KeyPart(_) => "key-part",
             Cause::Spelling => "spelling",
             Cause::Evicted { .. } => "evicted",
+            Cause::ParentGone { .. } => "parent-gone",
             Cause::Denied(_) => "denied",
             Cause::NothingSaved => "nothing-saved",
             Cause::Unavailable(_) => "unavailable",
@@ -191,7 +219,7 @@ pub struct Answer {
     pub result: Lookup,
     /// The entry that the lookup finds.
     pub found: Option<Entry>,
-    /// Why the primary key is not found; `None` if it is.
+    /// Why the primary key is not found, or why a better entry is not restored; `None` if neither is the case.
     pub cause: Option<Cause>,
     /// The entry that demonstrates the cause.
     pub witness: Option<Entry>,
@@ -216,24 +244,32 @@ impl Question {
         std::iter::once(&self.key).chain(&self.restore_keys).any(|wanted| wanted.is_prefix_of(key))
     }
 
-    /// The entry that the lookup finds among these.
-    fn lookup<'a>(&self, entries: &'a [Entry]) -> Option<&'a Entry> {
-        let of_version = |version: &Version| {
-            let (key, restore_keys) = (self.key.clone(), self.restore_keys.clone());
-            LookupRequest {
-                exact: false,
-                key,
-                restore_keys,
-                version: version.clone(),
-                scopes: self.scopes.clone(),
-            }
-        };
+    /// The full and the thin entry that the two lookups find among these.
+    fn lookups<'a>(&self, entries: &'a [Entry]) -> [Option<&'a Entry>; 2] {
+        let of_thin =
+            |version: &Version| thin::lookup_beside(&self.request(version), version.clone())?.choose(entries);
         if let Some(version) = &self.version {
-            return of_version(version).choose(entries);
+            let full = self.request(version).choose(entries);
+            return [full, self.thin_version.as_ref().and_then(of_thin)];
         }
         let versions: BTreeSet<&Version> = entries.iter().map(|entry| &entry.version).collect();
-        let found = versions.into_iter().filter_map(|version| of_version(version).choose(entries));
-        found.max_by_key(|entry| (entry.key == self.key, entry.created_at))
+        let is_thin = |entry: &&Entry| ThinKey::parse(&entry.key).is_some();
+        let best = |found: &mut dyn Iterator<Item = &'a Entry>| {
+            found.max_by_key(|entry| (thin::saved_for(&entry.key) == self.key, entry.created_at))
+        };
+        let full = versions.iter().filter_map(|version| self.request(version).choose(entries));
+        let thin = versions.iter().filter_map(|version| of_thin(version));
+        [best(&mut full.filter(|entry| !is_thin(entry))), best(&mut thin.filter(is_thin))]
+    }
+
+    fn request(&self, version: &Version) -> LookupRequest {
+        LookupRequest {
+            exact: false,
+            key: self.key.clone(),
+            restore_keys: self.restore_keys.clone(),
+            version: version.clone(),
+            scopes: self.scopes.clone(),
+        }
     }
 
     fn answer_looked_up(&self, found: Option<&Entry>, nearest: Option<&Entry>, why: &str) -> Answer {
@@ -248,7 +284,7 @@ impl Question {
         let witness = found.or(nearest);
         let cause = match (result, witness) {
             (Lookup::Hit, _) => None,
-            (_, Some(witness)) => Some(Cause::KeyPart(self.shape.difference(&witness.key))),
+            (_, Some(witness)) => Some(Cause::KeyPart(self.shape.difference(&thin::saved_for(&witness.key)))),
             (_, None) => Some(Cause::Unavailable(why.to_owned())),
         };
         Answer {
@@ -262,18 +298,26 @@ impl Question {
 
     fn answer_listed(&self, facts: &Facts) -> Answer {
         let candidates = self.candidates(&facts.entries);
-        let found = self.lookup(&facts.entries);
+        let [full, thin] = self.lookups(&facts.entries);
+        let any_version = Version::of_roots([]);
+        let request = self.request(self.version.as_ref().unwrap_or(&any_version));
+        let mut found = thin::better(&request, full, thin);
+        let broken = found.and_then(|found| Some((found, self.gone_parent(found, facts)?)));
+        if broken.is_some() {
+            found = full;
+        }
         let result = self.result_of(found);
-        let (cause, witness) = match result {
-            Lookup::Hit => (None, None),
-            _ => self.cause(facts, found, &candidates),
+        let (cause, witness) = match (broken, result) {
+            (Some((thin, cause)), _) => (Some(cause), Some(thin)),
+            (None, Lookup::Hit) => (None, None),
+            (None, _) => self.cause(facts, found, &candidates),
         };
         Answer { result, found: found.cloned(), cause, witness: witness.cloned(), candidates }
     }
 
     fn result_of(&self, found: Option<&Entry>) -> Lookup {
         match found {
-            Some(entry) if entry.key == self.key => Lookup::Hit,
+            Some(entry) if thin::saved_for(&entry.key) == self.key => Lookup::Hit,
             Some(_) => Lookup::Partial,
             None => Lookup::Miss,
         }

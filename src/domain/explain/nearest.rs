@@ -1,13 +1,15 @@
 //! Near matches of a lookup, and the cause that the nearest of them demonstrates.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{Candidate, Cause, Differing, Nearness, Question, Remembered};
+use super::{Candidate, Cause, Differing, GoneParent, Nearness, Question, Remembered};
 use crate::domain::entry::Entry;
 use crate::domain::key::Key;
 use crate::domain::retention::{Elapsed, Facts};
+use crate::domain::thin::{self, ShortId, ThinKey};
 use crate::domain::unit::ByteSize;
 
 /// GitHub evicts entries that were not used for this long.
@@ -29,20 +31,22 @@ impl Question {
     }
 
     pub(super) fn candidate(&self, entry: &Entry) -> Option<Candidate> {
-        let nearness = if entry.key == self.key {
+        let key = thin::saved_for(&entry.key);
+        let version = if key == entry.key { &self.version } else { &self.thin_version };
+        let nearness = if key == self.key {
             Nearness::Same
-        } else if spelled_alike(&entry.key, &self.key) {
+        } else if spelled_alike(&key, &self.key) {
             Nearness::Spelling
-        } else if self.is_prefix_of(&entry.key) {
+        } else if self.is_prefix_of(&key) {
             Nearness::Prefix
-        } else if self.shape.resembles(&entry.key) {
+        } else if self.shape.resembles(&key) {
             Nearness::Similar
         } else {
             return None;
         };
         let differing = Differing {
             key: matches!(nearness, Nearness::Spelling | Nearness::Similar),
-            version: self.version.as_ref().is_some_and(|version| *version != entry.version),
+            version: self.version.is_some() && version.as_ref() != Some(&entry.version),
             scope: !self.scopes.contains(&entry.scope),
             paths: false,
         };
@@ -70,8 +74,7 @@ impl Question {
         if let Some(gone) = self.remembered.iter().find(|r| self.is_of_version(r) && r.key == self.key) {
             return (Some(evicted(gone, facts)), None);
         }
-        let by_key =
-            |entry: &'a Entry| (Some(Cause::KeyPart(self.shape.difference(&entry.key))), Some(entry));
+        let by_key = |entry: &'a Entry| (Some(self.key_part(entry)), Some(entry));
         if let Some(found) = found {
             return by_key(found);
         }
@@ -91,6 +94,27 @@ impl Question {
         }
     }
 
+    fn key_part(&self, entry: &Entry) -> Cause {
+        Cause::KeyPart(self.shape.difference(&thin::saved_for(&entry.key)))
+    }
+
+    /// Why a thin entry cannot be restored; `None` for one that can, and for a full one.
+    pub(super) fn gone_parent(&self, entry: &Entry, facts: &Facts) -> Option<Cause> {
+        let parents = ThinKey::parse(&entry.key)?.parents;
+        let readable = facts.entries.iter().filter(|other| self.scopes.contains(&other.scope));
+        let there: BTreeSet<ShortId> =
+            readable.map(|other| ShortId::of(&other.key, &other.version)).collect();
+        let (place, id) = parents.iter().enumerate().find(|(_, id)| !there.contains(id))?;
+        let is_it = |record: &&Remembered| ShortId::of(&record.key, &record.version) == *id;
+        let parent = match self.remembered.iter().find(is_it) {
+            Some(remembered) => {
+                GoneParent::Remembered { remembered: remembered.clone(), why: why_evicted(remembered, facts) }
+            }
+            None => GoneParent::Unknown { id: *id },
+        };
+        Some(Cause::ParentGone { is_base: place == 0, parent })
+    }
+
     fn is_of_version(&self, remembered: &Remembered) -> bool {
         self.version.as_ref().is_none_or(|version| *version == remembered.version)
     }
@@ -106,9 +130,14 @@ fn spelled_alike(one: &Key, other: &Key) -> bool {
 
 /// The cause for an entry that was recorded and no longer exists.
 fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
+    Cause::Evicted { remembered: remembered.clone(), why: why_evicted(remembered, facts) }
+}
+
+/// What may have deleted an entry that was recorded and no longer exists.
+fn why_evicted(remembered: &Remembered, facts: &Facts) -> String {
     let idle = Elapsed::between(remembered.at, facts.now);
     let held: ByteSize = facts.entries.iter().map(|entry| entry.size).sum();
-    let why = match facts.limit {
+    match facts.limit {
         Some(_) if facts.now - remembered.at > UNUSED => {
             format!(
                 "GitHub evicts entries that are not used for 7 d, and the last use known here was {idle} ago"
@@ -124,6 +153,5 @@ fn evicted(remembered: &Remembered, facts: &Facts) -> Cause {
         None => {
             "it was deleted, by `cachekeep clean` or manually; this store evicts nothing itself".to_owned()
         }
-    };
-    Cause::Evicted { remembered: remembered.clone(), why }
+    }
 }

@@ -40,6 +40,7 @@ fn question() -> Question {
         shape: KeyShape::of_key(&key("c-2")),
         restore_keys: vec![key("c-")],
         version: Some(version("x")),
+        thin_version: Some(Version::of_thin_roots(["x"])),
         scopes: vec![scope("topic"), scope("main")],
         remembered: Vec::new(),
     }

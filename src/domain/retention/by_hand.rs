@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::decide::distinct;
 use super::elapsed::Elapsed;
 use super::facts::Facts;
+use super::parents::Parents;
 use super::pattern::Pattern;
 use super::plan::{Decision, Plan, Reason, Rule, Verdict};
 use super::policy::Policy;
 use crate::domain::entry::Entry;
 use crate::domain::entry_filter::{EntryFilter, EntryQuery};
+use crate::domain::thin;
 
 /// What is to be deleted by hand.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,26 +22,32 @@ pub struct Choice {
     pub with_protected: bool,
 }
 
+/// An entry with what was collected about it so far.
+struct Chosen {
+    holds: Vec<Reason>,
+    wants: Vec<Reason>,
+}
+
+impl Chosen {
+    fn goes(&self) -> bool {
+        self.holds.is_empty() && !self.wants.is_empty()
+    }
+}
+
 impl Policy {
-    /// Decides about every entry: those that were chosen are deleted, unless they are being read, or are protected. The rules
-    /// of the policy delete nothing here.
+    /// Decides about every entry: those that were chosen are deleted, unless they are being read, or are protected, and with
+    /// them the entries that take content from them. The rules of the policy delete nothing here.
     pub fn plan_choice(&self, choice: &Choice, facts: &Facts) -> Plan {
         let filter = choice.query.at(facts.now);
-        let decide = |entry: &Entry| {
-            let wants = wants(&filter, entry, facts);
-            let mut holds = Vec::new();
-            if !facts.listing_complete {
-                let text = "the listing of entries is not complete";
-                holds.push(Reason::new(Rule::IncompleteListing, text));
-            }
-            if let Some(glob) = self.protect.matching(&entry.key, &entry.scope)
-                && !choice.with_protected
-            {
-                holds.push(Reason::new(Rule::Protected, format!("protected by `{glob}`")));
-            }
-            if facts.leases.contains(&entry.id) {
-                holds.push(Reason::new(Rule::Leased, "it is being read"));
-            }
+        let entries = distinct(&facts.entries);
+        let mut found: Vec<Chosen> = (entries.iter())
+            .map(|entry| Chosen {
+                holds: self.holds_of(entry, choice, facts),
+                wants: wants(&filter, entry, facts),
+            })
+            .collect();
+        take_dependents_along(&mut found, &entries, &Parents::find(&entries, facts));
+        let decide = |(entry, Chosen { holds, wants }): (&Entry, Chosen)| {
             let (verdict, reasons, despite) = match (wants.is_empty(), holds.is_empty()) {
                 (true, _) => {
                     (Verdict::Keep, vec![Reason::new(Rule::NotChosen, "it was not asked for")], Vec::new())
@@ -50,15 +58,67 @@ impl Policy {
             Decision {
                 entry: entry.clone(),
                 scope_state: facts.scope_state(&entry.scope),
-                pattern: Pattern::of(&entry.key, &self.patterns),
+                pattern: Pattern::of(&thin::saved_for(&entry.key), &self.patterns),
                 verdict,
                 reasons,
                 despite,
                 superseded_by: Arc::default(),
             }
         };
-        let decisions = distinct(&facts.entries).into_iter().map(decide).collect();
+        let decisions = entries.into_iter().zip(found).map(decide).collect();
         Plan { now: facts.now, decisions, budget: None }
+    }
+
+    /// What keeps an entry that was chosen.
+    fn holds_of(&self, entry: &Entry, choice: &Choice, facts: &Facts) -> Vec<Reason> {
+        let mut holds = Vec::new();
+        if !facts.listing_complete {
+            let text = "the listing of entries is not complete";
+            holds.push(Reason::new(Rule::IncompleteListing, text));
+        }
+        if let Some(glob) = self.protect.matching(&thin::saved_for(&entry.key), &entry.scope)
+            && !choice.with_protected
+        {
+            holds.push(Reason::new(Rule::Protected, format!("protected by `{glob}`")));
+        }
+        if facts.leases.contains(&entry.id) {
+            holds.push(Reason::new(Rule::Leased, "it is being read"));
+        }
+        holds
+    }
+}
+
+/// No job can restore what takes content from a chosen entry, so it goes as well. If that may not go, the chosen entry stays.
+fn take_dependents_along(found: &mut [Chosen], entries: &[&Entry], parents: &Parents) {
+    let needed_by = |dependent: usize| {
+        Reason::new(Rule::Needed, format!("needed by `{}`", thin::saved_for(&entries[dependent].key)))
+    };
+    let chosen: Vec<usize> = (0..found.len()).filter(|place| !found[*place].wants.is_empty()).collect();
+    for place in &chosen {
+        let held = parents.dependents[*place].iter().find(|dependent| !found[**dependent].holds.is_empty());
+        if let Some(dependent) = held {
+            let reason = needed_by(*dependent);
+            found[*place].holds.push(reason);
+        }
+    }
+    let mut along = Vec::new();
+    for place in chosen.into_iter().filter(|place| found[*place].goes()).collect::<Vec<_>>() {
+        let key = thin::saved_for(&entries[place].key);
+        for dependent in &parents.dependents[place] {
+            if found[*dependent].wants.is_empty() {
+                let text = format!("`{key}`, which it takes content from, is deleted as well");
+                found[*dependent].wants.push(Reason::new(Rule::ParentGone, text));
+                along.push(*dependent);
+            }
+        }
+    }
+    // What was not asked for itself stays as long as others take content from it.
+    for place in along {
+        let stays = parents.dependents[place].iter().find(|dependent| found[**dependent].wants.is_empty());
+        if let Some(dependent) = stays {
+            let reason = needed_by(*dependent);
+            found[place].holds.push(reason);
+        }
     }
 }
 
@@ -84,7 +144,7 @@ mod tests {
     use super::*;
     use crate::domain::entry::EntryId;
     use crate::domain::retention::Protect;
-    use crate::domain::retention::tests::{entry, facts};
+    use crate::domain::retention::tests::{entry, facts, thin};
     use chrono::TimeDelta;
 
     fn choice(query: EntryQuery) -> Choice {
@@ -128,6 +188,26 @@ mod tests {
         assert_eq!(going(&plan), ["a-1", "keep-1"]);
         facts.listing_complete = false;
         assert!(going(&policy.plan_choice(&all, &facts)).is_empty());
+    }
+
+    #[test]
+    fn what_takes_content_from_a_chosen_entry_goes_with_it_or_keeps_it() {
+        let mut facts = facts();
+        let base = entry("main", "k-1", 9.0, 100);
+        let next = thin("main", "k-2", 8.0, 5, &[&base]);
+        let last = thin("main", "k-3", 7.0, 5, &[&base]);
+        let other = thin("main", "k-4", 6.0, 5, &[&next]);
+        facts.entries = vec![base, next, last, other];
+        let by_key = choice(of(EntryFilter { key: Some("k-1".to_owned()), ..EntryFilter::default() }));
+        let plan = Policy::default().plan_choice(&by_key, &facts);
+        let rules: Vec<Rule> = plan.decisions.iter().map(|decision| decision.reasons[0].rule).collect();
+        assert_eq!(rules, [Rule::Chosen, Rule::Needed, Rule::ParentGone, Rule::NotChosen]);
+        let order: Vec<&str> = plan.deletions().map(|decision| decision.entry.id.0.as_str()).collect();
+        assert_eq!(order, ["main k-3", "main k-1"]);
+        facts.leases.insert(facts.entries[2].id.clone());
+        let plan = Policy::default().plan_choice(&by_key, &facts);
+        assert_eq!(plan.decisions[0].reasons, [Reason::new(Rule::Needed, "needed by `k-3`")]);
+        assert!(going(&plan).is_empty(), "{plan:?}");
     }
 
     #[test]

@@ -6,26 +6,29 @@
 //! because what keeps an entry never depends on an entry that is deleted (`docs/design/retention.md`).
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::budget;
-use super::candidate::Candidate;
+use super::candidate::{self, Candidate};
 use super::elapsed::Elapsed;
 use super::facts::{Facts, PullRequestState, RefState, ScopeState, is_merge_queue};
 use super::generation::{self, Current, Group, Standing, Succession};
 use super::in_use;
-use super::pattern::Pattern;
-use super::plan::{Amount, BudgetOutcome, Decision, Plan, Reason, Rule, Verdict};
-use super::policy::{Headroom, Policy};
+use super::needs;
+use super::plan::{Decision, Plan, Reason, Rule, Verdict};
+use super::policy::Policy;
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::scope::Scope;
 use crate::domain::unit::ByteSize;
 
 /// The successors of an entry by their places, and their ids.
 type SharedSuccessors = (Arc<[usize]>, Arc<[EntryId]>);
+
+/// How long after an entry was saved its parents may be missing from a listing that lags behind.
+const LISTING_LAG: Elapsed = Elapsed(Duration::from_hours(1));
 
 /// A use within this time after creation is the save itself, which some stores record slightly later.
 const SAVING_TAKES: TimeDelta = TimeDelta::minutes(1);
@@ -36,20 +39,13 @@ impl Policy {
         let entries = distinct(&facts.entries);
         let states: BTreeMap<&Scope, ScopeState> =
             entries.iter().map(|e| &e.scope).map(|scope| (scope, facts.scope_state(scope))).collect();
-        let mut candidates: Vec<Candidate<'_>> = entries
-            .into_iter()
-            .map(|entry| Candidate {
-                entry,
-                state: &states[&entry.scope],
-                pattern: Pattern::of(&entry.key, &self.patterns),
-                last_use: facts.last_use(entry),
-                holds: Vec::new(),
-                wants: Vec::new(),
-                notes: Vec::new(),
-                superseded_by: Arc::default(),
-            })
-            .collect();
-
+        let mut candidates = candidate::all(&entries, &states, &self.patterns, facts);
+        if self.only_pull_request.is_some() {
+            // The facts may be about its entries alone: their parents are elsewhere.
+            for candidate in &mut candidates {
+                candidate.is_broken = false;
+            }
+        }
         let groups = generation::groups(&candidates);
         let standings = generation::standings(&candidates, &groups, self, facts.now);
         for (candidate, standing) in candidates.iter_mut().zip(&standings) {
@@ -57,13 +53,22 @@ impl Policy {
         }
         in_use::hold(facts, &mut candidates);
         for candidate in &mut candidates {
+            judge_parents(facts, candidate);
             self.judge_scope(facts, candidate);
             self.judge_age(facts, candidate);
         }
-        if let Some(keep) = self.superseded {
-            self.judge_generations(facts, &mut candidates, &groups, keep);
+        // Pull requests come last: their entries may go with those of other refs, and supersede nothing then.
+        let (of_pulls, of_refs): (Vec<Group>, Vec<Group>) =
+            groups.into_iter().partition(|group| candidates[group[0]].entry.scope.is_pull_request());
+        self.judge_generations(facts, &mut candidates, &of_refs);
+        let all = 0..candidates.len();
+        needs::go_with_parents(&mut candidates, all);
+        self.judge_generations(facts, &mut candidates, &of_pulls);
+        let mut budget = self.budget.map(|budget| self.judge_budget(facts, &mut candidates, budget));
+        needs::hold(&mut candidates);
+        if let Some(outcome) = &mut budget {
+            outcome.blocked = budget::blocked(outcome, &candidates);
         }
-        let budget = self.budget.map(|budget| self.judge_budget(facts, &mut candidates, budget));
         Plan { now: facts.now, decisions: candidates.into_iter().map(decision).collect(), budget }
     }
 
@@ -86,13 +91,17 @@ impl Policy {
         if let Some(why) = candidate.state.unknown() {
             hold(Rule::Unknown, format!("the state of {} is unknown: {why}", named(candidate)));
         }
-        if let Some(glob) = self.protecting(&entry.key, &entry.scope) {
+        if let Some(glob) = self.protecting(&candidate.key, &entry.scope) {
             hold(Rule::Protected, format!("protected by `{glob}`"));
         }
         if facts.leases.contains(&entry.id) {
             hold(Rule::Leased, "it is being read".to_owned());
         }
-        if facts.keys_in_use.get(&entry.key).is_some_and(|scopes| scopes.contains(&entry.scope)) {
+        if candidate.is_broken {
+            // Neither its key nor a use matters, since no job can restore it.
+            return holds;
+        }
+        if facts.keys_in_use.get(&candidate.key).is_some_and(|scopes| scopes.contains(&entry.scope)) {
             hold(Rule::KeyInUse, format!("its key is in use by a reader of {}", entry.scope));
         }
         if !self.keeps_used {
@@ -104,7 +113,7 @@ impl Policy {
                 let pattern = &candidate.pattern;
                 hold(Rule::Current, format!("newest generation of `{pattern}` on the default branch"));
             }
-            Current::Guarded(newer) => hold(Rule::Guarded, self.guarded(entry.size, newer)),
+            Current::Guarded(newer) => hold(Rule::Guarded, self.guarded(candidate.whole, newer)),
         }
         if let Some(reason) = self.recent_use(facts, candidate, standing) {
             holds.push(reason);
@@ -186,15 +195,10 @@ impl Policy {
         }
     }
 
-    fn judge_generations(
-        &self,
-        facts: &Facts,
-        candidates: &mut [Candidate<'_>],
-        groups: &[Group],
-        keep: NonZeroUsize,
-    ) {
+    fn judge_generations(&self, facts: &Facts, candidates: &mut [Candidate<'_>], groups: &[Group]) {
+        let Some(keep) = self.superseded else { return };
         for group in groups {
-            let goes = |index: usize| candidates[index].goes();
+            let goes = |index: usize| !candidates[index].is_kept();
             let found = generation::succession(candidates, group, keep.get(), self.guard, facts.now, goes);
             let mut shared: Option<SharedSuccessors> = None;
             for (index, succession) in found {
@@ -209,12 +213,12 @@ impl Policy {
                         candidates[index].notes.push(Reason::new(Rule::Generation, text));
                     }
                     Succession::Guarded(newer) => {
-                        let text = self.guarded(candidates[index].entry.size, newer);
+                        let text = self.guarded(candidates[index].whole, newer);
                         candidates[index].notes.push(Reason::new(Rule::Guarded, text));
                     }
                     Succession::Superseded(by) => {
-                        let newest = candidates[by[0]].entry;
-                        let since = Elapsed::between(newest.created_at, facts.now);
+                        let newest = &candidates[by[0]];
+                        let since = Elapsed::between(newest.entry.created_at, facts.now);
                         let text = format!("superseded by `{}`, saved {since} ago (keep {keep})", newest.key);
                         let ids = match shared.take() {
                             Some((of, ids)) if Arc::ptr_eq(&of, &by) => ids,
@@ -228,58 +232,6 @@ impl Policy {
             }
         }
     }
-
-    /// Marks the least recently used entries for deletion until the rest fits.
-    fn judge_budget(
-        &self,
-        facts: &Facts,
-        candidates: &mut [Candidate<'_>],
-        budget: ByteSize,
-    ) -> BudgetOutcome {
-        let headroom = match self.headroom {
-            Headroom::Bytes(size) => size,
-            Headroom::NextSave => {
-                let left = candidates.iter().filter(|c| *c.state == ScopeState::DefaultBranch && !c.goes());
-                left.map(|candidate| candidate.entry.size).max().unwrap_or_default()
-            }
-        };
-        let target = budget::target(budget, facts.limit, headroom);
-        let before =
-            candidates.iter().filter(|c| !c.goes()).map(|c| c.entry.size.0).fold(0, u64::saturating_add);
-        let mut after = before;
-        let mut order: Vec<usize> =
-            (0..candidates.len()).filter(|index| !candidates[*index].goes()).collect();
-        order.sort_by_key(|index| eviction_place(facts, candidates[*index].entry));
-        let low = self.low_mark.map_or(target.0, |low| low.0.min(target.0));
-        let is_over = before > target.0;
-        for index in order {
-            let candidate = &mut candidates[index];
-            let size = candidate.entry.size;
-            if after <= target.0 && !(is_over && after.saturating_sub(size.0) >= low) {
-                break;
-            }
-            // Deleting an empty entry frees nothing.
-            if size.0 == 0 {
-                continue;
-            }
-            let idle = Elapsed::between(candidate.last_use, facts.now);
-            let over = ByteSize(after);
-            let text = format!("least recently used ({idle} ago) while {over} had to fit in {target}");
-            candidate.wants.push(Reason::new(Rule::Budget, text));
-            if candidate.goes() {
-                after = after.saturating_sub(size.0);
-            }
-        }
-        let mut blocked: BTreeMap<Rule, Amount> = BTreeMap::new();
-        if after > target.0 {
-            for candidate in candidates.iter().filter(|c| c.entry.size.0 > 0) {
-                if let Some(hold) = candidate.holds.first() {
-                    blocked.entry(hold.rule).or_default().add(candidate.entry.size);
-                }
-            }
-        }
-        BudgetOutcome { target, headroom, before: ByteSize(before), after: ByteSize(after), blocked }
-    }
 }
 
 /// The sort key of an entry for eviction, least recently used first.
@@ -288,6 +240,23 @@ pub(super) fn eviction_place<'a>(
     entry: &'a Entry,
 ) -> (DateTime<Utc>, DateTime<Utc>, &'a EntryId) {
     (facts.last_use(entry), entry.created_at, &entry.id)
+}
+
+/// Deletes an entry that no job can restore, since a parent of it is gone.
+fn judge_parents(facts: &Facts, candidate: &mut Candidate<'_>) {
+    if !candidate.is_broken {
+        return;
+    }
+    let age = Elapsed::between(candidate.entry.created_at, facts.now);
+    if age.0 >= LISTING_LAG.0 {
+        let text = "an entry that it takes content from is gone, so no job can restore it";
+        candidate.wants.push(Reason::new(Rule::ParentGone, text));
+    } else {
+        let text = format!(
+            "an entry that it takes content from is not listed; saved {age} ago (grace {LISTING_LAG})"
+        );
+        candidate.notes.push(Reason::new(Rule::Grace, text));
+    }
 }
 
 /// The scope for messages.
@@ -320,7 +289,8 @@ fn names(entry: &Entry) -> (&Scope, &str, &str) {
 }
 
 fn decision(candidate: Candidate<'_>) -> Decision {
-    let goes = candidate.goes();
+    // What is needed is held by now.
+    let goes = !candidate.is_kept();
     let (verdict, mut reasons, despite) = if goes {
         (Verdict::Delete, candidate.wants, Vec::new())
     } else {

@@ -16,11 +16,11 @@ use crate::domain::version::Version;
 /// Indices of candidates with the same ref, version and pattern, newest first, in the order that a lookup prefers.
 pub(super) type Group = Vec<usize>;
 
-/// Groups candidates by ref, version and pattern.
+/// Groups candidates by ref, version of full entries and pattern. An entry that no job can restore is not a generation.
 pub(super) fn groups(candidates: &[Candidate<'_>]) -> Vec<Group> {
     let mut groups: BTreeMap<(&Scope, &Version, &str), Group> = BTreeMap::new();
-    for (index, candidate) in candidates.iter().enumerate() {
-        let name = (&candidate.entry.scope, &candidate.entry.version, candidate.pattern.as_str());
+    for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| !candidate.is_broken) {
+        let name = (&candidate.entry.scope, candidate.full_version, candidate.pattern.as_str());
         groups.entry(name).or_default().push(index);
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
@@ -81,7 +81,7 @@ pub(super) fn standings(
                 Some(_) => Current::No,
             };
             if current != Current::No {
-                largest = largest.max(Some(candidate.entry.size));
+                largest = largest.max(Some(candidate.whole));
             }
             let among_newest = rank < keep;
             standings[*index] =
@@ -93,8 +93,7 @@ pub(super) fn standings(
 
 /// Whether an entry is kept because the newer one, of size `newer`, is too small to replace it.
 fn guards(guard: Guard, newer: ByteSize, candidate: &Candidate<'_>, now: DateTime<Utc>) -> bool {
-    !guard.replaces(newer, candidate.entry.size)
-        && Elapsed::between(candidate.last_use, now).0 < guard.lasts.0
+    !guard.replaces(newer, candidate.whole) && Elapsed::between(candidate.last_use, now).0 < guard.lasts.0
 }
 
 /// The result of the rule on superseded generations for an entry.
@@ -136,7 +135,7 @@ pub(super) fn succession(
             Succession::Guarded(largest[0].0)
         } else {
             let newest = newest.get_or_insert_with(|| kept[..keep].into());
-            let fits = |newer: &usize| guard.replaces(candidates[*newer].entry.size, candidate.entry.size);
+            let fits = |newer: &usize| guard.replaces(candidates[*newer].whole, candidate.whole);
             let by_size = || largest.iter().rev().map(|(_, index)| *index).collect();
             Succession::Superseded(Arc::clone(if newest.iter().all(fits) {
                 newest
@@ -146,8 +145,8 @@ pub(super) fn succession(
         };
         if !matches!(succession, Succession::Superseded(_)) {
             kept.push(index);
-            let place = largest.partition_point(|(size, _)| *size < candidate.entry.size);
-            largest.insert(place, (candidate.entry.size, index));
+            let place = largest.partition_point(|(size, _)| *size < candidate.whole);
+            largest.insert(place, (candidate.whole, index));
             if largest.len() > keep {
                 largest.remove(0);
             }

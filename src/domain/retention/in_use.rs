@@ -13,7 +13,7 @@ use crate::domain::scope::Scope;
 use crate::domain::version::Version;
 
 /// Numbers of pull requests by the key, version and scope that their jobs look up.
-type Users<'a> = BTreeMap<(&'a Key, &'a Version, &'a Scope), u64>;
+type Users<'a> = BTreeMap<(Key, &'a Version, &'a Scope), u64>;
 
 /// Holds the equal entries in the fallback scopes of entries that pull requests have used recently. The latter are held
 /// as well, so no hold depends on an entry that is deleted.
@@ -22,21 +22,22 @@ pub(super) fn hold(facts: &Facts, candidates: &mut [Candidate<'_>]) {
     for candidate in candidates.iter() {
         let ScopeState::PullRequest { number, .. } = candidate.state else { continue };
         if candidate.holds.iter().any(|reason| reason.rule == Rule::RecentlyUsed) {
-            let entry = candidate.entry;
             let behind: BTreeSet<&Scope> =
                 facts.bases.get(number).into_iter().chain([&facts.default_branch]).collect();
             for scope in behind {
                 // The lowest number, independent of the order of the entries.
-                let user = users.entry((&entry.key, &entry.version, scope)).or_insert(*number);
+                let user =
+                    users.entry((candidate.key.clone(), candidate.full_version, scope)).or_insert(*number);
                 *user = (*user).min(*number);
             }
         }
     }
     for candidate in candidates {
-        let entry = candidate.entry;
+        let scope = &candidate.entry.scope;
         let is_held = candidate.holds.iter().any(|reason| reason.rule == Rule::KeyInUse);
-        if let Some(number) = users.get(&(&entry.key, &entry.version, &entry.scope)).filter(|_| !is_held) {
-            let text = format!("pull request {number} uses its key, and also reads {}", entry.scope);
+        let user = users.get(&(candidate.key.clone(), candidate.full_version, scope));
+        if let Some(number) = user.filter(|_| !is_held && !candidate.is_broken) {
+            let text = format!("pull request {number} uses its key, and also reads {scope}");
             let place = candidate.holds.partition_point(|reason| reason.rule < Rule::KeyInUse);
             candidate.holds.insert(place, Reason::new(Rule::KeyInUse, text));
         }

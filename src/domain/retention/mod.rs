@@ -19,6 +19,8 @@ mod candidate;
 mod decide;
 mod generation;
 mod in_use;
+mod needs;
+pub mod parents;
 pub mod plan;
 pub mod stale;
 

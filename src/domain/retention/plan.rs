@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::facts::ScopeState;
+use super::parents::Parents;
 use super::pattern::Pattern;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::{Entry, EntryId};
@@ -65,6 +66,8 @@ pub struct Reason {
 /// The rule behind a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
+    /// Deleted: an entry that it takes content from is gone, or goes as well.
+    ParentGone,
     /// Deleted: its pull request was closed.
     ClosedPullRequest,
     /// Deleted: its branch, tag or merge-queue ref was deleted.
@@ -93,6 +96,8 @@ pub enum Rule {
     Protected,
     /// Kept: a live process is reading it.
     Leased,
+    /// Kept: an entry that stays takes content from it.
+    Needed,
     /// Kept: a reader needs its key.
     KeyInUse,
     /// Kept: newest generation on the default branch.
@@ -110,6 +115,7 @@ pub enum Rule {
 }
 
 const RULES: &[(Rule, &str)] = &[
+    (Rule::ParentGone, "parent-gone"),
     (Rule::ClosedPullRequest, "closed-pull-request"),
     (Rule::DeletedRef, "deleted-ref"),
     (Rule::Superseded, "superseded"),
@@ -124,6 +130,7 @@ const RULES: &[(Rule, &str)] = &[
     (Rule::Unknown, "unknown"),
     (Rule::Protected, "protected"),
     (Rule::Leased, "leased"),
+    (Rule::Needed, "needed"),
     (Rule::KeyInUse, "key-in-use"),
     (Rule::Current, "current"),
     (Rule::Guarded, "guarded"),
@@ -218,9 +225,14 @@ pub struct Totals {
 }
 
 impl Plan {
-    /// The deletions, in the order of the plan.
+    /// The deletions in the order in which they are made: entries before those that they take content from, so that one that
+    /// is interrupted leaves none without them; otherwise in the order of the plan.
     pub fn deletions(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Delete)
+        let going: Vec<&Decision> =
+            self.decisions.iter().filter(|decision| decision.verdict == Verdict::Delete).collect();
+        let entries: Vec<&Entry> = going.iter().map(|decision| &decision.entry).collect();
+        let order = Parents::among(&entries).dependents_first();
+        order.into_iter().map(move |place| going[place])
     }
 
     /// Sums by ref, by pattern and by rule.

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::decide::distinct;
 use super::facts::{Facts, PullRequestState, RefState, ScopeState};
+use super::parents::Parents;
 use super::plan::{Decision, Plan, Rule};
 use crate::domain::entry::{Entry, EntryId};
+use crate::domain::thin;
 
 /// A change that invalidates a plan or one of its deletions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +59,14 @@ pub enum Stale {
         /// The state now.
         after: Box<ScopeState>,
     },
+    /// An entry that stays takes content from it.
+    #[error("entry {id} has content that entry {by} takes from it")]
+    Needed {
+        /// The entry.
+        id: EntryId,
+        /// The entry that needs it: it was saved after the plan was made, or stays for another change.
+        by: EntryId,
+    },
     /// A generation that supersedes it no longer exists.
     #[error("entry {id} was superseded by {by}, which no longer exists")]
     NoLongerSuperseded {
@@ -76,6 +87,7 @@ impl Stale {
             | Stale::Leased { id }
             | Stale::KeyInUse { id }
             | Stale::ScopeChanged { id, .. }
+            | Stale::Needed { id, .. }
             | Stale::NoLongerSuperseded { id, .. } => Some(id),
         }
     }
@@ -104,8 +116,43 @@ impl Plan {
                 *known = entry;
             }
         }
-        let going: BTreeSet<&EntryId> = self.deletions().map(|decision| &decision.entry.id).collect();
-        self.deletions().filter_map(|decision| changed(decision, &going, &present, facts)).collect()
+        let deletions: Vec<&Decision> = self.deletions().collect();
+        let going: BTreeSet<&EntryId> = deletions.iter().map(|decision| &decision.entry.id).collect();
+        let mut stale: BTreeMap<&EntryId, Stale> = BTreeMap::new();
+        for decision in &deletions {
+            if let Some(change) = changed(decision, &going, &present, facts) {
+                stale.insert(&decision.entry.id, change);
+            }
+        }
+        let needed = self.needed(facts, &going, &stale);
+        let need = |id: &EntryId| Some(Stale::Needed { id: id.clone(), by: needed.get(id)?.clone() });
+        let ids = deletions.iter().map(|decision| &decision.entry.id);
+        ids.filter_map(|id| stale.get(id).cloned().or_else(|| need(id))).collect()
+    }
+
+    /// Entries that are to be deleted and from which others take content that this plan did not know, or that stay now; each
+    /// with one of those.
+    fn needed(
+        &self,
+        facts: &Facts,
+        going: &BTreeSet<&EntryId>,
+        stale: &BTreeMap<&EntryId, Stale>,
+    ) -> BTreeMap<EntryId, EntryId> {
+        let known: BTreeSet<&EntryId> = self.decisions.iter().map(|decision| &decision.entry.id).collect();
+        let entries = distinct(&facts.entries);
+        let parents = Parents::find(&entries, facts).of;
+        let mut needed = BTreeMap::new();
+        for (entry, parents) in entries.iter().zip(parents) {
+            let stays = if going.contains(&entry.id) {
+                stale.contains_key(&entry.id)
+            } else {
+                !known.contains(&entry.id)
+            };
+            for parent in parents.into_iter().filter(|_| stays) {
+                needed.insert(entries[parent].id.clone(), entry.id.clone());
+            }
+        }
+        needed
     }
 }
 
@@ -136,7 +183,11 @@ fn changed(
     if by_hand {
         return None;
     }
-    if facts.keys_in_use.get(&planned.key).is_some_and(|scopes| scopes.contains(&planned.scope)) {
+    if facts
+        .keys_in_use
+        .get(&thin::saved_for(&planned.key))
+        .is_some_and(|scopes| scopes.contains(&planned.scope))
+    {
         return Some(Stale::KeyInUse { id: id() });
     }
     let after = facts.scope_state(&planned.scope);

@@ -13,6 +13,7 @@ use super::pattern::{DeclaredPattern, Pattern};
 use super::plan::Amount;
 use crate::domain::entry::Entry;
 use crate::domain::scope::Scope;
+use crate::domain::thin;
 use crate::domain::unit::ByteSize;
 
 /// Bytes and entries of a store, broken down in several ways. Each list adds up to `total`.
@@ -130,7 +131,10 @@ impl Usage {
             let idle = Elapsed::between(facts.last_use(entry), facts.now);
             total.add(entry.size);
             by_ref.entry(entry.scope.clone()).or_default().add(entry.size);
-            by_pattern.entry(Pattern::of(&entry.key, declared).to_string()).or_default().add(entry.size);
+            by_pattern
+                .entry(Pattern::of(&thin::saved_for(&entry.key), declared).to_string())
+                .or_default()
+                .add(entry.size);
             by_age.entry(AgeBucket::of(idle)).or_default().add(entry.size);
             by_reach.entry(Reach::of(&facts.scope_state(&entry.scope))).or_default().add(entry.size);
         }

@@ -39,7 +39,7 @@ pub(crate) struct CacheExplained {
     /// `hit`, `partial` or `miss`.
     pub result: &'static str,
     /// Why the key itself is not found: `version`, `paths`, `scope`, `key-part`, `spelling`, `evicted`, `denied`,
-    /// `nothing-saved` or `unavailable`; absent where it is.
+    /// `nothing-saved` or `unavailable`; or `parent-gone`, why a better entry is not restored. Absent where neither is the case.
     pub differs: Option<&'static str>,
     /// The verdict, for people.
     pub verdict: String,

@@ -17,6 +17,7 @@ use crate::domain::retention::{
     Decision, Pattern, Plan, PullRequestState, Reason, RefState, Rule, ScopeState, Verdict,
 };
 use crate::domain::scope::{Scope, Section};
+use crate::domain::thin::{self, ThinKey};
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 
@@ -66,6 +67,9 @@ struct PlannedEntries {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     section: Option<String>,
     key: String,
+    /// The key under which a thin entry is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored_key: Option<String>,
     version: String,
     created_at: String,
     last_used_at: Option<String>,
@@ -205,7 +209,8 @@ impl PlannedEntries {
             id: entry.id.0.clone(),
             r#ref: entry.scope.as_str().to_owned(),
             section: entry.scope.section().name().map(str::to_owned),
-            key: entry.key.to_string(),
+            key: thin::saved_for(&entry.key).to_string(),
+            stored_key: ThinKey::parse(&entry.key).map(|_| entry.key.to_string()),
             version: entry.version.to_string(),
             created_at: instant(entry.created_at),
             last_used_at: entry.last_used_at.map(instant),
@@ -234,11 +239,12 @@ impl PlannedEntries {
             });
             each.collect::<Result<Vec<_>, Fault>>()
         };
+        let key = self.stored_key.as_ref().unwrap_or(&self.key);
         Ok(Decision {
             entry: Entry {
                 id: EntryId(self.id.clone()),
                 scope: self.scope()?,
-                key: Key::new(self.key.clone()).map_err(|_| field("key", &self.key))?,
+                key: Key::new(key.clone()).map_err(|_| field("key", key))?,
                 version: Version::parse(&self.version).ok_or_else(|| field("version", &self.version))?,
                 created_at: time("created-at", &self.created_at)?,
                 last_used_at: self.last_used_at.as_deref().map(|at| time("last-used-at", at)).transpose()?,
@@ -341,7 +347,8 @@ mod tests {
                 facts.entries.push(Entry {
                     id: EntryId(format!("{name}-{day}")),
                     scope: scope(&name),
-                    key: Key::new(format!("ü-2026-11-{day}")).expect("a key"),
+                    key: Key::new(format!("ü-2026-11-{day}{}", if day == 12 { "~t1.aaaaaaaa" } else { "" }))
+                        .expect("a key"),
                     version: Version::of_roots(["x"]),
                     created_at: now - TimeDelta::days(20 - day),
                     last_used_at: (day != 11).then(|| now - TimeDelta::hours(19 - day)),

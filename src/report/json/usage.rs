@@ -1,12 +1,15 @@
 //! What is stored, for machines.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::clean::Sum;
-use crate::domain::entry::Entry;
+use crate::domain::entry::{Entry, EntryId};
 use crate::domain::retention::plan::Amount;
 use crate::domain::retention::usage::{AgeBucket, Forecast, Reach, Usage};
+use crate::domain::thin::{self, ThinKey};
 
 /// What `ls --json` prints.
 #[derive(Debug, Clone, Serialize)]
@@ -33,16 +36,44 @@ pub(crate) struct EntryDocument {
     /// The part of the store that it lies in, unless that is this repository's: `shared`, `old`, or a repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub section: Option<String>,
-    /// Its key.
+    /// The key that it was saved for.
     pub key: String,
     /// Its version.
     pub version: String,
     /// Bytes of its archive.
     pub size: u64,
+    /// What a thin entry has besides; absent in a full one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thin: Option<ThinDocument>,
     /// When it was saved.
     pub created_at: String,
     /// When it was restored last, where that is known.
     pub last_used_at: Option<String>,
+}
+
+/// What a thin entry has besides.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ThinDocument {
+    /// The key under which it is stored.
+    pub stored_key: String,
+    /// Bytes that an archive of the whole tree would have, in whole MiB.
+    pub whole_size: u64,
+    /// The entries that it takes content from, the base first, as in its key.
+    pub parents: Vec<String>,
+    /// The key of its base, where that was listed as well.
+    pub base: Option<String>,
+}
+
+impl EntryDocument {
+    /// The document of an entry in a list with these bases of thin entries.
+    pub(crate) fn listed(entry: &Entry, bases: &BTreeMap<&EntryId, &Entry>) -> Self {
+        let mut document = EntryDocument::from(entry);
+        if let (Some(thin), Some(base)) = (&mut document.thin, bases.get(&entry.id)) {
+            thin.base = Some(thin::saved_for(&base.key).to_string());
+        }
+        document
+    }
 }
 
 impl From<&Entry> for EntryDocument {
@@ -51,9 +82,15 @@ impl From<&Entry> for EntryDocument {
             id: entry.id.0.clone(),
             r#ref: entry.scope.as_str().to_owned(),
             section: entry.scope.section().name().map(str::to_owned),
-            key: entry.key.to_string(),
+            key: thin::saved_for(&entry.key).to_string(),
             version: entry.version.to_string(),
             size: entry.size.0,
+            thin: ThinKey::parse(&entry.key).map(|thin| ThinDocument {
+                stored_key: entry.key.to_string(),
+                whole_size: thin.whole().0,
+                parents: thin.parents.iter().map(ToString::to_string).collect(),
+                base: None,
+            }),
             created_at: instant(entry.created_at),
             last_used_at: entry.last_used_at.map(instant),
         }

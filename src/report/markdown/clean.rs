@@ -7,6 +7,7 @@ use super::plain;
 use crate::domain::clean::{CleanOutcome, End, Fate};
 use crate::domain::retention::Verdict;
 use crate::domain::retention::plan::Amount;
+use crate::domain::thin;
 
 /// Rows of a table before the rest is summed up; GitHub takes 1 MiB for a step.
 const ROWS: usize = 25;
@@ -46,7 +47,8 @@ pub fn text(outcome: &CleanOutcome) -> String {
             let entry = &decision.entry;
             let rules: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
             let rules = rules.join(", ");
-            let _ = write!(text, "\n  `{}` of {}: {}, {rules}", entry.key, entry.scope, entry.size);
+            let name = thin::quoted(&entry.key);
+            let _ = write!(text, "\n  {name} of {}: {}, {rules}", entry.scope, entry.size);
         }
     }
     for (rule, amount) in &outcome.plan.totals().by_rule {
@@ -225,7 +227,8 @@ fn failures(text: &mut String, outcome: &CleanOutcome) {
         .attempts()
         .filter_map(|attempt| match &attempt.fate {
             Fate::Failed(why) => {
-                Some((format!("{} of {}", attempt.entry.key, attempt.entry.scope), why.as_str()))
+                let name = thin::title(&attempt.entry.key);
+                Some((format!("{name} of {}", attempt.entry.scope), why.as_str()))
             }
             _ => None,
         })

@@ -4,6 +4,7 @@ use super::STYLE;
 use super::markup::Html;
 use super::words::{percent, share};
 use crate::domain::status::Status;
+use crate::domain::thin;
 use crate::domain::unit::ByteSize;
 
 /// Something that fills.
@@ -34,7 +35,11 @@ pub(crate) fn render(status: &Status) -> String {
         html.raw("<section>\n<h2>Deleted next</h2>\n<table>\n<thead><tr><th scope=\"col\">Key</th><th scope=\"col\">Ref</th>");
         html.raw("<th scope=\"col\">Size</th></tr></thead>\n<tbody>\n");
         for entry in &store.next {
-            html.raw("<tr><td>").name(&entry.key).raw("</td><td>").name(&entry.scope).raw("</td><td>");
+            html.raw("<tr><td>")
+                .name(thin::title(&entry.key))
+                .raw("</td><td>")
+                .name(&entry.scope)
+                .raw("</td><td>");
             html.text(entry.size).raw("</td></tr>\n");
         }
         html.raw("</tbody>\n</table>\n</section>\n");

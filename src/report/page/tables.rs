@@ -8,6 +8,7 @@ use crate::domain::entry::Entry;
 use crate::domain::retention::plan::{Amount, Decision};
 use crate::domain::retention::usage::{Reach, eviction_order};
 use crate::domain::retention::{Elapsed, Verdict};
+use crate::domain::thin;
 
 /// Rows of sums before the rest is one.
 const SUMS: usize = 40;
@@ -158,7 +159,7 @@ fn ages(html: &mut Html, page: &UsagePage<'_>) {
 
 fn entry_cells(html: &mut Html, page: &UsagePage<'_>, entry: &Entry) {
     let idle = Elapsed::between(page.facts.last_use(entry), page.plan.now);
-    name_cell(html, entry.key.as_str());
+    name_cell(html, &thin::title(&entry.key));
     html.raw("<td><code>").name(cut(&entry.scope.to_string(), LONGEST)).raw("</code></td>");
     number_cell(html, entry.size.0, &entry.size.to_string());
     number_cell(html, idle.0.as_secs(), &format!("{idle} ago"));

@@ -7,12 +7,14 @@ use crate::domain::entry::Entry;
 use crate::domain::explain::files::FileChanges;
 use crate::domain::explain::origin::{KnownLayouts, Origin};
 use crate::domain::explain::shape::PartDifference;
-use crate::domain::explain::{Answer, Candidate, Cause, Lookup, Question};
+use crate::domain::explain::{Answer, Candidate, Cause, GoneParent, Lookup, Question};
 use crate::domain::key::Key;
+use crate::domain::retention::parents::bases_among;
 use crate::domain::retention::usage::Reach;
 use crate::domain::retention::{Elapsed, Facts, ScopeState};
 use crate::domain::scope::{Scope, Section};
 use crate::domain::shown::Shown;
+use crate::domain::thin::{self, ThinKey};
 use crate::domain::unit::counted;
 use crate::domain::written_paths::{CURE, listed};
 
@@ -62,11 +64,16 @@ impl Explained<'_> {
         let found = self.answer.found.as_ref();
         match (self.answer.result, found) {
             (Lookup::Hit, Some(entry)) => {
-                format!("hits exactly: `{}` of {}, {}", short(&entry.key), entry.scope, self.dated(entry))
+                let not_restored = match &self.answer.cause {
+                    Some(_) => format!("; {}", self.cause()),
+                    None => String::new(),
+                };
+                let dated = self.dated(entry);
+                format!("hits exactly: `{}` of {}, {dated}{not_restored}", name(entry), entry.scope)
             }
             (Lookup::Partial, Some(entry)) => format!(
                 "hits by prefix: `{}` of {} is restored; `{}` itself misses: {}",
-                short(&entry.key),
+                name(entry),
                 entry.scope,
                 short(&self.question.key),
                 self.cause()
@@ -76,11 +83,16 @@ impl Explained<'_> {
     }
 
     fn dated(&self, entry: &Entry) -> String {
+        let size = sizes(entry);
         match self.facts {
             Some(facts) => {
-                format!("{}, saved {} ago", entry.size, Elapsed::between(entry.created_at, facts.now))
+                let saved = Elapsed::between(entry.created_at, facts.now);
+                match bases_among(&facts.entries.iter().collect::<Vec<_>>()).get(&entry.id) {
+                    Some(base) => format!("{size} on `{}`, saved {saved} ago", name(base)),
+                    None => format!("{size}, saved {saved} ago"),
+                }
             }
-            None => entry.size.to_string(),
+            None => size,
         }
     }
 
@@ -93,7 +105,7 @@ impl Explained<'_> {
                     if self.reads(entry) { String::new() } else { format!("; and {}", self.whose(entry)) };
                 format!(
                     "the version differs: `{}` is there, {}{beside}",
-                    short(&entry.key),
+                    name(entry),
                     self.origin(entry).unwrap_or_else(|| {
                         "saved from other paths, with another compression, or by another tool".to_owned()
                     })
@@ -101,24 +113,24 @@ impl Explained<'_> {
             }
             (Cause::Paths { theirs, own }, Some(entry)) => format!(
                 "the paths differ: `{}` is there, but was saved from {}, and this cache is {}",
-                short(&entry.key),
+                name(entry),
                 listed(theirs),
                 listed(own)
             ),
             (Cause::Scope, Some(entry)) => {
-                format!("the scope differs: `{}` is there, but {}", short(&entry.key), self.whose(entry))
+                format!("the scope differs: `{}` is there, but {}", name(entry), self.whose(entry))
             }
             (Cause::KeyPart(parts), Some(entry)) => {
                 let compared = if self.answer.found.is_some() {
                     String::new()
                 } else {
-                    format!(" from the nearest entry, `{}`", short(&entry.key))
+                    format!(" from the nearest entry, `{}`", name(entry))
                 };
                 let parts: Vec<String> = parts.iter().map(|part| self.part(part)).collect();
                 format!("the key differs{compared}: {}", parts.join("; "))
             }
             (Cause::Spelling, Some(entry)) => {
-                format!("the key differs in letter case or space only: `{}` is there", short(&entry.key))
+                format!("the key differs in letter case or space only: `{}` is there", name(entry))
             }
             (Cause::Evicted { remembered, why }, _) => format!(
                 "`{}` is not there any more: it was {} here at {}; {why}",
@@ -126,14 +138,15 @@ impl Explained<'_> {
                 if remembered.saved { "saved" } else { "restored" },
                 remembered.at.format("%Y-%m-%d %H:%M UTC"),
             ),
+            (Cause::ParentGone { is_base, parent }, Some(entry)) => gone_parent(entry, *is_base, parent),
             (Cause::Denied(why), _) => format!("this job may not read the store: {why}"),
             (Cause::Unavailable(why), _) => format!(
                 "the store finds no entry that this job may read; whether other scopes, versions or keys have one \
                  cannot be told: {why}"
             ),
             (_, nearest) => {
-                let nearest = nearest
-                    .map(|entry| format!("; the most alike is `{}` of {}", short(&entry.key), entry.scope));
+                let nearest =
+                    nearest.map(|entry| format!("; the most alike is `{}` of {}", name(entry), entry.scope));
                 format!("nothing like it is in {}{}", self.store, nearest.unwrap_or_default())
             }
         }
@@ -247,6 +260,7 @@ impl Explained<'_> {
                  scheduled job that restores it keeps it in use"
                     .to_owned()
             }
+            Cause::ParentGone { .. } => "nothing to do: the next save is a full one".to_owned(),
             Cause::Denied(_) => match self.untold {
                 Some(hint) => hint.to_owned(),
                 None => "see `cachekeep doctor`; `cache-mode` in the workflow and the kind of event decide".to_owned(),
@@ -260,13 +274,44 @@ impl Explained<'_> {
 
     /// What the key and the nearest entry begin with in common, up to the part that differs.
     fn common_beginning(&self, parts: &[PartDifference]) -> Option<&str> {
-        let witness = self.answer.witness.as_ref()?.key.as_str();
+        let witness = thin::saved_for(&self.answer.witness.as_ref()?.key);
+        let witness = witness.as_str();
         let own = self.question.key.as_str();
         let same = own.char_indices().zip(witness.chars()).find(|((_, a), b)| a != b);
         let common = &own[..same.map_or(own.len().min(witness.len()), |((at, _), _)| at)];
         // Digests may begin alike: the prefix ends where the part begins.
         let begin = parts.first().filter(|part| !part.here.is_empty()).and_then(|part| own.find(&part.here));
         Some(&common[..begin.map_or(common.len(), |begin| begin.min(common.len()))])
+    }
+}
+
+/// Why a thin entry that is found cannot be restored.
+fn gone_parent(entry: &Entry, is_base: bool, parent: &GoneParent) -> String {
+    let what = if is_base { "its base" } else { "an entry that it takes content from" };
+    let found = format!("the thin entry `{}` of {} is found, but {what}", name(entry), entry.scope);
+    match parent {
+        GoneParent::Unknown { id } => format!("{found} (`{id}`) is not there any more"),
+        GoneParent::Remembered { remembered, why } => {
+            let verb = if remembered.saved { "saved" } else { "restored" };
+            let at = remembered.at.format("%Y-%m-%d %H:%M UTC");
+            format!(
+                "{found}, `{}`, is not there any more: it was {verb} here at {at}; {why}",
+                short(&remembered.key)
+            )
+        }
+    }
+}
+
+/// The key that an entry was saved for, short enough to compare by eye.
+fn name(entry: &Entry) -> String {
+    short(&thin::saved_for(&entry.key))
+}
+
+/// The size of an entry; of a thin one that of its whole tree as well.
+fn sizes(entry: &Entry) -> String {
+    match ThinKey::parse(&entry.key) {
+        Some(thin) => format!("{} of {}", entry.size, thin.whole()),
+        None => entry.size.to_string(),
     }
 }
 
@@ -405,5 +450,5 @@ fn row(candidate: &Candidate, one: &Explained<'_>) -> [String; 5] {
     } else {
         differs.join(", ")
     };
-    [short(&entry.key), entry.scope.to_string(), saved, entry.size.to_string(), differs]
+    [name(entry), entry.scope.to_string(), saved, sizes(entry), differs]
 }

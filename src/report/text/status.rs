@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::domain::retention::Elapsed;
 use crate::domain::status::{Status, StoreStatus};
+use crate::domain::thin;
 use crate::domain::unit::{ByteSize, counted};
 
 /// The text.
@@ -63,7 +64,8 @@ fn store_text(text: &mut String, store: &StoreStatus, status: &Status) {
         text.push_str("\nDeleted next\n");
     }
     for entry in &store.next {
-        let _ = writeln!(text, "{:>12}  {} of {}", entry.size.to_string(), entry.key, entry.scope);
+        let _ =
+            writeln!(text, "{:>12}  {} of {}", entry.size.to_string(), thin::title(&entry.key), entry.scope);
     }
 }
 

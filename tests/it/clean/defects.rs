@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::{NIGHTLY, clean, ids, now, planned, reason, setup};
 use cachekeep_test_support::github_api::Fault;
 
-fn fault(method: Method, path: &str, times: usize, status: u16, body: &str) -> Fault {
+pub(super) fn fault(method: Method, path: &str, times: usize, status: u16, body: &str) -> Fault {
     Fault { method, path: path.to_owned(), times, status, headers: Vec::new(), body: body.to_owned() }
 }
 

@@ -13,6 +13,7 @@ mod stored;
 mod summary;
 mod summary_page;
 mod sweep;
+mod thin_entries;
 
 use std::collections::BTreeSet;
 

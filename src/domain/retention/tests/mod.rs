@@ -3,9 +3,11 @@
 mod after;
 mod defects;
 mod in_use;
+mod lost_parents;
 mod properties;
 mod quota;
 mod sweep;
+mod thin_entries;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -17,6 +19,7 @@ use super::{Facts, Plan, Policy, Rule, Verdict};
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
+use crate::domain::thin::{ShortId, ThinKey};
 use crate::domain::unit::{ByteSize, Span};
 use crate::domain::version::Version;
 
@@ -59,6 +62,17 @@ pub(super) fn entry(scope_name: &str, key_text: &str, age: f64, size: u64) -> En
         created_at: days_ago(age),
         last_used_at: None,
         size: ByteSize(size),
+    }
+}
+
+/// A thin entry of a tree of a thousand MiB, saved `age` days ago, that takes content from these; its id is `scope key`.
+pub(super) fn thin(scope_name: &str, key_text: &str, age: f64, size: u64, parents: &[&Entry]) -> Entry {
+    let ids = parents.iter().map(|parent| ShortId::of(&parent.key, &parent.version)).collect();
+    let stored = ThinKey::new(&key(key_text), ByteSize(1_000 << 20), ids).expect("a thin key");
+    Entry {
+        key: stored.to_key(),
+        version: Version::of_thin_roots(["x"]),
+        ..entry(scope_name, key_text, age, size)
     }
 }
 

@@ -14,10 +14,10 @@ struct Known {
 }
 
 /// A small generator of reproducible numbers (the multiplier and increment of Knuth's MMIX).
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
@@ -30,7 +30,7 @@ impl Numbers {
 
     /// Days up to a bound, in steps of minutes.
     #[expect(clippy::cast_precision_loss, reason = "minutes of a month are few")]
-    fn days(&mut self, bound: u64) -> f64 {
+    pub(super) fn days(&mut self, bound: u64) -> f64 {
         self.below(bound * 1_440) as f64 / 1_440.0
     }
 }
