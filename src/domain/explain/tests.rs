@@ -120,6 +120,64 @@ fn a_recorded_entry_that_no_longer_exists_was_evicted_and_the_facts_are_cited() 
     check(8, None, "evicts nothing itself");
 }
 
+/// A thin entry of the cache `x` on main.
+fn thin(key_text: &str, hours: i64, parents: &[&Entry]) -> Entry {
+    let ids = parents.iter().map(|parent| ShortId::of(&parent.key, &parent.version)).collect();
+    let stored = ThinKey::new(&key(key_text), ByteSize(9 << 20), ids).expect("a thin key").to_key();
+    Entry { version: Version::of_thin_roots(["x"]), ..entry("main", stored.as_str(), "x", hours) }
+}
+
+#[test]
+fn the_better_of_a_full_and_a_thin_entry_is_found() {
+    let base = entry("main", "c-1", "x", 9);
+    let check = |entries: Vec<Entry>, result: Lookup, cause: Option<&'static str>, witness: Option<&str>| {
+        assert_eq!(answer(&question(), entries), (result, cause, witness.map(str::to_owned)));
+    };
+    check(vec![base.clone(), thin("c-2", 8, &[&base])], Lookup::Hit, None, None);
+    let newer = thin("c-3", 8, &[&base]);
+    let id = newer.id.0.clone();
+    check(vec![base.clone(), newer], Lookup::Partial, Some("key-part"), Some(&id));
+    let exact = entry("main", "c-2", "x", 9);
+    check(vec![exact.clone(), thin("c-3", 8, &[&exact])], Lookup::Hit, None, None);
+    let of_other = Question { thin_version: None, ..question() };
+    let found = answer(&of_other, vec![base.clone(), thin("c-2", 8, &[&base])]);
+    assert_eq!((found.0, found.1), (Lookup::Partial, Some("version")));
+    let any = Question { version: None, thin_version: None, ..question() };
+    assert_eq!(answer(&any, vec![base.clone(), thin("c-2", 8, &[&base])]).0, Lookup::Hit);
+}
+
+#[test]
+fn a_thin_entry_whose_parent_is_gone_is_not_found_and_shows_why() {
+    let base = entry("main", "c-0", "x", 9);
+    let broken = thin("c-2", 8, &[&base]);
+    let expected = |result| (result, Some("parent-gone"), Some(broken.id.0.clone()));
+    assert_eq!(answer(&question(), vec![broken.clone()]), expected(Lookup::Miss));
+    let unread = entry("refs/pull/1/merge", "c-0", "x", 9);
+    assert_eq!(answer(&question(), vec![broken.clone(), unread]), expected(Lookup::Miss));
+    let instead = entry("main", "c-1", "x", 10);
+    assert_eq!(answer(&question(), vec![broken.clone(), instead]), expected(Lookup::Partial));
+    let remembered = Remembered {
+        key: base.key.clone(),
+        version: base.version.clone(),
+        scope: scope("main"),
+        at: now() - TimeDelta::hours(9),
+        saved: true,
+    };
+    let mut facts = Facts::new(scope("main"), now());
+    facts.entries = vec![broken];
+    let cause = |question: &Question| question.answer(&StoreView::Listed(&facts)).cause;
+    let id = ShortId::of(&base.key, &base.version);
+    let unknown = Cause::ParentGone { is_base: true, parent: GoneParent::Unknown { id } };
+    assert_eq!(cause(&question()), Some(unknown));
+    let known = cause(&Question { remembered: vec![remembered.clone()], ..question() });
+    let Some(Cause::ParentGone { parent: GoneParent::Remembered { remembered: found, why }, .. }) = known
+    else {
+        panic!("{known:?}")
+    };
+    assert_eq!(found, remembered);
+    assert!(why.contains("evicts nothing itself"), "{why}");
+}
+
 #[test]
 fn lookups_alone_explain_hits_and_key_parts_and_nothing_else() {
     let name = |found: Option<Entry>, nearest: Option<Entry>| {

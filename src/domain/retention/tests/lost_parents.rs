@@ -192,6 +192,9 @@ fn check(seed: u64, facts: &Facts, policy: &Policy) -> [usize; 3] {
     let again = policy.plan(&carried_out(facts, &plan));
     assert_eq!(deleted(&again), BTreeSet::new(), "seed {seed}: {plan:#?}\n{again:#?}");
     assert_eq!(plan.is_stale(facts), None, "seed {seed}");
+    let mut turned = facts.clone();
+    turned.entries.reverse();
+    assert_eq!(policy.plan(&turned), plan, "seed {seed}: the order of entries matters");
     let is_thin = |entry: &Entry| entry.key.as_str().contains("~t");
     let thin_left = left.iter().filter(|(entry, _)| is_thin(entry)).count();
     let thin_gone = plan.deletions().filter(|decision| is_thin(&decision.entry)).count();
