@@ -7,7 +7,12 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     cachekeep::cli::report_panics();
     let env = cachekeep::parts::Env::capture();
-    cachekeep::cli::run(std::env::args_os(), &env, now).into()
+    let exit = cachekeep::cli::run(std::env::args_os(), &env, now);
+    if cfg!(windows) {
+        // The code of a command may have 32 bits there, of which `ExitCode` takes eight.
+        std::process::exit(exit.0);
+    }
+    exit.into()
 }
 
 /// The time by the clock of the system, which may be wrong in any way.

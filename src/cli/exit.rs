@@ -31,22 +31,22 @@ pub const NOT_EXECUTABLE: Exit = Exit(126);
 pub const NOT_FOUND: Exit = Exit(127);
 
 /// Added to the number of the signal that ended the process or the command of `run`.
-pub const SIGNAL_BASE: u8 = 128;
+pub const SIGNAL_BASE: i32 = 128;
 
-/// What the process returns.
+/// What the process returns: a byte, but for the codes of commands on Windows, which have 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exit(pub u8);
+pub struct Exit(pub i32);
 
 impl Exit {
     /// The exit of a process that a signal ended.
     pub fn by_signal(signal: i32) -> Self {
-        Exit(SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or(0)))
+        Exit(SIGNAL_BASE + signal)
     }
 
     /// The exit of the command of `run`.
     pub fn of_child(child: Child) -> Self {
         match child {
-            Child::Returned(code) => Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Child::Returned(code) => Exit(code),
             Child::Signaled(signal) => Exit::by_signal(signal),
             Child::NotFound => NOT_FOUND,
             Child::NotExecutable => NOT_EXECUTABLE,
@@ -71,7 +71,8 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(exit.0)
+        // A code beyond a byte is not to become 0 by losing bits.
+        ExitCode::from(u8::try_from(exit.0).unwrap_or(u8::MAX))
     }
 }
 
@@ -96,5 +97,13 @@ mod tests {
         assert_eq!(OK.or(MISS).or(FAILED), MISS);
         assert_eq!(OK.or(OK), OK);
         assert_eq!(Exit::by_signal(15), Exit(143));
+    }
+
+    #[test]
+    fn the_code_of_a_command_is_kept_whole_and_a_failure_stays_one() {
+        for code in [0, 7, 255, 256, 65_536, -1_073_741_819] {
+            assert_eq!(Exit::of_child(Child::Returned(code)), Exit(code));
+        }
+        assert_eq!(ExitCode::from(Exit(256)), ExitCode::from(255));
     }
 }

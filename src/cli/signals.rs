@@ -36,7 +36,7 @@ fn on_signal(interrupt: &Interrupt, signal: i32, forward: bool) -> bool {
             }
         }
         2 if interrupt.hurry(signal) => {}
-        _ => std::process::exit(Exit::by_signal(signal).0.into()),
+        _ => std::process::exit(Exit::by_signal(signal).0),
     }
     count == 1
 }

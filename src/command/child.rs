@@ -194,5 +194,34 @@ fn ended(status: ExitStatus) -> Child {
 
 #[cfg(not(unix))]
 fn ended(status: ExitStatus) -> Child {
-    Child::Returned(status.code().unwrap_or(1))
+    end_on_windows(status.code().unwrap_or(1))
+}
+
+/// A program that Ctrl-C, Ctrl-Break or the close of its console ended has not run to its end, whether this program has heard
+/// of it yet or not.
+#[cfg(any(not(unix), test))]
+fn end_on_windows(code: i32) -> Child {
+    /// `STATUS_CONTROL_C_EXIT`.
+    const CONTROL_C_EXIT: i32 = -1_073_741_510;
+    /// `SIGINT`'s number on every Unix.
+    const INTERRUPT: i32 = 2;
+
+    if code == CONTROL_C_EXIT { Child::Signaled(INTERRUPT) } else { Child::Returned(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_console_of_windows_ended_was_interrupted() {
+        for (code, expect) in [
+            (0xC000_013A_u32.cast_signed(), Child::Signaled(2)),
+            (0xC000_0005_u32.cast_signed(), Child::Returned(-1_073_741_819)),
+            (58, Child::Returned(58)),
+            (256, Child::Returned(256)),
+        ] {
+            assert_eq!(end_on_windows(code), expect, "{code}");
+        }
+    }
 }

@@ -69,6 +69,19 @@ mod tests {
         }
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn a_link_that_this_user_may_not_make_is_told_from_a_directory_that_may_not_be_written() {
+        for (code, expect) in [(1314, true), (1, true), (5, false), (32, false)] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(
+                link(&error).is_some_and(|reason| reason.contains("developer mode")),
+                expect,
+                "{error}"
+            );
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn names_that_are_too_long_are_told_from_directories_that_may_not_be_written() {

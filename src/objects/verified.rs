@@ -187,6 +187,22 @@ mod tests {
         assert_eq!(take().objects.len(), 1);
     }
 
+    /// A file that takes the place of another one, with its size and its time.
+    #[test]
+    #[cfg(unix)]
+    fn another_file_of_the_same_size_and_time_is_read() {
+        let store = store(&[("it", "abc"), ("other", "abd")]);
+        let verified = VerifiedFiles::default();
+        let wanted = object(Algorithm::Md5, ABC_MD5);
+        let (it, other) = (store.path().join("it"), store.path().join("other"));
+        let verify = || verified.verify(store.path(), &it, &wanted, &CancellationToken::new(), None);
+        assert!(matches!(verify().expect("a verdict"), Presence::Verified { .. }));
+        let time = filetime::FileTime::from_last_modification_time(&fs::metadata(&it).expect("facts"));
+        filetime::set_file_mtime(&other, time).expect("touched");
+        fs::rename(&other, &it).expect("replaced");
+        assert!(matches!(verify().expect("a verdict"), Presence::Corrupt { .. }));
+    }
+
     #[test]
     fn a_verdict_goes_along_with_a_file_that_is_moved() {
         let store = store(&[("from", "abc"), ("other", "abc")]);

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cachekeep_test_support::project::Project;
+use cachekeep_test_support::threads::SetAtTheEnd;
 
 const CONFIG: &str = "[cache.out]\npath = \"{workspace}/out\"\nkey = \"out-v1\"\n";
 
@@ -13,6 +14,7 @@ fn while_growing<T>(path: &std::path::Path, work: impl FnOnce() -> T) -> T {
     let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
     let mut file = File::options().append(true).create(true).open(path).expect("a log");
     std::thread::scope(|scope| {
+        let _done_at_the_end = SetAtTheEnd(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 file.write_all(b"a line of a log\n").expect("written");
@@ -23,9 +25,7 @@ fn while_growing<T>(path: &std::path::Path, work: impl FnOnce() -> T) -> T {
         while !begun.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        result
+        work()
     })
 }
 

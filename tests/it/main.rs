@@ -57,7 +57,6 @@ mod cargo;
 mod ccache;
 
 mod action;
-#[cfg(unix)]
 mod archive;
 #[cfg(unix)]
 mod azure;

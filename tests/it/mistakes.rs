@@ -110,3 +110,13 @@ fn a_gate_of_a_cache_that_nothing_can_fill() {
         says(&project.run(&["save"]).success(), &["not saved (incomplete)"]);
     }
 }
+
+#[cfg(windows)]
+#[test]
+fn a_store_without_a_drive() {
+    let project = Project::new(CONFIG);
+    project.write("workspace/out/file", "made");
+    let ran = project.run(&["--store", "file:///srv/cache", "save", "--required"]).code(1);
+    says(&ran, &["it names no drive, as `file:///C:/cache` does"]);
+    says(&project.run(&["--store", r"C:\cache", "save"]).code(2), &["write `file:///C:/cache`"]);
+}

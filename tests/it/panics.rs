@@ -59,7 +59,7 @@ fn child() {
     let env = Env::capture();
     let arguments = ["cachekeep"].into_iter().chain(arguments.lines()).map(Into::into);
     #[expect(clippy::exit, reason = "this process is the command line")]
-    std::process::exit(cachekeep::cli::run(arguments, &env, clock).0.into());
+    std::process::exit(cachekeep::cli::run(arguments, &env, clock).0);
 }
 
 fn run(project: &Project, clock: &str, arguments: &[&str]) -> Ran {

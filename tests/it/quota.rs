@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use cachekeep_test_support::event::started_by;
 use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::threads::SetAtTheEnd;
 
 const CACHE: &str = r#"
 [cache.out]
@@ -236,6 +237,7 @@ fn many_writers_and_readers_keep_the_store_below_its_mark_and_break_no_lease() {
     let head = format!("quota = \"{high}B\"");
     let (done, most) = (AtomicBool::new(false), AtomicU64::new(0));
     let restored: usize = std::thread::scope(|scope| {
+        let _done_at_the_end = SetAtTheEnd(&done);
         let (store, head, done) = (&store, &head, &done);
         let write = |writer| scope.spawn(move || write(store, head, writer, rounds));
         let writers: Vec<_> = (1..=WRITERS).map(write).collect();

@@ -51,6 +51,24 @@ fn a_command_that_cannot_be_started_is_told_from_one_that_fails() {
     let _ = path;
 }
 
+/// As `npm`, `yarn`, `mvn` and `gradle` are on Windows.
+#[cfg(windows)]
+#[test]
+fn a_script_for_cmd_is_started_by_its_name_and_its_code_is_returned_whole() {
+    let project = project("always");
+    project.write("bin/tool", "#!/bin/sh\n");
+    project.write("bin/tool.cmd", "@mkdir out\r\n@echo %~1> out\\x\r\n@exit %2\r\n");
+    let path = format!("{};{}", project.path("bin").display(), std::env::var("PATH").unwrap_or_default());
+    for code in ["7", "256", "-1073741819"] {
+        let mut command = project.command();
+        command.env("PATH", &path).args(["run", "--json", "--", "tool", "two words", code]);
+        let ran =
+            cachekeep_test_support::project::Ran::of(&mut command).code(code.parse().expect("a number"));
+        assert_eq!(project.read("workspace/out/x").trim_end(), "two words");
+        assert!(matches!(save_result(&ran).as_str(), "saved" | "exists"), "{}", ran.stderr);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_is_forwarded_and_nothing_is_saved() {

@@ -7,6 +7,7 @@ use crate::job::{Job, ONE_CACHE, field};
 use crate::process::Process;
 use crate::scale::{pick, tell};
 use cachekeep_test_support::project::Ran;
+use cachekeep_test_support::threads::SetAtTheEnd;
 use cachekeep_test_support::tree::snapshot;
 
 #[test]
@@ -19,6 +20,7 @@ fn of_eight_that_save_one_key_one_saves_and_readers_see_it_whole_or_not_at_all()
         let key = round.to_string();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _done_at_the_end = SetAtTheEnd(&done);
             for reader in 0..3 {
                 let place = job.project.path(&format!("reader-{reader}"));
                 std::fs::create_dir_all(&place).expect("a directory");

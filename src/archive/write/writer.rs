@@ -381,7 +381,15 @@ fn make_new_directory(path: &Path) -> Result<(), ArchiveError> {
 
 /// Removes what is in the place of an entry, if it has the kind that may be replaced.
 fn clear_for(path: &Path, same: impl Fn(fs::FileType) -> bool) -> Result<(), ArchiveError> {
-    let metadata = fs::symlink_metadata(path).map_err(ArchiveError::write("replace", path))?;
+    let metadata = fs::symlink_metadata(path).map_err(|error| {
+        // Something is in the way. If it is not there, it is a file above, which Windows does not tell from nothing.
+        let is_above = error.kind() == io::ErrorKind::NotFound;
+        ArchiveError::write("replace", path)(if is_above {
+            io::ErrorKind::NotADirectory.into()
+        } else {
+            error
+        })
+    })?;
     if same(metadata.file_type()) {
         return fs::remove_file(path).map_err(ArchiveError::write("replace", path));
     }

@@ -1,5 +1,9 @@
 //! Tests of leases.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cachekeep_test_support::threads::SetAtTheEnd;
+
 use super::*;
 
 fn now() -> DateTime<Utc> {
@@ -95,14 +99,25 @@ fn where_no_directory_is_the_error_names_it() {
 }
 
 #[test]
+fn an_owner_ends_well_while_another_process_looks_at_its_lease() {
+    let place = tempfile::tempdir().expect("a place");
+    let leased = LeasedDirectory::create_in(place.path(), "test", now()).expect("a lease");
+    let other = File::open(leased.path().join(LEASE)).expect("a lease");
+    leased.close().expect("closes");
+    drop(other);
+    recover_all(place.path());
+    assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 0);
+}
+
+#[test]
 fn owners_and_recoverers_may_race_without_harm() {
     let place = tempfile::tempdir().expect("a place");
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _stop_at_the_end = StopAtTheEnd(&stop);
+        let _stop_at_the_end = SetAtTheEnd(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) {
                     for entry in fs::read_dir(place.path()).expect("a place").flatten() {
                         let _ = LeasedDirectory::take_over(&entry.path(), now());
                     }
@@ -119,21 +134,30 @@ fn owners_and_recoverers_may_race_without_harm() {
     assert_eq!(fs::read_dir(place.path()).expect("a place").count(), 0);
 }
 
-/// Ends the threads beside a test, also where it panics: the scope waits for them.
-struct StopAtTheEnd<'a>(&'a std::sync::atomic::AtomicBool);
-
-impl Drop for StopAtTheEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-}
-
 /// Where names of files that another process has open stay, an owner may leave its directory empty.
 fn recover_all(place: &Path) {
     for entry in fs::read_dir(place).expect("a place").flatten() {
         let taken = LeasedDirectory::take_over(&entry.path(), now()).expect("looked at");
         assert!(cfg!(windows) && matches!(taken, Takeover::Gone), "{taken:?}");
     }
+}
+
+/// Without the flag the scope would wait for the thread for ever.
+#[test]
+fn a_test_that_panics_ends_the_threads_beside_it() {
+    let done = AtomicBool::new(false);
+    let ended = std::panic::catch_unwind(|| {
+        std::thread::scope(|scope| {
+            let _done_at_the_end = SetAtTheEnd(&done);
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+            });
+            panic!("as a failed assertion does");
+        });
+    });
+    assert!(ended.is_err());
 }
 
 #[cfg(unix)]

@@ -25,6 +25,22 @@ fn a_single_file_goes() {
     assert_eq!(remove_tree(&place.path().join("file")).expect("removed").files, 1);
 }
 
+#[test]
+fn a_tree_of_files_that_are_read_only_goes() {
+    let place = tempfile::tempdir().expect("a place");
+    let tree = place.path().join("tree");
+    fs::create_dir_all(tree.join("sub")).expect("made");
+    for name in ["one", "sub/two"] {
+        fs::write(tree.join(name), "x").expect("written");
+        let mut permissions = fs::metadata(tree.join(name)).expect("there").permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(tree.join(name), permissions).expect("read-only");
+    }
+    let removed = remove_tree(&tree).expect("removed");
+    assert_eq!((removed.files, removed.directories), (2, 2));
+    assert!(!tree.exists());
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -125,11 +125,13 @@ async fn child() {
             let rest: Vec<Bytes> = stream.try_collect().await.expect("the rest");
             report(&rest.iter().map(Bytes::len).sum::<usize>().to_string());
         }
-        // Saves and deletes until it is killed.
+        // Saves and deletes until it is killed; its first upload is in progress when it reports.
         "churn" => {
-            report("ready");
             for round in 0_u32.. {
                 let writer = upload(&store, &format!("{argument}-{round}"), 2).await;
+                if round == 0 {
+                    report("ready");
+                }
                 if let Commit::Created(entry) = writer.commit().await.expect("a commit")
                     && round % 2 == 0
                 {

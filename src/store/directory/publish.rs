@@ -143,6 +143,8 @@ fn sync_directory(directory: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use cachekeep_test_support::threads::SetAtTheEnd;
+
     use super::*;
 
     fn store() -> tempfile::TempDir {
@@ -217,17 +219,17 @@ mod tests {
         fs::write(&from, "x").expect("a file");
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _done_at_the_end = SetAtTheEnd(&done);
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     remove_empty_directories(&path(0), root.path());
                 }
             });
-            let published: io::Result<()> = (0..500).try_for_each(|n| {
-                assert!(publish(&from, &path(n), root.path())?, "the name is free");
-                fs::remove_file(path(n))
-            });
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
-            published.expect("each was published and was there");
+            for n in 0..500 {
+                let published = publish(&from, &path(n), root.path());
+                assert!(published.expect("published"), "the name is free");
+                fs::remove_file(path(n)).expect("it was there");
+            }
         });
     }
 }

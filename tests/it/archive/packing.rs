@@ -3,10 +3,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use cachekeep::archive::{
@@ -97,8 +95,7 @@ pub(crate) fn plant(root: &Path) {
     file("noise".as_ref(), &noise(3_000_001, 5));
     file("large".as_ref(), &b"the quick brown fox jumps over the lazy dog\n".repeat(200_000));
     file("Ünïcödé/日本語.txt".as_ref(), b"unicode");
-    file(OsStr::from_bytes(b"raw/\xff\xfe\x80name"), b"raw");
-    file(OsStr::from_bytes(b"raw/new\nline and  spaces "), b"odd");
+    file("a name/with  spaces".as_ref(), b"odd");
     file(format!("long/{}/{}", "d".repeat(200), "n".repeat(250)).as_ref(), b"long");
     file(format!("exactly/{}", "x".repeat(100 - ".cachekeep/c/exactly/".len())).as_ref(), b"100");
     file("mode/program".as_ref(), b"suid");
@@ -110,6 +107,31 @@ pub(crate) fn plant(root: &Path) {
     let mut gaps = vec![0; 1 << 20];
     gaps[300_000] = 1;
     file("gaps".as_ref(), &gaps);
+    fs::hard_link(root.join("noise"), root.join("a/noise-again")).expect("a link");
+    fs::hard_link(root.join("plain.txt"), root.join("zz-plain")).expect("a link");
+    fs::hard_link(root.join("plain.txt"), root.join("mode/plain")).expect("a link");
+    #[cfg(unix)]
+    plant_of_unix(root);
+    // Innermost first, because a change inside changes the time of a directory.
+    let mut paths = list(root).into_iter().map(|line| line.path).collect::<Vec<_>>();
+    paths.reverse();
+    let times = [(1_700_000_000, 123_456_789), (0, 0), (-5, 250_000_000), (8_589_934_592, 0), (1, 1)];
+    for (path, (seconds, nanoseconds)) in paths.iter().zip(times.iter().cycle()) {
+        let time = FileTime::from_unix_time(*seconds, *nanoseconds);
+        filetime::set_symlink_file_times(root.join(path), time, time).expect("a time");
+    }
+}
+
+/// What not every system can hold: names of any bytes, symbolic links and modes.
+#[cfg(unix)]
+fn plant_of_unix(root: &Path) {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    fs::create_dir(root.join("raw")).expect("a directory");
+    for name in [&b"\xff\xfe\x80name"[..], b"new\nline and  spaces "] {
+        fs::write(root.join("raw").join(OsStr::from_bytes(name)), "raw").expect("a file");
+    }
     for (target, name) in [
         ("plain.txt", "link"),
         ("nowhere/at/all", "dangling"),
@@ -121,9 +143,6 @@ pub(crate) fn plant(root: &Path) {
         symlink(target, root.join(name)).expect("a link");
     }
     symlink(OsStr::from_bytes(b"\xffraw"), root.join("raw-target")).expect("a link");
-    fs::hard_link(root.join("noise"), root.join("a/noise-again")).expect("a link");
-    fs::hard_link(root.join("plain.txt"), root.join("zz-plain")).expect("a link");
-    fs::hard_link(root.join("plain.txt"), root.join("mode/plain")).expect("a link");
     for (name, mode) in [
         ("mode/program", 0o711),
         ("mode/read-only", 0o444),
@@ -132,15 +151,7 @@ pub(crate) fn plant(root: &Path) {
         ("read-only-directory", 0o555),
         ("plain.txt", 0o640),
     ] {
-        fs::set_permissions(root.join(name), Permissions::from_mode(mode)).expect("a mode");
-    }
-    // Innermost first, because a change inside changes the time of a directory.
-    let mut paths = list(root).into_iter().map(|line| line.path).collect::<Vec<_>>();
-    paths.reverse();
-    let times = [(1_700_000_000, 123_456_789), (0, 0), (-5, 250_000_000), (8_589_934_592, 0), (1, 1)];
-    for (path, (seconds, nanoseconds)) in paths.iter().zip(times.iter().cycle()) {
-        let time = FileTime::from_unix_time(*seconds, *nanoseconds);
-        filetime::set_symlink_file_times(root.join(path), time, time).expect("a time");
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).expect("a mode");
     }
 }
 
@@ -162,23 +173,26 @@ fn collect(root: &Path, relative: &Path, lines: &mut Vec<Line>, names: &mut Hash
     let full = root.join(relative);
     let metadata = fs::symlink_metadata(&full).expect("facts");
     let kind = metadata.file_type();
+    let Inode { number, links, mode } = Inode::of(&metadata);
     let content = if kind.is_symlink() {
-        format!("link {}", fs::read_link(&full).expect("a target").as_os_str().as_bytes().escape_ascii())
+        let target = fs::read_link(&full).expect("a target");
+        format!("link {}", target.as_os_str().as_encoded_bytes().escape_ascii())
     } else if kind.is_dir() {
         "directory".to_owned()
-    } else if metadata.nlink() > 1 && names.contains_key(&metadata.ino()) {
-        format!("same as {}", names[&metadata.ino()].display())
+    } else if links > 1 && names.contains_key(&number) {
+        format!("same as {}", names[&number].display())
     } else {
-        names.insert(metadata.ino(), relative.to_owned());
+        names.insert(number, relative.to_owned());
         let digest = if metadata.len() > 1 << 30 {
             "huge".to_owned()
         } else {
             data_encoding::HEXLOWER.encode(&Sha256::digest(fs::read(&full).expect("content")))
         };
-        format!("file of {} {digest} {}", metadata.len(), metadata.nlink())
+        format!("file of {} {digest} {links}", metadata.len())
     };
-    let mode = if kind.is_symlink() { 0 } else { metadata.mode() & 0o7777 };
-    let what = format!("{content} {mode:o} {}.{:09}", metadata.mtime(), metadata.mtime_nsec());
+    let mode = if kind.is_symlink() { 0 } else { mode };
+    let time = FileTime::from_last_modification_time(&metadata);
+    let what = format!("{content} {mode:o} {}.{:09}", time.unix_seconds(), time.nanoseconds());
     lines.push(Line { path: relative.to_owned(), what });
     if kind.is_dir() {
         let mut children: Vec<_> =
@@ -187,6 +201,26 @@ fn collect(root: &Path, relative: &Path, lines: &mut Vec<Line>, names: &mut Hash
         for child in children {
             collect(root, &relative.join(child), lines, names);
         }
+    }
+}
+
+/// What std knows of an inode on Unix alone.
+struct Inode {
+    number: u64,
+    links: u64,
+    mode: u32,
+}
+
+impl Inode {
+    #[cfg(unix)]
+    fn of(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Inode { number: metadata.ino(), links: metadata.nlink(), mode: metadata.mode() & 0o7777 }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &fs::Metadata) -> Self {
+        Inode { number: 0, links: 1, mode: 0 }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Packing and unpacking give the same tree, and so do packing and GNU tar.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
+#[cfg(unix)]
+use std::fs::File;
 use std::path::Path;
+#[cfg(unix)]
 use std::process::{Command, Stdio};
 
 use cachekeep::archive::{self, ArchiveError, Destination, PackRequest, UnpackRequest};
@@ -104,6 +106,7 @@ fn several_roots_and_the_last_file_keep_their_order() {
 }
 
 /// Whether programs are installed; reports a skipped test if not.
+#[cfg(unix)]
 fn have(programs: &[&str]) -> bool {
     let runs = |program: &&&str| {
         Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
@@ -118,6 +121,7 @@ fn have(programs: &[&str]) -> bool {
     missing.is_empty()
 }
 
+#[cfg(unix)]
 #[test]
 fn gnu_tar_gives_the_same_tree() {
     if !have(&["tar", "zstd"]) {
@@ -145,6 +149,7 @@ fn gnu_tar_gives_the_same_tree() {
     assert!(status.success());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_gnu_tar_and_zstd_make_is_unpacked_too() {
     if !have(&["tar", "zstd"]) {
@@ -186,16 +191,18 @@ fn what_gnu_tar_and_zstd_make_is_unpacked_too() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_sparse_file_of_nine_gibibytes_stays_sparse() {
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
     let (from, to) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let (size, marks) = (9_u64 << 30, [0, (4 << 30) + 12345, (9 << 30) - 1]);
     let path = from.path().join("sparse");
-    let write = |file: &File, at| std::os::unix::fs::FileExt::write_all_at(file, b"!", at);
     let file = File::create(&path).expect("a file");
     file.set_len(size).expect("a length");
     for mark in marks {
-        write(&file, mark).expect("a mark");
+        file.write_all_at(b"!", mark).expect("a mark");
     }
     drop(file);
     let (bytes, _) = pack(from.path());
@@ -206,7 +213,7 @@ fn a_sparse_file_of_nine_gibibytes_stays_sparse() {
     assert!(copy.metadata().expect("facts").blocks() * 512 < 1 << 20);
     for mark in marks {
         let mut byte = [0];
-        std::os::unix::fs::FileExt::read_exact_at(&copy, &mut byte, mark).expect("a byte");
+        copy.read_exact_at(&mut byte, mark).expect("a byte");
         assert_eq!(byte, *b"!", "{mark}");
     }
 }
@@ -253,6 +260,7 @@ fn a_file_that_changes_while_it_is_packed_is_named() {
     assert!(check(|_| {}).is_ok());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_cannot_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -293,6 +301,7 @@ fn many_small_files_come_back_exactly() {
     assert_same_tree(from.path(), to.path());
 }
 
+#[cfg(unix)]
 #[test]
 fn sockets_and_pipes_are_left_out_and_told() {
     let from = tempfile::tempdir().expect("a directory");

@@ -116,6 +116,40 @@ fn names_that_the_volume_cannot_hold_are_a_miss_and_the_entry_stays_good() {
     assert!(project.temporary_things().is_empty(), "{:?}", project.temporary_things());
 }
 
+/// Windows counts the letters of a name, and Linux its bytes: 255 of either.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_only_windows_can_hold_is_a_miss_and_the_entry_stays_good() {
+    let project = Project::new("[cache.c]\npath = \"c\"\nkey = \"k\"\n");
+    project.write("workspace/c/mine", "kept");
+    let store = cachekeep_test_support::project::file_url(&project.path("store"));
+    let run = |arguments: &[&str]| project.run(&[&["--store", &store], arguments].concat());
+    run(&["save", "--required"]).success();
+    // The entry as a job on Windows saves it: here no file can be made that it could be packed from.
+    let is_entry = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "zst");
+    let files = walkdir::WalkDir::new(project.path("store")).into_iter().flatten();
+    let entry = files.map(walkdir::DirEntry::into_path).find(is_entry).expect("an entry");
+    let long = "ü".repeat(200);
+    let mut stream = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(5);
+    header.set_mode(0o644);
+    stream.append_data(&mut header, format!(".cachekeep/c/{long}"), &b"saved"[..]).expect("appended");
+    let archive = zstd::encode_all(&stream.into_inner().expect("a stream")[..], 1).expect("zstd");
+    fs::write(&entry, &archive).expect("written");
+
+    let before = tree::snapshot(&project.path("workspace/c"));
+    let ran = run(&["restore", "--fail-on-miss"]).code(4);
+    let reason = "cannot be restored here: it has a name that this volume cannot hold";
+    assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+    assert!(ran.stderr.contains("put `{os}` into the key"), "{}", ran.stderr);
+    assert_eq!(tree::snapshot(&project.path("workspace/c")), before, "the target is as it was");
+    let ran = run(&["save", "--json"]).success();
+    assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "exists", "{}", ran.stderr);
+    assert!(fs::read(&entry).expect("an entry") == archive, "it is not replaced");
+    assert!(project.temporary_things().is_empty(), "{:?}", project.temporary_things());
+}
+
 #[test]
 fn a_merge_into_other_cases_takes_the_entrys_side_and_loses_nothing() {
     let test = "a_merge_into_other_cases_takes_the_entrys_side_and_loses_nothing";

@@ -23,7 +23,8 @@ key = "out-v1"
 
 /// The line of the verbose log that says how a directory was published.
 fn way(ran: &Ran, directory: &Path) -> String {
-    let start = format!("`{}` was ", directory.canonicalize().expect("it exists").display());
+    let resolved = directory.canonicalize().expect("it exists").display().to_string();
+    let start = format!("`{}` was ", resolved.trim_start_matches(r"\\?\"));
     let line = ran.stderr.lines().find_map(|line| line.split_once(&start));
     line.unwrap_or_else(|| panic!("no way to {}: {}", directory.display(), ran.stderr)).1.to_owned()
 }
@@ -82,7 +83,6 @@ fn the_workspace_is_merged_into_and_stays_the_directory_that_it_was() {
     assert!(project.temporary_things().is_empty());
 }
 
-#[cfg(unix)]
 #[test]
 fn the_command_of_run_works_in_the_directory_that_it_was_started_in() {
     let project = Project::new(CONFIG);
@@ -91,12 +91,37 @@ fn the_command_of_run_works_in_the_directory_that_it_was_started_in() {
     project.write("workspace/out/deep/file", "changed");
     let mut command = project.command();
     command.current_dir(project.path("workspace/out/deep"));
-    command.args(["-v", "run", "out", "--", "sh", "-c", "pwd && cat file && touch made"]);
+    command.args(["-v", "run", "out", "--", "sh", "-c", "pwd && cat file && echo >made"]);
     let ran = Ran::of(&mut command).success();
     let out = project.path("workspace/out");
     assert_eq!(way(&ran, &out), "merged in place: it is or holds a working directory");
-    assert!(ran.stdout.ends_with("out/deep\nsaved"), "{}", ran.stdout);
+    assert!(ran.stdout.replace('\\', "/").ends_with("out/deep\nsaved"), "{}", ran.stdout);
     assert!(project.path("workspace/out/deep/made").exists());
+}
+
+/// Windows does not rename the working directory of any process.
+#[cfg(windows)]
+#[test]
+fn a_directory_that_another_program_stands_in_is_merged_into() {
+    let project = Project::new(CONFIG);
+    project.write("workspace/out/deep/file", "saved");
+    project.run(&["save", "out"]).success();
+    project.write("workspace/out/deep/file", "changed");
+    let out = project.path("workspace/out");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "echo up >../up; read line; echo down >down"]).current_dir(&out);
+    let mut shell = shell.stdin(std::process::Stdio::piped()).spawn().expect("a shell");
+    while !project.path("workspace/up").exists() {
+        assert!(shell.try_wait().expect("a shell").is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let ran = project.run(&["-v", "restore", "out", "--fail-on-miss"]).success();
+    assert_eq!(way(&ran, &out), "merged in place: the system refused to rename it");
+    assert_eq!(project.read("workspace/out/deep/file"), "saved");
+    drop(shell.stdin.take());
+    shell.wait().expect("it ends");
+    assert!(out.join("down").exists(), "it stands where it stood");
+    assert!(project.temporary_things().is_empty(), "{:?}", project.temporary_things());
 }
 
 #[cfg(target_os = "linux")]

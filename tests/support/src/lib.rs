@@ -22,6 +22,7 @@ pub mod project;
 #[cfg(unix)]
 pub mod signals;
 pub mod skip;
+pub mod threads;
 pub mod tree;
 #[cfg(unix)]
 pub mod volume;
