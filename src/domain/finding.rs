@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::hint::Hint;
 
@@ -48,7 +48,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// Line, column and snippet of a range of bytes; a range outside of the text is moved to its end.
+    /// Line, column and snippet of a range of bytes; a range outside of the text is moved to its end. The file is named with
+    /// `/` on every system, as CIs name files.
     pub fn of(file: &Path, text: &str, place: &Range<usize>) -> Self {
         let start =
             (0..=place.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -76,7 +77,7 @@ impl Location {
             snippet.push('…');
         }
         Location {
-            file: file.to_owned(),
+            file: with_slashes(file),
             line: before.matches('\n').count() + 1,
             column: prefix + 1,
             width: width.clamp(1, (last - first).saturating_sub(prefix - first).max(1)),
@@ -84,6 +85,13 @@ impl Location {
             offset,
         }
     }
+}
+
+fn with_slashes(file: &Path) -> PathBuf {
+    if MAIN_SEPARATOR == '/' {
+        return file.to_owned();
+    }
+    PathBuf::from(file.to_string_lossy().replace(MAIN_SEPARATOR, "/"))
 }
 
 /// A problem in a file that people write.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 
 /// Bytes of one file of the cache; they cannot be compressed.
 const BYTES: usize = 250_000;
@@ -37,7 +37,7 @@ fn project(disk: &str) -> Project {
 }
 
 fn run(project: &Project, arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     project.run(&[&["--store", &store, "--ref", "main"], arguments].concat())
 }
 
@@ -189,7 +189,7 @@ fn nothing_is_removed_through_a_link_or_outside_or_while_it_is_in_use() {
         project.write(&format!("workspace/{name}"), noise(2));
     }
     let binary = project.command();
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let inner =
         [binary.get_program().to_str().expect("a path"), "--store", &store, "--json", "disk", "--free"];
     let ran = Ran::of(project.command().args(["hold", "held", "--"]).args(inner)).success();
@@ -226,7 +226,7 @@ fn names_of_the_table_are_freed_first_and_only_on_hosted_runners() {
     let docker = project.write("bin/docker", "#!/bin/sh\necho \"$@\" >> \"$0.log\"\n");
     fs::set_permissions(&docker, PermissionsExt::from_mode(0o755)).expect("made executable");
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").expect("a path"));
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let free = |hosted: bool| {
         let mut command = project.command();
         command.env("PATH", &path).env("RUNNER_TOOL_CACHE", project.path("tools"));

@@ -116,11 +116,8 @@ fn what_has_content_and_is_of_another_kind_stays_and_is_named() {
     project.write("workspace/bin/tool", "mine");
     let ran = project.run(&["--json", "restore"]).success();
     assert_eq!(restore_of(&ran)["hit"], "none");
-    assert!(
-        ran.stderr.contains("bin/tool` is a file with content and would become a directory"),
-        "{}",
-        ran.stderr
-    );
+    let told = "tool` is a file with content and would become a directory";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(ran.stderr.contains("if it is not needed"), "{}", ran.stderr);
     assert_eq!(project.read("workspace/bin/tool"), "mine");
     assert!(project.temporary_things().is_empty());

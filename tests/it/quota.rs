@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cachekeep_test_support::event::started_by;
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use cachekeep_test_support::threads::SetAtTheEnd;
 
 const CACHE: &str = r#"
@@ -37,7 +37,7 @@ fn project(head: &str) -> Project {
 
 fn save(project: &Project, store: &Path, n: u64) -> Ran {
     project.write("workspace/out/file", noise(n));
-    let store = format!("file://{}", store.display());
+    let store = file_url(store);
     let n = format!("n={n}");
     project.run(&["--json", "--store", &store, "--ref", "main", "--var", &n, "save"]).success()
 }
@@ -106,7 +106,7 @@ fn a_store_that_is_named_has_no_quota_unless_one_is_set() {
     let set = project
         .command()
         .env("CACHEKEEP_QUOTA", "10kB")
-        .args(["--json", "--store", &format!("file://{}", store.display()), "--var", "n=2", "save"])
+        .args(["--json", "--store", &file_url(&store), "--var", "n=2", "save"])
         .output()
         .expect("run");
     let text = String::from_utf8_lossy(&set.stderr).into_owned();
@@ -136,7 +136,7 @@ fn what_is_protected_stays_and_a_store_that_stays_too_large_says_why() {
     git(&["remote", "add", "origin", "https://github.com/other/one.git"]);
     let ran = save(&other, &store, 7);
     assert_eq!(keys(&store), ["out-1", "out-2"], "{}", ran.stderr);
-    let ran = other.run(&["ls", "--all-repositories", "--store", &format!("file://{}", store.display())]);
+    let ran = other.run(&["ls", "--all-repositories", "--store", &file_url(&store)]);
     assert!(ran.success().stdout.contains("out-1"));
 }
 
@@ -177,7 +177,7 @@ fn the_first_run_after_an_upgrade_only_warns() {
 fn in_a_privileged_event_the_configuration_deletes_nothing() {
     let project = project("quota = \"100kB\"");
     let store = project.path("store");
-    let location = format!("file://{}", store.display());
+    let location = file_url(&store);
     for n in 1..=3 {
         project.write("workspace/out/file", noise(n));
         let mut command = project.command();
@@ -202,7 +202,7 @@ fn write(store: &Path, head: &str, writer: u64, rounds: u64) {
 /// Restores until it is done, in a project of its own; returns how often.
 fn read(store: &Path, reader: u64, done: &AtomicBool) -> usize {
     let project = project("");
-    let location = format!("file://{}", store.display());
+    let location = file_url(store);
     let n = format!("n=none-{reader}");
     let arguments = ["--json", "--store", &location, "--ref", "main", "--var", &n, "restore", "--required"];
     let mut restored = 0;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use cachekeep_test_support::skip;
 
 const CONFIG: &str = r#"
@@ -17,7 +17,7 @@ trim = { max-size = "10MB" }
 "#;
 
 fn run(project: &Project, arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     project.run(&[&["--store", &store, "--ref", "main"], arguments].concat()).success()
 }
 

@@ -349,3 +349,15 @@ fn files_are_opened_in_one_place() {
         &idle.into_iter().map(str::to_owned).collect::<Vec<_>>(),
     );
 }
+
+/// A path of Windows behind `file://` does not make a URL.
+#[test]
+fn tests_name_files_by_one_function() {
+    let pattern = format!("\"file://{}\"", "{}");
+    let offenders: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("tests/") && text.contains(&pattern))
+        .map(|(path, _)| path)
+        .collect();
+    assert_none("write `project::file_url(path)` instead of `file://` in", &offenders);
+}

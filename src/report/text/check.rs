@@ -32,7 +32,7 @@ pub(crate) fn annotations(outcome: &CheckOutcome) -> String {
 fn annotation(finding: &Finding) -> String {
     let mut properties = format!("title=cachekeep {}", escape_property(finding.rule));
     if let Some(place) = &finding.location {
-        let file = place.file.to_string_lossy().replace('\\', "/");
+        let file = place.file.to_string_lossy();
         let (file, line, column) = (escape_property(&Shown::value(&file)), place.line, place.column);
         let end = column + place.width;
         properties = format!("file={file},line={line},col={column},endColumn={end},{properties}");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::{ids, now, planned, reason};
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use cachekeep_test_support::skip;
 
 const CONFIG: &str = r#"
@@ -26,7 +26,7 @@ fn on_github(api: &GitHubApi, project: &Project, arguments: &[&str]) -> Ran {
 }
 
 fn in_directory(project: &Project, arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     project.run(&[arguments, &["--store", &store, "--default-ref", "main"]].concat())
 }
 
@@ -184,7 +184,7 @@ fn on_a_terminal_it_asks_first() {
     let project = populated();
     let answered = |answer: &str, option: &str| {
         let mut words = vec![cachekeep_test_support::project::binary().display().to_string()];
-        let store = format!("file://{}", project.path("store").display());
+        let store = file_url(&project.path("store"));
         words.extend(
             ["delete", "--key", "deps-1", "--store", &store, "--ref", "main", option].map(str::to_owned),
         );

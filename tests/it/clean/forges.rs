@@ -2,7 +2,7 @@
 
 use cachekeep_test_support::forges::{Forges, Pull};
 use cachekeep_test_support::github_api::{GitHubApi, REPOSITORY, TOKEN};
-use cachekeep_test_support::project::{Project, Ran};
+use cachekeep_test_support::project::{Project, Ran, file_url};
 use serde_json::Value;
 
 const CONFIG: &str = r#"
@@ -44,7 +44,7 @@ fn save(project: &Project, variables: &[(&'static str, String)], git_ref: &str, 
 }
 
 fn run(project: &Project, variables: &[(&'static str, String)], arguments: &[&str]) -> Ran {
-    let store = format!("file://{}", project.path("store").display());
+    let store = file_url(&project.path("store"));
     let mut command = project.command();
     command.args(arguments).args(["--store", &store, "--default-ref", "main"]);
     Ran::of(command.envs(variables.iter().map(|(name, value)| (name, value))))
