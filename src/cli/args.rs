@@ -322,6 +322,9 @@ pub enum Command {
         /// The caches.
         #[command(flatten)]
         selected: Selected,
+        /// Restore only entries of the very keys: neither restore keys nor longer keys count.
+        #[arg(long)]
+        exact: bool,
         /// Run a script with the flags and the file name that GitHub's runner gives `bash`, `sh`, `pwsh`, `powershell`, `cmd` or
         /// `python`.
         #[arg(long, num_args = 2, action = ArgAction::Set, value_names = ["SHELL", "SCRIPT"], conflicts_with = "command")]
@@ -338,6 +341,9 @@ pub enum Command {
         /// Only say which entry would be restored.
         #[arg(long)]
         lookup_only: bool,
+        /// Only entries of the very keys count: neither restore keys nor longer keys.
+        #[arg(long)]
+        exact: bool,
         /// Where nothing else is found, restore entries of a store of our own that were saved before stores kept
         /// repositories apart. Which repository saved them is not known.
         #[arg(long)]
@@ -474,7 +480,8 @@ pub enum Command {
         /// Write the files: all of them, or none.
         #[arg(long)]
         write: bool,
-        /// Where no cache is found, propose a configuration for the lock files at the top of the checkout.
+        /// Where no cache is found, propose a `cachekeep.toml` with a cache for each tool whose lock file is at the top of the
+        /// checkout.
         #[arg(long)]
         starter: bool,
     },
@@ -594,6 +601,9 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print the names of the declared caches, one a line, for completions.
+    #[command(hide = true)]
+    Complete,
     /// Print the manual page, for `man`.
     Man,
 }
@@ -693,6 +703,7 @@ impl Command {
             | Command::Task { .. }
             | Command::Schema
             | Command::Completions { .. }
+            | Command::Complete
             | Command::Man => &[],
         }
     }
@@ -726,6 +737,7 @@ impl Command {
             Command::Dedup { .. } => "dedup",
             Command::Schema => "schema",
             Command::Completions { .. } => "completions",
+            Command::Complete => "complete",
             Command::Man => "man",
         }
     }

@@ -4,15 +4,24 @@ use crate::cli::args::Command;
 use crate::cli::inputs;
 use crate::command::complete;
 use crate::command::context::Context;
-use crate::command::restore::RestoreOptions;
+use crate::command::restore::{LookedFor, RestoreOptions};
 use crate::command::{fetch, gate, save, seed, trim};
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 
 /// How a restore is done.
 pub(super) fn options(command: &Command) -> RestoreOptions {
-    let lookup_only = matches!(command, Command::Restore { lookup_only: true, .. });
-    RestoreOptions { lookup_only, ..RestoreOptions::default() }
+    match command {
+        Command::Restore { lookup_only, exact, adopt, .. } => RestoreOptions {
+            lookup_only: *lookup_only,
+            looked_for: LookedFor::of_flag(*exact),
+            adopt: *adopt,
+        },
+        Command::Run { exact, .. } => {
+            RestoreOptions { looked_for: LookedFor::of_flag(*exact), ..RestoreOptions::default() }
+        }
+        _ => RestoreOptions::default(),
+    }
 }
 
 /// Does a command without a step of the platform.

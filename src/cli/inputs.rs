@@ -100,6 +100,12 @@ pub const INPUTS: &[ActionInput] = &[
         to: Argument::Flag("lookup-only", &["restore"]),
     },
     ActionInput {
+        name: "exact",
+        default: "false",
+        help: "Restore only entries of the very keys: neither restore keys nor longer keys count.",
+        to: Argument::Flag("exact", &["restore"]),
+    },
+    ActionInput {
         name: "required",
         default: "false",
         help: "Fail the step if a cache cannot be restored, seeded or saved; otherwise that is a warning.",

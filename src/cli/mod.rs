@@ -11,6 +11,7 @@ mod catalog;
 mod check;
 mod choice;
 mod clean;
+mod completions;
 mod direct;
 mod dispatch;
 mod doctor;

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use clap::CommandFactory;
+use clap::CommandFactory as _;
 
 use super::args::{Args, Command, EnvFormat, SortBy, StatusFormat, StoreTarget};
+use super::direct::options;
 use super::exit::{self, Exit};
 use super::publish::{self, print};
 use super::site::Site;
-use super::{action, catalog, choice, clean, explain, task};
+use super::{action, catalog, choice, clean, completions, explain, task};
 use crate::command::context::Context;
 use crate::command::dedup::DedupRequest;
 use crate::command::usage::{ListOrder, ListedBy};
@@ -214,10 +215,11 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
     match command {
         Command::Run { .. } => {
             let line = command.child().expect("`run` has a command");
-            job(move |ctx| run::run(ctx, &line), of_run)
+            let options = options(command);
+            job(move |ctx| run::run(ctx, &line, options), of_run)
         }
-        Command::Restore { lookup_only, adopt, fail_on_miss, required, .. } => {
-            let options = restore::RestoreOptions { lookup_only: *lookup_only, adopt: *adopt };
+        Command::Restore { fail_on_miss, required, .. } => {
+            let options = options(command);
             job(
                 move |ctx| restore::run(ctx, options),
                 |outcome| of_restore(outcome, *fail_on_miss, *required),
@@ -244,11 +246,11 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             usage::list(ctx, catalog::open(target, site, ctx)?.as_ref(), &query, &order)
         }),
         Command::Usage { target, html } => usage_row(target, html.as_deref()),
-        Command::Explain { selected, target, layout, files, diff } => answer(Needs::Store, |site, ctx| {
+        Command::Explain { selected, target, layout, files, diff } => {
             let layout = layout.as_deref();
             let asked = explain::ExplainTarget { caches: &selected.caches, layout, files: *files };
-            explain::run(site, ctx, &asked, target, diff.as_deref())
-        }),
+            answer(Needs::Store, move |site, ctx| explain::run(site, ctx, &asked, target, diff.as_deref()))
+        }
         Command::Clean(typed) => other(move |site, ctx| clean::clean(typed, site, ctx)),
         Command::Delete(typed) => other(move |site, ctx| clean::delete(typed, site, ctx)),
         Command::Dedup { directories, hard_links, min_size, dry_run } => {
@@ -263,15 +265,10 @@ pub(super) fn row(command: &Command) -> CommandRow<'_> {
             CommandRow { needs: Needs::Nothing, run: Run::Inputs }
         }
         Command::Schema => text(|| json::render(&config::schema())),
-        Command::Completions { shell } => text(|| completions(*shell)),
+        Command::Completions { shell } => text(|| completions::script(*shell)),
+        Command::Complete => answer(Needs::Store, |site, _| Ok(completions::names(&site.settings.spec))),
         Command::Man => text(manual_page),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> String {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "cachekeep", &mut text);
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn manual_page() -> String {

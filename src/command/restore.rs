@@ -85,8 +85,27 @@ impl DeliverError {
 pub(crate) struct RestoreOptions {
     /// Only say which entry would be restored.
     pub lookup_only: bool,
+    /// Which entries count.
+    pub looked_for: LookedFor,
     /// Fall back to entries that were saved before stores kept repositories apart.
     pub adopt: bool,
+}
+
+/// Which entries answer for a cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LookedFor {
+    /// That of the key, else those that begin with it or with a restore key.
+    #[default]
+    KeyAndPrefixes,
+    /// That of the key alone.
+    Key,
+}
+
+impl LookedFor {
+    /// What `--exact` means.
+    pub(crate) fn of_flag(exact: bool) -> Self {
+        if exact { LookedFor::Key } else { LookedFor::KeyAndPrefixes }
+    }
 }
 
 /// Restores every selected cache.
@@ -184,7 +203,7 @@ fn attempt(
 ) -> Option<RestoreOutcome> {
     let ctx = cache.ctx;
     let miss = |reason| missed(cache, keys, reason, started);
-    let entry = match lookup(cache, keys, scopes(cache, options), deadline) {
+    let entry = match lookup(cache, keys, options.looked_for, scopes(cache, options), deadline) {
         Ok(Some(entry)) => entry,
         Ok(None) => {
             if !options.lookup_only {
@@ -246,18 +265,20 @@ fn only_looked_up(
 pub(super) fn lookup(
     cache: &Cache<'_>,
     keys: &Keys,
+    looked_for: LookedFor,
     scopes: Vec<Scope>,
     deadline: &Deadline,
 ) -> Result<Option<Entry>, StoreError> {
     let ctx = cache.ctx;
+    let exact = looked_for == LookedFor::Key;
     let request = LookupRequest {
-        exact: false,
+        exact,
         key: keys.key.clone(),
-        restore_keys: keys.restore_keys.clone(),
+        restore_keys: if exact { Vec::new() } else { keys.restore_keys.clone() },
         version: cache.version(),
         scopes,
     };
-    let prefixes: Vec<String> = keys.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
+    let prefixes: Vec<String> = request.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
     let then = if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
     ctx.report(
         Level::Debug,
@@ -340,6 +361,7 @@ fn deliver(
     let mut refusal = None;
     let mut on_manifest = |manifest: &Manifest| {
         running.meter.set_total(manifest.unpacked_bytes);
+        running.meter.set_total_items(manifest.counts.files);
         let checked = match other_paths::of_manifest(cache, manifest) {
             Some(other) => Err(other.fault()),
             None => check_room(cache, manifest),

@@ -19,7 +19,11 @@ use crate::report::failure;
 
 /// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
 /// command runs in any case.
-pub(crate) fn run(ctx: &Context<'_>, command: &CommandLine) -> Result<JobOutcome, Fault> {
+pub(crate) fn run(
+    ctx: &Context<'_>,
+    command: &CommandLine,
+    options: RestoreOptions,
+) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("run");
     // Before anything is restored: what cannot be run is an error of its own.
     let command = command.prepare(&script::place(ctx.platform.facts()), ctx.now)?;
@@ -31,7 +35,7 @@ pub(crate) fn run(ctx: &Context<'_>, command: &CommandLine) -> Result<JobOutcome
         let _group = ctx.group(&format!("Restore {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
             if let Some((cache, keys)) = opened.ready(job) {
-                variables.extend(prepare(cache, keys, job));
+                variables.extend(prepare(cache, keys, options, job));
             }
         });
         if ctx.interrupt.signal().is_some() {
@@ -73,10 +77,15 @@ pub(crate) fn run(ctx: &Context<'_>, command: &CommandLine) -> Result<JobOutcome
 }
 
 /// Fills a cache before the command runs; returns what it exports.
-fn prepare(cache: &Cache<'_>, keys: &Keys, job: &mut JobOutcome) -> Vec<(String, String)> {
+fn prepare(
+    cache: &Cache<'_>,
+    keys: &Keys,
+    options: RestoreOptions,
+    job: &mut JobOutcome,
+) -> Vec<(String, String)> {
     let ctx = cache.ctx;
-    let restored = restore::by_earlier_step(cache, keys)
-        .unwrap_or_else(|| restore::restore(cache, keys, RestoreOptions::default()));
+    let restored =
+        restore::by_earlier_step(cache, keys).unwrap_or_else(|| restore::restore(cache, keys, options));
     job.cache(cache.name()).restore = Some(restored);
     if ctx.interrupt.signal().is_some() {
         return Vec::new();

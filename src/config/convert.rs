@@ -223,6 +223,7 @@ fn source_times(
 
 fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
     let files = lint::globs::link_files(&raw.files, findings);
+    let place = findings.location(&raw.files.span());
     let object = raw.object.unwrap_or_else(|| placeless(file::OBJECT));
     let object = lint::sources::object(&object, findings);
     let mirrors: Vec<Template> =
@@ -245,7 +246,17 @@ fn links(raw: file::Links, findings: &mut Findings<'_>) -> Option<LinksSpec> {
         file::Verify::Sample => Thoroughness::Sample,
         file::Verify::Sentinel => Thoroughness::Sentinel,
     };
-    Some(LinksSpec { files, object: object?, mirrors, prefetch, allow_unverified, unwanted, harvest, verify })
+    Some(LinksSpec {
+        files,
+        place,
+        object: object?,
+        mirrors,
+        prefetch,
+        allow_unverified,
+        unwanted,
+        harvest,
+        verify,
+    })
 }
 
 fn seed(raw: file::RawSeed, links: bool, findings: &mut Findings<'_>) -> SeedSpec {

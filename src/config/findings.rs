@@ -57,10 +57,15 @@ impl<'a> Findings<'a> {
     }
 
     fn add(&mut self, severity: Severity, place: &Range<usize>, message: String) -> &mut Finding {
-        let location = self.source.map(|(file, text)| Location::of(file, text, place));
+        let location = self.location(place);
         self.found.push((place.start, Finding { rule: RULE, severity, message, hint: None, location }));
         let (_, finding) = self.found.last_mut().expect("pushed just now");
         finding
+    }
+
+    /// Where a range of bytes is in the file, if there is one.
+    pub(super) fn location(&self, place: &Range<usize>) -> Option<Location> {
+        self.source.map(|(file, text)| Location::of(file, text, place))
     }
 
     /// The place of `part` in a string, or the whole string if it is not found because of escapes.

@@ -48,6 +48,7 @@ pub struct Meter {
     /// The phase that is measured.
     pub phase: Phase,
     total: AtomicU64,
+    total_items: AtomicU64,
     bytes: AtomicU64,
     items: AtomicU64,
 }
@@ -59,6 +60,7 @@ impl Meter {
             cache: cache.to_owned(),
             phase,
             total: AtomicU64::new(0),
+            total_items: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             items: AtomicU64::new(0),
         })
@@ -79,6 +81,11 @@ impl Meter {
         self.total.store(bytes, Ordering::Relaxed);
     }
 
+    /// Sets the expected number of files or objects; 0 stands for unknown.
+    pub fn set_total_items(&self, items: u64) {
+        self.total_items.store(items, Ordering::Relaxed);
+    }
+
     /// Bytes processed so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -87,6 +94,11 @@ impl Meter {
     /// Files or objects processed so far.
     pub fn items(&self) -> u64 {
         self.items.load(Ordering::Relaxed)
+    }
+
+    /// The expected number of files or objects, if known.
+    pub fn total_items(&self) -> Option<u64> {
+        Some(self.total_items.load(Ordering::Relaxed)).filter(|total| *total > 0)
     }
 
     /// The expected number of bytes, if known.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::digest::{Algorithm, ObjectId};
+use super::finding::Location;
 use super::freeable::Freeable;
 use super::kinds::{Kind, Place};
 use super::object_location::ObjectLocation;
@@ -142,6 +143,8 @@ pub enum VerifySave {
 pub struct LinksSpec {
     /// Globs below the workspace; `!` excludes.
     pub files: Vec<String>,
+    /// Where they stand; `None` if they were not read from a file.
+    pub place: Option<Location>,
     /// Path of an object below the cache's root, with `{ALGO}`, `{algo}` and `{hash}`.
     pub object: Template,
     /// URLs that single objects are fetched from, in order, with `{hash}`, `{ALGO}` and `{algo}`.

@@ -131,7 +131,8 @@ fn show(meter: &Meter, display: &Display, done: &AtomicBool) {
                     bar.set_style(style(true));
                     bar.set_length(total);
                 }
-                bar.set_message(Shown::value(&format!("{}: {}", meter.cache, meter.phase)).into_string());
+                bar.set_prefix(Shown::value(&format!("{}: {}", meter.cache, meter.phase)).into_string());
+                bar.set_message(amounts(meter, started.elapsed()));
                 bar.set_position(meter.bytes());
             }
             Display::Lines(platform) => {
@@ -170,12 +171,36 @@ fn line(meter: &Meter, elapsed: Duration) -> String {
     )
 }
 
+/// What stands behind a bar: how much work there is, how much is done, how fast, and how long the rest takes.
+fn amounts(meter: &Meter, elapsed: Duration) -> String {
+    let (done, total) = (meter.bytes(), meter.total());
+    let files = meter.total_items().unwrap_or_else(|| meter.items());
+    let mut parts = Vec::new();
+    if files > 0 {
+        parts.push(counted(files, "file"));
+    }
+    parts.push(match total {
+        Some(total) => format!("{} of {}", ByteSize(done), ByteSize(total)),
+        None => ByteSize(done).to_string(),
+    });
+    let rate = u128::from(done) * 1000 / elapsed.as_millis().max(1);
+    let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+    if rate > 0 {
+        parts.push(format!("{}/s", ByteSize(rate)));
+    }
+    if let Some(seconds) = total.and_then(|total| total.saturating_sub(done).checked_div(rate)) {
+        parts.push(if seconds < 100 {
+            format!("{seconds} s left")
+        } else {
+            format!("{} min left", seconds / 60)
+        });
+    }
+    parts.join(", ")
+}
+
+/// The bar takes the room that the texts beside it leave in a line.
 fn style(has_total: bool) -> ProgressStyle {
-    let template = if has_total {
-        "{msg:30} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}"
-    } else {
-        "{msg:30} {spinner} {bytes} {bytes_per_sec}"
-    };
+    let template = if has_total { "{prefix} [{wide_bar}] {msg}" } else { "{prefix} {spinner} {msg}" };
     ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("=> ")
 }
 
@@ -198,6 +223,22 @@ mod tests {
             line(&meter, Duration::from_secs(20)),
             "ccache: save: 500.0 kB of 2.00 MB (25 %), 12 files, 20 s"
         );
+    }
+
+    #[test]
+    fn a_bar_says_how_much_there_is_before_the_work_is_done() {
+        let meter = Meter::new("ccache", Phase::Save);
+        assert_eq!(amounts(&meter, Duration::from_secs(1)), "0 B");
+        meter.set_total(2_000_000);
+        meter.set_total_items(12);
+        assert_eq!(amounts(&meter, Duration::from_secs(1)), "12 files, 0 B of 2.00 MB");
+        meter.add_bytes(500_000);
+        let told = amounts(&meter, Duration::from_secs(5));
+        assert_eq!(told, "12 files, 500.0 kB of 2.00 MB, 100.0 kB/s, 15 s left");
+        let told = amounts(&meter, Duration::from_secs(500));
+        assert_eq!(told, "12 files, 500.0 kB of 2.00 MB, 1.00 kB/s, 25 min left");
+        // Beside the name of a cache, there is room for a bar in 80 columns.
+        assert!(told.chars().count() < 60);
     }
 
     #[test]

@@ -4,8 +4,6 @@ use std::fs;
 
 use cachekeep_test_support::project::Project;
 
-use crate::action::definition::root;
-
 const CONFIG: &str = r#"
 [cache.ccache]
 path = "ccache"
@@ -74,6 +72,30 @@ fn machines_read_the_same_findings() {
 }
 
 #[test]
+fn content_links_are_read() {
+    let config = "[cache.data]\npath = \"data\"\nkey = \"data-{links}\"\nlinks = { files = [\"Data/*.sha512\", \"*.md5\"] }\n";
+    let project = Project::new(config);
+    let text = project.run(&["check"]).success().stdout;
+    let expected = "\
+warning[links-without-file]: no file of the checkout matches `Data/*.sha512, *.md5`: `data` wants nothing, and its gate always passes
+ --> cachekeep.toml:4:19
+";
+    assert!(text.starts_with(expected), "{text}");
+
+    project.write("workspace/Data/a.sha512", "0".repeat(128));
+    assert_eq!(project.run(&["check"]).success().stdout, "no problems in 1 file\n");
+
+    project.write("workspace/Data/b.sha512", "version https://git-lfs.github.com/spec/v1");
+    project.write("workspace/empty.md5", "");
+    let text = project.run(&["check"]).code(1).stdout;
+    assert!(
+        text.starts_with("error[malformed-link]: `data`: 2 content links are malformed: Data/b.sha512: "),
+        "{text}"
+    );
+    assert!(text.contains("; empty.md5: empty\n --> cachekeep.toml:4:19\n"), "{text}");
+}
+
+#[test]
 fn a_wrong_configuration_is_one_of_the_findings() {
     let project = Project::new("[cache.a]\npath = \"a\"\nkye = \"x\"\n");
     project.write("workspace/azure-pipelines.yml", PIPELINE);
@@ -110,18 +132,4 @@ fn a_hostile_pipeline_is_shown_and_not_obeyed() {
             "{text}"
         );
     }
-}
-
-#[test]
-fn the_pipelines_of_this_repository_have_no_findings() {
-    let project = Project::new("");
-    let fixture = root().join("tests/it/azure/fixture/templates");
-    for item in fs::read_dir(&fixture).expect("the fixture") {
-        let path = item.expect("a file").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-        let place = if name == "cachekeep.toml" { "workspace/" } else { "workspace/pipelines/" };
-        project.write(&format!("{place}{name}"), fs::read_to_string(&path).expect("a text"));
-    }
-    let text = project.run(&["check"]).success().stdout;
-    assert_eq!(text, "no problems in 6 files\n");
 }

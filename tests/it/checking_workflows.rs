@@ -21,7 +21,9 @@ fn workflows(directory: &str) -> Vec<(String, String)> {
 
 fn project() -> Project {
     let config = root().join("tests/fixtures/workflows/cachekeep.toml");
-    Project::new(&fs::read_to_string(config).expect("a configuration"))
+    let project = Project::new(&fs::read_to_string(config).expect("a configuration"));
+    project.write("workspace/data/a.sha512", "0".repeat(128));
+    project
 }
 
 /// Rule and line of each finding.

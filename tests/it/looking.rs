@@ -30,6 +30,7 @@ const LOOKING: &[&[&str]] = &[
     &["restore", "--lookup-only", "--json"],
     &["schema"],
     &["completions", "bash"],
+    &["complete"],
     &["--help"],
     &["--version"],
 ];

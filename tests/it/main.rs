@@ -16,6 +16,7 @@ mod checking_workflows;
 mod dedup;
 mod disk;
 mod documents;
+mod exact_keys;
 mod exports;
 mod failures;
 mod file_roots;
@@ -55,6 +56,8 @@ mod verbose;
 mod cargo;
 #[cfg(unix)]
 mod ccache;
+#[cfg(unix)]
+mod completions;
 
 mod action;
 mod archive;
@@ -67,4 +70,6 @@ mod github_store;
 mod hash_files_peer;
 mod object_stores;
 mod populate;
+#[cfg(unix)]
+mod reference;
 mod unixfs_vectors;

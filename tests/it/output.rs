@@ -65,6 +65,7 @@ pub(crate) const RESULTS: &[&[&str]] = &[
     &["disk", "--json"],
     &["schema"],
     &["completions", "bash"],
+    &["complete"],
     &["man"],
     &["restore", "--json"],
     &["seed", "--json"],

@@ -184,10 +184,14 @@ fn explain_does_not_mistake_another_repositorys_entry_for_its_own() {
         let arguments = ["explain", "--var", "n=1"];
         run(&two, place.path(), &[&arguments, more].concat()).success().stdout
     };
-    let own = explained(&[]);
-    assert!(own.contains("nothing like it") && !own.contains("team/one"), "{own}");
-    let across = explained(&["--all-repositories"]);
-    assert!(across.contains("only in refs/heads/topic of forge.example/team/one"), "{across}");
+    let found = "misses: the scope differs: `deps-v1-1` is there, but only in refs/heads/topic of forge.example/team/one";
+    for more in [&[][..], &["--all-repositories"]] {
+        let told = explained(more);
+        assert!(told.contains(found) && told.contains("which this cache does not read"), "{told}");
+    }
+    // Where no section has the key, no other repository is named.
+    let told = run(&two, place.path(), &["explain", "--key", "other-1"]).success().stdout;
+    assert!(told.contains("nothing like it") && !told.contains("team/one"), "{told}");
 }
 
 #[test]

@@ -95,6 +95,7 @@ pub fn pack(
         return Err(WalkError::Missing(root).into());
     }
     meter.set_total(totals.unpacked_bytes);
+    meter.set_total_items(totals.counts.files);
     let frame_bytes = if totals.stream_bytes < SHORT_STREAM { SMALL_FRAME_BYTES } else { FRAME_BYTES };
     let manifest = Manifest {
         format: if totals.list_bytes <= LARGEST_LIST { FORMAT } else { UNLISTED },

@@ -32,7 +32,12 @@ pub(super) fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, F
         _ if options(command).lookup_only => wrapped::Purpose::Lookup,
         _ => wrapped::Purpose::Restore,
     };
-    let slots = wrapped::plan(ctx, &Carrier::actions_cache(ctx)?, purpose)?;
+    let mut job = JobOutcome::new(command.name());
+    if purpose == wrapped::Purpose::Save {
+        wrapped::report_tools(ctx, &mut job);
+    }
+    let looked_for = options(command).looked_for;
+    let slots = wrapped::plan(ctx, &Carrier::actions_cache(ctx)?, purpose, looked_for)?;
     output(ctx, "transport", "wrapped");
     output(ctx, "lookup-only", &(purpose != wrapped::Purpose::Restore).to_string());
     for (index, slot) in slots.iter().enumerate() {
@@ -44,7 +49,7 @@ pub(super) fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, F
             output(ctx, &format!("restore-keys-{index}"), &slot.restore_keys);
         }
     }
-    Ok(JobOutcome::new(command.name()))
+    Ok(job)
 }
 
 /// What the steps before left for each cache.

@@ -11,6 +11,7 @@ use crate::cli::site::Site;
 use crate::cli::template::Template;
 use crate::command::complete;
 use crate::command::context::Context;
+use crate::command::restore::LookedFor;
 use crate::command::wrapped::task::{self, TaskPlan};
 use crate::command::wrapped::{self, Carrier, NESTED, Purpose};
 use crate::domain::cache_task;
@@ -36,7 +37,9 @@ pub(super) fn run(
         _ => None,
     };
     match (step, command) {
-        (ActionStep::Start, _) => start(ctx, template, is_wrapped.map(String::as_str)),
+        (ActionStep::Start, _) => {
+            start(ctx, template, options(command).looked_for, is_wrapped.map(String::as_str))
+        }
         (_, Command::Save { .. }) if is_wrapped.is_some() => save_wrapped(ctx, template),
         _ if is_wrapped.is_some() => finish(ctx, template, command),
         _ => all(ctx, command),
@@ -44,7 +47,12 @@ pub(super) fn run(
 }
 
 /// Says what `Cache@2` is to look for, where it moves the archives; elsewhere the next step of the template does all.
-fn start(ctx: &Context<'_>, template: &Template, why: Option<&str>) -> Result<JobOutcome, Fault> {
+fn start(
+    ctx: &Context<'_>,
+    template: &Template,
+    looked_for: LookedFor,
+    why: Option<&str>,
+) -> Result<JobOutcome, Fault> {
     refuse_second_use(ctx, template)?;
     let job = JobOutcome::new("restore");
     set(ctx, template, "TRANSPORT", if why.is_some() { "wrapped" } else { "native" });
@@ -55,7 +63,7 @@ fn start(ctx: &Context<'_>, template: &Template, why: Option<&str>) -> Result<Jo
     };
     ctx.report_about_job(Level::Info, format!("`Cache@2` moves the archives: {why}"));
     let carrier = carrier(ctx, template)?;
-    let slots = wrapped::plan(ctx, &carrier, Purpose::Restore)?;
+    let slots = wrapped::plan(ctx, &carrier, Purpose::Restore, looked_for)?;
     task::make_staging(&carrier)?;
     let mut plan = TaskPlan::default();
     for slot in 0..NESTED {
@@ -136,6 +144,8 @@ fn save_wrapped(ctx: &Context<'_>, template: &Template) -> Result<JobOutcome, Fa
         ctx.report_about_job_with_hint(Level::Warning, text, Some(hint));
         return Ok(JobOutcome::new("save"));
     };
+    let mut job = JobOutcome::new("save");
+    wrapped::report_tools(ctx, &mut job);
     let carrier = carrier(ctx, template)?;
     task::make_staging(&carrier)?;
     set_staging(ctx, template, &carrier);
@@ -155,7 +165,8 @@ fn save_wrapped(ctx: &Context<'_>, template: &Template) -> Result<JobOutcome, Fa
     if saves_files {
         save_as_files(ctx);
     }
-    Ok(task::staged(ctx, staged))
+    task::staged(ctx, staged, &mut job);
+    Ok(job)
 }
 
 /// Has every `Cache@2` of the job send files instead of an archive. There is no such setting for one of them.

@@ -1,10 +1,11 @@
-//! `check`: the configuration, and the workflows and pipelines that use it, before they run.
+//! `check`: the configuration with the content links of the checkout, and the workflows and pipelines that use it, before they run.
 //!
 //! A workflow or pipeline is read as it is written. What an expression of its language will be is not known, so rules that depend
 //! on it say nothing.
 
 mod azure;
 mod github;
+mod links;
 mod pipeline;
 mod problem;
 pub(crate) mod rules;
@@ -27,8 +28,15 @@ use crate::fs::read;
 const MAX_BYTES: u64 = 4 << 20;
 
 /// What files that use cachekeep contain.
-const MARKS: [&str; 6] =
-    ["azure-task/", "cachekeep@", "Cachekeep@", "cachekeep/restore@", "cachekeep/save@", "cachekeep run"];
+const MARKS: [&str; 7] = [
+    "azure-task/",
+    "cachekeep@",
+    "Cachekeep@",
+    "cachekeep/restore@",
+    "cachekeep/save@",
+    "cachekeep/.github/workflows/",
+    "cachekeep run",
+];
 
 /// What to look at.
 #[derive(Debug)]
@@ -61,7 +69,8 @@ pub(crate) enum Configuration<'a> {
 pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     let (mut outcome, spec) = match input.configuration {
         Configuration::Usable(spec, warnings) => {
-            (CheckOutcome { files: 1, findings: warnings.to_vec() }, Some(spec))
+            let findings = [warnings.to_vec(), links::check(input.workspace, spec)].concat();
+            (CheckOutcome { files: 1, findings }, Some(spec))
         }
         Configuration::Wrong(findings) => (CheckOutcome { files: 1, findings: findings.to_vec() }, None),
         Configuration::Absent => (CheckOutcome::default(), None),

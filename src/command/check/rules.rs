@@ -15,9 +15,12 @@ const fn rule(name: &'static str, what: &'static str) -> Rule {
 /// Every rule, in the order of the reference.
 pub const RULES: &[Rule] = &[
     rule("yaml", "the file is not YAML"),
+    rule("links-without-file", "`[cache.NAME.links]` whose `files` match nothing in the checkout"),
+    rule("malformed-link", "a file that `files` match and that is not a content link"),
     rule("github-unknown-input", "`with` has an input that the action does not have"),
     rule("github-wrong-value", "an input has a value that it cannot have"),
     rule("github-unknown-output", "an expression reads an output that the action does not have"),
+    rule("github-unknown-step", "an expression reads outputs of a step that the job does not have"),
     rule("github-unknown-cache", "a step names a cache that is not declared"),
     rule("github-two-configurations", "`path` and `config` in one step"),
     rule("github-no-key", "`path` without `key`, or `key` without `path`"),
@@ -55,6 +58,10 @@ pub const RULES: &[Rule] = &[
     rule("github-no-checkout", "a step that needs the checkout and stands before it"),
     rule("github-checkout-after", "a checkout after a restore, which removes what was restored"),
     rule("github-same-path", "two caches on one path in a job"),
+    rule(
+        "github-other-volume",
+        "a cache in the home directory of a Windows runner, where actions/cache moves what is beside the workspace",
+    ),
     rule("github-never-saved", "caches that a workflow restores, and that no workflow of the checkout saves"),
     rule("github-pair", "a restore and a save of one cache that differ in key or path"),
     rule("github-save-on-failure", "`save = \"always\"`, and a step that is skipped when the job has failed"),

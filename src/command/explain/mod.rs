@@ -4,6 +4,7 @@ mod files;
 mod options;
 mod view;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 pub(crate) use options::{ExplainOptions, StoreReach, Subject};
@@ -14,12 +15,13 @@ use super::key::{self, InputChanges, Part};
 use super::notes::remembered::{self, KnownEntry};
 use super::other_paths::{self, OtherPaths};
 use super::session;
-use crate::domain::entry::LookupRequest;
+use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::explain::files::FileChanges;
 use crate::domain::explain::origin::KnownLayouts;
 use crate::domain::explain::shape::KeyShape;
-use crate::domain::explain::{Answer, Cause, Question};
+use crate::domain::explain::{Answer, Cause, Question, StoreView};
 use crate::domain::fault::Fault;
+use crate::domain::retention::Facts;
 use crate::domain::scope::Section;
 use crate::domain::spec::CacheSpec;
 use crate::domain::thin;
@@ -43,7 +45,8 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
     let cases = cases(ctx, options)?;
     let before = options.diff.as_deref().map(key::read).transpose()?;
     let view = view::look(ctx, reach, options)?;
-    let mut answered: Vec<(Case, Answer)> = Vec::new();
+    let everything = OnceCell::new();
+    let mut answered: Vec<(Case, Answer, Option<&Facts>)> = Vec::new();
     // What this machine remembers is of the store that its jobs use, and says nothing about another.
     let is_jobs_store = options.has_service || view.location == ctx.store().location();
     for mut case in cases {
@@ -63,16 +66,21 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
             Some(OtherPaths { theirs, own }) => answer.with_other_paths(theirs, own),
             None => answer,
         };
-        answered.push((case, answer));
+        let elsewhere =
+            if is_jobs_store { in_other_section(ctx, &case.question, &answer, &everything) } else { None };
+        answered.push(match elsewhere {
+            Some((answer, facts)) => (case, answer, Some(facts)),
+            None => (case, answer, view.facts()),
+        });
     }
     let mut explained: Vec<Explained<'_>> = answered
         .iter()
-        .map(|(case, answer)| Explained {
+        .map(|(case, answer, facts)| Explained {
             cache: case.cache.as_deref(),
             question: &case.question,
             answer,
             store: &view.location,
-            facts: view.facts(),
+            facts: *facts,
             known_layouts: &case.known_layouts,
             inputs: inputs(case, answer, before.as_ref()),
             untold: view.hint.as_deref(),
@@ -89,6 +97,24 @@ pub(crate) fn run(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOption
     } else {
         explain::render(&explained)
     })
+}
+
+/// The answer of the whole store, where this repository has nothing like the key and another section has the key.
+fn in_other_section<'a>(
+    ctx: &Context<'_>,
+    question: &Question,
+    answer: &Answer,
+    everything: &'a OnceCell<Option<Facts>>,
+) -> Option<(Answer, &'a Facts)> {
+    if answer.cause != Some(Cause::NothingSaved) {
+        return None;
+    }
+    let facts = everything.get_or_init(|| view::everything(ctx)).as_ref()?;
+    let answer = question.answer(&StoreView::Listed(facts));
+    let is_elsewhere = |entry: &Entry| entry.scope.section() != &Section::Own;
+    let is_key_there =
+        answer.cause == Some(Cause::Scope) && answer.witness.as_ref().is_some_and(is_elsewhere);
+    is_key_there.then_some((answer, facts))
 }
 
 /// Whether what the lookup finds was saved from other paths than the cache has. Reads the beginning of that entry alone.

@@ -20,7 +20,12 @@ pub(super) struct Draft {
     pub(super) saves_always: bool,
     /// Upper bound for its size.
     pub(super) max_size: Option<String>,
+    /// Globs of the content links that name what it holds; none if its key has other files or none.
+    pub(super) links: Vec<String>,
 }
+
+/// Where `ExternalData` of CMake looks for the object of a link, below the cache.
+const OBJECT: &str = "{ALGO}/{hash}";
 
 /// Paths by which tools are known: how they begin, and what a cache of them is called.
 const TOOLS: [(&str, &str); 20] = [
@@ -104,6 +109,14 @@ impl Draft {
         self.restore_keys = vec![start];
     }
 
+    /// Makes the cache one of content links: `{links}` takes the place of these globs in its keys.
+    pub(super) fn of_links(&mut self, globs: Vec<String>) {
+        let part = format!("{{files:{}}}", globs.join(","));
+        self.key = self.key.replace(&part, "{links}");
+        self.restore_keys.iter_mut().for_each(|key| *key = key.replace(&part, "{links}"));
+        self.links = globs;
+    }
+
     /// The globs whose files must be there, as the key names them.
     pub(super) fn globs(&self) -> Vec<Vec<String>> {
         let kind = self.kind.and_then(crate::domain::kinds::named).map_or("", |kind| kind.key);
@@ -146,6 +159,10 @@ impl Draft {
         let mut text = format!("[cache.{}]\n", bare_or_quoted(name));
         for (field, value) in fields {
             _ = writeln!(text, "{field:width$} = {value}");
+        }
+        if !self.links.is_empty() {
+            let (name, files) = (bare_or_quoted(name), list(&self.links));
+            _ = write!(text, "\n[cache.{name}.links]\nfiles  = {files}\nobject = {}\n", quoted(OBJECT));
         }
         text
     }
@@ -242,6 +259,21 @@ mod tests {
         let found = named(&drafts.each_ref(), &BTreeSet::from(["NPM".to_owned()]));
         let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, ["npm-2", "npm-3", "go"]);
+    }
+
+    #[test]
+    fn content_links_are_a_table_of_their_own() {
+        let globs = texts(&["**/*.sha512", "!build/**"]);
+        let key = "data-{files:**/*.sha512,!build/**}";
+        let mut draft = Draft { paths: texts(&["{temp}/x"]), key: key.to_owned(), ..Draft::default() };
+        assert_eq!(draft.globs(), std::slice::from_ref(&globs));
+        draft.of_links(globs);
+        assert!(draft.globs().is_empty());
+        assert_eq!(
+            draft.toml("data"),
+            "[cache.data]\npath = \"{temp}/x\"\nkey  = \"data-{links}\"\n\n[cache.data.links]\n\
+             files  = [\"**/*.sha512\", \"!build/**\"]\nobject = \"{ALGO}/{hash}\"\n"
+        );
     }
 
     #[test]

@@ -30,6 +30,15 @@ impl Plan {
         }
     }
 
+    /// The same, to be changed.
+    pub(super) fn draft_mut(&mut self) -> Option<&mut Draft> {
+        match self {
+            Plan::GitHub(plan) => plan.draft.as_mut(),
+            Plan::Azure(plan) => Some(&mut plan.draft),
+            Plan::GitLab(plan) => Some(&mut plan.draft),
+        }
+    }
+
     /// What will be different, beside what holds for every cache.
     pub(super) fn differences(&self) -> Vec<String> {
         match self {

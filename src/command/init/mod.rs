@@ -79,6 +79,7 @@ fn start(input: &InitInput<'_>, has_config: bool, proposal: &mut Proposal) {
         notes.push(format!("`{}` is there, and stays as it is", config::DISCOVERY));
     } else if input.starter {
         let text = starter::text(input.workspace);
+        notes.extend(starter::NEXT.map(str::to_owned));
         proposal.changed.push(Changed {
             path: PathBuf::from(config::DISCOVERY),
             before: None,

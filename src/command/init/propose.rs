@@ -18,10 +18,12 @@ use super::{azure, github, gitlab};
 use crate::command::check::{self, Configuration};
 use crate::command::pipelines::yaml;
 use crate::config::{self, DISCOVERY};
+use crate::domain::content_link::algorithm_of;
 use crate::domain::finding::{Finding, Location, Severity};
 use crate::domain::proposal::{InitOutcome, MovedCache};
 use crate::domain::spec::Spec;
 use crate::inputs::globs::TreeGlob;
+use crate::inputs::links;
 
 /// A file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,7 @@ pub(super) fn propose(input: &InitInput<'_>, existing: Option<&str>, mut files: 
     by_job(&mut files);
     save_alike(&mut files);
     each_found(&mut files, |found| refuse_draft(input.workspace, found));
+    each_found(&mut files, |found| find_links(input.workspace, found));
     loop {
         together(&mut files);
         pair(&mut files);
@@ -167,6 +170,24 @@ fn refuse_draft(workspace: &Path, found: &mut Found) {
     }
 }
 
+/// Takes the files in a key for content links, where all of them are links.
+fn find_links(workspace: &Path, found: &mut Found) {
+    let Some(draft) = found.plan.as_mut().ok().and_then(Plan::draft_mut) else { return };
+    let is_link = |glob: &String| glob.starts_with('!') || algorithm_of(glob).is_some();
+    let (globs, [path]) = (draft.globs(), draft.paths.as_slice()) else { return };
+    let ([globs], None, false) = (globs.as_slice(), draft.kind, path.contains(['*', '?', '['])) else {
+        return;
+    };
+    if !globs.iter().all(is_link) {
+        return;
+    }
+    let never = CancellationToken::new();
+    let wanted = TreeGlob::new(globs).and_then(|glob| links::wanted_objects(workspace, &glob, &[], &never));
+    if wanted.is_ok_and(|(wanted, _)| !wanted.is_empty()) {
+        draft.of_links(globs.clone());
+    }
+}
+
 fn has_match(workspace: &Path, globs: &[String]) -> bool {
     let never = CancellationToken::new();
     let found = TreeGlob::new(globs).and_then(|glob| glob.files(workspace, &[], &never));
@@ -199,7 +220,7 @@ fn together(files: &mut [Surveyed]) {
                 "move both by hand, to `cachekeep/cachekeep/restore@v1` and `…/save@v1`",
             ));
         } else if related().filter_map(github).any(|plan| plan.is_drop_in()) {
-            plan.drop_in();
+            plan.drop_in("another step that restores or saves these paths keeps its inputs");
         }
     });
 }
@@ -264,7 +285,9 @@ fn configuration(
                 }
                 match &mut found.plan {
                     // With its own inputs, it needs no declaration.
-                    Ok(Plan::GitHub(plan)) if found.paths.is_some() => plan.drop_in(),
+                    Ok(Plan::GitHub(plan)) if found.paths.is_some() => {
+                        plan.drop_in("cachekeep.toml declares another cache of this directory");
+                    }
                     plan => *plan = Err(refusal.clone()),
                 }
             });
@@ -398,6 +421,8 @@ fn about_key(was: Option<&str>, draft: &Draft) -> Vec<String> {
                 .to_owned(),
         );
     }
+    found.extend(about_os(was, draft));
+    found.extend(about_links(draft));
     if let Some(kind) = kind {
         let variables: Vec<String> = kind.export.iter().map(|(name, _)| format!("`{name}`")).collect();
         if !variables.is_empty() {
@@ -416,6 +441,34 @@ fn about_key(was: Option<&str>, draft: &Draft) -> Vec<String> {
     found
 }
 
+/// What the OS in a key is good for.
+fn about_os(was: Option<&str>, draft: &Draft) -> Option<String> {
+    let said_os = |was: &str| was.contains("runner.os") || was.to_ascii_lowercase().contains("agent.os");
+    let text = if draft.key.starts_with("{os}-") && was.is_some_and(|was| !said_os(was)) {
+        "`{os}-` begins the keys because actions/cache keeps the entries of each OS apart by itself: remove it if the files are \
+         equal on all of them"
+    } else if draft.key.contains("{os}") {
+        "an entry serves every OS: remove `{os}` from the keys if the files are equal on all of them"
+    } else {
+        return None;
+    };
+    Some(text.to_owned())
+}
+
+/// What it means that a cache has content links.
+fn about_links(draft: &Draft) -> Vec<String> {
+    if draft.links.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        "`{links}` stands for the objects that the content links name: a renamed or repeated link does not change it".to_owned(),
+        "the objects are verified, and the cache is saved only if all are there: correct `object` if a build looks for them \
+         elsewhere than CMake's ExternalData does; `mirrors` fetches what is missing"
+            .to_owned(),
+        "pull requests restore it and do not save it".to_owned(),
+    ]
+}
+
 fn left(file: &Surveyed, found: &Found, refusal: &Refusal) -> Finding {
     Finding {
         rule: "init-left-alone",
@@ -424,6 +477,41 @@ fn left(file: &Surveyed, found: &Found, refusal: &Refusal) -> Finding {
         hint: Some(refusal.hint.clone()),
         location: Some(Location::of(&file.path, &file.text, refusal.place.as_ref().unwrap_or(&found.place))),
     }
+}
+
+/// What `id-token: write` would change for a workflow that does not have it.
+fn about_token(file: &Surveyed) -> Option<String> {
+    let steps: Vec<_> = file
+        .found
+        .iter()
+        .filter_map(|found| match &found.plan {
+            Ok(Plan::GitHub(step)) => Some((found, step)),
+            _ => None,
+        })
+        .collect();
+    if steps.is_empty() || file.text.contains("id-token: write") {
+        return None;
+    }
+    let in_home = |found: &Found, draft: Option<&Draft>| {
+        let is_of_kind = draft.is_some_and(|draft| draft.kind.is_some() && draft.paths.is_empty());
+        is_of_kind
+            || found.paths.as_ref().is_some_and(|paths| paths.lines().any(|path| path.starts_with('~')))
+    };
+    let is_needed = steps
+        .iter()
+        .any(|(found, step)| step.systems.contains(&"windows") && in_home(found, step.draft.as_ref()));
+    let name = file.path.display();
+    Some(if is_needed {
+        format!(
+            "{name} needs `permissions: {{ contents: read, id-token: write }}`, with what else its jobs need: without it \
+             actions/cache moves the archives, which cannot reach the home directory of Windows runners"
+        )
+    } else {
+        format!(
+            "{name} may have `permissions: {{ contents: read, id-token: write }}`, with what else its jobs need: without it \
+             actions/cache moves the archives, and stages them on disk (docs/github-actions.md, \"Two transports\")"
+        )
+    })
 }
 
 /// What holds for all caches that are moved, and what is left to do.
@@ -436,15 +524,7 @@ fn notes(files: &[Surveyed]) -> Vec<String> {
          merged into"
             .to_owned(),
     ];
-    let is_github = plans(files).any(|plan| matches!(plan, Plan::GitHub(_)));
-    let has_token = files.iter().all(|file| file.text.contains("id-token: write"));
-    if is_github && !has_token {
-        notes.push(
-            "without `permissions: id-token: write` actions/cache moves the archives, and stages them on disk: \
-             docs/github-actions.md, \"Two transports\""
-                .to_owned(),
-        );
-    }
+    notes.extend(files.iter().filter_map(about_token));
     if plans(files).any(|plan| matches!(plan, Plan::Azure(_))) {
         notes.extend(TaskPlan::to_do());
     }

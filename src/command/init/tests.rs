@@ -192,6 +192,34 @@ fn keys_get_the_system_only_where_entries_would_meet() {
 }
 
 #[test]
+fn files_of_a_key_are_links_only_where_all_of_them_are() {
+    let hash = "0".repeat(128);
+    let toml = |key: &str, links: &[(&str, &str)]| {
+        let text = workflow(&with_key(key));
+        let files = [&[(CI, text.as_str())][..], links].concat();
+        let (outcome, _) = written(&files);
+        assert!(outcome.left.is_empty(), "{:?}", outcome.left);
+        outcome.files[0].diff.clone()
+    };
+    let key = "x-${{ hashFiles('d/*.sha512', '!d/b.sha512') }}";
+    let proposed = toml(key, &[("d/a.sha512", &hash)]);
+    assert!(
+        proposed.contains("+key  = \"x-{links}\"\n") && proposed.contains("+[cache.npm.links]\n"),
+        "{proposed}"
+    );
+    assert!(proposed.contains("+files  = [\"d/*.sha512\", \"!d/b.sha512\"]\n"), "{proposed}");
+    // A list of checksums is not a link, and other files say more than links do.
+    for (key, content) in [
+        (key, "0123  archive.tar.gz"),
+        ("x-${{ hashFiles('d/*.sha512', 'go.sum') }}", &hash),
+        ("x-${{ hashFiles('d/*.sha512') }}-${{ hashFiles('go.sum') }}", &hash),
+    ] {
+        let proposed = toml(key, &[("d/a.sha512", content)]);
+        assert!(proposed.contains("{files:d/*.sha512") && !proposed.contains("links"), "{proposed}");
+    }
+}
+
+#[test]
 fn a_configuration_that_is_there_is_added_to() {
     let existing = "# ours\n[cache.npm]\npath = \"other\"\nkey = \"other-{sha}\"";
     let text = workflow(&with_key("npm-${{ github.sha }}"));

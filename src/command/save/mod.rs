@@ -20,7 +20,7 @@ use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::recover;
-use super::restore;
+use super::restore::{self, LookedFor};
 use super::session::{self, OpenedCache};
 use super::tools;
 use crate::archive::Packed;
@@ -245,7 +245,8 @@ fn is_found(
     receipt: &Receipt,
     deadline: &Deadline,
 ) -> Result<bool, StoreFailure> {
-    match restore::lookup(cache, keys, cache.access().readable, deadline) {
+    let readable = cache.access().readable;
+    match restore::lookup(cache, keys, LookedFor::default(), readable, deadline) {
         Err(error)
             if matches!(error.kind(), StoreErrorKind::Denied(Access::Read) | StoreErrorKind::Unasked) =>
         {

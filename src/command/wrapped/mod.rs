@@ -20,9 +20,10 @@ use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::staged;
 use super::recover;
-use super::restore::RestoreOptions;
+use super::restore::{LookedFor, RestoreOptions};
 use super::save::{self, decide::SaveRefusal};
 use super::session::{self, OpenedCache};
+use super::tools;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::key::Key;
@@ -70,6 +71,7 @@ pub(crate) fn plan(
     ctx: &Context<'_>,
     carrier: &Carrier,
     purpose: Purpose,
+    looked_for: LookedFor,
 ) -> Result<Vec<Option<Slot>>, Fault> {
     if ctx.caches.len() > NESTED {
         let text = format!(
@@ -91,7 +93,10 @@ pub(crate) fn plan(
                     carried::carry(&cache, &keys);
                 }
                 session::export(&cache);
-                let restore_keys: Vec<&str> = keys.restore_keys.iter().map(Key::as_str).collect();
+                let restore_keys: Vec<&str> = match looked_for {
+                    LookedFor::KeyAndPrefixes => keys.restore_keys.iter().map(Key::as_str).collect(),
+                    LookedFor::Key => Vec::new(),
+                };
                 Some(Slot {
                     key: keys.key.to_string(),
                     restore_keys: restore_keys.join("\n"),
@@ -126,6 +131,8 @@ pub(crate) fn restored(
             continue;
         };
         let started = Instant::now();
+        // The carriers know no lookup without prefixes: a longer key answers as well.
+        let matched = matched.filter(|matched| options.looked_for != LookedFor::Key || *matched == key);
         let mut outcome = found_outcome(&cache, carrier, key, matched, &found.restore_keys());
         if outcome.matched.is_some() && !options.lookup_only {
             match adopt(&cache, carrier, slot, &found.matched) {
@@ -146,28 +153,36 @@ pub(crate) fn restored(
             }
         }
         outcome.elapsed = started.elapsed();
+        if outcome.matched.is_none() && !options.lookup_only {
+            tools::begin(&cache);
+        }
         if carrier.task().is_some() {
             staged::check(&cache, &outcome.key, outcome.hit == Hit::Exact);
         }
         if outcome.miss.is_none() {
-            let text = match &outcome.matched {
-                Some(Matched { key, .. }) => {
-                    let files = counted(outcome.files, "file");
-                    format!("{} hit: {files} from `{key}` by {}", outcome.hit, carrier.name())
-                }
-                // Neither of the two tells a lookup that failed from a miss.
-                None => format!(
-                    "miss: {} restored no entry for `{}`; if its lookup failed, its log says so",
-                    carrier.name(),
-                    outcome.key
-                ),
-            };
-            ctx.report(Level::Info, cache.name(), text);
+            ctx.report(Level::Info, cache.name(), moved_by(carrier, &outcome));
         }
         job.cache(cache.name()).restore = Some(outcome);
     }
     place::sweep(ctx, carrier);
     Ok(job)
+}
+
+/// What a carrier restored, as a message.
+fn moved_by(carrier: &Carrier, outcome: &RestoreOutcome) -> String {
+    let by = carrier.name();
+    match &outcome.matched {
+        Some(Matched { key, .. }) => {
+            format!("{} hit: {} from `{key}` by {by}", outcome.hit, counted(outcome.files, "file"))
+        }
+        // Neither of the two tells a lookup that failed from a miss.
+        None => {
+            format!(
+                "miss: {by} restored no entry for `{}`; if its lookup failed, its log says so",
+                outcome.key
+            )
+        }
+    }
 }
 
 /// The outcome for what the carrier found, before it is published. An entry that was not asked for is a miss.
@@ -219,7 +234,8 @@ fn adopt(
     }
     let stagings = place::deliver(cache, &base)?;
     let alone = materialize(cache, stagings, "restored", &deadline)?;
-    super::tools::source_times::put_back(cache, &deadline.cancel);
+    tools::source_times::put_back(cache, &deadline.cancel);
+    tools::begin(cache);
     drop(running);
     let quick = fingerprint::quick(&cache.selections)?;
     if alone {
@@ -228,6 +244,16 @@ fn adopt(
         receipt::leave(cache, &Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick));
     }
     Ok(quick)
+}
+
+/// What the tools of the caches counted since the restore. Before anything is trimmed, which counts as well.
+pub(crate) fn report_tools(ctx: &Context<'_>, job: &mut JobOutcome) {
+    for spec in ctx.caches {
+        // What is wrong with a declaration is reported where it is saved.
+        if let Ok(cache) = session::open(ctx, spec) {
+            tools::report(&cache, job);
+        }
+    }
 }
 
 /// Decides what is to be saved and shows it to the carrier. The outcomes are final but for those that say

@@ -126,9 +126,8 @@ pub(crate) fn make_staging(carrier: &Carrier) -> Result<(), Fault> {
     Ok(write::make_directory(staging)?)
 }
 
-/// The outcomes of what was shown to the task, which saves it once the job has ended.
-pub(crate) fn staged(ctx: &Context<'_>, staged: Vec<Option<SaveOutcome>>) -> JobOutcome {
-    let mut job = JobOutcome::new("save");
+/// Adds the outcomes of what was shown to the task, which saves it once the job has ended.
+pub(crate) fn staged(ctx: &Context<'_>, staged: Vec<Option<SaveOutcome>>, job: &mut JobOutcome) {
     for (spec, outcome) in ctx.caches.iter().zip(staged) {
         let Some(mut outcome) = outcome else {
             job.broken.push(spec.name.clone());
@@ -147,7 +146,6 @@ pub(crate) fn staged(ctx: &Context<'_>, staged: Vec<Option<SaveOutcome>>) -> Job
         }
         job.cache(&spec.name).save = Some(outcome);
     }
-    job
 }
 
 /// Makes the directory that a slot holds of which nothing is to be saved.

@@ -228,7 +228,9 @@ fn volumes(text: &mut String, disks: &[DiskChange]) {
 
 /// Foreign text as it is, with nothing in it that Markdown or HTML would act on.
 fn cell(text: &str) -> String {
-    plain(&short(text).replace('`', "'"))
+    // What is listed in further lines is in the log.
+    let line = text.lines().next().unwrap_or_default();
+    plain(&short(line.trim_end_matches(':')).replace('`', "'"))
 }
 
 /// Cut at the end of a line: half a row would break the table.

@@ -65,6 +65,22 @@ fn an_entry_that_was_not_asked_for_is_a_miss_that_says_so() {
 }
 
 #[test]
+fn a_step_that_wants_exact_keys_takes_no_other_entry() {
+    for (matched, expect) in [("k-1", "exact"), ("k-12", "none"), ("k-0", "none")] {
+        let mut job = Job::new();
+        let inputs = [with_mode("restore").as_slice(), &[("exact", "true")]].concat();
+        let started = job.step("start", &inputs);
+        assert_eq!((output(&started, "key-0"), output(&started, "restore-keys-0")), ("k-1", ""));
+        job.write(&format!("{}/f", place(&started)), "text");
+        job.set("CACHEKEEP_KEY_0", "k-1");
+        job.set("CACHEKEEP_MATCHED_0", matched);
+        let done = job.step("finish", &inputs);
+        assert_eq!(output(&done, "hit"), expect, "{matched}: {}", done.log);
+        assert_eq!(job.path("workspace/out/f").exists(), expect == "exact");
+    }
+}
+
+#[test]
 fn a_save_shows_the_cache_and_leaves_it_where_it_is() {
     let mut job = Job::new();
     job.write("workspace/out/d/f", "text");

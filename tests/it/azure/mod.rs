@@ -2,4 +2,4 @@
 
 mod agent;
 mod task;
-mod template;
+pub(crate) mod template;

@@ -15,7 +15,7 @@ use cachekeep_test_support::skip::skip;
 
 use crate::action::definition::root;
 
-const REPOSITORIES: [&str; 7] = ["azure", "cpp", "gitlab", "go", "node", "python", "rust"];
+const REPOSITORIES: [&str; 8] = ["azure", "cpp", "gitlab", "go", "links", "node", "python", "rust"];
 
 fn fixtures() -> PathBuf {
     root().join("tests/fixtures/init")

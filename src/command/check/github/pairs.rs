@@ -1,6 +1,8 @@
 //! Rules of steps that belong together: restores, saves, checkouts, other caches of the job.
 
-use super::saved;
+use std::ops::Range;
+
+use super::saved::SavedCaches;
 use super::scene::{Scene, actions_cache};
 use crate::command::check::problem::Problems;
 use crate::command::pipelines::workflow::{Mode, Right, Step, StepKind};
@@ -30,6 +32,7 @@ pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
     }
     for step in scene.in_mode(Mode::Restore) {
         same_path(scene, step, problems);
+        other_volume(scene, step, problems);
         never_saved(scene, step, problems);
     }
     for step in scene.in_mode(Mode::Save) {
@@ -144,27 +147,74 @@ fn never_saved(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let may_save = |cache: &&CacheSpec| cache.role == Role::Writer && cache.save != SavePolicy::Never;
     let caches = scene.caches(step);
     let is_writer = caches.as_ref().is_none_or(|caches| caches.iter().any(may_save));
-    let is_saved = || saved::is_any_in(scene.workflow) || scene.saved.has_some_of(step, caches.as_deref());
+    let here = SavedCaches::of(scene.workflow);
+    let is_saved = || match step.input("path") {
+        // What is wrong with them is another rule's.
+        Some(_) if step.input("key").is_none() || scene.after(step).any(|other| takes_key(other, step)) => {
+            true
+        }
+        Some(_) => here.has_path_of(step) || scene.saved.has_path_of(step),
+        None => here.has_any() || scene.saved.has_some_of(caches.as_deref()),
+    };
     if runs_on_branches && !only_reads && is_writer && !is_saved() {
+        let hint = if step.is_drop_in() {
+            "add `cachekeep/cachekeep/save@v1` with the same `path` and `key` after the build"
+        } else {
+            "add a step with `mode: save` and `if: always()` after the build, or say `role: consumer`"
+        };
         problems.warning(
             "github-never-saved",
             &step.place,
             "nothing that this step restores is saved in this workflow or in another one of the checkout"
                 .to_owned(),
-            "add a step with `mode: save` and `if: always()` after the build, or say `role: consumer`",
+            hint,
         );
     }
+}
+
+/// Whether a step saves under the key of a restore, or under the one that this looked for.
+fn takes_key(step: &Step<'_>, restore: &Step<'_>) -> bool {
+    let (Some(key), Some(own)) = (step.input("key"), restore.input("key")) else { return false };
+    let id = restore.node.value("id").map(|id| format!("steps.{}.outputs.", id.text));
+    step.is(Mode::Save) && (key.text == own.text || id.is_some_and(|start| key.text.contains(&start)))
+}
+
+/// actions/cache moves what is on the volume of the workspace. The home directory of GitHub's Windows runners is on another one.
+fn other_volume(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
+    let is_moved_by_others =
+        scene.is_at_github(step) && scene.workflow.right(scene.job, "id-token") == Right::None;
+    if !is_moved_by_others || !scene.job.systems().contains(&"windows") {
+        return;
+    }
+    let declared = scene.caches(step).unwrap_or_default();
+    let of_caches = declared.iter().flat_map(|cache| &cache.paths).filter(|path| !path.exclude);
+    let mut paths = step.lines("path").into_iter().chain(of_caches.map(|path| path.pattern.source()));
+    let in_home = |path: &&str| ["~/", "~\\", "{home}"].iter().any(|start| path.starts_with(start));
+    let Some(path) = paths.find(in_home) else { return };
+    let place = if step.input("path").is_some() { "path" } else { "cache" };
+    problems.warning(
+        "github-other-volume",
+        &step.place_of(place),
+        format!(
+            "on Windows runners `{path}` is on another volume than the workspace, and actions/cache can move nothing there"
+        ),
+        "give the job `permissions: { contents: read, id-token: write }`, or put the cache below `{temp}`",
+    );
 }
 
 /// A restore and a save of one cache name the same key and paths.
 fn pair(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let (Some(path), Some(key)) = (step.input("path"), step.input("key")) else { return };
-    if key.text.contains("cache-primary-key") {
-        return;
-    }
     let restores: Vec<&Step<'_>> = scene.before(step).filter(|other| other.is(Mode::Restore)).collect();
     let same =
         |other: &Step<'_>, name: &str, text: &str| other.input(name).is_some_and(|value| value.text == text);
+    if key.text.contains("cache-primary-key") {
+        let meant = restores.iter().find(|other| takes_key(step, other));
+        if meant.is_some_and(|other| other.input("path").is_some() && !same(other, "path", path.text)) {
+            unlike(&path.place, "path", problems);
+        }
+        return;
+    }
     let by_path = restores.iter().find(|other| same(other, "path", path.text));
     let by_key = restores.iter().find(|other| same(other, "key", key.text));
     let (name, place) = match (by_path, by_key) {
@@ -172,6 +222,10 @@ fn pair(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         (None, Some(by_key)) if by_key.input("path").is_some() => ("path", &path.place),
         _ => return,
     };
+    unlike(place, name, problems);
+}
+
+fn unlike(place: &Range<usize>, name: &str, problems: &mut Problems) {
     problems.warning(
         "github-pair",
         place,

@@ -15,15 +15,30 @@ pub(crate) struct SavedCaches {
     names: BTreeSet<String>,
     /// Caches that inputs declare, by their paths.
     paths: BTreeSet<String>,
+    /// Whether a script saves, which may declare a cache by arguments.
+    has_script: bool,
 }
 
 impl SavedCaches {
     /// Adds what a document saves, if it is a workflow.
     pub(in crate::command::check) fn add(&mut self, root: &Node) {
-        let Some(workflow) = workflow::read(root) else { return };
+        if let Some(workflow) = workflow::read(root) {
+            self.add_workflow(&workflow);
+        }
+    }
+
+    /// What a workflow saves.
+    pub(super) fn of(workflow: &Workflow<'_>) -> Self {
+        let mut saved = SavedCaches::default();
+        saved.add_workflow(workflow);
+        saved
+    }
+
+    fn add_workflow(&mut self, workflow: &Workflow<'_>) {
         for job in &workflow.jobs {
             for step in job.steps.iter().filter(|step| saves(step)) {
                 let is_ours = step.is_ours();
+                self.has_script |= !is_ours;
                 self.add_named(step.input("cache").filter(|_| is_ours), step.lines("path"));
             }
             if populates(job.node) {
@@ -40,13 +55,24 @@ impl SavedCaches {
         }
     }
 
-    /// Whether something that a step restores is saved; `caches` are those of the step, if they are known.
-    pub(super) fn has_some_of(&self, step: &Step<'_>, caches: Option<&[&CacheSpec]>) -> bool {
+    /// Whether anything is saved.
+    pub(super) fn has_any(&self) -> bool {
+        self.all || !self.names.is_empty() || !self.paths.is_empty()
+    }
+
+    /// Whether a path of a step that declares its cache by inputs is saved. What an expression gives may be any path.
+    pub(super) fn has_path_of(&self, step: &Step<'_>) -> bool {
         let paths = step.lines("path");
-        self.all
-            || paths.iter().any(|path| self.paths.contains(*path))
-            || caches.is_some_and(|caches| caches.iter().any(|cache| self.names.contains(&cache.name)))
-            || caches.is_none() && paths.is_empty() && !self.names.is_empty()
+        let is_open = |path: &str| path.contains("${{");
+        self.has_script
+            || paths.iter().any(|path| is_open(path) || self.paths.contains(*path))
+            || self.paths.iter().any(|path| is_open(path))
+    }
+
+    /// Whether one of these declared caches is saved; `None` if only the run knows which they are.
+    pub(super) fn has_some_of(&self, caches: Option<&[&CacheSpec]>) -> bool {
+        let is_named = |cache: &&CacheSpec| self.names.contains(&cache.name);
+        self.all || caches.map_or(!self.names.is_empty(), |caches| caches.iter().any(is_named))
     }
 }
 
@@ -60,9 +86,4 @@ fn saves(step: &Step<'_>) -> bool {
 /// Whether a job calls the workflow that fills caches.
 fn populates(job: &Node) -> bool {
     job.value("uses").is_some_and(|uses| uses.text.contains("/.github/workflows/populate.yml"))
-}
-
-/// Whether a workflow saves something.
-pub(super) fn is_any_in(workflow: &Workflow<'_>) -> bool {
-    workflow.jobs.iter().any(|job| job.steps.iter().any(saves) || populates(job.node))
 }

@@ -42,6 +42,7 @@ pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
         branch(step, problems);
     }
     outputs(scene, problems);
+    unknown_steps(scene, problems);
 }
 
 fn inputs(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
@@ -209,6 +210,47 @@ fn outputs(scene: &Scene<'_>, problems: &mut Problems) {
         }
         cache_hit(scene, step, &format!("{start}cache-hit"), problems);
     }
+}
+
+/// Outputs of steps that the job does not have. Other jobs hand outputs over by `needs`.
+fn unknown_steps(scene: &Scene<'_>, problems: &mut Problems) {
+    if scene.ours().next().is_none() {
+        return;
+    }
+    let ids: Vec<&str> =
+        scene.job.steps.iter().filter_map(|step| Some(step.node.value("id")?.text)).collect();
+    let conditions = scene.job.steps.iter().filter_map(Step::condition).map(|value| value.place);
+    let conditions: Vec<_> = conditions.collect();
+    for text in scene.job.texts() {
+        let is_condition = conditions.contains(&text.place);
+        let expressions = if is_condition { vec![text.text] } else { expressions(text.text) };
+        let unknown = expressions.into_iter().flat_map(read_steps).find(|name| !ids.contains(name));
+        let Some(name) = unknown else { continue };
+        problems.error(
+            "github-unknown-step",
+            &text.place,
+            format!("no step of the job has the id `{name}`: the expression is always empty"),
+            "give the step that is meant this `id`, or hand the output over from its job by `outputs` and `needs`",
+        );
+    }
+}
+
+/// What stands in `${{ }}` in a text.
+fn expressions(text: &str) -> Vec<&str> {
+    text.split("${{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0)).collect()
+}
+
+/// The ids of the steps whose outputs an expression reads.
+fn read_steps(expression: &str) -> Vec<&str> {
+    let is_start = |at: usize| {
+        let before = expression[..at].chars().next_back();
+        before.is_none_or(|c| !c.is_alphanumeric() && !"._-'".contains(c))
+    };
+    let found = expression.match_indices("steps.").filter(|(at, _)| is_start(*at));
+    let rest = found.map(|(at, start)| &expression[at + start.len()..]);
+    rest.filter_map(|rest| rest.split_once(".outputs").map(|(name, _)| name))
+        .filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
+        .collect()
 }
 
 /// `cache-hit` says nothing about what a partial hit, a seed or mirrors brought.

@@ -37,8 +37,12 @@ pub(super) fn plan(scene: &Scene<'_>, part: Part) -> Result<StepPlan, Refusal> {
     let mut plan = scene.plan(how, None)?;
     let id = step.node.value("id");
     let is_read = id.is_some_and(|id| readers(scene.job, id.text) == Readers::Others);
-    if is_read || part == Part::Save && is_primary_key(key.text) {
-        plan.drop_in();
+    if is_read {
+        plan.drop_in("the job reads its outputs in another way than `cache-hit == 'true'`");
+        return Ok(plan);
+    }
+    if part == Part::Save && is_primary_key(key.text) {
+        plan.drop_in("its key is an output of the step that restores");
         return Ok(plan);
     }
     let translated = translate::key(key.text).map_err(|reason| refused("key", &reason, step))?;

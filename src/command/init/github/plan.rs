@@ -33,6 +33,8 @@ pub(in crate::command::init) struct StepPlan {
     pub(in crate::command::init) systems: Vec<&'static str>,
     /// Whether entries of different systems have been apart, although the key does not say so.
     pub(in crate::command::init) is_apart: bool,
+    /// Why it keeps its inputs, if it does.
+    pub(in crate::command::init) keeps_inputs: Option<&'static str>,
 }
 
 /// What takes the place of a step.
@@ -69,13 +71,14 @@ impl StepPlan {
         matches!(self.how, How::DropIn(_))
     }
 
-    /// Has the step keep its inputs.
-    pub(in crate::command::init) fn drop_in(&mut self) {
+    /// Has the step keep its inputs, for a reason.
+    pub(in crate::command::init) fn drop_in(&mut self, why: &'static str) {
         self.how = match self.how {
             How::Restore | How::RestoreOnly => How::DropIn("restore"),
             How::Save => How::DropIn("save"),
             _ => return,
         };
+        self.keeps_inputs = Some(why);
         self.draft = None;
         self.vars.clear();
     }
@@ -115,8 +118,8 @@ impl StepPlan {
     /// What will be different, beside what holds for every cache.
     pub(in crate::command::init) fn differences(&self) -> Vec<String> {
         let mut found = Vec::new();
-        if self.is_drop_in() {
-            found.push("the step keeps its inputs, and has the same outputs".to_owned());
+        if let Some(why) = self.keeps_inputs {
+            found.push(format!("the step keeps its inputs, and has the same outputs: {why}"));
         }
         if self.is_saved {
             found.push(

@@ -37,6 +37,7 @@ impl Scene<'_> {
             job_name: self.job.name.to_owned(),
             systems: self.job.systems(),
             is_apart: false,
+            keeps_inputs: None,
         })
     }
 

@@ -59,7 +59,7 @@ fn parameters_are_those_of_the_sources() {
     let expect: BTreeSet<String> = of_action.iter().cloned().chain(OWN.map(str::to_owned)).collect();
     let of = |name: &str| parameters(&template(name)).into_iter().collect::<BTreeSet<_>>();
     assert_eq!(of("restore"), &expect - &BTreeSet::from(["condition".to_owned()]));
-    let only_restored = ["restoreKeys", "failOnCacheMiss", "seed", "allowExport"].map(str::to_owned);
+    let only_restored = ["restoreKeys", "failOnCacheMiss", "exact", "seed", "allowExport"].map(str::to_owned);
     assert_eq!(of("save"), &expect - &only_restored.into());
     for small in ["populate", "clean"] {
         let unknown: Vec<_> =

@@ -5,7 +5,6 @@ mod definition;
 mod flow;
 mod hostile;
 mod install;
-mod project;
 mod rooms;
 mod wrapped;
 
@@ -26,24 +25,24 @@ const BUILD: &str = "mkdir -p .cc/d/empty && echo '#!' >.cc/d/program && chmod 7
                      touch -d @1000000000 .cc/d/program";
 
 /// The agent's machine and what outlives its jobs.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     place: TempDir,
     service: AzureCacheService,
 }
 
 impl Machine {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let service = AzureCacheService::new(&place.path().join("service"));
         Machine { place, service }
     }
 
-    pub(super) fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.place.path().join(relative)
     }
 
     /// A job of a pipeline on a machine that is new but for its services.
-    pub(super) fn job<'a>(&'a self, pipeline: &'a Pipeline, lock: &str) -> Job<'a> {
+    pub(crate) fn job<'a>(&'a self, pipeline: &'a Pipeline, lock: &str) -> Job<'a> {
         let program = Path::new(env!("CARGO_BIN_EXE_cachekeep")).parent().expect("a directory");
         let home = self.path("home");
         fs::create_dir_all(&home).expect("a directory");
@@ -52,7 +51,7 @@ impl Machine {
     }
 
     /// The keys that `Cache@2` keeps, without those of nothing.
-    pub(super) fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         let entries = self.service.entries().into_iter().map(|entry| entry.key);
         entries.filter(|key| !key.starts_with("\"cachekeep-none\"")).collect()
     }
@@ -109,7 +108,7 @@ pub(super) fn main_branch() -> Event {
     Event::branch("refs/heads/main")
 }
 
-pub(super) fn output<'a>(job: &'a JobResult, name: &str) -> &'a str {
+pub(crate) fn output<'a>(job: &'a JobResult, name: &str) -> &'a str {
     job.outputs.get(name).unwrap_or_else(|| panic!("no output {name}\n{}", job.log))
 }
 
