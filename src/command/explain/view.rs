@@ -9,6 +9,7 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint as _;
 use crate::domain::key::{Key, MAX_KEYS};
 use crate::domain::retention::Facts;
+use crate::domain::thin;
 use crate::domain::version::Version;
 use crate::report::failure;
 use crate::store::{Access, CatalogError, StoreErrorKind};
@@ -88,9 +89,16 @@ impl View {
                     let why = format!("{why}; and the service looks up one version at a time");
                     return Ok(StoreView::LookedUp { found: None, nearest: None, why });
                 };
-                let found = lookup(ctx, question, version, &question.key, &question.restore_keys)?;
+                let request = request(question, version, &question.key, &question.restore_keys);
+                let beside = question.thin_version.clone();
+                let beside = beside.and_then(|version| thin::lookup_beside(&request, version));
+                let full = lookup(ctx, &request)?;
+                let thin = beside.map(|request| lookup(ctx, &request)).transpose()?.flatten();
+                let found = thin::better(&request, full.as_ref(), thin.as_ref()).cloned();
                 let nearest = match (&found, beginnings(&question.key).split_first()) {
-                    (None, Some((first, rest))) => lookup(ctx, question, version, first, rest)?,
+                    (None, Some((first, rest))) => {
+                        lookup(ctx, &self::request(question, version, first, rest))?
+                    }
                     _ => None,
                 };
                 let (found, nearest) = (found.map(Box::new), nearest.map(Box::new));
@@ -100,22 +108,19 @@ impl View {
     }
 }
 
-fn lookup(
-    ctx: &Context<'_>,
-    question: &Question,
-    version: &Version,
-    key: &Key,
-    restore_keys: &[Key],
-) -> Result<Option<Entry>, Fault> {
-    let request = LookupRequest {
+fn request(question: &Question, version: &Version, key: &Key, restore_keys: &[Key]) -> LookupRequest {
+    LookupRequest {
         exact: false,
         key: key.clone(),
         restore_keys: restore_keys.to_vec(),
         version: version.clone(),
         scopes: question.scopes.clone(),
-    };
+    }
+}
+
+fn lookup(ctx: &Context<'_>, request: &LookupRequest) -> Result<Option<Entry>, Fault> {
     let deadline = ctx.deadline();
-    ctx.wait(&deadline, ctx.store().lookup(&request)).map_err(|source| {
+    ctx.wait(&deadline, ctx.store().lookup(request)).map_err(|source| {
         Fault::from(source).in_context(format!("cannot look up in {}", ctx.store().location()))
     })
 }

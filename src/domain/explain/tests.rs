@@ -191,6 +191,8 @@ fn lookups_alone_explain_hits_and_key_parts_and_nothing_else() {
     };
     assert_eq!(name(Some(entry("main", "c-2", "x", 1)), None), (Lookup::Hit, None));
     assert_eq!(name(Some(entry("main", "c-1", "x", 1)), None), (Lookup::Partial, Some("key-part")));
+    let base = entry("main", "c-0", "x", 9);
+    assert_eq!(name(Some(thin("c-2", 1, &[&base])), None), (Lookup::Hit, None));
     assert_eq!(name(None, Some(entry("main", "cc", "x", 1))), (Lookup::Miss, Some("key-part")));
     assert_eq!(name(None, None), (Lookup::Miss, Some("unavailable")));
 }
