@@ -94,6 +94,11 @@ impl Context<'_> {
         &*self.opened().store
     }
 
+    /// The same, for work that outlives a call.
+    pub(crate) fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.opened().store)
+    }
+
     /// The catalog of the store; `None` if a job cannot list and delete there.
     pub(crate) fn catalog(&self) -> Option<&Arc<dyn Catalog>> {
         self.opened().catalog.as_ref()

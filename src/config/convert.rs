@@ -13,13 +13,13 @@ use super::kinds;
 use super::lint;
 use super::location::parse_store;
 use super::placeholders::template;
-use super::units::{size_limit, size_or_share, unit};
+use super::units::{size, size_limit, size_or_share, unit};
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::freeable::{Freeable, KNOWN};
 use crate::domain::kinds::Kind;
 use crate::domain::spec::{
-    CacheSpec, DiskPolicy, LinksSpec, PathPattern, Prefetch, Role, SavePolicy, SeedSpec, Spec, StoreLocation,
-    Thoroughness, Unwanted, VerifySave,
+    CacheSpec, DiskPolicy, Generations, LinksSpec, PathPattern, Prefetch, Role, SavePolicy, SeedSpec, Spec,
+    StoreLocation, Thoroughness, Unwanted, VerifySave,
 };
 use crate::domain::template::Template;
 use crate::domain::trim::{Recency, TrimSpec, TrimUnits};
@@ -156,6 +156,7 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
             file::RawVerifySave::Full => VerifySave::Full,
             file::RawVerifySave::None => VerifySave::None,
         }),
+        generations: raw.generations.map_or(Generations::Usual, |raw| generations(&raw, findings)),
         export,
         kind_exports,
         links,
@@ -165,6 +166,17 @@ pub(super) fn cache(name: &Text, raw: file::RawCache, findings: &mut Findings<'_
         source_times,
     };
     Some(Draft { spec, name: name.span(), paths, export: exported })
+}
+
+fn generations(raw: &Spanned<file::RawGenerations>, findings: &mut Findings<'_>) -> Generations {
+    match raw.get_ref() {
+        file::RawGenerations::Switch(false) => Generations::Off,
+        file::RawGenerations::Switch(true) => Generations::From(Generations::USUAL_SIZE),
+        file::RawGenerations::From(text) => {
+            let text = Spanned::new(raw.span(), text.clone());
+            size(&text, findings).map_or(Generations::Off, Generations::From)
+        }
+    }
 }
 
 fn paths(

@@ -104,6 +104,11 @@ pub(super) struct RawCache {
     #[serde(default)]
     #[schemars(with = "RawVerifySave")]
     pub verify_save: Option<RawVerifySave>,
+    /// Whether a save stores what changed alone, where an earlier entry has the rest: `true`, `false`, or the size, such as
+    /// `"64MiB"`, that an archive of the whole cache must have for that. With `true` it is 128 MiB.
+    #[serde(default)]
+    #[schemars(with = "RawGenerations")]
+    pub generations: Option<Spanned<RawGenerations>>,
     /// Environment variables for the build, such as `CCACHE_DIR = "{path}"`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
@@ -217,6 +222,15 @@ pub(super) enum RawVerifySave {
     Full,
     /// Not at all.
     None,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RawGenerations {
+    /// Whether there are generations.
+    Switch(bool),
+    /// The size of archives that are saved as generations.
+    From(String),
 }
 
 /// Content links: small files in the source tree that name objects by their hash.

@@ -49,6 +49,7 @@ pub(crate) fn inline(
         role: file::RawRole::default(),
         save: file::RawSave::default(),
         verify_save: None,
+        generations: None,
         export: BTreeMap::new(),
         links: None,
         seed: None,

@@ -2,7 +2,7 @@
 //!
 //! Serde would stop at the first of these. Invalid parts are reported and removed, so that the rest can be
 //! deserialized and checked as well. Supports what [`schema`](fn@super::schema) generates: `type`, `properties`,
-//! `additionalProperties`, `required`, `items`, and constants in `enum` or `oneOf`.
+//! `additionalProperties`, `required`, `items`, constants in `enum` or `oneOf`, and types in `anyOf`.
 
 use std::ops::Range;
 
@@ -112,6 +112,16 @@ fn check_value(
     findings: &mut Findings<'_>,
 ) -> bool {
     let place = value.span();
+    if let Some(alternatives) = schema["anyOf"].as_array() {
+        // They are told apart by their types.
+        let found = kind_of(value.get_ref());
+        let Some(fitting) = alternatives.iter().find(|one| kind_wanted(one) == found) else {
+            let wanted: Vec<&str> = alternatives.iter().map(|one| article(wanted_type(one))).collect();
+            findings.error(&place, format!("`{path}` must be {}, not {found}", wanted.join(" or ")));
+            return false;
+        };
+        return check_value(value, name_place, fitting, path, findings);
+    }
     match (wanted_type(schema), value.get_mut()) {
         ("object", DeValue::Table(table)) => check_table(table, name_place, schema, path, findings),
         ("array", DeValue::Array(array)) => {
@@ -123,18 +133,7 @@ fn check_value(
             usable
         }
         ("integer", DeValue::Integer(_)) | ("boolean", DeValue::Boolean(_)) => true,
-        ("string", DeValue::String(text)) => {
-            let words = words_of(schema);
-            if words.is_empty() || words.contains(&text.as_ref()) {
-                return true;
-            }
-            let hint = match closest(text, words.iter().copied()) {
-                Some(meant) => format!("did you mean `\"{meant}\"`?"),
-                None => format!("write one of {}", list(words)),
-            };
-            findings.error(&place, format!("`{path}` cannot be `{text}`")).with_hint(hint);
-            false
-        }
+        ("string", DeValue::String(text)) => check_word(text, &place, schema, path, findings),
         (wanted, found) => {
             // The place of a table would be its header or all of its lines, so point to its name.
             let place = if found.is_table() { name_place.clone() } else { place };
@@ -157,6 +156,26 @@ fn check_value(
             false
         }
     }
+}
+
+/// Returns whether a string is one of those that a schema allows.
+fn check_word(
+    text: &str,
+    place: &Range<usize>,
+    schema: &Value,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let words = words_of(schema);
+    if words.is_empty() || words.contains(&text) {
+        return true;
+    }
+    let hint = match closest(text, words.iter().copied()) {
+        Some(meant) => format!("did you mean `\"{meant}\"`?"),
+        None => format!("write one of {}", list(words)),
+    };
+    findings.error(place, format!("`{path}` cannot be `{text}`")).with_hint(hint);
+    false
 }
 
 /// The field of a table that has no other.
@@ -196,6 +215,14 @@ fn article(wanted: &str) -> &'static str {
         "integer" => "a whole number",
         "boolean" => "`true` or `false`",
         _ => "a string",
+    }
+}
+
+/// What [`kind_of`] calls the values of a schema.
+fn kind_wanted(schema: &Value) -> &'static str {
+    match wanted_type(schema) {
+        "boolean" => "a boolean",
+        wanted => article(wanted),
     }
 }
 

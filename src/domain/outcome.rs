@@ -295,6 +295,8 @@ pub struct SaveOutcome {
     pub unpacked: ByteSize,
     /// Size of the archive.
     pub archive: ByteSize,
+    /// The size that the whole archive would have, where only what changed was stored.
+    pub whole: Option<ByteSize>,
     /// What was trimmed before.
     pub trim: Option<TrimOutcome>,
     /// Elapsed time.
@@ -416,6 +418,7 @@ pub(crate) mod testing {
             files: 0,
             unpacked: ByteSize(0),
             archive: ByteSize(0),
+            whole: None,
             trim: None,
             elapsed: Duration::ZERO,
         }

@@ -71,6 +71,8 @@ pub struct CacheSpec {
     pub save: SavePolicy,
     /// How a new entry is read back; `None` if that is left to what its store does.
     pub verify_save: Option<VerifySave>,
+    /// Whether a save stores what changed alone, where an earlier entry has the rest.
+    pub generations: Generations,
     /// Environment variables set for the build.
     pub export: BTreeMap<String, Template>,
     /// Those of the variables that come with the kind.
@@ -136,6 +138,22 @@ pub enum VerifySave {
     Full,
     /// Not at all.
     None,
+}
+
+/// Whether a save stores what changed alone, where an earlier entry has the rest (see [`super::thin`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generations {
+    /// As is usual in the store.
+    Usual,
+    /// Never.
+    Off,
+    /// Where an archive of the whole cache would have at least this size.
+    From(ByteSize),
+}
+
+impl Generations {
+    /// The size that is usual: less is saved as quickly in full.
+    pub const USUAL_SIZE: ByteSize = ByteSize(128 << 20);
 }
 
 /// The content links of a cache, and how their objects are stored and fetched.

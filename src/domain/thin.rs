@@ -115,8 +115,9 @@ pub fn lookup_beside(full: &LookupRequest, version: Version) -> Option<LookupReq
     })
 }
 
-/// The better of the two answers to a lookup and the one beside it ([`lookup_beside`]): an entry of the key itself, then one
-/// of the restore key that comes first, then the newer. Of two that are as good the full one, which needs no other entry.
+/// The better of the two answers to a lookup and the one beside it ([`lookup_beside`]): an entry of the nearest scope, then of the
+/// key itself, then of the restore key that comes first, then the newer. Of two that are as good the full one, which needs no
+/// other entry.
 pub fn better<'a>(
     request: &LookupRequest,
     full: Option<&'a Entry>,
@@ -127,7 +128,9 @@ pub fn better<'a>(
         let key = saved_for(&entry.key);
         let mut wanted = std::iter::once(&request.key).chain(&request.restore_keys);
         let prefix = wanted.position(|wanted| wanted.is_prefix_of(&key)).unwrap_or(usize::MAX);
-        (key != request.key, prefix, Reverse(entry.created_at))
+        // A service that does not tell the scope has looked through all of them.
+        let scope = request.scopes.iter().position(|scope| *scope == entry.scope);
+        (scope, key != request.key, prefix, Reverse(entry.created_at))
     };
     if place(of_thin) < place(of_full) { thin } else { full }
 }
@@ -150,6 +153,59 @@ pub fn quoted(stored: &Key) -> String {
 /// The size of the tree's archive: an entry's own, or of a thin one that which all of the tree would have.
 pub fn whole_size(entry: &Entry) -> ByteSize {
     ThinKey::parse(&entry.key).map_or(entry.size, |thin| thin.whole())
+}
+
+/// How a tree has grown since its base, in bytes that archives of it have or would have, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    /// An archive of the whole tree.
+    pub whole: u64,
+    /// What no earlier archive has.
+    pub new: u64,
+    /// What of the tree is in the base.
+    pub in_base: u64,
+    /// What of it is in other parents.
+    pub elsewhere: u64,
+    /// What a restore reads of all parents: whole frames, and small gaps between them.
+    pub read: u64,
+    /// The base.
+    pub base: u64,
+}
+
+/// Why a tree is saved in full though an earlier entry has a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FullBecause {
+    /// A full archive is small anyway.
+    #[error("its whole archive would have {whole}, less than {least}", whole = .0, least = .1)]
+    Small(ByteSize, ByteSize),
+    /// More than half of the tree is new.
+    #[error("more than half of it is new")]
+    New,
+    /// More than half as much as the base has is elsewhere.
+    #[error("much of it is not in the base any more")]
+    Elsewhere,
+    /// What is left of the parents lies so scattered that a restore would read much more than that.
+    #[error("a restore would read {read} to get {live}", read = .0, live = .1)]
+    Scattered(ByteSize, ByteSize),
+}
+
+impl Growth {
+    /// Why a tree that has grown so is to be saved in full, where archives of at least `least` bytes are saved thin.
+    pub fn full_because(&self, least: ByteSize) -> Option<FullBecause> {
+        let live = self.in_base.saturating_add(self.elsewhere);
+        let outside = self.new.saturating_add(self.elsewhere);
+        if self.whole < least.0 {
+            Some(FullBecause::Small(ByteSize(self.whole), least))
+        } else if self.new > self.whole / 2 {
+            Some(FullBecause::New)
+        } else if outside > self.base / 2 {
+            Some(FullBecause::Elsewhere)
+        } else if self.read > live.saturating_add(live / 5) {
+            Some(FullBecause::Scattered(ByteSize(self.read), ByteSize(live)))
+        } else {
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -276,6 +332,35 @@ mod tests {
         }
         let nine = format!("k~t1{}", ".aaaaaaaa".repeat(9));
         assert_eq!(ThinKey::parse(&key(&nine)), None);
+    }
+
+    #[test]
+    fn an_entry_of_a_nearer_scope_is_better_whatever_its_key() {
+        let at = |scope: &str, stored: &str, hour: i64| Entry {
+            scope: Scope::new(scope).expect(scope),
+            ..entry(stored, hour)
+        };
+        let scopes = ["topic", "main"].map(|scope| Scope::new(scope).expect(scope)).to_vec();
+        let request = LookupRequest { scopes, ..request(false) };
+        let (full, thin) = (at("main", "k-9", 9), at("topic", "k-1~t1.aaaaaaaa", 1));
+        assert_eq!(better(&request, Some(&full), Some(&thin)), Some(&thin));
+        let (full, thin) = (at("topic", "k-1", 1), at("main", "k-9~t1.aaaaaaaa", 9));
+        assert_eq!(better(&request, Some(&full), Some(&thin)), Some(&full));
+    }
+
+    #[test]
+    fn a_tree_is_saved_in_full_where_little_of_it_is_in_its_base() {
+        let grown = Growth { whole: 1000, new: 100, in_base: 800, elsewhere: 100, read: 1000, base: 1000 };
+        let least = ByteSize(1000);
+        let why = |growth: Growth| growth.full_because(least);
+        assert_eq!(why(grown), None);
+        assert_eq!(why(Growth { whole: 999, ..grown }), Some(FullBecause::Small(ByteSize(999), least)));
+        assert_eq!(why(Growth { new: 500, in_base: 500, elsewhere: 0, read: 500, ..grown }), None);
+        assert_eq!(why(Growth { new: 501, ..grown }), Some(FullBecause::New));
+        assert_eq!(why(Growth { elsewhere: 401, ..grown }), Some(FullBecause::Elsewhere));
+        assert_eq!(why(Growth { read: 1080, ..grown }), None);
+        let scattered = FullBecause::Scattered(ByteSize(1081), ByteSize(900));
+        assert_eq!(why(Growth { read: 1081, ..grown }), Some(scattered));
     }
 
     proptest! {

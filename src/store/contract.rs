@@ -1,14 +1,15 @@
 //! The contract that every store keeps. A store that can also be listed and cleaned is a
 //! [`Catalog`](super::catalog::Catalog).
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt};
 
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::key::Key;
@@ -68,6 +69,12 @@ pub trait Store: Send + Sync {
         picked(self.read(entry).await?, parts).await
     }
 
+    /// Ranges of an entry as one stream, in ascending order: as [`Self::read`] would deliver them, each within
+    /// [`Entry::size`].
+    async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
+        Ok(within(self.read(entry).await?, ranges))
+    }
+
     /// Whether the store compares all that arrives with a checksum of what was sent. What it answers to an upload may
     /// show that it does not: the answer is to be asked for after a commit.
     fn checks_uploads(&self) -> bool {
@@ -105,6 +112,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).read_parts(entry, parts).await
     }
 
+    async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
+        (**self).read_ranges(entry, ranges).await
+    }
+
     fn checks_uploads(&self) -> bool {
         (**self).checks_uploads()
     }
@@ -140,6 +151,46 @@ pub(super) async fn picked(mut stream: EntryStream, parts: &[Range<u64>]) -> Res
         position = next;
     }
     Ok(picked.into_iter().map(BytesMut::freeze).collect())
+}
+
+/// Ranges of a stream, in ascending order; it is read as far as the last of them reaches.
+pub(super) fn within(stream: EntryStream, ranges: Vec<Range<u64>>) -> EntryStream {
+    struct State {
+        stream: EntryStream,
+        /// What was read and not handed on, and where in the entry it begins.
+        chunk: Bytes,
+        position: u64,
+        ranges: VecDeque<Range<u64>>,
+    }
+    let state = State { stream, chunk: Bytes::new(), position: 0, ranges: ranges.into() };
+    let next = |mut state: State| async move {
+        loop {
+            let Some(range) = state.ranges.front_mut() else { return Ok(None) };
+            if range.is_empty() {
+                state.ranges.pop_front();
+                continue;
+            }
+            // Both are no longer than the chunk.
+            let in_chunk =
+                |bytes: u64| usize::try_from(bytes).map_or(state.chunk.len(), |it| it.min(state.chunk.len()));
+            let skipped = in_chunk(range.start.saturating_sub(state.position));
+            state.chunk.advance(skipped);
+            state.position += skipped as u64;
+            let length =
+                usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(state.chunk.len());
+            if length > 0 {
+                let part = state.chunk.split_to(length);
+                state.position += length as u64;
+                range.start += length as u64;
+                return Ok(Some((part, state)));
+            }
+            match state.stream.try_next().await? {
+                Some(chunk) => state.chunk = chunk,
+                None => return Ok(None),
+            }
+        }
+    };
+    futures::stream::try_unfold(state, next).boxed()
 }
 
 /// An upload in progress. Dropping it without a commit leaves nothing visible and removes what it can.
@@ -195,3 +246,33 @@ pub trait StoreExt: Store {
 }
 
 impl<S: Store + ?Sized> StoreExt for S {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn ranges_of_a_stream_are_what_lies_there(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..9),
+            cuts in proptest::collection::btree_set(0..60_u64, 0..8),
+        ) {
+            let whole: Vec<u8> = chunks.concat();
+            let cuts: Vec<u64> = cuts.into_iter().filter(|cut| *cut <= whole.len() as u64).collect();
+            let (pairs, _) = cuts.as_chunks::<2>();
+            let ranges: Vec<Range<u64>> = pairs.iter().map(|[start, end]| *start..*end).collect();
+            let expect: Vec<u8> = ranges
+                .iter()
+                .flat_map(|range| whole.iter().skip(usize::try_from(range.start).expect("small")).take(usize::try_from(range.end - range.start).expect("small")))
+                .copied()
+                .collect();
+            let stream = futures::stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk)))).boxed();
+            let read: Vec<Bytes> = futures::executor::block_on(within(stream, ranges).try_collect()).expect("no error");
+            prop_assert_eq!(read.concat(), expect);
+        }
+    }
+}

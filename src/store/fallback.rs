@@ -114,6 +114,11 @@ impl Store for FallbackStore {
         store.read_parts(entry, parts).await
     }
 
+    async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
+        let store = if self.of_fallback.contains(entry) { &self.fallback } else { &self.store };
+        store.read_ranges(entry, ranges).await
+    }
+
     /// Those of the store that was uploaded to last.
     fn checks_uploads(&self) -> bool {
         if self.is_down() { self.fallback.checks_uploads() } else { self.store.checks_uploads() }

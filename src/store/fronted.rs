@@ -169,6 +169,20 @@ impl Store for FrontedStore {
         self.store.read_parts(entry, parts).await
     }
 
+    /// From the copy, if there is one; ranges alone are not kept.
+    async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
+        if let Some(copy) = self.copy_of(entry).await {
+            match self.front.store.read_ranges(&copy, ranges.clone()).await {
+                Ok(stream) => {
+                    self.front.store.note_use(&copy).await;
+                    return Ok(stream);
+                }
+                Err(error) => self.log.failed(&error),
+            }
+        }
+        self.store.read_ranges(entry, ranges).await
+    }
+
     fn checks_uploads(&self) -> bool {
         self.store.checks_uploads()
     }

@@ -120,16 +120,17 @@ struct Shared {
     options: FetchOptions,
 }
 
-/// Streams a blob in order. The stream ends after [`BlobFacts::size`] bytes or with an error; dropped, it
+/// Streams ranges of a blob in the order given. The stream ends after their last byte or with an error; dropped, it
 /// ends its requests. It must be created within a tokio runtime.
 pub(crate) fn stream(
     client: &Client,
     blob: OpenedBlob,
+    wanted: Vec<Range<u64>>,
     ranges: &RangeOptions,
 ) -> Result<BoxStream<'static, Result<Bytes, FetchError>>, FetchError> {
     let state = InOrder {
         shared: Shared::new(client, blob)?,
-        position: 0,
+        left: wanted.into(),
         range_size: ranges.range_size.max(1),
         in_flight: ranges.in_flight.max(1),
         ahead: VecDeque::new(),
@@ -164,7 +165,8 @@ pub(crate) async fn parts(
 /// while the reader is busy.
 struct InOrder {
     shared: Arc<Shared>,
-    position: u64,
+    /// What is still to be asked for.
+    left: VecDeque<Range<u64>>,
     range_size: u64,
     in_flight: usize,
     ahead: VecDeque<JoinHandle<Result<Bytes, FetchError>>>,
@@ -176,10 +178,17 @@ impl InOrder {
         if self.failed {
             return None;
         }
-        while self.ahead.len() < self.in_flight && self.position < self.shared.facts.size {
-            let end = self.shared.facts.size.min(self.position + self.range_size);
-            self.ahead.push_back(tokio::spawn(fetch_range(Arc::clone(&self.shared), self.position, end)));
-            self.position = end;
+        while self.ahead.len() < self.in_flight
+            && let Some(range) = self.left.front_mut()
+        {
+            let end = range.end.min(range.start + self.range_size);
+            if range.start < end {
+                self.ahead.push_back(tokio::spawn(fetch_range(Arc::clone(&self.shared), range.start, end)));
+            }
+            range.start = end;
+            if range.start >= range.end {
+                self.left.pop_front();
+            }
         }
         let part = match self.ahead.front_mut()?.await {
             Ok(part) => part,

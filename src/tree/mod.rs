@@ -14,6 +14,7 @@ pub(crate) mod changing;
 pub(crate) mod dedup;
 pub(crate) mod fingerprint;
 pub(crate) mod hard_links;
+pub(crate) mod hashed;
 pub(crate) mod leftovers;
 pub(crate) mod narrow;
 pub(crate) mod plain_files;

@@ -65,6 +65,7 @@ mod archive;
 mod azure;
 mod clean;
 mod explain;
+mod generations;
 mod github_store;
 #[cfg(unix)]
 mod hash_files_peer;

@@ -19,6 +19,7 @@ mod archive_memory;
 mod entry_memory;
 mod footprint;
 mod full_disk;
+mod generations;
 mod hostile;
 mod interrupts;
 mod kills;

@@ -4,6 +4,7 @@ use super::version::{FORMAT, UNLISTED};
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
+use crate::domain::thin::MOST_PARENTS;
 
 /// The largest frame, decompressed, that a manifest may announce: what this program makes. Several are in memory at once.
 pub(crate) const LARGEST_FRAME: u32 = 4 << 20;
@@ -31,6 +32,26 @@ pub struct Manifest {
     pub stream_bytes: u64,
     /// Bytes of the tar stream in every frame but the last, which may have fewer.
     pub frame_bytes: u32,
+    /// The archives that a thin archive takes content from, the base first; none in one that holds all of its content. The list
+    /// calls them 1 and on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parent>,
+}
+
+/// An archive that a thin one takes content from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// The key that its entry is stored under.
+    pub key: String,
+    /// The version of its entry.
+    pub version: String,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    /// Bytes of its tar stream.
+    pub stream_bytes: u64,
+    /// The digest that it carries, in hexadecimal digits.
+    pub digest: String,
 }
 
 /// A root of a cache, and the room it needs: roots may go to different volumes.
@@ -93,6 +114,11 @@ impl Manifest {
         self.format > UNLISTED
     }
 
+    /// Whether the archive takes content from others, so that its stream alone is not the tree.
+    pub fn is_thin(&self) -> bool {
+        !self.parents.is_empty()
+    }
+
     /// Where the roots of the cache lie in the tar stream.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = &str> + Clone {
         self.roots.iter().map(|root| root.prefix.as_str())
@@ -105,6 +131,12 @@ impl Manifest {
         };
         sum(|root| root.entries) == Some(self.counts.entries())
             && sum(|root| root.bytes) == Some(self.unpacked_bytes)
+    }
+
+    /// Whether the stream can hold a header for every entry and the content of every file.
+    fn has_all(&self, entries: u64) -> bool {
+        let least = entries.checked_mul(512).and_then(|headers| headers.checked_add(self.unpacked_bytes));
+        least.is_some_and(|least| least <= self.stream_bytes)
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -130,10 +162,9 @@ impl Manifest {
             && manifest.are_roots_all()
             && manifest.roots.iter().all(|root| root.holes <= root.bytes)
             && manifest.stream_bytes.is_multiple_of(512)
-            // Every entry has a header, every file its content.
-            && entries.checked_mul(512).is_some_and(|headers| {
-                headers.checked_add(manifest.unpacked_bytes).is_some_and(|least| least <= manifest.stream_bytes)
-            });
+            && manifest.parents.len() <= MOST_PARENTS
+            && (manifest.parents.is_empty() || manifest.is_listed())
+            && (manifest.is_thin() || manifest.has_all(entries));
         if is_consistent {
             Ok(manifest)
         } else {
@@ -162,7 +193,26 @@ mod tests {
             unpacked_bytes: 1000,
             stream_bytes: 4096,
             frame_bytes: 1 << 20,
+            parents: vec![],
         }
+    }
+
+    fn parent() -> Parent {
+        let text = || "x".to_owned();
+        Parent { key: text(), version: text(), archive_bytes: 9, stream_bytes: 9, digest: text() }
+    }
+
+    #[test]
+    fn a_thin_manifest_has_less_in_its_stream_than_in_its_tree() {
+        let mut thin = manifest();
+        thin.unpacked_bytes = 1 << 30;
+        thin.roots[0].bytes = 1 << 30;
+        assert!(Manifest::from_json(&thin.to_json()).is_err());
+        thin.parents = vec![parent(); MOST_PARENTS];
+        assert_eq!(Manifest::from_json(&thin.to_json()).expect("a manifest"), thin);
+        assert!(Manifest::from_json(&Manifest { format: UNLISTED, ..thin.clone() }.to_json()).is_err());
+        thin.parents.push(parent());
+        assert!(Manifest::from_json(&thin.to_json()).is_err());
     }
 
     #[test]

@@ -5,9 +5,13 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::manifest::LARGEST_FRAME;
 use super::skippable::{SEEK_TABLE_MAGIC, skippable};
 
 const FOOTER_MAGIC: u32 = 0x8F92_EAB1;
+
+/// Bytes that a frame takes at most in an archive: one that does not compress takes a little more than its content.
+const MOST_STORED: u32 = 2 * LARGEST_FRAME;
 
 /// The lengths of the frames written or seen so far.
 #[derive(Debug, Default)]
@@ -52,6 +56,49 @@ pub(crate) fn frame_length(end: &[u8]) -> Option<u64> {
     let (count, rest) = footer.split_first_chunk::<4>()?;
     let known = rest[1..] == FOOTER_MAGIC.to_le_bytes() && rest[0] == 0;
     known.then(|| u64::from(u32::from_le_bytes(*count)) * 8 + 9 + 8)
+}
+
+/// Where a frame lies that holds a part of the tar stream, and which part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FramePlace {
+    /// Where it begins in the archive, in bytes.
+    pub(crate) offset: u64,
+    /// Its bytes there.
+    pub(crate) stored: u32,
+    /// Where its part begins in the tar stream, in bytes.
+    pub(crate) at: u64,
+    /// Bytes of that part.
+    pub(crate) content: u32,
+}
+
+impl FramePlace {
+    /// Where the frame ends in the archive.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + u64::from(self.stored)
+    }
+
+    /// Where its part of the tar stream ends.
+    pub(crate) fn content_end(&self) -> u64 {
+        self.at + u64::from(self.content)
+    }
+}
+
+/// The frames that a table lists, without the header of its frame; `None` if it does not add up to the archive that it ends.
+pub(crate) fn frames(table: &[u8], archive_bytes: u64) -> Option<Vec<FramePlace>> {
+    let (rows, _) = table.split_at_checked(table.len().checked_sub(9)?)?;
+    let (rows, []) = rows.as_chunks::<8>() else { return None };
+    let (mut offset, mut at, mut frames) = (0_u64, 0_u64, Vec::new());
+    for row in rows {
+        let [stored, content] =
+            [&row[..4], &row[4..]].map(|four| four.try_into().map_or(0, u32::from_le_bytes));
+        if content > 0 {
+            frames.push(FramePlace { offset, stored, at, content });
+        }
+        offset += u64::from(stored);
+        at += u64::from(content);
+    }
+    let fits = frames.iter().all(|frame| frame.content <= LARGEST_FRAME && frame.stored <= MOST_STORED);
+    (fits && offset.checked_add(table.len() as u64 + 8) == Some(archive_bytes)).then_some(frames)
 }
 
 /// The table that the frames read so far must have: its length and digest, so that it needs no memory however many
@@ -100,6 +147,27 @@ mod tests {
             1, 0, 0, 0, 0, 0xB1, 0xEA, 0x92, 0x8F, // count, no checksums, magic
         ];
         assert_eq!(table.to_frame(), expect);
+    }
+
+    #[test]
+    fn frames_lie_behind_each_other() {
+        let mut table = SeekTable::default();
+        for (stored, content) in [(100, 0), (7, 4096), (9, 512), (50, 0)] {
+            table.push(stored, content);
+        }
+        let frame = table.to_frame();
+        let size = 166 + frame.len() as u64;
+        let found = frames(&frame[8..], size).expect("frames");
+        let first = FramePlace { offset: 100, stored: 7, at: 0, content: 4096 };
+        assert_eq!(found, [first, FramePlace { offset: 107, stored: 9, at: 4096, content: 512 }]);
+        assert_eq!((first.end(), first.content_end()), (107, 4096));
+        assert_eq!(frames(&frame[8..], size + 1), None);
+        assert_eq!(frames(&frame[9..], size), None);
+        assert_eq!(frames(b"", 0), None);
+        let mut large = SeekTable::default();
+        large.push(1, LARGEST_FRAME as usize + 1);
+        let frame = large.to_frame();
+        assert_eq!(frames(&frame[8..], 1 + frame.len() as u64), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub(super) mod compress;
 pub(super) mod output;
 pub(super) mod pace;
 pub(super) mod plan;
+pub(super) mod survey;
+pub(super) mod thin;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -32,7 +34,7 @@ use crate::tree::walk::WalkError;
 use compress::Worker;
 use output::{ArchiveOutput, PackOutput};
 use pace::{CompressionPace, FrameWork, Levels, Measured};
-use plan::{Count, Cutter, PlannedFrame, Segment, Totals, Tree};
+use plan::{Count, Cutter, Layout, PlannedFrame, Segment, Totals, Tree};
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
 const FRAME_BYTES: u32 = 4 << 20;
@@ -96,7 +98,7 @@ pub fn pack(
     }
     meter.set_total(totals.unpacked_bytes);
     meter.set_total_items(totals.counts.files);
-    let frame_bytes = if totals.stream_bytes < SHORT_STREAM { SMALL_FRAME_BYTES } else { FRAME_BYTES };
+    let frame_bytes = frame_bytes(totals.stream_bytes);
     let manifest = Manifest {
         format: if totals.list_bytes <= LARGEST_LIST { FORMAT } else { UNLISTED },
         producer: request.producer.to_owned(),
@@ -106,10 +108,12 @@ pub fn pack(
         unpacked_bytes: totals.unpacked_bytes,
         stream_bytes: totals.stream_bytes,
         frame_bytes,
+        parents: Vec::new(),
     };
-    let mut output = PackOutput::new(out, &manifest)?;
+    let mut output = PackOutput::new(out, &manifest, None)?;
     let plan = Plan {
-        tree: &tree,
+        lay_out: &|layout, cancel| plan::lay_out(&tree, layout, cancel),
+        root: &tree.selections[0].root,
         expected: &totals,
         frame_bytes: frame_bytes as usize,
         is_listed: manifest.is_listed(),
@@ -118,6 +122,11 @@ pub fn pack(
     let (archive_bytes, digest) = output.seal()?;
     let Totals { skipped, skipped_count, missing: missing_roots, .. } = totals;
     Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })
+}
+
+/// Bytes of the tar stream in each frame of a stream of this length.
+fn frame_bytes(stream_bytes: u64) -> u32 {
+    if stream_bytes < SHORT_STREAM { SMALL_FRAME_BYTES } else { FRAME_BYTES }
 }
 
 fn roots(tree: &Tree<'_>, totals: &Totals, count: &Count) -> Vec<Root> {
@@ -155,7 +164,7 @@ type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>
 fn frames<W: ArchiveOutput>(
     request: &PackRequest<'_>,
     plan: &Plan<'_>,
-    output: &mut PackOutput<W>,
+    output: &mut PackOutput<'_, W>,
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<(), ArchiveError> {
@@ -179,9 +188,15 @@ fn frames<W: ArchiveOutput>(
     if on_threads { Ok(()) } else { pack_in_place(plan, &pace, &mut writing) }
 }
 
+/// Lays out a stream.
+type LayOut<'a> = dyn Fn(&mut dyn Layout, &CancellationToken) -> Result<Totals, ArchiveError> + Sync + 'a;
+
 /// What is cut into frames.
 struct Plan<'a> {
-    tree: &'a Tree<'a>,
+    lay_out: &'a LayOut<'a>,
+    /// The first root, for messages.
+    root: &'a Path,
+    /// What an earlier pass found.
     expected: &'a Totals,
     frame_bytes: usize,
     /// Whether the archive has a list.
@@ -196,26 +211,22 @@ impl Plan<'_> {
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
         let mut cutter = Cutter::new(self.frame_bytes, self.is_listed, emit);
-        let totals = plan::lay_out(self.tree, &mut cutter, cancel)?;
+        let totals = (self.lay_out)(&mut cutter, cancel)?;
         cutter.finish()?;
-        if totals == *self.expected {
-            Ok(())
-        } else {
-            Err(ArchiveError::TreeChanged(self.tree.selections[0].root.clone()))
-        }
+        if totals == *self.expected { Ok(()) } else { Err(ArchiveError::TreeChanged(self.root.to_owned())) }
     }
 }
 
 /// Frames on their way to the output.
-struct Writing<'a, W> {
-    output: &'a mut PackOutput<W>,
+struct Writing<'a, 'o, W> {
+    output: &'a mut PackOutput<'o, W>,
     pace: &'a CompressionPace,
     measured: Measured,
     cancel: &'a CancellationToken,
     meter: &'a Meter,
 }
 
-impl<W: ArchiveOutput> Writing<'_, W> {
+impl<W: ArchiveOutput> Writing<'_, '_, W> {
     /// Writes a frame that has been waited for since `asked`; returns its buffer.
     fn write(&mut self, frame: Frame, asked: Instant) -> Result<Vec<u8>, ArchiveError> {
         if cancel::is_cancelled(self.cancel) {
@@ -236,7 +247,7 @@ impl<W: ArchiveOutput> Writing<'_, W> {
 fn pack_in_place<W: ArchiveOutput>(
     plan: &Plan<'_>,
     pace: &CompressionPace,
-    writing: &mut Writing<'_, W>,
+    writing: &mut Writing<'_, '_, W>,
 ) -> Result<(), ArchiveError> {
     let mut worker = Worker::new(plan.frame_bytes, pace).map_err(ArchiveError::Worker)?;
     let mut buffer = Vec::new();

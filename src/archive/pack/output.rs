@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame;
-use crate::archive::format::list::Row;
+use crate::archive::format::list::{Row, RowKind};
 use crate::archive::format::list_frame::{ListWriter, Proof};
 use crate::archive::format::manifest::Manifest;
 use crate::archive::format::seek_table::SeekTable;
@@ -59,30 +59,59 @@ impl<T, E: Crossing> ArchiveOutput for Passing<'_, T, E> {
 }
 
 /// The output: hashes, lists and writes frames.
-pub(super) struct PackOutput<W> {
+pub(super) struct PackOutput<'a, W> {
     out: W,
-    proof: Proving,
+    proof: Proving<'a>,
     table: SeekTable,
     bytes: u64,
 }
 
 /// What the digest of an archive is made of.
-enum Proving {
+enum Proving<'a> {
     /// All bytes so far.
     Whole(Sha256),
     Parts {
         /// The SHA-256 of the manifest's frame.
         manifest: Sha256Digest,
         list: ListWriter,
+        /// The list of a thin archive, which was made before its contents were packed.
+        known: Option<KnownList<'a>>,
     },
 }
 
-impl<W: ArchiveOutput> PackOutput<W> {
-    /// Begins an archive with its manifest.
-    pub(super) fn new(out: W, manifest: &Manifest) -> Result<Self, ArchiveError> {
+/// A list that was made before the contents were packed that are new in it.
+pub(super) struct KnownList<'a> {
+    /// All rows.
+    pub(super) rows: &'a [Row],
+    /// The rows of the new contents, in the order in which they are packed.
+    pub(super) new: std::slice::Iter<'a, usize>,
+}
+
+impl KnownList<'_> {
+    /// Refuses a content that is not the one that was hashed before.
+    fn check(&mut self, packed: &Row) -> Result<(), ArchiveError> {
+        let expected = self.new.next().and_then(|index| self.rows.get(*index));
+        match (expected.map(|row| &row.kind), &packed.kind) {
+            (Some(RowKind::File { content: expected, .. }), RowKind::File { content, .. })
+                if expected == content =>
+            {
+                Ok(())
+            }
+            _ => Err(ArchiveError::Changed(String::from_utf8_lossy(&packed.name).into_owned().into())),
+        }
+    }
+}
+
+impl<'a, W: ArchiveOutput> PackOutput<'a, W> {
+    /// Begins an archive with its manifest; of a thin one the list is known.
+    pub(super) fn new(
+        out: W,
+        manifest: &Manifest,
+        known: Option<KnownList<'a>>,
+    ) -> Result<Self, ArchiveError> {
         let first = frame::manifest_frame(manifest);
         let proof = if manifest.is_listed() {
-            Proving::Parts { manifest: Sha256Digest::of(&first), list: ListWriter::default() }
+            Proving::Parts { manifest: Sha256Digest::of(&first), list: ListWriter::default(), known }
         } else {
             Proving::Whole(Sha256::new())
         };
@@ -91,10 +120,11 @@ impl<W: ArchiveOutput> PackOutput<W> {
         Ok(output)
     }
 
-    /// Adds rows to the list, if the archive has one.
+    /// Adds rows to the list, if the archive has one; compares them with those of a list that is known.
     pub(super) fn list(&mut self, rows: &[Row]) -> Result<(), ArchiveError> {
         match &mut self.proof {
             Proving::Whole(_) => Ok(()),
+            Proving::Parts { known: Some(known), .. } => rows.iter().try_for_each(|row| known.check(row)),
             Proving::Parts { list, .. } => rows.iter().try_for_each(|row| list.push(row)),
         }
     }
@@ -113,7 +143,8 @@ impl<W: ArchiveOutput> PackOutput<W> {
                 self.write(&frame::digest_frame(&digest), 0)?;
                 digest
             }
-            Proving::Parts { manifest, list } => {
+            Proving::Parts { manifest, mut list, known } => {
+                known.iter().flat_map(|known| known.rows).try_for_each(|row| list.push(row))?;
                 let (list, frames) = list.finish(self.bytes)?;
                 frames.iter().try_for_each(|frame| self.write(frame, 0))?;
                 // The table lists the frame that carries the digest, of which it needs only the length.

@@ -111,6 +111,32 @@ pub(super) fn lay_out(
     Ok(pass.totals)
 }
 
+/// A file of which the content goes into a thin archive.
+#[derive(Debug)]
+pub(super) struct NewFile<'a> {
+    pub(super) root: &'a Path,
+    /// Its name in the archive.
+    pub(super) name: &'a [u8],
+    pub(super) item: &'a Item,
+}
+
+/// Lays out the stream of a thin archive, which has these files alone, with its end.
+pub(super) fn lay_out_files(
+    files: &[NewFile<'_>],
+    layout: &mut dyn Layout,
+    cancel: &CancellationToken,
+) -> Result<Totals, ArchiveError> {
+    let mut pass = PlanPass { totals: Totals::default(), layout, header: Vec::new() };
+    for NewFile { root, name, item } in files {
+        if cancel::is_cancelled(cancel) {
+            return Err(ArchiveError::Cancelled);
+        }
+        pass.file(root, name, item)?;
+    }
+    pass.bytes(&tar_header::END)?;
+    Ok(pass.totals)
+}
+
 struct PlanPass<'a> {
     totals: Totals,
     layout: &'a mut dyn Layout,
@@ -221,6 +247,15 @@ impl PlanPass<'_> {
         self.totals.stream_bytes += bytes.len() as u64;
         self.layout.bytes(bytes)
     }
+}
+
+/// Bytes that a row takes in a list at most.
+pub(super) fn row_bytes(row: &Row) -> u64 {
+    let target = match &row.kind {
+        RowKind::Symlink { target } | RowKind::HardLink { target } => target.len(),
+        RowKind::Directory | RowKind::File { .. } => 0,
+    };
+    ROW_BYTES + (row.name.len() + target) as u64
 }
 
 /// The name under which a file with several names is already packed.

@@ -64,19 +64,38 @@ impl<S: Source + ?Sized> Source for Box<S> {
     }
 }
 
+/// Cuts an archive, or parts of several, into what decompresses by itself.
+pub(crate) trait Parts {
+    /// The next part, its bytes in the buffer; `None` after the last.
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError>;
+
+    /// What the end shows; valid after it.
+    fn end(&self) -> End;
+}
+
+impl<R: Read> Parts for Splitter<R> {
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
+        Splitter::next(self, buffer)
+    }
+
+    fn end(&self) -> End {
+        End { archive_bytes: self.position(), list: self.list() }
+    }
+}
+
 /// Decompresses on the calling thread.
-pub(crate) struct Inline<'a, R> {
-    splitter: Splitter<R>,
+pub(crate) struct Inline<'a, P> {
+    parts: P,
     buffers: Arc<Buffers>,
     whole: Decompressor<'static>,
     pieces: Pieces,
     cancel: &'a CancellationToken,
 }
 
-impl<'a, R: Read> Inline<'a, R> {
-    pub(crate) fn new(input: R, cancel: &'a CancellationToken) -> Result<Self, ArchiveError> {
+impl<'a, P: Parts> Inline<'a, P> {
+    pub(crate) fn new(parts: P, cancel: &'a CancellationToken) -> Result<Self, ArchiveError> {
         Ok(Inline {
-            splitter: Splitter::new(input),
+            parts,
             buffers: Buffers::new(MOST_FRAMES),
             whole: decompressor()?,
             pieces: Pieces::default(),
@@ -85,14 +104,14 @@ impl<'a, R: Read> Inline<'a, R> {
     }
 }
 
-impl<R: Read> Source for Inline<'_, R> {
+impl<P: Parts> Source for Inline<'_, P> {
     fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
         loop {
             if cancel::is_cancelled(self.cancel) {
                 return Err(ArchiveError::Cancelled);
             }
             let mut chunk = self.buffers.take();
-            match self.splitter.next(&mut chunk.buffer().compressed)? {
+            match self.parts.next(&mut chunk.buffer().compressed)? {
                 None => return Ok(None),
                 Some(Part::Manifest(manifest)) => return Ok(Some(Unit::Manifest(manifest))),
                 Some(Part::Frame { content }) => {
@@ -111,25 +130,21 @@ impl<R: Read> Source for Inline<'_, R> {
     }
 
     fn end(&self) -> End {
-        end_of(&self.splitter)
+        self.parts.end()
     }
-}
-
-fn end_of<R: Read>(splitter: &Splitter<R>) -> End {
-    End { archive_bytes: splitter.position(), list: splitter.list() }
 }
 
 /// Decompresses on a thread that reads and up to `workers` others, which end with the archive, or when the source is
 /// dropped; on the calling thread if they cannot be had.
-pub(crate) fn open<'scope, R: Read + Send + 'scope>(
+pub(crate) fn open<'scope, P: Parts + Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
-    input: R,
+    parts: P,
     workers: usize,
     cancel: &'scope CancellationToken,
 ) -> Result<Box<dyn Source + 'scope>, ArchiveError> {
-    match Threaded::start(scope, input, workers, cancel)? {
+    match Threaded::start(scope, parts, workers, cancel)? {
         Ok(threaded) => Ok(Box::new(threaded)),
-        Err(input) => Ok(Box::new(Inline::new(input, cancel)?)),
+        Err(parts) => Ok(Box::new(Inline::new(parts, cancel)?)),
     }
 }
 
@@ -157,13 +172,13 @@ struct DecodeJob {
 }
 
 impl Threaded {
-    /// Starts its threads; gives the input back if they cannot be had.
-    fn start<'scope, R: Read + Send + 'scope>(
+    /// Starts its threads; gives the parts back if they cannot be had.
+    fn start<'scope, P: Parts + Send + 'scope>(
         scope: &'scope Scope<'scope, '_>,
-        input: R,
+        parts: P,
         workers: usize,
         cancel: &'scope CancellationToken,
-    ) -> Result<Result<Self, R>, ArchiveError> {
+    ) -> Result<Result<Self, P>, ArchiveError> {
         let frames_in_flight = (workers + workers / 2 + 3).min(MOST_FRAMES);
         let (jobs, taken) = mpsc::channel::<DecodeJob>();
         let (order, ordered) = mpsc::sync_channel(frames_in_flight);
@@ -178,27 +193,26 @@ impl Threaded {
         }
         // Without any the jobs would lie there for ever.
         if started == 0 {
-            return Ok(Err(input));
+            return Ok(Err(parts));
         }
         let buffers = Buffers::new(frames_in_flight);
         // Handed over once the thread is there.
-        let (hand_over, handed) = mpsc::channel();
+        let (hand_over, handed) = mpsc::channel::<P>();
         let reading = start::scoped(scope, "read", move || {
-            let Ok(input) = handed.recv() else { return };
-            let mut splitter = Splitter::new(input);
-            let end = contain(|| split(&mut splitter, &buffers, &jobs, &order, cancel));
+            let Ok(mut parts) = handed.recv() else { return };
+            let end = contain(|| split(&mut parts, &buffers, &jobs, &order, cancel));
             let _ = order.send(match end {
-                Ok(Ok(())) => Ordered::End(end_of(&splitter)),
+                Ok(Ok(())) => Ordered::End(parts.end()),
                 Ok(Err(error)) => Ordered::Failed(error),
                 Err(panicked) => Ordered::Failed(ArchiveError::Worker(panicked.into())),
             });
         });
         if reading.is_err() {
-            return Ok(Err(input));
+            return Ok(Err(parts));
         }
-        Ok(match hand_over.send(input) {
+        Ok(match hand_over.send(parts) {
             Ok(()) => Ok(Threaded { ordered, end: End::default() }),
-            Err(mpsc::SendError(input)) => Err(input),
+            Err(mpsc::SendError(parts)) => Err(parts),
         })
     }
 }
@@ -216,8 +230,8 @@ fn decompress_all(mut decompressor: Decompressor<'static>, taken: &Mutex<Receive
 }
 
 /// Reads the archive to its end, or until the receiver is gone.
-fn split<R: Read>(
-    splitter: &mut Splitter<R>,
+fn split(
+    parts: &mut impl Parts,
     buffers: &Arc<Buffers>,
     jobs: &Sender<DecodeJob>,
     order: &SyncSender<Ordered>,
@@ -231,7 +245,7 @@ fn split<R: Read>(
         // Taken here, in the order of the archive, so that the oldest frame always has its buffer: a frame that waits for
         // a buffer never delays one before it, and there is no deadlock.
         let mut chunk = buffers.take();
-        let next = match splitter.next(&mut chunk.buffer().compressed)? {
+        let next = match parts.next(&mut chunk.buffer().compressed)? {
             None => return Ok(()),
             Some(Part::Manifest(manifest)) => Ordered::Manifest(manifest),
             Some(Part::Frame { content }) => {

@@ -83,6 +83,9 @@ pub(crate) fn visit<S: Source>(
         None => return Err(ArchiveError::damaged("it is empty")),
     };
     let guard = match &manifest {
+        Some(manifest) if manifest.is_thin() => {
+            return Err(ArchiveError::damaged("it takes content from other archives"));
+        }
         Some(manifest) => {
             meter.set_total(manifest.unpacked_bytes);
             visitor.manifest(manifest)?
@@ -170,26 +173,52 @@ fn row_of(entry: &Entry, offset: u64) -> Row {
     Row { name: name.to_vec(), kind, mode: *mode, modified: *modified }
 }
 
+/// What an entry's name is checked for beside its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Directory,
+    Symlink,
+    /// A file or a further name of one.
+    File,
+}
+
+/// Where an entry belongs, if its name is allowed; `None` for a directory above the roots, which needs no entry.
+pub(crate) fn spot_of(guard: &Guard, name: &[u8], shape: Shape) -> Result<Option<Spot>, ArchiveError> {
+    let refused = |reason: &str| ArchiveError::refused(name, reason);
+    let spot = match guard.place(name).map_err(|refusal| refusal.of(name))? {
+        Place::Inside { root, relative } => Spot { root, relative },
+        Place::Above if shape == Shape::Directory => return Ok(None),
+        Place::Above => return Err(refused("is in the way of the cache")),
+    };
+    if spot.is_root() && shape == Shape::Symlink {
+        return Err(refused("is a link in the place of a root of the cache"));
+    }
+    Ok(Some(spot))
+}
+
+/// What a further name of a file is a name of.
+pub(crate) fn linked_spot(guard: &Guard, name: &[u8], target: &[u8]) -> Result<Spot, ArchiveError> {
+    let (root, relative) = guard.link_target(target).map_err(|refusal| refusal.of(name))?;
+    Ok(Spot { root, relative })
+}
+
 /// Gives an entry to the visitor if its name is allowed.
 fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
     let Entry { name, kind, mode, modified } = entry;
-    let refused = |reason: &str| ArchiveError::refused(&name, reason);
-    let spot = match guard.place(&name).map_err(|refusal| refusal.of(&name))? {
-        Place::Inside { root, relative } => Spot { root, relative },
-        Place::Above if kind == EntryKind::Directory => return Ok(()),
-        Place::Above => return Err(refused("is in the way of the cache")),
+    let shape = match kind {
+        EntryKind::Directory => Shape::Directory,
+        EntryKind::Symlink { .. } => Shape::Symlink,
+        EntryKind::File { .. } | EntryKind::HardLink { .. } => Shape::File,
     };
-    if spot.is_root() && matches!(kind, EntryKind::Symlink { .. }) {
-        return Err(refused("is a link in the place of a root of the cache"));
-    }
+    let Some(spot) = spot_of(guard, &name, shape)? else { return Ok(()) };
     let attributes = Attributes { mode, modified: Some(modified) };
     match kind {
         EntryKind::Directory => visitor.directory(spot, attributes),
         EntryKind::File { size } => visitor.file(spot, size, attributes),
         EntryKind::Symlink { target } => visitor.symlink(spot, target, attributes),
         EntryKind::HardLink { target } => {
-            let (root, relative) = guard.link_target(&target).map_err(|refusal| refusal.of(&name))?;
-            visitor.hard_link(spot, Spot { root, relative })
+            let target = linked_spot(guard, &name, &target)?;
+            visitor.hard_link(spot, target)
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame;
 use crate::archive::format::list::{LARGEST_LIST, Row, Rows};
 use crate::archive::format::list_frame::{self, ListPlace, Proof};
-use crate::archive::format::manifest::Manifest;
-use crate::archive::format::seek_table;
+use crate::archive::format::manifest::{Manifest, Parent};
+use crate::archive::format::seek_table::{self, FramePlace};
 use crate::archive::format::skippable::{DIGEST_MAGIC, LIST_MAGIC, SEEK_TABLE_MAGIC, split};
 use crate::domain::digest::Sha256Digest;
 
@@ -23,14 +23,35 @@ pub struct Listing {
     pub manifest: Manifest,
     /// The digest that the archive carries.
     pub digest: Sha256Digest,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    frames: Frames,
     rows: Vec<u8>,
 }
+
+/// Where the frames of an archive lie.
+#[derive(Debug)]
+pub struct Frames(pub(crate) Vec<FramePlace>);
 
 impl Listing {
     /// All entries, in the order of the archive.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row, ArchiveError>> {
         Rows::new(&self.rows[..])
     }
+
+    /// Where the frames of the archive lie.
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+}
+
+/// What the two ends of an archive say.
+struct Ends {
+    manifest: Manifest,
+    proof: Proof,
+    frames: Frames,
+    /// Where the proof begins.
+    proof_at: u64,
 }
 
 /// Reads the list of an archive of this size, parts of which `fetch` gets; `None` if it has none: an earlier program or another
@@ -39,10 +60,40 @@ pub fn read_listing<E: From<ArchiveError>>(
     size: u64,
     mut fetch: impl FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, E>,
 ) -> Result<Option<Listing>, E> {
+    let Some(Ends { manifest, proof, frames, proof_at }) = read_ends(size, &mut fetch)? else {
+        return Ok(None);
+    };
+    let ListPlace { offset, stored, .. } = proof.list;
+    // Compressed rows take hardly more than they do otherwise.
+    if offset.checked_add(stored) != Some(proof_at) || stored > 2 * LARGEST_LIST {
+        return Err(ArchiveError::damaged("its list is not behind its frames").into());
+    }
+    let list = part(&mut fetch, offset..proof_at)?;
+    let rows = decompress(&list, &proof.list)?;
+    Ok(Some(Listing { manifest, digest: proof.digest, archive_bytes: size, frames, rows }))
+}
+
+/// Reads where the frames of an archive lie that a thin one takes content from. It must be the very archive that was there when
+/// that one was saved.
+pub fn read_frames<E: From<ArchiveError>>(
+    parent: &Parent,
+    mut fetch: impl FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, E>,
+) -> Result<Frames, E> {
+    let ends = read_ends(parent.archive_bytes, &mut fetch)?;
+    match ends.filter(|ends| ends.proof.digest.to_string() == parent.digest) {
+        Some(ends) => Ok(ends.frames),
+        None => Err(ArchiveError::damaged(format!("`{}` is another archive than it was", parent.key)).into()),
+    }
+}
+
+fn read_ends<E: From<ArchiveError>>(
+    size: u64,
+    fetch: &mut impl FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, E>,
+) -> Result<Option<Ends>, E> {
     let ends = size.min(ENDS);
-    let [head, tail] = parts(&mut fetch, &[0..ends, size - ends..size])?;
+    let [head, tail] = parts(fetch, &[0..ends, size - ends..size])?;
     let Some(length) = frame::manifest_length(&head) else { return Ok(None) };
-    let head = if length <= head.len() { head } else { part(&mut fetch, 0..length as u64)? };
+    let head = if length <= head.len() { head } else { part(fetch, 0..length as u64)? };
     let first = head.get(..length).ok_or_else(truncated)?;
     let manifest = frame::manifest_of(first)?;
     if !manifest.is_listed() {
@@ -50,22 +101,18 @@ pub fn read_listing<E: From<ArchiveError>>(
     }
     let table = seek_table::frame_length(&tail).ok_or_else(truncated)?;
     let behind = table + Proof::LENGTH as u64;
-    let start = size.checked_sub(behind).ok_or_else(truncated)?;
+    let proof_at = size.checked_sub(behind).ok_or_else(truncated)?;
     let tail = if behind <= tail.len() as u64 {
         tail.slice(tail.len() - usize::try_from(behind).unwrap_or(0)..)
     } else {
-        part(&mut fetch, start..size)?
+        part(fetch, proof_at..size)?
     };
     let (proof, table) = tail.split_at_checked(Proof::LENGTH).ok_or_else(truncated)?;
     let proof = check(first, proof, table)?;
-    let ListPlace { offset, stored, .. } = proof.list;
-    // Compressed rows take hardly more than they do otherwise.
-    if offset.checked_add(stored) != Some(start) || stored > 2 * LARGEST_LIST {
-        return Err(ArchiveError::damaged("its list is not behind its frames").into());
-    }
-    let list = part(&mut fetch, offset..start)?;
-    let rows = decompress(&list, &proof.list)?;
-    Ok(Some(Listing { manifest, digest: proof.digest, rows }))
+    let frames = seek_table::frames(&table[8..], size)
+        .filter(|frames| frames.last().map_or(0, FramePlace::content_end) == manifest.stream_bytes)
+        .ok_or_else(|| ArchiveError::damaged("its seek table does not match its size"))?;
+    Ok(Some(Ends { manifest, proof, frames: Frames(frames), proof_at }))
 }
 
 /// Fetches parts, each of which must come whole.

@@ -390,6 +390,7 @@ pub(crate) fn parse_time(value: &[u8]) -> Option<Modified> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::format::frame::Splitter;
 
     #[test]
     fn times_read_back_as_they_are_written() {
@@ -430,7 +431,7 @@ mod tests {
     fn first(stream: &[u8]) -> Result<Entry, ArchiveError> {
         let archive = zstd::bulk::compress(stream, 1).expect("zstd");
         let cancel = tokio_util::sync::CancellationToken::new();
-        let source = super::super::decode::Inline::new(&archive[..], &cancel)?;
+        let source = super::super::decode::Inline::new(Splitter::new(&archive[..]), &cancel)?;
         TarStream::starting_with(source, None).next_entry().map(|entry| entry.expect("an entry"))
     }
 

@@ -52,7 +52,7 @@ pub fn verify<R: Read + Send>(
     meter: &Meter,
 ) -> Result<Verified, ArchiveError> {
     std::thread::scope(|scope| {
-        let source = decode::open(scope, input, workers, cancel)?;
+        let source = decode::open(scope, Splitter::new(input), workers, cancel)?;
         let ArchiveContents { manifest, counts, unpacked_bytes, archive_bytes } =
             entries::visit(source, foreign, &mut Verifying, cancel, meter)?;
         Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })

@@ -1,5 +1,6 @@
 //! Entries become files, below directories that no other process uses.
 
+pub(super) mod assemble;
 pub(super) mod clash;
 pub(super) mod destination;
 mod pool;

@@ -18,6 +18,7 @@ use crate::archive::read::tar_stream::is_zero;
 use crate::fs::{holes, mode};
 use crate::threads::contain::contain;
 use crate::threads::start;
+use crate::tree::hashed::HashedFile;
 use crate::tree::walk::Modified;
 
 /// Upper bound for waiting jobs; each holds at most a small file or a part of a frame.
@@ -49,6 +50,8 @@ impl Deref for Content {
 pub(super) enum Job {
     /// A file that does not exist yet, whole.
     Create { path: PathBuf, content: Content, attributes: Attributes },
+    /// A file that does not exist yet, with the content of another one.
+    Copy { path: PathBuf, source: HashedFile, attributes: Attributes },
     /// A file just created, whole.
     Fill { file: Arc<OpenFile>, content: Content },
     /// A part of a large file.
@@ -176,6 +179,11 @@ fn perform(job: Job) -> Result<(), ArchiveError> {
         Job::Create { path, content, attributes } => {
             let file = create(&path)?;
             write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
+            finish(&file, &path, attributes)
+        }
+        Job::Copy { path, source, attributes } => {
+            let file = create(&path)?;
+            source.copy_to(&file).map_err(ArchiveError::write("copy", source.path()))?;
             finish(&file, &path, attributes)
         }
         Job::Fill { file, content } if content.is_empty() => finish(&file.file, &file.path, file.attributes),

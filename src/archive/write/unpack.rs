@@ -9,6 +9,7 @@ use super::clash;
 use super::destination::Destination;
 use super::writer::{Repeats, Writer};
 use crate::archive::format::error::ArchiveError;
+use crate::archive::format::frame::Splitter;
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::decode;
@@ -56,17 +57,11 @@ pub fn unpack<R: Read + Send>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Unpacked, ArchiveError> {
-    for Destination { directory, .. } in &request.destinations {
-        let mut entries = fs::read_dir(directory).map_err(ArchiveError::write("unpack into", directory))?;
-        if entries.next().is_some() {
-            let taken = io::ErrorKind::DirectoryNotEmpty.into();
-            return Err(ArchiveError::write("unpack into", directory)(taken));
-        }
-    }
+    check_empty(&request.destinations)?;
     let workers = request.workers;
     let places = request.destinations.clone();
     let unpacked = std::thread::scope(|scope| {
-        let source = decode::open(scope, input, workers, cancel)?;
+        let source = decode::open(scope, Splitter::new(input), workers, cancel)?;
         let writer = Writer::start(scope, workers, request.destinations, Repeats::SameKind);
         let content = ContentDigest::default();
         let mut unpacking = Unpacking { writer, on_manifest: request.on_manifest, content, file: None };
@@ -77,6 +72,28 @@ pub fn unpack<R: Read + Send>(
         Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
     });
     unpacked.map_err(|error| clash::explain(error, &places))
+}
+
+/// Refuses destinations that hold something.
+pub(super) fn check_empty(destinations: &[Destination]) -> Result<(), ArchiveError> {
+    for Destination { directory, .. } in destinations {
+        let mut entries = fs::read_dir(directory).map_err(ArchiveError::write("unpack into", directory))?;
+        if entries.next().is_some() {
+            let taken = io::ErrorKind::DirectoryNotEmpty.into();
+            return Err(ArchiveError::write("unpack into", directory)(taken));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an archive with other roots than there are destinations.
+pub(super) fn check_roots(manifest: &Manifest, destinations: &[Destination]) -> Result<(), ArchiveError> {
+    let declared = manifest.prefixes();
+    if declared.clone().eq(destinations.iter().map(|destination| destination.prefix.as_str())) {
+        return Ok(());
+    }
+    let roots = declared.collect::<Vec<_>>().join("`, `");
+    Err(ArchiveError::refused(manifest.cache.as_bytes(), format!("has other roots: `{roots}`")))
 }
 
 /// The visitor that hands entries to the writer and digests their contents, which a later save compares with the tree. Hard
@@ -93,16 +110,9 @@ struct Unpacking<'a> {
 
 impl Visitor for Unpacking<'_> {
     fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
-        let declared = manifest.prefixes();
-        if !declared.clone().eq(self.writer.destinations().iter().map(|d| d.prefix.as_str())) {
-            let roots = declared.collect::<Vec<_>>().join("`, `");
-            return Err(ArchiveError::refused(
-                manifest.cache.as_bytes(),
-                format!("has other roots: `{roots}`"),
-            ));
-        }
+        check_roots(manifest, self.writer.destinations())?;
         self.writer.set_repeats(Repeats::Refused);
-        let guard = Guard::new(declared);
+        let guard = Guard::new(manifest.prefixes());
         (self.on_manifest)(manifest).map_err(ArchiveError::Declined)?;
         Ok(guard)
     }

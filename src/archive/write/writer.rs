@@ -21,6 +21,8 @@ use crate::archive::read::entries::{Attributes, Spot};
 use crate::archive::read::guard;
 use crate::fs::{cancel, holes, link, mode, unsupported};
 use crate::tree::fingerprint::ContentDigest;
+use crate::tree::hashed::HashedFile;
+use crate::tree::walk::Modified;
 
 /// Files up to this size are written whole by one thread.
 const SMALL: u64 = holes::WITHOUT_HOLES;
@@ -147,6 +149,29 @@ impl Writer {
                 self.finish_small(Content::Gathered(gathered))
             }
         }
+    }
+
+    /// A file with the content of another one.
+    pub(crate) fn copy(
+        &mut self,
+        spot: &Spot,
+        source: HashedFile,
+        attributes: Attributes,
+    ) -> Result<(), ArchiveError> {
+        self.make_way(spot)?;
+        self.pool.submit(Job::Copy { path: self.path(spot), source, attributes })
+    }
+
+    /// A file that was written, as a source of copies.
+    pub(crate) fn written(&self, spot: &Spot) -> Result<HashedFile, ArchiveError> {
+        let path = self.path(spot);
+        let metadata = fs::symlink_metadata(&path).map_err(ArchiveError::write("read", &path))?;
+        Ok(HashedFile::found(path, metadata.len(), Modified::of(&metadata)))
+    }
+
+    /// Waits until all files so far are written.
+    pub(crate) fn drain(&self) -> Result<(), ArchiveError> {
+        self.pool.drain()
     }
 
     /// A symbolic link, which is made at the end.

@@ -15,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::notes::sentinel;
 use crate::domain::content_link::WantedObjects;
+use crate::domain::entry::Entry;
 use crate::domain::event::Phase;
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
 use crate::domain::scope::{Access, Section};
-use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
+use crate::domain::spec::{CacheSpec, Generations, PathPattern, Thoroughness};
 use crate::domain::template::{Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
+use crate::domain::unit::ByteSize;
 use crate::domain::version::{Version, portable_roots};
 use crate::fs::link;
 use crate::fs::staging::{Staging, StagingError, Usage};
@@ -163,9 +165,22 @@ impl<'a> Cache<'a> {
         Version::of_roots(self.prefixes.iter().map(String::as_str))
     }
 
-    /// The version that thin entries of this cache have.
+    /// The version that its thin entries have.
     pub(crate) fn thin_version(&self) -> Version {
         Version::of_thin_roots(self.prefixes.iter().map(String::as_str))
+    }
+
+    /// Whether an entry of this cache is a thin one.
+    pub(crate) fn is_thin(&self, entry: &Entry) -> bool {
+        entry.version == self.thin_version()
+    }
+
+    /// The size of a whole archive from which on a save stores what changed alone; `None` if it never does.
+    pub(crate) fn generations(&self) -> Option<ByteSize> {
+        match self.spec.generations {
+            Generations::Usual | Generations::Off => None,
+            Generations::From(size) => Some(size),
+        }
     }
 
     /// Where objects lie, for a content-addressed cache.

@@ -9,6 +9,8 @@ use crate::command::cache::Cache;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::entry::Entry;
 use crate::domain::event::Level;
+use crate::domain::key::Key;
+use crate::domain::thin;
 use crate::fs::atomic;
 use crate::fs::open::Links;
 use crate::fs::{read, remove};
@@ -21,11 +23,11 @@ const MAX_BYTES: u64 = 64 << 10;
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Receipt {
-    /// The key of the entry.
+    /// The key that the entry is stored under.
     pub(crate) key: String,
     /// Its scope.
     pub(crate) scope: String,
-    /// The version of the cache's layout.
+    /// Its version: that of the cache's layout, or of thin entries of the same.
     pub(crate) version: String,
     /// The digest of the restored tree's contents.
     pub(crate) content: String,
@@ -38,6 +40,9 @@ pub(crate) struct Receipt {
     /// The entry proved corrupt and was not restored: a save may replace it.
     #[serde(default)]
     pub(crate) corrupt: bool,
+    /// The stored key of a thin entry that proved corrupt before this one was tried in its place.
+    #[serde(default)]
+    damaged: Option<String>,
 }
 
 impl Receipt {
@@ -70,6 +75,7 @@ impl Receipt {
             bytes: quick.bytes,
             quick: digest_of(quick),
             corrupt: false,
+            damaged: None,
         }
     }
 
@@ -88,12 +94,25 @@ impl Receipt {
             bytes: 0,
             quick: None,
             corrupt: false,
+            damaged: None,
         }
     }
 
     /// Whether it speaks of this entry.
     pub(crate) fn is_of(&self, entry: &Entry) -> bool {
-        self.key == entry.key.as_str() && self.scope == entry.scope.to_string()
+        (&*self.key, &*self.version) == (entry.key.as_str(), entry.version.as_str())
+            && self.scope == entry.scope.to_string()
+    }
+
+    /// Whether this entry proved corrupt, be it that another one was restored in its place.
+    pub(crate) fn finds_corrupt(&self, entry: &Entry) -> bool {
+        self.corrupt && self.is_of(entry) || self.damaged.as_deref() == Some(entry.key.as_str())
+    }
+
+    /// The key that the entry was saved for.
+    pub(crate) fn saved_for(&self) -> String {
+        let key = Key::new(self.key.clone());
+        key.map_or_else(|_| self.key.clone(), |key| thin::saved_for(&key).to_string())
     }
 
     /// Whether the quick fingerprint is the one of the restored tree.
@@ -129,6 +148,12 @@ pub(crate) fn leave(cache: &Cache<'_>, receipt: &Receipt) {
     }
 }
 
+/// Adds to the receipt of what was tried in its place that a thin entry proved corrupt.
+pub(crate) fn add_damaged(cache: &Cache<'_>, thin: &Entry) {
+    let receipt = read(cache).unwrap_or_else(|| Receipt::of_corrupt(thin));
+    leave(cache, &Receipt { damaged: Some(thin.key.to_string()), ..receipt });
+}
+
 /// Forgets what an earlier restore left behind.
 pub(crate) fn forget(cache: &Cache<'_>) {
     // One that is not there is forgotten already, and one that stays is checked before it is believed.
@@ -139,5 +164,6 @@ pub(crate) fn forget(cache: &Cache<'_>) {
 pub(crate) fn read(cache: &Cache<'_>) -> Option<Receipt> {
     let text = read::text(&path(cache), Links::Refused, MAX_BYTES).ok()?;
     let receipt: Receipt = serde_json::from_str(&text).ok()?;
-    (receipt.version == cache.version().as_str()).then_some(receipt)
+    let is_known = [cache.version(), cache.thin_version()].iter().any(|own| own.as_str() == receipt.version);
+    is_known.then_some(receipt)
 }

@@ -1,42 +1,46 @@
 //! `save`: decide whether a cache may be saved, prepare it, store it.
 //!
-//! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved, [`store`]
-//! how the entry gets to the store, [`verify`] what is
-//! then read back.
+//! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved. [`store`]
+//! saves what changed alone ([`thin`]) or all of it; [`upload`] is how the entry gets to the store, [`verify`] what is then read
+//! back.
 
 pub(crate) mod decide;
 mod failure;
 mod prepare;
 mod room;
 mod store;
+mod thin;
+mod upload;
 mod verify;
 
 use std::time::Instant;
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
+use super::generations::Generation;
+use super::lookup::{self, Found, LookedFor};
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::recover;
-use super::restore::{self, LookedFor};
 use super::session::{self, OpenedCache};
 use super::tools;
 use crate::archive::Packed;
-use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::entry::Entry;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult, TrimOutcome};
 use crate::domain::spec::CacheSpec;
+use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
 use crate::report::{self, text};
 use crate::store::{Access, Deletion, StoreErrorKind};
 use decide::SaveRefusal;
 use failure::StoreFailure;
-use store::Stored;
+use upload::Stored;
 
 /// Saves every selected cache: under the keys that this job's restore computed, unless `recompute_keys` is set.
 pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
@@ -69,12 +73,14 @@ pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
         if let Some(refusal) = refusal(cache, exists, is_found, &mut outcome.trim, &deadline)? {
             return Ok(Some(refusal));
         }
-        match store::store(cache, &keys.key, &mut outcome.trim, &deadline)? {
+        match store::store(cache, keys, &mut outcome.trim, &deadline)? {
+            Stored::Refused(refusal) => Ok(Some(refusal)),
             Stored::Exists => {
                 let reason = format!("another job saved `{}` a moment ago", keys.key);
                 Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)))
             }
-            Stored::Created(packed) => {
+            Stored::Created { packed, whole } => {
+                outcome.whole = whole;
                 stored(cache, keys, outcome, &packed);
                 Ok(None)
             }
@@ -105,6 +111,7 @@ pub(super) fn attempt(
         files: 0,
         unpacked: ByteSize(0),
         archive: ByteSize(0),
+        whole: None,
         trim: None,
         elapsed: started.elapsed(),
     };
@@ -204,30 +211,24 @@ fn existing(
     deadline: &Deadline,
 ) -> Result<Option<SaveRefusal>, StoreFailure> {
     let ctx = cache.ctx;
-    // An entry that this job can read every reader of this job's entries finds.
-    let request = LookupRequest {
-        key: key.clone(),
-        restore_keys: Vec::new(),
-        version: cache.version(),
-        scopes: cache.access().readable,
-        exact: true,
-    };
-    let found = match ctx.wait(deadline, ctx.store().lookup(&request)) {
+    let found = match lookup::exact(cache, key, deadline) {
         // A write-only job cannot look up; the store reports the conflict on create.
-        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => None,
+        Err(error) if error.kind() == StoreErrorKind::Denied(Access::Read) => Found::default(),
         found => found?,
     };
+    let usable = |thin: &Entry| is_usable(cache, thin, receipt, deadline);
+    let found = found.full.or_else(|| found.best.filter(usable));
     if let Some(entry) = found
         && !remove_corrupt(cache, &entry, receipt, deadline)?
     {
         let reason = match receipt {
             Some(receipt) if receipt.is_of(&entry) => {
-                format!("up to date with `{}` of {}", entry.key, entry.scope)
+                format!("up to date with `{key}` of {}", entry.scope)
             }
-            Some(_) => format!("`{}` is there already, in {}", entry.key, entry.scope),
+            Some(_) => format!("`{key}` is there already, in {}", entry.scope),
             None => match other_paths::of_entry(cache, &entry, deadline) {
                 Some(other) => return Ok(Some(decide::by_other_paths(&entry, &other))),
-                None => format!("`{}` is there already, in {}", entry.key, entry.scope),
+                None => format!("`{key}` is there already, in {}", entry.scope),
             },
         };
         return Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)));
@@ -235,6 +236,19 @@ fn existing(
     let text = format!("no entry `{key}` in {} that this job can read", ctx.store().location());
     ctx.report(Level::Debug, cache.name(), text);
     Ok(None)
+}
+
+/// Whether a thin entry can be restored: all that it takes content from is there, and no restore of this job found it corrupt.
+/// Otherwise the cache is saved.
+fn is_usable(cache: &Cache<'_>, entry: &Entry, receipt: Option<&Receipt>, deadline: &Deadline) -> bool {
+    if receipt.is_some_and(|receipt| receipt.finds_corrupt(entry)) {
+        return remove_corrupt(cache, entry, receipt, deadline).is_ok_and(|is_gone| !is_gone);
+    }
+    let opened = Generation::open::<StoreFailure>(cache, entry, deadline);
+    if let Err(error) = &opened {
+        cache.ctx.report(Level::Debug, cache.name(), report::failure::chain(error));
+    }
+    opened.is_ok()
 }
 
 /// Whether a lookup of these keys finds the restored entry: otherwise a cache that did not change is saved, since nothing
@@ -246,13 +260,13 @@ fn is_found(
     deadline: &Deadline,
 ) -> Result<bool, StoreFailure> {
     let readable = cache.access().readable;
-    match restore::lookup(cache, keys, LookedFor::default(), readable, deadline) {
+    match lookup::lookup(cache, keys, LookedFor::default(), readable, deadline) {
         Err(error)
             if matches!(error.kind(), StoreErrorKind::Denied(Access::Read) | StoreErrorKind::Unasked) =>
         {
             Ok(false)
         }
-        found => Ok(found?.is_some_and(|entry| receipt.is_of(&entry))),
+        found => Ok(found?.best.is_some_and(|entry| receipt.is_of(&entry))),
     }
 }
 
@@ -265,7 +279,7 @@ fn remove_corrupt(
     deadline: &Deadline,
 ) -> Result<bool, StoreFailure> {
     let ctx = cache.ctx;
-    let is_known = receipt.is_some_and(|receipt| receipt.corrupt && receipt.is_of(entry));
+    let is_known = receipt.is_some_and(|receipt| receipt.finds_corrupt(entry));
     if !is_known || entry.scope != cache.access().own {
         return Ok(false);
     }
@@ -273,9 +287,10 @@ fn remove_corrupt(
         Err(StoreFailure::Archive(error)) if error.is_damage() => {}
         _ => return Ok(false),
     }
-    let deleted = store::delete(cache, entry, deadline)?;
+    let deleted = upload::delete(cache, entry, deadline)?;
     if deleted == Deletion::Deleted {
-        let text = format!("`{}` is corrupt and was removed to be saved anew", entry.key);
+        let key = saved_for(&entry.key);
+        let text = format!("`{key}` is corrupt and was removed to be saved anew");
         ctx.report(Level::Warning, cache.name(), text);
     }
     Ok(deleted != Deletion::InUse)

@@ -45,7 +45,7 @@ pub(super) fn prepare(
         && holds_what_was_restored(cache, &receipt, deadline)?
         && is_found(&receipt)?
     {
-        let reason = format!("nothing changed since `{}` was restored", receipt.key);
+        let reason = format!("nothing changed since `{}` was restored", receipt.saved_for());
         return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
     }
     *trimmed = trim::before_save(cache).map_err(Fault::from)?;

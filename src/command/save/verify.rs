@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::failure::StoreFailure;
-use crate::archive::{self, Limits};
+use crate::archive::{self, ArchiveError, Composite, Limits};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
+use crate::command::generations::Generation;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase};
 use crate::domain::spec::VerifySave;
@@ -47,6 +48,7 @@ pub(super) fn verify(
     let of_store = || if cache.ctx.store().checks_uploads() { VerifySave::Ends } else { VerifySave::Full };
     match cache.spec.verify_save.unwrap_or_else(of_store) {
         VerifySave::Ends => compare_ends(cache, entry, sent, deadline),
+        VerifySave::Full if cache.is_thin(entry) => read_back_thin(cache, entry, false, deadline),
         VerifySave::Full => read_back(cache, entry, deadline),
         VerifySave::None => {
             cache.ctx.report(Level::Debug, cache.name(), "the entry is not verified, as `verify-save` says");
@@ -77,8 +79,11 @@ fn compare_ends(
     Ok(())
 }
 
-/// Reads an entry to its end: what the store returns is what was packed.
+/// Reads an entry to its end, and what it takes content from: what the store returns is what was packed.
 pub(super) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<(), StoreFailure> {
+    if cache.is_thin(entry) {
+        return read_back_thin(cache, entry, true, deadline);
+    }
     let ctx = cache.ctx;
     let running = ctx.start(cache.name(), Phase::ReadBack);
     running.meter.set_total(entry.size.0);
@@ -90,6 +95,22 @@ pub(super) fn read_back(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -
     let text = format!("read back {} in {:.3} s", entry.size, started.elapsed().as_secs_f64());
     ctx.report(Level::Debug, cache.name(), text);
     Ok(())
+}
+
+/// The same of a thin entry, of which the contents are compared with its list.
+fn read_back_thin(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    with_parents: bool,
+    deadline: &Deadline,
+) -> Result<(), StoreFailure> {
+    let ctx = cache.ctx;
+    let _running = ctx.start(cache.name(), Phase::ReadBack);
+    let unlisted = || ArchiveError::Damaged("it has no list of its files".to_owned());
+    let generation = Generation::open::<StoreFailure>(cache, entry, deadline)?.ok_or_else(unlisted)?;
+    let composite = Composite::new(&generation.listing, &generation.frames)?;
+    let open = |ranges| generation.reader(ctx, ranges, &deadline.cancel);
+    Ok(composite.verify(with_parents, open, ctx.workers, &deadline.cancel)?)
 }
 
 #[cfg(test)]

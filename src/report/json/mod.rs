@@ -349,6 +349,9 @@ pub(crate) struct Save {
     pub bytes: u64,
     /// Bytes of the archive.
     pub archive_bytes: u64,
+    /// Bytes that the whole archive would have, where only what changed was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_bytes: Option<u64>,
     /// What was trimmed before, for a later step of the action; in documents the cache itself says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trim: Option<Trim>,
@@ -448,6 +451,7 @@ impl Save {
             files: self.files,
             unpacked: ByteSize(self.bytes),
             archive: ByteSize(self.archive_bytes),
+            whole: self.whole_bytes.map(ByteSize),
             trim: self.trim.map(TrimOutcome::from),
             elapsed: Duration::try_from_secs_f64(self.seconds).unwrap_or_default(),
         })
@@ -538,6 +542,7 @@ impl From<&SaveOutcome> for Save {
             files: outcome.files,
             bytes: outcome.unpacked.0,
             archive_bytes: outcome.archive.0,
+            whole_bytes: outcome.whole.map(|whole| whole.0),
             trim: outcome.trim.as_ref().map(Trim::from),
             seconds: outcome.elapsed.as_secs_f64(),
         }

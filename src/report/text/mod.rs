@@ -147,11 +147,12 @@ pub(crate) fn saved(outcome: &SaveOutcome) -> String {
     let reason = outcome.reason.as_deref().unwrap_or("no reason is known");
     match outcome.result {
         SaveResult::Saved => format!(
-            "saved: {}, {} as `{}` ({} archived) in {:.1} s",
+            "saved: {}, {} as `{}` ({} archived{}) in {:.1} s",
             counted(outcome.files, "file"),
             outcome.unpacked,
             outcome.key,
             outcome.archive,
+            outcome.whole.map(|whole| format!(" instead of {whole}")).unwrap_or_default(),
             outcome.elapsed.as_secs_f64(),
         ),
         SaveResult::Exists => format!("nothing to save (exists): {reason}"),
@@ -252,6 +253,7 @@ mod tests {
             files: 0,
             unpacked: ByteSize(0),
             archive: ByteSize(0),
+            whole: None,
             elapsed: Duration::ZERO,
         };
         for (result, interrupted, reason, expect) in [

@@ -11,7 +11,7 @@ use object_store::path::Path;
 
 use crate::domain::entry::EntryId;
 use crate::store::catalog::{Deletion, Recovered};
-use crate::store::contract::{EntryStream, NewEntry, picked};
+use crate::store::contract::{EntryStream, NewEntry, picked, within};
 use crate::store::error::StoreError;
 
 /// An object of the store; its path shows whether it is an entry.
@@ -57,6 +57,12 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Option<(ObjectMeta, Vec<Bytes>)>, StoreError> {
         let Some(OpenedObject { object, bytes }) = self.open(path).await? else { return Ok(None) };
         Ok(Some((object, picked(bytes, parts).await?)))
+    }
+
+    /// Opens ranges of the object at a path, in ascending order and each within its size.
+    async fn ranges(&self, path: &Path, ranges: Vec<Range<u64>>) -> Result<Option<OpenedObject>, StoreError> {
+        let opened = self.open(path).await?;
+        Ok(opened.map(|OpenedObject { object, bytes }| OpenedObject { object, bytes: within(bytes, ranges) }))
     }
 
     /// Whether all that arrives is compared with a checksum of what was sent; see

@@ -102,6 +102,14 @@ impl<B: Backend> Store for BackendStore<B> {
         Err(StoreError::new(StoreErrorKind::Corrupt, message))
     }
 
+    async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
+        self.check_layout().await?;
+        let (path, _) = self.path_of(&entry.id)?;
+        let opened = self.backend.ranges(&path, ranges).await?;
+        let opened = opened.filter(|opened| layout::id_of(&opened.object) == entry.id);
+        Ok(opened.ok_or_else(|| self.vanished(&path))?.bytes)
+    }
+
     fn checks_uploads(&self) -> bool {
         self.backend.checks_uploads()
     }

@@ -1,8 +1,9 @@
 //! File work on threads that may block, and files read as streams there.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
-use std::ops::Deref;
+use std::io::{Read, Seek as _, SeekFrom};
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -32,15 +33,28 @@ pub(super) fn stream<F>(file: F, size: u64, place: String) -> EntryStream
 where
     F: Deref<Target = File> + Send + 'static,
 {
-    let state = (file, size, place);
-    futures::stream::try_unfold(state, |(file, left, place)| async move {
-        if left == 0 {
-            return Ok(None);
+    let whole = 0..size;
+    ranges(file, [whole], place)
+}
+
+/// Ranges of a file, which is closed at the end, in the order given; fails if the file ends before.
+pub(super) fn ranges<F>(file: F, ranges: impl Into<VecDeque<Range<u64>>>, place: String) -> EntryStream
+where
+    F: Deref<Target = File> + Send + 'static,
+{
+    let state = (file, ranges.into(), place);
+    futures::stream::try_unfold(state, |(file, mut ranges, place)| async move {
+        while ranges.front().is_some_and(Range::is_empty) {
+            ranges.pop_front();
         }
+        let Some(range) = ranges.front_mut() else { return Ok(None) };
+        let part = range.start..range.end.min(range.start + CHUNK);
+        let left = range.end - range.start;
         let read = on_thread(move || {
-            let mut chunk = Vec::with_capacity(usize::try_from(left.min(CHUNK)).unwrap_or(0));
-            let result = (&*file).take(left.min(CHUNK)).read_to_end(&mut chunk);
-            (file, chunk, result)
+            let mut chunk = Vec::with_capacity(usize::try_from(part.end - part.start).unwrap_or(0));
+            let sought = (&*file).seek(SeekFrom::Start(part.start));
+            let read = sought.and_then(|_| (&*file).take(part.end - part.start).read_to_end(&mut chunk));
+            (file, chunk, read)
         });
         let (file, chunk, result) = read.await.map_err(|error| {
             StoreError::new(StoreErrorKind::Other, format!("reading {place} was aborted")).caused_by(error)
@@ -49,8 +63,8 @@ where
         if chunk.is_empty() {
             return Err(StoreError::too_short(&place, left));
         }
-        let left = left - chunk.len() as u64;
-        Ok(Some((Bytes::from(chunk), (file, left, place))))
+        range.start += chunk.len() as u64;
+        Ok(Some((Bytes::from(chunk), (file, ranges, place))))
     })
     .boxed()
 }
@@ -60,6 +74,15 @@ mod tests {
     use futures::TryStreamExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn ranges_come_in_the_order_that_is_asked_for() {
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, b"0123456789").expect("written");
+        let read: Vec<Bytes> =
+            ranges(Box::new(file), [7..9, 0..0, 1..4], "x".to_owned()).try_collect().await.expect("read");
+        assert_eq!(read.concat(), b"78123");
+    }
 
     #[tokio::test]
     async fn a_file_that_was_cut_is_not_read_as_a_short_one() {

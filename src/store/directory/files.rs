@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
@@ -18,10 +20,10 @@ use crate::fs::time;
 use crate::store::backend::operations::{Backend, Listed, OpenedObject, Upload};
 use crate::store::backend::{BackendStore, Viewpoint, layout};
 use crate::store::catalog::{Deletion, Recovered};
-use crate::store::contract::{Clock, NewEntry};
+use crate::store::contract::{Clock, EntryStream, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
 
-use super::blocking::{blocking, stream};
+use super::blocking::{blocking, ranges, stream};
 use super::last_use;
 use super::lease::{Claimed, Fresh, Held, Locked, claim, hold};
 use super::publish::remove_empty_directories;
@@ -88,13 +90,29 @@ impl Directory {
         blocking(&self.root, done).await
     }
 
-    fn opened(&self, path: &ObjectPath, file: Locked) -> Result<OpenedObject, StoreError> {
+    /// Opens a file under a lease, which ends with the stream that `bytes` makes of it.
+    async fn open_with(
+        &self,
+        path: &ObjectPath,
+        bytes: impl FnOnce(Locked, u64, String) -> EntryStream + Send,
+    ) -> Result<Option<OpenedObject>, StoreError> {
         let place = self.file(path);
-        let object = file.metadata().and_then(|metadata| object_of(path.clone(), &metadata));
-        let object =
-            object.map_err(|error| StoreError::of_io("read", place.display(), Access::Read, error))?;
-        let bytes = stream(file, object.size, place.display().to_string());
-        Ok(OpenedObject { object, bytes })
+        for _ in 0..ATTEMPTS {
+            match self.work("read", Access::Read, place.clone(), hold).await? {
+                Held::Leased(file) => {
+                    self.end_fresh_lease();
+                    let failed = |error| StoreError::of_io("read", place.display(), Access::Read, error);
+                    let metadata = file.metadata().map_err(failed)?;
+                    let object = object_of(path.clone(), &metadata).map_err(failed)?;
+                    let bytes = bytes(file, object.size, place.display().to_string());
+                    return Ok(Some(OpenedObject { object, bytes }));
+                }
+                Held::Gone => return Ok(None),
+                Held::Contended => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        let message = format!("cannot read {}: another process is deleting it", place.display());
+        Err(StoreError::new(StoreErrorKind::Other, message))
     }
 
     /// Removes use files whose entry was removed by hand, as far as listings have seen them.
@@ -159,18 +177,30 @@ impl Backend for Directory {
     }
 
     async fn open(&self, path: &ObjectPath) -> Result<Option<OpenedObject>, StoreError> {
-        for _ in 0..ATTEMPTS {
-            match self.work("read", Access::Read, self.file(path), hold).await? {
-                Held::Leased(file) => {
-                    self.end_fresh_lease();
-                    return self.opened(path, file).map(Some);
-                }
-                Held::Gone => return Ok(None),
-                Held::Contended => tokio::time::sleep(PAUSE).await,
-            }
-        }
-        let message = format!("cannot read {}: another process is deleting it", self.file(path).display());
-        Err(StoreError::new(StoreErrorKind::Other, message))
+        self.open_with(path, stream).await
+    }
+
+    async fn parts(
+        &self,
+        path: &ObjectPath,
+        parts: &[Range<u64>],
+    ) -> Result<Option<(ObjectMeta, Vec<Bytes>)>, StoreError> {
+        let wanted = parts.to_vec();
+        let opened = self.open_with(path, |file, _, place| ranges(file, wanted, place)).await?;
+        let Some(OpenedObject { object, bytes }) = opened else { return Ok(None) };
+        let mut read = bytes.try_collect::<BytesMut>().await?.freeze();
+        // Fewer bytes are an error of the stream.
+        let length = |part: &Range<u64>| usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+        let split = parts.iter().map(|part| read.split_to(length(part).min(read.len()))).collect();
+        Ok(Some((object, split)))
+    }
+
+    async fn ranges(
+        &self,
+        path: &ObjectPath,
+        wanted: Vec<Range<u64>>,
+    ) -> Result<Option<OpenedObject>, StoreError> {
+        self.open_with(path, |file, _, place| ranges(file, wanted, place)).await
     }
 
     async fn delete(&self, path: &ObjectPath, id: &EntryId) -> Result<Deletion, StoreError> {

@@ -169,12 +169,8 @@ impl Store for GitHubStore {
     }
 
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
-        let action = format!("read entry `{}` at {}", entry.key, self.location());
-        let opened = self.open(entry, &action).await?;
-        let ranges = &self.options.ranges;
-        let stream = ranges::stream(&self.client, opened, ranges);
-        let stream = stream.map_err(|error| of_blob(&action, Access::Read, error))?;
-        Ok(stream.map(move |part| part.map_err(|error| of_blob(&action, Access::Read, error))).boxed())
+        let whole = 0..entry.size.0;
+        self.read_ranges(entry, vec![whole]).await
     }
 
     async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
@@ -186,6 +182,14 @@ impl Store for GitHubStore {
         }
         let read = ranges::parts(&self.client, opened, parts).await;
         read.map_err(|error| of_blob(&action, Access::Read, error))
+    }
+
+    async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
+        let action = format!("read entry `{}` at {}", entry.key, self.location());
+        let opened = self.open(entry, &action).await?;
+        let stream = ranges::stream(&self.client, opened, ranges, &self.options.ranges);
+        let stream = stream.map_err(|error| of_blob(&action, Access::Read, error))?;
+        Ok(stream.map(move |part| part.map_err(|error| of_blob(&action, Access::Read, error))).boxed())
     }
 
     fn checks_uploads(&self) -> bool {

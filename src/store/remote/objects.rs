@@ -207,6 +207,12 @@ impl Backend for Remote {
         Ok(Some((object, read)))
     }
 
+    async fn ranges(&self, path: &Path, ranges: Vec<Range<u64>>) -> Result<Option<OpenedObject>, StoreError> {
+        let Some(object) = self.head(path).await? else { return Ok(None) };
+        let bytes = reading::ranges(&self.source(path), &object, ranges);
+        Ok(Some(OpenedObject { object, bytes }))
+    }
+
     fn checks_uploads(&self) -> bool {
         self.uploads.checks()
     }

@@ -2,6 +2,7 @@
 //!
 //! A range that breaks off is asked for again from where it stopped. Memory is bounded by the ranges ahead of the reader.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,13 +41,21 @@ pub(super) struct Source {
 
 /// Streams an object in order. The stream ends after all its bytes or with an error; dropped, it ends its requests.
 pub(super) fn stream(source: &Source, object: &ObjectMeta) -> EntryStream {
+    let whole = 0..object.size;
+    ranges(source, object, vec![whole])
+}
+
+/// Streams ranges of an object, in the order given, in the same way.
+pub(super) fn ranges(source: &Source, object: &ObjectMeta, ranges: Vec<Range<u64>>) -> EntryStream {
     let (source, object) = (source.clone(), object.clone());
-    let starts = (0..object.size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX));
-    futures::stream::iter(starts)
-        .map(move |start| {
+    let step = usize::try_from(RANGE).unwrap_or(usize::MAX);
+    let cut = move |range: Range<u64>| {
+        range.clone().step_by(step).map(move |start| (start, range.end.min(start + RANGE)))
+    };
+    futures::stream::iter(ranges.into_iter().flat_map(cut))
+        .map(move |(start, end)| {
             let (source, object) = (source.clone(), object.clone());
             let place = source.place.clone();
-            let end = object.size.min(start + RANGE);
             // A task of its own, so that it goes on while the reader is busy.
             let task =
                 AbortOnDropHandle::new(tokio::spawn(async move { source.range(&object, start, end).await }));
@@ -120,7 +129,7 @@ impl Source {
 }
 
 /// A part of exactly this version of an object.
-fn pinned(object: &ObjectMeta, range: std::ops::Range<u64>) -> GetOptions {
+fn pinned(object: &ObjectMeta, range: Range<u64>) -> GetOptions {
     GetOptions {
         if_match: object.e_tag.clone(),
         range: Some(GetRange::Bounded(range)),

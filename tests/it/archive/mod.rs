@@ -6,3 +6,4 @@ mod listing;
 mod packing;
 mod round_trip;
 mod sealed;
+mod thin;

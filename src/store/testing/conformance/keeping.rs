@@ -1,6 +1,7 @@
 //! Checks that bytes and names come back as they were, and that entries never change.
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 
 use crate::domain::entry::Entry;
 use crate::store::contract::{Commit, NewEntry, Store, StoreExt};
@@ -23,6 +24,9 @@ pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     let parts = store.read_parts(&entry, &[0..0, 0..100, 50_000..90_001, end - 9..end]).await.expect("parts");
     let expect = [&whole[..0], &whole[..100], &whole[50_000..90_001], &whole[whole.len() - 9..]];
     assert!(parts == expect, "the parts differ");
+    let ranges = store.read_ranges(&entry, vec![0..100, 100..100, 50_000..90_001, end - 9..end]).await;
+    let read: Vec<Bytes> = ranges.expect("ranges").try_collect().await.expect("all of them");
+    assert!(read.concat() == expect.concat(), "the ranges differ");
     let again = store.find(&entry.scope, &entry.key, &entry.version).await.expect("a lookup");
     assert_eq!(again.as_ref(), Some(&entry), "a lookup describes an entry as its commit did");
 }

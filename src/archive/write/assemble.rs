@@ -1,0 +1,235 @@
+//! Thin archives unpacked: each content from the archive that has it, names, modes and times from the list.
+//!
+//! The list says what belongs where, so that tar headers are not read. What the targets hold already is copied from there.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use super::clash;
+use super::destination::Destination;
+use super::unpack::{Unpacked, check_empty, check_roots};
+use super::writer::{Repeats, Writer};
+use crate::archive::format::error::ArchiveError;
+use crate::archive::format::list::{Row, RowKind};
+use crate::archive::format::manifest::Manifest;
+use crate::archive::read::composite::Composite;
+use crate::archive::read::decode::{self, Source};
+use crate::archive::read::entries::{Attributes, Shape, Spot, linked_spot, spot_of};
+use crate::archive::read::guard::{self, Guard};
+use crate::archive::read::scatter::{ContentReader, SegmentRange, WantedContent};
+use crate::domain::digest::Sha256Digest;
+use crate::domain::event::Meter;
+use crate::fs::cancel;
+use crate::tree::fingerprint::ContentDigest;
+use crate::tree::hashed::HashedFile;
+
+/// What to assemble, and where.
+pub struct AssembleRequest<'a> {
+    /// Where each root of the archive goes.
+    pub destinations: Vec<Destination>,
+    /// Threads that decompress, and as many that write, if they can be had; with 0 it all happens on the calling thread.
+    pub workers: usize,
+    /// Files elsewhere on this machine that have the contents of rows, by their index ([`present`]).
+    pub present: BTreeMap<usize, HashedFile>,
+    /// Called with the manifest before anything is written; an error declines the archive.
+    pub on_manifest: &'a mut dyn FnMut(&Manifest) -> Result<(), String>,
+}
+
+/// The files below the targets of an archive's roots that have, under the same name, the very content that it has for them.
+pub fn present(
+    composite: &Composite<'_>,
+    targets: &[PathBuf],
+    workers: usize,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<usize, HashedFile>, ArchiveError> {
+    let guard = Guard::new(composite.listing().manifest.prefixes());
+    let mut found = Vec::new();
+    for (index, row) in composite.rows().iter().enumerate() {
+        let RowKind::File { size: size @ 1.., .. } = row.kind else { continue };
+        let Some(spot) = spot_of(&guard, &row.name, Shape::File)? else { continue };
+        let Some(target) = targets.get(spot.root) else { continue };
+        let path = if spot.is_root() { target.clone() } else { target.join(&spot.relative) };
+        found.extend(HashedFile::candidate(path, size).map(|file| (index, file)));
+    }
+    let hashes = HashedFile::hash_all(found.iter().map(|(_, file)| file), workers, cancel);
+    let is_same = |((index, file), hash): ((usize, HashedFile), Option<Sha256Digest>)| {
+        let RowKind::File { content, .. } = &composite.rows()[index].kind else { return None };
+        (hash? == *content).then_some((index, file))
+    };
+    if cancel::is_cancelled(cancel) {
+        return Err(ArchiveError::Cancelled);
+    }
+    Ok(found.into_iter().zip(hashes).filter_map(is_same).collect())
+}
+
+/// Unpacks a thin archive. `open` gives the bytes of ranges, in their order; nothing is asked for that is present.
+///
+/// After an error the destinations hold a part of the archive, which the caller removes. Nothing outside of them is
+/// ever touched.
+pub fn assemble<R: Read + Send>(
+    request: AssembleRequest<'_>,
+    composite: &Composite<'_>,
+    open: impl FnOnce(Vec<SegmentRange>) -> R,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Unpacked, ArchiveError> {
+    let AssembleRequest { destinations, workers, present, on_manifest } = request;
+    let manifest = &composite.listing().manifest;
+    check_empty(&destinations)?;
+    check_roots(manifest, &destinations)?;
+    on_manifest(manifest).map_err(ArchiveError::Declined)?;
+    let contents = composite.contents(|row, _| !present.contains_key(&row))?;
+    let plan = composite.plan(&contents)?;
+    meter.set_total(manifest.unpacked_bytes);
+    let places = destinations.clone();
+    let assembled = std::thread::scope(|scope| {
+        let source = decode::open(scope, plan.frames_in(open(plan.ranges())), workers, cancel)?;
+        let mut assembling = Assembling {
+            composite,
+            guard: Guard::new(manifest.prefixes()),
+            writer: Writer::start(scope, workers, destinations, Repeats::Refused),
+            content: ContentDigest::default(),
+            cancel,
+            meter,
+        };
+        assembling.names()?;
+        assembling.read(&contents, plan.contents(source))?;
+        assembling.copy(&contents, &present)?;
+        let Assembling { writer, mut content, .. } = assembling;
+        content.merge(writer.finish(cancel)?);
+        Ok(Unpacked {
+            manifest: Some(manifest.clone()),
+            counts: manifest.counts,
+            unpacked_bytes: manifest.unpacked_bytes,
+            archive_bytes: composite.listing().archive_bytes,
+            content,
+        })
+    });
+    assembled.map_err(|error| clash::explain(error, &places))
+}
+
+/// A thin archive on its way to its destinations.
+struct Assembling<'a> {
+    composite: &'a Composite<'a>,
+    guard: Guard,
+    writer: Writer,
+    /// The digest of all entries so far but hard links.
+    content: ContentDigest,
+    cancel: &'a CancellationToken,
+    meter: &'a Meter,
+}
+
+impl Assembling<'_> {
+    /// Makes directories and empty files, and hands over links, which come last.
+    fn names(&mut self) -> Result<(), ArchiveError> {
+        for row in self.composite.rows() {
+            self.check()?;
+            let attributes = attributes(row);
+            let name = &row.name;
+            match &row.kind {
+                RowKind::Directory => {
+                    if let Some(spot) = spot_of(&self.guard, name, Shape::Directory)? {
+                        self.writer.directory(&spot, attributes)?;
+                    }
+                }
+                RowKind::Symlink { target } => {
+                    guard::check_target(target).map_err(|reason| ArchiveError::refused(name, reason))?;
+                    let Some(spot) = spot_of(&self.guard, name, Shape::Symlink)? else { continue };
+                    if let Some(target) = guard::os_name(target) {
+                        self.content.add_link(spot.root, &spot.relative, &target);
+                    }
+                    self.writer.symlink(&spot, target.clone(), attributes)?;
+                }
+                RowKind::HardLink { target } => {
+                    let Some(spot) = spot_of(&self.guard, name, Shape::File)? else { continue };
+                    self.writer.hard_link(&spot, &linked_spot(&self.guard, name, target)?)?;
+                }
+                RowKind::File { size: 0, .. } => {
+                    let spot = self.file(row)?;
+                    self.writer.file(&spot, 0, attributes)?;
+                }
+                RowKind::File { .. } => continue,
+            }
+            self.meter.add_items(1);
+        }
+        Ok(())
+    }
+
+    /// Writes the first file of each content.
+    fn read<S: Source>(
+        &mut self,
+        contents: &[WantedContent],
+        mut reader: ContentReader<S>,
+    ) -> Result<(), ArchiveError> {
+        for wanted in contents {
+            self.check()?;
+            let row = &self.composite.rows()[wanted.rows[0]];
+            let spot = self.file(row)?;
+            self.writer.file(&spot, wanted.extent.length, attributes(row))?;
+            let digest = reader.read(&wanted.extent, |slice| {
+                self.meter.add_bytes(slice.len() as u64);
+                self.writer.content(slice)
+            })?;
+            self.composite.check_content(wanted, &digest)?;
+            self.meter.add_items(1);
+        }
+        Ok(())
+    }
+
+    /// Copies what is on this machine by now: further files of one content, and those that were present.
+    fn copy(
+        &mut self,
+        contents: &[WantedContent],
+        present: &BTreeMap<usize, HashedFile>,
+    ) -> Result<(), ArchiveError> {
+        // What is copied must be whole.
+        self.writer.drain()?;
+        for WantedContent { rows, .. } in contents {
+            let (first, further) = rows.split_first().unwrap_or((&0, &[]));
+            if further.is_empty() {
+                continue;
+            }
+            let Some(source) = spot_of(&self.guard, &self.composite.rows()[*first].name, Shape::File)? else {
+                continue;
+            };
+            let source = self.writer.written(&source)?;
+            for index in further {
+                self.copy_to(*index, &source)?;
+            }
+        }
+        present.iter().try_for_each(|(index, source)| self.copy_to(*index, source))
+    }
+
+    fn copy_to(&mut self, index: usize, source: &HashedFile) -> Result<(), ArchiveError> {
+        self.check()?;
+        let row = &self.composite.rows()[index];
+        let spot = self.file(row)?;
+        self.writer.copy(&spot, source.clone(), attributes(row))?;
+        if let RowKind::File { size, .. } = row.kind {
+            self.meter.add_bytes(size);
+        }
+        self.meter.add_items(1);
+        Ok(())
+    }
+
+    /// Where a file belongs; it counts for the digest.
+    fn file(&mut self, row: &Row) -> Result<Spot, ArchiveError> {
+        let outside = || ArchiveError::refused(&row.name, "lies outside the cache");
+        let spot = spot_of(&self.guard, &row.name, Shape::File)?.ok_or_else(outside)?;
+        if let RowKind::File { content, .. } = &row.kind {
+            self.content.add_file(spot.root, &spot.relative, row.mode, &content.0);
+        }
+        Ok(spot)
+    }
+
+    fn check(&self) -> Result<(), ArchiveError> {
+        if cancel::is_cancelled(self.cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) }
+    }
+}
+
+fn attributes(row: &Row) -> Attributes {
+    Attributes { mode: row.mode, modified: Some(row.modified) }
+}

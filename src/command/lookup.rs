@@ -1,0 +1,109 @@
+//! Which entry answers for the keys of a cache: a full one, or a thin one where the cache has generations.
+
+use std::time::Instant;
+
+use super::cache::{Cache, Keys};
+use super::context::Deadline;
+use crate::domain::entry::{Entry, LookupRequest};
+use crate::domain::event::Level;
+use crate::domain::key::Key;
+use crate::domain::scope::Scope;
+use crate::domain::thin;
+use crate::store::StoreError;
+
+/// What a lookup found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The entry that answers.
+    pub(super) best: Option<Entry>,
+    /// The full entry that would answer if there were no thin ones.
+    pub(super) full: Option<Entry>,
+}
+
+/// Which entries answer for a cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LookedFor {
+    /// That of the key, else those that begin with it or with a restore key.
+    #[default]
+    KeyAndPrefixes,
+    /// That of the key alone.
+    Key,
+}
+
+impl LookedFor {
+    /// What `--exact` means.
+    pub(crate) fn of_flag(exact: bool) -> Self {
+        if exact { LookedFor::Key } else { LookedFor::KeyAndPrefixes }
+    }
+}
+
+/// Looks for the keys of a cache in these scopes.
+pub(super) fn lookup(
+    cache: &Cache<'_>,
+    keys: &Keys,
+    looked_for: LookedFor,
+    scopes: Vec<Scope>,
+    deadline: &Deadline,
+) -> Result<Found, StoreError> {
+    let exact = looked_for == LookedFor::Key;
+    let request = LookupRequest {
+        exact,
+        key: keys.key.clone(),
+        restore_keys: if exact { Vec::new() } else { keys.restore_keys.clone() },
+        version: cache.version(),
+        scopes,
+    };
+    look_up(cache, &request, deadline)
+}
+
+/// Looks for entries with exactly this key that this job can read: every reader of this job's entries finds them.
+pub(super) fn exact(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result<Found, StoreError> {
+    let request = LookupRequest {
+        key: key.clone(),
+        restore_keys: Vec::new(),
+        version: cache.version(),
+        scopes: cache.access().readable,
+        exact: true,
+    };
+    look_up(cache, &request, deadline)
+}
+
+fn look_up(cache: &Cache<'_>, request: &LookupRequest, deadline: &Deadline) -> Result<Found, StoreError> {
+    let ctx = cache.ctx;
+    let prefixes: Vec<String> = request.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
+    let fallbacks =
+        if prefixes.is_empty() { String::new() } else { format!(", then {}", prefixes.join(", ")) };
+    ctx.report(
+        Level::Debug,
+        cache.name(),
+        format!(
+            "looking for `{}`{fallbacks} in {}, layout {}",
+            request.key,
+            ctx.store().location(),
+            request.version
+        ),
+    );
+    let among_thin = cache.generations().and_then(|_| thin::lookup_beside(request, cache.thin_version()));
+    let started = Instant::now();
+    let both = async {
+        let store = ctx.store();
+        let thin = async {
+            match &among_thin {
+                Some(request) => store.lookup(request).await,
+                None => Ok(None),
+            }
+        };
+        let (full, thin) = futures::try_join!(store.lookup(request), thin)?;
+        let thin = thin.filter(|entry| !request.exact || thin::saved_for(&entry.key) == request.key);
+        let best = thin::better(request, full.as_ref(), thin.as_ref()).cloned();
+        Ok::<_, StoreError>(Found { best, full })
+    };
+    let found = ctx.wait(deadline, both)?;
+    let best = found.best.as_ref().map_or("nothing".to_owned(), |entry| {
+        let how = if cache.is_thin(entry) { ", what changed alone" } else { "" };
+        format!("`{}` of {}, {}{how}", thin::saved_for(&entry.key), entry.scope, entry.size)
+    });
+    let text = format!("found {best} in {:.3} s", started.elapsed().as_secs_f64());
+    ctx.report(Level::Debug, cache.name(), text);
+    Ok(found)
+}

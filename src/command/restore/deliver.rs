@@ -1,0 +1,175 @@
+//! An entry unpacked beside its targets, and why one is not.
+
+use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
+use crate::command::cache::Cache;
+use crate::command::context::Deadline;
+use crate::command::other_paths;
+use crate::domain::entry::Entry;
+use crate::domain::event::{Meter, Phase};
+use crate::domain::fault::Fault;
+use crate::domain::hint::Hint;
+use crate::domain::unit::ByteSize;
+use crate::fs::path_error::PathError;
+use crate::fs::staging::Staging;
+use crate::fs::volume::{self, Need, volume_of};
+use crate::store::{StoreError, StoreErrorKind};
+use crate::transport::pipe;
+use crate::tree::selection::Selection;
+
+/// How many entries an archive without our manifest may hold.
+const FOREIGN_ENTRIES: u64 = 10_000_000;
+
+/// Why an entry that was found was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DeliverError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive is damaged, hostile, or cannot be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Something else, such as a full volume, or trees that cannot be verified or published.
+    #[error(transparent)]
+    Other(#[from] Fault),
+}
+
+impl Hint for DeliverError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            DeliverError::Store(error) => error.hint(),
+            DeliverError::Archive(error) => error.hint(),
+            DeliverError::Other(error) => error.hint(),
+        }
+    }
+}
+
+impl DeliverError {
+    /// Whether the entry was deleted after it was found, and nothing was begun.
+    pub(super) fn is_vanished(&self) -> bool {
+        matches!(self, DeliverError::Store(error) if error.kind() == StoreErrorKind::NotFound)
+    }
+
+    /// Whether the entry, or what it takes content from, is the cause, so that another entry may be restored.
+    pub(super) fn is_of_entry(&self) -> bool {
+        let is_gone = |error: &StoreError| error.kind() == StoreErrorKind::NotFound;
+        let in_archive = || match self {
+            DeliverError::Archive(error) => StoreError::in_causes_of(error).is_some_and(is_gone),
+            _ => false,
+        };
+        self.is_vanished() || self.is_corrupt() || in_archive()
+    }
+
+    /// Whether the entry itself is bad, so that reading it again cannot help.
+    pub(super) fn is_corrupt(&self) -> bool {
+        match self {
+            DeliverError::Store(error) => error.kind() == StoreErrorKind::Corrupt,
+            DeliverError::Archive(error) => {
+                let of_store = StoreError::in_causes_of(error);
+                error.is_damage() || of_store.is_some_and(|error| error.kind() == StoreErrorKind::Corrupt)
+            }
+            DeliverError::Other(_) => false,
+        }
+    }
+}
+
+/// Unpacks an entry beside its targets: the trees of its roots, in their order, and what they hold.
+pub(super) fn deliver(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
+    let ctx = cache.ctx;
+    let stream = ctx.wait(deadline, ctx.store().read(entry))?;
+    // Even if it cannot be restored, it is in use. The lease of the read keeps it until then.
+    let noted = async {
+        ctx.store().note_use(entry).await;
+        Ok::<_, StoreError>(())
+    };
+    let _ = ctx.wait_for_store(noted);
+    let running = ctx.start(cache.name(), Phase::Restore);
+    let Destinations { mut stagings, destinations } = Destinations::of(cache)?;
+    let foreign = Limits { bytes: room_for_foreign(cache).map_err(Fault::from)?, entries: FOREIGN_ENTRIES };
+    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
+    let mut refusal = None;
+    let unpacked = {
+        let mut accept = on_manifest(cache, &running.meter, &mut refusal);
+        let request = UnpackRequest { destinations, workers: ctx.workers, foreign, on_manifest: &mut accept };
+        archive::unpack(request, input, &deadline.cancel, &running.meter)
+    };
+    let unpacked = refusal.map_or(unpacked.map_err(DeliverError::from), |refusal| Err(refusal.into()))?;
+    leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
+    Ok((stagings, unpacked))
+}
+
+/// Where the roots of a cache are unpacked.
+pub(super) struct Destinations {
+    pub(super) stagings: Vec<Staging>,
+    pub(super) destinations: Vec<Destination>,
+}
+
+impl Destinations {
+    /// Empty trees beside the targets.
+    pub(super) fn of(cache: &Cache<'_>) -> Result<Self, Fault> {
+        let stagings = cache.selections.iter().map(|selection| cache.staging(selection));
+        let stagings = stagings.collect::<Result<Vec<_>, _>>()?;
+        let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
+            prefix: prefix.clone(),
+            directory: staging.tree().to_owned(),
+        });
+        Ok(Destinations { destinations: destinations.collect(), stagings })
+    }
+}
+
+/// Refuses an archive of other paths, or for which there is no room; keeps the reason.
+pub(super) fn on_manifest<'a>(
+    cache: &'a Cache<'_>,
+    meter: &'a Meter,
+    refusal: &'a mut Option<Fault>,
+) -> impl FnMut(&Manifest) -> Result<(), String> + 'a {
+    move |manifest| {
+        meter.set_total(manifest.unpacked_bytes);
+        meter.set_total_items(manifest.counts.files);
+        let checked = match other_paths::of_manifest(cache, manifest) {
+            Some(other) => Err(other.fault()),
+            None => check_room(cache, manifest),
+        };
+        checked.map_err(|error| {
+            let text = error.to_string();
+            *refusal = Some(error);
+            text
+        })
+    }
+}
+
+/// Leaves the targets of roots alone that did not exist when the entry was saved. An archive without a manifest had no root of which
+/// nothing came.
+pub(super) fn leave_absent(stagings: &mut [Staging], manifest: Option<&Manifest>) -> Result<(), PathError> {
+    for (index, staging) in stagings.iter_mut().enumerate() {
+        let is_absent = match manifest.and_then(|manifest| manifest.roots.get(index)) {
+            Some(root) => root.entries == 0,
+            None => staging.is_empty()?,
+        };
+        if is_absent {
+            staging.leave_absent();
+        }
+    }
+    Ok(())
+}
+
+/// Room for everything the manifest announces, on the volume of each root, beyond the reserve.
+fn check_room(cache: &Cache<'_>, manifest: &Manifest) -> Result<(), Fault> {
+    let need = |(selection, root): (&Selection, &archive::Root)| Need {
+        path: selection.root.clone(),
+        bytes: ByteSize(root.room()),
+        inodes: root.entries,
+    };
+    let needs: Vec<_> = cache.selections.iter().zip(&manifest.roots).map(need).collect();
+    volume::check_room(&needs, cache.ctx.reserve())
+}
+
+/// What an archive without a manifest may fill: the free room beyond the reserve.
+fn room_for_foreign(cache: &Cache<'_>) -> Result<u64, PathError> {
+    let volume = volume_of(cache.root())?;
+    let reserved = cache.ctx.reserve().of(volume.total);
+    Ok(volume.free.0.saturating_sub(reserved.0))
+}

@@ -1,0 +1,53 @@
+//! A thin entry unpacked: only what is not below the targets already is read.
+
+use super::deliver::{DeliverError, Destinations, leave_absent, on_manifest};
+use crate::archive::{self, AssembleRequest, Composite, SegmentRange, Unpacked};
+use crate::command::cache::Cache;
+use crate::command::context::Deadline;
+use crate::command::generations::Generation;
+use crate::domain::entry::Entry;
+use crate::domain::event::{Level, Phase};
+use crate::domain::fault::Fault;
+use crate::domain::unit::{ByteSize, counted};
+use crate::fs::staging::Staging;
+
+/// Unpacks a thin entry beside its targets: the trees of its roots, in their order, and what they hold.
+pub(super) fn deliver(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
+    let ctx = cache.ctx;
+    let generation =
+        Generation::open::<DeliverError>(cache, entry, deadline)?.ok_or_else(|| unlisted(entry))?;
+    let composite = Composite::new(&generation.listing, &generation.frames)?;
+    let running = ctx.start(cache.name(), Phase::Restore);
+    let present = archive::present(&composite, &cache.roots(), ctx.workers, &deadline.cancel)?;
+    let text = format!(
+        "{} of {} are there already",
+        counted(present.len(), "file"),
+        generation.listing.manifest.counts.files
+    );
+    ctx.report(Level::Debug, cache.name(), text);
+    let Destinations { mut stagings, destinations } = Destinations::of(cache)?;
+    let open = |ranges: Vec<SegmentRange>| {
+        let read = ByteSize(ranges.iter().map(|part| part.range.end - part.range.start).sum());
+        let text = format!("reading {read} of {}", counted(generation.frames.len() + 1, "entry"));
+        ctx.report(Level::Debug, cache.name(), text);
+        generation.reader(ctx, ranges, &deadline.cancel)
+    };
+    let mut refusal = None;
+    let assembled = {
+        let mut accept = on_manifest(cache, &running.meter, &mut refusal);
+        let request =
+            AssembleRequest { destinations, workers: ctx.workers, present, on_manifest: &mut accept };
+        archive::assemble(request, &composite, open, &deadline.cancel, &running.meter)
+    };
+    let unpacked = refusal.map_or(assembled.map_err(DeliverError::from), |refusal| Err(refusal.into()))?;
+    leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
+    Ok((stagings, unpacked))
+}
+
+fn unlisted(entry: &Entry) -> DeliverError {
+    archive::ArchiveError::Damaged(format!("`{}` has no list of its files", entry.key)).into()
+}

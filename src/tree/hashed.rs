@@ -1,0 +1,130 @@
+//! Files that were hashed, and are still as they were then.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::walk::Modified;
+use crate::domain::digest::Sha256Digest;
+use crate::fs::open::{self, Links};
+use crate::fs::read;
+use crate::threads::start;
+
+/// A regular file of which size and time are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashedFile {
+    path: PathBuf,
+    size: u64,
+    modified: Modified,
+}
+
+impl HashedFile {
+    /// The file at a path, if there is one of this size.
+    pub(crate) fn candidate(path: PathBuf, size: u64) -> Option<Self> {
+        let metadata = fs::symlink_metadata(&path).ok().filter(|it| it.is_file() && it.len() == size)?;
+        Some(HashedFile { path, size, modified: Modified::of(&metadata) })
+    }
+
+    /// A file as a walk found it.
+    pub(crate) fn found(path: PathBuf, size: u64, modified: Modified) -> Self {
+        HashedFile { path, size, modified }
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Hashes files on up to `workers` threads and the calling one; `None` for those that cannot be read or have changed, and for
+    /// those that are left when the work is cancelled.
+    pub(crate) fn hash_all<'a>(
+        files: impl Iterator<Item = &'a HashedFile>,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Vec<Option<Sha256Digest>> {
+        let files: Vec<(&HashedFile, OnceLock<Sha256Digest>)> =
+            files.map(|file| (file, OnceLock::new())).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some((file, hash)) = files.get(next.fetch_add(1, Ordering::Relaxed))
+                && !cancel.is_cancelled()
+            {
+                if let Ok(found) = file.hash(cancel) {
+                    // Each file is taken once.
+                    let _ = hash.set(found);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            start::several(scope, "hash", workers.saturating_sub(1), || work);
+            work();
+        });
+        files.into_iter().map(|(_, hash)| hash.into_inner()).collect()
+    }
+
+    /// Hashes its content.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not the file any more that it was.
+    fn hash(&self, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
+        let digest = read::sha256_of_file(&self.path, Links::Refused, cancel)?;
+        self.check(&fs::symlink_metadata(&self.path)?)?;
+        Ok(digest)
+    }
+
+    /// Copies its content to an open file, where the system can without reading it.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or is not the file any more that it was.
+    pub(crate) fn copy_to(&self, mut target: &File) -> io::Result<()> {
+        let mut file = open::file(&self.path, Links::Refused)?;
+        let copied = io::copy(&mut file, &mut target)?;
+        if copied != self.size {
+            return Err(changed());
+        }
+        self.check(&file.metadata()?)
+    }
+
+    fn check(&self, now: &Metadata) -> io::Result<()> {
+        let is_same = now.is_file() && now.len() == self.size && Modified::of(now) == self.modified;
+        if is_same { Ok(()) } else { Err(changed()) }
+    }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it has changed meanwhile")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_hashed_and_copied_while_they_are_as_they_were() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let place = |name: &str| temp.path().join(name);
+        for (name, content) in [("a", "1"), ("b", "22"), ("c", "333")] {
+            fs::write(place(name), content).expect("a file");
+        }
+        assert_eq!(HashedFile::candidate(place("a"), 2), None);
+        assert_eq!(HashedFile::candidate(temp.path().to_owned(), 1), None);
+        let files = [("a", 1), ("b", 2), ("c", 3)]
+            .map(|(name, size)| HashedFile::candidate(place(name), size).expect(name));
+        fs::write(place("b"), "4444").expect("a file");
+        let cancel = CancellationToken::new();
+        for workers in 0..3 {
+            let hashes = HashedFile::hash_all(files.iter(), workers, &cancel);
+            assert_eq!(hashes, [Some(Sha256Digest::of(b"1")), None, Some(Sha256Digest::of(b"333"))]);
+        }
+        let copy = |file: &HashedFile| file.copy_to(&File::create(place("copy")).expect("a file"));
+        copy(&files[2]).expect("a copy");
+        assert_eq!(fs::read_to_string(place("copy")).expect("text"), "333");
+        assert!(copy(&files[1]).is_err());
+        cancel.cancel();
+        assert_eq!(HashedFile::hash_all(files.iter(), 1, &cancel), [None, None, None]);
+    }
+}
