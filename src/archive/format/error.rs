@@ -190,3 +190,20 @@ impl Hint for ArchiveError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The next save of a key replaces an entry that is damaged.
+    #[test]
+    fn what_another_system_can_restore_is_not_damaged() {
+        let check = |error: ArchiveError, expect: bool| assert_eq!(error.is_damage(), expect, "{error}");
+        check(ArchiveError::unsupported(b"a:b", "has a character that Windows forbids"), false);
+        check(ArchiveError::NameClash { name: "a".to_owned() }, false);
+        check(ArchiveError::Format(99), false);
+        check(ArchiveError::refused(b"../x", "has `..` in its name"), true);
+        check(ArchiveError::damaged("it ends in the middle"), true);
+        check(ArchiveError::Limit { limit: 1, unit: "bytes" }, true);
+    }
+}

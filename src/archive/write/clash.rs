@@ -24,24 +24,40 @@ fn with_clash(error: ArchiveError, destinations: &[Destination]) -> ArchiveError
     let Some(place) = destinations.iter().find(|place| path.starts_with(&place.directory)) else {
         return error;
     };
-    let below = path.ancestors().take_while(|above| *above != place.directory);
-    if below.into_iter().any(is_another_name) {
+    let lists_as_created = lists_names_as_created(&place.directory);
+    let mut below = path.ancestors().take_while(|above| *above != place.directory);
+    if below.any(|path| is_another_name(path, lists_as_created)) {
         let name = name_of(path).escape_ascii().to_string();
         return ArchiveError::NameClash { name };
     }
     ArchiveError::refused(&name_of(path), "is in the archive twice")
 }
 
+/// Whether the volume of a directory of ours lists names as they were created; others list them in one case.
+fn lists_names_as_created(directory: &Path) -> bool {
+    let name = format!("Case-{:016x}", rand::random::<u64>());
+    let probe = directory.join(&name);
+    if fs::create_dir(&probe).is_err() {
+        return false;
+    }
+    let is_listed = fs::read_dir(directory)
+        .is_ok_and(|mut all| all.any(|it| it.is_ok_and(|it| it.file_name() == OsStr::new(&name))));
+    let _ = fs::remove_dir(&probe);
+    is_listed
+}
+
 /// Whether the file at this path has another name in the listing of its directory.
-fn is_another_name(path: &Path) -> bool {
+fn is_another_name(path: &Path, lists_as_created: bool) -> bool {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
     let is_taken_for = |name: &OsStr| {
         fs::symlink_metadata(parent.join(name)).is_ok()
             && fs::read_dir(parent)
                 .is_ok_and(|mut all| all.all(|it| it.is_ok_and(|it| it.file_name() != name)))
     };
-    // Some volumes list names as they were created, others in one case: the other case is tried as well.
-    is_taken_for(name) || name.to_str().is_some_and(|name| is_taken_for(OsStr::new(&other_case(name))))
+    // Where names are listed in one case, the other case is tried as well.
+    is_taken_for(name)
+        || (!lists_as_created
+            && name.to_str().is_some_and(|name| is_taken_for(OsStr::new(&other_case(name)))))
 }
 
 fn other_case(name: &str) -> String {
