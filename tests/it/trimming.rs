@@ -14,7 +14,7 @@ trim = { max-size = "250kB" }
 fn project() -> Project {
     let project = Project::new(CONFIG);
     for (index, name) in ["oldest", "older", "newest"].iter().enumerate() {
-        let path = project.write(&format!("workspace/out/{name}"), vec![7; 100_000]);
+        let path = project.write(&format!("workspace/out/{name}"), vec![7; 102_400]);
         let time =
             filetime::FileTime::from_unix_time(1_700_000_000 + i64::try_from(index).expect("small"), 0);
         filetime::set_file_times(path, time, time).expect("touched");
