@@ -6,4 +6,5 @@ mod listing;
 mod packing;
 mod round_trip;
 mod sealed;
+#[cfg(unix)]
 mod thin;
