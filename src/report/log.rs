@@ -78,9 +78,32 @@ impl Log {
         }
         let text = with_hint(text, hint);
         let text = cache.map_or_else(|| text.clone(), |cache| format!("{cache}: {text}"));
+        let is_short =
+            self.options.bars && self.options.verbosity == Verbosity::Normal && level == Level::Info;
+        let text = if is_short { short_digests(&text) } else { text };
         let text = Shown::message(text.trim_end());
         self.print(&paint(self.options.color, level, &self.platform.message(level, &text)));
     }
+}
+
+/// Hexadecimal digits from which on a word is a digest, which a terminal shows by its beginning.
+const DIGEST: usize = 32;
+
+/// How many digits of a digest a terminal shows.
+const SHOWN_DIGITS: usize = 8;
+
+/// A text with long digests shortened, as in keys: whole ones take more than half of a line.
+fn short_digests(text: &str) -> String {
+    let mut shortened = String::with_capacity(text.len());
+    for part in text.split_inclusive(|c: char| !c.is_ascii_hexdigit()) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+        if digits.len() < DIGEST {
+            shortened.push_str(part);
+        } else {
+            shortened.extend([&digits[..SHOWN_DIGITS], "…", &part[digits.len()..]]);
+        }
+    }
+    shortened
 }
 
 /// Colors the word before a warning or an error; the word itself carries the meaning.
@@ -137,6 +160,13 @@ pub(crate) fn print_own(text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_digests_are_shown_by_their_beginning() {
+        let text = format!("saved `data-{}-1` as {}", "0123456789abcdef".repeat(4), "f".repeat(31));
+        assert_eq!(short_digests(&text), format!("saved `data-01234567…-1` as {}", "f".repeat(31)));
+        assert_eq!(short_digests(&"a".repeat(40)), "aaaaaaaa…");
+    }
 
     #[test]
     fn color_never_carries_meaning_alone() {
