@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, UnpackRequest};
+use cachekeep::archive::{
+    self, AssembleRequest, Composite, Destination, Levels, Limits, PackRequest, SegmentRange, UnpackRequest,
+};
 use cachekeep::parts::Selection;
 use cachekeep::parts::{ItemKind, Walk};
 use cachekeep::domain::event::{Meter, Phase};
@@ -55,8 +57,48 @@ fn lines(root: &Path) -> Vec<String> {
     Walk::new(&Selection::everything(root)).map(|item| line(item.expect("an item"))).collect()
 }
 
+/// What a thin archive is assembled to, if it is, line by line. `bytes` gives a range of a segment.
+pub fn assembled(
+    composite: &Composite<'_>,
+    bytes: impl Fn(usize, std::ops::Range<u64>) -> Vec<u8>,
+) -> Option<Vec<String>> {
+    let place = tempfile::tempdir().expect("a directory");
+    let (target, victim) = (place.path().join("target"), place.path().join("victim"));
+    fs::create_dir(&target).expect("a directory");
+    fs::write(&victim, "untouched").expect("a file");
+    let request = AssembleRequest {
+        destinations: vec![Destination { prefix: ".cachekeep/c".to_owned(), directory: target.clone() }],
+        workers: 1,
+        present: Default::default(),
+        on_manifest: &mut |manifest| {
+            if manifest.unpacked_bytes < 16 << 20 { Ok(()) } else { Err("too large".to_owned()) }
+        },
+    };
+    let open = |ranges: Vec<SegmentRange>| {
+        std::io::Cursor::new(ranges.into_iter().flat_map(|part| bytes(part.segment, part.range)).collect::<Vec<u8>>())
+    };
+    let result = archive::assemble(request, composite, open, &CancellationToken::new(), &meter());
+    assert_eq!(fs::read(victim).expect("the neighbor"), b"untouched");
+    assert_eq!(fs::read_dir(place.path()).expect("listed").count(), 2);
+    result.ok().map(|_| lines(&target))
+}
+
+/// A meter that nobody reads.
+pub fn meter() -> Meter {
+    Meter::new("c", Phase::Restore)
+}
+
 /// A good archive of a small tree.
 pub fn archive() -> Vec<u8> {
+    packed(|request| {
+        let mut bytes = Vec::new();
+        archive::pack(request, &mut bytes, &CancellationToken::new(), &meter()).expect("packed");
+        bytes
+    })
+}
+
+/// What packs a small tree, which is the same each time.
+pub fn packed(pack: impl FnOnce(&PackRequest<'_>) -> Vec<u8>) -> Vec<u8> {
     let tree = tempfile::tempdir().expect("a directory");
     fs::create_dir(tree.path().join("d")).expect("a directory");
     fs::write(tree.path().join("a"), "some text ".repeat(40)).expect("a file");
@@ -64,16 +106,12 @@ pub fn archive() -> Vec<u8> {
     fs::hard_link(tree.path().join("a"), tree.path().join("d/hard")).expect("a link");
     std::os::unix::fs::symlink("../a", tree.path().join("d/link")).expect("a link");
     let selections = [Selection::everything(tree.path())];
-    let request = PackRequest {
+    pack(&PackRequest {
         cache: "c",
         selections: &selections,
         last: None,
         workers: 1,
         levels: Levels::default(),
         producer: "fuzz",
-    };
-    let mut bytes = Vec::new();
-    let meter = Meter::new("c", Phase::Save);
-    archive::pack(&request, &mut bytes, &CancellationToken::new(), &meter).expect("packed");
-    bytes
+    })
 }

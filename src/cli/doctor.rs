@@ -1,13 +1,15 @@
 //! `doctor`: gathers what it looks at, with or without a usable configuration.
 
-use super::args::Args;
+use super::args::{Args, StoreTarget};
+use super::catalog;
 use super::exit::{self, Exit};
 use super::publish::print;
 use super::settings::SettingsError;
 use super::site::{self, Site};
 use super::start::{context, start};
-use crate::command::doctor::{self, KeyCheck};
+use crate::command::doctor::{self, KeyCheck, LookupCounts};
 use crate::command::interrupt::Interrupt;
+use crate::domain::fault::Fault;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::hint::Hint;
 use crate::github::{Credentials, Right};
@@ -55,6 +57,7 @@ pub(super) fn run(
         credentials,
         object_service,
         answer,
+        lookup_counts: site.filter(|_| online).and_then(|site| lookup_counts(args, site, interrupt)),
         now,
     });
     let printed = print(&if args.common.json { json::render(&report) } else { report.render() });
@@ -66,6 +69,19 @@ fn keys(args: &Args, site: &Site<'_>, interrupt: &Interrupt) -> Vec<KeyCheck> {
     let Ok(runtime) = start(&args.command) else { return Vec::new() };
     let ctx = context(site, runtime.executor(), interrupt, args.common.json);
     doctor::keys::check(&ctx)
+}
+
+/// What a lookup does to the time of the last use of an entry; `None` where no other program evicts entries, or no token lists them.
+fn lookup_counts(
+    args: &Args,
+    site: &Site<'_>,
+    interrupt: &Interrupt,
+) -> Option<Result<LookupCounts, Fault>> {
+    let StoreChoice::Service(_) = site.store.innermost() else { return None };
+    let runtime = start(&args.command).ok()?;
+    let ctx = context(site, runtime.executor(), interrupt, args.common.json);
+    let catalog = catalog::find(&StoreTarget::default(), site, &ctx).ok()??;
+    Some(doctor::uses::measure(&ctx, &*catalog))
 }
 
 /// The configuration, as far as there is one.

@@ -81,6 +81,11 @@ pub trait Store: Send + Sync {
         false
     }
 
+    /// Whether the service itself deletes entries, such as those that were not used lately.
+    fn evicts(&self) -> bool {
+        false
+    }
+
     /// Begins an upload. Nothing becomes visible before [`EntryWriter::commit`].
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError>;
 
@@ -118,6 +123,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn checks_uploads(&self) -> bool {
         (**self).checks_uploads()
+    }
+
+    fn evicts(&self) -> bool {
+        (**self).evicts()
     }
 
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {

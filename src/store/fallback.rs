@@ -124,6 +124,10 @@ impl Store for FallbackStore {
         if self.is_down() { self.fallback.checks_uploads() } else { self.store.checks_uploads() }
     }
 
+    fn evicts(&self) -> bool {
+        if self.is_down() { self.fallback.evicts() } else { self.store.evicts() }
+    }
+
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
         if !self.is_down() {
             match self.store.create(new.clone()).await {

@@ -187,6 +187,10 @@ impl Store for FrontedStore {
         self.store.checks_uploads()
     }
 
+    fn evicts(&self) -> bool {
+        self.store.evicts()
+    }
+
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
         let writer = self.store.create(new.clone()).await?;
         let copy = self.begin_copy(new, ByteSize(0)).await;

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::walk::Modified;
 use crate::domain::digest::Sha256Digest;
+#[cfg(unix)]
+use crate::fs::mode;
 use crate::fs::open::{self, Links};
 use crate::fs::read;
 use crate::threads::start;
@@ -89,6 +91,43 @@ impl HashedFile {
         self.check(&file.metadata()?)
     }
 
+    /// Gives the file a second name at a path that does not exist yet, if it is already what is wanted there: mode and time are
+    /// right, it is of this user, and has no other name, so that nothing is shared once its own name is gone. Returns whether
+    /// it did; nothing is there otherwise.
+    ///
+    /// # Errors
+    /// What was made cannot be removed.
+    #[cfg(unix)]
+    pub(crate) fn link_to(&self, path: &Path, mode: u32, modified: Option<Modified>) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt as _;
+        let is_wanted = |found: &Metadata, names| {
+            self.check(found).is_ok()
+                && modified.is_none_or(|wanted| wanted == self.modified)
+                && mode::of(found) == mode
+                && found.uid() == rustix::process::geteuid().as_raw()
+                && found.nlink() == names
+        };
+        if !fs::symlink_metadata(&self.path).is_ok_and(|found| is_wanted(&found, 1)) {
+            return Ok(false);
+        }
+        if fs::hard_link(&self.path, path).is_err() {
+            return Ok(false);
+        }
+        // Another file may have come in its place meanwhile.
+        if is_wanted(&fs::symlink_metadata(path)?, 2) {
+            return Ok(true);
+        }
+        fs::remove_file(path)?;
+        Ok(false)
+    }
+
+    /// Never: the standard library does not tell whether a file has other names.
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "Unix links")]
+    pub(crate) fn link_to(&self, _: &Path, _: u32, _: Option<Modified>) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn check(&self, now: &Metadata) -> io::Result<()> {
         let is_same = now.is_file() && now.len() == self.size && Modified::of(now) == self.modified;
         if is_same { Ok(()) } else { Err(changed()) }
@@ -102,6 +141,43 @@ fn changed() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of this user, with mode 640.
+    #[cfg(unix)]
+    fn linkable(place: PathBuf) -> HashedFile {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::write(&place, "1").expect("a file");
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o640)).expect("a mode");
+        HashedFile::candidate(place, 1).expect("a file")
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_as_wanted_is_linked_and_nothing_that_others_share() {
+        use std::os::unix::fs::MetadataExt as _;
+        let temp = tempfile::tempdir().expect("a directory");
+        let place = |name: &str| temp.path().join(name);
+        let file = linkable(place("a"));
+        let link = |file: &HashedFile, mode, modified| {
+            file.link_to(&place("b"), mode, modified).expect("linked or not")
+        };
+        let earlier = Modified { seconds: 1, nanoseconds: 0 };
+        for (mode, modified) in [(0o644, None), (0o640, Some(earlier))] {
+            assert!(!link(&file, mode, modified));
+            assert!(!place("b").exists());
+        }
+        assert!(link(&file, 0o640, Some(file.modified)));
+        let inode = |name| fs::metadata(place(name)).expect("a file").ino();
+        assert_eq!(inode("a"), inode("b"));
+        // By now it has two names.
+        fs::rename(place("b"), place("c")).expect("renamed");
+        assert!(!link(&file, 0o640, None));
+        assert!(!place("b").exists());
+        fs::remove_file(place("c")).expect("removed");
+        // It is not the file any more that was hashed.
+        fs::write(place("a"), "22").expect("a file");
+        assert!(!link(&file, 0o640, None));
+    }
 
     #[test]
     fn files_are_hashed_and_copied_while_they_are_as_they_were() {

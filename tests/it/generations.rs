@@ -302,3 +302,56 @@ fn a_change_in_time_alone_stores_a_list() {
     job.restore(2);
     assert_eq!(job.tree(), expect);
 }
+
+#[cfg(unix)]
+mod what_is_there {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    /// Restores the second generation into a tree of the first, in which some files are not as they should be, and says how it was
+    /// published.
+    fn restore_into_present(config: &str) -> (Job, String) {
+        let job = Job::new(config);
+        assert_eq!(job.save(1)["save-result"], "saved");
+        job.change(2);
+        assert_eq!(job.save(2)["save-result"], "saved");
+        let expect = job.tree();
+        job.remove();
+        assert_eq!(job.restore(1).0["hit"], "exact");
+        let (data, elsewhere) = (job.project.path("workspace/data"), job.project.path("elsewhere"));
+        fs::create_dir(&elsewhere).expect("a directory");
+        fs::set_permissions(data.join("d0/f0"), fs::Permissions::from_mode(0o600)).expect("a mode");
+        fs::hard_link(data.join("d1/f1"), elsewhere.join("f1")).expect("a link");
+        fs::rename(data.join("d2"), elsewhere.join("d2")).expect("renamed");
+        symlink(elsewhere.join("d2"), data.join("d2")).expect("a link");
+        let names = ["d0/f0", "d1/f1", "d2/f2", "d3/f12", "d4/f4", "d3/f21"];
+        let files = || names.map(|name| fs::metadata(data.join(name)).map_or(0, |found| found.ino()));
+        let before = files();
+        let ran = job.run(2, &["--verbose", "restore"]);
+        assert_eq!(ran.json()["caches"][0]["restore"]["hit"], "exact", "{}", ran.stderr);
+        assert_eq!(job.tree(), expect);
+        let same: Vec<bool> = before.iter().zip(files()).map(|(before, now)| *before == now).collect();
+        // Another mode, a name elsewhere, a directory elsewhere; as it was, twice; another content.
+        assert_eq!(same, [false, false, false, true, true, false], "{}", ran.stderr);
+        for name in names {
+            assert_eq!(fs::metadata(data.join(name)).expect("there").nlink(), 1, "{name}");
+        }
+        assert_eq!(fs::metadata(elsewhere.join("d2/f2")).expect("there").ino(), before[2]);
+        assert_eq!(job.project.temporary_things(), Vec::<PathBuf>::new());
+        (job, ran.stderr)
+    }
+
+    #[test]
+    fn is_linked_where_it_is_as_it_should_be() {
+        let (_, text) = restore_into_present(CONFIG);
+        assert!(text.contains("exchanged in one step"), "{text}");
+    }
+
+    #[test]
+    fn is_linked_where_the_tree_is_merged_in_place() {
+        let config = CONFIG.replace("{workspace}/data", "{workspace}/data/**/*");
+        let (_, text) = restore_into_present(&config);
+        assert!(text.contains("merged in place"), "{text}");
+    }
+}

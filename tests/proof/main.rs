@@ -24,6 +24,7 @@ mod hostile;
 mod interrupts;
 mod kills;
 mod leases;
+mod lru_week;
 mod peers;
 mod races;
 mod recovery;

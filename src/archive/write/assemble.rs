@@ -1,10 +1,11 @@
 //! Thin archives unpacked: each content from the archive that has it, names, modes and times from the list.
 //!
-//! The list says what belongs where, so that tar headers are not read. What the targets hold already is copied from there.
+//! The list says what belongs where, so that tar headers are not read. What the targets hold already is linked or copied from there.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
@@ -47,11 +48,15 @@ pub fn present(
 ) -> Result<BTreeMap<usize, HashedFile>, ArchiveError> {
     let guard = Guard::new(composite.listing().manifest.prefixes());
     let mut found = Vec::new();
+    let mut directories = RealDirectories::default();
     for (index, row) in composite.rows().iter().enumerate() {
         let RowKind::File { size: size @ 1.., .. } = row.kind else { continue };
         let Some(spot) = spot_of(&guard, &row.name, Shape::File)? else { continue };
         let Some(target) = targets.get(spot.root) else { continue };
         let path = if spot.is_root() { target.clone() } else { target.join(&spot.relative) };
+        if !spot.is_root() && !directories.has(target, spot.relative.parent()) {
+            continue;
+        }
         found.extend(HashedFile::candidate(path, size).map(|file| (index, file)));
     }
     let hashes = HashedFile::hash_all(found.iter().map(|(_, file)| file), workers, cancel);
@@ -63,6 +68,24 @@ pub fn present(
         return Err(ArchiveError::Cancelled);
     }
     Ok(found.into_iter().zip(hashes).filter_map(is_same).collect())
+}
+
+/// Directories that are reached from a root without following a link: what lies in others is not of its tree.
+#[derive(Default)]
+struct RealDirectories(BTreeMap<PathBuf, bool>);
+
+impl RealDirectories {
+    fn has(&mut self, root: &Path, relative: Option<&Path>) -> bool {
+        let Some(relative) = relative.filter(|path| !path.as_os_str().is_empty()) else { return true };
+        let path = root.join(relative);
+        if let Some(is_real) = self.0.get(&path) {
+            return *is_real;
+        }
+        let is_real = self.has(root, relative.parent())
+            && fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+        self.0.insert(path, is_real);
+        is_real
+    }
 }
 
 /// Unpacks a thin archive. `open` gives the bytes of ranges, in their order; nothing is asked for that is present.
@@ -97,7 +120,7 @@ pub fn assemble<R: Read + Send>(
         };
         assembling.names()?;
         assembling.read(&contents, plan.contents(source))?;
-        assembling.copy(&contents, &present)?;
+        assembling.reuse(&contents, &present)?;
         let Assembling { writer, mut content, .. } = assembling;
         content.merge(writer.finish(cancel)?);
         Ok(Unpacked {
@@ -179,8 +202,8 @@ impl Assembling<'_> {
         Ok(())
     }
 
-    /// Copies what is on this machine by now: further files of one content, and those that were present.
-    fn copy(
+    /// Copies or links what is on this machine by now: further files of one content, and those that were present.
+    fn reuse(
         &mut self,
         contents: &[WantedContent],
         present: &BTreeMap<usize, HashedFile>,
@@ -197,17 +220,22 @@ impl Assembling<'_> {
             };
             let source = self.writer.written(&source)?;
             for index in further {
-                self.copy_to(*index, &source)?;
+                self.take(*index, &source, Writer::copy)?;
             }
         }
-        present.iter().try_for_each(|(index, source)| self.copy_to(*index, source))
+        present.iter().try_for_each(|(index, source)| self.take(*index, source, Writer::reuse))
     }
 
-    fn copy_to(&mut self, index: usize, source: &HashedFile) -> Result<(), ArchiveError> {
+    fn take(
+        &mut self,
+        index: usize,
+        source: &HashedFile,
+        take: fn(&mut Writer, &Spot, HashedFile, Attributes) -> Result<(), ArchiveError>,
+    ) -> Result<(), ArchiveError> {
         self.check()?;
         let row = &self.composite.rows()[index];
         let spot = self.file(row)?;
-        self.writer.copy(&spot, source.clone(), attributes(row))?;
+        take(&mut self.writer, &spot, source.clone(), attributes(row))?;
         if let RowKind::File { size, .. } = row.kind {
             self.meter.add_bytes(size);
         }

@@ -52,6 +52,8 @@ pub(super) enum Job {
     Create { path: PathBuf, content: Content, attributes: Attributes },
     /// A file that does not exist yet, with the content of another one.
     Copy { path: PathBuf, source: HashedFile, attributes: Attributes },
+    /// A file that does not exist yet, and is there in the tree that it will replace: linked where that comes to the same.
+    Reuse { path: PathBuf, source: HashedFile, attributes: Attributes },
     /// A file just created, whole.
     Fill { file: Arc<OpenFile>, content: Content },
     /// A part of a large file.
@@ -181,15 +183,25 @@ fn perform(job: Job) -> Result<(), ArchiveError> {
             write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
             finish(&file, &path, attributes)
         }
-        Job::Copy { path, source, attributes } => {
-            let file = create(&path)?;
-            source.copy_to(&file).map_err(ArchiveError::write("copy", source.path()))?;
-            finish(&file, &path, attributes)
+        Job::Copy { path, source, attributes } => copy(&path, &source, attributes),
+        Job::Reuse { path, source, attributes } => {
+            make_parent(&path)?;
+            let linked = source.link_to(&path, attributes.mode, attributes.modified);
+            if linked.map_err(ArchiveError::write("link", &path))? {
+                return Ok(());
+            }
+            copy(&path, &source, attributes)
         }
         Job::Fill { file, content } if content.is_empty() => finish(&file.file, &file.path, file.attributes),
         Job::Fill { file, content } => file.write(0, &content, false),
         Job::Part { file, offset, content } => file.write(offset, &content, true),
     }
+}
+
+fn copy(path: &Path, source: &HashedFile, attributes: Attributes) -> Result<(), ArchiveError> {
+    let file = create(path)?;
+    source.copy_to(&file).map_err(ArchiveError::write("copy", source.path()))?;
+    finish(&file, path, attributes)
 }
 
 /// Creates a file that must not exist yet, and the directories above it that do not.

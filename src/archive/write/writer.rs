@@ -162,6 +162,23 @@ impl Writer {
         self.pool.submit(Job::Copy { path: self.path(spot), source, attributes })
     }
 
+    /// A file that the tree has which this one will replace.
+    pub(crate) fn reuse(
+        &mut self,
+        spot: &Spot,
+        source: HashedFile,
+        attributes: Attributes,
+    ) -> Result<(), ArchiveError> {
+        self.make_way(spot)?;
+        let path = self.path(spot);
+        // A root is published by its name alone, and the system takes two names of one file for one.
+        self.pool.submit(if spot.is_root() {
+            Job::Copy { path, source, attributes }
+        } else {
+            Job::Reuse { path, source, attributes }
+        })
+    }
+
     /// A file that was written, as a source of copies.
     pub(crate) fn written(&self, spot: &Spot) -> Result<HashedFile, ArchiveError> {
         let path = self.path(spot);

@@ -178,7 +178,9 @@ impl<'a> Cache<'a> {
     /// The size of a whole archive from which on a save stores what changed alone; `None` if it never does.
     pub(crate) fn generations(&self) -> Option<ByteSize> {
         match self.spec.generations {
-            Generations::Usual | Generations::Off => None,
+            // A service that evicts may keep an entry and not what it takes content from.
+            Generations::Usual => (!self.ctx.store().evicts()).then_some(Generations::USUAL_SIZE),
+            Generations::Off => None,
             Generations::From(size) => Some(size),
         }
     }

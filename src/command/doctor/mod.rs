@@ -3,12 +3,14 @@
 //! It works without a configuration and with a wrong one, changes nothing, and asks the network only if told to.
 
 pub(crate) mod keys;
+pub(crate) mod uses;
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::object_location::{ObjectLocation, ObjectService};
 use crate::domain::repository::RepositoryId;
@@ -23,6 +25,7 @@ use crate::platform::{Env, JobFacts, UNKNOWN_REF_CURE, programs};
 use crate::report::failure;
 use crate::store::remote::credentials::{FoundCredential, NoCredential};
 pub(crate) use keys::KeyCheck;
+pub(crate) use uses::LookupCounts;
 
 /// No token of a job lives longer than this.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(6);
@@ -119,6 +122,8 @@ pub(crate) struct DoctorInput<'a> {
     pub object_service: Option<Result<FoundCredential, NoCredential>>,
     /// What the service says to a lookup; `None` without `--online`.
     pub answer: Option<Result<String, String>>,
+    /// Whether a lookup counts as a use there; `None` without `--online`, or where it does not matter or cannot be seen.
+    pub lookup_counts: Option<Result<LookupCounts, Fault>>,
     /// The time.
     pub now: DateTime<Utc>,
 }
@@ -135,6 +140,7 @@ pub(crate) fn check(input: &DoctorInput<'_>) -> Report {
         credentials(input, &mut report);
     }
     service(input, &mut report);
+    uses(input, &mut report);
     disks(input, &mut report);
     programs(input, &mut report);
     report
@@ -458,6 +464,35 @@ fn service(input: &DoctorInput<'_>, report: &mut Report) {
             report.add_with_hint("service", Status::Problem, text, hint);
         }
     }
+}
+
+fn uses(input: &DoctorInput<'_>, report: &mut Report) {
+    let Some(measured) = &input.lookup_counts else { return };
+    let (status, text, hint) = match measured {
+        Ok(LookupCounts::Yes { key, at_once: true }) => {
+            (Status::Ok, format!("the service counts a lookup, that of `{key}`, as a use at once"), None)
+        }
+        Ok(LookupCounts::Yes { key, at_once: false }) => {
+            let text = format!("the service counts a lookup, that of `{key}`, as a use, some seconds later");
+            (Status::Note, text, None)
+        }
+        Ok(LookupCounts::No { key }) => (
+            Status::Warning,
+            format!("the service did not count a lookup, that of `{key}`, as a use"),
+            Some("what an entry takes content from may be evicted before it: leave `generations` off here"),
+        ),
+        Ok(LookupCounts::NothingToTry) => (
+            Status::Note,
+            "there is no entry to find out whether the service counts a lookup as a use".to_owned(),
+            Some("try again a few minutes after something was saved or restored on this branch"),
+        ),
+        Err(fault) => (
+            Status::Warning,
+            format!("whether the service counts a lookup as a use: {}", failure::chain(fault)),
+            None,
+        ),
+    };
+    report.add_with_hint("uses", status, text, hint.map(str::to_owned));
 }
 
 fn disks(input: &DoctorInput<'_>, report: &mut Report) {

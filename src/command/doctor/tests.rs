@@ -18,6 +18,7 @@ fn examined(variables: &[(&str, &str)], configuration: Configuration<'_>) -> Rep
         credentials: Credentials::from_env(&env, now),
         object_service: None,
         answer: None,
+        lookup_counts: None,
         now,
     })
 }

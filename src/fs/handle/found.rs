@@ -22,3 +22,10 @@ pub(crate) struct Found {
     /// When its content was last changed: seconds since 1970, and nanoseconds.
     pub modified: (i64, u32),
 }
+
+impl Found {
+    /// Whether both are names of one file; `false` where the OS does not tell.
+    pub(crate) fn is_same_file(&self, other: &Found) -> bool {
+        self.inode != 0 && (self.device, self.inode) == (other.device, other.inode)
+    }
+}

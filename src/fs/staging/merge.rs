@@ -370,6 +370,8 @@ impl Merging<'_> {
                         removed => gone_is_fine(removed)?,
                     }
                 }
+                // Linked from there: a rename of one name of a file to another does nothing.
+                Some(theirs) if theirs.is_same_file(&ours) => pair.staged.remove_file(name)?,
                 Some(theirs) => self.replace(pair, name, &ours, &theirs)?,
             }
         }

@@ -196,6 +196,10 @@ impl Store for GitHubStore {
         self.checks.are_shown()
     }
 
+    fn evicts(&self) -> bool {
+        true
+    }
+
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
         let action = format!("save `{}` at {}", new.key, self.location());
         let (service, bounds) = self.begin(Right::Write, &action)?;

@@ -9,4 +9,5 @@ mod interoperation;
 pub(crate) mod job;
 mod secrets;
 mod streaming;
+mod uses;
 mod verifying;

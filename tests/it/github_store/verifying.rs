@@ -8,8 +8,10 @@ use crate::github_store::job::{MAIN, impatient, named, payload, restore, save, s
 /// Three blocks and a rest.
 const LENGTH: usize = 200_000;
 
-/// Flips for each storage.
-const FLIPS: usize = 170;
+/// Flips for each storage; `CACHEKEEP_TEST_FLIPS` asks for more.
+fn flips() -> usize {
+    std::env::var("CACHEKEEP_TEST_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(170)
+}
 
 /// A flip in one of the first four requests with a block.
 fn arm(service: &GitHubService, flip: usize) {
@@ -25,7 +27,7 @@ async fn a_bit_that_flips_is_refused_by_a_storage_that_checks() {
         let service = GitHubService::start();
         service.set_checks(checks);
         let mut job = store(&service, &[(MAIN, 3)], impatient());
-        for flip in 0..FLIPS {
+        for flip in 0..flips() {
             // A new one does not know yet what the storage checks.
             if flip % 17 == 0 {
                 job = store(&service, &[(MAIN, 3)], impatient());

@@ -74,7 +74,9 @@ impl State {
             }
             Some(_) => {
                 kept.finalized = Some(turn);
-                Answer::json(200, &json!({"ok": true, "entry_id": kept.id.to_string()}))
+                let id = kept.id;
+                held.note_created(id, &self.storage);
+                Answer::json(200, &json!({"ok": true, "entry_id": id.to_string()}))
             }
         }
     }
@@ -86,7 +88,7 @@ impl State {
         if keys.len() > 10 {
             return refusal(400, "invalid_argument", "too many keys");
         }
-        let held = self.shelf.lock().expect("no panic while it is held");
+        let mut held = self.shelf.lock().expect("no panic while it is held");
         let found = scopes.iter().find_map(|scope| {
             let there = || {
                 let mine = |kept: &&Kept| kept.scope == **scope && kept.version == version;
@@ -98,7 +100,8 @@ impl State {
                 })
             })
         });
-        let Some(kept) = found else { return Answer::json(200, &json!({"ok": false})) };
+        let Some(kept) = found.cloned() else { return Answer::json(200, &json!({"ok": false})) };
+        held.note_lookup(kept.id);
         let url = self.signed_url(&kept.blob, false);
         Answer::json(200, &json!({"ok": true, "signed_download_url": url, "matched_key": kept.key}))
     }

@@ -4,6 +4,7 @@
 
 pub mod azurite;
 pub mod blobs;
+mod budget;
 pub mod http;
 mod methods;
 pub mod signing;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chrono::TimeDelta;
 
 pub use crate::capture;
+pub use budget::Uses;
+use budget::Budget;
 use azurite::Azurite;
 pub use blobs::Checks;
 use blobs::{Blobs, Facts};
@@ -71,6 +74,7 @@ struct Shelf {
     next_faults: HashMap<Point, VecDeque<Fault>>,
     all_faults: HashMap<Point, Fault>,
     requests: HashMap<Point, usize>,
+    budget: Budget,
 }
 
 enum Storage {
@@ -134,6 +138,16 @@ impl GitHubService {
             Storage::Memory(blobs) => blobs.set_checks(checks),
             Storage::Azurite(_) => panic!("only the checks of blobs in memory can be set"),
         }
+    }
+
+    /// From now on entries are evicted when those that can be restored are larger than this: what was used least lately first.
+    pub fn set_budget(&self, bytes: u64, uses: Uses) {
+        self.shelf().budget.limit(bytes, uses);
+    }
+
+    /// How many entries were evicted.
+    pub fn evicted(&self) -> usize {
+        self.shelf().budget.evicted
     }
 
     /// The next requests of this kind fail like this, one after the other.
@@ -276,6 +290,7 @@ impl Service for State {
         let blob = request.path.strip_prefix(&format!("/{ACCOUNT}/"));
         match (&self.storage, blob) {
             (Storage::Memory(blobs), Some(path)) => {
+                self.shelf.lock().expect("no panic while it is held").note_download(path);
                 blobs.answer(path, request, signing::now() + *self.ahead.lock().expect("no panic"))
             }
             _ => Answer::of(404),
