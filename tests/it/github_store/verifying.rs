@@ -10,7 +10,7 @@ const LENGTH: usize = 200_000;
 
 /// Flips for each storage; `CACHEKEEP_TEST_FLIPS` asks for more.
 fn flips() -> usize {
-    std::env::var("CACHEKEEP_TEST_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(170)
+    std::env::var("CACHEKEEP_TEST_FLIPS").map_or(170, |text| text.parse().expect("a number"))
 }
 
 /// A flip in one of the first four requests with a block.
