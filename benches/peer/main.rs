@@ -6,6 +6,7 @@
 //! cargo bench --bench peer -- --quick               # small ones, once, to try it
 //! cargo bench --bench peer -- --shape objects --repeat 3
 //! cargo bench --bench peer -- --azurite             # blobs in Azurite instead of memory
+//! cargo bench --bench peer -- --generations DIR     # the directories in it, as generations of one cache
 //! ```
 //!
 //! The service is the fake of the tests. Needs Linux, node, npm, tar and zstd; as
@@ -17,6 +18,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a benchmark makes trees and starts programs")]
 
+#[cfg(target_os = "linux")]
+mod generations;
 mod options;
 #[cfg(target_os = "linux")]
 mod pipe;
@@ -54,6 +57,10 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 fn run(options: &Options) -> Result<(), String> {
+    if let Some(directory) = &options.generations {
+        let table = generations::run(directory)?;
+        return writeln!(std::io::stdout(), "{table}").map_err(|error| error.to_string());
+    }
     let mut rows = Vec::new();
     for shape in &options.shapes {
         rows.extend(rounds::run(*shape, options)?);

@@ -1,5 +1,7 @@
 //! What was asked for.
 
+use std::path::PathBuf;
+
 use crate::shape::Shape;
 
 /// How to measure.
@@ -13,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) azurite: bool,
     /// How often each is saved and restored by each side.
     pub(crate) repeat: usize,
+    /// A directory whose directories are generations of one cache, instead of trees.
+    pub(crate) generations: Option<PathBuf>,
 }
 
 impl Options {
@@ -20,7 +24,7 @@ impl Options {
     pub(crate) fn of(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut arguments = arguments.peekable();
         let (mut quick, mut azurite, mut shapes) = (false, false, Vec::new());
-        let (mut repeat, mut asked) = (None, false);
+        let (mut repeat, mut asked, mut generations) = (None, false, None);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
             match argument.as_str() {
@@ -28,6 +32,7 @@ impl Options {
                 "--bench" => asked = true,
                 "--quick" => quick = true,
                 "--azurite" => azurite = true,
+                "--generations" => generations = Some(PathBuf::from(value()?)),
                 "--shape" => shapes.push(shape(&value()?)?),
                 "--repeat" => {
                     let number = value()?.parse().ok().filter(|number| *number > 0);
@@ -35,7 +40,7 @@ impl Options {
                 }
                 other => {
                     return Err(format!(
-                        "unknown argument {other}; there are --quick, --azurite, --shape, --repeat"
+                        "unknown argument {other}; there are --quick, --azurite, --shape, --repeat, --generations"
                     ));
                 }
             }
@@ -44,7 +49,7 @@ impl Options {
             shapes = Shape::ALL.to_vec();
         }
         let repeat = repeat.unwrap_or(if quick { 1 } else { 5 });
-        Ok(asked.then_some(Options { quick, shapes, azurite, repeat }))
+        Ok(asked.then_some(Options { quick, shapes, azurite, repeat, generations }))
     }
 }
 

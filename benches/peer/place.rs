@@ -78,7 +78,8 @@ impl Place {
     }
 }
 
-fn bytes_below(directory: &Path) -> u64 {
+/// Bytes of all files below a directory.
+pub(crate) fn bytes_below(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let bytes = |entry: fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),

@@ -89,6 +89,11 @@ impl<'a> Job<'a> {
         found.map(|(_, facts)| facts.size)
     }
 
+    /// Bytes of all entries that the service has.
+    pub(crate) fn stored(&self) -> u64 {
+        self.service.entries().iter().map(|(_, facts)| facts.size).sum()
+    }
+
     /// Deletes what was saved under a key.
     pub(crate) fn delete(&self, side: Side, key: &str) {
         if side == Side::Pipe {

@@ -303,6 +303,35 @@ fn a_change_in_time_alone_stores_a_list() {
     assert_eq!(job.tree(), expect);
 }
 
+#[test]
+fn several_paths_among_them_a_file_are_one_cache() {
+    let paths = "[\"{workspace}/data\", \"{workspace}/more\", \"{workspace}/one.bin\"]";
+    let job = Job::new(&CONFIG.replace("\"{workspace}/data\"", paths));
+    job.project.write("workspace/more/same", noise(2_060, 1));
+    job.project.write("workspace/one.bin", noise(40_000, 50));
+    assert_eq!(job.save(1)["save-result"], "saved");
+    job.change(2);
+    // A content that another path has, a change of the file, and one that is only a time.
+    job.project.write("workspace/more/new", noise(2_000, 0));
+    job.project.write("workspace/one.bin", noise(40_000, 51));
+    let saved = job.save(2);
+    let stored = saved["archive-bytes"].as_u64().expect("a number");
+    assert!((47_000..47_000 + 310 * 80).contains(&stored), "{saved}");
+    let workspace = job.project.path("workspace");
+    let expect = snapshot(&workspace);
+    // Into nothing, and into what the first generation left.
+    job.remove();
+    fs::remove_dir_all(workspace.join("more")).expect("removed");
+    fs::remove_file(workspace.join("one.bin")).expect("removed");
+    assert_eq!(job.restore(1).0["hit"], "exact");
+    assert_eq!(job.restore(2).0["hit"], "exact");
+    assert_eq!(snapshot(&workspace), expect);
+    job.remove();
+    fs::remove_file(workspace.join("one.bin")).expect("removed");
+    assert_eq!(job.restore(2).0["hit"], "exact");
+    assert_eq!(snapshot(&workspace), expect);
+}
+
 #[cfg(unix)]
 mod what_is_there {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
