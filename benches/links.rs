@@ -30,7 +30,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         None => tempfile::tempdir()?,
     };
     plant(place.path())?;
-    let config = "[cache.data]\npath = \"objects\"\nkey = \"data-{links}\"\nlinks = { files = [\"**/*.cid\"] }\n";
+    let config =
+        "[cache.data]\npath = \"objects\"\nkey = \"data-{links}\"\nlinks = { files = [\"**/*.cid\"] }\n";
     fs::write(place.path().join("cachekeep.toml"), config)?;
     let mut key = Command::new(env!("CARGO_BIN_EXE_cachekeep"));
     key.arg("key");

@@ -63,13 +63,7 @@ fn generations(directory: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Saves a generation and restores it into nothing.
-fn done(
-    job: &Job<'_>,
-    place: &Place,
-    generation: &Path,
-    side: Side,
-    key: &str,
-) -> Result<Done, String> {
+fn done(job: &Job<'_>, place: &Place, generation: &Path, side: Side, key: &str) -> Result<Done, String> {
     let failed = |verb: &str, why: &str| format!("{side:?} did not {verb} {key}: {why}");
     let _ = fs::remove_dir_all(place.tree());
     let copied = Command::new("cp").arg("-a").arg(generation).arg(place.tree()).status();

@@ -83,7 +83,7 @@ pub fn assembled(
     result.ok().map(|_| lines(&target))
 }
 
-/// A meter that nobody reads.
+/// A meter whose figures are not read.
 pub fn meter() -> Meter {
     Meter::new("c", Phase::Restore)
 }

@@ -180,8 +180,11 @@ pub enum TaskStage {
     Post,
 }
 
+/// GitHub's own limit.
+const DELETIONS_PER_MINUTE: u32 = 180;
+
 /// The store to look after.
-#[derive(Debug, Clone, Default, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct StoreTarget {
     /// The repository whose caches GitHub keeps [default on GitHub Actions: the job's, unless `--store` is given].
     #[arg(long, value_name = "OWNER/NAME")]
@@ -190,8 +193,14 @@ pub struct StoreTarget {
     #[arg(long, conflicts_with = "repository")]
     pub all_repositories: bool,
     /// How many deletions a minute GitHub is asked for; its own limit is 180.
-    #[arg(long, value_name = "N", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = DELETIONS_PER_MINUTE, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub deletions_per_minute: u32,
+}
+
+impl Default for StoreTarget {
+    fn default() -> Self {
+        StoreTarget { repository: None, all_repositories: false, deletions_per_minute: DELETIONS_PER_MINUTE }
+    }
 }
 
 /// Which entries; `--key` and `--ref` choose as well. All that is given must hold.

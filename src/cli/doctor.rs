@@ -72,11 +72,7 @@ fn keys(args: &Args, site: &Site<'_>, interrupt: &Interrupt) -> Vec<KeyCheck> {
 }
 
 /// What a lookup does to the time of the last use of an entry; `None` where no other program evicts entries, or no token lists them.
-fn lookup_counts(
-    args: &Args,
-    site: &Site<'_>,
-    interrupt: &Interrupt,
-) -> Option<Result<LookupCounts, Fault>> {
+fn lookup_counts(args: &Args, site: &Site<'_>, interrupt: &Interrupt) -> Option<Result<LookupCounts, Fault>> {
     let StoreChoice::Service(_) = site.store.innermost() else { return None };
     let runtime = start(&args.command).ok()?;
     let ctx = context(site, runtime.executor(), interrupt, args.common.json);

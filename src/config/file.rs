@@ -105,8 +105,8 @@ pub(super) struct RawCache {
     #[schemars(with = "RawVerifySave")]
     pub verify_save: Option<RawVerifySave>,
     /// Whether a save stores what changed alone, where an earlier entry has the rest: `true`, `false`, or the size, such as
-    /// `"64MiB"`, that an archive of the whole cache must have for that. With `true` it is 128 MiB, as where nothing is said in directories and
-    /// object services; on GitHub nothing said means `false`.
+    /// `"64MiB"`, that an archive of the whole cache must have for that. With `true` it is 128 MiB. Usual is `true` in directories and
+    /// object services, and `false` on GitHub.
     #[serde(default)]
     #[schemars(with = "RawGenerations")]
     pub generations: Option<Spanned<RawGenerations>>,

@@ -32,7 +32,7 @@ pub(crate) enum LookupCounts {
         /// The key of the entry.
         key: String,
     },
-    /// There is no entry that this job can read and nobody used in the last minutes.
+    /// Every entry that this job can read was used in the last minutes, or there is none.
     NothingToTry,
 }
 
@@ -41,7 +41,8 @@ pub(crate) enum LookupCounts {
 /// # Errors
 /// The catalog cannot be listed, or the lookup does not find what it lists.
 pub(crate) fn measure(ctx: &Context<'_>, catalog: &dyn Catalog) -> Result<LookupCounts, Fault> {
-    let list = || ctx.wait_for_store(async { catalog.list(&EntryFilter::default()).await.map_err(Fault::from) });
+    let list =
+        || ctx.wait_for_store(async { catalog.list(&EntryFilter::default()).await.map_err(Fault::from) });
     let is_fit = |entry: &Entry| {
         let used = entry.last_used_at.unwrap_or(entry.created_at);
         used < ctx.now - LEAST_AGE && ctx.access.readable.contains(&entry.scope)

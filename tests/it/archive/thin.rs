@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::Cursor;
 use std::ops::Range;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -236,14 +236,20 @@ fn what_is_present_is_not_read() {
     let to = nothing();
     let (_, bytes_read) = archives.restore(1, to.path(), target.path()).expect("restored");
     assert!((8_000..12_000).contains(&bytes_read), "{bytes_read}");
+    // What is as it should be is linked; the target is what a restore replaces.
+    let names = |path: &Path| fs::metadata(path).expect("there").nlink();
+    assert_eq!((names(&to.path().join("d0/f0")), names(&to.path().join("new"))), (2, 1));
+    drop(target);
     assert_eq!(snapshot(to.path()), snapshot(from.path()));
     // Equal in size and time, and another content: it is read.
+    let target = to;
     let path = target.path().join("d0/f0");
     let time = FileTime::from_last_modification_time(&fs::metadata(&path).expect("there"));
     fs::write(&path, noise(3_000, 4_711)).expect("written");
     filetime::set_file_mtime(&path, time).expect("a time");
     let to = nothing();
     archives.restore(1, to.path(), target.path()).expect("restored");
+    drop(target);
     assert_eq!(snapshot(to.path()), snapshot(from.path()));
 }
 

@@ -27,8 +27,9 @@ fn command(service: &GitHubService, project: &Project, arguments: &[&str]) -> Co
     command
 }
 
-/// A job whose entry was used hours ago, and how its time of last use changes after each listing, in seconds from now.
-fn doctor(hours: f64, after_listings: &[Option<i64>]) -> String {
+/// A job whose entry was used hours ago, and how its time of last use changes after each request of a listing, in seconds from now. A
+/// listing is two requests.
+fn doctor(hours: f64, after_requests: &[Option<i64>]) -> String {
     let (service, api) = (GitHubService::start(), GitHubApi::start(now()));
     let project = Project::new(CONFIG);
     project.write("workspace/out/file", "content");
@@ -37,7 +38,7 @@ fn doctor(hours: f64, after_listings: &[Option<i64>]) -> String {
         let mut world = api.world();
         world.save(MAIN, "out-v1", (9.0, hours), 1);
         world.caches[0].version = service.entries()[0].0.version.clone();
-        let mut changes: Vec<Option<i64>> = after_listings.iter().rev().copied().collect();
+        let mut changes: Vec<Option<i64>> = after_requests.iter().rev().copied().collect();
         world.twist = Some(Box::new(move |_, path, world| {
             if path.contains("/actions/caches")
                 && let Some(Some(seconds)) = changes.pop()
@@ -60,10 +61,13 @@ fn doctor(hours: f64, after_listings: &[Option<i64>]) -> String {
 
 #[test]
 fn a_lookup_counts_as_a_use_at_once_or_later_or_not() {
-    let at_once = doctor(8.0, &[Some(0)]);
+    let at_once = doctor(8.0, &[None, Some(0)]);
     assert_eq!(at_once, "ok       uses: the service counts a lookup, that of `out-v1`, as a use at once");
-    let later = doctor(8.0, &[None, Some(0)]);
-    assert_eq!(later, "note     uses: the service counts a lookup, that of `out-v1`, as a use, some seconds later");
+    let later = doctor(8.0, &[None, None, None, Some(0)]);
+    assert_eq!(
+        later,
+        "note     uses: the service counts a lookup, that of `out-v1`, as a use, some seconds later"
+    );
     let not = doctor(8.0, &[]);
     assert_eq!(not, "warning  uses: the service did not count a lookup, that of `out-v1`, as a use");
 }
@@ -71,5 +75,8 @@ fn a_lookup_counts_as_a_use_at_once_or_later_or_not() {
 #[test]
 fn an_entry_that_was_just_used_tells_nothing() {
     let told = doctor(0.01, &[]);
-    assert_eq!(told, "note     uses: there is no entry to find out whether the service counts a lookup as a use");
+    assert_eq!(
+        told,
+        "note     uses: there is no entry to find out whether the service counts a lookup as a use"
+    );
 }

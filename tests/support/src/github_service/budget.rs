@@ -13,6 +13,8 @@ pub enum Uses {
     Lookups,
     /// That its blob was read.
     Downloads,
+    /// Nothing: what was saved first goes first.
+    Nothing,
 }
 
 #[derive(Default)]
@@ -64,7 +66,7 @@ impl Shelf {
 
     pub(super) fn note_download(&mut self, blob: &str) {
         let found = self.entries.iter().find(|kept| kept.blob == blob && kept.finalized.is_some());
-        if let Some(id) = found.map(|kept| kept.id) {
+        if let Some(id) = found.map(|kept| kept.id).filter(|_| self.budget.uses != Uses::Nothing) {
             self.budget.note(id);
         }
     }

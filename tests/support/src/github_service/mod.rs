@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chrono::TimeDelta;
 
 pub use crate::capture;
-pub use budget::Uses;
-use budget::Budget;
 use azurite::Azurite;
 pub use blobs::Checks;
 use blobs::{Blobs, Facts};
+use budget::Budget;
+pub use budget::Uses;
 pub use http::Fault;
 use http::{Answer, Request, Server, Service};
 use signing::{ACCOUNT, blob_signature, token};
