@@ -1,6 +1,7 @@
 //! Tests of leases.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cachekeep_test_support::threads::SetAtTheEnd;
 
@@ -142,22 +143,22 @@ fn recover_all(place: &Path) {
     }
 }
 
-/// Without the flag the scope would wait for the thread for ever.
+/// Without the flag the scope would wait for the thread for ever; here the thread gives up, so that the test fails.
 #[test]
 fn a_test_that_panics_ends_the_threads_beside_it() {
-    let done = AtomicBool::new(false);
+    let (done, begun) = (AtomicBool::new(false), Instant::now());
     let ended = std::panic::catch_unwind(|| {
         std::thread::scope(|scope| {
             let _done_at_the_end = SetAtTheEnd(&done);
             scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
+                while !done.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(30) {
                     std::thread::yield_now();
                 }
             });
             panic!("as a failed assertion does");
         });
     });
-    assert!(ended.is_err());
+    assert!(ended.is_err() && done.into_inner(), "the thread was not ended");
 }
 
 #[cfg(unix)]

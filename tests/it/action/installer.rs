@@ -214,6 +214,25 @@ fn on_windows_an_archive_is_checked_and_unpacked_below_drive_letters() {
     assert!(refused.log.contains("is not the archive that this release lists"), "{}", refused.log);
 }
 
+/// The same where nothing makes other paths of them.
+#[test]
+fn on_windows_an_archive_is_read_without_the_name_of_its_path() {
+    let installation = Installation::new();
+    installation.publish_as("cachekeep.exe", "x86_64-pc-windows-msvc", "released");
+    for name in [r"workspace/C:\temp", r"workspace/C:\tools"] {
+        fs::create_dir(installation.path(name)).expect("a directory");
+    }
+    let installed = installation.install_with("X64", "", |command| {
+        command.env("RUNNER_OS", "Windows");
+        command.env("RUNNER_TEMP", r"C:\temp").env("RUNNER_TOOL_CACHE", r"C:\tools");
+    });
+    assert_eq!(installed.code, 0, "{}", installed.log);
+    let binary = installed.binary.expect("a path");
+    assert!(binary.starts_with(r"C:\temp/"), "{binary}");
+    let program = fs::read_to_string(installation.path("workspace").join(binary));
+    assert_eq!(program.expect("a binary"), "released");
+}
+
 #[test]
 fn a_build_is_shared_by_the_steps_of_one_job_and_of_one_commit() {
     let installation = Installation::new();

@@ -6,5 +6,4 @@ mod listing;
 mod packing;
 mod round_trip;
 mod sealed;
-#[cfg(unix)]
 mod thin;
