@@ -96,7 +96,8 @@ install_release() { # install_release SUM NAME URL: unpacks the archive, from th
         [ "$(sha256 <"$mine/archive")" = "$1" ] || fail "$2 is not the archive that this release lists"
         keep "$mine/archive" "$kept" 2>/dev/null
     fi
-    tar -xz -f - -C "$mine/bin" "$exe" <"$mine/archive" || fail "$2 cannot be unpacked"
+    # tar would take a path with a colon for another machine's, and read the backslashes of one behind -C.
+    (cd -- "$mine/bin" && tar -xz -f - "$exe") <"$mine/archive" || fail "$2 cannot be unpacked"
     rm -f "$mine/archive"
     if [ ! -f "$mine/bin/$exe" ] || [ -L "$mine/bin/$exe" ]; then fail "$2 holds no program"; fi
     chmod +x "$mine/bin/$exe"
