@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use cachekeep_test_support::event::started_by;
+use cachekeep_test_support::github_service::GitHubService;
 use cachekeep_test_support::project::{Project, Ran};
 use cachekeep_test_support::tree::{Snapshot, contents, snapshot};
 use serde_json::Value;
@@ -286,6 +288,34 @@ fn small_caches_are_saved_in_full_and_who_has_no_generations_finds_full_entries(
     job.project.write("workspace/cachekeep.toml", CONFIG.replace("\"1MB\"", "false"));
     job.remove();
     assert_eq!(job.restore(3).0["matched-key"], "data-1");
+}
+
+#[test]
+fn they_are_usual_in_a_directory_and_not_on_github() {
+    let said = |told: &str| {
+        let at = told.find("all of it is saved: ")?;
+        told[at..].lines().next().map(str::to_owned)
+    };
+    let config = CONFIG.replace("generations = \"1MB\"\n", "");
+    let job = Job::new(&config);
+    job.save(1);
+    job.change(2);
+    let here = said(&job.run(2, &["--verbose", "save"]).stderr).expect("said");
+    assert!(here.ends_with(" MB, less than 134.2 MB"), "{here}");
+    let service = GitHubService::start();
+    let on_github = |generation: &str| {
+        let mut command = job.project.command();
+        command.args(["--verbose", "--store", "github", "--var", generation, "save", "--required"]);
+        command.envs(started_by("push", &job.project.path("temp")));
+        command.env("GITHUB_REF", "refs/heads/main").env("RUNNER_TEMP", job.project.path("temp"));
+        command.env("ACTIONS_RESULTS_URL", service.url());
+        command.env("ACTIONS_RUNTIME_TOKEN", GitHubService::token(&[("refs/heads/main", 3)]));
+        said(&Ran::of(&mut command).success().stderr)
+    };
+    assert_eq!(on_github("generation=3"), None);
+    assert_eq!(on_github("generation=4"), None);
+    job.project.write("workspace/cachekeep.toml", config.replace("restore", "generations = true\nrestore"));
+    assert!(on_github("generation=5").is_some());
 }
 
 #[test]

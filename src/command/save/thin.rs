@@ -13,7 +13,7 @@ use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Meter, Phase};
 use crate::domain::key::Key;
 use crate::domain::outcome::SaveResult;
-use crate::domain::thin::{FullBecause, ShortId, ThinKey, saved_for};
+use crate::domain::thin::{FullBecause, ShortId, ThinKey, saved_for, whole_size};
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 use crate::report::failure;
@@ -91,6 +91,11 @@ fn plan(
         Err(error) => return full(&failure::chain(&error)),
     };
     let Some(entry) = found else { return full("there is no earlier entry") };
+    let earlier = whole_size(&entry);
+    if earlier < least {
+        // To hash all of a small cache takes as long as to save it.
+        return full(&format!("the earlier entry has {earlier}, less than {least}"));
+    }
     let generation = match Generation::open::<StoreFailure>(cache, &entry, deadline) {
         Ok(Some(generation)) => generation,
         Ok(None) => return full("the earlier entry has no list of its files"),
