@@ -32,6 +32,6 @@ pub use read::limits::Limits;
 pub use read::listing::{Frames, Listing, read_frames, read_listing};
 pub use read::scatter::SegmentRange;
 pub use read::verify::{Verified, read_manifest, verify};
-pub use write::assemble::{AssembleRequest, assemble, present};
+pub use write::assemble::{AssembleRequest, Candidates, assemble, candidates};
 pub use write::destination::Destination;
 pub use write::unpack::{UnpackRequest, Unpacked, unpack};

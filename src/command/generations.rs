@@ -26,7 +26,7 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Reads the list of an entry, and asks for its parents: the newest first and the base last, so that a service that evicts what
+    /// Notes that an entry is used, reads its list, and asks for its parents: the newest first and the base last, so that a service that evicts what
     /// was not asked for keeps them longer than the entries that need them. `None` for an entry without a list.
     ///
     /// # Errors
@@ -39,6 +39,7 @@ impl Generation {
         let read = |of: &Entry, parts: &[Range<u64>]| {
             ctx.wait::<_, StoreError>(deadline, ctx.store().read_parts(of, parts)).map_err(E::from)
         };
+        note_use(cache, entry);
         let listing = archive::read_listing(entry.size.0, |parts| read(entry, parts))?;
         let Some(listing) = listing else { return Ok(None) };
         let (mut frames, mut entries) = (Vec::new(), Vec::new());
@@ -89,13 +90,18 @@ fn find(cache: &Cache<'_>, parent: &Parent, deadline: &Deadline) -> Result<Optio
     let found = ctx.wait(deadline, ctx.store().lookup(&request))?;
     let found = found.filter(|entry| entry.size.0 == parent.archive_bytes);
     if let Some(entry) = &found {
-        let noted = async {
-            ctx.store().note_use(entry).await;
-            Ok::<_, StoreError>(())
-        };
-        let _ = ctx.wait_for_store(noted);
+        note_use(cache, entry);
     }
     Ok(found)
+}
+
+fn note_use(cache: &Cache<'_>, entry: &Entry) {
+    let ctx = cache.ctx;
+    let noted = async {
+        ctx.store().note_use(entry).await;
+        Ok::<_, StoreError>(())
+    };
+    let _ = ctx.wait_for_store(noted);
 }
 
 fn gone(entry: &Entry, parent: &Parent) -> StoreError {

@@ -41,6 +41,16 @@ impl HashedFile {
         &self.path
     }
 
+    /// Bytes of its content.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// When its content was last changed.
+    pub(crate) fn modified(&self) -> Modified {
+        self.modified
+    }
+
     /// Hashes files on up to `workers` threads and the calling one; `None` for those that cannot be read or have changed, and for
     /// those that are left when the work is cancelled.
     pub(crate) fn hash_all<'a>(

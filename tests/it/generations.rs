@@ -368,6 +368,58 @@ fn several_paths_among_them_a_file_are_one_cache() {
     assert_eq!(tree(), expect);
 }
 
+#[test]
+fn a_full_entry_is_read_as_far_as_it_is_not_there() {
+    let job = Job::new(&CONFIG.replace("\"1MB\"", "false"));
+    job.save(1);
+    let expect = job.tree();
+    let restored = || {
+        let ran = job.run(1, &["--verbose", "restore"]);
+        assert_eq!(ran.json()["caches"][0]["restore"]["hit"], "exact", "{}", ran.stderr);
+        assert!(job.tree() == expect, "{}", ran.stderr);
+        let said = ran.stderr.lines().filter_map(|line| line.split_once("data: "));
+        let said = said.map(|(_, said)| said.to_owned());
+        said.filter(|said| said.contains("already") || said.starts_with("reading")).collect()
+    };
+    let there: Vec<String> = restored();
+    assert_eq!(there, ["300 files of 300 are there already", "reading 0 B of 1 entry"]);
+    // A file that is gone, and one that has changed but not its size and time.
+    fs::remove_file(job.project.path("workspace/data/d3/f3")).expect("removed");
+    let path = job.project.path("workspace/data/d4/f4");
+    let time = filetime::FileTime::from_last_modification_time(&fs::metadata(&path).expect("there"));
+    job.project.write("workspace/data/d4/f4", noise(2_240, 77));
+    filetime::set_file_mtime(&path, time).expect("a time");
+    let there: Vec<String> = restored();
+    assert_eq!(there[0], "298 files of 300 are there already");
+    assert!(there[1] != "reading 0 B of 1 entry" && there[1].ends_with("B of 1 entry"), "{there:?}");
+    // Most of it is gone: all of it is read, in one stream.
+    for index in 0..6 {
+        fs::remove_dir_all(job.project.path(&format!("workspace/data/d{index}"))).expect("removed");
+    }
+    assert_eq!(restored(), Vec::<String>::new());
+    job.remove();
+    assert_eq!(restored(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_restore_needs_counts_as_used() {
+    let job = three_generations();
+    let last_use = |key: &str| {
+        let ran = job.run(1, &["ls"]);
+        let entries = ran.json()["entries"].as_array().cloned().expect("entries");
+        let entry = entries.iter().find(|entry| entry["key"] == key).cloned().expect("listed");
+        entry["last-used-at"].as_str().expect("a time").to_owned()
+    };
+    let keys = ["data-1", "data-2", "data-3"];
+    let before = keys.map(last_use);
+    job.remove();
+    // The times are shown in seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(job.restore(3).0["hit"], "exact");
+    let after = keys.map(last_use);
+    assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?} {after:?}");
+}
+
 #[cfg(unix)]
 mod what_is_there {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};

@@ -33,19 +33,17 @@ pub struct AssembleRequest<'a> {
     pub destinations: Vec<Destination>,
     /// Threads that decompress, and as many that write, if they can be had; with 0 it all happens on the calling thread.
     pub workers: usize,
-    /// Files elsewhere on this machine that have the contents of rows, by their index ([`present`]).
+    /// Files elsewhere on this machine that have the contents of rows, by their index ([`candidates`]).
     pub present: BTreeMap<usize, HashedFile>,
     /// Called with the manifest before anything is written; an error declines the archive.
     pub on_manifest: &'a mut dyn FnMut(&Manifest) -> Result<(), String>,
 }
 
-/// The files below the targets of an archive's roots that have, under the same name, the very content that it has for them.
-pub fn present(
-    composite: &Composite<'_>,
+/// The files below the targets of an archive's roots that have, under the same name, the size of what it has for them.
+pub fn candidates<'a>(
+    composite: &'a Composite<'_>,
     targets: &[PathBuf],
-    workers: usize,
-    cancel: &CancellationToken,
-) -> Result<BTreeMap<usize, HashedFile>, ArchiveError> {
+) -> Result<Candidates<'a>, ArchiveError> {
     let guard = Guard::new(composite.listing().manifest.prefixes());
     let mut found = Vec::new();
     let mut directories = RealDirectories::default();
@@ -57,17 +55,37 @@ pub fn present(
         if !spot.is_root() && !directories.has(target, spot.relative.parent()) {
             continue;
         }
-        found.extend(HashedFile::candidate(path, size).map(|file| (index, file)));
+        found.extend(HashedFile::candidate(path, size).map(|file| (row, index, file)));
     }
-    let hashes = HashedFile::hash_all(found.iter().map(|(_, file)| file), workers, cancel);
-    let is_same = |((index, file), hash): ((usize, HashedFile), Option<Sha256Digest>)| {
-        let RowKind::File { content, .. } = &composite.rows()[index].kind else { return None };
-        (hash? == *content).then_some((index, file))
-    };
-    if cancel::is_cancelled(cancel) {
-        return Err(ArchiveError::Cancelled);
+    Ok(Candidates(found))
+}
+
+/// Files that may have the contents of rows of an archive: each row with its index, and the file.
+pub struct Candidates<'a>(Vec<(&'a Row, usize, HashedFile)>);
+
+impl Candidates<'_> {
+    /// Bytes of those that have the time of their row as well, so that they are hardly other files.
+    pub fn likely_bytes(&self) -> u64 {
+        let likely = self.0.iter().filter(|(row, _, file)| file.modified() == row.modified);
+        likely.map(|(_, _, file)| file.size()).sum()
     }
-    Ok(found.into_iter().zip(hashes).filter_map(is_same).collect())
+
+    /// Those that have the very content, by their hash.
+    pub fn proven(
+        self,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<usize, HashedFile>, ArchiveError> {
+        let hashes = HashedFile::hash_all(self.0.iter().map(|(_, _, file)| file), workers, cancel);
+        let is_same = |((row, index, file), hash): ((&Row, usize, HashedFile), Option<Sha256Digest>)| {
+            let RowKind::File { content, .. } = &row.kind else { return None };
+            (hash? == *content).then_some((index, file))
+        };
+        if cancel::is_cancelled(cancel) {
+            return Err(ArchiveError::Cancelled);
+        }
+        Ok(self.0.into_iter().zip(hashes).filter_map(is_same).collect())
+    }
 }
 
 /// Directories that are reached from a root without following a link: what lies in others is not of its tree.

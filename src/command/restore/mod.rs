@@ -1,7 +1,7 @@
 //! `restore`: find an entry, unpack it beside its target, publish it whole.
 
+mod by_list;
 mod deliver;
-mod thin;
 
 use std::time::Instant;
 
@@ -255,7 +255,9 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
 /// Unpacks an entry beside its targets and publishes it there.
 fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
     let (stagings, unpacked) = if cache.is_thin(entry) {
-        thin::deliver(cache, entry, deadline)?
+        by_list::deliver(cache, entry, deadline)?
+    } else if let Some(delivered) = by_list::deliver_missing(cache, entry, deadline)? {
+        delivered
     } else {
         deliver(cache, entry, deadline)?
     };

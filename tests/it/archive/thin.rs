@@ -93,7 +93,7 @@ impl Archives {
         let frames = self.frames(&listing)?;
         let composite = Composite::new(&listing, &frames)?;
         let cancel = CancellationToken::new();
-        let present = archive::present(&composite, &[targets.to_owned()], 2, &cancel)?;
+        let present = archive::candidates(&composite, &[targets.to_owned()])?.proven(2, &cancel)?;
         let request = AssembleRequest {
             destinations: vec![Destination { prefix: ".cachekeep/c".to_owned(), directory: to.to_owned() }],
             workers: index % 3,

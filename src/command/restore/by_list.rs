@@ -1,7 +1,7 @@
-//! A thin entry unpacked: only what is not below the targets already is read.
+//! Entries unpacked by their lists: only what is not below the targets already is read.
 
 use super::deliver::{DeliverError, Destinations, leave_absent, on_manifest};
-use crate::archive::{self, AssembleRequest, Composite, SegmentRange, Unpacked};
+use crate::archive::{self, AssembleRequest, Candidates, Composite, SegmentRange, Unpacked};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
@@ -9,20 +9,57 @@ use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::unit::{ByteSize, counted};
+use crate::fs::read;
 use crate::fs::staging::Staging;
 
-/// Unpacks a thin entry beside its targets: the trees of its roots, in their order, and what they hold.
+/// The most files of an entry of which a list is kept in memory.
+const MOST_FILES: u64 = 200_000;
+
+/// Unpacks an entry beside its targets by its list: the trees of its roots, in their order, and what they hold.
 pub(super) fn deliver(
     cache: &Cache<'_>,
     entry: &Entry,
     deadline: &Deadline,
 ) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
-    let ctx = cache.ctx;
     let generation =
         Generation::open::<DeliverError>(cache, entry, deadline)?.ok_or_else(|| unlisted(entry))?;
     let composite = Composite::new(&generation.listing, &generation.frames)?;
+    let candidates = archive::candidates(&composite, &cache.roots())?;
+    assemble(cache, &generation, &composite, candidates, deadline)
+}
+
+/// The same of a full entry, where the targets seem to hold most of it, so that little of it need be read; `None` where they do not.
+pub(super) fn deliver_missing(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<Option<(Vec<Staging>, Unpacked)>, DeliverError> {
+    if !cache.roots().iter().any(|root| read::is_there(root)) {
+        return Ok(None);
+    }
+    let Some(generation) = Generation::open::<DeliverError>(cache, entry, deadline)? else { return Ok(None) };
+    let manifest = &generation.listing.manifest;
+    if manifest.counts.files > MOST_FILES {
+        return Ok(None);
+    }
+    let composite = Composite::new(&generation.listing, &generation.frames)?;
+    let candidates = archive::candidates(&composite, &cache.roots())?;
+    if candidates.likely_bytes() <= manifest.unpacked_bytes / 2 {
+        return Ok(None);
+    }
+    assemble(cache, &generation, &composite, candidates, deadline).map(Some)
+}
+
+fn assemble(
+    cache: &Cache<'_>,
+    generation: &Generation,
+    composite: &Composite<'_>,
+    candidates: Candidates<'_>,
+    deadline: &Deadline,
+) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
+    let ctx = cache.ctx;
     let running = ctx.start(cache.name(), Phase::Restore);
-    let present = archive::present(&composite, &cache.roots(), ctx.workers, &deadline.cancel)?;
+    let present = candidates.proven(ctx.workers, &deadline.cancel)?;
     let text = format!(
         "{} of {} are there already",
         counted(present.len(), "file"),
@@ -41,7 +78,7 @@ pub(super) fn deliver(
         let mut accept = on_manifest(cache, &running.meter, &mut refusal);
         let request =
             AssembleRequest { destinations, workers: ctx.workers, present, on_manifest: &mut accept };
-        archive::assemble(request, &composite, open, &deadline.cancel, &running.meter)
+        archive::assemble(request, composite, open, &deadline.cancel, &running.meter)
     };
     let unpacked = refusal.map_or(assembled.map_err(DeliverError::from), |refusal| Err(refusal.into()))?;
     leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
