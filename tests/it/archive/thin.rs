@@ -315,9 +315,11 @@ fn a_flipped_bit_anywhere_is_refused_or_changes_nothing() {
     fs::hard_link(from.path().join("f2"), from.path().join("same")).expect("a link");
     archives.save(from.path(), 0);
     let expect = snapshot(from.path());
+    // Making and removing files is slow on Windows.
+    let step = if cfg!(windows) { 7 } else { 1 };
     for damaged in 0..2 {
         let mut refused = 0;
-        for byte in 0..archives.0[damaged].len() {
+        for byte in (0..archives.0[damaged].len()).step_by(step) {
             let sound = archives.0[damaged][byte];
             archives.0[damaged][byte] ^= 1 << (byte % 8);
             let to = nothing();
@@ -327,7 +329,7 @@ fn a_flipped_bit_anywhere_is_refused_or_changes_nothing() {
             }
             archives.0[damaged][byte] = sound;
         }
-        assert!(refused > 200, "{refused} of {damaged}");
+        assert!(refused > 200 / step, "{refused} of {damaged}");
     }
 }
 
