@@ -40,7 +40,7 @@ fn a_log_that_grows_is_left_out_with_a_warning_and_the_rest_is_saved() {
     }
     // The first file that is looked at and the last that is read: what follows it fills a frame.
     let log = project.path("workspace/out/build.log");
-    let warning = "out/build.log` does not stop changing, and is not in the entry";
+    let warning = "build.log` does not stop changing, and is not in the entry";
     let met = while_growing(&log, || {
         (0..TRIES).find_map(|number| {
             project.write("workspace/cachekeep.toml", CONFIG.replace("v1", &format!("v{number}")));
