@@ -16,7 +16,7 @@ use super::settings::{self, FoundSettings, SettingsError};
 use super::signals;
 use super::site::{Asked, Site};
 use super::start::{context, start};
-use super::table::{self, CommandRow, Needs, Run};
+use super::table;
 use super::task::{self, TaskPlan};
 use super::template::Template;
 use crate::command::child::ChildCommand;
@@ -36,8 +36,8 @@ use crate::threads::executor::{Executor, NO_DESCRIPTORS};
 
 /// Does what the arguments say.
 pub(super) fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>) -> Exit {
-    if let Run::Text(text) = table::row(&args.command).run {
-        return print_text(&text());
+    if let Some(text) = table::text(&args.command) {
+        return print_text(&text);
     }
     match args.command {
         Command::Action { step } => match inputs::arguments(env, str::to_owned) {
@@ -89,8 +89,8 @@ fn template(env: &Env, command: &Command) -> Result<Option<Template>, Fault> {
 /// Does what arguments say that stand for themselves.
 fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, asked: Asked) -> Exit {
     let (typed_key, typed_names) = (args.take_key(), args.take_names());
-    let row = table::row(&args.command);
-    let FoundSettings { platform, log, settings } = settings::find(&args, env, row.needs != Needs::Store);
+    let on_caches = table::works_on_caches(&args.command);
+    let FoundSettings { platform, log, settings } = settings::find(&args, env, on_caches);
     if asked.step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
     }
@@ -102,20 +102,20 @@ fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, ask
     let asked = Asked { typed_key, typed_names, all_repositories: args.command.all_repositories(), ..asked };
     let facts = Arc::clone(&platform);
     let found = settings.map(|settings| Site::new(env, clock, platform, Arc::clone(&log), settings, asked));
-    match found {
-        found if let Run::Doctor { online } = row.run => {
-            doctor::run(&args, env, clock, facts.as_ref(), found.as_ref(), interrupt, online)
+    match &args.command {
+        Command::Doctor { online } => {
+            doctor::run(&args, env, clock, facts.as_ref(), found.as_ref(), interrupt, *online)
         }
-        found if matches!(row.run, Run::Check) => {
+        Command::Check { .. } => {
             check::run(&args.command, args.common.json, &env.current_dir, found.as_ref())
                 .unwrap_or_else(|fault| refuse(&log, &fault))
         }
-        found if matches!(row.run, Run::Init) => {
-            init::run(&args.command, args.common.json, env, clock, &log, found.as_ref())
-                .unwrap_or_else(|fault| refuse(&log, &fault))
-        }
-        Ok(site) => run(&args, &row, &site, interrupt),
-        Err(error) => refuse_settings(&log, &error),
+        Command::Init { .. } => init::run(&args.command, args.common.json, env, clock, &log, found.as_ref())
+            .unwrap_or_else(|fault| refuse(&log, &fault)),
+        _ => match found {
+            Ok(site) => run(&args, on_caches, &site, interrupt),
+            Err(error) => refuse_settings(&log, &error),
+        },
     }
 }
 
@@ -163,7 +163,7 @@ fn refuse(log: &Log, fault: &Fault) -> Exit {
 }
 
 /// Runs a command where everything that it needs was found.
-fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Interrupt>) -> Exit {
+fn run(args: &Args, on_caches: bool, site: &Site<'_>, interrupt: &Arc<Interrupt>) -> Exit {
     for warning in &site.settings.warnings {
         site.report(Level::Warning, warning.body(), None);
     }
@@ -184,10 +184,10 @@ fn run(args: &Args, row: &CommandRow<'_>, site: &Site<'_>, interrupt: &Arc<Inter
     } else {
         site.report(Level::Debug, "few threads can be had here: the work is done by one".to_owned(), None);
     }
-    site.report_findings(row.needs == Needs::Caches, args.command.child().is_some());
+    site.report_findings(on_caches, args.command.child().is_some());
     let mut ctx = context(site, executor, interrupt, args.common.json);
     ctx.listen_later = (!listen_now).then_some(&listen_later);
-    let exit = row.execute(&args.command, site, &ctx).unwrap_or_else(|fault| refuse(&site.log, &fault));
+    let exit = table::execute(&args.command, site, &ctx).unwrap_or_else(|fault| refuse(&site.log, &fault));
     match interrupt.signal() {
         // What the command of `run` made of the signal counts, if it ran.
         Some(signal) if exit == exit::OK => Exit::by_signal(signal),

@@ -1,19 +1,17 @@
 //! `save`: decide whether a cache may be saved, prepare it, store it.
 //!
 //! [`decide`] holds the decisions that need nothing but values, [`prepare`] what changes the cache before it is saved. [`store`]
-//! saves what changed alone ([`thin`]) or all of it; [`upload`] is how the entry gets to the store, [`verify`] what is then read
-//! back.
+//! saves what changed alone ([`thin`]) or all of it; [`upload`] is how the entry gets to the store, and what is then read back.
 
 pub(crate) mod decide;
 mod failure;
-mod prepare;
+pub(super) mod prepare;
 mod room;
 mod store;
 mod thin;
 mod upload;
-mod verify;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
@@ -32,7 +30,7 @@ use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
-use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult, TrimOutcome};
+use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
 use crate::domain::spec::CacheSpec;
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
@@ -66,42 +64,70 @@ pub(super) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Open
 
 /// Saves one cache and reports the outcome.
 pub(crate) fn save(cache: &Cache<'_>, keys: &Keys) -> SaveOutcome {
-    let deadline = cache.ctx.deadline();
-    let outcome = attempt(cache, keys.key.clone(), &deadline, |outcome| {
-        let exists = |receipt: Option<&Receipt>| existing(cache, &keys.key, receipt, &deadline);
-        let is_found = |receipt: &Receipt| is_found(cache, keys, receipt, &deadline);
-        if let Some(refusal) = refusal(cache, exists, is_found, &mut outcome.trim, &deadline)? {
-            return Ok(Some(refusal));
-        }
-        match store::store(cache, keys, &mut outcome.trim, &deadline)? {
-            Stored::Refused(refusal) => Ok(Some(refusal)),
-            Stored::Exists => {
-                let reason = format!("another job saved `{}` a moment ago", keys.key);
-                Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)))
-            }
-            Stored::Created { packed, whole } => {
-                outcome.whole = whole;
-                stored(cache, keys, outcome, &packed);
-                Ok(None)
-            }
-        }
-    });
+    let (deadline, started) = (cache.ctx.deadline(), Instant::now());
+    let mut outcome = begun(cache, keys.key.clone());
+    let refused = store_or_refuse(cache, keys, &mut outcome, &deadline);
+    conclude(cache, &mut outcome, refused, &deadline);
+    outcome.elapsed = started.elapsed();
     if outcome.result == SaveResult::Saved {
         cache.ctx.report(Level::Info, cache.name(), text::saved(&outcome));
     }
     outcome
 }
 
-/// Runs a save and turns its result into an outcome. The work returns a refusal, or `None` for success; a refusal and a
-/// failure are reported, success is left to the caller.
-pub(super) fn attempt(
+/// Stores a cache and notes so in the outcome, or says why it is not saved.
+fn store_or_refuse(
     cache: &Cache<'_>,
-    key: Key,
+    keys: &Keys,
+    outcome: &mut SaveOutcome,
     deadline: &Deadline,
-    work: impl FnOnce(&mut SaveOutcome) -> Result<Option<SaveRefusal>, StoreFailure>,
-) -> SaveOutcome {
-    let started = Instant::now();
-    let mut outcome = SaveOutcome {
+) -> Result<Option<SaveRefusal>, StoreFailure> {
+    if let Some(refusal) = by_job(cache) {
+        return Ok(Some(refusal));
+    }
+    let receipt = receipt::read(cache);
+    if let Some(refusal) = existing(cache, &keys.key, receipt.as_ref(), deadline)? {
+        return Ok(Some(refusal));
+    }
+    if let Some(refusal) = prepare::objects(cache, deadline)? {
+        return Ok(Some(refusal));
+    }
+    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
+        && prepare::holds_what_was_restored(cache, &receipt, deadline)?
+        && is_found(cache, keys, &receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.saved_for());
+        return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
+    }
+    if let Some(refusal) = prepare::files(cache, &mut outcome.trim)? {
+        return Ok(Some(refusal));
+    }
+    match store::store(cache, keys, &mut outcome.trim, deadline)? {
+        Stored::Refused(refusal) => Ok(Some(refusal)),
+        Stored::Exists => {
+            let reason = format!("another job saved `{}` a moment ago", keys.key);
+            Ok(Some(SaveRefusal::new(SaveResult::Exists, reason)))
+        }
+        Stored::Created { packed, whole } => {
+            outcome.whole = whole;
+            stored(cache, keys, outcome, &packed);
+            Ok(None)
+        }
+    }
+}
+
+/// Why this job does not save the cache, whatever that holds.
+pub(super) fn by_job(cache: &Cache<'_>) -> Option<SaveRefusal> {
+    let ctx = cache.ctx;
+    decide::by_role(cache.spec, &cache.access().own)
+        .or_else(|| decide::by_event(ctx.grants))
+        .or_else(|| decide::by_store(ctx.keeps_nothing))
+        .or_else(|| decide::by_job_status(cache.spec.save, ctx.platform.facts().job_status))
+}
+
+/// The outcome of a save that has just begun.
+pub(super) fn begun(cache: &Cache<'_>, key: Key) -> SaveOutcome {
+    SaveOutcome {
         cache: cache.name().to_owned(),
         key,
         result: SaveResult::Saved,
@@ -113,9 +139,18 @@ pub(super) fn attempt(
         archive: ByteSize(0),
         whole: None,
         trim: None,
-        elapsed: started.elapsed(),
-    };
-    match work(&mut outcome) {
+        elapsed: Duration::ZERO,
+    }
+}
+
+/// Notes in an outcome how the save ended, and reports why a cache was not saved; success is left to the caller.
+pub(super) fn conclude(
+    cache: &Cache<'_>,
+    outcome: &mut SaveOutcome,
+    refused: Result<Option<SaveRefusal>, StoreFailure>,
+    deadline: &Deadline,
+) {
+    match refused {
         Ok(None) => {}
         Ok(Some(refusal)) => {
             // A refusal that the configuration asked for is not a warning.
@@ -130,7 +165,7 @@ pub(super) fn attempt(
                 }
                 _ => false,
             };
-            refuse(cache, &mut outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
+            refuse(cache, outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
         }
         Err(error) => {
             outcome.interrupted = cache.ctx.interrupt.signal().is_some();
@@ -139,11 +174,9 @@ pub(super) fn attempt(
             // What a signal ended says nothing about the store.
             let hint = error.hint().filter(|_| !outcome.interrupted);
             let refusal = SaveRefusal { result: error.result(), reason, hint };
-            refuse(cache, &mut outcome, Level::Warning, refusal);
+            refuse(cache, outcome, Level::Warning, refusal);
         }
     }
-    outcome.elapsed = started.elapsed();
-    outcome
 }
 
 /// Turns an outcome into that of a cache that was not saved, and reports it.
@@ -152,36 +185,6 @@ pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level,
     outcome.reason = Some(refusal.reason);
     outcome.hint = refusal.hint;
     cache.ctx.report_with_hint(level, cache.name(), text::saved(outcome), outcome.hint.clone());
-}
-
-/// Why this cache is not saved; `None` for one that may be saved, which is then prepared: it has its sentinel and is trimmed.
-/// `existing` refuses where the entry is already there; `is_found` tells whether who looks for the keys of this job finds
-/// the entry that it restored.
-pub(super) fn refusal(
-    cache: &Cache<'_>,
-    existing: impl FnOnce(Option<&Receipt>) -> Result<Option<SaveRefusal>, StoreFailure>,
-    is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
-    trimmed: &mut Option<TrimOutcome>,
-    deadline: &Deadline,
-) -> Result<Option<SaveRefusal>, StoreFailure> {
-    if let Some(refusal) = decide::by_role(cache.spec, &cache.access().own) {
-        return Ok(Some(refusal));
-    }
-    if let Some(refusal) = decide::by_event(cache.ctx.grants) {
-        return Ok(Some(refusal));
-    }
-    if let Some(refusal) = decide::by_store(cache.ctx.keeps_nothing) {
-        return Ok(Some(refusal));
-    }
-    let status = cache.ctx.platform.facts().job_status;
-    if let Some(refusal) = decide::by_job_status(cache.spec.save, status) {
-        return Ok(Some(refusal));
-    }
-    let receipt = receipt::read(cache);
-    if let Some(refusal) = existing(receipt.as_ref())? {
-        return Ok(Some(refusal));
-    }
-    prepare::prepare(cache, receipt, is_found, trimmed, deadline)
 }
 
 /// Notes a stored archive in the outcome, and for later `explain`s.
@@ -283,7 +286,7 @@ fn remove_corrupt(
     if !is_known || entry.scope != cache.access().own {
         return Ok(false);
     }
-    match verify::read_back(cache, entry, deadline) {
+    match upload::read_back(cache, entry, deadline) {
         Err(StoreFailure::Archive(error)) if error.is_damage() => {}
         _ => return Ok(false),
     }

@@ -2,7 +2,6 @@
 //! sentinel is written, and files are trimmed.
 
 use super::decide::{self, SaveRefusal};
-use super::failure::StoreFailure;
 use crate::command::cache::expand::Sources;
 use crate::command::cache::{Cache, expand_one};
 use crate::command::context::Deadline;
@@ -27,29 +26,31 @@ use crate::report::failure;
 use crate::tree::fingerprint;
 use crate::tree::walk::WalkError;
 
-/// Prepares a cache to be saved: harvests and removes objects and writes the sentinel of a content-addressed cache, trims
-/// another and says so in `trimmed`. Refuses one that is incomplete, unchanged since it was restored, or empty; what was harvested before that stays.
-pub(super) fn prepare(
-    cache: &Cache<'_>,
-    receipt: Option<Receipt>,
-    is_found: impl FnOnce(&Receipt) -> Result<bool, StoreFailure>,
-    trimmed: &mut Option<TrimOutcome>,
-    deadline: &Deadline,
-) -> Result<Option<SaveRefusal>, StoreFailure> {
+/// Prepares the objects of a content-addressed cache, which is saved complete or not at all; its sentinel says what it holds. What was
+/// harvested stays, even if the cache is refused.
+pub(crate) fn objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>, Fault> {
     tools::source_times::record(cache, &deadline.cancel);
     tools::leave_out(cache, &deadline.cancel);
-    if let Some(refusal) = prepare_objects(cache, deadline)? {
+    if cache.layout().is_none() {
+        return Ok(None);
+    }
+    harvest(cache, deadline)?;
+    let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
+    if let Some(refusal) = decide::by_gate(cache.spec, &report, cache.root()) {
         return Ok(Some(refusal));
     }
-    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
-        && holds_what_was_restored(cache, &receipt, deadline)?
-        && is_found(&receipt)?
-    {
-        let reason = format!("nothing changed since `{}` was restored", receipt.saved_for());
-        return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
-    }
-    *trimmed = trim::before_save(cache).map_err(Fault::from)?;
-    Ok(without_content(cache).map_err(Fault::from)?)
+    remove_unwanted(cache, &mut inventory)?;
+    sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
+    Ok(None)
+}
+
+/// Trims a cache and says so in `trimmed`. Refuses one that holds no file.
+pub(crate) fn files(
+    cache: &Cache<'_>,
+    trimmed: &mut Option<TrimOutcome>,
+) -> Result<Option<SaveRefusal>, Fault> {
+    *trimmed = trim::before_save(cache)?;
+    Ok(without_content(cache)?)
 }
 
 /// Refuses a cache that holds no file: as an entry it would hide those of earlier jobs from who looks by a prefix.
@@ -74,23 +75,12 @@ fn without_content(cache: &Cache<'_>) -> Result<Option<SaveRefusal>, WalkError> 
     Ok(Some(SaveRefusal { result: SaveResult::Skipped, reason, hint }))
 }
 
-/// A content-addressed cache is saved complete or not at all; its sentinel says what it holds.
-fn prepare_objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>, Fault> {
-    if cache.layout().is_none() {
-        return Ok(None);
-    }
-    harvest(cache, deadline)?;
-    let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
-    if let Some(refusal) = decide::by_gate(cache.spec, &report, cache.root()) {
-        return Ok(Some(refusal));
-    }
-    remove_unwanted(cache, &mut inventory)?;
-    sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
-    Ok(None)
-}
-
 /// Whether the cache holds what was restored: at a glance where no file was written since, else by its contents.
-fn holds_what_was_restored(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, Fault> {
+pub(super) fn holds_what_was_restored(
+    cache: &Cache<'_>,
+    receipt: &Receipt,
+    deadline: &Deadline,
+) -> Result<bool, Fault> {
     let quick = fingerprint::quick(&cache.selections)?;
     if receipt.is_untouched(&quick) {
         return Ok(true);

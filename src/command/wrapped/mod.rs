@@ -14,14 +14,14 @@ pub(crate) mod task;
 use std::time::{Duration, Instant};
 
 use super::cache::Cache;
-use super::context::Context;
+use super::context::{Context, Deadline};
 use super::materialize::materialize;
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::staged;
 use super::recover;
 use super::restore::{LookedFor, RestoreOptions};
-use super::save::{self, decide::SaveRefusal};
+use super::save::{self, decide::SaveRefusal, prepare};
 use super::session::{self, OpenedCache};
 use super::tools;
 use crate::domain::event::{Level, Phase};
@@ -352,13 +352,29 @@ pub(crate) fn saved(
 
 /// Whether the cache may be saved; one that may is prepared.
 fn decide(cache: &Cache<'_>, carrier: &Carrier, key: Key, matched: Option<&Key>) -> SaveOutcome {
-    let deadline = cache.ctx.deadline();
+    let (deadline, started) = (cache.ctx.deadline(), Instant::now());
     let is_there = hit(&key, matched) == Hit::Exact;
     let exists = is_there.then(|| SaveRefusal::new(SaveResult::Exists, format!("`{key}` is there already")));
     let refused = exists.or_else(|| carrier.task().and_then(|_| limits::refused_by_job(cache)));
-    // Only the carrier could tell whether the restored entry is still there, and it is asked to save instead.
-    let is_found = |_: &_| Ok(false);
-    save::attempt(cache, key, &deadline, |outcome| {
-        save::refusal(cache, |_| Ok(refused), is_found, &mut outcome.trim, &deadline)
-    })
+    let mut outcome = save::begun(cache, key);
+    let refused = match save::by_job(cache).or(refused) {
+        Some(refusal) => Ok(Some(refusal)),
+        None => prepared(cache, &mut outcome, &deadline),
+    };
+    save::conclude(cache, &mut outcome, refused.map_err(Into::into), &deadline);
+    outcome.elapsed = started.elapsed();
+    outcome
+}
+
+/// Prepares a cache to be saved, or says why it is not. Only the carrier could tell whether the restored entry is still there: it is
+/// asked to save also what has not changed.
+fn prepared(
+    cache: &Cache<'_>,
+    outcome: &mut SaveOutcome,
+    deadline: &Deadline,
+) -> Result<Option<SaveRefusal>, Fault> {
+    match prepare::objects(cache, deadline)? {
+        Some(refusal) => Ok(Some(refusal)),
+        None => prepare::files(cache, &mut outcome.trim),
+    }
 }
