@@ -12,8 +12,8 @@ use crate::domain::unit::{ByteSize, counted};
 use crate::fs::read;
 use crate::fs::staging::Staging;
 
-/// The most files of an entry of which a list is kept in memory.
-const MOST_FILES: u64 = 200_000;
+/// The most files of a full entry whose list is kept in memory: more are unpacked as a stream.
+const MOST_FILES: u64 = 100_000;
 
 /// Unpacks an entry beside its targets by its list: the trees of its roots, in their order, and what they hold.
 pub(super) fn deliver(
