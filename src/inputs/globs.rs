@@ -4,9 +4,10 @@
 //! like any other character, braces give alternatives; a leading `!` excludes, and the last glob that matches
 //! has the final word. What excludes a directory excludes all that is in it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::{fs, io};
 
 use globset::{Candidate, GlobBuilder, GlobMatcher};
@@ -99,11 +100,21 @@ impl TreeGlob {
     ) -> Result<TreeFiles, Fault> {
         fs::metadata(root).map_err(ReadError::of(root))?;
         let without: Vec<PathBuf> = without.iter().flat_map(|path| spellings(root, path)).collect();
+        let is_users = |entry: &walkdir::DirEntry| {
+            // The directories above what a walk begins with are met here alone; those above anything else were let through.
+            if entry.depth() == 0 {
+                let relative = entry.path().strip_prefix(root);
+                return relative.is_ok_and(|relative| !relative.iter().any(is_private))
+                    && !without.iter().any(|path| entry.path().starts_with(path));
+            }
+            let name = entry.file_name();
+            // Names are compared first: a path is taken apart to be compared, which takes longer than all else for a file.
+            !is_private(name)
+                && !without.iter().any(|path| path.file_name() == Some(name) && entry.path() == path)
+        };
         let is_entered = |entry: &walkdir::DirEntry| {
-            let Ok(relative) = entry.path().strip_prefix(root) else { return false };
-            let is_users = !(relative.iter().any(is_private)
-                || without.iter().any(|path| entry.path().starts_with(path)));
-            is_users && (!entry.file_type().is_dir() || self.enters(relative))
+            let enters = || entry.path().strip_prefix(root).is_ok_and(|relative| self.enters(relative));
+            is_users(entry) && (!entry.file_type().is_dir() || enters())
         };
         let mut found = TreeFiles::default();
         for start in self.starts(root) {
@@ -124,10 +135,12 @@ impl TreeGlob {
     /// What a walk met, where it is a file that is meant.
     fn file(&self, root: &Path, entry: &walkdir::DirEntry) -> Option<TreeFile> {
         let kind = entry.file_type();
-        let relative = entry.path().strip_prefix(root).ok()?;
-        let is_file = kind.is_file() || (kind.is_symlink() && !entry.path().is_dir());
-        let path = slashed(relative);
-        (is_file && self.matches_bytes(&path)).then(|| TreeFile {
+        if kind.is_dir() {
+            return None;
+        }
+        let path = slashed(entry.path().strip_prefix(root).ok()?);
+        let is_file = || kind.is_file() || (kind.is_symlink() && !entry.path().is_dir());
+        (self.matches_bytes(&path) && is_file()).then(|| TreeFile {
             path: String::from_utf8_lossy(&path).into_owned(),
             location: entry.path().to_owned(),
         })
@@ -262,9 +275,12 @@ fn is_private(name: &OsStr) -> bool {
 }
 
 /// The bytes of a relative path with `/` between names.
-fn slashed(relative: &Path) -> Vec<u8> {
+fn slashed(relative: &Path) -> Cow<'_, [u8]> {
+    if MAIN_SEPARATOR == '/' {
+        return Cow::Borrowed(relative.as_os_str().as_encoded_bytes());
+    }
     let names: Vec<&[u8]> = relative.iter().map(OsStr::as_encoded_bytes).collect();
-    names.join(&b'/')
+    Cow::Owned(names.join(&b'/'))
 }
 
 #[cfg(test)]

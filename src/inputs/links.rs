@@ -13,6 +13,7 @@ use crate::domain::fault::Fault;
 use crate::fs::cancel;
 use crate::fs::open::{self, Links};
 use crate::fs::read_error::ReadError;
+use crate::threads::start;
 
 /// How many malformed links a message lists.
 const LISTED: usize = 10;
@@ -67,20 +68,24 @@ impl From<MalformedLinks> for Fault {
     }
 }
 
-/// Reads the content links below `root` that the globs mean, but for those below the directories `without`.
+/// Reads the content links below `root` that the globs mean, but for those below the directories `without`, on up to `workers`
+/// threads and the calling one.
 /// No file means that nothing is wanted. Directories that could not be read, and may hold more, come with them.
 pub(crate) fn wanted_objects(
     root: &Path,
     globs: &TreeGlob,
     without: &[PathBuf],
+    workers: usize,
     cancel: &CancellationToken,
 ) -> Result<(WantedObjects, Vec<ReadError>), Fault> {
     let mut wanted = WantedObjects::default();
     let mut malformed = MalformedLinks::default();
     let found = globs.files(root, without, cancel)?;
-    for file in found.files {
-        cancel::check(cancel)?;
-        match read_link(&file) {
+    let read = |file: &TreeFile| if cancel.is_cancelled() { Err(String::new()) } else { read_link(file) };
+    let links = start::map(&found.files, "links", workers, read);
+    cancel::check(cancel)?;
+    for (file, link) in found.files.into_iter().zip(links) {
+        match link {
             Ok(object) => wanted.insert(object, file.path),
             Err(why) => malformed.push(&file.path, why),
         }
@@ -129,7 +134,7 @@ mod tests {
 
     fn scan(root: &Path) -> Result<WantedObjects, Fault> {
         let globs = TreeGlob::new(&["**/*.cid", "**/*.md5"]).expect("globs");
-        wanted_objects(root, &globs, &[], &CancellationToken::new()).map(|(wanted, _)| wanted)
+        wanted_objects(root, &globs, &[], 2, &CancellationToken::new()).map(|(wanted, _)| wanted)
     }
 
     /// Writes the links over what is there and scans the tree.
@@ -214,7 +219,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         write(root.path(), "readme.txt", b"text");
         let globs = TreeGlob::new(&["**"]).expect("globs");
-        let error = wanted_objects(root.path(), &globs, &[], &CancellationToken::new()).expect_err("text");
+        let error = wanted_objects(root.path(), &globs, &[], 2, &CancellationToken::new()).expect_err("text");
         assert!(error.to_string().contains("readme.txt: its name ends in none of .cid .md5"), "{error}");
         #[cfg(unix)]
         {

@@ -3,8 +3,6 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -58,24 +56,15 @@ impl HashedFile {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Vec<Option<Sha256Digest>> {
-        let files: Vec<(&HashedFile, OnceLock<Sha256Digest>)> =
-            files.map(|file| (file, OnceLock::new())).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some((file, hash)) = files.get(next.fetch_add(1, Ordering::Relaxed))
-                && !cancel.is_cancelled()
-            {
-                if let Ok(found) = file.hash(cancel) {
-                    // Each file is taken once.
-                    let _ = hash.set(found);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            start::several(scope, "hash", workers.saturating_sub(1), || work);
-            work();
-        });
-        files.into_iter().map(|(_, hash)| hash.into_inner()).collect()
+        let files: Vec<&HashedFile> = files.collect();
+        start::map(
+            &files,
+            "hash",
+            workers,
+            |file| {
+                if cancel.is_cancelled() { None } else { file.hash(cancel).ok() }
+            },
+        )
     }
 
     /// Hashes its content.

@@ -207,7 +207,7 @@ impl<'a> Cache<'a> {
                 let globs = TreeGlob::new(&links.files)?;
                 let hidden = self.hidden_from_keys();
                 let (wanted, unreadable) = expand::within_deadline(self.ctx, |cancel| {
-                    links::wanted_objects(self.ctx.workspace, &globs, &hidden, cancel)
+                    links::wanted_objects(self.ctx.workspace, &globs, &hidden, self.ctx.workers, cancel)
                 })?;
                 expand::warn_of_unread(self.ctx, &unreadable);
                 wanted

@@ -21,7 +21,7 @@ fn of_cache(workspace: &Path, cache: &CacheSpec) -> Option<Finding> {
         let location = wanted_by.place.clone();
         Some(Finding { rule, severity, message, hint: Some(hint), location })
     };
-    match links::wanted_objects(workspace, &globs, &[], &CancellationToken::new()) {
+    match links::wanted_objects(workspace, &globs, &[], 0, &CancellationToken::new()) {
         Ok((wanted, _)) if !wanted.is_empty() => None,
         Ok(_) => finding(
             "links-without-file",

@@ -182,7 +182,8 @@ fn find_links(workspace: &Path, found: &mut Found) {
         return;
     }
     let never = CancellationToken::new();
-    let wanted = TreeGlob::new(globs).and_then(|glob| links::wanted_objects(workspace, &glob, &[], &never));
+    let wanted =
+        TreeGlob::new(globs).and_then(|glob| links::wanted_objects(workspace, &glob, &[], 0, &never));
     if wanted.is_ok_and(|(wanted, _)| !wanted.is_empty()) {
         draft.of_links(globs.clone());
     }
