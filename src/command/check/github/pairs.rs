@@ -160,7 +160,7 @@ fn never_saved(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         let hint = if step.is_drop_in() {
             "add `cachekeep/cachekeep/save@v1` with the same `path` and `key` after the build"
         } else {
-            "add a step with `mode: save` and `if: always()` after the build, or say `role: consumer`"
+            "add a step with `mode: save` after the build, or say `role: consumer`"
         };
         problems.warning(
             "github-never-saved",
