@@ -9,7 +9,7 @@ use crate::domain::event::Level;
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
 use crate::domain::thin;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// What a lookup found.
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ fn look_up(cache: &Cache<'_>, request: &LookupRequest, deadline: &Deadline) -> R
                 None => Ok(None),
             }
         };
-        let (full, thin) = futures::try_join!(store.lookup(request), thin)?;
+        let (full, thin) = as_far_as_known(futures::join!(store.lookup(request), thin))?;
         let thin = thin.filter(|entry| !request.exact || thin::saved_for(&entry.key) == request.key);
         let best = thin::better(request, full.as_ref(), thin.as_ref()).cloned();
         Ok::<_, StoreError>(Found { best, full })
@@ -106,4 +106,17 @@ fn look_up(cache: &Cache<'_>, request: &LookupRequest, deadline: &Deadline) -> R
     let text = format!("found {best} in {:.3} s", started.elapsed().as_secs_f64());
     ctx.report(Level::Debug, cache.name(), text);
     Ok(found)
+}
+
+/// The full and the thin entry. While a store does not answer, its front may have one of them and not know of the other: the one that is
+/// there is better than none.
+fn as_far_as_known(
+    answers: (Result<Option<Entry>, StoreError>, Result<Option<Entry>, StoreError>),
+) -> Result<(Option<Entry>, Option<Entry>), StoreError> {
+    let is_unavailable = |error: &StoreError| error.kind() == StoreErrorKind::Unavailable;
+    match answers {
+        (Ok(Some(full)), Err(error)) if is_unavailable(&error) => Ok((Some(full), None)),
+        (Err(error), Ok(Some(thin))) if is_unavailable(&error) => Ok((None, Some(thin))),
+        (full, thin) => Ok((full?, thin?)),
+    }
 }

@@ -36,6 +36,8 @@ pub(crate) struct FrontedStore {
     log: Arc<FrontLog>,
     /// Entries that this process created: reading one back must show what the store has.
     created: Arc<Mutex<BTreeSet<EntryId>>>,
+    /// Set once the store has not answered.
+    is_down: OnceLock<()>,
 }
 
 /// Reports the first failure of the directory.
@@ -63,7 +65,17 @@ impl FrontLog {
 impl FrontedStore {
     pub(crate) fn new(store: Arc<dyn Store>, front: Front, observer: Option<Arc<dyn Observer>>) -> Self {
         let log = FrontLog { path: front.path.clone(), observer, has_failed: OnceLock::new() };
-        FrontedStore { store, front: Arc::new(front), log: Arc::new(log), created: Arc::default() }
+        FrontedStore {
+            store,
+            front: Arc::new(front),
+            log: Arc::new(log),
+            created: Arc::default(),
+            is_down: OnceLock::new(),
+        }
+    }
+
+    fn has_created(&self, entry: &Entry) -> bool {
+        self.created.lock().unwrap_or_else(PoisonError::into_inner).contains(&entry.id)
     }
 
     /// The copy of an entry; `None` if there is none of its name and size.
@@ -129,6 +141,7 @@ impl Store for FrontedStore {
             Err(error) if error.kind() == StoreErrorKind::Unavailable => error,
             answered => return answered,
         };
+        let _ = self.is_down.set(());
         match self.front.store.lookup(request).await {
             Ok(Some(copy)) => {
                 let (path, location) = (self.front.path.display(), self.store.location());
@@ -141,8 +154,7 @@ impl Store for FrontedStore {
     }
 
     async fn read(&self, entry: &Entry) -> Result<EntryStream, StoreError> {
-        let is_created = self.created.lock().unwrap_or_else(PoisonError::into_inner).contains(&entry.id);
-        if is_created {
+        if self.has_created(entry) {
             return self.store.read(entry).await;
         }
         if let Some(copy) = self.copy_of(entry).await {
@@ -164,8 +176,16 @@ impl Store for FrontedStore {
         })
     }
 
-    /// From the store: these are of an entry that was created just now.
+    /// From the copy, if there is one and the entry was not created just now.
     async fn read_parts(&self, entry: &Entry, parts: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        if !self.has_created(entry)
+            && let Some(copy) = self.copy_of(entry).await
+        {
+            match self.front.store.read_parts(&copy, parts).await {
+                Ok(parts) => return Ok(parts),
+                Err(error) => self.log.failed(&error),
+            }
+        }
         self.store.read_parts(entry, parts).await
     }
 
@@ -198,8 +218,11 @@ impl Store for FrontedStore {
         Ok(Box::new(BothWriters { writer, copy, log, created }))
     }
 
+    /// In the store, unless it did not answer before: a copy notes its own use when it is read.
     async fn note_use(&self, entry: &Entry) {
-        self.store.note_use(entry).await;
+        if self.is_down.get().is_none() {
+            self.store.note_use(entry).await;
+        }
     }
 }
 

@@ -104,6 +104,13 @@ fn a_front_answers_where_the_store_does_not() {
     job.run_at(service.port(), &["save", "--required"]).success();
     let restored = job.restores_at(dead_port());
     assert!(restored.stderr.contains("does not answer; "), "{}", restored.stderr);
+
+    // Over a tree that is there, the list of the entry is read, and what differs.
+    let changed = job.project.path("workspace/deps/b/c");
+    std::fs::write(&changed, "changed").expect("written");
+    let restored = job.run_at(dead_port(), &["restore", "--required"]).success();
+    assert_eq!(restored.json()["caches"][0]["restore"]["hit"], "exact", "{}", restored.stderr);
+    assert_eq!(std::fs::read_to_string(&changed).expect("restored"), "c");
 }
 
 #[test]
