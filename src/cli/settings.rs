@@ -72,7 +72,7 @@ impl Hint for SettingsError {
     fn hint(&self) -> Option<String> {
         match self {
             SettingsError::NoConfig(_) => Some(
-                "write one (README.md shows how), name one with `--config`, or declare a cache with `--path` and `--key`"
+                "run `cachekeep init`, which proposes one, name one with `--config`, or declare a cache with `--path` and `--key`"
                     .to_owned(),
             ),
             _ => None,

@@ -112,7 +112,10 @@ fn store(ctx: &Context<'_>) -> Result<Option<StoreStatus>, Fault> {
     let marks = ctx.quota.map(|quota| quota::marks(ctx, quota, bytes)).transpose()?.flatten();
     let quota = marks.map(|marks| marks.high);
     let record = ctx.store.directory().map(|path| QuotaFiles::of(path).record().unwrap_or_default());
-    let next = eviction_order(&facts).into_iter().filter(|entry| !facts.leases.contains(&entry.id));
+    // Without a quota nothing is.
+    let next = eviction_order(&facts)
+        .into_iter()
+        .filter(|entry| quota.is_some() && !facts.leases.contains(&entry.id));
     Ok(Some(StoreStatus {
         location: catalog.location(),
         bytes,

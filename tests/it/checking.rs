@@ -96,6 +96,35 @@ warning[links-without-file]: no file of the checkout matches `Data/*.sha512, *.m
 }
 
 #[test]
+fn keys_that_depend_on_no_file_or_on_nothing_are_found() {
+    let of_config = |config: &str| {
+        let project = Project::new(config);
+        project.write("workspace/requirements.txt", "six");
+        project.run(&["check"]).success().stdout
+    };
+    let cache = |key: &str, more: &str| format!("[cache.pip]\npath = \"out\"\nkey = \"{key}\"\n{more}");
+    let text = of_config(&cache("pip-{files:requirement.txt}", ""));
+    let expected = "\
+warning[key-without-file]: no file of the checkout matches `{files:requirement.txt}` in the key of `pip`: it is skipped
+";
+    assert!(text.starts_with(expected), "{text}");
+    let restore_keys = "restore-keys = [\"pip-\"]\n";
+    for config in [cache("pip-{os}", restore_keys), "[cache.pip]\nkind = \"pip\"\nkey = \"pip\"\n".to_owned()]
+    {
+        let text = of_config(&config);
+        assert!(text.starts_with("warning[frozen-key]: the key of `pip` never changes, and "), "{text}");
+    }
+    for config in [
+        cache("pip-{files:requirements.txt}", restore_keys),
+        cache("pip-{var.v}", restore_keys),
+        // A fixed download, whose version is in its key.
+        cache("tool-4.2.1", ""),
+    ] {
+        assert_eq!(of_config(&config), "no problems in 1 file\n");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_is_one_of_the_findings() {
     let project = Project::new("[cache.a]\npath = \"a\"\nkye = \"x\"\n");
     project.write("workspace/azure-pipelines.yml", PIPELINE);

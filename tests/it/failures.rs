@@ -65,7 +65,7 @@ fn no_configuration_says_how_to_get_one() {
     let ran = project.run(&["restore"]).code(2);
     insta::assert_snapshot!(told(&project, &ran), @"
     error: no `cachekeep.toml` in `…/workspace` or above
-      hint: write one (README.md shows how), name one with `--config`, or declare a cache with `--path` and `--key`
+      hint: run `cachekeep init`, which proposes one, name one with `--config`, or declare a cache with `--path` and `--key`
     ");
 }
 

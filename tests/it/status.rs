@@ -66,7 +66,10 @@ fn text_and_json_show_what_is_there() {
     let place = file_url(&store);
     let place = place.trim_start_matches(if cfg!(windows) { "file:///" } else { "file://" });
     assert!(text.starts_with(&format!("3 entries in {place}: ")), "{text}");
-    assert!(text.contains("Deleted next") && text.contains("out: ") && text.contains("Volumes"), "{text}");
+    assert!(
+        text.contains("Deleted first, once it is full") && text.contains("out: ") && text.contains("Volumes"),
+        "{text}"
+    );
 }
 
 #[test]

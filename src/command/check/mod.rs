@@ -1,11 +1,11 @@
-//! `check`: the configuration with the content links of the checkout, and the workflows and pipelines that use it, before they run.
+//! `check`: the configuration with the content links and key files of the checkout, and the workflows and pipelines that use it, before they run.
 //!
 //! A workflow or pipeline is read as it is written. What an expression of its language will be is not known, so rules that depend
 //! on it say nothing.
 
 mod azure;
+mod checkout;
 mod github;
-mod links;
 mod pipeline;
 mod problem;
 pub(crate) mod rules;
@@ -69,7 +69,7 @@ pub(crate) enum Configuration<'a> {
 pub(crate) fn check(input: &CheckInput<'_>) -> Result<CheckOutcome, Fault> {
     let (mut outcome, spec) = match input.configuration {
         Configuration::Usable(spec, warnings) => {
-            let findings = [warnings.to_vec(), links::check(input.workspace, spec)].concat();
+            let findings = [warnings.to_vec(), checkout::check(input.workspace, spec)].concat();
             (CheckOutcome { files: 1, findings }, Some(spec))
         }
         Configuration::Wrong(findings) => (CheckOutcome { files: 1, findings: findings.to_vec() }, None),

@@ -17,6 +17,11 @@ pub const RULES: &[Rule] = &[
     rule("yaml", "the file is not YAML"),
     rule("links-without-file", "`[cache.NAME.links]` whose `files` match nothing in the checkout"),
     rule("malformed-link", "a file that `files` match and that is not a content link"),
+    rule("key-without-file", "`{files:GLOBS}` in a key, where no file of the checkout matches"),
+    rule(
+        "frozen-key",
+        "a key in the configuration that never changes, for a cache of a tool or with restore keys",
+    ),
     rule("github-unknown-input", "`with` has an input that the action does not have"),
     rule("github-wrong-value", "an input has a value that it cannot have"),
     rule("github-unknown-output", "an expression reads an output that the action does not have"),

@@ -25,7 +25,7 @@ pub(super) fn begin(cache: &Cache<'_>) {
 /// What the tool counted since the restore, with what is to be known about it; before anything is trimmed.
 pub(super) fn report(cache: &Cache<'_>, job: &mut JobOutcome) {
     let Some(used) = Ccache::of_kind(cache).and_then(|ccache| ccache.statistics()) else { return };
-    cache.ctx.report(Level::Info, cache.name(), text::used(&used));
+    cache.ctx.report(Level::Info, cache.name(), text::used(&used, cache.name()));
     if used.is_thrashing() {
         let hint = "raise `max-size` of its `trim`, or give fewer jobs the same cache".to_owned();
         let message = format!(

@@ -48,7 +48,8 @@ pub fn text(outcome: &CleanOutcome) -> String {
             let rules: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
             let rules = rules.join(", ");
             let name = thin::quoted(&entry.key);
-            let _ = write!(text, "\n  {name} of {}: {}, {rules}", entry.scope, entry.size);
+            // Keys are long: why each is deleted has a line of its own.
+            let _ = write!(text, "\n  {name} of {}: {}\n    {rules}", entry.scope, entry.size);
         }
     }
     for (rule, amount) in &outcome.plan.totals().by_rule {

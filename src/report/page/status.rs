@@ -32,7 +32,7 @@ pub(crate) fn render(status: &Status) -> String {
     }
     table(&mut html, &rows);
     if let Some(store) = status.store.as_ref().filter(|store| !store.next.is_empty()) {
-        html.raw("<section>\n<h2>Deleted next</h2>\n<table>\n<thead><tr><th scope=\"col\">Key</th><th scope=\"col\">Ref</th>");
+        html.raw("<section>\n<h2>Deleted first, once it is full</h2>\n<table>\n<thead><tr><th scope=\"col\">Key</th><th scope=\"col\">Ref</th>");
         html.raw("<th scope=\"col\">Size</th></tr></thead>\n<tbody>\n");
         for entry in &store.next {
             html.raw("<tr><td>")

@@ -172,8 +172,8 @@ pub(crate) fn trimmed(outcome: &TrimOutcome, noun: &str) -> String {
     text
 }
 
-/// What a tool counted since the restore.
-pub(crate) fn used(used: &ToolUse) -> String {
+/// What a tool counted since the restore, behind the name of its cache, which often is the tool's.
+pub(crate) fn used(used: &ToolUse, cache: &str) -> String {
     let rate = used.hit_rate().map_or("nothing compiled".to_owned(), |rate| {
         format!("{rate:.1} % of {} hit", counted(used.hits + used.misses, "compilation"))
     });
@@ -185,7 +185,8 @@ pub(crate) fn used(used: &ToolUse) -> String {
         0 => String::new(),
         count => format!(", {}", counted(count, "clean-up")),
     };
-    format!("{}: {rate}; {} in {}{full}{cleanups}", used.tool, used.size, counted(used.files, "file"))
+    let tool = if used.tool == cache { String::new() } else { format!("{}: ", used.tool) };
+    format!("{tool}{rate}; {} in {}{full}{cleanups}", used.size, counted(used.files, "file"))
 }
 
 /// What the gate found in a cache's root, with what is damaged or missing and which links want it.

@@ -61,7 +61,7 @@ fn store_text(text: &mut String, store: &StoreStatus, status: &Status) {
         );
     }
     if !store.next.is_empty() {
-        text.push_str("\nDeleted next\n");
+        text.push_str("\nDeleted first, once it is full\n");
     }
     for entry in &store.next {
         let _ =

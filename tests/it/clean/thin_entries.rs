@@ -102,7 +102,8 @@ fn a_base_stays_as_long_as_a_generation_needs_it() {
     let text = run(&project, &["ls", "--key", "c-20261103"]).success().stdout;
     assert!(text.contains("c-20261103 on an entry that is gone"), "{text}");
     let ran = run(&project, &["clean", "--dry-run"]).success();
-    let why = "`c-20261103` (thin) of refs/heads/main: 52.0 kB, an entry that it takes content from is gone";
+    let why =
+        "`c-20261103` (thin) of refs/heads/main: 52.0 kB\n    an entry that it takes content from is gone";
     assert!(ran.stderr.contains(why), "{}", ran.stderr);
     let done = run(&project, &["clean", "--json"]).success().json();
     assert_eq!(keys(&done, "delete"), ["c-20261103".to_owned()].into());
@@ -138,7 +139,7 @@ fn an_entry_that_is_deleted_by_hand_takes_along_what_takes_content_from_it() {
     save_full(&project, "20261103", 1);
     let ran = run(&project, &["delete", "--key", "c-20261101", "--yes", "--json"]).success();
     assert_eq!(keys(&ran.json(), "delete"), ["c-20261101", "c-20261102"].map(str::to_owned).into());
-    let why = "`c-20261102` (thin) of refs/heads/main: 52.0 kB, `c-20261101`, which it takes content from, is deleted as well";
+    let why = "`c-20261102` (thin) of refs/heads/main: 52.0 kB\n    `c-20261101`, which it takes content from, is deleted as well";
     assert!(ran.stderr.contains(why), "{}", ran.stderr);
 }
 
