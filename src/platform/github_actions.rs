@@ -10,7 +10,7 @@ use rand::RngExt as _;
 
 use super::facts::{arch, os};
 use super::user::record_dirs;
-use super::{Env, JobFacts, Platform};
+use super::{Env, JobFacts, JobStatus, Platform};
 use crate::domain::event::Level;
 use crate::domain::repository::RepositoryId;
 use crate::domain::secret::Secret;
@@ -57,7 +57,7 @@ impl GitHubActions {
                 run_id: owned("GITHUB_RUN_ID"),
                 run_attempt: owned("GITHUB_RUN_ATTEMPT"),
                 trust: if payload.is_some() { trust } else { trust.without_payload() },
-                job_status: None,
+                job_status: env.var("CACHEKEEP_JOB_STATUS").and_then(job_status),
                 carried_dir: None,
             },
             env_file: env.path("GITHUB_ENV"),
@@ -65,6 +65,16 @@ impl GitHubActions {
             path_file: env.path("GITHUB_PATH"),
             summary_file: env.path("GITHUB_STEP_SUMMARY"),
         }
+    }
+}
+
+/// The status of a job, as `job.status` of the runner spells it; no variable of the runner has it, so `action.yml` hands it over.
+fn job_status(name: &str) -> Option<JobStatus> {
+    match name {
+        "success" => Some(JobStatus::Succeeded),
+        "failure" => Some(JobStatus::Failed),
+        "cancelled" => Some(JobStatus::Canceled),
+        _ => None,
     }
 }
 

@@ -23,6 +23,8 @@ fn project() -> Project {
     let config = root().join("tests/fixtures/workflows/cachekeep.toml");
     let project = Project::new(&fs::read_to_string(config).expect("a configuration"));
     project.write("workspace/data/a.sha512", "0".repeat(128));
+    project.write("workspace/deps.lock", "");
+    project.write("workspace/package-lock.json", "");
     project
 }
 

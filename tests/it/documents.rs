@@ -28,6 +28,18 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     text.split(&start).skip(1).map(|rest| rest.split("```").next().expect("an end").to_owned()).collect()
 }
 
+/// A project with a configuration, and with the files that keys of the documents name.
+fn project(configuration: &str) -> Project {
+    let project = Project::new(configuration);
+    project.write("workspace/Data/a.sha512", "0".repeat(128));
+    for name in
+        ["Cargo.lock", "build.gradle", "go.sum", "models.lock", "package-lock.json", "pom.xml", "requirements.txt"]
+    {
+        project.write(&format!("workspace/{name}"), "");
+    }
+    project
+}
+
 #[test]
 fn what_the_page_for_users_of_actions_cache_shows_passes_check() {
     let page = "docs/from-actions-cache.md";
@@ -39,13 +51,12 @@ fn what_the_page_for_users_of_actions_cache_shows_passes_check() {
         workflows.len()
     );
     for configuration in &configurations {
-        let project = Project::new(configuration);
-        project.write("workspace/Data/a.sha512", "0".repeat(128));
+        let project = project(configuration);
         let text = project.run(&["check"]).success().stdout;
         assert_eq!(text, "no problems in 1 file\n", "{configuration}");
     }
     for workflow in &workflows {
-        let project = Project::new(&configurations[0]);
+        let project = project(&configurations[0]);
         project.write("workspace/.github/workflows/ci.yml", workflow);
         let text = project.run(&["check"]).success().stdout;
         assert_eq!(text, "no problems in 2 files\n", "{workflow}");
@@ -123,7 +134,7 @@ fn what_the_page_for_users_of_cache_2_shows_passes_check() {
     let page = "docs/from-cache-task.md";
     let (configurations, pipelines) = (blocks(page, "toml"), blocks(page, "yaml"));
     let [configuration] = &configurations[..] else { panic!("one configuration") };
-    let project = Project::new(configuration);
+    let project = project(configuration);
     let after = pipelines.last().expect("a pipeline");
     let sum = "0".repeat(64);
     let lines =

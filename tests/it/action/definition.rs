@@ -77,6 +77,10 @@ fn every_step_of_ours_gets_every_input_in_its_environment() {
             let expect = format!("${{{{ inputs.{} }}}}", input.name);
             assert_eq!(given.map(|(_, value)| value.as_str()), Some(expect.as_str()), "{}", step.id);
         }
+        // A step with `path` has no policy that the status of the job would matter to.
+        let status = step.env.iter().find(|(name, _)| name == "CACHEKEEP_JOB_STATUS");
+        let expect = "${{ inputs.path == '' && job.status || '' }}";
+        assert_eq!(status.map(|(_, value)| value.as_str()), Some(expect), "{}", step.id);
     }
 }
 

@@ -116,6 +116,39 @@ fn a_privileged_job_shows_nothing_to_be_saved_unless_its_step_says_writer() {
 }
 
 #[test]
+fn a_save_step_that_always_runs_saves_by_the_policy_of_each_cache() {
+    for (status, expect) in [
+        ("success", ["true", "true"]),
+        ("failure", ["", "true"]),
+        ("cancelled", ["", ""]),
+        ("", ["true", "true"]),
+        ("what is to come", ["true", "true"]),
+    ] {
+        let mut job = Job::new();
+        let config = "[cache.a]\npath = \"a\"\nkey = \"a-1\"\n[cache.b]\npath = \"b\"\nkey = \"b-1\"\nsave = \"always\"\n";
+        job.write("workspace/cachekeep.toml", config);
+        job.write("workspace/a/f", "text");
+        job.write("workspace/b/f", "text");
+        job.set("CACHEKEEP_JOB_STATUS", status);
+        let inputs = [("mode", "save")];
+        let started = job.step("start", &inputs);
+        for index in ["0", "1"] {
+            job.set(&format!("CACHEKEEP_KEY_{index}"), output(&started, &format!("key-{index}")));
+        }
+        let staged = job.step("stage", &inputs);
+        let saves = ["save-0", "save-1"].map(|name| staged.outputs.get(name).map_or("", String::as_str));
+        assert_eq!(saves, expect, "{status}: {}", staged.log);
+        let says_so = staged.log.contains("a: not saved (skipped): the job failed");
+        assert_eq!(says_so, status == "failure", "{}", staged.log);
+        // The same where cachekeep moves the archives itself.
+        job.set("CACHEKEEP_STORE", &cachekeep_test_support::project::file_url(&job.path("store")));
+        let direct = job.step("start", &inputs);
+        let saved = ["a", "b"].map(|name| direct.log.contains(&format!("{name}: saved")));
+        assert_eq!(saved, expect.map(|save| save == "true"), "{status}: {}", direct.log);
+    }
+}
+
+#[test]
 fn a_privileged_job_exports_what_its_step_lists() {
     let mut job = Job::new();
     job.start_by("workflow_run");
