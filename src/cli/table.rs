@@ -68,7 +68,10 @@ pub(super) fn execute(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> 
             publish::summarize(ctx, &summary);
             text
         }
-        Command::Key { diff, .. } => key::run(ctx, diff.as_deref())?,
+        Command::Key { diff, .. } => {
+            let (text, is_short) = key::run(ctx, diff.as_deref())?;
+            return Ok(print(&text).or(if is_short { exit::FAILED } else { exit::OK }));
+        }
         Command::Env { format, .. } => env::run(ctx, env_format(*format, ctx.stdout_is_json))?,
         Command::Ls { target, entry: Some(entry), .. } => {
             let catalog = catalog::open(target, site, ctx)?;

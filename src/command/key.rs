@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::cache::{KeyPart, Keys};
 use super::context::Context;
 use super::session;
+use crate::domain::event::{Event, Level};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
+use crate::domain::spec::CacheSpec;
 use crate::fs::open::Links;
 use crate::fs::read;
-use crate::report::json;
+use crate::report::{failure, json};
 
 /// A saved explanation of keys is never larger.
 const MAX_BYTES: u64 = 256 << 20;
@@ -83,31 +85,49 @@ impl From<KeyPart> for Part {
 }
 
 /// The keys of every selected cache in this job, as text or as JSON; or what differs from keys that were saved.
-pub(crate) fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<String, Fault> {
-    let explanation = explain(ctx)?;
-    Ok(match diff_with {
+///
+/// A cache without a key, since a variable or a file is missing, is reported and the others are printed; the second value says whether
+/// there is such a cache.
+///
+/// # Errors
+/// No cache has a key: the first one's fault. Or what was saved cannot be read.
+pub(crate) fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<(String, bool), Fault> {
+    let mut caches = Vec::new();
+    let mut faults = Vec::new();
+    for spec in ctx.caches {
+        match of_cache(ctx, spec) {
+            Ok(keys) => caches.push(keys),
+            Err(fault) if fault.is_usage() => return Err(fault),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if caches.is_empty() && !faults.is_empty() {
+        return Err(faults.remove(0));
+    }
+    for fault in &faults {
+        let (text, hint) = (failure::chain(fault), fault.hint());
+        ctx.observer.observe(Event::Message { level: Level::Error, cache: None, text, hint });
+    }
+    let explanation = Explanation { caches };
+    let text = match diff_with {
         Some(saved) => diff(saved, &explanation)?,
         None if ctx.stdout_is_json => json::render(&explanation),
         None => render(&explanation),
-    })
+    };
+    Ok((text, !faults.is_empty()))
 }
 
-/// The keys of every selected cache in this job.
-fn explain(ctx: &Context<'_>) -> Result<Explanation, Fault> {
-    let mut caches = Vec::new();
-    for spec in ctx.caches {
-        let failed = |source| session::of_cache(spec, source);
-        let cache = session::open(ctx, spec)?;
-        let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
-        caches.push(CacheKeys {
-            cache: spec.name.clone(),
-            key: key.to_string(),
-            restore_keys: restore_keys.iter().map(ToString::to_string).collect(),
-            version: cache.version().to_string(),
-            parts: parts.into_iter().map(Part::from).collect(),
-        });
-    }
-    Ok(Explanation { caches })
+/// The keys of a cache in this job.
+fn of_cache(ctx: &Context<'_>, spec: &CacheSpec) -> Result<CacheKeys, Fault> {
+    let cache = session::open(ctx, spec)?;
+    let Keys { key, restore_keys, parts } = cache.keys().map_err(|source| session::of_cache(spec, source))?;
+    Ok(CacheKeys {
+        cache: spec.name.clone(),
+        key: key.to_string(),
+        restore_keys: restore_keys.iter().map(ToString::to_string).collect(),
+        version: cache.version().to_string(),
+        parts: parts.into_iter().map(Part::from).collect(),
+    })
 }
 
 /// The keys as text for people.

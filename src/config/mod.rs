@@ -35,6 +35,7 @@ pub(crate) use self::error::ConfigError;
 pub(crate) use self::inline::inline;
 pub(crate) use self::loaded::Loaded;
 pub use self::schema::schema;
+pub(crate) use self::similar::closest;
 
 use self::findings::Findings;
 use crate::domain::spec::StoreLocation;

@@ -1,7 +1,7 @@
 //! "Did you mean …": the known name that is closest to an unknown one.
 
 /// The closest of `known`, if its edit distance is small enough for a typo.
-pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = name.to_lowercase().replace('_', "-");
     let limit = (plain.chars().count() / 3).clamp(1, 3);
     known

@@ -142,3 +142,40 @@ fn the_workflows_of_this_repository_have_no_findings() {
         assert_eq!(found(&project, &name), [], "{name}");
     }
 }
+
+/// What follows from a misspelled input or cache is not reported beside it.
+#[test]
+fn a_misspelled_word_is_reported_alone_with_the_one_that_was_meant() {
+    let step = |with: &str, rest: &str| {
+        let uses =
+            "      - uses: actions/checkout@v7\n      - uses: cachekeep/cachekeep@v1\n        id: data\n";
+        let head = "on: push\njobs:\n  b:\n    runs-on: ubuntu-24.04\n    steps:\n";
+        format!("{head}{uses}        with: {{ {with} }}\n      - run: make{rest}\n")
+    };
+    let save = "\n      - uses: cachekeep/cachekeep@v1\n        if: always()\n        with: { mode: save, cache: deps }";
+    for (with, rest, rule, meant) in [
+        ("mode: restore, caches: deps", String::new(), "github-unknown-input", "cache"),
+        ("mode: resotre, cache: deps", String::new(), "github-wrong-value", "restore"),
+        ("mode: restore, cache: dep", save.to_owned(), "github-unknown-cache", "deps"),
+        (
+            "mode: restore, cache: deps",
+            format!("\n        if: steps.data.outputs.cachehit != 'true'{save}"),
+            "github-unknown-output",
+            "cache-hit",
+        ),
+        (
+            "mode: restore, cache: deps",
+            format!("\n        if: steps.dta.outputs.cache-hit != 'true'{save}"),
+            "github-unknown-step",
+            "data",
+        ),
+    ] {
+        let project = project();
+        project.write("workspace/ci.yml", step(with, &rest));
+        let document = project.run(&["--json", "check", "ci.yml"]).json();
+        let findings = document["findings"].as_array().expect("findings");
+        let [finding] = &findings[..] else { panic!("{with} {rest}: {findings:#?}") };
+        assert_eq!(finding["rule"], rule);
+        assert_eq!(finding["hint"], format!("did you mean `{meant}`?"), "{with}");
+    }
+}

@@ -32,9 +32,15 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 fn project(configuration: &str) -> Project {
     let project = Project::new(configuration);
     project.write("workspace/Data/a.sha512", "0".repeat(128));
-    for name in
-        ["Cargo.lock", "build.gradle", "go.sum", "models.lock", "package-lock.json", "pom.xml", "requirements.txt"]
-    {
+    for name in [
+        "Cargo.lock",
+        "build.gradle",
+        "go.sum",
+        "models.lock",
+        "package-lock.json",
+        "pom.xml",
+        "requirements.txt",
+    ] {
         project.write(&format!("workspace/{name}"), "");
     }
     project

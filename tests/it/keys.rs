@@ -134,3 +134,21 @@ fn directories_that_no_glob_wants_are_not_read_and_others_are_named() {
     assert!(met.stderr.contains("exclude it with a `!` glob"), "{}", met.stderr);
     assert_eq!(made(&met), open[0]);
 }
+
+#[test]
+fn a_cache_without_a_key_does_not_hide_the_keys_of_the_others() {
+    let config = "[cache.a]\npath = \"a\"\nkey = \"a-{var.v}\"\n[cache.b]\npath = \"b\"\nkey = \"b-1\"\n\
+                  [cache.c]\npath = \"c\"\nkey = \"c-{files:nothing}\"\n";
+    let project = Project::new(config);
+    let ran = project.run(&["key"]).code(1);
+    assert_eq!(ran.stdout.lines().next(), Some("b: b-1"), "{}", ran.stdout);
+    for told in ["error: cache `a`: ", "error: cache `c`: ", "--var v="] {
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+    let ran = project.run(&["--json", "key", "--var", "v=1"]).code(1);
+    let names: Vec<_> =
+        ran.json()["caches"].as_array().expect("caches").iter().map(|it| it["cache"].clone()).collect();
+    assert_eq!(names, ["a", "b"]);
+    // Without any key there is nothing to print.
+    assert_eq!(project.run(&["key", "c"]).code(1).stdout, "");
+}

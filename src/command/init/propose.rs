@@ -393,7 +393,7 @@ fn finish(
 fn moved(file: &Surveyed, found: &Found, plan: &Plan, name: Option<&str>) -> MovedCache {
     let mut differences = Vec::new();
     if let Some(draft) = plan.draft() {
-        differences.extend(about_key(found.was.as_deref(), draft));
+        differences.extend(about_key(found.was.as_deref(), draft, plan));
     }
     differences.extend(plan.differences());
     MovedCache {
@@ -405,7 +405,7 @@ fn moved(file: &Surveyed, found: &Found, plan: &Plan, name: Option<&str>) -> Mov
 }
 
 /// What is different about the key, and about what is kept.
-fn about_key(was: Option<&str>, draft: &Draft) -> Vec<String> {
+fn about_key(was: Option<&str>, draft: &Draft, plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     let kind = draft.kind.and_then(crate::domain::kinds::named);
     let key = match kind {
@@ -422,7 +422,8 @@ fn about_key(was: Option<&str>, draft: &Draft) -> Vec<String> {
                 .to_owned(),
         );
     }
-    found.extend(about_os(was, draft));
+    let has_several_systems = matches!(plan, Plan::GitHub(step) if step.systems.len() > 1);
+    found.extend(about_os(was, draft, has_several_systems));
     found.extend(about_links(draft));
     if let Some(kind) = kind {
         let variables: Vec<String> = kind.export.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -443,12 +444,12 @@ fn about_key(was: Option<&str>, draft: &Draft) -> Vec<String> {
 }
 
 /// What the OS in a key is good for.
-fn about_os(was: Option<&str>, draft: &Draft) -> Option<String> {
+fn about_os(was: Option<&str>, draft: &Draft, has_several_systems: bool) -> Option<String> {
     let said_os = |was: &str| was.contains("runner.os") || was.to_ascii_lowercase().contains("agent.os");
     let text = if draft.key.starts_with("{os}-") && was.is_some_and(|was| !said_os(was)) {
         "`{os}-` begins the keys because actions/cache keeps the entries of each OS apart by itself: remove it if the files are \
          equal on all of them"
-    } else if draft.key.contains("{os}") {
+    } else if has_several_systems && draft.kind.is_none() && draft.key.contains("{os}") {
         "an entry serves every OS: remove `{os}` from the keys if the files are equal on all of them"
     } else {
         return None;
@@ -504,12 +505,12 @@ fn about_token(file: &Surveyed) -> Option<String> {
     let name = file.path.display();
     Some(if is_needed {
         format!(
-            "{name} needs `permissions: {{ contents: read, id-token: write }}`, with what else its jobs need: without it \
+            "add `permissions: {{ contents: read, id-token: write }}` to {name}, with what else its jobs need: without it \
              actions/cache moves the archives, which cannot reach the home directory of Windows runners"
         )
     } else {
         format!(
-            "{name} may have `permissions: {{ contents: read, id-token: write }}`, with what else its jobs need: without it \
+            "add `permissions: {{ contents: read, id-token: write }}` to {name}, with what else its jobs need: without it \
              actions/cache moves the archives, and stages them on disk (docs/github-actions.md, \"Two transports\")"
         )
     })
@@ -518,10 +519,10 @@ fn about_token(file: &Surveyed) -> Option<String> {
 /// What holds for all caches that are moved, and what is left to do.
 fn notes(files: &[Surveyed]) -> Vec<String> {
     let mut notes = vec![
-        "the first run of each cache misses and saves: entries of the other program are not read, and the service evicts them \
+        "the first run misses and saves: entries of the other program are not read, and the service evicts them \
          after seven days without use"
             .to_owned(),
-        "entries belong to the ref of their job, as until now: a pull request reads its own and those of the branches it is \
+        "entries belong to the ref of their job, as before: a pull request reads its own and those of the branches it is \
          merged into"
             .to_owned(),
     ];

@@ -28,6 +28,11 @@ pub(super) fn check(
     let mut problems = Problems::default();
     for job in &workflow.jobs {
         let scene = Scene { workflow: &workflow, job, spec, action, saved };
+        let before = problems.0.len();
+        steps::check_inputs(&scene, &mut problems);
+        if problems.0.len() > before {
+            continue;
+        }
         steps::check(&scene, &mut problems);
         keys::check(&scene, &mut problems);
         rights::check(&scene, &mut problems);

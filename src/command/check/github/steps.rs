@@ -4,6 +4,7 @@ use super::scene::Scene;
 use crate::command::check::problem::Problems;
 use crate::command::pipelines::workflow::{Mode, Step, StepKind};
 use crate::command::pipelines::yaml::Value;
+use crate::config::closest;
 use crate::domain::spec::CacheSpec;
 use crate::domain::template::{Placeholder, Template};
 use crate::report::outputs::OUTPUTS;
@@ -31,10 +32,16 @@ const FOREIGN: [&str; 9] = [
     "github.event.workflow_run.head_branch",
 ];
 
-pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
+/// Inputs that the action does not have, and values that they cannot have. What else is wrong with a job may follow from them.
+pub(super) fn check_inputs(scene: &Scene<'_>, problems: &mut Problems) {
     for step in scene.ours() {
         inputs(scene, step, problems);
         values(scene, step, problems);
+    }
+}
+
+pub(super) fn check(scene: &Scene<'_>, problems: &mut Problems) {
+    for step in scene.ours() {
         configurations(step, problems);
         names(scene, step, problems);
         variables(scene, step, problems);
@@ -50,9 +57,12 @@ fn inputs(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     for (key, _) in with.fields() {
         let Some(name) = key.text().filter(|name| !scene.action.inputs.contains(name)) else { continue };
         let known = OF_ACTIONS_CACHE.iter().find(|(known, _)| *known == name);
-        let hint = known.map_or("docs/github-actions.md lists the inputs", |(_, hint)| hint);
+        let hint = known.map_or_else(
+            || meant(name, scene.action.inputs.iter().copied(), "docs/github-actions.md lists the inputs"),
+            |(_, hint)| (*hint).to_owned(),
+        );
         let message = format!("the action has no input `{name}`: GitHub ignores it");
-        problems.error("github-unknown-input", &key.place, message, hint);
+        problems.error("github-unknown-input", &key.place, message, &hint);
     }
 }
 
@@ -61,7 +71,8 @@ fn values(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         let Some(value) = step.input(name).filter(Value::is_literal) else { return };
         if !allowed.contains(&value.text.to_ascii_lowercase().as_str()) {
             let message = format!("the input `{name}` cannot be `{}`", value.text);
-            let hint = format!("write one of {}", quoted(allowed));
+            let hint =
+                meant(value.text, allowed.iter().copied(), &format!("write one of {}", quoted(allowed)));
             problems.error("github-wrong-value", &value.place, message, &hint);
         }
     };
@@ -70,6 +81,11 @@ fn values(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     for name in &scene.action.flags {
         check(name, &["true", "false"]);
     }
+}
+
+/// A known name that is written almost like this one, or else what to do.
+fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+    closest(name, known).map_or_else(|| otherwise.to_owned(), |known| format!("did you mean `{known}`?"))
 }
 
 fn quoted(words: &[&str]) -> String {
@@ -104,7 +120,11 @@ fn names(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
             "github-unknown-cache",
             &named.place,
             format!("there is no cache `{name}` in the configuration"),
-            "declare it in cachekeep.toml, or correct the name; names are separated by spaces or lines",
+            &meant(
+                name,
+                spec.caches.iter().map(|cache| cache.name.as_str()),
+                "declare it in cachekeep.toml, or correct the name; names are separated by spaces or lines",
+            ),
         );
     }
 }
@@ -204,7 +224,11 @@ fn outputs(scene: &Scene<'_>, problems: &mut Problems) {
                     "github-unknown-output",
                     &text.place,
                     format!("the action has no output `{name}`: the expression is always empty"),
-                    "docs/github-actions.md lists the outputs",
+                    &meant(
+                        name,
+                        OUTPUTS.iter().map(|output| output.name),
+                        "docs/github-actions.md lists the outputs",
+                    ),
                 );
             }
         }
@@ -230,7 +254,11 @@ fn unknown_steps(scene: &Scene<'_>, problems: &mut Problems) {
             "github-unknown-step",
             &text.place,
             format!("no step of the job has the id `{name}`: the expression is always empty"),
-            "give the step that is meant this `id`, or hand the output over from its job by `outputs` and `needs`",
+            &meant(
+                name,
+                ids.iter().copied(),
+                "give the step this `id`, or hand the output over from its job by `outputs` and `needs`",
+            ),
         );
     }
 }

@@ -132,7 +132,7 @@ impl StepPlan {
             found.push("the action goes on to restore its own old entries until they are evicted".to_owned());
         }
         if let Some(condition) = &self.save_if {
-            found.push(format!("it is saved only if `{condition}`, as until now"));
+            found.push(format!("it is saved only if `{condition}`, as before"));
         }
         found
     }
