@@ -95,7 +95,7 @@ pub(super) struct RawCache {
     #[serde(default)]
     #[schemars(extend("default" = "writer"))]
     pub role: RawRole,
-    /// When it is saved after the command of `cachekeep run`.
+    /// When it is saved: after a command or a job that succeeded, after one that failed as well, or not at all.
     #[serde(default)]
     #[schemars(extend("default" = "success"))]
     pub save: RawSave,
