@@ -17,6 +17,7 @@ use crate::domain::fault::Fault;
 use crate::fs::open::{self, Links};
 use crate::fs::read::FileChunks;
 use crate::fs::read_error::ReadError;
+use crate::threads::start;
 
 /// Raised when the digest changes its meaning.
 const LAYOUT: &str = "cachekeep-files-1";
@@ -35,18 +36,21 @@ pub(crate) struct FileDigest {
     pub unreadable: Vec<ReadError>,
 }
 
-/// Digests the files below `root` that the globs mean, but for those below the directories `without`.
+/// Digests the files below `root` that the globs mean, but for those below the directories `without`, on up to `workers` threads and the
+/// calling one.
 pub(crate) fn file_digest(
     root: &Path,
     globs: &TreeGlob,
     without: &[PathBuf],
+    workers: usize,
     cancel: &CancellationToken,
 ) -> Result<FileDigest, Fault> {
     let mut files = Vec::new();
     let mut contents = BTreeSet::new();
-    let found = globs.files(root, without, cancel)?;
-    for file in found.files {
-        let digest = content_digest(&file.location, cancel).map_err(unreadable(&file.location))?;
+    let found = globs.files(root, without, workers, cancel)?;
+    let digests = start::map(&found.files, "files", workers, |file| content_digest(&file.location, cancel));
+    for (file, digest) in found.files.into_iter().zip(digests) {
+        let digest = digest.map_err(unreadable(&file.location))?;
         contents.insert(digest);
         files.push((file.path, digest));
     }
@@ -196,7 +200,7 @@ mod tests {
                 fs::write(root.path().join(name), content).expect("a file");
             }
             let globs = TreeGlob::new(&["*"]).expect("globs");
-            file_digest(root.path(), &globs, &[], &CancellationToken::new()).expect("a digest")
+            file_digest(root.path(), &globs, &[], 2, &CancellationToken::new()).expect("a digest")
         };
         let reference = digest(&[("a", "1\n"), ("b", "2")]);
         assert_eq!(digest(&[("z", "1\r\n"), ("b", "2"), ("c", "2")]).digest, reference.digest);
@@ -212,7 +216,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink("nowhere", root.path().join("link")).expect("a link");
         let globs = TreeGlob::new(&["*"]).expect("globs");
-        let error = file_digest(root.path(), &globs, &[], &CancellationToken::new()).expect_err("broken");
+        let error = file_digest(root.path(), &globs, &[], 2, &CancellationToken::new()).expect_err("broken");
         assert!(error.to_string().contains("/link`: "), "{error}");
     }
 }

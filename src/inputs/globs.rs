@@ -10,14 +10,14 @@ use std::ffi::OsStr;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::{fs, io};
 
-use globset::{Candidate, GlobBuilder, GlobMatcher};
+use globset::{Candidate, GlobBuilder, GlobMatcher, GlobSet};
 use tokio_util::sync::CancellationToken;
-use walkdir::WalkDir;
 
 use crate::domain::fault::Fault;
 use crate::domain::names;
 use crate::fs::cancel;
 use crate::fs::read_error::ReadError;
+use crate::threads::start;
 
 /// Globs, in order.
 #[derive(Debug, Clone)]
@@ -28,7 +28,8 @@ pub(crate) struct TreeGlob {
 #[derive(Debug, Clone)]
 struct Rule {
     includes: bool,
-    matcher: GlobMatcher,
+    /// A set of one: unlike a single matcher it takes a name's ending where that is all there is to compare.
+    matcher: GlobSet,
     /// Its components, to tell which directories can lead to a match.
     steps: Vec<Step>,
 }
@@ -91,59 +92,35 @@ impl TreeGlob {
     ///
     /// Links to files count, broken ones too, so that who reads them can say so; links to directories are not
     /// followed; sockets, pipes and devices do not count. Left out are repositories' `.git`, temporary things
-    /// of this program, and what lies below the directories `without` (absolute, or relative to the root).
+    /// of this program, and what lies below the directories `without` (absolute, or relative to the root). Up to `workers` threads and
+    /// the calling one read directories.
     pub(crate) fn files(
         &self,
         root: &Path,
         without: &[PathBuf],
+        workers: usize,
         cancel: &CancellationToken,
     ) -> Result<TreeFiles, Fault> {
         fs::metadata(root).map_err(ReadError::of(root))?;
         let without: Vec<PathBuf> = without.iter().flat_map(|path| spellings(root, path)).collect();
-        let is_users = |entry: &walkdir::DirEntry| {
-            // The directories above what a walk begins with are met here alone; those above anything else were let through.
-            if entry.depth() == 0 {
-                let relative = entry.path().strip_prefix(root);
-                return relative.is_ok_and(|relative| !relative.iter().any(is_private))
-                    && !without.iter().any(|path| entry.path().starts_with(path));
-            }
-            let name = entry.file_name();
-            // Names are compared first: a path is taken apart to be compared, which takes longer than all else for a file.
-            !is_private(name)
-                && !without.iter().any(|path| path.file_name() == Some(name) && entry.path() == path)
-        };
-        let is_entered = |entry: &walkdir::DirEntry| {
-            let enters = || entry.path().strip_prefix(root).is_ok_and(|relative| self.enters(relative));
-            is_users(entry) && (!entry.file_type().is_dir() || enters())
-        };
+        let walk = Walk { globs: self, root, without: &without };
         let mut found = TreeFiles::default();
+        let mut level = Vec::new();
         for start in self.starts(root) {
-            for entry in
-                WalkDir::new(root.join(start)).follow_root_links(false).into_iter().filter_entry(is_entered)
-            {
-                cancel::check(cancel)?;
-                match entry {
-                    Ok(entry) => found.files.extend(self.file(root, &entry)),
-                    Err(error) => found.unreadable.extend(unreadable(root, error)),
-                }
-            }
+            let listing = walk.start(&start);
+            level.extend(found.take(listing));
+        }
+        // One level of the tree after the other, so that all threads have directories to read.
+        while !level.is_empty() {
+            let read = |directory: &Directory| {
+                if cancel.is_cancelled() { Listing::default() } else { walk.list(directory) }
+            };
+            let listings = start::map(&level, "globs", workers, read);
+            cancel::check(cancel)?;
+            level = listings.into_iter().flat_map(|listing| found.take(listing)).collect();
         }
         found.files.sort_unstable();
         Ok(found)
-    }
-
-    /// What a walk met, where it is a file that is meant.
-    fn file(&self, root: &Path, entry: &walkdir::DirEntry) -> Option<TreeFile> {
-        let kind = entry.file_type();
-        if kind.is_dir() {
-            return None;
-        }
-        let path = slashed(entry.path().strip_prefix(root).ok()?);
-        let is_file = || kind.is_file() || (kind.is_symlink() && !entry.path().is_dir());
-        (self.matches_bytes(&path) && is_file()).then(|| TreeFile {
-            path: String::from_utf8_lossy(&path).into_owned(),
-            location: entry.path().to_owned(),
-        })
     }
 
     /// Where walks begin: paths below the root, none below another one.
@@ -183,12 +160,123 @@ impl TreeGlob {
     }
 }
 
+/// A directory of a walk.
+struct Directory {
+    /// Relative to the root, `/` between names and behind the last one; empty for the root.
+    path: Vec<u8>,
+    location: PathBuf,
+}
+
+/// What a directory holds.
+#[derive(Default)]
+struct Listing {
+    /// Those that are meant.
+    files: Vec<TreeFile>,
+    /// Those that may hold more.
+    directories: Vec<Directory>,
+    unreadable: Option<ReadError>,
+}
+
+impl TreeFiles {
+    /// Adds what a directory holds, and returns the directories in it.
+    fn take(&mut self, listing: Listing) -> Vec<Directory> {
+        self.files.extend(listing.files);
+        self.unreadable.extend(listing.unreadable);
+        listing.directories
+    }
+}
+
+/// A walk below a root.
+struct Walk<'a> {
+    globs: &'a TreeGlob,
+    root: &'a Path,
+    /// Directories that are not entered, as a walk from the root meets them.
+    without: &'a [PathBuf],
+}
+
+impl Walk<'_> {
+    /// What a walk begins with: a directory, a file, or nothing. The directories above it were not looked at.
+    fn start(&self, start: &Path) -> Listing {
+        let location = self.root.join(start);
+        let mut listing = Listing::default();
+        let is_users =
+            !start.iter().any(is_private) && !self.without.iter().any(|path| location.starts_with(path));
+        if !is_users {
+            return listing;
+        }
+        match fs::symlink_metadata(&location) {
+            Ok(found) if found.is_dir() => {
+                if self.globs.enters(start) {
+                    let mut path = slashed(start).into_owned();
+                    if !path.is_empty() {
+                        path.push(b'/');
+                    }
+                    listing.directories.push(Directory { path, location });
+                }
+            }
+            Ok(found) => listing.files.extend(self.file(&slashed(start), found.file_type(), || location)),
+            Err(error) => listing.unreadable = unreadable(&location, error),
+        }
+        listing
+    }
+
+    /// What lies in a directory.
+    fn list(&self, directory: &Directory) -> Listing {
+        let mut listing = Listing::default();
+        let failed = |error| unreadable(&directory.location, error);
+        let entries = match fs::read_dir(&directory.location) {
+            Ok(entries) => entries,
+            Err(error) => return Listing { unreadable: failed(error), ..listing },
+        };
+        let mut path = directory.path.clone();
+        for entry in entries {
+            let (entry, kind) = match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
+                Ok((kind, entry)) => (entry, kind),
+                Err(error) => {
+                    listing.unreadable = failed(error);
+                    continue;
+                }
+            };
+            let name = entry.file_name();
+            if is_private(&name) {
+                continue;
+            }
+            path.truncate(directory.path.len());
+            path.extend_from_slice(name.as_encoded_bytes());
+            // Names are compared first: a path is taken apart to be compared.
+            let is_left_out = || {
+                let mut named = self.without.iter().filter(|path| path.file_name() == Some(&name));
+                named.any(|without| *without == entry.path())
+            };
+            if !kind.is_dir() {
+                listing.files.extend(self.file(&path, kind, || entry.path()).filter(|_| !is_left_out()));
+            } else if !is_left_out() {
+                let location = entry.path();
+                if location.strip_prefix(self.root).is_ok_and(|relative| self.globs.enters(relative)) {
+                    listing.directories.push(Directory { path: [&path[..], b"/"].concat(), location });
+                }
+            }
+        }
+        listing
+    }
+
+    /// What a walk met that is no directory, where it is a file that is meant.
+    fn file(&self, path: &[u8], kind: fs::FileType, location: impl FnOnce() -> PathBuf) -> Option<TreeFile> {
+        if !(kind.is_file() || kind.is_symlink()) || !self.globs.matches_bytes(path) {
+            return None;
+        }
+        let location = location();
+        if kind.is_symlink() && location.is_dir() {
+            return None;
+        }
+        Some(TreeFile { path: String::from_utf8_lossy(path).into_owned(), location })
+    }
+}
+
 /// A directory that could not be read; nothing for one that is not there.
-fn unreadable(root: &Path, error: walkdir::Error) -> Option<ReadError> {
-    let is_gone = error
-        .io_error()
-        .is_some_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory));
-    (!is_gone).then(|| ReadError::of_walk(root, error))
+fn unreadable(path: &Path, error: io::Error) -> Option<ReadError> {
+    let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    (!is_gone).then(|| ReadError::of(path)(error))
 }
 
 impl Rule {
@@ -216,14 +304,17 @@ impl Rule {
         let compile = |text: &str| {
             let mut builder = GlobBuilder::new(text);
             builder.literal_separator(true).backslash_escape(true).empty_alternates(true);
-            builder.build().map(|glob| glob.compile_matcher())
+            builder.build()
         };
-        let matcher = compile(&text).map_err(|error| not_a_glob(glob, error.kind()))?;
+        let matcher = compile(&text)
+            .and_then(|glob| GlobSet::builder().add(glob).build())
+            .map_err(|error| not_a_glob(glob, error.kind()))?;
         let mut steps = Vec::new();
         for part in text.split('/') {
             // Braces may hold separators: `{a/b,c}`. What cannot stand alone may lead anywhere.
             let alone =
                 if part == "**" || part.contains(['{', '}', '\\']) { None } else { compile(part).ok() };
+            let alone = alone.map(|glob| glob.compile_matcher());
             match alone {
                 Some(_) if !part.contains(['*', '?', '[', ']']) => steps.push(Step::Name(part.to_owned())),
                 Some(matcher) => steps.push(Step::Glob(matcher)),
@@ -345,7 +436,7 @@ mod tests {
         let list = |globs: &[&str]| -> Vec<String> {
             TreeGlob::new(globs)
                 .expect("globs")
-                .files(root.path(), &[PathBuf::from("cache")], &CancellationToken::new())
+                .files(root.path(), &[PathBuf::from("cache")], 2, &CancellationToken::new())
                 .expect("a list")
                 .files
                 .into_iter()
@@ -361,7 +452,7 @@ mod tests {
             std::os::unix::fs::symlink(root.path(), &alias).expect("a link");
             let without = [root.path().join("cache")];
             let glob = TreeGlob::new(&["cache/**"]).expect("a glob");
-            assert_eq!(glob.files(&alias, &without, &CancellationToken::new()).expect("a list").files, []);
+            assert_eq!(glob.files(&alias, &without, 0, &CancellationToken::new()).expect("a list").files, []);
             let link = |target: &str, name: &str| {
                 std::os::unix::fs::symlink(target, root.path().join(name)).expect("a link");
             };
@@ -425,7 +516,7 @@ mod tests {
         std::os::unix::fs::symlink("real", root.path().join("link")).expect("a link");
         for globs in [["link/a.lock"], ["link/*.lock"], ["link/**"], ["link"]] {
             let found =
-                TreeGlob::new(&globs).expect("globs").files(root.path(), &[], &CancellationToken::new());
+                TreeGlob::new(&globs).expect("globs").files(root.path(), &[], 2, &CancellationToken::new());
             assert_eq!(found.expect("a list").files, [], "{globs:?}");
         }
     }
@@ -438,7 +529,7 @@ mod tests {
         fs::write(root.path().join("a.lock"), "").expect("a file");
         let globs =
             TreeGlob::new(&["a.lock".to_owned(), "x".repeat(5000), "gone/b.lock".to_owned()]).expect("globs");
-        let found = globs.files(root.path(), &[], &CancellationToken::new()).expect("a list");
+        let found = globs.files(root.path(), &[], 2, &CancellationToken::new()).expect("a list");
         assert_eq!(found.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a.lock"]);
         assert_eq!(found.unreadable.len(), 1, "{:?}", found.unreadable);
         assert!(found.unreadable[0].to_string().starts_with("cannot read `"));
@@ -448,7 +539,7 @@ mod tests {
     fn a_root_that_is_not_there_is_an_error() {
         let error = TreeGlob::new(&["**"])
             .expect("a glob")
-            .files(Path::new("/nowhere/at/all"), &[], &CancellationToken::new())
+            .files(Path::new("/nowhere/at/all"), &[], 0, &CancellationToken::new())
             .expect_err("no root");
         assert!(error.to_string().starts_with("cannot read `/nowhere/at/all`: "), "{error}");
     }

@@ -80,7 +80,7 @@ pub(crate) fn wanted_objects(
 ) -> Result<(WantedObjects, Vec<ReadError>), Fault> {
     let mut wanted = WantedObjects::default();
     let mut malformed = MalformedLinks::default();
-    let found = globs.files(root, without, cancel)?;
+    let found = globs.files(root, without, workers, cancel)?;
     let read = |file: &TreeFile| if cancel.is_cancelled() { Err(String::new()) } else { read_link(file) };
     let links = start::map(&found.files, "links", workers, read);
     cancel::check(cancel)?;

@@ -46,13 +46,15 @@ pub(crate) fn is_in_checkout(workspace: &Path) -> bool {
 /// that is a directory stands for itself. Without a remote it is the checkout, with all its worktrees; without git it
 /// is the workspace.
 pub(crate) fn repository_of(workspace: &Path) -> RepositoryId {
-    let remotes = git(workspace, &["remote"]).unwrap_or_default();
-    let remote = remotes.lines().find(|name| *name == "origin").or_else(|| remotes.lines().next());
-    let url = remote.and_then(|remote| git(workspace, &["remote", "get-url", remote]));
-    if let Some(repository) = url.as_deref().and_then(RepositoryId::from_url) {
+    // `NAME<tab>URL (fetch)` for each remote, sorted by name.
+    let listed = git(workspace, &["remote", "--verbose"]).unwrap_or_default();
+    let remotes = || listed.lines().filter_map(|line| line.split_once('\t'));
+    let remote = remotes().find(|(name, _)| *name == "origin").or_else(|| remotes().next());
+    let url = remote.and_then(|(_, rest)| Some(rest.rsplit_once(" (")?.0));
+    if let Some(repository) = url.and_then(RepositoryId::from_url) {
         return repository;
     }
-    let directory = match url.as_deref().and_then(path_of_remote) {
+    let directory = match url.and_then(path_of_remote) {
         Some(path) => top_of_checkout(workspace).join(path),
         None => match git(workspace, &["rev-parse", "--git-common-dir"]) {
             Some(path) => workspace.join(path),
@@ -77,16 +79,20 @@ impl Checkout {
     /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
     pub(crate) fn read(workspace: &Path) -> Self {
         let ask = |arguments: &[&str]| git(workspace, arguments);
-        if ask(&["rev-parse", "--git-dir"]).is_none() {
-            return Checkout::default();
-        }
+        // A start of git takes longer than its answer: one asks for all that a usual checkout has.
+        let (sha, branch) = match ask(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]) {
+            Some(answer) => {
+                let (sha, branch) = answer.split_once('\n').unwrap_or((&answer, "HEAD"));
+                (Some(sha.to_owned()), (branch != "HEAD").then(|| branch.to_owned()))
+            }
+            None if ask(&["rev-parse", "--git-dir"]).is_none() => return Checkout::default(),
+            // Without a commit `HEAD` names none.
+            None => (None, ask(&["symbolic-ref", "--quiet", "HEAD"])),
+        };
         let origin_head = ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"])
             .and_then(|name| Some(format!("refs/heads/{}", name.strip_prefix("refs/remotes/origin/")?)));
-        Checkout {
-            branch: ask(&["symbolic-ref", "--quiet", "HEAD"]),
-            default_branch: Some(origin_head.unwrap_or_else(|| "refs/heads/main".to_owned())),
-            sha: ask(&["rev-parse", "--verify", "--quiet", "HEAD"]),
-        }
+        let default_branch = Some(origin_head.unwrap_or_else(|| "refs/heads/main".to_owned()));
+        Checkout { branch, default_branch, sha }
     }
 }
 
@@ -107,6 +113,37 @@ mod tests {
             run(&["remote", "add", remote, url]);
         }
         directory
+    }
+
+    #[test]
+    fn the_branch_and_commit_of_each_state_of_a_checkout_are_known() {
+        let place = tempfile::tempdir().expect("a place");
+        let source = checkout(place.path(), "source", &[]);
+        let run = |directory: &Path, arguments: &[&str]| {
+            let author = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+            let done = command(directory).args(author).args(arguments).output().expect("git starts");
+            assert!(done.status.success(), "{arguments:?}: {done:?}");
+        };
+        let read = |directory: &Path| {
+            let found = Checkout::read(directory);
+            let is_commit = found.sha.as_ref().is_some_and(|sha| sha.len() == 40);
+            (found.branch, found.default_branch, is_commit)
+        };
+        let name = |name: &str| Some(format!("refs/heads/{name}"));
+        run(&source, &["symbolic-ref", "HEAD", "refs/heads/trunk"]);
+        assert_eq!(read(&source), (name("trunk"), name("main"), false));
+        run(&source, &["commit", "--quiet", "--allow-empty", "-m", "c"]);
+        assert_eq!(read(&source), (name("trunk"), name("main"), true));
+        run(place.path(), &["clone", "--quiet", "source", "clone"]);
+        let clone = place.path().join("clone");
+        run(&clone, &["checkout", "--quiet", "-b", "side/x"]);
+        assert_eq!(read(&clone), (name("side/x"), name("trunk"), true));
+        run(&clone, &["checkout", "--quiet", "--detach"]);
+        assert_eq!(read(&clone), (None, name("trunk"), true));
+        // The default branch was renamed since.
+        run(&clone, &["update-ref", "-d", "refs/remotes/origin/trunk"]);
+        assert_eq!(read(&clone), (None, name("trunk"), true));
+        assert_eq!(Checkout::read(place.path()), Checkout::default());
     }
 
     #[test]

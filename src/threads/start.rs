@@ -51,7 +51,7 @@ pub(crate) fn map<T: Sync, R: Send + Sync>(
         }
     };
     std::thread::scope(|scope| {
-        several(scope, name, workers.saturating_sub(1).min(items.len()), || run);
+        several(scope, name, workers.saturating_sub(1).min(items.len().saturating_sub(1)), || run);
         run();
     });
     results.into_iter().map(|result| result.into_inner().expect("each item is taken once")).collect()

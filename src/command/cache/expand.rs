@@ -177,7 +177,7 @@ fn value(
         }
         Placeholder::Files(globs) => {
             let globs = TreeGlob::new(globs)?;
-            let found = files::file_digest(ctx.workspace, &globs, sources.without, cancel)?;
+            let found = files::file_digest(ctx.workspace, &globs, sources.without, ctx.workers, cancel)?;
             warn_of_unread(ctx, &found.unreadable);
             let named = found.files.into_iter().map(|(name, digest)| (name, digest.to_string()));
             inputs(placeholder, named.collect());

@@ -28,7 +28,7 @@ fn warning(rule: &'static str, message: String, hint: &str) -> Finding {
 fn files_of_key(workspace: &Path, cache: &CacheSpec) -> Vec<Finding> {
     let without_file = |placeholder: &Placeholder| {
         let Placeholder::Files(globs) = placeholder else { return None };
-        let found = TreeGlob::new(globs).ok()?.files(workspace, &[], &CancellationToken::new()).ok()?;
+        let found = TreeGlob::new(globs).ok()?.files(workspace, &[], 0, &CancellationToken::new()).ok()?;
         let message = format!(
             "no file of the checkout matches `{placeholder}` in the key of `{}`: it is skipped",
             cache.name

@@ -191,7 +191,7 @@ fn find_links(workspace: &Path, found: &mut Found) {
 
 fn has_match(workspace: &Path, globs: &[String]) -> bool {
     let never = CancellationToken::new();
-    let found = TreeGlob::new(globs).and_then(|glob| glob.files(workspace, &[], &never));
+    let found = TreeGlob::new(globs).and_then(|glob| glob.files(workspace, &[], 0, &never));
     found.is_ok_and(|found| !found.files.is_empty())
 }
 

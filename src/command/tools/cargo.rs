@@ -80,7 +80,7 @@ fn names(path: &Path) -> Option<Vec<&str>> {
 fn packages(cache: &Cache<'_>, cancel: &CancellationToken) -> Result<CargoPackages, Fault> {
     let mut packages = CargoPackages::default();
     let roots = cache.roots();
-    let found = TreeGlob::new(&LOCKS)?.files(cache.ctx.workspace, &roots, cancel)?;
+    let found = TreeGlob::new(&LOCKS)?.files(cache.ctx.workspace, &roots, cache.ctx.workers, cancel)?;
     for lock in found.files {
         packages.add_lock(&read::text(&lock.location, Links::Followed, MAX_LOCK)?);
     }
