@@ -65,18 +65,27 @@ const GRAVEST_FIRST: [SaveResult; 11] = [
 pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     let caches = &outcome.caches;
     let mut found = Vec::new();
-    let hits: Vec<Hit> =
-        caches.iter().filter_map(|cache| cache.restore.as_ref()).map(|restore| restore.hit).collect();
+    // A cache that was skipped was neither restored nor saved: steps that ask for it must not take it for one that was.
+    let skipped = outcome.broken.iter();
+    let [restores, saves] = match outcome.command {
+        "restore" => [true, false],
+        "save" => [false, true],
+        "run" => [true, true],
+        _ => [false, false],
+    };
+    let of_skipped = skipped.clone().filter(|_| restores).map(|_| Hit::None);
+    let restored = caches.iter().filter_map(|cache| cache.restore.as_ref()).map(|restore| restore.hit);
+    let hits: Vec<Hit> = restored.chain(of_skipped).collect();
     if let Some(hit) = [Hit::None, Hit::Partial, Hit::Exact].into_iter().find(|hit| hits.contains(hit)) {
         found.push(("cache-hit", (hit == Hit::Exact).to_string()));
         found.push(("hit", hit.to_string()));
     }
-    let primary = keys(caches, |cache| {
+    let primary = keys(outcome, |cache| {
         let restored = cache.restore.as_ref().map(|restore| &restore.key);
         restored.or_else(|| cache.save.as_ref().map(|save| &save.key))
     });
     found.extend(primary.map(|keys| ("cache-primary-key", keys)));
-    let matched = keys(caches, |cache| Some(&cache.restore.as_ref()?.matched.as_ref()?.key));
+    let matched = keys(outcome, |cache| Some(&cache.restore.as_ref()?.matched.as_ref()?.key));
     found.extend(matched.map(|keys| ("cache-matched-key", keys)));
     let seeds: Vec<_> = caches.iter().filter_map(|cache| cache.seed.as_ref()).collect();
     if !seeds.is_empty() {
@@ -86,12 +95,14 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     let gates: Vec<_> = caches.iter().filter_map(|cache| cache.gate.as_ref()).collect();
     if !gates.is_empty() {
         let missing: usize = gates.iter().map(|gate| gate.missing_count()).sum();
-        found.push(("complete", gates.iter().all(|gate| gate.is_complete()).to_string()));
+        let is_complete = outcome.broken.is_empty() && gates.iter().all(|gate| gate.is_complete());
+        found.push(("complete", is_complete.to_string()));
         found.push(("missing-count", missing.to_string()));
     }
-    let saves: Vec<_> =
-        caches.iter().filter_map(|cache| cache.save.as_ref()).map(|save| save.result).collect();
-    let gravest = GRAVEST_FIRST.iter().find(|result| saves.contains(result));
+    let of_skipped = skipped.filter(|_| saves).map(|_| SaveResult::Failed);
+    let saved = caches.iter().filter_map(|cache| cache.save.as_ref()).map(|save| save.result);
+    let results: Vec<SaveResult> = saved.chain(of_skipped).collect();
+    let gravest = GRAVEST_FIRST.iter().find(|result| results.contains(result));
     found.extend(gravest.map(|result| ("save-result", result.to_string())));
     let tools: Vec<_> = caches.iter().filter_map(|cache| cache.tool.as_ref()).collect();
     let rates = tools.iter().filter_map(|used| used.hit_rate());
@@ -101,16 +112,16 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     if !tools.is_empty() {
         found.push(("thrashing", tools.iter().any(|used| used.is_thrashing()).to_string()));
     }
-    if !caches.is_empty() {
+    if !caches.is_empty() || !outcome.broken.is_empty() {
         found.push(("json", json::line(&Document::from(outcome))));
     }
     found
 }
 
-fn keys<'a>(caches: &'a [CacheOutcome], key: impl Fn(&'a CacheOutcome) -> Option<&'a Key>) -> Option<String> {
+fn keys<'a>(outcome: &'a JobOutcome, key: impl Fn(&'a CacheOutcome) -> Option<&'a Key>) -> Option<String> {
     let named: Vec<(&str, &Key)> =
-        caches.iter().filter_map(|cache| Some((cache.name.as_str(), key(cache)?))).collect();
-    match (named.as_slice(), caches.len()) {
+        outcome.caches.iter().filter_map(|cache| Some((cache.name.as_str(), key(cache)?))).collect();
+    match (named.as_slice(), outcome.caches.len() + outcome.broken.len()) {
         ([], _) => None,
         ([(_, key)], 1) => Some(key.to_string()),
         (several, _) => {
@@ -122,6 +133,8 @@ fn keys<'a>(caches: &'a [CacheOutcome], key: impl Fn(&'a CacheOutcome) -> Option
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::domain::gate::GateReport;
     use crate::domain::outcome::RestoreOutcome;
@@ -188,6 +201,22 @@ mod tests {
             ("save-result", "incomplete"),
         ];
         assert_eq!(told(vec![a, b]), expect.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn a_cache_that_was_skipped_is_neither_a_hit_nor_saved() {
+        let of = |command, caches: Vec<CacheOutcome>| {
+            let outcome = JobOutcome { caches, broken: vec!["b".to_owned()], ..JobOutcome::new(command) };
+            let told: BTreeMap<_, _> = outputs(&outcome).into_iter().collect();
+            ["cache-hit", "hit", "cache-primary-key", "save-result"].map(|name| told.get(name).cloned())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let a = CacheOutcome { restore: Some(restore(Hit::Exact, Some("k"))), ..cache("a") };
+        assert_eq!(of("restore", vec![a]), [some("false"), some("none"), some("a=k-1"), None]);
+        assert_eq!(of("restore", vec![]), [some("false"), some("none"), None, None]);
+        let a = CacheOutcome { save: Some(saved("k", SaveResult::Saved)), ..cache("a") };
+        assert_eq!(of("save", vec![a]), [None, None, some("a=k"), some("failed")]);
+        assert_eq!(of("trim", vec![cache("a")]), [None, None, None, None]);
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub(crate) struct Document {
     pub command: &'static str,
     /// The caches, in the order worked on.
     pub caches: Vec<CacheReport>,
+    /// Caches that were not worked on, since their keys or paths are not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
     /// What the command of `run` returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -364,6 +367,7 @@ impl From<&JobOutcome> for Document {
         Document {
             command: outcome.command,
             caches: outcome.caches.iter().map(CacheReport::from).collect(),
+            skipped: outcome.broken.clone(),
             exit_code: match outcome.child {
                 Some(Child::Returned(code)) => Some(code),
                 _ => None,

@@ -321,9 +321,12 @@ mod tests {
     fn the_log_says_what_was_done_and_why() {
         insta::assert_snapshot!(text(&outcome()), @r#"
 327.0 MB in 3 entries would be deleted from GitHub's caches of octo/hello; 500.0 MB in 1 entry stay
-  `a|b<script>`x`` of refs/pull/7/head: 20.0 MB, pull request 7 closed 8 d ago (grace 3 d)
-  `late"; drop` of refs/pull/7/head: 7.00 MB, pull request 7 closed 8 d ago (grace 3 d)
-  `ccache-20261102` of refs/pull/7/merge: 300.0 MB, pull request 7 closed 8 d ago (grace 3 d)
+  `a|b<script>`x`` of refs/pull/7/head: 20.0 MB
+    pull request 7 closed 8 d ago (grace 3 d)
+  `late"; drop` of refs/pull/7/head: 7.00 MB
+    pull request 7 closed 8 d ago (grace 3 d)
+  `ccache-20261102` of refs/pull/7/merge: 300.0 MB
+    pull request 7 closed 8 d ago (grace 3 d)
   closed-pull-request: 327.0 MB in 3 entries
   current: 500.0 MB in 1 entry
   9 requests (3 deletions, 2 in GraphQL, 0 repeated)

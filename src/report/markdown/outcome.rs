@@ -22,10 +22,11 @@ const CHARTED: usize = 12;
 
 /// The summary of a command; nothing where no cache was worked on.
 pub(crate) fn markdown(outcome: &JobOutcome, store: &str) -> Option<String> {
-    if outcome.caches.is_empty() {
+    if outcome.caches.is_empty() && outcome.broken.is_empty() {
         return None;
     }
     let mut text = format!("### cachekeep {}\n\nStore: {}\n", outcome.command, code(store));
+    skipped(&mut text, &outcome.broken);
     restores(&mut text, &outcome.caches);
     seeds(&mut text, &outcome.caches);
     tools(&mut text, &outcome.caches);
@@ -36,6 +37,14 @@ pub(crate) fn markdown(outcome: &JobOutcome, store: &str) -> Option<String> {
     freed(&mut text, &outcome.freed);
     volumes(&mut text, &outcome.disks);
     Some(bounded(text))
+}
+
+/// Caches that were not worked on.
+fn skipped(text: &mut String, names: &[String]) {
+    if !names.is_empty() {
+        let names: Vec<String> = names.iter().map(|name| code(name)).collect();
+        let _ = writeln!(text, "\nSkipped: {}; the log says why.", names.join(", "));
+    }
 }
 
 fn restores(text: &mut String, caches: &[CacheOutcome]) {
