@@ -10,15 +10,29 @@ use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::CacheSpec;
+use crate::domain::unit::counted;
 use crate::report::{failure, text};
 
 /// What to do about an incomplete cache.
-pub(crate) fn cure(spec: &CacheSpec) -> &'static str {
+pub(crate) fn cure(spec: &CacheSpec, report: &GateReport) -> String {
+    let layout = spec.links.as_ref().map(|links| &links.object);
+    if let Some(object) = layout
+        && report.present == 0
+        && report.unproven.is_empty()
+        && report.unknown_files > 0
+    {
+        return format!(
+            "no file lies where `object = \"{object}\"` says, and {} elsewhere: correct `object`; for files that are not named by \
+             their hashes, remove `[cache.{}.links]` and have `{{files:…}}` in the key",
+            counted(report.unknown_files, "file"),
+            spec.name
+        );
+    }
     let has_mirrors = spec.links.as_ref().is_some_and(|links| !links.mirrors.is_empty());
     if spec.seed.is_some() || has_mirrors {
-        "`cachekeep seed` fetches what is missing and replaces what is damaged"
+        "`cachekeep seed` fetches what is missing and replaces what is damaged".to_owned()
     } else {
-        "let the build bring what is missing, or declare `mirrors` or a `seed` that have it"
+        "let the build bring what is missing, or declare `mirrors` or a `seed` that have it".to_owned()
     }
 }
 
@@ -81,7 +95,7 @@ pub(crate) fn gate_after(
         let (level, hint) = if report.is_complete() {
             (Level::Info, None)
         } else {
-            (incomplete, Some(cure(cache.spec).to_owned()))
+            (incomplete, Some(cure(cache.spec, report)))
         };
         cache.ctx.report_with_hint(level, cache.name(), text, hint);
     }

@@ -144,6 +144,7 @@ fn render(explanation: &Explanation) -> String {
             let _ = match part.inputs.len() {
                 0 => writeln!(text),
                 1 => writeln!(text, ", from {}", part.inputs[0].0),
+                2 => writeln!(text, ", from {} and {}", part.inputs[0].0, part.inputs[1].0),
                 count => writeln!(text, ", from {count}: {}, {}, …", part.inputs[0].0, part.inputs[1].0),
             };
         }

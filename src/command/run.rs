@@ -14,7 +14,7 @@ use super::tools;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{Child, JobOutcome};
-use crate::domain::spec::SavePolicy;
+use crate::domain::spec::{CacheSpec, SavePolicy};
 use crate::report::failure;
 
 /// Runs a command between the restore and the save of every selected cache. A cache that fails is a warning; the
@@ -62,7 +62,7 @@ pub(crate) fn run(
         let OpenedCache::Ready { cache, keys } = opened else { continue };
         let _group = ctx.group(&format!("Save {}", cache.name()));
         tools::report(cache, &mut job);
-        if let Some(reason) = not_saved(ctx, cache.spec.save, child) {
+        if let Some(reason) = not_saved(ctx, cache.spec, child) {
             ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;
         }
@@ -103,14 +103,17 @@ fn prepare(
 }
 
 /// Why a cache is not even tried to be saved.
-fn not_saved(ctx: &Context<'_>, policy: SavePolicy, child: Child) -> Option<&'static str> {
+fn not_saved(ctx: &Context<'_>, spec: &CacheSpec, child: Child) -> Option<&'static str> {
     if ctx.interrupt.signal().is_some() {
         return Some("interrupted");
     }
-    match (policy, child) {
+    match (spec.save, child) {
         (SavePolicy::Never, _) => Some("the configuration says `save = \"never\"`"),
         (SavePolicy::Success, Child::Returned(0)) | (SavePolicy::Always, Child::Returned(_)) => None,
-        (SavePolicy::Success, _) => Some("the command failed; `save = \"always\"` saves even so"),
+        (SavePolicy::Success, _) if spec.has_key_of_each_run() => {
+            Some("the command failed; `save = \"always\"` saves even so")
+        }
+        (SavePolicy::Success, _) => Some("the command failed"),
         (SavePolicy::Always, _) => Some("the command did not run to its end"),
     }
 }

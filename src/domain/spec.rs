@@ -9,7 +9,7 @@ use super::freeable::Freeable;
 use super::kinds::{Kind, Place};
 use super::object_location::ObjectLocation;
 use super::retention::Policy;
-use super::template::Template;
+use super::template::{Placeholder, Template};
 use super::trim::TrimSpec;
 use super::unit::{ByteSize, SizeOrShare};
 
@@ -93,6 +93,14 @@ impl CacheSpec {
     /// Whether it lies in the usual directories of its tool, so that nothing about them is the configuration's choice.
     pub fn is_in_usual_place(&self) -> bool {
         self.kind.is_some() && self.paths.iter().all(|path| path.place.is_some())
+    }
+
+    /// Whether each commit or run has a key of its own. What is saved under any other key stays, since an entry is never replaced.
+    pub fn has_key_of_each_run(&self) -> bool {
+        let is_of_run = |placeholder: &Placeholder| {
+            matches!(placeholder, Placeholder::Sha | Placeholder::RunId | Placeholder::RunAttempt)
+        };
+        self.key.placeholders().any(is_of_run)
     }
 }
 

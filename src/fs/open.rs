@@ -11,12 +11,15 @@ use std::path::Path;
 use std::time::SystemTime;
 
 /// Whether a link in the place of a file is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Links {
     /// A link is an error: notes of this program, and whatever lies in a store, a cache or a temporary directory.
     Refused,
     /// A link may lead to a regular file: what users write and name, such as the configuration, sources and seeds.
     Followed,
+    /// A link is an error, and a listing has just called the name a regular file: it is not looked at once more before it is opened. A
+    /// device could only have taken its place by the hand of the system's administrator.
+    Listed,
 }
 
 /// Opens a regular file for reading. On Linux reading it does not change its access time, where this user may ask for that:
@@ -58,21 +61,24 @@ fn open(
     #[cfg(unix)] more: rustix::fs::OFlags,
 ) -> io::Result<File> {
     let found = match links {
-        Links::Refused => fs::symlink_metadata(path),
-        Links::Followed => fs::metadata(path),
+        // Elsewhere no flag refuses a link that has come meanwhile.
+        Links::Listed if cfg!(unix) => None,
+        Links::Refused | Links::Listed => Some(fs::symlink_metadata(path)),
+        Links::Followed => Some(fs::metadata(path)),
     };
     match found {
-        Ok(found) => check_regular(&found)?,
+        None => {}
+        Some(Ok(found)) => check_regular(&found)?,
         // The options may create it, and otherwise the error is the same.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+        Some(Err(error)) => return Err(error),
     }
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
         // Without blocking, since a pipe may have taken the place of the file by now.
         let flags = match links {
-            Links::Refused => OFlags::NONBLOCK | OFlags::NOFOLLOW,
+            Links::Refused | Links::Listed => OFlags::NONBLOCK | OFlags::NOFOLLOW,
             Links::Followed => OFlags::NONBLOCK,
         };
         // std adds `O_CLOEXEC`.
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn only_regular_files_are_opened_and_nothing_blocks() {
         let place = place();
-        for links in [Links::Refused, Links::Followed] {
+        for links in [Links::Refused, Links::Followed, Links::Listed] {
             let mut text = String::new();
             file(&place.at("file"), links).expect("opened").read_to_string(&mut text).expect("read");
             assert_eq!(text, "text");
@@ -188,7 +194,9 @@ mod tests {
             assert!(file(Path::new("/dev/null"), links).is_err(), "a device");
         }
         assert!(file(&place.at("link"), Links::Followed).is_ok());
-        assert!(file(&place.at("link"), Links::Refused).is_err());
+        for links in [Links::Refused, Links::Listed] {
+            assert!(file(&place.at("link"), links).is_err(), "{links:?}");
+        }
     }
 
     #[test]

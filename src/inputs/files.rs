@@ -48,7 +48,8 @@ pub(crate) fn file_digest(
     let mut files = Vec::new();
     let mut contents = BTreeSet::new();
     let found = globs.files(root, without, workers, cancel)?;
-    let digests = start::map(&found.files, "files", workers, |file| content_digest(&file.location, cancel));
+    let digests =
+        start::map(&found.files, "files", workers, |file| content_digest(&file.location, file.links, cancel));
     for (file, digest) in found.files.into_iter().zip(digests) {
         let digest = digest.map_err(unreadable(&file.location))?;
         contents.insert(digest);
@@ -69,9 +70,13 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Fault + '_ {
 }
 
 /// The SHA-256 of a file, with CRLF read as LF where git would take it for text.
-pub(crate) fn content_digest(path: &Path, cancel: &CancellationToken) -> io::Result<Sha256Digest> {
+pub(crate) fn content_digest(
+    path: &Path,
+    links: Links,
+    cancel: &CancellationToken,
+) -> io::Result<Sha256Digest> {
     let mut content = FileContent::default();
-    let mut chunks = FileChunks::of(open::file(path, Links::Followed)?, cancel);
+    let mut chunks = FileChunks::of(open::file(path, links)?, cancel);
     while let Some(bytes) = chunks.next()? {
         content.update(bytes);
     }

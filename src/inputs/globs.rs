@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::fault::Fault;
 use crate::domain::names;
 use crate::fs::cancel;
+use crate::fs::open::Links;
 use crate::fs::read_error::ReadError;
 use crate::threads::start;
 
@@ -60,6 +61,8 @@ pub(crate) struct TreeFile {
     pub path: String,
     /// Where it lies.
     pub location: PathBuf,
+    /// Whether a link may be followed when it is opened: it is one.
+    pub links: Links,
 }
 
 fn not_a_glob(glob: &str, why: impl std::fmt::Display) -> Fault {
@@ -260,7 +263,7 @@ impl Walk<'_> {
         listing
     }
 
-    /// What a walk met that is no directory, where it is a file that is meant.
+    /// What a walk met other than a directory, where it is a file that is meant.
     fn file(&self, path: &[u8], kind: fs::FileType, location: impl FnOnce() -> PathBuf) -> Option<TreeFile> {
         if !(kind.is_file() || kind.is_symlink()) || !self.globs.matches_bytes(path) {
             return None;
@@ -269,7 +272,8 @@ impl Walk<'_> {
         if kind.is_symlink() && location.is_dir() {
             return None;
         }
-        Some(TreeFile { path: String::from_utf8_lossy(path).into_owned(), location })
+        let links = if kind.is_symlink() { Links::Followed } else { Links::Listed };
+        Some(TreeFile { path: String::from_utf8_lossy(path).into_owned(), location, links })
     }
 }
 

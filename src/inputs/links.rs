@@ -11,7 +11,7 @@ use crate::domain::content_link::{self, LinkError, MAX_LINK_BYTES, WantedObjects
 use crate::domain::digest::{Algorithm, ObjectId};
 use crate::domain::fault::Fault;
 use crate::fs::cancel;
-use crate::fs::open::{self, Links};
+use crate::fs::open;
 use crate::fs::read_error::ReadError;
 use crate::threads::start;
 
@@ -98,18 +98,28 @@ fn read_link(file: &TreeFile) -> Result<ObjectId, String> {
         let known: Vec<String> = Algorithm::all().map(|algorithm| format!(".{algorithm}")).collect();
         format!("its name ends in none of {}", known.join(" "))
     })?;
-    let bytes = read_start(&file.location).map_err(|error| match error.kind() {
+    // As many bytes as tell whether a file is too long.
+    let mut buffer = [0; MAX_LINK_BYTES + 1];
+    let length = read_start(file, &mut buffer).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "is a symbolic link that leads nowhere".to_owned(),
         _ => error.to_string(),
     })?;
-    content_link::parse(algorithm, &bytes).map_err(|error: LinkError| error.to_string())
+    content_link::parse(algorithm, &buffer[..length]).map_err(|error: LinkError| error.to_string())
 }
 
-/// As many bytes as tell whether a file is too long.
-fn read_start(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(160);
-    open::file(path, Links::Followed)?.take(MAX_LINK_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// Reads a file until its end or that of the buffer.
+fn read_start(file: &TreeFile, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut opened = open::file(&file.location, file.links)?;
+    let mut length = 0;
+    while length < buffer.len() {
+        match opened.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }
 
 #[cfg(test)]

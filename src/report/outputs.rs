@@ -67,13 +67,13 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     // A cache that was skipped was neither restored nor saved: steps that ask for it must not take it for one that was.
     let skipped = outcome.broken.iter();
-    let [restores, saves] = match outcome.command {
-        "restore" => [true, false],
-        "save" => [false, true],
-        "run" => [true, true],
-        _ => [false, false],
+    let (is_restore, is_save) = match outcome.command {
+        "restore" => (true, false),
+        "save" => (false, true),
+        "run" => (true, true),
+        _ => (false, false),
     };
-    let of_skipped = skipped.clone().filter(|_| restores).map(|_| Hit::None);
+    let of_skipped = skipped.clone().filter(|_| is_restore).map(|_| Hit::None);
     let restored = caches.iter().filter_map(|cache| cache.restore.as_ref()).map(|restore| restore.hit);
     let hits: Vec<Hit> = restored.chain(of_skipped).collect();
     if let Some(hit) = [Hit::None, Hit::Partial, Hit::Exact].into_iter().find(|hit| hits.contains(hit)) {
@@ -99,7 +99,7 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
         found.push(("complete", is_complete.to_string()));
         found.push(("missing-count", missing.to_string()));
     }
-    let of_skipped = skipped.filter(|_| saves).map(|_| SaveResult::Failed);
+    let of_skipped = skipped.filter(|_| is_save).map(|_| SaveResult::Failed);
     let saved = caches.iter().filter_map(|cache| cache.save.as_ref()).map(|save| save.result);
     let results: Vec<SaveResult> = saved.chain(of_skipped).collect();
     let gravest = GRAVEST_FIRST.iter().find(|result| results.contains(result));

@@ -114,6 +114,16 @@ warning[key-without-file]: no file of the checkout matches `{files:requirement.t
         let text = of_config(&config);
         assert!(text.starts_with("warning[frozen-key]: the key of `pip` never changes, and "), "{text}");
     }
+    // What a failed job left would stay, but where a gate keeps it out or each run has a key of its own.
+    let always = |key: &str, more: &str| of_config(&cache(key, &format!("save = \"always\"\n{more}")));
+    let text = always("pip-{files:requirements.txt}", restore_keys);
+    assert!(
+        text.starts_with("warning[always-under-one-key]: `pip` is saved after a failure, too, "),
+        "{text}"
+    );
+    assert_eq!(always("pip-{sha}", restore_keys), "no problems in 1 file\n");
+    let links = "links = { files = [\"*.sha512\"] }\n";
+    assert!(!always("pip-{links}", links).contains("always-under-one-key"));
     for config in [
         cache("pip-{files:requirements.txt}", restore_keys),
         cache("pip-{var.v}", restore_keys),

@@ -143,6 +143,30 @@ fn the_workflows_of_this_repository_have_no_findings() {
     }
 }
 
+/// A save step that forgets one of the caches.
+#[test]
+fn each_cache_that_is_restored_is_saved_somewhere() {
+    let workflow = |save: &str| {
+        let uses = "      - uses: actions/checkout@v7\n      - uses: cachekeep/cachekeep@v1\n";
+        let head = "on: push\njobs:\n  b:\n    runs-on: ubuntu-24.04\n    steps:\n";
+        let with = |with: &str| format!("        with: {{ {with} }}\n      - run: make\n");
+        let restore = with("mode: restore, cache: deps npm");
+        format!("{head}{uses}{restore}      - uses: cachekeep/cachekeep@v1\n{}", with(save))
+    };
+    for (save, missed) in [
+        ("mode: save", ""),
+        ("mode: save, cache: npm deps", ""),
+        ("mode: save, cache: npm", "of what this step restores, `deps` is not saved"),
+        ("mode: save, cache: docs", "nothing that this step restores is saved"),
+    ] {
+        let project = project();
+        project.write("workspace/ci.yml", workflow(save));
+        let text = project.run(&["check", "ci.yml"]).stdout;
+        assert_eq!(text.contains("github-never-saved"), !missed.is_empty(), "{save}: {text}");
+        assert!(text.contains(missed), "{save}: {text}");
+    }
+}
+
 /// What follows from a misspelled input or cache is not reported beside it.
 #[test]
 fn a_misspelled_word_is_reported_alone_with_the_one_that_was_meant() {

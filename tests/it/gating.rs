@@ -97,3 +97,22 @@ fn the_message_names_what_is_missing_and_who_wants_it() {
     let hash = object.file_name().expect("a name").to_string_lossy().into_owned();
     assert!(ran.stderr.contains(&format!("md5:{hash}, wanted by data/md5/frame-")), "{}", ran.stderr);
 }
+
+/// A build that stores files by other names than their hashes never makes such a cache complete.
+#[test]
+fn files_with_other_names_than_their_hashes_are_told_from_missing_ones() {
+    let project = Project::new(
+        "[cache.data]\npath = \"out\"\nkey = \"data-{links}\"\nlinks = { files = [\"links/*.sha512\"] }\n",
+    );
+    project.write("workspace/links/sphere.off.sha512", "0".repeat(128));
+    let ran = project.run(&["gate"]).code(3);
+    assert!(ran.stderr.contains("hint: let the build bring what is missing"), "{}", ran.stderr);
+    project.write("workspace/out/sphere.off", "OFF");
+    let ran = project.run(&["gate"]).code(3);
+    assert!(
+        ran.stderr.contains("no file lies where `object = \"{ALGO}/{hash}\"` says, and 1 file elsewhere: "),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("`{files:…}` in the key"), "{}", ran.stderr);
+}

@@ -62,6 +62,15 @@ fn a_save_trims_first() {
     assert_eq!(left(&project), ["newest", "older"]);
 }
 
+/// Whether it is trimmed or not, a cache that nothing made is skipped.
+#[test]
+fn what_is_not_there_is_not_trimmed_and_not_saved() {
+    let project = Project::new(CONFIG);
+    let ran = project.run(&["save", "--json"]).success();
+    assert_eq!(ran.json()["caches"][0]["save"]["save-result"], "skipped", "{}", ran.stderr);
+    assert!(ran.stderr.contains("does not exist"), "{}", ran.stderr);
+}
+
 fn with(trim: &str) -> Project {
     let project = project();
     project.write("workspace/cachekeep.toml", CONFIG.replace("max-size = \"250kB\"", trim));

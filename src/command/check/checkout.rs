@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::spec::{CacheSpec, Spec};
+use crate::domain::spec::{CacheSpec, SavePolicy, Spec};
 use crate::domain::template::Placeholder;
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
@@ -15,7 +15,8 @@ use crate::inputs::links;
 pub(super) fn check(workspace: &Path, spec: &Spec) -> Vec<Finding> {
     let of_cache = |cache| {
         let keys = files_of_key(workspace, cache);
-        links_of(workspace, cache).into_iter().chain(keys).chain(frozen_key(cache)).collect::<Vec<_>>()
+        let of_key = frozen_key(cache).into_iter().chain(saved_for_good(cache));
+        links_of(workspace, cache).into_iter().chain(keys).chain(of_key).collect::<Vec<_>>()
     };
     spec.caches.iter().flat_map(of_cache).collect()
 }
@@ -68,6 +69,23 @@ fn frozen_key(cache: &CacheSpec) -> Option<Finding> {
         ),
         "end the key with what changes, such as `{sha}` or `{files:…}`, and keep the rest as a restore key",
     ))
+}
+
+/// What a failed job left, under a key of which there is one entry.
+fn saved_for_good(cache: &CacheSpec) -> Option<Finding> {
+    // The gate keeps half of the objects of links from being saved.
+    let is_half_saved =
+        cache.save == SavePolicy::Always && !cache.has_key_of_each_run() && cache.links.is_none();
+    is_half_saved.then(|| {
+        warning(
+            "always-under-one-key",
+            format!(
+                "`{}` is saved after a failure, too, and its key stays: what a failed job left is never replaced",
+                cache.name
+            ),
+            "end the key with `{sha}` and keep the rest as a restore key, or save after success only",
+        )
+    })
 }
 
 fn links_of(workspace: &Path, cache: &CacheSpec) -> Option<Finding> {

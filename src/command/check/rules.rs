@@ -22,6 +22,7 @@ pub const RULES: &[Rule] = &[
         "frozen-key",
         "a key in the configuration that never changes, for a cache of a tool or with restore keys",
     ),
+    rule("always-under-one-key", "`save = \"always\"` with a key that is the same in each run"),
     rule("github-unknown-input", "`with` has an input that the action does not have"),
     rule("github-wrong-value", "an input has a value that it cannot have"),
     rule("github-unknown-output", "an expression reads an output that the action does not have"),

@@ -22,6 +22,8 @@ pub(super) struct Draft {
     pub(super) max_size: Option<String>,
     /// Globs of the content links that name what it holds; none if its key has other files or none.
     pub(super) links: Vec<String>,
+    /// Whether the files in its key are content links, and what it holds may have other names than their hashes.
+    pub(super) has_links_in_key: bool,
 }
 
 /// Where `ExternalData` of CMake looks for the object of a link, below the cache.

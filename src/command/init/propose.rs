@@ -1,5 +1,6 @@
 //! From caches that were found to files that move them.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -22,8 +23,12 @@ use crate::domain::content_link::algorithm_of;
 use crate::domain::finding::{Finding, Location, Severity};
 use crate::domain::proposal::{InitOutcome, MovedCache};
 use crate::domain::spec::Spec;
-use crate::inputs::globs::TreeGlob;
+use crate::fs::read;
+use crate::inputs::globs::{TreeFile, TreeGlob};
 use crate::inputs::links;
+
+/// Upper bound for the scripts of a build that are searched, in bytes.
+const MAX_SCRIPT: u64 = 1 << 20;
 
 /// A file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +62,9 @@ pub(super) fn propose(input: &InitInput<'_>, existing: Option<&str>, mut files: 
     by_job(&mut files);
     save_alike(&mut files);
     each_found(&mut files, |found| refuse_draft(input.workspace, found));
-    each_found(&mut files, |found| find_links(input.workspace, found));
+    let is_external_data = OnceCell::new();
+    let mentions = || *is_external_data.get_or_init(|| mentions_external_data(input.workspace));
+    each_found(&mut files, |found| find_links(input.workspace, found, mentions));
     loop {
         together(&mut files);
         pair(&mut files);
@@ -170,8 +177,9 @@ fn refuse_draft(workspace: &Path, found: &mut Found) {
     }
 }
 
-/// Takes the files in a key for content links, where all of them are links.
-fn find_links(workspace: &Path, found: &mut Found) {
+/// Takes the files in a key for content links, where all of them are links, and the build stores what they name by its hash: a cache of
+/// files with other names would never be complete.
+fn find_links(workspace: &Path, found: &mut Found, is_external_data: impl Fn() -> bool) {
     let Some(draft) = found.plan.as_mut().ok().and_then(Plan::draft_mut) else { return };
     let is_link = |glob: &String| glob.starts_with('!') || algorithm_of(glob).is_some();
     let (globs, [path]) = (draft.globs(), draft.paths.as_slice()) else { return };
@@ -185,8 +193,24 @@ fn find_links(workspace: &Path, found: &mut Found) {
     let wanted =
         TreeGlob::new(globs).and_then(|glob| links::wanted_objects(workspace, &glob, &[], 0, &never));
     if wanted.is_ok_and(|(wanted, _)| !wanted.is_empty()) {
-        draft.of_links(globs.clone());
+        if is_external_data() {
+            draft.of_links(globs.clone());
+        } else {
+            draft.has_links_in_key = true;
+        }
     }
+}
+
+/// Whether the checkout uses `ExternalData` of `CMake`, whose stores name objects by their hashes.
+fn mentions_external_data(workspace: &Path) -> bool {
+    let never = CancellationToken::new();
+    let scripts = TreeGlob::new(&["**/CMakeLists.txt", "**/*.cmake"])
+        .and_then(|glob| glob.files(workspace, &[], 0, &never));
+    let mentions = |file: &TreeFile| {
+        let text = read::read_regular(&file.location, MAX_SCRIPT).unwrap_or_default();
+        String::from_utf8_lossy(&text).contains("ExternalData")
+    };
+    scripts.is_ok_and(|found| found.files.iter().any(mentions))
 }
 
 fn has_match(workspace: &Path, globs: &[String]) -> bool {
@@ -459,6 +483,13 @@ fn about_os(was: Option<&str>, draft: &Draft, has_several_systems: bool) -> Opti
 
 /// What it means that a cache has content links.
 fn about_links(draft: &Draft) -> Vec<String> {
+    if draft.has_links_in_key {
+        return vec![
+            "the files in its key are content links: where the cache names its files by these hashes, `[cache.NAME.links]` verifies \
+             them and fetches what is missing (docs/guide.md, \"Content links, seeds, and the gate\")"
+                .to_owned(),
+        ];
+    }
     if draft.links.is_empty() {
         return Vec::new();
     }

@@ -44,7 +44,7 @@ pub(super) fn by_role(spec: &CacheSpec, own: &Scope) -> Option<SaveRefusal> {
         (Role::Consumer, _) => Some(refused("this job is a consumer of the cache")),
         (Role::Writer, SavePolicy::Never) => Some(refused("the configuration says `save = \"never\"`")),
         (Role::Writer, _) if spec.links.is_some() && own.is_pull_request() => Some(
-            refused("what a pull request saves, no other job can restore")
+            refused("what a pull request saves, no job outside of it can restore")
                 .with_hint("the job that fills the cache runs on a branch"),
         ),
         (Role::Writer, SavePolicy::Success | SavePolicy::Always) => None,
@@ -77,12 +77,14 @@ pub(super) fn by_other_paths(entry: &Entry, other: &OtherPaths) -> SaveRefusal {
 }
 
 /// Refuses where the job did not go as the policy wants it, as far as the platform says how it went.
-pub(super) fn by_job_status(policy: SavePolicy, status: Option<JobStatus>) -> Option<SaveRefusal> {
+pub(super) fn by_job_status(spec: &CacheSpec, status: Option<JobStatus>) -> Option<SaveRefusal> {
     let refused = |reason: String| SaveRefusal::new(SaveResult::Skipped, reason);
-    match (status?, policy) {
+    match (status?, spec.save) {
         (status @ JobStatus::Canceled, _) => Some(refused(format!("the job {status}"))),
         (status @ JobStatus::Failed, SavePolicy::Success) => {
-            Some(refused(format!("the job {status}")).with_hint("`save = \"always\"` saves even so"))
+            // Under a key that stays, what a failed job left would stay as well.
+            let hint = spec.has_key_of_each_run().then(|| "`save = \"always\"` saves even so".to_owned());
+            Some(SaveRefusal { hint, ..refused(format!("the job {status}")) })
         }
         _ => None,
     }
@@ -91,7 +93,8 @@ pub(super) fn by_job_status(policy: SavePolicy, status: Option<JobStatus>) -> Op
 /// Refuses an incomplete content-addressed cache.
 pub(super) fn by_gate(spec: &CacheSpec, report: &GateReport, root: &Path) -> Option<SaveRefusal> {
     (!report.is_complete()).then(|| {
-        SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root)).with_hint(gate::cure(spec))
+        SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root))
+            .with_hint(gate::cure(spec, report))
     })
 }
 
@@ -124,13 +127,25 @@ mod tests {
     #[test]
     fn nothing_is_saved_after_a_cancel_and_after_a_failure_what_the_policy_says() {
         use JobStatus::{Canceled, Failed, Succeeded, SucceededWithIssues};
-        let result = |policy, status| by_job_status(policy, status).map(|refusal| refusal.reason);
+        let spec = |key: &str| {
+            let text = format!("[cache.a]\npath = \"a\"\nkey = \"{key}\"\n");
+            crate::config::parse(&text, std::path::Path::new("cachekeep.toml"))
+                .expect("valid")
+                .spec
+                .caches
+                .remove(0)
+        };
+        let refused = |policy, status| by_job_status(&CacheSpec { save: policy, ..spec("k") }, status);
+        let result = |policy, status| refused(policy, status).map(|refusal| refusal.reason);
         for status in [None, Some(Succeeded), Some(SucceededWithIssues)] {
             assert_eq!(result(SavePolicy::Success, status), None);
         }
         assert_eq!(result(SavePolicy::Success, Some(Failed)).as_deref(), Some("the job failed"));
         assert_eq!(result(SavePolicy::Always, Some(Failed)), None);
         assert_eq!(result(SavePolicy::Always, Some(Canceled)).as_deref(), Some("the job was canceled"));
+        // Under a key that stays the other policy would keep what the failed job left.
+        let hint = |key| by_job_status(&spec(key), Some(Failed)).expect("refused").hint;
+        assert_eq!((hint("k-{os}"), hint("k-{sha}").is_some()), (None, true));
     }
 
     #[test]

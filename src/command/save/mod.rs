@@ -122,7 +122,7 @@ pub(super) fn by_job(cache: &Cache<'_>) -> Option<SaveRefusal> {
     decide::by_role(cache.spec, &cache.access().own)
         .or_else(|| decide::by_event(ctx.grants))
         .or_else(|| decide::by_store(ctx.keeps_nothing))
-        .or_else(|| decide::by_job_status(cache.spec.save, ctx.platform.facts().job_status))
+        .or_else(|| decide::by_job_status(cache.spec, ctx.platform.facts().job_status))
 }
 
 /// The outcome of a save that has just begun.
@@ -155,7 +155,10 @@ pub(super) fn conclude(
         Ok(Some(refusal)) => {
             // A refusal that the configuration asked for is not a warning.
             let is_trouble = match refusal.result {
-                SaveResult::Incomplete | SaveResult::Skipped => true,
+                SaveResult::Incomplete => true,
+                SaveResult::Skipped => {
+                    decide::by_job_status(cache.spec, cache.ctx.platform.facts().job_status).is_none()
+                }
                 // Only an entry that is of no use to this cache has a cure.
                 SaveResult::Exists => refusal.hint.is_some(),
                 // The role and the policy come first: what they refuse was asked for.

@@ -74,7 +74,11 @@ pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault>
 
 /// Trims a cache before it is saved. A limit that has no value here is a warning: the cache is saved as it is.
 pub(crate) fn before_save(cache: &Cache<'_>) -> Result<Option<TrimOutcome>, WalkError> {
-    live(cache, None)
+    match live(cache, None) {
+        // The save says what is not there, whether the cache is trimmed or not.
+        Err(WalkError::Missing(_)) => Ok(None),
+        trimmed => trimmed,
+    }
 }
 
 /// Trims a cache that has a policy to this size as well, least recently used units first.

@@ -132,8 +132,17 @@ pub(crate) fn restored(
         };
         let started = Instant::now();
         // The carriers know no lookup without prefixes: a longer key answers as well.
-        let matched = matched.filter(|matched| options.looked_for != LookedFor::Key || *matched == key);
+        let (matched, longer) = match matched {
+            Some(matched) if options.looked_for == LookedFor::Key && matched != key => (None, Some(matched)),
+            matched => (matched, None),
+        };
         let mut outcome = found_outcome(&cache, carrier, key, matched, &found.restore_keys());
+        if let Some(longer) = longer {
+            let miss =
+                format!("{} restored `{longer}`, and only the key itself was asked for", carrier.name());
+            ctx.report(Level::Info, cache.name(), &miss);
+            outcome.miss = Some(miss);
+        }
         if outcome.matched.is_some() && !options.lookup_only {
             match adopt(&cache, carrier, slot, &found.matched) {
                 Ok(quick) => {

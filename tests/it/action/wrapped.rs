@@ -77,6 +77,9 @@ fn a_step_that_wants_exact_keys_takes_no_other_entry() {
         let done = job.step("finish", &inputs);
         assert_eq!(output(&done, "hit"), expect, "{matched}: {}", done.log);
         assert_eq!(job.path("workspace/out/f").exists(), expect == "exact");
+        let says_why =
+            done.log.contains(&format!("restored `{matched}`, and only the key itself was asked for"));
+        assert_eq!(says_why, expect == "none", "{}", done.log);
     }
 }
 
@@ -113,6 +116,31 @@ fn a_privileged_job_shows_nothing_to_be_saved_unless_its_step_says_writer() {
     let as_writer = [with_mode("save").as_slice(), &[("role", "writer")]].concat();
     let staged = job.step("stage", &as_writer);
     assert_eq!(output(&staged, "save-0"), "true", "{}", staged.log);
+}
+
+/// A step that depends on the cache must not take the hit of another one for its own.
+#[test]
+fn a_cache_that_is_skipped_is_no_hit() {
+    let config =
+        "[cache.a]\npath = \"a\"\nkey = \"a-{files:missing}\"\n[cache.b]\npath = \"b\"\nkey = \"b-1\"\n";
+    let mut job = Job::new();
+    job.write("workspace/cachekeep.toml", config);
+    let inputs = [("mode", "restore")];
+    let started = job.step("start", &inputs);
+    job.write(&format!("workspace/{}/f", output(&started, "path-1")), "text");
+    job.set("CACHEKEEP_KEY_1", "b-1");
+    job.set("CACHEKEEP_MATCHED_1", "b-1");
+    let done = job.step("finish", &inputs);
+    assert!(job.path("workspace/b/f").exists(), "{}", done.log);
+    let outputs = ["cache-hit", "hit", "cache-primary-key"].map(|name| output(&done, name));
+    assert_eq!(outputs, ["false", "none", "b=b-1"], "{}", done.log);
+    assert!(output(&done, "json").contains("\"skipped\":[\"a\"]"), "{}", output(&done, "json"));
+    // The same where cachekeep moves the archives itself.
+    job.set("CACHEKEEP_STORE", &cachekeep_test_support::project::file_url(&job.path("store")));
+    let saved = job.step("start", &[("mode", "save")]);
+    assert_eq!(output(&saved, "save-result"), "failed", "{}", saved.log);
+    let direct = job.step("start", &inputs);
+    assert_eq!([output(&direct, "cache-hit"), output(&direct, "hit")], ["false", "none"], "{}", direct.log);
 }
 
 #[test]

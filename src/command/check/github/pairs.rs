@@ -144,31 +144,40 @@ fn never_saved(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
     let runs_on_branches = scene.workflow.events.iter().any(|event| ["push", "schedule"].contains(event));
     let only_reads = step.input("role").is_some_and(|role| role.text != "writer")
         || step.input("lookup-only").is_some_and(|value| value.text != "false");
-    let may_save = |cache: &&CacheSpec| cache.role == Role::Writer && cache.save != SavePolicy::Never;
-    let caches = scene.caches(step);
-    let is_writer = caches.as_ref().is_none_or(|caches| caches.iter().any(may_save));
+    let may_save = |cache: &CacheSpec| cache.role == Role::Writer && cache.save != SavePolicy::Never;
+    if !runs_on_branches || only_reads {
+        return;
+    }
     let here = SavedCaches::of(scene.workflow);
-    let is_saved = || match step.input("path") {
+    let mut nothing = "nothing that this step restores is".to_owned();
+    let is_saved = match (step.input("path"), scene.caches(step)) {
         // What is wrong with them is another rule's.
-        Some(_) if step.input("key").is_none() || scene.after(step).any(|other| takes_key(other, step)) => {
+        (Some(_), _)
+            if step.input("key").is_none() || scene.after(step).any(|other| takes_key(other, step)) =>
+        {
             true
         }
-        Some(_) => here.has_path_of(step) || scene.saved.has_path_of(step),
-        None => here.has_any() || scene.saved.has_some_of(caches.as_deref()),
+        (Some(_), _) => here.has_path_of(step) || scene.saved.has_path_of(step),
+        (None, Some(caches)) => {
+            let is_unsaved =
+                |cache: &&CacheSpec| may_save(cache) && !here.has(cache) && !scene.saved.has(cache);
+            let unsaved: Vec<&str> =
+                caches.iter().copied().filter(is_unsaved).map(|cache| cache.name.as_str()).collect();
+            if unsaved.len() < caches.len() {
+                nothing = format!("of what this step restores, `{}` is not", unsaved.join("`, `"));
+            }
+            unsaved.is_empty()
+        }
+        (None, None) => here.has_any() || scene.saved.has_any(),
     };
-    if runs_on_branches && !only_reads && is_writer && !is_saved() {
+    if !is_saved {
         let hint = if step.is_drop_in() {
             "add `cachekeep/cachekeep/save@v1` with the same `path` and `key` after the build"
         } else {
             "add a step with `mode: save` after the build, or say `role: consumer`"
         };
-        problems.warning(
-            "github-never-saved",
-            &step.place,
-            "nothing that this step restores is saved in this workflow or in another one of the checkout"
-                .to_owned(),
-            hint,
-        );
+        let message = format!("{nothing} saved in this workflow or in another one of the checkout");
+        problems.warning("github-never-saved", &step.place, message, hint);
     }
 }
 

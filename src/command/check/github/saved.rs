@@ -69,10 +69,9 @@ impl SavedCaches {
             || self.paths.iter().any(|path| is_open(path))
     }
 
-    /// Whether one of these declared caches is saved; `None` if only the run knows which they are.
-    pub(super) fn has_some_of(&self, caches: Option<&[&CacheSpec]>) -> bool {
-        let is_named = |cache: &&CacheSpec| self.names.contains(&cache.name);
-        self.all || caches.map_or(!self.names.is_empty(), |caches| caches.iter().any(is_named))
+    /// Whether a declared cache is saved.
+    pub(super) fn has(&self, cache: &CacheSpec) -> bool {
+        self.all || self.names.contains(&cache.name)
     }
 }
 

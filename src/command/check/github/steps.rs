@@ -116,15 +116,17 @@ fn names(scene: &Scene<'_>, step: &Step<'_>, problems: &mut Problems) {
         return;
     };
     for name in named.text.split_whitespace().filter(|name| spec.cache(name).is_none()) {
+        let known = || spec.caches.iter().map(|cache| cache.name.as_str());
+        let hint = if name.contains([',', ';']) {
+            "names are separated by spaces or lines".to_owned()
+        } else {
+            meant(name, known(), "declare it in cachekeep.toml, or correct the name")
+        };
         problems.error(
             "github-unknown-cache",
             &named.place,
             format!("there is no cache `{name}` in the configuration"),
-            &meant(
-                name,
-                spec.caches.iter().map(|cache| cache.name.as_str()),
-                "declare it in cachekeep.toml, or correct the name; names are separated by spaces or lines",
-            ),
+            &hint,
         );
     }
 }
