@@ -19,7 +19,6 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::StagingError;
-use super::sweep;
 use crate::fs::busy;
 use crate::fs::lease::{PAYLOAD, is_temp_name};
 use crate::fs::mode;
@@ -156,7 +155,7 @@ impl Change {
             };
             if between && found.is_dir() {
                 // Another process made the target while there was none: what it does not have is moved into it.
-                sweep::sweep(&staged, &target)?;
+                sweep(&staged, &target)?;
                 remove_tree(&staged).map_err(|error| error.first)?;
                 continue;
             }
@@ -203,7 +202,7 @@ impl Change {
             // Another process has published since: the old tree is kept, since it may hold the only copy of something.
             ChangeState::Made(old) if look(&target)? != Some(self.stamp) => {
                 if let Some(old) = old {
-                    sweep::sweep(&old, &target)?;
+                    sweep(&old, &target)?;
                 }
             }
             ChangeState::Made(None) => rename(&target, &staged)?,
@@ -228,7 +227,7 @@ impl Change {
     pub(super) fn finish(&self) -> Result<(), StagingError> {
         let target = self.target();
         if let ChangeState::Made(Some(old)) = self.state()? {
-            sweep::sweep(&old, &target)?;
+            sweep(&old, &target)?;
         }
         if let Some(mode) = self.mode
             && look(&target)? == Some(self.stamp)
@@ -236,6 +235,54 @@ impl Change {
             mode::set_of_directory(&target, mode).map_err(PathError::on("change", &target))?;
         }
         Ok(())
+    }
+}
+
+/// Moves all that `old` has and `new` has not: what others put into an old tree at the last moment. What is different in both stays as it is in `new`.
+///
+/// `new` is in use: nothing in it is replaced. If it was removed, there is nothing to do.
+fn sweep(old: &Path, new: &Path) -> Result<(), PathError> {
+    let mut pairs: Vec<(PathBuf, PathBuf)> = vec![(old.to_owned(), new.to_owned())];
+    while let Some((old, new)) = pairs.pop() {
+        if !(is_directory(&old)? && is_directory(&new)?) {
+            continue;
+        }
+        for entry in fs::read_dir(&old).map_err(PathError::on("read", &old))? {
+            let entry = entry.map_err(PathError::on("read", &old))?;
+            let (old, new) = (entry.path(), new.join(entry.file_name()));
+            let kind = entry.file_type().map_err(PathError::on("read", &old))?;
+            match fs::symlink_metadata(&new) {
+                Ok(found) if found.is_dir() && kind.is_dir() => pairs.push((old, new)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    move_over(&old, &new, kind.is_file()).map_err(PathError::on("keep", &new))?;
+                }
+                Err(error) => return Err(PathError::on("read", &new)(error)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_directory(path: &Path) -> Result<bool, PathError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(PathError::on("read", path)(error)),
+    }
+}
+
+fn move_over(old: &Path, new: &Path, is_file: bool) -> io::Result<()> {
+    // A hard link never replaces a file that another process just made; a rename is for what knows no links.
+    let moved = match is_file.then(|| fs::hard_link(old, new)) {
+        Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Some(Ok(())) => return Ok(()),
+        _ => fs::rename(old, new),
+    };
+    match moved {
+        // The source or the destination was removed meanwhile, on purpose: there is nothing to move.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

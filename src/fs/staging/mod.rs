@@ -34,15 +34,12 @@ mod change;
 mod copy;
 mod decision;
 mod error;
-mod facts;
 mod file_plan;
 mod file_root;
 mod join;
 mod journal;
 mod merge;
 mod mount;
-mod step;
-mod sweep;
 mod undo;
 mod usage;
 mod yielding;
@@ -51,10 +48,10 @@ pub(crate) use change::exchange;
 pub(super) use journal::{Scope, Settled, foresee, settle};
 
 use change::{Change, TREE, Way};
-use decision::{Method, Reason, TargetKind, decide};
+use decision::{Method, Reason, TargetFacts, TargetKind, decide};
 use join::Joined;
+use journal::Step;
 use merge::{Merge, Planned};
-use step::Step;
 
 pub(crate) use decision::Decision;
 pub(crate) use error::StagingError;
@@ -160,7 +157,7 @@ impl Staging {
         let parents = MadeParents::make(&parent).map_err(PathError::on("make", &parent))?;
         // Parents with `..` in them can be resolved only now that they exist.
         let target = if parents.0.is_empty() { target } else { resolve(&target)? };
-        let decision = decide(&facts::of(&target, in_parts, usage)?);
+        let decision = decide(&TargetFacts::of(&target, in_parts, usage)?);
         let (temp, inside, decision, refused) = match lease(&target, decision, now) {
             Ok((temp, inside, decision)) => (temp, inside, decision, None),
             Err(error) => match file_root::lease_for_file(link.as_deref(), &target, now) {
@@ -243,7 +240,7 @@ impl Staging {
         if self.inside {
             return Ok(self.decision);
         }
-        let facts = facts::of(&self.target, self.in_parts, &self.usage)?;
+        let facts = TargetFacts::of(&self.target, self.in_parts, &self.usage)?;
         Ok(match self.instead {
             Some(reason) if facts.kind == TargetKind::Directory => Decision { method: Method::Merge, reason },
             _ => decide(&facts),
