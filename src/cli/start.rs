@@ -1,21 +1,30 @@
-//! What a command works with: the runtime of asynchronous code, and the job.
+//! A command started: with the runtime of asynchronous code, signals that end it, and what it works with.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use super::args::Command;
+use chrono::{DateTime, Utc};
+
+use super::args::{Args, Command};
+use super::exit::{self, Exit};
 use super::site::Site;
+use super::{refuse, signals, table};
+use crate::command::child::ChildCommand;
 use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
-use crate::domain::event::Observer;
+use crate::command::script::CommandLine;
+use crate::domain::event::{Level, Observer};
 use crate::domain::quota::Quota;
 use crate::domain::spec::StoreLocation;
 use crate::domain::unit::ByteSize;
 use crate::fs::records::Records;
-use crate::platform::limits;
+use crate::platform::{Env, limits};
+use crate::report::failure;
+use crate::report::stderr::print_line;
 use crate::store::StoreChoice;
-use crate::threads::executor::{Executor, Owner};
+use crate::threads::contain::contain;
+use crate::threads::executor::{Executor, NO_DESCRIPTORS, Owner};
 
 /// Bytes of address space below which `run` does nothing for its caches: memory that cannot be had ends the process, and the
 /// command would not run. The worst archive needs half of it.
@@ -23,6 +32,58 @@ const LEAST_MEMORY: u64 = 512 << 20;
 
 /// Bytes of address space below which no threads are started: each has a heap of its own, of at least 64 MiB.
 const MEMORY_FOR_THREADS: u64 = 4 << 30;
+
+/// Runs a command where everything that it needs was found.
+pub(super) fn run(args: &Args, on_caches: bool, site: &Site<'_>, interrupt: &Arc<Interrupt>) -> Exit {
+    for warning in &site.settings.warnings {
+        site.report(Level::Warning, warning.body(), None);
+    }
+    let runtime = match start(&args.command) {
+        Ok(runtime) => runtime,
+        Err(reason) => {
+            site.report(Level::Error, format!("cannot start: {reason}"), None);
+            let command = args.command.child();
+            return without_caches(command.as_ref(), site.env, site.now, interrupt, args.common.json);
+        }
+    };
+    let executor = runtime.executor();
+    let listen_later = || listen(site, executor, interrupt);
+    // Without threads signals are noticed only while work waits: until then, their default is better.
+    let listen_now = executor.has_threads();
+    if listen_now {
+        listen(site, executor, interrupt);
+    } else {
+        site.report(Level::Debug, "few threads can be had here: the work is done by one".to_owned(), None);
+    }
+    site.report_findings(on_caches, args.command.child().is_some());
+    let mut ctx = context(site, executor, interrupt, args.common.json);
+    ctx.listen_later = (!listen_now).then_some(&listen_later);
+    let exit = table::execute(&args.command, site, &ctx).unwrap_or_else(|fault| refuse(&site.log, &fault));
+    match interrupt.signal() {
+        // What the command of `run` made of the signal counts, if it ran.
+        Some(signal) if exit == exit::OK => Exit::by_signal(signal),
+        _ => exit,
+    }
+}
+
+/// Starts the runtime; the error says why nothing is done for caches.
+pub(super) fn start(command: &Command) -> Result<Owner, String> {
+    let memory = memory();
+    if command.child().is_some() && memory < LEAST_MEMORY {
+        return Err(format!("{} of address space may be too little", ByteSize(memory)));
+    }
+    let started = if memory < MEMORY_FOR_THREADS { Owner::start_without_threads() } else { Owner::start() };
+    started.map_err(|error| error.to_string())
+}
+
+/// Has signals cancel the work.
+fn listen(site: &Site<'_>, executor: &Executor, interrupt: &Arc<Interrupt>) {
+    // Panics without descriptors for it.
+    let listening = contain(|| signals::listen(executor, interrupt));
+    if let Err(error) = listening.unwrap_or_else(|_| Err(std::io::Error::other(NO_DESCRIPTORS))) {
+        site.report(Level::Warning, format!("signals end this program at once: {error}"), None);
+    }
+}
 
 /// What a command works with, where everything that it needs was found.
 pub(super) fn context<'a>(
@@ -81,12 +142,40 @@ fn memory() -> u64 {
     limits::address_space().unwrap_or(u64::MAX)
 }
 
-/// Starts the runtime; the error says why nothing is done for caches.
-pub(super) fn start(command: &Command) -> Result<Owner, String> {
-    let memory = memory();
-    if command.child().is_some() && memory < LEAST_MEMORY {
-        return Err(format!("{} of address space may be too little", ByteSize(memory)));
+/// The exit of a command that cannot do its work. The command of `run` is run even so, unless it was already.
+pub(super) fn without_caches(
+    command: Option<&CommandLine>,
+    env: &Env,
+    now: DateTime<Utc>,
+    interrupt: &Interrupt,
+    stdout_is_json: bool,
+) -> Exit {
+    let Some(command) = command else { return exit::FAILED };
+    if let Some(child) = interrupt.end() {
+        return Exit::of_child(child);
     }
-    let started = if memory < MEMORY_FOR_THREADS { Owner::start_without_threads() } else { Owner::start() };
-    started.map_err(|error| error.to_string())
+    // Stopped, or lost while it ran.
+    if interrupt.signal().is_some() || interrupt.child().is_some() {
+        return exit::FAILED;
+    }
+    let report = |level, text: String| {
+        let level = if level == Level::Error { "error" } else { "warning" };
+        print_line(&format!("{level}: {text}"));
+    };
+    let command = match command.prepare(&env.temp_dir, now) {
+        Ok(command) => command,
+        Err(fault) => {
+            report(Level::Error, failure::chain(&fault));
+            return Exit::of_fault(&fault);
+        }
+    };
+    report(Level::Warning, "the command is run without its caches".to_owned());
+    let child = ChildCommand {
+        words: &command.words,
+        tail: command.tail.as_deref(),
+        env,
+        variables: &[],
+        stdout_is_taken: stdout_is_json,
+    };
+    Exit::of_child(child.run(interrupt, None, &report))
 }

@@ -9,11 +9,15 @@ use super::args::{Args, Command, EnvFormat, SortBy, StatusFormat, StoreTarget};
 use super::exit::{self, Exit};
 use super::publish::{self, print};
 use super::site::Site;
-use super::{action, catalog, choice, clean, completions, direct, explain, task};
+use super::{action, catalog, choice, clean, completions, explain, inputs, task};
 use crate::command::context::Context;
 use crate::command::dedup::DedupRequest;
+use crate::command::restore::{self, LookedFor, RestoreOptions};
 use crate::command::usage::{ListOrder, ListedBy};
-use crate::command::{dedup, env, hold, key, listing, quota, recover, room, status, usage};
+use crate::command::{
+    complete, dedup, env, fetch, gate, hold, key, listing, quota, recover, room, run, save, seed, status,
+    trim, usage,
+};
 use crate::config;
 use crate::domain::dedup::Sharing;
 use crate::domain::fault::Fault;
@@ -101,7 +105,7 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     let mut outcome: JobOutcome = match (site.step, &site.task) {
         (_, Some(task)) => task::work::run(site, ctx, command, task)?,
         (Some(step), None) => action::run(site, ctx, command, step)?,
-        (None, None) => direct::alone(ctx, command)?,
+        (None, None) => alone(ctx, command)?,
     };
     quota::keep(ctx, &mut outcome);
     outcome.disks = room::report_changes(ctx, &before);
@@ -112,6 +116,45 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     let printed =
         if ctx.stdout_is_json { print(&json::render(&json::Document::from(&outcome))) } else { exit::OK };
     Ok(exit_of(command, &outcome).or(printed))
+}
+
+/// Does what a command says, and no more.
+fn alone(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+    match command {
+        Command::Run { .. } => {
+            run::run(ctx, &command.child().expect("`run` has a command"), options(command))
+        }
+        Command::Restore { .. } => restore::run(ctx, options(command)),
+        Command::Seed { .. } => seed::run(ctx),
+        Command::Fetch { .. } => fetch::run(ctx),
+        Command::Gate { .. } => gate::run(ctx),
+        Command::Save { recompute_key, .. } => save::run(ctx, *recompute_key),
+        Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run),
+        _ => unreachable!("`{}` does not work on caches", command.name()),
+    }
+}
+
+/// Does a command in a step of the platform, where a restore also seeds and gates.
+pub(super) fn in_step(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+    match command {
+        Command::Restore { .. } => complete::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?),
+        _ => alone(ctx, command),
+    }
+}
+
+/// How a restore is done.
+pub(super) fn options(command: &Command) -> RestoreOptions {
+    match command {
+        Command::Restore { lookup_only, exact, adopt, .. } => RestoreOptions {
+            lookup_only: *lookup_only,
+            looked_for: LookedFor::of_flag(*exact),
+            adopt: *adopt,
+        },
+        Command::Run { exact, .. } => {
+            RestoreOptions { looked_for: LookedFor::of_flag(*exact), ..RestoreOptions::default() }
+        }
+        _ => RestoreOptions::default(),
+    }
 }
 
 /// What the process returns for an outcome. Work on caches fails softly unless asked otherwise, but for `gate`; `run` returns what

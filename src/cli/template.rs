@@ -35,11 +35,8 @@ pub(super) enum Transport {
 }
 
 impl Template {
-    /// Reads the parameters. `None` outside of Azure Pipelines.
-    pub(super) fn find(env: &Env) -> Result<Option<Self>, Fault> {
-        if !env.flag("TF_BUILD") {
-            return Ok(None);
-        }
+    /// Reads the parameters, in a job of Azure Pipelines.
+    pub(super) fn read(env: &Env) -> Result<Self, Fault> {
         let value = |input| inputs::value_of(env, input);
         let refused = |input: &str, value: &str, words: &str| {
             Fault::usage(format!(
@@ -57,7 +54,7 @@ impl Template {
                 "capital letters, digits and `_`, and starts with a letter",
             ));
         }
-        Ok(Some(Template {
+        Ok(Template {
             prefix: prefix.to_owned(),
             transport: match value("transport").unwrap_or("auto") {
                 "auto" => Transport::Auto,
@@ -71,7 +68,7 @@ impl Template {
                 other => return Err(refused("format", other, "tar or files")),
             },
             staging: value("staging-directory").map(|directory| env.current_dir.join(directory)),
-        }))
+        })
     }
 
     /// The name of a variable of this use.

@@ -15,6 +15,7 @@ use crate::domain::fault::Fault;
 use crate::domain::inventory::Presence;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::fs::link;
+use crate::fs::read;
 use crate::fs::staging::{self, Published, Staging};
 use crate::inputs::tracked::{Tracked, tracked_below};
 use crate::objects::remove;
@@ -47,9 +48,16 @@ pub(super) fn materialize(
     }
     let mut left_out = refused as u64;
     for (staging, selection) in stagings.iter_mut().zip(&cache.selections) {
-        let Narrowed { above, removed } = narrow(selection, staging.tree(), SENTINEL_FILE, &deadline.cancel)?;
-        staging.keep_directories(above);
-        left_out += removed + keep_work(cache, staging, deadline)?;
+        if !selection.is_everything() {
+            let Narrowed { above, removed } =
+                narrow(selection, staging.tree(), SENTINEL_FILE, &deadline.cancel)?;
+            staging.keep_directories(above);
+            left_out += removed;
+        }
+        // Where no target is, nothing is replaced.
+        if read::is_there(staging.target()) {
+            left_out += keep_work(cache, staging, deadline)?;
+        }
     }
     let started = Instant::now();
     let published = staging::publish_all(stagings, &deadline.cancel)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cache::Cache;
 use super::context::Context;
 use super::script;
+use super::session::{self, DeclaredCache};
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -24,16 +25,13 @@ struct Extent {
 }
 
 impl Extent {
-    fn of(ctx: &Context<'_>) -> Self {
+    fn of(ctx: &Context<'_>, caches: &[DeclaredCache<'_>]) -> Self {
         let facts = ctx.platform.facts();
         let mut places: Vec<PathBuf> = vec![facts.state_dir.join("receipts"), script::place(facts)];
         let mut targets = Vec::new();
-        for spec in ctx.caches {
-            let Ok(cache) = Cache::open(ctx, spec) else { continue };
-            for root in cache.roots() {
-                places.extend(staging::places_of(&root).into_iter().flatten());
-                targets.extend(staging::targets_of(&root).into_iter().flatten());
-            }
+        for root in caches.iter().filter_map(|cache| cache.opened.as_ref().ok()).flat_map(Cache::roots) {
+            places.extend(staging::places_of(&root).into_iter().flatten());
+            targets.extend(staging::targets_of(&root).into_iter().flatten());
         }
         Extent { places, targets }
     }
@@ -41,7 +39,7 @@ impl Extent {
 
 /// Looks after the targets of the selected caches and their store, and says what was found.
 pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<RecoveryOutcome, Fault> {
-    let Extent { places, targets } = Extent::of(ctx);
+    let Extent { places, targets } = Extent::of(ctx, &session::open_caches(ctx));
     let (report, uploads) = if dry_run {
         (recover::look(&places, &targets, &ctx.records, ctx.now), None)
     } else {
@@ -123,8 +121,8 @@ fn uploads(ctx: &Context<'_>) -> Option<Uploads> {
 
 /// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it
 /// never waits and never fails.
-pub(crate) fn at_start(ctx: &Context<'_>) {
-    let Extent { places, targets } = Extent::of(ctx);
+pub(crate) fn at_start(ctx: &Context<'_>, caches: &[DeclaredCache<'_>]) {
+    let Extent { places, targets } = Extent::of(ctx, caches);
     let running = ctx.start("all caches", Phase::Recover);
     let deadline = ctx.deadline();
     let goes_on = || !cancel::is_cancelled(&deadline.cancel);

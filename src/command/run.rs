@@ -9,7 +9,7 @@ use super::restore::{self, RestoreOptions};
 use super::save;
 use super::script::{self, CommandLine};
 use super::seed;
-use super::session::{self, OpenedCache};
+use super::session::{self, KeySource, OpenedCache};
 use super::tools;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -28,8 +28,10 @@ pub(crate) fn run(
     // Before anything is restored: what cannot be run is an error of its own.
     let command = command.prepare(&script::place(ctx.platform.facts()), ctx.now)?;
     session::check_exports(ctx)?;
-    recover::at_start(ctx);
-    let opened = session::open_all_exportable(ctx)?;
+    let caches = session::open_caches(ctx);
+    recover::at_start(ctx, &caches);
+    let opened = session::with_keys(ctx, caches, KeySource::Computed)?;
+    let opened: Vec<_> = opened.into_iter().map(OpenedCache::if_exportable).collect();
     let mut variables = Vec::new();
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
@@ -61,7 +63,9 @@ pub(crate) fn run(
     for opened in &opened {
         let OpenedCache::Ready { cache, keys } = opened else { continue };
         let _group = ctx.group(&format!("Save {}", cache.name()));
-        tools::report(cache, &mut job);
+        if cache.spec.kind.is_some() {
+            tools::report(cache, &mut job);
+        }
         if let Some(reason) = not_saved(ctx, cache.spec, child) {
             ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;

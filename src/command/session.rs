@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Keys};
 use super::context::Context;
+use super::notes::carried;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -61,24 +62,22 @@ impl<'a> OpenedCache<'a> {
         }
     }
 
-    /// Opens a cache and expands its keys. A fault of the configuration is an error; a fault of the tree is a
-    /// warning, for a cache is never in the way.
-    pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
-        OpenedCache::open_with(ctx, spec, |_, keys| keys)
-    }
-
-    /// The same with other keys than those that are computed, such as those that a restore computed.
-    pub(crate) fn open_with(
+    /// Expands the keys of a cache. A fault of the configuration is an error; a fault of the tree is a warning, for a cache
+    /// is never in the way.
+    fn with_keys(
         ctx: &'a Context<'a>,
-        spec: &'a CacheSpec,
-        keys: impl FnOnce(&Cache<'a>, Result<Keys, Fault>) -> Result<Keys, Fault>,
+        DeclaredCache { spec, opened }: DeclaredCache<'a>,
+        source: KeySource,
     ) -> Result<Self, Fault> {
-        let opened = Cache::open(ctx, spec).and_then(|cache| {
-            let keys = keys(&cache, cache.keys())?;
+        let ready = opened.and_then(|cache| {
+            let keys = match source {
+                KeySource::Computed => cache.keys()?,
+                KeySource::OfRestore => carried::keys_of_save(&cache, cache.keys())?,
+            };
             Ok(OpenedCache::Ready { cache: Box::new(cache), keys })
         });
-        match opened {
-            Ok(opened) => Ok(opened),
+        match ready {
+            Ok(ready) => Ok(ready),
             Err(fault) if fault.is_usage() => Err(of_cache(spec, fault)),
             Err(fault) => {
                 ctx.report_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
@@ -115,27 +114,39 @@ pub(crate) fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
     fault.in_context(format!("cache `{}`", spec.name))
 }
 
-/// Opens every selected cache that can be used by the steps that follow, as [`OpenedCache::if_exportable`] has it.
-pub(crate) fn open_all_exportable<'a>(ctx: &'a Context<'a>) -> Result<Vec<OpenedCache<'a>>, Fault> {
-    Ok(open_all(ctx)?.into_iter().map(OpenedCache::if_exportable).collect())
+/// A selected cache, opened, or why it cannot be.
+pub(crate) struct DeclaredCache<'a> {
+    /// Its declaration.
+    pub(crate) spec: &'a CacheSpec,
+    /// The cache.
+    pub(crate) opened: Result<Cache<'a>, Fault>,
 }
 
-/// Opens every selected cache. All are opened before any is touched, so that a wrong configuration stops the
-/// command first.
-pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Result<Vec<OpenedCache<'a>>, Fault> {
-    open_each(ctx, OpenedCache::open)
+/// Where the keys of a cache come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// They are computed.
+    Computed,
+    /// They are those that this job's restore computed, unless what is computed now is meant to differ.
+    OfRestore,
 }
 
-/// The same, each in its own way.
-pub(crate) fn open_each<'a>(
+/// Opens every selected cache.
+pub(crate) fn open_caches<'a>(ctx: &'a Context<'a>) -> Vec<DeclaredCache<'a>> {
+    ctx.caches.iter().map(|spec| DeclaredCache { spec, opened: Cache::open(ctx, spec) }).collect()
+}
+
+/// Expands the keys of all caches, before any is touched, so that a wrong configuration stops the command first.
+pub(crate) fn with_keys<'a>(
     ctx: &'a Context<'a>,
-    open: impl Fn(&'a Context<'a>, &'a CacheSpec) -> Result<OpenedCache<'a>, Fault>,
+    caches: Vec<DeclaredCache<'a>>,
+    source: KeySource,
 ) -> Result<Vec<OpenedCache<'a>>, Fault> {
-    if ctx.caches.is_empty() {
+    if caches.is_empty() {
         let hint = "add a table `[cache.NAME]` with `path` and `key` to the configuration".to_owned();
         ctx.report_about_job_with_hint(Level::Warning, "no cache is declared".to_owned(), Some(hint));
     }
-    ctx.caches.iter().map(|spec| open(ctx, spec)).collect()
+    caches.into_iter().map(|cache| OpenedCache::with_keys(ctx, cache, source)).collect()
 }
 
 /// Checks the exports of every selected cache, before any cache is touched. Warns of those that are withheld in a privileged

@@ -30,9 +30,6 @@ pub(crate) fn narrow(
     cancel: &CancellationToken,
 ) -> Result<Narrowed, Fault> {
     let mut narrowed = Narrowed::default();
-    if selection.is_everything() {
-        return Ok(narrowed);
-    }
     if fs::symlink_metadata(tree).map_err(PathError::on("read", tree))?.is_file() {
         return match selection.verdict(Path::new(""), false) {
             Verdict::Take => Ok(narrowed),

@@ -9,8 +9,8 @@ mod nested;
 mod task;
 
 use super::args::{ActionStep, Command};
-use super::inputs;
 use super::site::{self, Site};
+use super::{inputs, table};
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
@@ -34,7 +34,10 @@ pub(super) fn run(
         }
         // Later steps restore them by themselves.
         (ActionStep::Start, _) if inputs::is_install(site.env) => Ok(JobOutcome::new("install")),
-        (ActionStep::Start, _) => nested::direct(ctx, command),
+        (ActionStep::Start, _) => {
+            nested::output(ctx, "transport", "direct");
+            table::in_step(ctx, command)
+        }
         (ActionStep::Stage, _) => nested::stage(ctx),
         (ActionStep::Finish, _) => nested::finish(ctx, command),
     }

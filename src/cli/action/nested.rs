@@ -1,9 +1,9 @@
 //! The steps of the GitHub action around its nested steps of actions/cache.
 
 use crate::cli::args::Command;
-use crate::cli::direct::{all, options};
 use crate::cli::inputs;
 use crate::cli::publish::relay;
+use crate::cli::table::options;
 use crate::command::complete;
 use crate::command::context::Context;
 use crate::command::wrapped::{self, Carrier, FoundKeys, NESTED};
@@ -15,13 +15,8 @@ use crate::github::credentials::NoCredentials;
 use crate::platform::Env;
 use crate::report::json::{self, Save};
 
-/// Does a command without the nested steps.
-pub(super) fn direct(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
-    output(ctx, "transport", "direct");
-    all(ctx, command)
-}
-
-fn output(ctx: &Context<'_>, name: &str, value: &str) {
+/// Sets an output of the step.
+pub(super) fn output(ctx: &Context<'_>, name: &str, value: &str) {
     relay(ctx, "set an output", ctx.platform.output(name, value));
 }
 

@@ -4,10 +4,10 @@
 //! a variable that a late step sets decides what is saved: until `save.yml` says otherwise, nothing.
 
 use crate::cli::args::{ActionStep, Command};
-use crate::cli::direct::{all, options};
 use crate::cli::inputs::is_true;
 use crate::cli::publish::relay;
 use crate::cli::site::Site;
+use crate::cli::table::{in_step, options};
 use crate::cli::template::Template;
 use crate::command::complete;
 use crate::command::context::Context;
@@ -42,7 +42,7 @@ pub(super) fn run(
         }
         (_, Command::Save { .. }) if is_wrapped.is_some() => save_wrapped(ctx, template),
         _ if is_wrapped.is_some() => finish(ctx, template, command),
-        _ => all(ctx, command),
+        _ => in_step(ctx, command),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{STATE, Task};
 use crate::cli::args::{Command, TaskStage};
-use crate::cli::direct::{all, options};
 use crate::cli::site::Site;
+use crate::cli::table::{in_step, options};
 use crate::command::context::Context;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -26,7 +26,7 @@ pub(in crate::cli) fn run(
                 // First: a restore that fails does not keep the job from saving.
                 ctx.command_line(task_variable(STATE, &task.kept));
             }
-            all(ctx, command)
+            in_step(ctx, command)
         }
         TaskStage::Post if site.settings.store_is_volatile(ctx.platform.facts()) => {
             let text =
@@ -34,6 +34,6 @@ pub(in crate::cli) fn run(
             ctx.report_about_job_with_hint(Level::Warning, text, Some(NO_STORE_CURE.to_owned()));
             Ok(JobOutcome::new("save"))
         }
-        TaskStage::Post => all(ctx, command),
+        TaskStage::Post => in_step(ctx, command),
     }
 }

@@ -1,10 +1,10 @@
 //! A declared cache, opened for this job: its roots, its key, its objects.
 
 pub(crate) mod expand;
-pub(in crate::command) mod own_places;
 mod paths;
 
 pub(crate) use expand::expand_one;
+pub(in crate::command) use paths::own_places;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,6 @@ use crate::domain::template::{Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::{Version, portable_roots};
-use crate::fs::link;
 use crate::fs::staging::{Staging, StagingError, Usage};
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
@@ -83,17 +82,14 @@ impl<'a> Cache<'a> {
         let rules =
             spec.paths.iter().map(|pattern| paths::rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
         let Resolved { selections, members, exclusions } = resolve(&rules)?;
-        selections.iter().try_for_each(|selection| {
-            refuse_git_directory(ctx, &selection.root)?;
-            own_places::refuse(ctx, selection)
-        })?;
+        selections.iter().try_for_each(|selection| paths::refuse(ctx, selection))?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
         let recorded: Vec<String> = spec.paths.iter().map(|pattern| paths::recorded(ctx, pattern)).collect();
         let ready = |(selection, members): (Selection, Vec<usize>)| {
             let written = members.iter().map(|index| recorded[*index].clone()).collect();
             let counters = spec.kind.map_or::<&[&str], _>(&[], |kind| kind.counters);
-            own_places::leave_out(ctx, selection).written_as(written).without_counting(counters)
+            paths::leave_out(ctx, selection).written_as(written).without_counting(counters)
         };
         let mut selections: Vec<Selection> = selections.into_iter().zip(members).map(ready).collect();
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
@@ -139,7 +135,7 @@ impl<'a> Cache<'a> {
         // Of a root that holds the workspace, the key is all the same made of files in it.
         let is_below = |selection: &&Selection| !self.ctx.workspace.starts_with(&selection.root);
         let whole = self.selections.iter().filter(|selection| selection.is_whole()).filter(is_below);
-        let own = own_places::of(self.ctx).into_iter();
+        let own = own_places(self.ctx).into_iter();
         whole.map(|selection| selection.root.clone()).chain(own).collect()
     }
 
@@ -314,47 +310,5 @@ impl<'a> Cache<'a> {
             }
         }
         Ok(exports)
-    }
-}
-
-/// Refuses a root that is, or lies in, a `.git` of the checkout, whether by its name or through links: git's own directory
-/// holds hooks that git runs, and credentials.
-fn refuse_git_directory(ctx: &Context<'_>, root: &Path) -> Result<(), Fault> {
-    let is_inside = is_in_git(ctx.workspace, root)
-        || match (link::resolved(ctx.workspace), link::resolved(root)) {
-            (Some(workspace), Some(root)) => is_in_git(&workspace, &root),
-            _ => false,
-        };
-    if !is_inside {
-        return Ok(());
-    }
-    let message = format!("`{}` belongs to git, which runs programs that are named there", root.display());
-    Err(Fault::usage(message).with_hint("write a directory outside of `.git`".to_owned()))
-}
-
-/// Whether a path has a component `.git` below the workspace. Letter case does not count: it does not on macOS and Windows.
-fn is_in_git(workspace: &Path, path: &Path) -> bool {
-    let below = path.strip_prefix(workspace).into_iter().flat_map(Path::components);
-    below.into_iter().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_below_the_workspace_count() {
-        let workspace = Path::new("/srv/.git/ws");
-        for (path, expect) in [
-            ("/srv/.git/ws/.git", true),
-            ("/srv/.git/ws/.GIT/hooks", true),
-            ("/srv/.git/ws/vendor/lib/.git/modules", true),
-            ("/srv/.git/ws/.github", false),
-            ("/srv/.git/ws/x.git", false),
-            ("/srv/.git/ws", false),
-            ("/srv/other/.git", false),
-        ] {
-            assert_eq!(is_in_git(workspace, Path::new(path)), expect, "{path}");
-        }
     }
 }

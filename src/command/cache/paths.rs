@@ -1,13 +1,23 @@
-//! The lines of a cache's paths: filled in for this job, and as entries record them.
+//! The paths of a cache: filled in for this job, and as entries record them; and those that are not a cache or no part of one,
+//! such as the store's, this program's own, the home directory, and what of a checkout a cache holds only by name.
+
+use std::path::{Path, PathBuf};
 
 use super::expand::{Sources, expand_one};
 use crate::command::context::Context;
+use crate::config::DISCOVERY;
 use crate::domain::fault::Fault;
 use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
 use crate::domain::spec::PathPattern;
 use crate::domain::template::{Piece, Placeholder, Template};
+use crate::domain::version::LAYOUT_ROOT;
 use crate::domain::written_paths::{self, MachinePlaces};
-use crate::tree::selection::PathRule;
+use crate::fs::link;
+use crate::tree::selection::{PathRule, Selection, Verdict};
+use crate::tree::unnamed::Unnamed;
+
+/// A name that no rule means in particular.
+const ANY_NAME: &str = "\u{1}";
 
 /// A line of a cache's paths, filled in. It counts from the workspace, or from the directory that it begins with.
 pub(super) fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule, Fault> {
@@ -75,4 +85,106 @@ pub(super) fn recorded(ctx: &Context<'_>, pattern: &PathPattern) -> String {
     let home = ctx.platform.facts().home.as_deref();
     let places = MachinePlaces { workspace: ctx.workspace, temp: ctx.temp, home };
     written_paths::recorded(&written, pattern.exclude, &places)
+}
+
+/// The store, the state that outlives a command, and records of publications. They need not exist.
+pub(in crate::command) fn own_places(ctx: &Context<'_>) -> Vec<PathBuf> {
+    let facts = ctx.platform.facts();
+    let records = facts.record_dirs.iter().filter_map(|directory| directory.parent());
+    let places = [facts.store_dir.as_path(), facts.state_dir.as_path()];
+    let mut all: Vec<PathBuf> =
+        ctx.store.directory().into_iter().chain(places).chain(records).map(Path::to_owned).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Refuses a root that is the home directory, in git's own directory, or a place of this program or in one.
+pub(super) fn refuse(ctx: &Context<'_>, selection: &Selection) -> Result<(), Fault> {
+    refuse_git_directory(ctx, &selection.root)?;
+    let root = spelled(&selection.root);
+    let refuse = |what: &str, hint: &str| {
+        let message = format!("`{}` {what}, and cannot be a cache", selection.root.display());
+        Err(Fault::usage(message).with_hint(hint.to_owned()))
+    };
+    if let Some(home) = ctx.platform.facts().home.as_deref()
+        && spelled(home) == root
+        && takes_all(selection)
+    {
+        return refuse("is the home directory", "name the directories in it that belong to the cache");
+    }
+    if own_places(ctx).iter().any(|place| root.starts_with(spelled(place))) {
+        return refuse(
+            "is where cachekeep keeps its store or its state",
+            "choose another directory, or keep the store elsewhere with `store`",
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a root that is, or lies in, a `.git` of the checkout, whether by its name or through links: git's own directory
+/// holds hooks that git runs, and credentials.
+fn refuse_git_directory(ctx: &Context<'_>, root: &Path) -> Result<(), Fault> {
+    let is_inside = is_in_git(ctx.workspace, root)
+        || match (link::resolved(ctx.workspace), link::resolved(root)) {
+            (Some(workspace), Some(root)) => is_in_git(&workspace, &root),
+            _ => false,
+        };
+    if !is_inside {
+        return Ok(());
+    }
+    let message = format!("`{}` belongs to git, which runs programs that are named there", root.display());
+    Err(Fault::usage(message).with_hint("write a directory outside of `.git`".to_owned()))
+}
+
+/// Whether a path has a component `.git` below the workspace. Letter case does not count: it does not on macOS and Windows.
+fn is_in_git(workspace: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(workspace).into_iter().flat_map(Path::components);
+    below.into_iter().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
+}
+
+/// Whether a selection takes its root, or everything in it by a wildcard.
+fn takes_all(selection: &Selection) -> bool {
+    selection.is_whole() || selection.verdict(Path::new(ANY_NAME), true) == Verdict::Take
+}
+
+/// The selection without what is never part of a cache, or only by its name.
+pub(super) fn leave_out(ctx: &Context<'_>, selection: Selection) -> Selection {
+    let root = spelled(&selection.root);
+    let workspace = spelled(ctx.workspace);
+    let unnamed = Unnamed::below(&root, &workspace, &[workspace.join(DISCOVERY)]);
+    // Where archives lie between this program and a step of the platform.
+    let between = [Some(ctx.workspace.join(LAYOUT_ROOT)), ctx.platform.facts().carried_dir.clone()];
+    let places =
+        own_places(ctx).into_iter().chain(between.into_iter().flatten()).map(|place| spelled(&place));
+    let below: Vec<PathBuf> =
+        places.filter_map(|place| place.strip_prefix(&root).map(Path::to_owned).ok()).collect();
+    let below = below.into_iter().filter(|place| !place.as_os_str().is_empty());
+    below.fold(selection.guarding(unnamed), Selection::without)
+}
+
+/// One spelling for each path: without links in what exists of it.
+fn spelled(path: &Path) -> PathBuf {
+    link::resolved(path).unwrap_or_else(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_below_the_workspace_count() {
+        let workspace = Path::new("/srv/.git/ws");
+        for (path, expect) in [
+            ("/srv/.git/ws/.git", true),
+            ("/srv/.git/ws/.GIT/hooks", true),
+            ("/srv/.git/ws/vendor/lib/.git/modules", true),
+            ("/srv/.git/ws/.github", false),
+            ("/srv/.git/ws/x.git", false),
+            ("/srv/.git/ws", false),
+            ("/srv/other/.git", false),
+        ] {
+            assert_eq!(is_in_git(workspace, Path::new(path)), expect, "{path}");
+        }
+    }
 }

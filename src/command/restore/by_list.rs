@@ -9,7 +9,6 @@ use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::unit::{ByteSize, counted};
-use crate::fs::read;
 use crate::fs::staging::Staging;
 
 /// The most files of a full entry whose list is kept in memory: more are unpacked as a stream.
@@ -34,9 +33,6 @@ pub(super) fn deliver_missing(
     entry: &Entry,
     deadline: &Deadline,
 ) -> Result<Option<(Vec<Staging>, Unpacked)>, DeliverError> {
-    if !cache.roots().iter().any(|root| read::is_there(root)) {
-        return Ok(None);
-    }
     let Some(generation) = Generation::open::<DeliverError>(cache, entry, deadline)? else { return Ok(None) };
     let manifest = &generation.listing.manifest;
     if manifest.counts.files > MOST_FILES {

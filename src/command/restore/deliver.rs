@@ -1,19 +1,27 @@
-//! An entry unpacked beside its targets, and why one is not.
+//! An entry unpacked beside its targets and published there, and why one is not.
 
+use super::by_list;
 use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
+use crate::command::materialize::materialize;
+use crate::command::notes::carried;
+use crate::command::notes::receipt::{self, Receipt};
 use crate::command::other_paths;
+use crate::command::tools;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Meter, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
+use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
 use crate::fs::path_error::PathError;
+use crate::fs::read;
 use crate::fs::staging::Staging;
 use crate::fs::volume::{self, Need, volume_of};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::pipe;
+use crate::tree::fingerprint;
 use crate::tree::selection::Selection;
 
 /// How many entries an archive without our manifest may hold.
@@ -72,8 +80,34 @@ impl DeliverError {
     }
 }
 
+/// Unpacks an entry beside its targets and publishes it there.
+pub(super) fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
+    let (stagings, unpacked) = if cache.is_thin(entry) {
+        by_list::deliver(cache, entry, deadline)?
+    } else if cache.roots().iter().any(|root| read::is_there(root))
+        && let Some(delivered) = by_list::deliver_missing(cache, entry, deadline)?
+    {
+        delivered
+    } else {
+        deliver(cache, entry, deadline)?
+    };
+    let alone = materialize(cache, stagings, "restored", deadline)?;
+    if cache.spec.source_times {
+        tools::source_times::put_back(cache, &deadline.cancel);
+    }
+    // Before the tool counts from zero: what it counted is part of the entry, and of no change.
+    let uncounted = fingerprint::uncounted(&cache.selections, &deadline.cancel).map_err(Fault::from)?;
+    if let Some(kind) = cache.spec.kind {
+        tools::begin(cache, kind);
+    }
+    let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
+    receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
+    carried::note_restored(cache, &saved_for(&entry.key));
+    Ok(unpacked)
+}
+
 /// Unpacks an entry beside its targets: the trees of its roots, in their order, and what they hold.
-pub(super) fn deliver(
+fn deliver(
     cache: &Cache<'_>,
     entry: &Entry,
     deadline: &Deadline,

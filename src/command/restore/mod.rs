@@ -9,13 +9,12 @@ use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 pub(crate) use super::lookup::LookedFor;
 use super::lookup::{Found, lookup};
-use super::materialize::materialize;
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::recover;
-use super::session;
+use super::session::{self, KeySource, OpenedCache};
 use super::tools;
 use crate::archive::Unpacked;
 use crate::domain::entry::Entry;
@@ -30,8 +29,7 @@ use crate::domain::written_paths::CURE;
 use crate::fs::read;
 use crate::report::{failure, text};
 use crate::store::StoreError;
-use crate::tree::fingerprint;
-use deliver::{DeliverError, deliver};
+use deliver::{DeliverError, fetch};
 
 /// How many times an entry is looked up that is deleted between the lookup and the read.
 const LOOKUPS: usize = 5;
@@ -52,10 +50,15 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
     let mut job = JobOutcome::new("restore");
     if !options.lookup_only {
         session::check_exports(ctx)?;
-        recover::at_start(ctx);
     }
-    let opened =
-        if options.lookup_only { session::open_all(ctx)? } else { session::open_all_exportable(ctx)? };
+    let caches = session::open_caches(ctx);
+    if !options.lookup_only {
+        recover::at_start(ctx, &caches);
+    }
+    let mut opened = session::with_keys(ctx, caches, KeySource::Computed)?;
+    if !options.lookup_only {
+        opened = opened.into_iter().map(OpenedCache::if_exportable).collect();
+    }
     for opened in opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
@@ -95,7 +98,9 @@ pub(super) fn by_earlier_step(cache: &Cache<'_>, keys: &Keys) -> Option<RestoreO
     if !cache.roots().iter().any(|root| read::is_there(root)) {
         return None;
     }
-    tools::begin(cache);
+    if let Some(kind) = cache.spec.kind {
+        tools::begin(cache, kind);
+    }
     let outcome = RestoreOutcome {
         hit: if matched == keys.key { Hit::Exact } else { Hit::Partial },
         matched: Some(Matched { key: matched, scope: None, size: None }),
@@ -147,7 +152,9 @@ fn attempt(
         Ok(Found { best: None, .. }) => {
             if !options.lookup_only {
                 receipt::forget(cache);
-                tools::begin(cache);
+                if let Some(kind) = cache.spec.kind {
+                    tools::begin(cache, kind);
+                }
             }
             let outcome = miss(None);
             ctx.report(Level::Info, cache.name(), text::restored(&outcome));
@@ -250,24 +257,4 @@ fn not_restored(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline, error: &D
     }
     cache.ctx.report_with_hint(Level::Warning, cache.name(), &reason, hint);
     reason
-}
-
-/// Unpacks an entry beside its targets and publishes it there.
-fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
-    let (stagings, unpacked) = if cache.is_thin(entry) {
-        by_list::deliver(cache, entry, deadline)?
-    } else if let Some(delivered) = by_list::deliver_missing(cache, entry, deadline)? {
-        delivered
-    } else {
-        deliver(cache, entry, deadline)?
-    };
-    let alone = materialize(cache, stagings, "restored", deadline)?;
-    tools::source_times::put_back(cache, &deadline.cancel);
-    // Before the tool counts from zero: what it counted is part of the entry, and of no change.
-    let uncounted = fingerprint::uncounted(&cache.selections, &deadline.cancel).map_err(Fault::from)?;
-    tools::begin(cache);
-    let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
-    receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
-    carried::note_restored(cache, &saved_for(&entry.key));
-    Ok(unpacked)
 }

@@ -154,7 +154,7 @@ impl RoomMaker<'_> {
                 return Err(format!("it holds the cache `{}` or lies in it", spec.name));
             }
         }
-        if own_places::of(ctx).iter().any(|own| touches(own)) {
+        if own_places(ctx).iter().any(|own| touches(own)) {
             return Err("it holds the store or the state of this program".to_owned());
         }
         let holds = |other: &Path| resolved(other).starts_with(place);

@@ -16,13 +16,12 @@ use std::time::{Duration, Instant};
 use super::cache::{Cache, Keys};
 use super::context::{Context, Deadline};
 use super::generations::Generation;
-use super::lookup::{self, Found, LookedFor};
-use super::notes::carried;
+use super::lookup::{self, Found};
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::recover;
-use super::session::{self, OpenedCache};
+use super::session::{self, KeySource};
 use super::tools;
 use crate::archive::Packed;
 use crate::domain::entry::Entry;
@@ -31,7 +30,6 @@ use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::key::Key;
 use crate::domain::outcome::{JobOutcome, SaveOutcome, SaveResult};
-use crate::domain::spec::CacheSpec;
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
 use crate::report::{self, text};
@@ -43,23 +41,21 @@ use upload::Stored;
 /// Saves every selected cache: under the keys that this job's restore computed, unless `recompute_keys` is set.
 pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
-    recover::at_start(ctx);
-    let open = if recompute_keys { OpenedCache::open } else { open };
-    for opened in session::open_each(ctx, open)? {
+    let caches = session::open_caches(ctx);
+    recover::at_start(ctx, &caches);
+    let source = if recompute_keys { KeySource::Computed } else { KeySource::OfRestore };
+    for opened in session::with_keys(ctx, caches, source)? {
         let _group = ctx.group(&format!("Save {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
             let Some((cache, keys)) = opened.ready(job) else { return };
-            tools::report(cache, job);
+            if cache.spec.kind.is_some() {
+                tools::report(cache, job);
+            }
             let outcome = save(cache, keys);
             job.cache(cache.name()).save = Some(outcome);
         });
     }
     Ok(job)
-}
-
-/// Opens a cache with the keys that this job's restore computed.
-pub(super) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<OpenedCache<'a>, Fault> {
-    OpenedCache::open_with(ctx, spec, carried::keys_of_save)
 }
 
 /// Saves one cache and reports the outcome.
@@ -89,17 +85,8 @@ fn store_or_refuse(
     if let Some(refusal) = existing(cache, &keys.key, receipt.as_ref(), deadline)? {
         return Ok(Some(refusal));
     }
-    if let Some(refusal) = prepare::objects(cache, deadline)? {
-        return Ok(Some(refusal));
-    }
-    if let Some(receipt) = receipt.filter(|receipt| !receipt.corrupt)
-        && prepare::holds_what_was_restored(cache, &receipt, deadline)?
-        && is_found(cache, keys, &receipt, deadline)?
-    {
-        let reason = format!("nothing changed since `{}` was restored", receipt.saved_for());
-        return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
-    }
-    if let Some(refusal) = prepare::files(cache, &mut outcome.trim)? {
+    let restored = receipt.as_ref().map(|receipt| (keys, receipt));
+    if let Some(refusal) = prepare::prepare(cache, restored, &mut outcome.trim, deadline)? {
         return Ok(Some(refusal));
     }
     match store::store(cache, keys, &mut outcome.trim, deadline)? {
@@ -255,25 +242,6 @@ fn is_usable(cache: &Cache<'_>, entry: &Entry, receipt: Option<&Receipt>, deadli
         cache.ctx.report(Level::Debug, cache.name(), report::failure::chain(error));
     }
     opened.is_ok()
-}
-
-/// Whether a lookup of these keys finds the restored entry: otherwise a cache that did not change is saved, since nothing
-/// is found under its new key.
-fn is_found(
-    cache: &Cache<'_>,
-    keys: &Keys,
-    receipt: &Receipt,
-    deadline: &Deadline,
-) -> Result<bool, StoreFailure> {
-    let readable = cache.access().readable;
-    match lookup::lookup(cache, keys, LookedFor::default(), readable, deadline) {
-        Err(error)
-            if matches!(error.kind(), StoreErrorKind::Denied(Access::Read) | StoreErrorKind::Unasked) =>
-        {
-            Ok(false)
-        }
-        found => Ok(found?.best.is_some_and(|entry| receipt.is_of(&entry))),
-    }
 }
 
 /// Removes an entry of this job's own scope that a restore of this job found corrupt, if it still is: a key must not be

@@ -2,9 +2,11 @@
 //! sentinel is written, and files are trimmed.
 
 use super::decide::{self, SaveRefusal};
+use super::failure::StoreFailure;
 use crate::command::cache::expand::Sources;
-use crate::command::cache::{Cache, expand_one};
+use crate::command::cache::{Cache, Keys, expand_one};
 use crate::command::context::Deadline;
+use crate::command::lookup::{self, LookedFor};
 use crate::command::notes::receipt::Receipt;
 use crate::command::notes::sentinel;
 use crate::command::quarantine::leased_in;
@@ -23,17 +25,46 @@ use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::objects::proofs;
 use crate::objects::remove;
 use crate::report::failure;
+use crate::store::{Access, StoreErrorKind};
 use crate::tree::fingerprint;
 use crate::tree::walk::WalkError;
 
+/// Prepares a cache to be saved and says in `trimmed` what was trimmed, or says why it is not saved: objects are missing, it is as it
+/// was restored, or it holds no file. Without its keys and the receipt of its restore it is taken to have changed.
+pub(crate) fn prepare(
+    cache: &Cache<'_>,
+    restored: Option<(&Keys, &Receipt)>,
+    trimmed: &mut Option<TrimOutcome>,
+    deadline: &Deadline,
+) -> Result<Option<SaveRefusal>, StoreFailure> {
+    if cache.spec.source_times {
+        tools::source_times::record(cache, &deadline.cancel);
+    }
+    if cache.spec.kind.is_some() {
+        tools::leave_out(cache, &deadline.cancel);
+    }
+    if cache.layout().is_some()
+        && let Some(refusal) = objects(cache, deadline)?
+    {
+        return Ok(Some(refusal));
+    }
+    if let Some((keys, receipt)) = restored
+        && !receipt.corrupt
+        && holds_what_was_restored(cache, receipt, deadline)?
+        && is_found(cache, keys, receipt, deadline)?
+    {
+        let reason = format!("nothing changed since `{}` was restored", receipt.saved_for());
+        return Ok(Some(SaveRefusal::new(SaveResult::Unchanged, reason)));
+    }
+    if cache.spec.trim.is_some() {
+        *trimmed = trim::before_save(cache).map_err(Fault::from)?;
+    }
+    Ok(without_content(cache).map_err(Fault::from)?)
+}
+
 /// Prepares the objects of a content-addressed cache, which is saved complete or not at all; its sentinel says what it holds. What was
 /// harvested stays, even if the cache is refused.
-pub(crate) fn objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>, Fault> {
-    tools::source_times::record(cache, &deadline.cancel);
-    tools::leave_out(cache, &deadline.cancel);
-    if cache.layout().is_none() {
-        return Ok(None);
-    }
+fn objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>, Fault> {
     harvest(cache, deadline)?;
     let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
     if let Some(refusal) = decide::by_gate(cache.spec, &report, cache.root()) {
@@ -42,15 +73,6 @@ pub(crate) fn objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<S
     remove_unwanted(cache, &mut inventory)?;
     sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
     Ok(None)
-}
-
-/// Trims a cache and says so in `trimmed`. Refuses one that holds no file.
-pub(crate) fn files(
-    cache: &Cache<'_>,
-    trimmed: &mut Option<TrimOutcome>,
-) -> Result<Option<SaveRefusal>, Fault> {
-    *trimmed = trim::before_save(cache)?;
-    Ok(without_content(cache)?)
 }
 
 /// Refuses a cache that holds no file: as an entry it would hide those of earlier jobs from who looks by a prefix.
@@ -76,11 +98,7 @@ fn without_content(cache: &Cache<'_>) -> Result<Option<SaveRefusal>, WalkError> 
 }
 
 /// Whether the cache holds what was restored: at a glance where no file was written since, else by its contents.
-pub(super) fn holds_what_was_restored(
-    cache: &Cache<'_>,
-    receipt: &Receipt,
-    deadline: &Deadline,
-) -> Result<bool, Fault> {
+fn holds_what_was_restored(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, Fault> {
     let quick = fingerprint::quick(&cache.selections)?;
     if receipt.is_untouched(&quick) {
         return Ok(true);
@@ -91,6 +109,25 @@ pub(super) fn holds_what_was_restored(
     let _running = cache.ctx.start(cache.name(), Phase::Scan);
     let content = fingerprint::content(&cache.selections, cache.ctx.workers, &deadline.cancel)?;
     Ok(content.to_string() == receipt.content)
+}
+
+/// Whether a lookup of these keys finds the restored entry: otherwise a cache that did not change is saved, since nothing
+/// is found under its new key.
+fn is_found(
+    cache: &Cache<'_>,
+    keys: &Keys,
+    receipt: &Receipt,
+    deadline: &Deadline,
+) -> Result<bool, StoreFailure> {
+    let readable = cache.access().readable;
+    match lookup::lookup(cache, keys, LookedFor::default(), readable, deadline) {
+        Err(error)
+            if matches!(error.kind(), StoreErrorKind::Denied(Access::Read) | StoreErrorKind::Unasked) =>
+        {
+            Ok(false)
+        }
+        found => Ok(found?.best.is_some_and(|entry| receipt.is_of(&entry))),
+    }
 }
 
 /// Merges objects that links want, that the cache lacks, and that a build left in the directories that `harvest` names.

@@ -20,9 +20,8 @@ pub(super) struct StoreGuard {
 }
 
 impl StoreGuard {
-    /// The guard of a store that is a directory, if its volume can be measured.
-    pub(super) fn of(ctx: &Context<'_>) -> Option<Self> {
-        let store = ctx.store.directory()?;
+    /// The guard of a store in a directory, if its volume can be measured.
+    pub(super) fn new(ctx: &Context<'_>, store: &Path) -> Option<Self> {
         let volume = volume_of(store).ok()?;
         Some(StoreGuard { store: store.to_owned(), reserve: ctx.reserve().of(volume.total) })
     }
@@ -48,10 +47,9 @@ pub(super) struct StoreRoom<'a> {
 }
 
 impl<'a> StoreRoom<'a> {
-    /// For a store that is a directory; others need no room here.
-    pub(super) fn of(cache: &'a Cache<'a>) -> Option<Self> {
-        let store = cache.ctx.store.directory()?;
-        Some(StoreRoom { cache, store, has_trimmed: false })
+    /// For a store in a directory; others need no room here.
+    pub(super) fn new(cache: &'a Cache<'a>, store: &'a Path) -> Self {
+        StoreRoom { cache, store, has_trimmed: false }
     }
 
     /// Removes what may be removed where an archive as large as the cache would have no room. How large it is, is not known before it is

@@ -34,7 +34,7 @@ pub(super) fn store(
     deadline: &Deadline,
 ) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
-    let mut room = StoreRoom::of(cache);
+    let mut room = ctx.store.directory().map(|store| StoreRoom::new(cache, store));
     if let Some(room) = &room {
         room.prepare();
     }
@@ -110,7 +110,9 @@ fn store_once(
         workers: ctx.workers,
         levels: archive::Levels::default(),
     };
-    if let Some(stored) = thin::store(cache, &request, keys, deadline)? {
+    if let Some(least) = cache.generations()
+        && let Some(stored) = thin::store(cache, &request, keys, least, deadline)?
+    {
         return Ok(stored);
     }
     let new = NewEntry { scope: cache.access().own, key: keys.key.clone(), version: cache.version() };

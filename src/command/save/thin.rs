@@ -36,14 +36,14 @@ enum Plan {
     Nothing(FullBecause),
 }
 
-/// Stores what changed since an earlier entry; `None` where all of the cache is to be stored.
+/// Stores what changed since an earlier entry of at least this size; `None` where all of the cache is to be stored.
 pub(super) fn store(
     cache: &Cache<'_>,
     request: &PackRequest<'_>,
     keys: &Keys,
+    least: ByteSize,
     deadline: &Deadline,
 ) -> Result<Option<Stored>, StoreFailure> {
-    let Some(least) = cache.generations() else { return Ok(None) };
     let ctx = cache.ctx;
     let running = ctx.start(cache.name(), Phase::Save);
     let planned = match plan(cache, request, keys, least, &running.meter, deadline)? {

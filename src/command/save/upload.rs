@@ -51,7 +51,7 @@ pub(super) fn upload(
 ) -> Result<(Packed, Option<(Entry, SentEnds)>), StoreFailure> {
     let ctx = cache.ctx;
     let writer = ctx.wait(deadline, ctx.store().create(new))?;
-    let guard = StoreGuard::of(ctx);
+    let guard = ctx.store.directory().and_then(|store| StoreGuard::new(ctx, store));
     let mut pipe = pipe::writer(&ctx.runtime, |chunks| send(writer, guard, chunks), &deadline.cancel);
     let packed = match pack(archive::Passing(&mut pipe)) {
         Ok(packed) => packed,

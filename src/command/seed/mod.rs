@@ -12,7 +12,7 @@ use super::context::{Context, Deadline};
 use super::notes::sentinel;
 use super::quarantine;
 use super::recover;
-use super::session;
+use super::session::{self, DeclaredCache};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::gate::{GateReport, MissingObject};
@@ -38,10 +38,11 @@ pub(super) fn fill_each(
     nothing: &str,
 ) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new(command);
-    recover::at_start(ctx);
-    for spec in ctx.caches {
+    let caches = session::open_caches(ctx);
+    recover::at_start(ctx, &caches);
+    for DeclaredCache { spec, opened } in caches {
         let _group = ctx.group(&format!("{group} {}", spec.name));
-        let cache = session::open(ctx, spec)?;
+        let cache = opened.map_err(|fault| session::of_cache(spec, fault))?;
         session::contained(ctx, cache.name(), &mut job, |job| match fill(&cache) {
             Some(outcome) => job.cache(cache.name()).seed = Some(outcome),
             None => ctx.report(Level::Info, cache.name(), nothing),

@@ -7,6 +7,7 @@ pub(crate) mod source_times;
 
 use super::cache::Cache;
 use crate::domain::event::Level;
+use crate::domain::kinds::Kind;
 use crate::domain::outcome::JobOutcome;
 use crate::report::text;
 
@@ -15,8 +16,10 @@ pub(crate) use ccache::Ccache;
 pub(super) use note::used_since;
 
 /// After a restore, hit or miss: has the tool count from here, and notes when the job began to use the cache.
-pub(super) fn begin(cache: &Cache<'_>) {
-    note::leave(cache);
+pub(super) fn begin(cache: &Cache<'_>, kind: &Kind) {
+    if kind.marks_use {
+        note::leave(cache);
+    }
     if let Some(ccache) = Ccache::of_kind(cache) {
         ccache.zero();
     }

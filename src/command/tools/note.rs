@@ -24,9 +24,6 @@ struct UseNote {
 
 /// Notes that this job uses the cache from now on.
 pub(super) fn leave(cache: &Cache<'_>) {
-    if cache.spec.kind.is_none_or(|kind| !kind.marks_use) {
-        return;
-    }
     let note = UseNote { job: carried::job(cache), since: cache.ctx.now };
     let bytes = serde_json::to_vec(&note).expect("only strings");
     let written = atomic::write_below(&receipt::note(cache, "use.json"), &bytes, cache.ctx.now);

@@ -14,7 +14,7 @@ pub(crate) mod task;
 use std::time::{Duration, Instant};
 
 use super::cache::Cache;
-use super::context::{Context, Deadline};
+use super::context::Context;
 use super::materialize::materialize;
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
@@ -22,7 +22,7 @@ use super::notes::staged;
 use super::recover;
 use super::restore::{LookedFor, RestoreOptions};
 use super::save::{self, decide::SaveRefusal, prepare};
-use super::session::{self, OpenedCache};
+use super::session::{self, KeySource, OpenedCache};
 use super::tools;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
@@ -81,12 +81,12 @@ pub(crate) fn plan(
         return Err(Fault::usage(text).with_hint(carrier.for_more().to_owned()));
     }
     session::check_exports(ctx)?;
-    recover::at_start(ctx);
+    let caches = session::open_caches(ctx);
+    recover::at_start(ctx, &caches);
     place::sweep(ctx, carrier);
     let mut slots = Vec::new();
-    let opened =
-        if purpose == Purpose::Save { session::open_each(ctx, save::open)? } else { session::open_all(ctx)? };
-    for opened in opened {
+    let source = if purpose == Purpose::Save { KeySource::OfRestore } else { KeySource::Computed };
+    for opened in session::with_keys(ctx, caches, source)? {
         slots.push(match opened.if_exportable() {
             OpenedCache::Ready { cache, keys } => {
                 if purpose == Purpose::Restore {
@@ -163,7 +163,9 @@ pub(crate) fn restored(
         }
         outcome.elapsed = started.elapsed();
         if outcome.matched.is_none() && !options.lookup_only {
-            tools::begin(&cache);
+            if let Some(kind) = cache.spec.kind {
+                tools::begin(&cache, kind);
+            }
         }
         if carrier.task().is_some() {
             staged::check(&cache, &outcome.key, outcome.hit == Hit::Exact);
@@ -243,8 +245,12 @@ fn adopt(
     }
     let stagings = place::deliver(cache, &base)?;
     let alone = materialize(cache, stagings, "restored", &deadline)?;
-    tools::source_times::put_back(cache, &deadline.cancel);
-    tools::begin(cache);
+    if cache.spec.source_times {
+        tools::source_times::put_back(cache, &deadline.cancel);
+    }
+    if let Some(kind) = cache.spec.kind {
+        tools::begin(cache, kind);
+    }
     drop(running);
     let quick = fingerprint::quick(&cache.selections)?;
     if alone {
@@ -259,7 +265,9 @@ fn adopt(
 pub(crate) fn report_tools(ctx: &Context<'_>, job: &mut JobOutcome) {
     for spec in ctx.caches {
         // What is wrong with a declaration is reported where it is saved.
-        if let Ok(cache) = session::open(ctx, spec) {
+        if spec.kind.is_some()
+            && let Ok(cache) = session::open(ctx, spec)
+        {
             tools::report(&cache, job);
         }
     }
@@ -368,22 +376,10 @@ fn decide(cache: &Cache<'_>, carrier: &Carrier, key: Key, matched: Option<&Key>)
     let mut outcome = save::begun(cache, key);
     let refused = match save::by_job(cache).or(refused) {
         Some(refusal) => Ok(Some(refusal)),
-        None => prepared(cache, &mut outcome, &deadline),
+        // Only the carrier could tell whether the restored entry is still there: it is asked to save also what has not changed.
+        None => prepare::prepare(cache, None, &mut outcome.trim, &deadline),
     };
-    save::conclude(cache, &mut outcome, refused.map_err(Into::into), &deadline);
+    save::conclude(cache, &mut outcome, refused, &deadline);
     outcome.elapsed = started.elapsed();
     outcome
-}
-
-/// Prepares a cache to be saved, or says why it is not. Only the carrier could tell whether the restored entry is still there: it is
-/// asked to save also what has not changed.
-fn prepared(
-    cache: &Cache<'_>,
-    outcome: &mut SaveOutcome,
-    deadline: &Deadline,
-) -> Result<Option<SaveRefusal>, Fault> {
-    match prepare::objects(cache, deadline)? {
-        Some(refusal) => Ok(Some(refusal)),
-        None => prepare::files(cache, &mut outcome.trim),
-    }
 }

@@ -12,8 +12,7 @@ use super::entry_note;
 use super::found::FoundKeys;
 use crate::command::cache::Cache;
 use crate::command::context::Context;
-use crate::command::save;
-use crate::command::session::{self, OpenedCache};
+use crate::command::session::{self, KeySource, OpenedCache};
 use crate::domain::cache_task::TaskHit;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -95,7 +94,7 @@ pub(crate) fn found_for_save(
     plan: &TaskPlan,
     hits: &[Option<TaskHit>],
 ) -> Result<Vec<FoundKeys>, Fault> {
-    let opened = session::open_each(ctx, save::open)?;
+    let opened = session::with_keys(ctx, session::open_caches(ctx), KeySource::OfRestore)?;
     let keys = opened.iter().map(|opened| {
         let OpenedCache::Ready { cache, keys } = opened else { return FoundKeys::default() };
         let slot = slot_of(plan, cache.name());
