@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use cachekeep::archive::{
-    self, AssembleRequest, Composite, Destination, Levels, Limits, PackRequest, SegmentRange, UnpackRequest,
+    self, AssembleRequest, Composite, Destination, Levels, Limits, Manifest, PackRequest, SegmentRange, Splitter,
+    UnpackRequest,
 };
 use cachekeep::parts::Selection;
 use cachekeep::parts::{ItemKind, Walk};
@@ -35,15 +36,18 @@ pub fn unpacked(bytes: &[u8]) -> Option<Vec<String>> {
         destinations: vec![Destination { prefix: ".cachekeep/c".to_owned(), directory: target.clone() }],
         workers: 1,
         foreign: Limits { bytes: 16 << 20, entries: 1000 },
-        on_manifest: &mut |manifest| {
-            if manifest.unpacked_bytes < 16 << 20 { Ok(()) } else { Err("too large".to_owned()) }
-        },
     };
     let meter = Meter::new("c", Phase::Restore);
-    let result = archive::unpack(request, bytes, &CancellationToken::new(), &meter);
+    let is_small = |archive: &Splitter<_>| archive.manifest().is_none_or(is_small);
+    let archive = Splitter::open(bytes).ok().filter(is_small)?;
+    let result = archive::unpack(request, archive, &CancellationToken::new(), &meter);
     assert_eq!(fs::read(victim).expect("the neighbor"), b"untouched");
     assert_eq!(fs::read_dir(place.path()).expect("listed").count(), 2);
     result.ok().map(|_| lines(&target))
+}
+
+fn is_small(manifest: &Manifest) -> bool {
+    manifest.unpacked_bytes < 16 << 20
 }
 
 fn lines(root: &Path) -> Vec<String> {
@@ -70,10 +74,10 @@ pub fn assembled(
         destinations: vec![Destination { prefix: ".cachekeep/c".to_owned(), directory: target.clone() }],
         workers: 1,
         present: Default::default(),
-        on_manifest: &mut |manifest| {
-            if manifest.unpacked_bytes < 16 << 20 { Ok(()) } else { Err("too large".to_owned()) }
-        },
     };
+    if !is_small(&composite.listing().manifest) {
+        return None;
+    }
     let open = |ranges: Vec<SegmentRange>| {
         std::io::Cursor::new(ranges.into_iter().flat_map(|part| bytes(part.segment, part.range)).collect::<Vec<u8>>())
     };

@@ -17,6 +17,7 @@ pub mod release;
 mod write;
 
 pub use format::error::ArchiveError;
+pub use format::frame::Splitter;
 pub use format::list::{Extent, Row, RowKind};
 pub use format::manifest::{Counts, Manifest, Parent, Root};
 pub use format::version::FORMAT;
@@ -31,7 +32,7 @@ pub use read::composite::Composite;
 pub use read::limits::Limits;
 pub use read::listing::{Frames, Listing, read_frames, read_listing};
 pub use read::scatter::SegmentRange;
-pub use read::verify::{Verified, read_manifest, verify};
+pub use read::verify::{Verified, verify};
 pub use write::assemble::{AssembleRequest, Candidates, assemble, candidates};
 pub use write::destination::Destination;
 pub use write::unpack::{UnpackRequest, Unpacked, unpack};

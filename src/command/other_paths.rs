@@ -3,7 +3,7 @@
 
 use super::cache::Cache;
 use super::context::Deadline;
-use crate::archive::{self, Manifest};
+use crate::archive::{Manifest, Splitter};
 use crate::domain::entry::Entry;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -47,7 +47,7 @@ pub(crate) fn of_entry(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) ->
     let read = || -> Result<Option<Manifest>, Fault> {
         let stream = ctx.wait(deadline, ctx.store().read(entry)).map_err(Fault::from)?;
         let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
-        archive::read_manifest(input).map_err(Fault::from)
+        Ok(Splitter::open(input)?.manifest().cloned())
     };
     match read() {
         Ok(manifest) => of_manifest(cache, &manifest?),

@@ -87,9 +87,6 @@ pub enum ArchiveError {
         /// What is counted.
         unit: &'static str,
     },
-    /// The caller declined what the manifest announces.
-    #[error("{0}")]
-    Declined(String),
     /// A file, directory or link could not be written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Write {

@@ -50,8 +50,6 @@ pub(crate) fn manifest_of(frame: &[u8]) -> Result<Manifest, ArchiveError> {
 /// What comes next in an archive.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// The manifest; always the first part.
-    Manifest(Manifest),
     /// A frame of known size, whole, in the buffer given.
     Frame {
         /// Bytes that it decompresses to.
@@ -67,8 +65,10 @@ pub(crate) enum Part {
 }
 
 /// Reads an archive part by part.
-pub(crate) struct Splitter<R> {
+pub struct Splitter<R> {
     input: BufReader<R>,
+    /// The first part, and its bytes, of an archive without a manifest.
+    first: Option<(Part, Vec<u8>)>,
     check: Check,
     position: u64,
     manifest: Option<Manifest>,
@@ -118,9 +118,13 @@ struct FrameHeader {
 }
 
 impl<R: Read> Splitter<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Splitter {
+    /// Reads the manifest, or what an archive of another program has in its place. Takes no more of the input than one buffer
+    /// behind it. The manifest is proven only by [`verify`](crate::archive::verify()) or [`unpack`](crate::archive::unpack()), which
+    /// read on to the digest.
+    pub fn open(input: R) -> Result<Self, ArchiveError> {
+        let mut splitter = Splitter {
             input: BufReader::with_capacity(256 << 10, input),
+            first: None,
             check: Check::Whole(Sha256::new()),
             position: 0,
             manifest: None,
@@ -128,7 +132,19 @@ impl<R: Read> Splitter<R> {
             content: 0,
             stage: Stage::Head,
             open: None,
-        }
+        };
+        let mut buffer = Vec::new();
+        let Some(magic) = splitter.magic(&mut buffer)? else {
+            return Err(ArchiveError::damaged("it is empty"));
+        };
+        splitter.first = splitter.frame(magic, &mut buffer)?.map(|part| (part, buffer));
+        splitter.stage = Stage::Body;
+        Ok(splitter)
+    }
+
+    /// The manifest; `None` if another program made the archive.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 
     /// Bytes read so far.
@@ -146,6 +162,10 @@ impl<R: Read> Splitter<R> {
 
     /// The next part, its bytes in the buffer; `None` after a proper end.
     pub(crate) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
+        if let Some((part, bytes)) = self.first.take() {
+            *buffer = bytes;
+            return Ok(Some(part));
+        }
         loop {
             buffer.clear();
             if let Some(open) = self.open {
@@ -155,29 +175,29 @@ impl<R: Read> Splitter<R> {
             if self.stage == Stage::Tabled {
                 return Err(ArchiveError::damaged("something follows its end"));
             }
-            let part = match magic {
-                ZSTD_MAGIC => Some(self.data(buffer)?),
-                0x184D_2A50..=0x184D_2A5F => self.skippable(magic, buffer)?.map(Part::Manifest),
-                _ => return Err(ArchiveError::damaged(format!("no zstd frame at byte {}", self.position))),
-            };
-            if self.stage == Stage::Head {
-                self.stage = Stage::Body;
+            if let Some(part) = self.frame(magic, buffer)? {
+                return Ok(Some(part));
             }
-            if part.is_some() {
-                return Ok(part);
-            }
+        }
+    }
+
+    /// The frame that begins with this magic, or its first piece; `None` for one that holds nothing of the tar stream.
+    fn frame(&mut self, magic: u32, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
+        match magic {
+            ZSTD_MAGIC => self.data(buffer).map(Some),
+            0x184D_2A50..=0x184D_2A5F => self.skippable(magic, buffer).map(|()| None),
+            _ => Err(ArchiveError::damaged(format!("no zstd frame at byte {}", self.position))),
         }
     }
 
     fn finish(&self) -> Result<(), ArchiveError> {
         match (&self.manifest, self.stage) {
-            (_, Stage::Head) => Err(ArchiveError::damaged("it is empty")),
             (None, _) | (Some(_), Stage::Tabled) => Ok(()),
             (Some(_), _) => Err(ArchiveError::damaged("its end is missing")),
         }
     }
 
-    fn skippable(&mut self, magic: u32, buffer: &mut Vec<u8>) -> Result<Option<Manifest>, ArchiveError> {
+    fn skippable(&mut self, magic: u32, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
         self.read(4, buffer)?;
         let length = u32::from_le_bytes(buffer[4..8].try_into().expect("four bytes")) as usize;
         let known = match magic {
@@ -186,42 +206,36 @@ impl<R: Read> Splitter<R> {
             _ => false,
         };
         if !known {
-            return self.skip(length, buffer).map(|()| None);
+            return self.skip(length, buffer);
         }
         if magic == SEEK_TABLE_MAGIC {
-            return self.seek_table(length, buffer).map(|()| None);
+            return self.seek_table(length, buffer);
         }
         self.read(length, buffer)?;
         let payload = &buffer[8..];
         if magic == MANIFEST_MAGIC
             && let Some(json) = payload.strip_prefix(MANIFEST_TAG)
         {
-            return self.manifest(json, buffer).map(Some);
+            return self.take_manifest(json, buffer);
         }
-        if self.list_or_digest(magic, payload, buffer.len())? {
-            self.pass(buffer, 0)?;
-            return Ok(None);
-        }
-        if self.manifest.is_some() {
+        if !self.list_or_digest(magic, payload, buffer.len())? && self.manifest.is_some() {
             return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
         }
-        self.pass(buffer, 0)?;
-        Ok(None)
+        self.pass(buffer, 0)
     }
 
-    /// The manifest of this JSON, of which the buffer holds the frame.
-    fn manifest(&mut self, json: &[u8], buffer: &[u8]) -> Result<Manifest, ArchiveError> {
+    /// Takes the manifest of this JSON, of which the buffer holds the frame.
+    fn take_manifest(&mut self, json: &[u8], buffer: &[u8]) -> Result<(), ArchiveError> {
         if self.stage != Stage::Head {
             return Err(ArchiveError::damaged("it has a manifest in its middle"));
         }
         let manifest = Manifest::from_json(json)?;
-        self.manifest = Some(manifest.clone());
         if manifest.is_listed() {
             let list = ReadList::default();
             self.check = Check::Parts { manifest: Sha256Digest::of(buffer), list, proof: None };
         }
-        self.pass(buffer, 0)?;
-        Ok(manifest)
+        self.manifest = Some(manifest);
+        self.pass(buffer, 0)
     }
 
     /// Checks what a frame behind those of the tar stream holds; returns whether it is one of the archive's format.

@@ -12,7 +12,7 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer
 use super::buffer::{Buffers, Chunk, Slice};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::{Part, Splitter};
-use crate::archive::format::manifest::{LARGEST_FRAME, Manifest};
+use crate::archive::format::manifest::LARGEST_FRAME;
 use crate::domain::digest::Sha256Digest;
 use crate::fs::cancel;
 use crate::threads::contain::contain;
@@ -28,18 +28,9 @@ const BLOCK_ROOM: usize = 256 << 10;
 /// the machine, and writing files is slower than as many can decompress.
 const MOST_FRAMES: usize = 8;
 
-/// A part of a decompressed archive.
-#[derive(Debug)]
-pub(crate) enum Unit {
-    /// The manifest; always the first part.
-    Manifest(Manifest),
-    /// The next bytes of the tar stream.
-    Bytes(Slice),
-}
-
 /// Yields the tar stream; `None` after its last byte, once the archive is verified to its end.
 pub(crate) trait Source {
-    fn next(&mut self) -> Result<Option<Unit>, ArchiveError>;
+    fn next(&mut self) -> Result<Option<Slice>, ArchiveError>;
 
     /// What the archive's end shows; valid after it.
     fn end(&self) -> End;
@@ -55,7 +46,7 @@ pub(crate) struct End {
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
-    fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
+    fn next(&mut self) -> Result<Option<Slice>, ArchiveError> {
         (**self).next()
     }
 
@@ -105,7 +96,7 @@ impl<'a, P: Parts> Inline<'a, P> {
 }
 
 impl<P: Parts> Source for Inline<'_, P> {
-    fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
+    fn next(&mut self) -> Result<Option<Slice>, ArchiveError> {
         loop {
             if cancel::is_cancelled(self.cancel) {
                 return Err(ArchiveError::Cancelled);
@@ -113,7 +104,6 @@ impl<P: Parts> Source for Inline<'_, P> {
             let mut chunk = self.buffers.take();
             match self.parts.next(&mut chunk.buffer().compressed)? {
                 None => return Ok(None),
-                Some(Part::Manifest(manifest)) => return Ok(Some(Unit::Manifest(manifest))),
                 Some(Part::Frame { content }) => {
                     self.buffers.keep_large(true);
                     decompress(&mut self.whole, &mut chunk, content)?;
@@ -124,7 +114,7 @@ impl<P: Parts> Source for Inline<'_, P> {
                 }
             }
             if !chunk.buffer().data.is_empty() {
-                return Ok(Some(Unit::Bytes(chunk.into_slice())));
+                return Ok(Some(chunk.into_slice()));
             }
         }
     }
@@ -156,7 +146,6 @@ struct Threaded {
 
 /// In the order of the archive.
 enum Ordered {
-    Manifest(Manifest),
     /// A frame that a worker decompresses.
     Promised(Receiver<Result<Chunk, ArchiveError>>),
     Ready(Chunk),
@@ -247,7 +236,6 @@ fn split(
         let mut chunk = buffers.take();
         let next = match parts.next(&mut chunk.buffer().compressed)? {
             None => return Ok(()),
-            Some(Part::Manifest(manifest)) => Ordered::Manifest(manifest),
             Some(Part::Frame { content }) => {
                 buffers.keep_large(true);
                 let (done, promise) = mpsc::channel();
@@ -268,11 +256,10 @@ fn split(
 }
 
 impl Source for Threaded {
-    fn next(&mut self) -> Result<Option<Unit>, ArchiveError> {
+    fn next(&mut self) -> Result<Option<Slice>, ArchiveError> {
         let lost = || ArchiveError::damaged("a thread that decompressed it has failed");
         loop {
             let chunk = match self.ordered.recv().map_err(|_| lost())? {
-                Ordered::Manifest(manifest) => return Ok(Some(Unit::Manifest(manifest))),
                 Ordered::Promised(promise) => promise.recv().map_err(|_| lost())??,
                 Ordered::Ready(chunk) => chunk,
                 Ordered::Failed(error) => return Err(error),
@@ -283,7 +270,7 @@ impl Source for Threaded {
             };
             let slice = chunk.into_slice();
             if !slice.is_empty() {
-                return Ok(Some(Unit::Bytes(slice)));
+                return Ok(Some(slice));
             }
         }
     }

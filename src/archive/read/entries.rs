@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
-use super::decode::{Source, Unit};
+use super::decode::Source;
 use super::guard::{Guard, Place};
 use super::limits::Limits;
 use super::tar_stream::{Entry, EntryKind, TarStream};
@@ -43,21 +43,17 @@ pub(crate) struct Attributes {
 
 /// Receives the entries of an archive.
 pub(crate) trait Visitor {
-    /// Called first, in an archive that has a manifest; returns the guard for the names that follow.
-    fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError>;
-    /// Called first, in an archive without a manifest.
-    fn foreign(&mut self) -> Result<Guard, ArchiveError>;
-    fn directory(&mut self, spot: Spot, attributes: Attributes) -> Result<(), ArchiveError>;
+    fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError>;
     /// Whether files are hashed also where the archive has no list that needs it.
     fn hashes_files(&self) -> bool;
     /// A file; its content follows in calls of `content`, and then comes `file_end`.
-    fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError>;
+    fn file(&mut self, spot: &Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError>;
     /// The next bytes of the file; together they are never more than its size.
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError>;
     /// The end of the file, with the hash of its content if files are hashed.
     fn file_end(&mut self, content: Option<&Sha256Digest>);
-    fn symlink(&mut self, spot: Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError>;
-    fn hard_link(&mut self, spot: Spot, target: Spot) -> Result<(), ArchiveError>;
+    fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError>;
+    fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError>;
 }
 
 /// What a verified archive holds.
@@ -69,32 +65,25 @@ pub(crate) struct ArchiveContents {
     pub(crate) archive_bytes: u64,
 }
 
-/// Reads an archive to its end.
+/// Reads an archive behind its manifest to its end. What has none may hold anything within `foreign`.
 pub(crate) fn visit<S: Source>(
-    mut source: S,
+    source: S,
+    manifest: Option<Manifest>,
+    guard: &Guard,
     foreign: Limits,
     visitor: &mut dyn Visitor,
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<ArchiveContents, ArchiveError> {
-    let (manifest, first) = match source.next()? {
-        Some(Unit::Manifest(manifest)) => (Some(manifest), None),
-        Some(Unit::Bytes(slice)) => (None, Some(slice)),
-        None => return Err(ArchiveError::damaged("it is empty")),
-    };
-    let guard = match &manifest {
-        Some(manifest) if manifest.is_thin() => {
+    if let Some(manifest) = &manifest {
+        if manifest.is_thin() {
             return Err(ArchiveError::damaged("it takes content from other archives"));
         }
-        Some(manifest) => {
-            meter.set_total(manifest.unpacked_bytes);
-            visitor.manifest(manifest)?
-        }
-        None => visitor.foreign()?,
-    };
+        meter.set_total(manifest.unpacked_bytes);
+    }
     let list = manifest.as_ref().is_some_and(Manifest::is_listed).then(ExpectedList::default);
     let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0, list };
-    let mut stream = TarStream::starting_with(source, first);
+    let mut stream = TarStream::new(source);
     let progress = Progress { cancel, meter };
     while let Some(entry) = stream.next_entry()? {
         progress.check()?;
@@ -104,7 +93,7 @@ pub(crate) fn visit<S: Source>(
             EntryKind::File { size } => Some(size),
             _ => None,
         };
-        hand_over(entry, &guard, visitor)?;
+        hand_over(entry, guard, visitor)?;
         if let Some(size) = size {
             let hashed = pass_content(size, row.as_mut(), &mut stream, visitor, &progress)?;
             visitor.file_end(hashed.as_ref());
@@ -213,13 +202,10 @@ fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(
     let Some(spot) = spot_of(guard, &name, shape)? else { return Ok(()) };
     let attributes = Attributes { mode, modified: Some(modified) };
     match kind {
-        EntryKind::Directory => visitor.directory(spot, attributes),
-        EntryKind::File { size } => visitor.file(spot, size, attributes),
-        EntryKind::Symlink { target } => visitor.symlink(spot, target, attributes),
-        EntryKind::HardLink { target } => {
-            let target = linked_spot(guard, &name, &target)?;
-            visitor.hard_link(spot, target)
-        }
+        EntryKind::Directory => visitor.directory(&spot, attributes),
+        EntryKind::File { size } => visitor.file(&spot, size, attributes),
+        EntryKind::Symlink { target } => visitor.symlink(&spot, target, attributes),
+        EntryKind::HardLink { target } => visitor.hard_link(&spot, &linked_spot(guard, &name, &target)?),
     }
 }
 

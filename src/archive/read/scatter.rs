@@ -9,7 +9,7 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 
 use super::buffer::Slice;
-use super::decode::{End, Parts, Source, Unit};
+use super::decode::{End, Parts, Source};
 use super::listing::Frames;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::Part;
@@ -214,10 +214,8 @@ impl<S: Source> ContentReader<S> {
     fn frame(&mut self) -> Result<OpenFrame, ArchiveError> {
         let frame = self.frames.next().ok_or_else(misplaced)?;
         match self.source.next()? {
-            Some(Unit::Bytes(rest)) => {
-                Ok(OpenFrame { segment: frame.segment as u64, at: frame.place.at, rest })
-            }
-            _ => Err(misplaced()),
+            Some(rest) => Ok(OpenFrame { segment: frame.segment as u64, at: frame.place.at, rest }),
+            None => Err(misplaced()),
         }
     }
 }

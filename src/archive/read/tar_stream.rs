@@ -6,7 +6,7 @@
 use tar::{EntryType, Header};
 
 use super::buffer::Slice;
-use super::decode::{End, Source, Unit};
+use super::decode::{End, Source};
 use super::guard;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::{BLOCK, LONGEST_NAME, padding};
@@ -59,9 +59,9 @@ pub(crate) struct TarStream<S> {
 }
 
 impl<S: Source> TarStream<S> {
-    /// A stream of the source after its manifest, beginning with bytes that were already taken.
-    pub(crate) fn starting_with(source: S, first: Option<Slice>) -> Self {
-        TarStream { source, current: first, read: 0 }
+    /// A stream of which nothing was read.
+    pub(crate) fn new(source: S) -> Self {
+        TarStream { source, current: None, read: 0 }
     }
 
     /// Bytes of the stream read so far.
@@ -85,12 +85,9 @@ impl<S: Source> TarStream<S> {
                 }
                 return Ok(self.current.take());
             }
-            match self.source.next()? {
-                None => return Ok(None),
-                Some(Unit::Bytes(slice)) => self.current = Some(slice),
-                Some(Unit::Manifest(_)) => {
-                    return Err(ArchiveError::damaged("it has a manifest in its middle"));
-                }
+            self.current = self.source.next()?;
+            if self.current.is_none() {
+                return Ok(None);
             }
         }
     }
@@ -431,8 +428,8 @@ mod tests {
     fn first(stream: &[u8]) -> Result<Entry, ArchiveError> {
         let archive = zstd::bulk::compress(stream, 1).expect("zstd");
         let cancel = tokio_util::sync::CancellationToken::new();
-        let source = super::super::decode::Inline::new(Splitter::new(&archive[..]), &cancel)?;
-        TarStream::starting_with(source, None).next_entry().map(|entry| entry.expect("an entry"))
+        let source = super::super::decode::Inline::new(Splitter::open(&archive[..])?, &cancel)?;
+        TarStream::new(source).next_entry().map(|entry| entry.expect("an entry"))
     }
 
     fn record(key: &str, value: &[u8]) -> Vec<u8> {

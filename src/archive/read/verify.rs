@@ -1,4 +1,4 @@
-//! Archives read without writing: the manifest alone, or all of it to verify it.
+//! Archives verified: read to their end, and nothing written.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use super::entries::{self, ArchiveContents, Attributes, Spot, Visitor};
 use super::guard::Guard;
 use super::limits::Limits;
 use crate::archive::format::error::ArchiveError;
-use crate::archive::format::frame::{Part, Splitter};
+use crate::archive::format::frame::Splitter;
 use crate::archive::format::manifest::{Counts, Manifest};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
@@ -28,17 +28,6 @@ pub struct Verified {
     pub archive_bytes: u64,
 }
 
-/// Reads the manifest at the head of an archive; `None` if another program made it.
-///
-/// Takes no more of the input than one buffer behind the manifest. The manifest is proven only by
-/// [`verify`] or [`unpack`](crate::archive::unpack()), which read on to the digest.
-pub fn read_manifest(input: impl Read) -> Result<Option<Manifest>, ArchiveError> {
-    match Splitter::new(input).next(&mut Vec::new())? {
-        Some(Part::Manifest(manifest)) => Ok(Some(manifest)),
-        _ => Ok(None),
-    }
-}
-
 /// Reads an archive to its end: every frame decompresses, every entry is safe, and the digest, the seek
 /// table and the manifest are true. Writes nothing.
 ///
@@ -51,10 +40,14 @@ pub fn verify<R: Read + Send>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Verified, ArchiveError> {
+    let parts = Splitter::open(input)?;
+    let manifest = parts.manifest().cloned();
+    let guard = manifest.as_ref().map_or_else(Guard::anywhere, |manifest| Guard::new(manifest.prefixes()));
+    let guard = guard.for_reading();
     std::thread::scope(|scope| {
-        let source = decode::open(scope, Splitter::new(input), workers, cancel)?;
+        let source = decode::open(scope, parts, workers, cancel)?;
         let ArchiveContents { manifest, counts, unpacked_bytes, archive_bytes } =
-            entries::visit(source, foreign, &mut Verifying, cancel, meter)?;
+            entries::visit(source, manifest, &guard, foreign, &mut Verifying, cancel, meter)?;
         Ok(Verified { manifest, counts, unpacked_bytes, archive_bytes })
     })
 }
@@ -63,15 +56,7 @@ pub fn verify<R: Read + Send>(
 struct Verifying;
 
 impl Visitor for Verifying {
-    fn manifest(&mut self, manifest: &Manifest) -> Result<Guard, ArchiveError> {
-        Ok(Guard::new(manifest.prefixes()).for_reading())
-    }
-
-    fn foreign(&mut self) -> Result<Guard, ArchiveError> {
-        Ok(Guard::anywhere().for_reading())
-    }
-
-    fn directory(&mut self, _: Spot, _: Attributes) -> Result<(), ArchiveError> {
+    fn directory(&mut self, _: &Spot, _: Attributes) -> Result<(), ArchiveError> {
         Ok(())
     }
 
@@ -79,7 +64,7 @@ impl Visitor for Verifying {
         false
     }
 
-    fn file(&mut self, _: Spot, _: u64, _: Attributes) -> Result<(), ArchiveError> {
+    fn file(&mut self, _: &Spot, _: u64, _: Attributes) -> Result<(), ArchiveError> {
         Ok(())
     }
 
@@ -89,11 +74,11 @@ impl Visitor for Verifying {
 
     fn file_end(&mut self, _: Option<&Sha256Digest>) {}
 
-    fn symlink(&mut self, _: Spot, _: Vec<u8>, _: Attributes) -> Result<(), ArchiveError> {
+    fn symlink(&mut self, _: &Spot, _: Vec<u8>, _: Attributes) -> Result<(), ArchiveError> {
         Ok(())
     }
 
-    fn hard_link(&mut self, _: Spot, _: Spot) -> Result<(), ArchiveError> {
+    fn hard_link(&mut self, _: &Spot, _: &Spot) -> Result<(), ArchiveError> {
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::item::{ItemKind, ReleaseItem};
 use super::options::{ExtractOptions, Input};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Buffers;
-use crate::archive::read::entries::{Attributes, Spot};
+use crate::archive::read::entries::{Attributes, Spot, Visitor as _};
 use crate::archive::write::clash;
 use crate::archive::write::destination::Destination;
 use crate::archive::write::writer::{Repeats, Writer};

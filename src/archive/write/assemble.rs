@@ -15,10 +15,9 @@ use super::unpack::{Unpacked, check_empty, check_roots};
 use super::writer::{Repeats, Writer};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::list::{Row, RowKind};
-use crate::archive::format::manifest::Manifest;
 use crate::archive::read::composite::Composite;
 use crate::archive::read::decode::{self, Source};
-use crate::archive::read::entries::{Attributes, Shape, Spot, linked_spot, spot_of};
+use crate::archive::read::entries::{Attributes, Shape, Spot, Visitor as _, linked_spot, spot_of};
 use crate::archive::read::guard::{self, Guard};
 use crate::archive::read::scatter::{ContentReader, SegmentRange, WantedContent};
 use crate::domain::digest::Sha256Digest;
@@ -28,15 +27,13 @@ use crate::tree::fingerprint::ContentDigest;
 use crate::tree::hashed::HashedFile;
 
 /// What to assemble, and where.
-pub struct AssembleRequest<'a> {
+pub struct AssembleRequest {
     /// Where each root of the archive goes.
     pub destinations: Vec<Destination>,
     /// Threads that decompress, and as many that write, if they can be had; with 0 it all happens on the calling thread.
     pub workers: usize,
     /// Files elsewhere on this machine that have the contents of rows, by their index ([`candidates`]).
     pub present: BTreeMap<usize, HashedFile>,
-    /// Called with the manifest before anything is written; an error declines the archive.
-    pub on_manifest: &'a mut dyn FnMut(&Manifest) -> Result<(), String>,
 }
 
 /// The files below the targets of an archive's roots that have, under the same name, the size of what it has for them.
@@ -111,17 +108,16 @@ impl RealDirectories {
 /// After an error the destinations hold a part of the archive, which the caller removes. Nothing outside of them is
 /// ever touched.
 pub fn assemble<R: Read + Send>(
-    request: AssembleRequest<'_>,
+    request: AssembleRequest,
     composite: &Composite<'_>,
     open: impl FnOnce(Vec<SegmentRange>) -> R,
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Unpacked, ArchiveError> {
-    let AssembleRequest { destinations, workers, present, on_manifest } = request;
+    let AssembleRequest { destinations, workers, present } = request;
     let manifest = &composite.listing().manifest;
     check_empty(&destinations)?;
     check_roots(manifest, &destinations)?;
-    on_manifest(manifest).map_err(ArchiveError::Declined)?;
     let contents = composite.contents(|row, _| !present.contains_key(&row))?;
     let plan = composite.plan(&contents)?;
     meter.set_total(manifest.unpacked_bytes);
@@ -157,7 +153,7 @@ struct Assembling<'a> {
     composite: &'a Composite<'a>,
     guard: Guard,
     writer: Writer,
-    /// The digest of all entries so far but hard links.
+    /// The digest of the files so far, of which the list has the hashes.
     content: ContentDigest,
     cancel: &'a CancellationToken,
     meter: &'a Meter,
@@ -179,9 +175,6 @@ impl Assembling<'_> {
                 RowKind::Symlink { target } => {
                     guard::check_target(target).map_err(|reason| ArchiveError::refused(name, reason))?;
                     let Some(spot) = spot_of(&self.guard, name, Shape::Symlink)? else { continue };
-                    if let Some(target) = guard::os_name(target) {
-                        self.content.add_link(spot.root, &spot.relative, &target);
-                    }
                     self.writer.symlink(&spot, target.clone(), attributes)?;
                 }
                 RowKind::HardLink { target } => {

@@ -17,8 +17,9 @@ use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
 use super::remembered::RememberedEntries;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
-use crate::archive::read::entries::{Attributes, Spot};
+use crate::archive::read::entries::{Attributes, Spot, Visitor};
 use crate::archive::read::guard;
+use crate::domain::digest::Sha256Digest;
 use crate::fs::{cancel, holes, link, mode, unsupported};
 use crate::tree::fingerprint::ContentDigest;
 use crate::tree::hashed::HashedFile;
@@ -44,6 +45,10 @@ pub(crate) struct Writer {
     destinations: Vec<Destination>,
     repeats: Repeats,
     file: Option<Incoming>,
+    /// The place and the mode of that file.
+    arriving: Option<(Spot, u32)>,
+    /// The digest of the contents so far but hard links, which a later save compares with the tree.
+    digest: ContentDigest,
     remembered: RememberedEntries,
 }
 
@@ -74,80 +79,9 @@ impl Writer {
             destinations,
             repeats,
             file: None,
+            arriving: None,
+            digest: ContentDigest::default(),
             remembered: RememberedEntries::default(),
-        }
-    }
-
-    /// Where the roots of the archive go.
-    pub(crate) fn destinations(&self) -> &[Destination] {
-        &self.destinations
-    }
-
-    /// Changes the rule for repeated names, before the first entry.
-    pub(crate) fn set_repeats(&mut self, repeats: Repeats) {
-        self.repeats = repeats;
-    }
-
-    /// A directory, whose attributes are set at the end.
-    pub(crate) fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
-        let path = self.path(spot);
-        self.remembered.directory(spot, &path, attributes)?;
-        if self.repeats == Repeats::FilesAndLinks {
-            self.remembered.replaceable.remove(&path);
-        }
-        // With a manifest an archive names a directory before what lies in it, and once.
-        if self.repeats == Repeats::Refused && !spot.is_root() {
-            make_new_directory(&path)
-        } else {
-            make_directory(&path)
-        }
-    }
-
-    /// A file; its content follows in calls of `content`.
-    pub(crate) fn file(
-        &mut self,
-        spot: &Spot,
-        size: u64,
-        attributes: Attributes,
-    ) -> Result<(), ArchiveError> {
-        self.make_way(spot)?;
-        let path = self.path(spot);
-        if size > SMALL {
-            let file = Arc::new(self.create(path, size, attributes)?);
-            file.stretch()?;
-            self.file = Some(Incoming::Large { file, offset: 0 });
-            return Ok(());
-        }
-        let open = match self.repeats {
-            Repeats::Refused => None,
-            _ => Some(Arc::new(self.create(path.clone(), size, attributes)?)),
-        };
-        let size = usize::try_from(size).expect("small files fit into memory");
-        self.file = Some(Incoming::Small { path, open, size, gathered: Vec::new(), attributes });
-        if size == 0 { self.finish_small(Content::Gathered(Vec::new())) } else { Ok(()) }
-    }
-
-    /// The next bytes of the file; together they are never more than its size.
-    pub(crate) fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
-        match self.file.as_mut().expect("content comes after its file") {
-            Incoming::Large { file, offset } => {
-                let (file, at) = (Arc::clone(file), *offset);
-                *offset += slice.len() as u64;
-                self.pool.submit(Job::Part { file, offset: at, content: Content::Shared(slice) })
-            }
-            Incoming::Small { size, gathered, .. } if gathered.is_empty() && slice.len() == *size => {
-                self.finish_small(Content::Shared(slice))
-            }
-            Incoming::Small { size, gathered, .. } => {
-                // Copied, so that a file in many tiny frames does not hold all their buffers.
-                gathered.reserve_exact(*size - gathered.len());
-                gathered.extend_from_slice(&slice);
-                if gathered.len() < *size {
-                    return Ok(());
-                }
-                let gathered = std::mem::take(gathered);
-                self.finish_small(Content::Gathered(gathered))
-            }
         }
     }
 
@@ -191,50 +125,8 @@ impl Writer {
         self.pool.drain()
     }
 
-    /// A symbolic link, which is made at the end.
-    pub(crate) fn symlink(
-        &mut self,
-        spot: &Spot,
-        target: Vec<u8>,
-        attributes: Attributes,
-    ) -> Result<(), ArchiveError> {
-        // Two of one name are noticed when they are made.
-        if self.repeats == Repeats::Refused {
-            return self.remembered.symlink(spot, &target, attributes);
-        }
-        let path = self.path(spot);
-        if self.repeats == Repeats::FilesAndLinks {
-            self.clear(&path)?;
-        }
-        self.remembered.replaceable(path, (target, attributes))
-    }
-
-    /// A further name of a file.
-    pub(crate) fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError> {
-        if self.repeats != Repeats::FilesAndLinks {
-            self.remembered.hard_link(spot, target)?;
-        }
-        if self.repeats == Repeats::Refused {
-            return Ok(());
-        }
-        self.make_way(spot)?;
-        let (path, target) = (self.path(spot), self.path(target));
-        // Here every file exists from its entry on, and the order of entries decides which one is linked.
-        let is_repetition = path == target;
-        if let Some(link) = self.remembered.replaceable.get(&target).cloned() {
-            if is_repetition {
-                return Ok(());
-            }
-            if self.repeats == Repeats::FilesAndLinks {
-                self.clear(&path)?;
-                return self.remembered.replaceable(path, link);
-            }
-        }
-        self.make_hard_link(&path, &target)
-    }
-
-    /// Makes what had to wait until every file is written. Returns the digest of the further names of files, of an archive
-    /// in which no later entry takes the place of one of another kind.
+    /// Makes what had to wait until every file is written. Returns the digest of all contents that were not digested by the caller, of
+    /// an archive in which no later entry takes the place of one of another kind.
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<ContentDigest, ArchiveError> {
         self.pool.drain()?;
         let remembered = std::mem::take(&mut self.remembered);
@@ -247,7 +139,8 @@ impl Writer {
             })?;
         }
         // Before there are links to follow, and directories that cannot be entered.
-        let digest = remembered.digest_hard_links(|spot| self.path(spot), cancel)?;
+        let mut digest = std::mem::take(&mut self.digest);
+        digest.merge(remembered.digest_hard_links(|spot| self.path(spot), cancel)?);
         self.make_symlinks(&remembered, check)?;
         let open = |spot: &Spot, attributes| set_attributes(&self.path(spot), attributes);
         let close = |(path, mode): (&PathBuf, &u32)| {
@@ -386,6 +279,115 @@ impl Writer {
         let time = file_time(modified);
         filetime::set_symlink_file_times(path, time, time)
             .map_err(ArchiveError::write("set the time of", path))
+    }
+}
+
+impl Visitor for Writer {
+    /// A directory, whose attributes are set at the end.
+    fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
+        let path = self.path(spot);
+        self.remembered.directory(spot, &path, attributes)?;
+        if self.repeats == Repeats::FilesAndLinks {
+            self.remembered.replaceable.remove(&path);
+        }
+        // With a manifest an archive names a directory before what lies in it, and once.
+        if self.repeats == Repeats::Refused && !spot.is_root() {
+            make_new_directory(&path)
+        } else {
+            make_directory(&path)
+        }
+    }
+
+    fn file(&mut self, spot: &Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError> {
+        self.make_way(spot)?;
+        self.arriving = Some((spot.clone(), attributes.mode));
+        let path = self.path(spot);
+        if size > SMALL {
+            let file = Arc::new(self.create(path, size, attributes)?);
+            file.stretch()?;
+            self.file = Some(Incoming::Large { file, offset: 0 });
+            return Ok(());
+        }
+        let open = match self.repeats {
+            Repeats::Refused => None,
+            _ => Some(Arc::new(self.create(path.clone(), size, attributes)?)),
+        };
+        let size = usize::try_from(size).expect("small files fit into memory");
+        self.file = Some(Incoming::Small { path, open, size, gathered: Vec::new(), attributes });
+        if size == 0 { self.finish_small(Content::Gathered(Vec::new())) } else { Ok(()) }
+    }
+
+    fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
+        match self.file.as_mut().expect("content comes after its file") {
+            Incoming::Large { file, offset } => {
+                let (file, at) = (Arc::clone(file), *offset);
+                *offset += slice.len() as u64;
+                self.pool.submit(Job::Part { file, offset: at, content: Content::Shared(slice) })
+            }
+            Incoming::Small { size, gathered, .. } if gathered.is_empty() && slice.len() == *size => {
+                self.finish_small(Content::Shared(slice))
+            }
+            Incoming::Small { size, gathered, .. } => {
+                // Copied, so that a file in many tiny frames does not hold all their buffers.
+                gathered.reserve_exact(*size - gathered.len());
+                gathered.extend_from_slice(&slice);
+                if gathered.len() < *size {
+                    return Ok(());
+                }
+                let gathered = std::mem::take(gathered);
+                self.finish_small(Content::Gathered(gathered))
+            }
+        }
+    }
+
+    /// Digests the file. Hard links are digested at the end: the file that one joins may be any of those before it.
+    fn file_end(&mut self, content: Option<&Sha256Digest>) {
+        if let (Some((spot, mode)), Some(content)) = (self.arriving.take(), content) {
+            self.digest.add_file(spot.root, &spot.relative, mode, &content.0);
+        }
+    }
+
+    fn hashes_files(&self) -> bool {
+        true
+    }
+
+    /// A symbolic link, which is made at the end.
+    fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {
+        if let Some(target) = guard::os_name(&target) {
+            self.digest.add_link(spot.root, &spot.relative, &target);
+        }
+        // Two of one name are noticed when they are made.
+        if self.repeats == Repeats::Refused {
+            return self.remembered.symlink(spot, &target, attributes);
+        }
+        let path = self.path(spot);
+        if self.repeats == Repeats::FilesAndLinks {
+            self.clear(&path)?;
+        }
+        self.remembered.replaceable(path, (target, attributes))
+    }
+
+    fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError> {
+        if self.repeats != Repeats::FilesAndLinks {
+            self.remembered.hard_link(spot, target)?;
+        }
+        if self.repeats == Repeats::Refused {
+            return Ok(());
+        }
+        self.make_way(spot)?;
+        let (path, target) = (self.path(spot), self.path(target));
+        // Here every file exists from its entry on, and the order of entries decides which one is linked.
+        let is_repetition = path == target;
+        if let Some(link) = self.remembered.replaceable.get(&target).cloned() {
+            if is_repetition {
+                return Ok(());
+            }
+            if self.repeats == Repeats::FilesAndLinks {
+                self.clear(&path)?;
+                return self.remembered.replaceable(path, link);
+            }
+        }
+        self.make_hard_link(&path, &target)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Entries unpacked by their lists: only what is not below the targets already is read.
 
-use super::deliver::{DeliverError, Destinations, leave_absent, on_manifest};
+use super::deliver::{DeliverError, Destinations, accept, leave_absent};
 use crate::archive::{self, AssembleRequest, Candidates, Composite, SegmentRange, Unpacked};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
@@ -69,14 +69,9 @@ fn assemble(
         ctx.report(Level::Debug, cache.name(), text);
         generation.reader(ctx, ranges, &deadline.cancel)
     };
-    let mut refusal = None;
-    let assembled = {
-        let mut accept = on_manifest(cache, &running.meter, &mut refusal);
-        let request =
-            AssembleRequest { destinations, workers: ctx.workers, present, on_manifest: &mut accept };
-        archive::assemble(request, composite, open, &deadline.cancel, &running.meter)
-    };
-    let unpacked = refusal.map_or(assembled.map_err(DeliverError::from), |refusal| Err(refusal.into()))?;
+    accept(cache, &generation.listing.manifest, &running.meter)?;
+    let request = AssembleRequest { destinations, workers: ctx.workers, present };
+    let unpacked = archive::assemble(request, composite, open, &deadline.cancel, &running.meter)?;
     leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
     Ok((stagings, unpacked))
 }

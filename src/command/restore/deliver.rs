@@ -1,7 +1,7 @@
 //! An entry unpacked beside its targets and published there, and why one is not.
 
 use super::by_list;
-use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, UnpackRequest, Unpacked};
+use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, Splitter, UnpackRequest, Unpacked};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::materialize::materialize;
@@ -123,14 +123,12 @@ fn deliver(
     let running = ctx.start(cache.name(), Phase::Restore);
     let Destinations { mut stagings, destinations } = Destinations::of(cache)?;
     let foreign = Limits { bytes: room_for_foreign(cache).map_err(Fault::from)?, entries: FOREIGN_ENTRIES };
-    let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
-    let mut refusal = None;
-    let unpacked = {
-        let mut accept = on_manifest(cache, &running.meter, &mut refusal);
-        let request = UnpackRequest { destinations, workers: ctx.workers, foreign, on_manifest: &mut accept };
-        archive::unpack(request, input, &deadline.cancel, &running.meter)
-    };
-    let unpacked = refusal.map_or(unpacked.map_err(DeliverError::from), |refusal| Err(refusal.into()))?;
+    let archive = Splitter::open(pipe::reader(&ctx.runtime, stream, &deadline.cancel))?;
+    if let Some(manifest) = archive.manifest() {
+        accept(cache, manifest, &running.meter)?;
+    }
+    let request = UnpackRequest { destinations, workers: ctx.workers, foreign };
+    let unpacked = archive::unpack(request, archive, &deadline.cancel, &running.meter)?;
     leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
     Ok((stagings, unpacked))
 }
@@ -154,24 +152,13 @@ impl Destinations {
     }
 }
 
-/// Refuses an archive of other paths, or for which there is no room; keeps the reason.
-pub(super) fn on_manifest<'a>(
-    cache: &'a Cache<'_>,
-    meter: &'a Meter,
-    refusal: &'a mut Option<Fault>,
-) -> impl FnMut(&Manifest) -> Result<(), String> + 'a {
-    move |manifest| {
-        meter.set_total(manifest.unpacked_bytes);
-        meter.set_total_items(manifest.counts.files);
-        let checked = match other_paths::of_manifest(cache, manifest) {
-            Some(other) => Err(other.fault()),
-            None => check_room(cache, manifest),
-        };
-        checked.map_err(|error| {
-            let text = error.to_string();
-            *refusal = Some(error);
-            text
-        })
+/// Announces what an archive holds; refuses one of other paths, or for which there is no room.
+pub(super) fn accept(cache: &Cache<'_>, manifest: &Manifest, meter: &Meter) -> Result<(), Fault> {
+    meter.set_total(manifest.unpacked_bytes);
+    meter.set_total_items(manifest.counts.files);
+    match other_paths::of_manifest(cache, manifest) {
+        Some(other) => Err(other.fault()),
+        None => check_room(cache, manifest),
     }
 }
 

@@ -162,10 +162,11 @@ pub(crate) fn restored(
             }
         }
         outcome.elapsed = started.elapsed();
-        if outcome.matched.is_none() && !options.lookup_only {
-            if let Some(kind) = cache.spec.kind {
-                tools::begin(&cache, kind);
-            }
+        if outcome.matched.is_none()
+            && !options.lookup_only
+            && let Some(kind) = cache.spec.kind
+        {
+            tools::begin(&cache, kind);
         }
         if carrier.task().is_some() {
             staged::check(&cache, &outcome.key, outcome.hit == Hit::Exact);

@@ -8,7 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cachekeep::archive::{
-    self, ArchiveError, Destination, Levels, Limits, PackRequest, Packed, UnpackRequest, Unpacked, Verified,
+    self, ArchiveError, Destination, Levels, Limits, PackRequest, Packed, Splitter, UnpackRequest, Unpacked,
+    Verified,
 };
 use cachekeep::domain::event::{Meter, Phase};
 use cachekeep::parts::Selection;
@@ -50,9 +51,8 @@ pub(crate) fn unpack(bytes: impl Read + Send, directory: &Path) -> Result<Unpack
         }],
         workers: 2,
         foreign: LIMITS,
-        on_manifest: &mut |_| Ok(()),
     };
-    archive::unpack(request, bytes, &CancellationToken::new(), &meter())
+    archive::unpack(request, Splitter::open(bytes)?, &CancellationToken::new(), &meter())
 }
 
 pub(crate) fn verify(bytes: &[u8], workers: usize) -> Result<Verified, ArchiveError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 #[cfg(unix)]
 use std::process::{Command, Stdio};
 
-use cachekeep::archive::{self, ArchiveError, Destination, PackRequest, UnpackRequest};
+use cachekeep::archive::{self, ArchiveError, Destination, PackRequest, Splitter, UnpackRequest};
 use cachekeep::parts::Selection;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,8 @@ fn everything_comes_back_exactly() {
     assert_eq!(unpacked.counts, packed.manifest.counts);
     assert_eq!(unpacked.archive_bytes, bytes.len() as u64);
     assert_eq!(packed.archive_bytes, bytes.len() as u64);
-    assert_eq!(archive::read_manifest(&bytes[..]).expect("a manifest"), Some(packed.manifest));
+    let head = Splitter::open(&bytes[..]).expect("a manifest");
+    assert_eq!(head.manifest(), Some(&packed.manifest));
     for workers in [0, 1, 3] {
         assert_eq!(verify(&bytes, workers).expect("verified").counts, unpacked.counts);
     }
@@ -49,8 +50,13 @@ fn one_thread_packs_and_unpacks_as_several_do() {
         let to = tempfile::tempdir().expect("a directory");
         let prefix = ".cachekeep/c".to_owned();
         let destinations = vec![Destination { prefix, directory: to.path().to_owned() }];
-        let request = UnpackRequest { destinations, workers, foreign: LIMITS, on_manifest: &mut |_| Ok(()) };
-        let unpacked = archive::unpack(request, &bytes[..], &CancellationToken::new(), &meter());
+        let request = UnpackRequest { destinations, workers, foreign: LIMITS };
+        let unpacked = archive::unpack(
+            request,
+            Splitter::open(&bytes[..]).expect("a manifest"),
+            &CancellationToken::new(),
+            &meter(),
+        );
         contents.push(unpacked.expect("unpacked").content);
         assert_same_tree(from.path(), to.path());
     }
@@ -99,8 +105,14 @@ fn several_roots_and_the_last_file_keep_their_order() {
             Destination { prefix: format!(".cachekeep/c/{index}"), directory }
         })
         .collect();
-    let request = UnpackRequest { destinations, workers: 1, foreign: LIMITS, on_manifest: &mut |_| Ok(()) };
-    archive::unpack(request, &bytes[..], &CancellationToken::new(), &meter()).expect("unpacked");
+    let request = UnpackRequest { destinations, workers: 1, foreign: LIMITS };
+    archive::unpack(
+        request,
+        Splitter::open(&bytes[..]).expect("a manifest"),
+        &CancellationToken::new(),
+        &meter(),
+    )
+    .expect("unpacked");
     assert_same_tree(&from.path().join("one"), &to.path().join("0"));
     assert_same_tree(&from.path().join("two"), &to.path().join("1"));
 }
@@ -314,30 +326,6 @@ fn sockets_and_pipes_are_left_out_and_told() {
 }
 
 #[test]
-fn what_the_caller_declines_is_not_written() {
-    let (from, to) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-    fs::write(from.path().join("file"), b"content").expect("a file");
-    let (bytes, _) = pack(from.path());
-    let mut told = 0;
-    let request = UnpackRequest {
-        destinations: vec![Destination {
-            prefix: ".cachekeep/c".to_owned(),
-            directory: to.path().to_owned(),
-        }],
-        workers: 2,
-        foreign: LIMITS,
-        on_manifest: &mut |manifest| {
-            told = manifest.unpacked_bytes;
-            Err("too large".to_owned())
-        },
-    };
-    let error =
-        archive::unpack(request, &bytes[..], &CancellationToken::new(), &meter()).expect_err("declined");
-    assert_eq!((error.to_string().as_str(), told), ("too large", 7));
-    assert_eq!(list(to.path()).len(), 1);
-}
-
-#[test]
 fn an_interruption_ends_both_ways() {
     let (from, to) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     plant(from.path());
@@ -354,9 +342,8 @@ fn an_interruption_ends_both_ways() {
         }],
         workers: 2,
         foreign: LIMITS,
-        on_manifest: &mut |_| Ok(()),
     };
-    let error = archive::unpack(request, &bytes[..], &cancel, &meter());
+    let error = archive::unpack(request, Splitter::open(&bytes[..]).expect("a manifest"), &cancel, &meter());
     assert!(matches!(error, Err(ArchiveError::Cancelled)));
 }
 

@@ -98,7 +98,6 @@ impl Archives {
             destinations: vec![Destination { prefix: ".cachekeep/c".to_owned(), directory: to.to_owned() }],
             workers: index % 3,
             present,
-            on_manifest: &mut |_| Ok(()),
         };
         let mut bytes_read = 0;
         let open = |ranges| {

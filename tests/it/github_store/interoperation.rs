@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, UnpackRequest};
+use cachekeep::archive::{self, Destination, Levels, Limits, PackRequest, Splitter, UnpackRequest};
 use cachekeep::domain::event::{Meter, Phase};
 use cachekeep::domain::version::{Version, portable_roots};
 use cachekeep::parts::Selection;
@@ -73,10 +73,10 @@ fn unpack(archive: &[u8], directory: &Path) {
         destinations: vec![destination],
         workers: 2,
         foreign: Limits { bytes: 1 << 30, entries: 100_000 },
-        on_manifest: &mut |_| Ok(()),
     };
     let meter = Meter::new("x", Phase::Restore);
-    archive::unpack(request, archive, &CancellationToken::new(), &meter).expect("unpacked");
+    archive::unpack(request, Splitter::open(archive).expect("a manifest"), &CancellationToken::new(), &meter)
+        .expect("unpacked");
 }
 
 fn assert_same(restored: &Path, saved: &Path) {
