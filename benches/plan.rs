@@ -26,7 +26,9 @@ use cachekeep::domain::scope::Scope;
 use cachekeep::domain::trim::{TrimPolicy, TrimUnit};
 use cachekeep::domain::unit::{ByteSize, Span};
 use cachekeep::domain::version::Version;
-use cachekeep::store::{Catalog, DirectoryStore, NewEntry, Store, StoreExt, SurveyRequest, Viewpoint};
+use cachekeep::store::{
+    Catalog, Directory, DirectoryStore, NewEntry, Store, StoreExt, SurveyRequest, Viewpoint,
+};
 use chrono::Utc;
 
 /// Refs, and entries of each.
@@ -47,7 +49,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let place = place.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let view = Viewpoint::of(RepositoryId::local("bench"));
-    let store = DirectoryStore::new(place.path(), view, Utc::now);
+    let store = DirectoryStore::over(Directory::new(place.path(), Utc::now), view);
     runtime.block_on(fill(&store, place.path()))?;
 
     let started = Instant::now();

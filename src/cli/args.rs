@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::command::restore::{LookedFor, RestoreOptions};
 use crate::command::script::CommandLine;
 use crate::domain::unit::{ByteSize, Span};
 
@@ -657,6 +658,21 @@ impl Args {
 }
 
 impl Command {
+    /// How a restore is done.
+    pub(super) fn restore_options(&self) -> RestoreOptions {
+        match self {
+            Command::Restore { lookup_only, exact, adopt, .. } => RestoreOptions {
+                lookup_only: *lookup_only,
+                looked_for: LookedFor::of_flag(*exact),
+                adopt: *adopt,
+            },
+            Command::Run { exact, .. } => {
+                RestoreOptions { looked_for: LookedFor::of_flag(*exact), ..RestoreOptions::default() }
+            }
+            _ => RestoreOptions::default(),
+        }
+    }
+
     /// Whether it looks at the entries of every repository.
     pub fn all_repositories(&self) -> bool {
         match self {

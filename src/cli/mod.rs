@@ -170,10 +170,10 @@ fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, ask
         }
         Command::Check { .. } => {
             check::run(&args.command, args.common.json, &env.current_dir, found.as_ref())
-                .unwrap_or_else(|fault| refuse(&log, &fault))
+                .unwrap_or_else(|fault| start::refuse(&log, &fault))
         }
         Command::Init { .. } => init::run(&args.command, args.common.json, env, clock, &log, found.as_ref())
-            .unwrap_or_else(|fault| refuse(&log, &fault)),
+            .unwrap_or_else(|fault| start::refuse(&log, &fault)),
         _ => match found {
             Ok(site) => start::run(&args, on_caches, &site, interrupt),
             Err(error) => refuse_settings(&log, &error),
@@ -216,12 +216,6 @@ fn refuse_settings(log: &Log, error: &SettingsError) -> Exit {
 
 fn report(log: &Log, level: Level, text: String, hint: Option<String>) {
     log.observe(Event::Message { level, cache: None, text, hint });
-}
-
-/// Reports why a command came to no outcome.
-fn refuse(log: &Log, fault: &Fault) -> Exit {
-    report(log, Level::Error, failure::chain(fault), fault.hint());
-    Exit::of_fault(fault)
 }
 
 /// The error with the arguments that it quotes on one line each.

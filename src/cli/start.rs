@@ -9,19 +9,20 @@ use chrono::{DateTime, Utc};
 use super::args::{Args, Command};
 use super::exit::{self, Exit};
 use super::site::Site;
-use super::{refuse, signals, table};
+use super::{signals, table};
 use crate::command::child::ChildCommand;
 use crate::command::context::Context;
 use crate::command::interrupt::Interrupt;
 use crate::command::script::CommandLine;
-use crate::domain::event::{Level, Observer};
+use crate::domain::event::{Event, Level, Observer};
+use crate::domain::fault::Fault;
 use crate::domain::quota::Quota;
 use crate::domain::spec::StoreLocation;
 use crate::domain::unit::ByteSize;
 use crate::fs::records::Records;
 use crate::platform::{Env, limits};
-use crate::report::failure;
 use crate::report::stderr::print_line;
+use crate::report::{Log, failure};
 use crate::store::StoreChoice;
 use crate::threads::contain::contain;
 use crate::threads::executor::{Executor, NO_DESCRIPTORS, Owner};
@@ -74,6 +75,13 @@ pub(super) fn start(command: &Command) -> Result<Owner, String> {
     }
     let started = if memory < MEMORY_FOR_THREADS { Owner::start_without_threads() } else { Owner::start() };
     started.map_err(|error| error.to_string())
+}
+
+/// Reports why a command came to no outcome.
+pub(super) fn refuse(log: &Log, fault: &Fault) -> Exit {
+    let (text, hint) = (failure::chain(fault), fault.hint());
+    log.observe(Event::Message { level: Level::Error, cache: None, text, hint });
+    Exit::of_fault(fault)
 }
 
 /// Has signals cancel the work.

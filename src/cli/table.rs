@@ -12,11 +12,10 @@ use super::site::Site;
 use super::{action, catalog, choice, clean, completions, explain, inputs, task};
 use crate::command::context::Context;
 use crate::command::dedup::DedupRequest;
-use crate::command::restore::{self, LookedFor, RestoreOptions};
 use crate::command::usage::{ListOrder, ListedBy};
 use crate::command::{
-    complete, dedup, env, fetch, gate, hold, key, listing, quota, recover, room, run, save, seed, status,
-    trim, usage,
+    complete, dedup, env, fetch, gate, hold, key, listing, quota, recover, restore, room, run, save, seed,
+    status, trim, usage,
 };
 use crate::config;
 use crate::domain::dedup::Sharing;
@@ -102,11 +101,13 @@ pub(super) fn execute(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> 
 fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
     let staging = site.template.as_ref().and_then(|template| template.staging.as_deref());
     let before = room::measure(ctx, staging);
-    let mut outcome: JobOutcome = match (site.step, &site.task) {
+    let by_step = match (site.step, &site.task) {
         (_, Some(task)) => task::work::run(site, ctx, command, task)?,
         (Some(step), None) => action::run(site, ctx, command, step)?,
-        (None, None) => alone(ctx, command)?,
+        (None, None) => None,
     };
+    let is_step = site.step.is_some() || site.task.is_some();
+    let mut outcome = by_step.map_or_else(|| alone(ctx, command, is_step), Ok)?;
     quota::keep(ctx, &mut outcome);
     outcome.disks = room::report_changes(ctx, &before);
     outcome.freed = std::mem::take(&mut ctx.freed.lock().unwrap_or_else(PoisonError::into_inner));
@@ -118,42 +119,22 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     Ok(exit_of(command, &outcome).or(printed))
 }
 
-/// Does what a command says, and no more.
-fn alone(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+/// Does what a command says, and no more; in a step of a platform a restore also seeds and gates.
+fn alone(ctx: &Context<'_>, command: &Command, is_step: bool) -> Result<JobOutcome, Fault> {
     match command {
         Command::Run { .. } => {
-            run::run(ctx, &command.child().expect("`run` has a command"), options(command))
+            run::run(ctx, &command.child().expect("`run` has a command"), command.restore_options())
         }
-        Command::Restore { .. } => restore::run(ctx, options(command)),
+        Command::Restore { .. } if is_step => {
+            complete::run(ctx, command.restore_options(), inputs::is_true(ctx.env, "seed")?)
+        }
+        Command::Restore { .. } => restore::run(ctx, command.restore_options()),
         Command::Seed { .. } => seed::run(ctx),
         Command::Fetch { .. } => fetch::run(ctx),
         Command::Gate { .. } => gate::run(ctx),
         Command::Save { recompute_key, .. } => save::run(ctx, *recompute_key),
         Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run),
         _ => unreachable!("`{}` does not work on caches", command.name()),
-    }
-}
-
-/// Does a command in a step of the platform, where a restore also seeds and gates.
-pub(super) fn in_step(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
-    match command {
-        Command::Restore { .. } => complete::run(ctx, options(command), inputs::is_true(ctx.env, "seed")?),
-        _ => alone(ctx, command),
-    }
-}
-
-/// How a restore is done.
-pub(super) fn options(command: &Command) -> RestoreOptions {
-    match command {
-        Command::Restore { lookup_only, exact, adopt, .. } => RestoreOptions {
-            lookup_only: *lookup_only,
-            looked_for: LookedFor::of_flag(*exact),
-            adopt: *adopt,
-        },
-        Command::Run { exact, .. } => {
-            RestoreOptions { looked_for: LookedFor::of_flag(*exact), ..RestoreOptions::default() }
-        }
-        _ => RestoreOptions::default(),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn run(ctx: &Context<'_>, format: Syntax) -> Result<String, Fault> {
     let mut variables = BTreeMap::new();
     for spec in ctx.caches {
         let exports = Cache::open(ctx, spec).and_then(|cache| cache.exports());
-        variables.extend(exports.map_err(|source| session::of_cache(spec, source))?);
+        variables.extend(exports.map_err(|source| spec.named_in(source))?);
     }
     if format == Syntax::Json {
         return Ok(json::render(&variables));

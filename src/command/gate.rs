@@ -55,7 +55,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
                 ctx.report(Level::Info, cache.name(), "has no content links: nothing to gate");
             }
             Err(source) if source.is_usage() => {
-                return Err(session::of_cache(spec, source));
+                return Err(spec.named_in(source));
             }
             // A gate that cannot be checked does not pass.
             Err(source) => {

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::{KeyPart, Keys};
+use super::cache::{Cache, KeyPart, Keys};
 use super::context::Context;
-use super::session;
 use crate::domain::event::{Event, Level};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
@@ -119,8 +118,8 @@ pub(crate) fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<(String
 
 /// The keys of a cache in this job.
 fn of_cache(ctx: &Context<'_>, spec: &CacheSpec) -> Result<CacheKeys, Fault> {
-    let cache = session::open(ctx, spec)?;
-    let Keys { key, restore_keys, parts } = cache.keys().map_err(|source| session::of_cache(spec, source))?;
+    let cache = Cache::open_named(ctx, spec)?;
+    let Keys { key, restore_keys, parts } = cache.keys().map_err(|source| spec.named_in(source))?;
     Ok(CacheKeys {
         cache: spec.name.clone(),
         key: key.to_string(),

@@ -78,7 +78,7 @@ impl<'a> OpenedCache<'a> {
         });
         match ready {
             Ok(ready) => Ok(ready),
-            Err(fault) if fault.is_usage() => Err(of_cache(spec, fault)),
+            Err(fault) if fault.is_usage() => Err(spec.named_in(fault)),
             Err(fault) => {
                 ctx.report_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
                 Ok(OpenedCache::Failed { name: &spec.name })
@@ -102,16 +102,6 @@ pub(crate) fn contained<T>(
             None
         }
     }
-}
-
-/// Opens a cache for a command that a fault ends, whatever it is.
-pub(crate) fn open<'a>(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Cache<'a>, Fault> {
-    Cache::open(ctx, spec).map_err(|fault| of_cache(spec, fault))
-}
-
-/// A fault with the name of its cache, for a command that it ends.
-pub(crate) fn of_cache(spec: &CacheSpec, fault: Fault) -> Fault {
-    fault.in_context(format!("cache `{}`", spec.name))
 }
 
 /// A selected cache, opened, or why it cannot be.
@@ -169,7 +159,7 @@ pub(crate) fn check_exports(ctx: &Context<'_>) -> Result<(), Fault> {
                 ExportVerdict::Refused(family) => {
                     let message = format!("`{name}` is not exported: it controls {}", family.what);
                     let hint = format!("{}, or export a variable that only the build reads", listing(name));
-                    return Err(of_cache(spec, Fault::usage(message).with_hint(hint)));
+                    return Err(spec.named_in(Fault::usage(message).with_hint(hint)));
                 }
             }
         }

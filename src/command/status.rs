@@ -5,7 +5,7 @@ use std::path::Path;
 use super::cache::Cache;
 use super::context::Context;
 use super::usage::{not_surveyed, survey};
-use super::{quota, room, session, trim};
+use super::{quota, room, trim};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint as _;
@@ -60,7 +60,7 @@ pub(crate) fn run(
 fn look(ctx: &Context<'_>) -> Result<Status, Fault> {
     let mut caches = Vec::new();
     for spec in ctx.caches {
-        caches.push(cache(&session::open(ctx, spec)?));
+        caches.push(cache(&Cache::open_named(ctx, spec)?));
     }
     let volumes = room::measure(ctx, None).into_iter().map(|volume| VolumeStatus {
         path: volume.at.display().to_string(),

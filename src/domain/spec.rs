@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::digest::{Algorithm, ObjectId};
+use super::fault::Fault;
 use super::finding::Location;
 use super::freeable::Freeable;
 use super::kinds::{Kind, Place};
@@ -101,6 +102,11 @@ impl CacheSpec {
             matches!(placeholder, Placeholder::Sha | Placeholder::RunId | Placeholder::RunAttempt)
         };
         self.key.placeholders().any(is_of_run)
+    }
+
+    /// A fault with the name of this cache, for a command that it ends.
+    pub(crate) fn named_in(&self, fault: Fault) -> Fault {
+        fault.in_context(format!("cache `{}`", self.name))
     }
 }
 

@@ -359,6 +359,7 @@ mod tests {
     use crate::domain::scope::Scope;
     use crate::domain::version::Version;
     use crate::store::StoreExt as _;
+    use crate::store::directory::Directory;
     use crate::store::testing::conformance;
     use crate::store::testing::memory::MemoryStore;
 
@@ -369,7 +370,7 @@ mod tests {
     fn before(store: Arc<dyn Store>, directory: &tempfile::TempDir) -> FrontedStore {
         let [view, ..] = conformance::views();
         let path = directory.path().join("front");
-        let front = DirectoryStore::new(&path, view, clock);
+        let front = DirectoryStore::over(Directory::new(&path, clock), view);
         FrontedStore::new(store, Front { path, store: front, reserve: SizeOrShare::Percent(0.0) }, None)
     }
 
@@ -459,7 +460,7 @@ mod tests {
         let mut fronted = before(Arc::new(MemoryStore::new(clock)), &directory);
         let path = fronted.front.path.clone();
         let [view, ..] = conformance::views();
-        let front = DirectoryStore::new(&path, view, clock);
+        let front = DirectoryStore::over(Directory::new(&path, clock), view);
         fronted.front = Arc::new(Front { path, store: front, reserve: SizeOrShare::Percent(100.0) });
         fronted.put(named("k"), Bytes::from_static(b"bytes")).await.expect("saved");
         assert_eq!(found(&fronted.front.store, "k").await, None);

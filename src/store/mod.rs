@@ -27,7 +27,7 @@ pub mod testing;
 pub use backend::Viewpoint;
 pub use catalog::{Catalog, CatalogError, Deletion, Recovered, Survey, SurveyRequest};
 pub use contract::{Clock, Commit, EntryStream, EntryWriter, NewEntry, Store, StoreExt};
-pub use directory::DirectoryStore;
+pub use directory::{Directory, DirectoryStore};
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};

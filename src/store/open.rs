@@ -7,10 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::backend::Viewpoint;
+use super::backend::{BackendStore, Viewpoint};
 use super::catalog::Catalog;
 use super::contract::{Clock, Store};
-use super::directory::DirectoryStore;
+use super::directory::Directory;
 use super::error::{Access, StoreError, StoreErrorKind, causes};
 use super::failed::FailedStore;
 use super::fallback::FallbackStore;
@@ -24,6 +24,7 @@ use crate::domain::repository::RepositoryId;
 use crate::domain::unit::SizeOrShare;
 use crate::github::Credentials;
 use crate::github::credentials::NoCredentials;
+use crate::transport::http::options::FetchOptions;
 
 /// Where the entries of a job live.
 pub(crate) enum StoreChoice {
@@ -185,19 +186,22 @@ impl StoreChoice {
             }
             StoreChoice::Directory { path, view, clock, .. } => {
                 let view = seen_from.unwrap_or_else(|| view.clone());
-                OpenedStore::with_catalog(DirectoryStore::new(path, view, *clock))
+                OpenedStore::with_catalog(BackendStore::over(Directory::new(path, *clock), view))
             }
-            StoreChoice::Service(credentials) => match GitHubStore::new(
-                credentials.clone(),
-                GitHubOptions::for_job(time_limit, cancel, now, observer),
-            ) {
-                // The service has no method to list entries.
-                Ok(store) => OpenedStore { store: Arc::new(store), catalog: None },
-                // HTTPS cannot be set up.
-                Err(_) => {
-                    OpenedStore::failed(SERVICE, StoreErrorKind::Other, format!("cannot speak to {SERVICE}"))
+            StoreChoice::Service(credentials) => {
+                let fetch = FetchOptions::of_entries(cancel, now);
+                let options =
+                    GitHubOptions { time_limit: Some(time_limit), observer, ..GitHubOptions::new(fetch) };
+                match GitHubStore::new(credentials.clone(), options) {
+                    // The service has no method to list entries.
+                    Ok(store) => OpenedStore { store: Arc::new(store), catalog: None },
+                    // HTTPS cannot be set up.
+                    Err(_) => {
+                        let why = format!("cannot speak to {SERVICE}");
+                        OpenedStore::failed(SERVICE, StoreErrorKind::Other, why)
+                    }
                 }
-            },
+            }
             StoreChoice::Closed(why) => {
                 let kind = StoreErrorKind::Denied(Access::Read);
                 OpenedStore::failed(SERVICE, kind, format!("cannot use {SERVICE}: {why}"))
@@ -233,7 +237,7 @@ impl Layers {
         let OpenedStore { mut store, catalog } = self.store.open(options.clone());
         let observer = || options.observer.clone();
         if let Some(FrontChoice { path, view, clock, reserve }) = &self.front {
-            let directory = DirectoryStore::new(path, view.clone(), *clock);
+            let directory = BackendStore::over(Directory::new(path, *clock), view.clone());
             let front = Front { path: path.clone(), store: directory, reserve: *reserve };
             store = Arc::new(FrontedStore::new(store, front, observer()));
         }

@@ -9,25 +9,25 @@ mod nested;
 mod task;
 
 use super::args::{ActionStep, Command};
+use super::inputs;
 use super::site::{self, Site};
-use super::{inputs, table};
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 use crate::store::StoreChoice;
 
-/// Does a step of a command.
+/// Does a step of a command; `None` where this program does what the command says.
 pub(super) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     command: &Command,
     step: ActionStep,
-) -> Result<JobOutcome, Fault> {
+) -> Result<Option<JobOutcome>, Fault> {
     let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
     if let Some(template) = &site.template {
         return task::run(site, ctx, template, command, step);
     }
-    match (step, &site.store) {
+    let job = match (step, &site.store) {
         (ActionStep::Start, StoreChoice::Closed(why)) if moves && site::is_github(site.env) => {
             nested::announce(ctx, why);
             nested::plan(ctx, command)
@@ -36,9 +36,10 @@ pub(super) fn run(
         (ActionStep::Start, _) if inputs::is_install(site.env) => Ok(JobOutcome::new("install")),
         (ActionStep::Start, _) => {
             nested::output(ctx, "transport", "direct");
-            table::in_step(ctx, command)
+            return Ok(None);
         }
         (ActionStep::Stage, _) => nested::stage(ctx),
         (ActionStep::Finish, _) => nested::finish(ctx, command),
-    }
+    };
+    job.map(Some)
 }

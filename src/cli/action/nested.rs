@@ -3,7 +3,6 @@
 use crate::cli::args::Command;
 use crate::cli::inputs;
 use crate::cli::publish::relay;
-use crate::cli::table::options;
 use crate::command::complete;
 use crate::command::context::Context;
 use crate::command::wrapped::{self, Carrier, FoundKeys, NESTED};
@@ -24,14 +23,14 @@ pub(super) fn output(ctx: &Context<'_>, name: &str, value: &str) {
 pub(super) fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     let purpose = match command {
         Command::Save { .. } => wrapped::Purpose::Save,
-        _ if options(command).lookup_only => wrapped::Purpose::Lookup,
+        _ if command.restore_options().lookup_only => wrapped::Purpose::Lookup,
         _ => wrapped::Purpose::Restore,
     };
     let mut job = JobOutcome::new(command.name());
     if purpose == wrapped::Purpose::Save {
         wrapped::report_tools(ctx, &mut job);
     }
-    let looked_for = options(command).looked_for;
+    let looked_for = command.restore_options().looked_for;
     let slots = wrapped::plan(ctx, &Carrier::actions_cache(ctx)?, purpose, looked_for)?;
     output(ctx, "transport", "wrapped");
     output(ctx, "lookup-only", &(purpose != wrapped::Purpose::Restore).to_string());
@@ -84,7 +83,7 @@ pub(super) fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome,
         let kept = each(ctx.env, "KEPT", |hit| hit == "true");
         return Ok(wrapped::saved(ctx, &carrier, staged, &kept));
     }
-    let options = options(command);
+    let options = command.restore_options();
     let mut job = wrapped::restored(ctx, &carrier, &found(ctx.env), options)?;
     if !options.lookup_only {
         complete::complete(ctx, inputs::is_true(ctx.env, "seed")?, &mut job);

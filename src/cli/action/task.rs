@@ -7,7 +7,6 @@ use crate::cli::args::{ActionStep, Command};
 use crate::cli::inputs::is_true;
 use crate::cli::publish::relay;
 use crate::cli::site::Site;
-use crate::cli::table::{in_step, options};
 use crate::cli::template::Template;
 use crate::command::complete;
 use crate::command::context::Context;
@@ -24,26 +23,27 @@ use crate::report::json;
 use crate::store::StoreChoice;
 use crate::tree::plain_files::Metadata;
 
-/// Does a step of the template.
+/// Does a step of the template; `None` where this program does what the command says.
 pub(super) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     template: &Template,
     command: &Command,
     step: ActionStep,
-) -> Result<JobOutcome, Fault> {
+) -> Result<Option<JobOutcome>, Fault> {
     let is_wrapped = match &site.store {
         StoreChoice::CacheTask { why } => Some(why),
         _ => None,
     };
-    match (step, command) {
+    let job = match (step, command) {
         (ActionStep::Start, _) => {
-            start(ctx, template, options(command).looked_for, is_wrapped.map(String::as_str))
+            start(ctx, template, command.restore_options().looked_for, is_wrapped.map(String::as_str))
         }
         (_, Command::Save { .. }) if is_wrapped.is_some() => save_wrapped(ctx, template),
         _ if is_wrapped.is_some() => finish(ctx, template, command),
-        _ => in_step(ctx, command),
-    }
+        _ => return Ok(None),
+    };
+    job.map(Some)
 }
 
 /// Says what `Cache@2` is to look for, where it moves the archives; elsewhere the next step of the template does all.
@@ -130,7 +130,7 @@ fn finish(ctx: &Context<'_>, template: &Template, command: &Command) -> Result<J
     let planned = plan.slots.iter().enumerate().filter(|(_, looked)| looked.is_some());
     planned.for_each(|(slot, _)| save_nothing(ctx, template, &carrier, slot));
     let found = task::found(ctx, &carrier, &plan, &template.hits(ctx.env))?;
-    let mut job = wrapped::restored(ctx, &carrier, &found, options(command))?;
+    let mut job = wrapped::restored(ctx, &carrier, &found, command.restore_options())?;
     complete::complete(ctx, is_true(ctx.env, "seed")?, &mut job);
     Ok(job)
 }

@@ -3,7 +3,6 @@
 use super::{STATE, Task};
 use crate::cli::args::{Command, TaskStage};
 use crate::cli::site::Site;
-use crate::cli::table::{in_step, options};
 use crate::command::context::Context;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -13,27 +12,27 @@ use crate::platform::azure_pipelines::task_variable;
 const NO_STORE_CURE: &str =
     "set the input `store`, or use the templates of cachekeep, which have `Cache@2` move the archives";
 
-/// Does the work of a stage.
+/// Does the work of a stage; `None` for a stage that does what its command says.
 pub(in crate::cli) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     command: &Command,
     task: &Task,
-) -> Result<JobOutcome, Fault> {
+) -> Result<Option<JobOutcome>, Fault> {
     match task.stage {
         TaskStage::Main => {
-            if !options(command).lookup_only {
+            if !command.restore_options().lookup_only {
                 // First: a restore that fails does not keep the job from saving.
                 ctx.command_line(task_variable(STATE, &task.kept));
             }
-            in_step(ctx, command)
+            Ok(None)
         }
         TaskStage::Post if site.settings.store_is_volatile(ctx.platform.facts()) => {
             let text =
                 "nothing is saved: the job has no store that outlives it, and a task cannot use `Cache@2`";
             ctx.report_about_job_with_hint(Level::Warning, text, Some(NO_STORE_CURE.to_owned()));
-            Ok(JobOutcome::new("save"))
+            Ok(Some(JobOutcome::new("save")))
         }
-        TaskStage::Post => in_step(ctx, command),
+        TaskStage::Post => Ok(None),
     }
 }

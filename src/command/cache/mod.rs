@@ -108,6 +108,11 @@ impl<'a> Cache<'a> {
         })
     }
 
+    /// The same for a command that a fault ends, whatever it is: it names the cache.
+    pub(crate) fn open_named(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+        Cache::open(ctx, spec).map_err(|fault| spec.named_in(fault))
+    }
+
     /// The cache's name.
     pub(crate) fn name(&self) -> &str {
         &self.spec.name

@@ -14,7 +14,6 @@ use super::context::Context;
 use super::key::{self, InputChanges, Part};
 use super::notes::remembered::{self, KnownEntry};
 use super::other_paths::{self, OtherPaths};
-use super::session;
 use crate::domain::entry::{Entry, LookupRequest};
 use crate::domain::explain::files::FileChanges;
 use crate::domain::explain::origin::KnownLayouts;
@@ -144,7 +143,7 @@ fn files_of(ctx: &Context<'_>, one: &Explained<'_>) -> Result<Option<FileChanges
     let Some(spec) = ctx.caches.iter().find(|spec| Some(spec.name.as_str()) == one.cache) else {
         return Ok(None);
     };
-    let cache = Cache::open(ctx, spec).map_err(|source| session::of_cache(spec, source))?;
+    let cache = Cache::open(ctx, spec).map_err(|source| spec.named_in(source))?;
     files::compare(&cache, entry)
 }
 
@@ -159,13 +158,13 @@ fn cases(ctx: &Context<'_>, options: &ExplainOptions) -> Result<Vec<Case>, Fault
         let section = if shared { Section::Shared } else { Section::Own };
         options.scopes.clone().unwrap_or_else(|| ctx.access.within(&section).readable)
     };
-    let open = |spec: &'_ CacheSpec| -> Result<(), Fault> { session::open(ctx, spec).map(drop) };
+    let open = |spec: &'_ CacheSpec| -> Result<(), Fault> { Cache::open_named(ctx, spec).map(drop) };
     match &options.subject {
         Subject::Declared(names) => {
             let wanted = ctx.caches.iter().filter(|spec| names.is_empty() || names.contains(&spec.name));
             let cases = wanted.map(|spec| {
-                let failed = |source| session::of_cache(spec, source);
-                let cache = session::open(ctx, spec)?;
+                let failed = |source| spec.named_in(source);
+                let cache = Cache::open_named(ctx, spec)?;
                 let Keys { key, restore_keys, parts } = cache.keys().map_err(failed)?;
                 let values = parts.iter().map(|part| part.value.as_str());
                 let records = remembered::read(&cache);

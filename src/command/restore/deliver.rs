@@ -1,20 +1,23 @@
 //! An entry unpacked beside its targets and published there, and why one is not.
 
-use super::by_list;
-use crate::archive::{self, ArchiveError, Destination, Limits, Manifest, Splitter, UnpackRequest, Unpacked};
+use crate::archive::{
+    self, ArchiveError, AssembleRequest, Candidates, Composite, Destination, Limits, Manifest, SegmentRange,
+    Splitter, UnpackRequest, Unpacked,
+};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
+use crate::command::generations::Generation;
 use crate::command::materialize::materialize;
 use crate::command::notes::carried;
 use crate::command::notes::receipt::{self, Receipt};
 use crate::command::other_paths;
 use crate::command::tools;
 use crate::domain::entry::Entry;
-use crate::domain::event::{Meter, Phase};
+use crate::domain::event::{Level, Meter, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::thin::saved_for;
-use crate::domain::unit::ByteSize;
+use crate::domain::unit::{ByteSize, counted};
 use crate::fs::path_error::PathError;
 use crate::fs::read;
 use crate::fs::staging::Staging;
@@ -26,6 +29,9 @@ use crate::tree::selection::Selection;
 
 /// How many entries an archive without our manifest may hold.
 const FOREIGN_ENTRIES: u64 = 10_000_000;
+
+/// The most files of a full entry whose list is kept in memory: more are unpacked as a stream.
+const MOST_FILES: u64 = 100_000;
 
 /// Why an entry that was found was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +89,9 @@ impl DeliverError {
 /// Unpacks an entry beside its targets and publishes it there.
 pub(super) fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
     let (stagings, unpacked) = if cache.is_thin(entry) {
-        by_list::deliver(cache, entry, deadline)?
+        deliver_by_list(cache, entry, deadline)?
     } else if cache.roots().iter().any(|root| read::is_there(root))
-        && let Some(delivered) = by_list::deliver_missing(cache, entry, deadline)?
+        && let Some(delivered) = deliver_missing(cache, entry, deadline)?
     {
         delivered
     } else {
@@ -133,15 +139,81 @@ fn deliver(
     Ok((stagings, unpacked))
 }
 
+/// Unpacks an entry beside its targets by its list: the trees of its roots, in their order, and what they hold.
+fn deliver_by_list(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
+    let generation =
+        Generation::open::<DeliverError>(cache, entry, deadline)?.ok_or_else(|| unlisted(entry))?;
+    let composite = Composite::new(&generation.listing, &generation.frames)?;
+    let candidates = archive::candidates(&composite, &cache.roots())?;
+    assemble(cache, &generation, &composite, candidates, deadline)
+}
+
+/// The same of a full entry, where the targets seem to hold most of it, so that little of it need be read; `None` where they do not.
+fn deliver_missing(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<Option<(Vec<Staging>, Unpacked)>, DeliverError> {
+    let Some(generation) = Generation::open::<DeliverError>(cache, entry, deadline)? else { return Ok(None) };
+    let manifest = &generation.listing.manifest;
+    if manifest.counts.files > MOST_FILES {
+        return Ok(None);
+    }
+    let composite = Composite::new(&generation.listing, &generation.frames)?;
+    let candidates = archive::candidates(&composite, &cache.roots())?;
+    if candidates.likely_bytes() <= manifest.unpacked_bytes / 2 {
+        return Ok(None);
+    }
+    assemble(cache, &generation, &composite, candidates, deadline).map(Some)
+}
+
+fn assemble(
+    cache: &Cache<'_>,
+    generation: &Generation,
+    composite: &Composite<'_>,
+    candidates: Candidates<'_>,
+    deadline: &Deadline,
+) -> Result<(Vec<Staging>, Unpacked), DeliverError> {
+    let ctx = cache.ctx;
+    let running = ctx.start(cache.name(), Phase::Restore);
+    let present = candidates.proven(ctx.workers, &deadline.cancel)?;
+    let text = format!(
+        "{} of {} are there already",
+        counted(present.len(), "file"),
+        generation.listing.manifest.counts.files
+    );
+    ctx.report(Level::Debug, cache.name(), text);
+    let Destinations { mut stagings, destinations } = Destinations::of(cache)?;
+    let open = |ranges: Vec<SegmentRange>| {
+        let read = ByteSize(ranges.iter().map(|part| part.range.end - part.range.start).sum());
+        let text = format!("reading {read} of {}", counted(generation.frames.len() + 1, "entry"));
+        ctx.report(Level::Debug, cache.name(), text);
+        generation.reader(ctx, ranges, &deadline.cancel)
+    };
+    accept(cache, &generation.listing.manifest, &running.meter)?;
+    let request = AssembleRequest { destinations, workers: ctx.workers, present };
+    let unpacked = archive::assemble(request, composite, open, &deadline.cancel, &running.meter)?;
+    leave_absent(&mut stagings, unpacked.manifest.as_ref()).map_err(Fault::from)?;
+    Ok((stagings, unpacked))
+}
+
+fn unlisted(entry: &Entry) -> DeliverError {
+    archive::ArchiveError::Damaged(format!("`{}` has no list of its files", entry.key)).into()
+}
+
 /// Where the roots of a cache are unpacked.
-pub(super) struct Destinations {
-    pub(super) stagings: Vec<Staging>,
-    pub(super) destinations: Vec<Destination>,
+struct Destinations {
+    stagings: Vec<Staging>,
+    destinations: Vec<Destination>,
 }
 
 impl Destinations {
     /// Empty trees beside the targets.
-    pub(super) fn of(cache: &Cache<'_>) -> Result<Self, Fault> {
+    fn of(cache: &Cache<'_>) -> Result<Self, Fault> {
         let stagings = cache.selections.iter().map(|selection| cache.staging(selection));
         let stagings = stagings.collect::<Result<Vec<_>, _>>()?;
         let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
@@ -153,7 +225,7 @@ impl Destinations {
 }
 
 /// Announces what an archive holds; refuses one of other paths, or for which there is no room.
-pub(super) fn accept(cache: &Cache<'_>, manifest: &Manifest, meter: &Meter) -> Result<(), Fault> {
+fn accept(cache: &Cache<'_>, manifest: &Manifest, meter: &Meter) -> Result<(), Fault> {
     meter.set_total(manifest.unpacked_bytes);
     meter.set_total_items(manifest.counts.files);
     match other_paths::of_manifest(cache, manifest) {
@@ -164,7 +236,7 @@ pub(super) fn accept(cache: &Cache<'_>, manifest: &Manifest, meter: &Meter) -> R
 
 /// Leaves the targets of roots alone that did not exist when the entry was saved. An archive without a manifest had no root of which
 /// nothing came.
-pub(super) fn leave_absent(stagings: &mut [Staging], manifest: Option<&Manifest>) -> Result<(), PathError> {
+fn leave_absent(stagings: &mut [Staging], manifest: Option<&Manifest>) -> Result<(), PathError> {
     for (index, staging) in stagings.iter_mut().enumerate() {
         let is_absent = match manifest.and_then(|manifest| manifest.roots.get(index)) {
             Some(root) => root.entries == 0,

@@ -1,6 +1,5 @@
 //! `restore`: find an entry, unpack it beside its target, publish it whole.
 
-mod by_list;
 mod deliver;
 
 use std::time::Instant;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::free::{Free, make_room};
 use super::{measure, need_of};
+use crate::command::cache::Cache;
 use crate::command::context::Context;
-use crate::command::session;
 use crate::domain::fault::Fault;
 use crate::domain::freeable::Freed;
 use crate::domain::unit::ByteSize;
@@ -60,7 +60,7 @@ fn needs(ctx: &Context<'_>) -> Result<Vec<SaveNeed>, Fault> {
     let Some(store) = ctx.store.directory() else { return Ok(Vec::new()) };
     let mut needs = Vec::new();
     for spec in ctx.caches {
-        let cache = session::open(ctx, spec)?;
+        let cache = Cache::open_named(ctx, spec)?;
         // A cache that is not there yet needs nothing.
         let Ok(tree) = fingerprint::quick(&cache.selections) else { continue };
         let need = need_of(&tree, store);

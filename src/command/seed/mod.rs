@@ -42,7 +42,7 @@ pub(super) fn fill_each(
     recover::at_start(ctx, &caches);
     for DeclaredCache { spec, opened } in caches {
         let _group = ctx.group(&format!("{group} {}", spec.name));
-        let cache = opened.map_err(|fault| session::of_cache(spec, fault))?;
+        let cache = opened.map_err(|fault| spec.named_in(fault))?;
         session::contained(ctx, cache.name(), &mut job, |job| match fill(&cache) {
             Some(outcome) => job.cache(cache.name()).seed = Some(outcome),
             None => ctx.report(Level::Info, cache.name(), nothing),

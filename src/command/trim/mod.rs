@@ -48,7 +48,7 @@ impl Hint for TrimError {
 pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("trim");
     for spec in ctx.caches {
-        let cache = session::open(ctx, spec)?;
+        let cache = Cache::open_named(ctx, spec)?;
         if spec.trim.is_none() {
             let hint = "add `trim = { max-size = \"5GB\" }` to the cache, or another limit".to_owned();
             ctx.report_with_hint(Level::Info, cache.name(), "has no `trim` policy", Some(hint));

@@ -112,7 +112,7 @@ pub(crate) fn plan(
 
 /// The version of the entries of a selected cache.
 pub(crate) fn version_of(ctx: &Context<'_>, index: usize) -> Result<Version, Fault> {
-    Ok(session::open(ctx, &ctx.caches[index])?.version())
+    Ok(Cache::open_named(ctx, &ctx.caches[index])?.version())
 }
 
 /// Makes the caches of what the carrier unpacked.
@@ -125,7 +125,7 @@ pub(crate) fn restored(
     let mut job = JobOutcome::new("restore");
     for (slot, (spec, found)) in ctx.caches.iter().zip(found).enumerate() {
         let _group = ctx.group(&format!("Restore {}", spec.name));
-        let cache = session::open(ctx, spec)?;
+        let cache = Cache::open_named(ctx, spec)?;
         let Some((key, matched)) = found.keys() else {
             job.broken.push(spec.name.clone());
             continue;
@@ -267,7 +267,7 @@ pub(crate) fn report_tools(ctx: &Context<'_>, job: &mut JobOutcome) {
     for spec in ctx.caches {
         // What is wrong with a declaration is reported where it is saved.
         if spec.kind.is_some()
-            && let Ok(cache) = session::open(ctx, spec)
+            && let Ok(cache) = Cache::open_named(ctx, spec)
         {
             tools::report(&cache, job);
         }
@@ -284,7 +284,7 @@ pub(crate) fn stage(
     let mut staged = Vec::new();
     let mut wanted = Vec::new();
     for (slot, (spec, found)) in ctx.caches.iter().zip(found).enumerate() {
-        let cache = session::open(ctx, spec)?;
+        let cache = Cache::open_named(ctx, spec)?;
         let Some((key, matched)) = found.keys() else {
             staged.push(None);
             continue;

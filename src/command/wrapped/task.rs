@@ -55,7 +55,7 @@ pub(crate) fn found(
             found.push(FoundKeys::default());
             continue;
         };
-        let cache = session::open(ctx, spec)?;
+        let cache = Cache::open_named(ctx, spec)?;
         let hit = hits.get(slot).copied().flatten();
         found.push(FoundKeys {
             key: looked.key.clone(),

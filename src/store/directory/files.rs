@@ -1,16 +1,16 @@
-//! Entries that are files: listed by a walk, leased while they are read.
+//! Entries that are files: listed by a walk, leased while they are read, on threads that may block.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
-use std::io;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
@@ -18,12 +18,13 @@ use crate::domain::entry::EntryId;
 use crate::fs::read::read_regular;
 use crate::fs::time;
 use crate::store::backend::operations::{Backend, Listed, OpenedObject, Upload};
-use crate::store::backend::{BackendStore, Viewpoint, layout};
+use crate::store::backend::{BackendStore, layout};
 use crate::store::catalog::{Deletion, Recovered};
 use crate::store::contract::{Clock, EntryStream, NewEntry};
 use crate::store::error::{Access, StoreError, StoreErrorKind};
+use crate::threads::blocking::blocking as on_thread;
 
-use super::blocking::{blocking, ranges, stream};
+use super::blocking::blocking;
 use super::last_use;
 use super::lease::{Claimed, Fresh, Held, Locked, claim, hold};
 use super::publish::remove_empty_directories;
@@ -38,27 +39,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Upper bound for the layout file, in bytes: it holds one line.
 const MAX_LAYOUT_FILE: u64 = 4096;
 
+/// The size of a chunk in bytes: large enough that switching threads for each costs little. `object_store` itself
+/// reads files in pieces of 8 KiB, each on another thread.
+const CHUNK: u64 = 1 << 20;
+
 /// Use files whose entry a listing did not see.
 type StrayUseFiles = Arc<Mutex<BTreeSet<PathBuf>>>;
 
 /// A store in a directory. Several processes may share it, and several machines if their locks on the file system
 /// exclude each other.
 pub type DirectoryStore = BackendStore<Directory>;
-
-impl DirectoryStore {
-    /// A store in a directory, which is created with the first entry, as a job sees it. Does no I/O.
-    pub fn new(root: &Path, view: Viewpoint, clock: Clock) -> Self {
-        BackendStore::over(
-            Directory {
-                root: root.to_owned(),
-                clock,
-                stray_use_files: StrayUseFiles::default(),
-                fresh: Fresh::default(),
-            },
-            view,
-        )
-    }
-}
 
 /// The files of a directory store.
 pub struct Directory {
@@ -70,6 +60,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// A directory, which is created with the first entry. Does no I/O.
+    pub fn new(root: &Path, clock: Clock) -> Self {
+        let (stray_use_files, fresh) = (StrayUseFiles::default(), Fresh::default());
+        Directory { root: root.to_owned(), clock, stray_use_files, fresh }
+    }
+
     fn file(&self, path: &ObjectPath) -> PathBuf {
         self.root.join(path.as_ref())
     }
@@ -90,12 +86,8 @@ impl Directory {
         blocking(&self.root, done).await
     }
 
-    /// Opens a file under a lease, which ends with the stream that `bytes` makes of it.
-    async fn open_with(
-        &self,
-        path: &ObjectPath,
-        bytes: impl FnOnce(Locked, u64, String) -> EntryStream + Send,
-    ) -> Result<Option<OpenedObject>, StoreError> {
+    /// Opens a file under a lease, which ends when the file is closed.
+    async fn lease(&self, path: &ObjectPath) -> Result<Option<(Locked, ObjectMeta)>, StoreError> {
         let place = self.file(path);
         for _ in 0..ATTEMPTS {
             match self.work("read", Access::Read, place.clone(), hold).await? {
@@ -104,8 +96,7 @@ impl Directory {
                     let failed = |error| StoreError::of_io("read", place.display(), Access::Read, error);
                     let metadata = file.metadata().map_err(failed)?;
                     let object = object_of(path.clone(), &metadata).map_err(failed)?;
-                    let bytes = bytes(file, object.size, place.display().to_string());
-                    return Ok(Some(OpenedObject { object, bytes }));
+                    return Ok(Some((file, object)));
                 }
                 Held::Gone => return Ok(None),
                 Held::Contended => tokio::time::sleep(PAUSE).await,
@@ -177,7 +168,9 @@ impl Backend for Directory {
     }
 
     async fn open(&self, path: &ObjectPath) -> Result<Option<OpenedObject>, StoreError> {
-        self.open_with(path, stream).await
+        let Some((file, object)) = self.lease(path).await? else { return Ok(None) };
+        let bytes = ranges(file, [0..object.size], self.file(path).display().to_string());
+        Ok(Some(OpenedObject { object, bytes }))
     }
 
     async fn parts(
@@ -185,8 +178,7 @@ impl Backend for Directory {
         path: &ObjectPath,
         parts: &[Range<u64>],
     ) -> Result<Option<(ObjectMeta, Vec<Bytes>)>, StoreError> {
-        let wanted = parts.to_vec();
-        let opened = self.open_with(path, |file, _, place| ranges(file, wanted, place)).await?;
+        let opened = self.ranges(path, parts.to_vec()).await?;
         let Some(OpenedObject { object, bytes }) = opened else { return Ok(None) };
         let mut read = bytes.try_collect::<BytesMut>().await?.freeze();
         // Fewer bytes are an error of the stream.
@@ -200,7 +192,9 @@ impl Backend for Directory {
         path: &ObjectPath,
         wanted: Vec<Range<u64>>,
     ) -> Result<Option<OpenedObject>, StoreError> {
-        self.open_with(path, |file, _, place| ranges(file, wanted, place)).await
+        let Some((file, object)) = self.lease(path).await? else { return Ok(None) };
+        let bytes = ranges(file, wanted, self.file(path).display().to_string());
+        Ok(Some(OpenedObject { object, bytes }))
     }
 
     async fn delete(&self, path: &ObjectPath, id: &EntryId) -> Result<Deletion, StoreError> {
@@ -348,4 +342,69 @@ fn object_of(location: ObjectPath, metadata: &Metadata) -> io::Result<ObjectMeta
 /// Whether an error means that a file does not exist.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Ranges of a file, which is closed at the end, in the order given; fails if the file ends before.
+fn ranges<F>(file: F, ranges: impl Into<VecDeque<Range<u64>>>, place: String) -> EntryStream
+where
+    F: Deref<Target = File> + Send + 'static,
+{
+    let state = (file, ranges.into(), place);
+    futures::stream::try_unfold(state, |(file, mut ranges, place)| async move {
+        while ranges.front().is_some_and(Range::is_empty) {
+            ranges.pop_front();
+        }
+        let Some(range) = ranges.front_mut() else { return Ok(None) };
+        let part = range.start..range.end.min(range.start + CHUNK);
+        let left = range.end - range.start;
+        let read = on_thread(move || {
+            let mut chunk = Vec::with_capacity(usize::try_from(part.end - part.start).unwrap_or(0));
+            let sought = (&*file).seek(SeekFrom::Start(part.start));
+            let read = sought.and_then(|_| (&*file).take(part.end - part.start).read_to_end(&mut chunk));
+            (file, chunk, read)
+        });
+        let (file, chunk, result) = read.await.map_err(|error| {
+            StoreError::new(StoreErrorKind::Other, format!("reading {place} was aborted")).caused_by(error)
+        })?;
+        result.map_err(|error| StoreError::of_io("read", &place, Access::Read, error))?;
+        if chunk.is_empty() {
+            return Err(StoreError::too_short(&place, left));
+        }
+        range.start += chunk.len() as u64;
+        Ok(Some((Bytes::from(chunk), (file, ranges, place))))
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ranges_come_in_the_order_that_is_asked_for() {
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, b"0123456789").expect("written");
+        let read: Vec<Bytes> =
+            ranges(Box::new(file), [7..9, 0..0, 1..4], "x".to_owned()).try_collect().await.expect("read");
+        assert_eq!(read.concat(), b"78123");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_cut_is_not_read_as_a_short_one() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(2 * CHUNK + 5).expect("a length");
+        let whole: Result<Vec<Bytes>, StoreError> =
+            ranges(Box::new(file.try_clone().expect("a clone")), [0..2 * CHUNK + 5], "x".to_owned())
+                .try_collect()
+                .await;
+        assert_eq!(
+            whole.expect("it is all there").iter().map(Bytes::len).sum::<usize>() as u64,
+            2 * CHUNK + 5
+        );
+        let cut: Result<Vec<Bytes>, StoreError> =
+            ranges(Box::new(file), [0..2 * CHUNK + 6], "x".to_owned()).try_collect().await;
+        assert_eq!(cut.expect_err("it is too short").kind(), StoreErrorKind::Corrupt);
+    }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 
-use super::DirectoryStore;
+use super::{Directory, DirectoryStore};
 use crate::domain::entry::{Entry, EntryId};
 use crate::domain::key::Key;
 use crate::domain::repository::RepositoryId;
@@ -34,7 +34,7 @@ pub(super) fn named(key: &str) -> NewEntry {
 }
 
 pub(super) fn in_directory(root: &Path) -> DirectoryStore {
-    DirectoryStore::new(root, view(), clock)
+    DirectoryStore::over(Directory::new(root, clock), view())
 }
 
 /// What the stores of these tests see.
@@ -79,7 +79,7 @@ async fn a_directory_keeps_repositories_apart() {
     let count = AtomicUsize::new(0);
     conformance::run_divided(async || {
         let root = place.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
-        conformance::views().map(|view| DirectoryStore::new(&root, view, clock))
+        conformance::views().map(|view| DirectoryStore::over(Directory::new(&root, clock), view))
     })
     .await;
 }

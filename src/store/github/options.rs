@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tokio_util::sync::CancellationToken;
-
 use crate::domain::event::Observer;
 use crate::transport::blocks::BlockOptions;
 use crate::transport::http::client::Timeouts;
@@ -30,17 +27,6 @@ pub struct GitHubOptions {
 }
 
 impl GitHubOptions {
-    /// The options of a job: one operation takes `time_limit` at most.
-    pub fn for_job(
-        time_limit: Duration,
-        cancel: CancellationToken,
-        now: DateTime<Utc>,
-        observer: Option<Arc<dyn Observer>>,
-    ) -> Self {
-        let fetch = FetchOptions::of_entries(cancel, now);
-        GitHubOptions { time_limit: Some(time_limit), observer, ..GitHubOptions::new(fetch) }
-    }
-
     /// Default limits and sizes: an hour for one transfer, which is how long the URL of an upload is valid.
     pub fn new(fetch: FetchOptions) -> Self {
         GitHubOptions {
