@@ -102,7 +102,7 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     let staging = site.template.as_ref().and_then(|template| template.staging.as_deref());
     let before = room::measure(ctx, staging);
     let by_step = match (site.step, &site.task) {
-        (_, Some(task)) => task::work::run(site, ctx, command, task)?,
+        (_, Some(task)) => task::work::run(site, ctx, command, task),
         (Some(step), None) => action::run(site, ctx, command, step)?,
         (None, None) => None,
     };

@@ -192,14 +192,13 @@ impl StoreChoice {
                 let fetch = FetchOptions::of_entries(cancel, now);
                 let options =
                     GitHubOptions { time_limit: Some(time_limit), observer, ..GitHubOptions::new(fetch) };
-                match GitHubStore::new(credentials.clone(), options) {
+                if let Ok(store) = GitHubStore::new(credentials.clone(), options) {
                     // The service has no method to list entries.
-                    Ok(store) => OpenedStore { store: Arc::new(store), catalog: None },
+                    OpenedStore { store: Arc::new(store), catalog: None }
+                } else {
                     // HTTPS cannot be set up.
-                    Err(_) => {
-                        let why = format!("cannot speak to {SERVICE}");
-                        OpenedStore::failed(SERVICE, StoreErrorKind::Other, why)
-                    }
+                    let why = format!("cannot speak to {SERVICE}");
+                    OpenedStore::failed(SERVICE, StoreErrorKind::Other, why)
                 }
             }
             StoreChoice::Closed(why) => {

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -174,6 +174,24 @@ impl<T, E: Crossing> PipeWriter<T, E> {
         Self::outcome(&self.runtime, task)
     }
 
+    /// Writes bytes, which are handed over once there are enough.
+    pub(crate) fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (part, rest) = bytes.split_at(bytes.len().min(CHUNK - self.buffer.len()));
+            self.buffer.extend_from_slice(part);
+            if self.buffer.len() == CHUNK {
+                self.hand_over()?;
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Hands over what was written.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.hand_over()
+    }
+
     /// Hands bytes over without copying them, in parts, so that the bytes that wait are bounded.
     pub(crate) fn pass(&mut self, mut bytes: Bytes) -> io::Result<()> {
         self.hand_over()?;
@@ -221,22 +239,6 @@ pub(crate) enum PipeError<E: Crossing> {
     /// The work was cancelled, or the consumer's task was.
     #[error(transparent)]
     Cancelled(io::Error),
-}
-
-impl<T, E: Crossing> Write for PipeWriter<T, E> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = CHUNK - self.buffer.len();
-        let count = room.min(bytes.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() == CHUNK {
-            self.hand_over()?;
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.hand_over()
-    }
 }
 
 impl<T, E> Drop for PipeWriter<T, E> {

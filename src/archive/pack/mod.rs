@@ -5,23 +5,26 @@
 //! uncompressed frame for each worker and a few compressed ones.
 
 pub(super) mod compress;
-pub(super) mod output;
-pub(super) mod pace;
 pub(super) mod plan;
 pub(super) mod survey;
 pub(super) mod thin;
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::format::error::ArchiveError;
-use super::format::list::{LARGEST_LIST, Row};
+use super::format::frame;
+use super::format::list::{LARGEST_LIST, Row, RowKind};
+use super::format::list_frame::{ListWriter, Proof};
 use super::format::manifest::{Manifest, Root};
+use super::format::seek_table::SeekTable;
 use super::format::version::{FORMAT, UNLISTED};
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
@@ -29,12 +32,11 @@ use crate::domain::version::portable_roots;
 use crate::fs::cancel;
 use crate::threads::contain::contain;
 use crate::threads::start;
+use crate::transport::pipe::{Crossing, PipeWriter};
 use crate::tree::selection::Selection;
 use crate::tree::walk::WalkError;
-use compress::Worker;
-use output::{ArchiveOutput, PackOutput};
-use pace::{CompressionPace, FrameWork, Levels, Measured};
-use plan::{Count, Cutter, Layout, PlannedFrame, Segment, Totals, Tree};
+use compress::{CompressionPace, Frame, Levels, Measured, Worker, compress_frame};
+use plan::{Count, Cutter, Layout, PlannedFrame, Totals, Tree};
 
 /// Bytes of the tar stream in a frame, and in one of a stream too short to keep several threads busy.
 const FRAME_BYTES: u32 = 4 << 20;
@@ -149,15 +151,6 @@ struct PackJob {
     done: Sender<Result<Frame, ArchiveError>>,
 }
 
-struct Frame {
-    compressed: Vec<u8>,
-    work: FrameWork,
-    /// Bytes of files in it, and files that end in it.
-    content: (u64, u64),
-    /// Rows of the entries that end in it, if the archive has a list.
-    rows: Vec<Row>,
-}
-
 /// What the planning thread sends to the writing thread: a frame to wait for, or the error that ended the planning.
 type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
 
@@ -178,7 +171,7 @@ fn frames<W: ArchiveOutput>(
             let asked = Instant::now();
             // The planning thread closes the channel after the last frame.
             let Ok(promise) = packing.ordered.recv() else { return Ok(true) };
-            let lost = |_| ArchiveError::Worker(std::io::Error::other("a thread that compressed has failed"));
+            let lost = |_| ArchiveError::Worker(io::Error::other("a thread that compressed has failed"));
             let frame = promise?.recv().map_err(lost)??;
             let buffer = writing.write(frame, asked)?;
             // The planning thread may be gone: then no buffer is needed any more.
@@ -333,26 +326,160 @@ fn compress(worker: &mut Worker<'_>, taken: &Mutex<Receiver<PackJob>>) {
     }
 }
 
-/// Compresses a frame into a buffer, which may hold an earlier one.
-fn compress_frame(
-    worker: &mut Worker<'_>,
-    mut planned: PlannedFrame,
-    mut buffer: Vec<u8>,
-) -> Result<Frame, ArchiveError> {
-    buffer.clear();
-    let begun = Instant::now();
-    let (length, level) = worker.frame(&mut planned, &mut buffer)?;
-    let work = FrameWork { level, bytes: (length, buffer.len()), busy: begun.elapsed() };
-    let content = content(&planned.segments);
-    Ok(Frame { compressed: buffer, work, content, rows: planned.rows })
+/// Takes an archive. Every [`Write`] does; a pipe copies no frame.
+pub trait ArchiveOutput {
+    /// Writes these bytes.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes these bytes, and returns a buffer that can be used for others.
+    fn take(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>>;
+
+    /// Ends the archive.
+    fn end(&mut self) -> io::Result<()>;
 }
 
-fn content(segments: &[Segment]) -> (u64, u64) {
-    segments.iter().fold((0, 0), |(bytes, files), segment| match segment {
-        Segment::Bytes(_) => (bytes, files),
-        Segment::File { file, offset, length } => {
-            let ends = offset + *length as u64 == file.size;
-            (bytes + *length as u64, files + u64::from(ends))
+impl<W: Write> ArchiveOutput for W {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn take(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.write_all(&bytes)?;
+        Ok(bytes)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// An upload takes frames as they are.
+impl<T, E: Crossing> ArchiveOutput for &mut PipeWriter<T, E> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn take(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.pass(bytes.into())?;
+        Ok(Vec::new())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// The output: hashes, lists and writes frames.
+struct PackOutput<'a, W> {
+    out: W,
+    proof: Proving<'a>,
+    table: SeekTable,
+    bytes: u64,
+}
+
+/// What the digest of an archive is made of.
+enum Proving<'a> {
+    /// All bytes so far.
+    Whole(Sha256),
+    Parts {
+        /// The SHA-256 of the manifest's frame.
+        manifest: Sha256Digest,
+        list: ListWriter,
+        /// The list of a thin archive, which was made before its contents were packed.
+        known: Option<KnownList<'a>>,
+    },
+}
+
+/// A list that was made before the contents were packed that are new in it.
+struct KnownList<'a> {
+    /// All rows.
+    rows: &'a [Row],
+    /// The rows of the new contents, in the order in which they are packed.
+    new: std::slice::Iter<'a, usize>,
+}
+
+impl KnownList<'_> {
+    /// Refuses a content that is not the one that was hashed before.
+    fn check(&mut self, packed: &Row) -> Result<(), ArchiveError> {
+        let expected = self.new.next().and_then(|index| self.rows.get(*index));
+        match (expected.map(|row| &row.kind), &packed.kind) {
+            (Some(RowKind::File { content: expected, .. }), RowKind::File { content, .. })
+                if expected == content =>
+            {
+                Ok(())
+            }
+            _ => Err(ArchiveError::Changed(String::from_utf8_lossy(&packed.name).into_owned().into())),
         }
-    })
+    }
+}
+
+impl<'a, W: ArchiveOutput> PackOutput<'a, W> {
+    /// Begins an archive with its manifest; of a thin one the list is known.
+    fn new(out: W, manifest: &Manifest, known: Option<KnownList<'a>>) -> Result<Self, ArchiveError> {
+        let first = frame::manifest_frame(manifest);
+        let proof = if manifest.is_listed() {
+            Proving::Parts { manifest: Sha256Digest::of(&first), list: ListWriter::default(), known }
+        } else {
+            Proving::Whole(Sha256::new())
+        };
+        let mut output = PackOutput { out, proof, table: SeekTable::default(), bytes: 0 };
+        output.write(&first, 0)?;
+        Ok(output)
+    }
+
+    /// Adds rows to the list, if the archive has one; compares them with those of a list that is known.
+    fn list(&mut self, rows: &[Row]) -> Result<(), ArchiveError> {
+        match &mut self.proof {
+            Proving::Whole(_) => Ok(()),
+            Proving::Parts { known: Some(known), .. } => rows.iter().try_for_each(|row| known.check(row)),
+            Proving::Parts { list, .. } => rows.iter().try_for_each(|row| list.push(row)),
+        }
+    }
+
+    /// Writes a frame and gives its buffer back, or another one.
+    fn take(&mut self, frame: Vec<u8>, content: usize) -> Result<Vec<u8>, ArchiveError> {
+        self.note(&frame, content);
+        self.out.take(frame).map_err(ArchiveError::Output)
+    }
+
+    /// Writes list, digest and seek table; returns the archive's length and digest.
+    fn seal(mut self) -> Result<(u64, Sha256Digest), ArchiveError> {
+        let digest = match std::mem::replace(&mut self.proof, Proving::Whole(Sha256::new())) {
+            Proving::Whole(hasher) => {
+                let digest = Sha256Digest(hasher.finalize().into());
+                self.write(&frame::digest_frame(&digest), 0)?;
+                digest
+            }
+            Proving::Parts { manifest, mut list, known } => {
+                known.iter().flat_map(|known| known.rows).try_for_each(|row| list.push(row))?;
+                let (list, frames) = list.finish(self.bytes)?;
+                frames.iter().try_for_each(|frame| self.write(frame, 0))?;
+                // The table lists the frame that carries the digest, of which it needs only the length.
+                self.table.push(Proof::LENGTH, 0);
+                let digest = list.prove(&manifest, &self.table.digest());
+                let proof = Proof { list, digest }.to_frame();
+                self.bytes += proof.len() as u64;
+                self.out.put(&proof).map_err(ArchiveError::Output)?;
+                digest
+            }
+        };
+        let table = self.table.to_frame();
+        self.bytes += table.len() as u64;
+        self.out.put(&table).map_err(ArchiveError::Output)?;
+        self.out.end().map_err(ArchiveError::Output)?;
+        Ok((self.bytes, digest))
+    }
+
+    fn write(&mut self, frame: &[u8], content: usize) -> Result<(), ArchiveError> {
+        self.note(frame, content);
+        self.out.put(frame).map_err(ArchiveError::Output)
+    }
+
+    fn note(&mut self, frame: &[u8], content: usize) {
+        if let Proving::Whole(hasher) = &mut self.proof {
+            hasher.update(frame);
+        }
+        self.table.push(frame.len(), content);
+        self.bytes += frame.len() as u64;
+    }
 }

@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
-use super::output::{ArchiveOutput, KnownList, PackOutput};
 use super::plan::{self, Layout, NewFile, Totals};
 use super::survey::{Survey, SurveyedFile};
-use super::{PackRequest, Packed, Plan, frame_bytes, frames};
+use super::{ArchiveOutput, KnownList, PackOutput, PackRequest, Packed, Plan, frame_bytes, frames};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::list::{Extent, Row, RowKind};
 use crate::archive::format::manifest::{Manifest, Parent};

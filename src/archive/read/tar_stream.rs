@@ -94,7 +94,11 @@ impl<S: Source> TarStream<S> {
 
     /// The next bytes of an entry's content.
     pub(crate) fn content(&mut self, left: u64) -> Result<Slice, ArchiveError> {
-        self.slice(left)?.ok_or_else(truncated)
+        match self.slice(left)? {
+            Some(slice) => Ok(slice),
+            None if self.read == 0 => Err(ArchiveError::damaged("it is empty")),
+            None => Err(truncated()),
+        }
     }
 
     /// Skips the zeros that pad an entry's content.

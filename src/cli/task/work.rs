@@ -5,7 +5,6 @@ use crate::cli::args::{Command, TaskStage};
 use crate::cli::site::Site;
 use crate::command::context::Context;
 use crate::domain::event::Level;
-use crate::domain::fault::Fault;
 use crate::domain::outcome::JobOutcome;
 use crate::platform::azure_pipelines::task_variable;
 
@@ -18,21 +17,21 @@ pub(in crate::cli) fn run(
     ctx: &Context<'_>,
     command: &Command,
     task: &Task,
-) -> Result<Option<JobOutcome>, Fault> {
+) -> Option<JobOutcome> {
     match task.stage {
         TaskStage::Main => {
             if !command.restore_options().lookup_only {
                 // First: a restore that fails does not keep the job from saving.
                 ctx.command_line(task_variable(STATE, &task.kept));
             }
-            Ok(None)
+            None
         }
         TaskStage::Post if site.settings.store_is_volatile(ctx.platform.facts()) => {
             let text =
                 "nothing is saved: the job has no store that outlives it, and a task cannot use `Cache@2`";
             ctx.report_about_job_with_hint(Level::Warning, text, Some(NO_STORE_CURE.to_owned()));
-            Ok(Some(JobOutcome::new("save")))
+            Some(JobOutcome::new("save"))
         }
-        TaskStage::Post => Ok(None),
+        TaskStage::Post => None,
     }
 }

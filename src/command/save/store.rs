@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::failure::StoreFailure;
 use super::room::StoreRoom;
 use super::thin;
-use super::upload::{Stored, checked, upload};
+use super::upload::{Outgoing, Stored};
 use crate::archive::{self, ArchiveError, PackRequest};
 use crate::command::cache::{Cache, Keys};
 use crate::command::context::Deadline;
@@ -117,10 +117,10 @@ fn store_once(
     }
     let new = NewEntry { scope: cache.access().own, key: keys.key.clone(), version: cache.version() };
     let running = ctx.start(cache.name(), Phase::Save);
-    let (packed, created) =
-        upload(cache, new, deadline, |out| archive::pack(&request, out, &deadline.cancel, &running.meter))?;
-    drop(running);
-    let Some((entry, sent)) = created else { return Ok(Stored::Exists) };
-    checked(cache, &entry, &sent, deadline)?;
-    Ok(Stored::Created { packed: Box::new(packed), whole: None })
+    let mut out = Outgoing::begin(cache, new, deadline)?;
+    let packed = archive::pack(&request, &mut out.pipe, &deadline.cancel, &running.meter);
+    Ok(match out.commit(packed, running)? {
+        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
+        (_, None) => Stored::Exists,
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::decide::SaveRefusal;
 use super::failure::StoreFailure;
-use super::upload::{self, Stored};
+use super::upload::{self, Outgoing, Stored};
 use crate::archive::{self, Base, Division, PackRequest, Parent};
 use crate::command::cache::{Cache, Keys};
 use crate::command::context::Deadline;
@@ -58,12 +58,10 @@ pub(super) fn store(
     let new = NewEntry { scope: cache.access().own, key, version: cache.thin_version() };
     // The files were counted when they were hashed.
     let uncounted = Meter::new(cache.name(), Phase::Save);
-    let (packed, created) = upload::upload(cache, new, deadline, |out| {
-        archive::pack_thin(request, division, out, &deadline.cancel, &uncounted)
-    })?;
-    drop(running);
-    let Some((entry, sent)) = created else { return Ok(Some(Stored::Exists)) };
-    upload::checked(cache, &entry, &sent, deadline)?;
+    let mut out = Outgoing::begin(cache, new, deadline)?;
+    let packed = archive::pack_thin(request, division, &mut out.pipe, &deadline.cancel, &uncounted);
+    let (packed, created) = out.commit(packed, running)?;
+    let Some(entry) = created else { return Ok(Some(Stored::Exists)) };
     if keeps_parents(cache, &entry, deadline)? {
         Ok(Some(Stored::Created { packed: Box::new(packed), whole: Some(whole) }))
     } else {

@@ -10,13 +10,13 @@ use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
 use crate::domain::entry::Entry;
-use crate::domain::event::{Level, Phase};
+use crate::domain::event::{Level, Phase, Running};
 use crate::domain::spec::VerifySave;
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
 use crate::report::failure;
 use crate::store::{Access, Commit, Deletion, EntryWriter, NewEntry, StoreError, StoreErrorKind};
-use crate::transport::pipe::{self, Chunks, PipeError};
+use crate::transport::pipe::{self, Chunks, PipeError, PipeWriter};
 
 /// Within this time after it was read an entry is no longer leased by this process.
 const LEASE_ENDS: Duration = Duration::from_secs(5);
@@ -38,53 +38,62 @@ pub(crate) enum Stored {
     Refused(SaveRefusal),
 }
 
-/// Takes an archive that is uploaded while it is packed.
-pub(super) type Outgoing<'a> = archive::Passing<'a, (Box<dyn EntryWriter>, SentEnds), StoreError>;
+/// An entry that is uploaded while it is packed, in bounded memory.
+pub(super) struct Outgoing<'a> {
+    cache: &'a Cache<'a>,
+    deadline: &'a Deadline,
+    /// Takes the archive.
+    pub(super) pipe: PipeWriter<(Box<dyn EntryWriter>, SentEnds), StoreError>,
+}
 
-/// Packs and stores at once, in bounded memory. Returns the new entry and what of it was sent, for comparison; `None` in their place
-/// where another job was faster.
-pub(super) fn upload(
-    cache: &Cache<'_>,
-    new: NewEntry,
-    deadline: &Deadline,
-    pack: impl FnOnce(Outgoing<'_>) -> Result<Packed, ArchiveError>,
-) -> Result<(Packed, Option<(Entry, SentEnds)>), StoreFailure> {
-    let ctx = cache.ctx;
-    let writer = ctx.wait(deadline, ctx.store().create(new))?;
-    let guard = ctx.store.directory().and_then(|store| StoreGuard::new(ctx, store));
-    let mut pipe = pipe::writer(&ctx.runtime, |chunks| send(writer, guard, chunks), &deadline.cancel);
-    let packed = match pack(archive::Passing(&mut pipe)) {
-        Ok(packed) => packed,
-        // Where the store stopped taking, its own error says why.
-        Err(error) => {
-            return match pipe.finish() {
-                Err(PipeError::Consumer(of_store)) if error.is_broken_output() => Err(of_store.into()),
-                _ => Err(error.into()),
-            };
-        }
-    };
-    for skipped in &packed.skipped {
-        ctx.report(
-            Level::Warning,
-            cache.name(),
-            format!("`{}` is not a regular file and was left out", skipped.display()),
-        );
+impl<'a> Outgoing<'a> {
+    /// Begins the upload of an entry.
+    pub(super) fn begin(
+        cache: &'a Cache<'a>,
+        new: NewEntry,
+        deadline: &'a Deadline,
+    ) -> Result<Self, StoreFailure> {
+        let ctx = cache.ctx;
+        let writer = ctx.wait(deadline, ctx.store().create(new))?;
+        let guard = ctx.store.directory().and_then(|store| StoreGuard::new(ctx, store));
+        let pipe = pipe::writer(&ctx.runtime, |chunks| send(writer, guard, chunks), &deadline.cancel);
+        Ok(Outgoing { cache, deadline, pipe })
     }
-    let (writer, sent) = pipe.finish().map_err(StoreFailure::of_pipe)?;
-    let created = match ctx.wait(deadline, writer.commit())? {
-        Commit::Created(entry) => Some((entry, sent)),
-        Commit::Exists => None,
-    };
-    Ok((packed, created))
+
+    /// Commits the entry once it is packed, and verifies it; one that is damaged is deleted. `None` in its place where another job was
+    /// faster.
+    pub(super) fn commit(
+        self,
+        packed: Result<Packed, ArchiveError>,
+        running: Running<'_>,
+    ) -> Result<(Packed, Option<Entry>), StoreFailure> {
+        let Outgoing { cache, deadline, pipe } = self;
+        let ctx = cache.ctx;
+        let packed = match packed {
+            Ok(packed) => packed,
+            // Where the store stopped taking, its own error says why.
+            Err(error) => {
+                return match pipe.finish() {
+                    Err(PipeError::Consumer(of_store)) if error.is_broken_output() => Err(of_store.into()),
+                    _ => Err(error.into()),
+                };
+            }
+        };
+        for skipped in &packed.skipped {
+            let text = format!("`{}` is not a regular file and was left out", skipped.display());
+            ctx.report(Level::Warning, cache.name(), text);
+        }
+        let (writer, sent) = pipe.finish().map_err(StoreFailure::of_pipe)?;
+        let committed = ctx.wait(deadline, writer.commit())?;
+        drop(running);
+        let Commit::Created(entry) = committed else { return Ok((packed, None)) };
+        check(cache, &entry, &sent, deadline)?;
+        Ok((packed, Some(entry)))
+    }
 }
 
 /// Verifies an entry that was created just now; one that is damaged is deleted.
-pub(super) fn checked(
-    cache: &Cache<'_>,
-    entry: &Entry,
-    sent: &SentEnds,
-    deadline: &Deadline,
-) -> Result<(), StoreFailure> {
+fn check(cache: &Cache<'_>, entry: &Entry, sent: &SentEnds, deadline: &Deadline) -> Result<(), StoreFailure> {
     let ctx = cache.ctx;
     match verify(cache, entry, sent, deadline) {
         Ok(()) => Ok(()),
