@@ -17,10 +17,6 @@ use crate::transport::http::error::Cause;
 use crate::transport::http::options::FetchOptions;
 
 use super::error::{Right, ServiceError, ServiceErrorKind};
-use super::messages::{
-    CreateRequest, CreateResponse, FinalizeRequest, FinalizeResponse, LookupMessage, LookupResponse,
-    RefusalMessage,
-};
 use super::redaction::redacted;
 
 const PATH: &str = "/twirp/github.actions.results.api.v1.CacheService/";
@@ -308,4 +304,105 @@ fn malformed(what: &str) -> ServiceErrorKind {
 fn means_exists(message: &str) -> bool {
     let message = message.to_lowercase();
     message.contains("already exist") || message.contains("already_exists")
+}
+
+// Requests and responses: Protobuf's JSON encoding, with fields in snake case and 64-bit integers as strings.
+
+#[derive(Serialize)]
+struct CreateRequest<'a> {
+    key: &'a str,
+    version: &'a str,
+}
+
+#[derive(Deserialize)]
+struct CreateResponse {
+    #[serde(default, deserialize_with = "or_default")]
+    ok: bool,
+    #[serde(default, alias = "signedUploadUrl", deserialize_with = "or_default")]
+    signed_upload_url: String,
+    #[serde(default, deserialize_with = "or_default")]
+    message: String,
+}
+
+#[derive(Serialize)]
+struct FinalizeRequest<'a> {
+    key: &'a str,
+    version: &'a str,
+    size_bytes: String,
+}
+
+#[derive(Deserialize)]
+struct FinalizeResponse {
+    #[serde(default, deserialize_with = "or_default")]
+    ok: bool,
+    #[serde(default, alias = "entryId")]
+    entry_id: Number,
+    #[serde(default, deserialize_with = "or_default")]
+    message: String,
+}
+
+/// A 64-bit integer: a string in Protobuf's JSON encoding, but a number is accepted as well.
+#[derive(Default)]
+struct Number(String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Number(text)),
+            serde_json::Value::Number(number) => Ok(Number(number.to_string())),
+            serde_json::Value::Null => Ok(Number::default()),
+            other => Err(serde::de::Error::custom(format!("{other} is not a number"))),
+        }
+    }
+}
+
+/// In Protobuf's JSON encoding, null stands for the default value.
+fn or_default<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[derive(Serialize)]
+struct LookupMessage<'a> {
+    key: &'a str,
+    restore_keys: Vec<&'a str>,
+    version: &'a str,
+}
+
+#[derive(Deserialize)]
+struct LookupResponse {
+    #[serde(default, deserialize_with = "or_default")]
+    ok: bool,
+    #[serde(default, alias = "signedDownloadUrl", deserialize_with = "or_default")]
+    signed_download_url: String,
+    #[serde(default, alias = "matchedKey", deserialize_with = "or_default")]
+    matched_key: String,
+}
+
+/// A Twirp error.
+#[derive(Deserialize, Default)]
+struct RefusalMessage {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    msg: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_are_decoded_as_protobuf_allows_them() {
+        let check = |text: &str, expect: (bool, &str, &str)| {
+            let answer: FinalizeResponse = serde_json::from_str(text).expect(text);
+            assert_eq!((answer.ok, answer.entry_id.0.as_str(), answer.message.as_str()), expect, "{text}");
+        };
+        check(r#"{"ok":true,"entry_id":"7","message":""}"#, (true, "7", ""));
+        check(r#"{"ok":true,"entryId":7,"later":{}}"#, (true, "7", ""));
+        check(r#"{"ok":null,"entry_id":null,"message":null}"#, (false, "", ""));
+        check("{}", (false, "", ""));
+        assert!(serde_json::from_str::<FinalizeResponse>(r#"{"entry_id":[]}"#).is_err());
+    }
 }

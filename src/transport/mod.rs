@@ -7,7 +7,6 @@
 pub(crate) mod http;
 
 pub(crate) mod answer;
-pub(crate) mod block_checks;
 pub(crate) mod blocks;
 pub(crate) mod download;
 pub(crate) mod mirror;

@@ -1,10 +1,8 @@
 //! GitHub's caches: the cache service as a job sees it, and a repository's caches through GitHub's REST API.
 
 pub mod catalog;
-mod failure;
 pub mod options;
 pub mod store;
-mod writer;
 
 pub use catalog::GitHubCatalog;
 pub use options::GitHubOptions;

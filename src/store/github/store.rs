@@ -15,28 +15,29 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 use reqwest::Url;
 
+use super::options::GitHubOptions;
 use crate::domain::entry::{Entry, EntryId, LookupRequest};
-use crate::domain::event::Details;
+use crate::domain::event::{Details, Event, Level, Observer};
 use crate::domain::key::Key;
 use crate::domain::scope::Scope;
+use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
-use crate::github::{CacheService, Credentials, Right, ServiceError, ServiceErrorKind};
-use crate::store::contract::{EntryStream, EntryWriter, NewEntry, Store};
-use crate::store::error::{Access, StoreError, StoreErrorKind};
-use crate::transport::block_checks::BlockChecks;
-use crate::transport::blocks::BlockCutter;
+use crate::github::{CacheService, Credentials, Reservation, Right, ServiceError, ServiceErrorKind};
+use crate::store::contract::{Commit, EntryStream, EntryWriter, NewEntry, Store};
+use crate::store::error::{Access, StoreError, StoreErrorKind, kind_of_cause};
+use crate::transport::blocks::{BlockChecks, BlockCutter, BlockUpload};
 use crate::transport::http::client::{Client, ClientError};
 use crate::transport::http::error::{Cause, FetchError};
 use crate::transport::http::options::FetchOptions;
 use crate::transport::http::sending::BodySender;
 use crate::transport::ranges::{self, BlobFacts, OpenedBlob, Resolve};
 
-use super::failure::{of_blob, of_service};
-use super::options::GitHubOptions;
-use super::writer::{GitHubWriter, UploadState, entry_of};
+const LEFT_BEHIND: &str =
+    "the name stays reserved: no job can save this key and version until the service drops the reservation";
 
 /// The identity of an entry that a lookup found.
 type FoundName = (Key, Version, EntryId);
@@ -247,4 +248,235 @@ fn resolver(service: CacheService, entry: Entry) -> Resolve {
         }
         .boxed()
     })
+}
+
+/// An upload of one entry.
+struct GitHubWriter {
+    /// The service, within the bounds of this upload.
+    service: CacheService,
+    /// For requests about what was written.
+    client: Client,
+    blobs: BodySender,
+    checks: Arc<BlockChecks>,
+    options: GitHubOptions,
+    /// Whether the job may look up entries.
+    may_read: bool,
+    new: NewEntry,
+    /// What is being done, for error messages.
+    action: String,
+    bounds: FetchOptions,
+    cutter: BlockCutter,
+    state: UploadState,
+}
+
+enum UploadState {
+    /// The name was not asked for yet.
+    Unreserved,
+    /// This job has reserved the name.
+    Reserved(BlockUpload, ReservedName),
+    /// Another job has the name.
+    Taken,
+}
+
+/// A name that this job has reserved; warns if it is dropped before the entry was finalized.
+struct ReservedName {
+    observer: Option<Arc<dyn Observer>>,
+    name: String,
+    is_open: bool,
+}
+
+impl ReservedName {
+    fn close(mut self) {
+        self.is_open = false;
+    }
+}
+
+impl Drop for ReservedName {
+    fn drop(&mut self) {
+        if self.is_open {
+            let text = format!("{}: the upload was not finished and {LEFT_BEHIND}", self.name);
+            warn(self.observer.as_ref(), text, "change the key, for instance its prefix, or wait some hours");
+        }
+    }
+}
+
+fn warn(observer: Option<&Arc<dyn Observer>>, text: String, hint: &str) {
+    if let Some(observer) = observer {
+        let hint = Some(hint.to_owned());
+        observer.observe(Event::Message { level: Level::Warning, cache: None, text, hint });
+    }
+}
+
+/// The entry of a name whose blob the storage describes; `now` is its time where the storage says none.
+fn entry_of(new: NewEntry, facts: &BlobFacts, now: impl FnOnce() -> DateTime<Utc>) -> Entry {
+    Entry {
+        id: EntryId(facts.etag.clone()),
+        scope: new.scope,
+        key: new.key,
+        version: new.version,
+        created_at: facts.last_modified.unwrap_or_else(now),
+        last_used_at: None,
+        size: ByteSize(facts.size),
+    }
+}
+
+impl GitHubWriter {
+    fn exists(&self) -> StoreError {
+        StoreError::new(StoreErrorKind::Exists, format!("cannot {}", self.action))
+    }
+
+    /// Reserves the name, unless that was done already.
+    async fn reserve(&mut self) -> Result<(), StoreError> {
+        if !matches!(self.state, UploadState::Unreserved) {
+            return Ok(());
+        }
+        let reserved = self.service.reserve(&self.new.key, &self.new.version).await;
+        match reserved.map_err(|error| of_service(&self.action, Access::Write, error))? {
+            Reservation::Reserved(signed) => {
+                let name = ReservedName {
+                    observer: self.options.observer.clone(),
+                    name: format!("`{}`", self.new.key),
+                    is_open: true,
+                };
+                let signed = signed.map_err(|error| of_service(&self.action, Access::Write, error))?;
+                let (url, blocks) = (signed.expose(), self.options.blocks);
+                let upload =
+                    BlockUpload::new(&self.blobs, url, blocks, self.bounds.clone(), Arc::clone(&self.checks));
+                self.state = UploadState::Reserved(upload, name);
+            }
+            Reservation::Exists { said, perhaps_our_own } => {
+                self.explain_conflict(&said, perhaps_our_own).await?;
+                self.state = UploadState::Taken;
+            }
+        }
+        Ok(())
+    }
+
+    /// Warns or fails if the name is taken although no entry can be restored: then the cache was not saved by
+    /// another job.
+    async fn explain_conflict(&self, said: &str, perhaps_our_own: bool) -> Result<(), StoreError> {
+        self.client.details().tell(format_args!("{}: the name is taken: {said}", self.action));
+        if !self.may_read {
+            return Ok(());
+        }
+        let found = self.service.find_exact(&self.new.key, &self.new.version).await;
+        if !matches!(found, Ok(None)) {
+            return Ok(());
+        }
+        if perhaps_our_own {
+            let why = format!("the answer to the reservation was lost, and {LEFT_BEHIND}");
+            return Err(StoreError::new(StoreErrorKind::Other, format!("cannot {}: {why}", self.action)));
+        }
+        warn(
+            self.options.observer.as_ref(),
+            format!(
+                "`{}` is reserved and no entry of it is served: another job is saving it now, or has left an \
+                 upload unfinished",
+                self.new.key
+            ),
+            "if this stays so, change the key, for instance its prefix",
+        );
+        Ok(())
+    }
+
+    async fn put(&mut self, block: Bytes) -> Result<(), StoreError> {
+        self.reserve().await?;
+        match &mut self.state {
+            UploadState::Reserved(upload, _) => {
+                upload.put(block).await.map_err(|error| of_blob(&self.action, Access::Write, error))
+            }
+            _ => Err(self.exists()),
+        }
+    }
+
+    /// Finalizes the entry. If the service refuses or the response is lost, a lookup shows whether the entry exists.
+    async fn finalize(&self, written: &BlobFacts) -> Result<Entry, StoreError> {
+        let (key, version) = (&self.new.key, &self.new.version);
+        match self.service.finalize(key, version, written.size).await {
+            Ok(number) => {
+                self.client.details().tell(format_args!("{}: finalized as entry {number}", self.action));
+            }
+            Err(_) if self.is_served(written).await => {}
+            Err(error) => return Err(of_service(&self.action, Access::Write, error)),
+        }
+        Ok(entry_of(self.new.clone(), written, || self.options.fetch.clock.now()))
+    }
+
+    /// Whether the service serves this blob under the name.
+    async fn is_served(&self, written: &BlobFacts) -> bool {
+        let found = self.service.find_exact(&self.new.key, &self.new.version).await;
+        let Ok(Some(signed)) = found else { return false };
+        let served = ranges::facts(&self.client, &signed.expose(), &self.bounds).await;
+        served.is_ok_and(|served| served.etag == written.etag)
+    }
+}
+
+#[async_trait]
+impl EntryWriter for GitHubWriter {
+    async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
+        if matches!(self.state, UploadState::Taken) {
+            return Err(self.exists());
+        }
+        while !chunk.is_empty() {
+            if let Some(block) = self.cutter.take(&mut chunk) {
+                self.put(block).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Commit, StoreError> {
+        self.reserve().await?;
+        let state = std::mem::replace(&mut self.state, UploadState::Taken);
+        let UploadState::Reserved(mut upload, name) = state else { return Ok(Commit::Exists) };
+        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.options.blocks));
+        let failed = |error| of_blob(&self.action, Access::Write, error);
+        if let Some(rest) = cutter.rest() {
+            upload.put(rest).await.map_err(failed)?;
+        }
+        let written = upload.finish().await.map_err(failed)?;
+        let entry = self.finalize(&written).await?;
+        name.close();
+        Ok(Commit::Created(entry))
+    }
+
+    /// The storage drops the blocks. A reservation stays; dropping it warns.
+    async fn abort(self: Box<Self>) {}
+}
+
+/// An error of the service during `action`.
+fn of_service(action: &str, access: Access, error: ServiceError) -> StoreError {
+    let kind = match &error.kind {
+        ServiceErrorKind::Denied { right, .. } | ServiceErrorKind::Unauthorized { right, .. } => {
+            StoreErrorKind::Denied(match right {
+                Right::Read => Access::Read,
+                Right::Write => Access::Write,
+            })
+        }
+        ServiceErrorKind::BudgetExceeded(_) => StoreErrorKind::BudgetExceeded,
+        ServiceErrorKind::RateLimited(retry_after) => {
+            StoreErrorKind::RateLimited { retry_after: *retry_after }
+        }
+        ServiceErrorKind::Transport(cause) => kind_of_cause(cause, access),
+        ServiceErrorKind::Refused(_) | ServiceErrorKind::Malformed(_) => StoreErrorKind::Other,
+    };
+    StoreError::new(kind, format!("cannot {action}")).caused_by(error)
+}
+
+/// An error of the storage behind a signed URL during `action`.
+fn of_blob(action: &str, access: Access, error: FetchError) -> StoreError {
+    let kind = match &error.cause {
+        // The service has granted the access before: the storage refuses this signature.
+        Cause::Denied(_) => StoreErrorKind::Other,
+        cause => kind_of_cause(cause, access),
+    };
+    let why = match (&error.cause, access) {
+        (Cause::Denied(_), Access::Write) => {
+            ": the storage no longer accepts the signed URL, which lives for about an hour, and the service \
+             gives no second one for an upload"
+        }
+        (Cause::Denied(_), Access::Read) => ": the storage accepts no signed URL, not even a new one",
+        _ => "",
+    };
+    StoreError::new(kind, format!("cannot {action}{why}")).caused_by(error)
 }

@@ -11,8 +11,7 @@ use object_store::path::Path;
 use reqwest::Method;
 
 use crate::store::error::{StoreError, StoreErrorKind};
-use crate::transport::block_checks::{BlockChecks, Verdict};
-use crate::transport::blocks::BlockOptions;
+use crate::transport::blocks::{BlockChecks, BlockOptions, Verdict};
 
 use super::signed::{Signed, encoded, unexpected};
 use super::upload::{BegunUpload, CommitAnswer, PartService};

@@ -26,7 +26,7 @@ use serde::Deserialize;
 
 use crate::domain::event::Details;
 use crate::store::error::causes;
-use crate::transport::block_checks::UNSUPPORTED;
+use crate::transport::blocks::UNSUPPORTED;
 use crate::transport::http::address;
 use crate::transport::http::attempts::Attempts;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
