@@ -35,7 +35,7 @@ pub(super) fn find(
     let api = |(base, token, cure): (Url, (&'static str, Secret), &'static str)| {
         let mut options = FetchOptions::of_entries(ctx.interrupt.cancel.clone(), ctx.now);
         options.deadline = Some(deadline(ctx));
-        Ok::<_, Fault>(ForgeApi { client: ctx.client()?, options, base, token, cure })
+        Ok::<_, Fault>(ForgeApi { client: ctx.http_client()?, options, base, token, cure })
     };
     if let Some((base, token)) = azure_repos(site.env) {
         return Ok(Some(Arc::new(AzureRepos(api((base, token, AZURE_CURE))?))));
@@ -97,7 +97,7 @@ pub(super) fn github(
         retry: RetryPolicy::default(),
         deadline: deadline(ctx),
     };
-    let client = ctx.client()?;
+    let client = ctx.http_client()?;
     // The client's worker lives on the runtime.
     let _runtime = ctx.runtime.enter();
     Ok(Some(Rest::new(client, endpoint, options)))

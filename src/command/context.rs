@@ -172,7 +172,7 @@ impl Context<'_> {
     }
 
     /// A client that tells its requests and retries to the log.
-    pub(crate) fn client(&self) -> Result<Client, ClientError> {
+    pub(crate) fn http_client(&self) -> Result<Client, ClientError> {
         let details = Details::to(Arc::clone(&self.observer));
         Client::new(Timeouts::default()).map(|client| client.with_details(details))
     }

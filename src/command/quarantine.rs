@@ -5,19 +5,11 @@ use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::inventory::Inventory;
 use crate::domain::unit::counted;
-use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
-use crate::fs::write;
 use crate::objects::remove;
 
 /// How many objects are named before the rest is only counted.
 const NAMED: usize = 3;
-
-/// A temporary directory inside the cache, on the volume of its objects.
-pub(super) fn leased_in(cache: &Cache<'_>, purpose: &str) -> Result<LeasedDirectory, PathError> {
-    write::make_directory(cache.root())?;
-    LeasedDirectory::create_in(cache.root(), &format!("{purpose} `{}`", cache.name()), cache.ctx.now)
-}
 
 /// Moves corrupt objects out of the cache. Returns whether there were any.
 pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool, PathError> {
@@ -26,7 +18,7 @@ pub(super) fn of_cache(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool,
     if corrupt.is_empty() {
         return Ok(false);
     }
-    let aside = leased_in(cache, "removing corrupt objects from")?;
+    let aside = cache.temporary("removing corrupt objects from")?;
     for object in &corrupt {
         remove::set_aside(cache.root(), layout, object, aside.payload())?;
     }

@@ -18,13 +18,68 @@ use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
 use crate::domain::inventory::{Inventory, Presence};
 use crate::domain::names;
-use crate::domain::sentinel::SENTINEL_FILE;
+use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
+use crate::domain::spec::Thoroughness;
 use crate::fs::cancel;
 use crate::fs::cancel::Cancelled;
+use crate::fs::open::Links;
+use crate::fs::read;
 use crate::fs::read_error::ReadError;
 use crate::threads::start;
 
+/// A sentinel has five short lines.
+const MOST_SENTINEL_BYTES: u64 = 4 << 10;
+
+/// How far a sentinel is trusted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct VerifyMode<'a> {
+    /// How thoroughly objects are verified. Without a sentinel every object is hashed.
+    pub thoroughness: Thoroughness,
+    /// The seed of the sample: the same text draws the same objects.
+    pub seed: &'a str,
+}
+
+/// What the sentinel of a tree claims; `None` where there is none or it is malformed.
+pub(crate) fn sentinel(root: &Path) -> Option<Sentinel> {
+    let text = read::text(&root.join(SENTINEL_FILE), Links::Refused, MOST_SENTINEL_BYTES).ok()?;
+    Sentinel::parse(&text).ok()
+}
+
 impl VerifiedFiles {
+    /// As [`inventory`](Self::inventory), trusting the store's sentinel as far as `mode` allows: objects that were verified
+    /// when the sentinel was written count as verified. Where names or sizes differ from the sentinel's, or the hash of
+    /// a sampled object differs from its name, every object is hashed after all.
+    pub(crate) fn inventory_by(
+        &self,
+        mode: VerifyMode<'_>,
+        root: &Path,
+        layout: &ObjectLayout,
+        workers: usize,
+        cancel: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<Inventory, ReadError> {
+        if mode.thoroughness != Thoroughness::Full
+            && let Some(sentinel) = sentinel(root)
+        {
+            let listed = list(root, layout, cancel)?;
+            let files = listed.files.into_iter();
+            let objects: BTreeMap<_, _> =
+                files.map(|(object, size)| (object, Presence::Verified { size })).collect();
+            let inventory = Inventory { objects, unknown_files: listed.unknown_files };
+            let is_as_claimed = !listed.has_others && sentinel.check(&inventory).is_ok();
+            let is_trusted = match mode.thoroughness {
+                Thoroughness::Sample => {
+                    is_as_claimed && self.sample_holds(&inventory, mode.seed, root, layout, cancel, meter)?
+                }
+                _ => is_as_claimed,
+            };
+            if is_trusted {
+                return Ok(inventory);
+            }
+        }
+        self.inventory(root, layout, workers, cancel, meter)
+    }
+
     /// Takes stock of a store: every file below `root` under an object's name is verified, by at most
     /// `workers` threads. The meter gets the bytes of all objects as its total, and counts bytes and objects.
     ///

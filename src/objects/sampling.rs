@@ -1,19 +1,15 @@
-//! Taking stock by less than hashing everything: what a sentinel says, and a sample of it.
+//! Taking stock by less than hashing everything: a sample of what a sentinel says.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use super::inventory;
 use super::layout::ObjectLayout;
 use super::verified::VerifiedFiles;
 use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 use crate::domain::inventory::{Inventory, Presence};
-use crate::domain::sentinel::Sentinel;
-use crate::domain::spec::Thoroughness;
 use crate::fs::cancel;
 use crate::fs::cancel::Cancelled;
 use crate::fs::read_error::ReadError;
@@ -24,54 +20,9 @@ const LEAST_SAMPLE: usize = 32;
 /// A sample is one object in this many.
 const SAMPLE_SHARE: usize = 20;
 
-/// How far a sentinel is trusted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct VerifyMode<'a> {
-    /// How thoroughly objects are verified.
-    pub thoroughness: Thoroughness,
-    /// The store's sentinel. Without one, every object is hashed.
-    pub sentinel: Option<&'a Sentinel>,
-    /// The seed of the sample: the same text draws the same objects.
-    pub seed: &'a str,
-}
-
 impl VerifiedFiles {
-    /// As [`inventory`](Self::inventory), trusting the sentinel as far as `mode` allows: objects that were verified
-    /// when the sentinel was written count as verified. Where names or sizes differ from the sentinel's, or the hash of
-    /// a sampled object differs from its name, every object is hashed after all.
-    pub(crate) fn inventory_by(
-        &self,
-        mode: VerifyMode<'_>,
-        root: &Path,
-        layout: &ObjectLayout,
-        workers: usize,
-        cancel: &CancellationToken,
-        meter: &Meter,
-    ) -> Result<Inventory, ReadError> {
-        if let (Thoroughness::Sample | Thoroughness::Sentinel, Some(sentinel)) =
-            (mode.thoroughness, mode.sentinel)
-        {
-            let listed = inventory::list(root, layout, cancel)?;
-            let files = listed.files.into_iter();
-            let objects: BTreeMap<_, _> =
-                files.map(|(object, size)| (object, Presence::Verified { size })).collect();
-            let inventory = Inventory { objects, unknown_files: listed.unknown_files };
-            let is_as_claimed = !listed.has_others && sentinel.check(&inventory).is_ok();
-            let is_trusted = match mode.thoroughness {
-                Thoroughness::Sample => {
-                    is_as_claimed && self.sample_holds(&inventory, mode.seed, root, layout, cancel, meter)?
-                }
-                _ => is_as_claimed,
-            };
-            if is_trusted {
-                return Ok(inventory);
-            }
-        }
-        self.inventory(root, layout, workers, cancel, meter)
-    }
-
     /// Whether every object of the sample is what its name says.
-    fn sample_holds(
+    pub(super) fn sample_holds(
         &self,
         inventory: &Inventory,
         seed: &str,
@@ -107,12 +58,14 @@ mod tests {
 
     use super::*;
     use crate::domain::event::Phase;
+    use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
+    use crate::domain::spec::Thoroughness;
     use crate::domain::template::Template;
+    use crate::objects::inventory::VerifyMode;
 
     struct SampledStore {
         root: tempfile::TempDir,
         layout: ObjectLayout,
-        sentinel: Sentinel,
     }
 
     fn store(objects: usize) -> SampledStore {
@@ -124,8 +77,9 @@ mod tests {
             fs::write(root.path().join("SHA256").join(name), content).expect("written");
         }
         let layout = ObjectLayout::new(&Template::parse("{ALGO}/{hash}").expect("a template")).expect("one");
-        let mut store = SampledStore { root, layout, sentinel: Sentinel::of(None, &Inventory::default()) };
-        store.sentinel = Sentinel::of(None, &store.take(Thoroughness::Full, "").0);
+        let store = SampledStore { root, layout };
+        let sentinel = Sentinel::of(None, &store.take(Thoroughness::Full, "").0);
+        fs::write(store.root.path().join(SENTINEL_FILE), sentinel.to_string()).expect("written");
         store
     }
 
@@ -133,7 +87,7 @@ mod tests {
         /// What was found, and how many objects were hashed for it.
         fn take(&self, thoroughness: Thoroughness, seed: &str) -> (Inventory, u64) {
             let meter = Meter::new("x", Phase::Verify);
-            let mode = VerifyMode { thoroughness, sentinel: Some(&self.sentinel), seed };
+            let mode = VerifyMode { thoroughness, seed };
             let cancel = CancellationToken::new();
             let verified = VerifiedFiles::default();
             let found = verified.inventory_by(mode, self.root.path(), &self.layout, 2, &cancel, &meter);

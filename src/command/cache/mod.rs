@@ -13,7 +13,6 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::notes::sentinel;
 use crate::domain::content_link::WantedObjects;
 use crate::domain::entry::Entry;
 use crate::domain::event::Phase;
@@ -27,11 +26,14 @@ use crate::domain::template::{Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
 use crate::domain::unit::ByteSize;
 use crate::domain::version::{Version, portable_roots};
+use crate::fs::lease::LeasedDirectory;
+use crate::fs::path_error::PathError;
 use crate::fs::staging::{Staging, StagingError, Usage};
+use crate::fs::write;
 use crate::inputs::globs::TreeGlob;
 use crate::inputs::links;
+use crate::objects::inventory::VerifyMode;
 use crate::objects::layout::ObjectLayout;
-use crate::objects::sampling::VerifyMode;
 use crate::objects::verified::VerifiedFiles;
 use crate::tree::selection::{Exclusion, Resolved, Selection, resolve};
 use expand::{KeyInputs, Sources};
@@ -128,6 +130,12 @@ impl<'a> Cache<'a> {
         let ctx = self.ctx;
         let usage = Usage::of(ctx.workspace, &ctx.env.current_dir);
         Staging::prepare(&selection.root, !selection.is_whole(), &usage, &ctx.records, ctx.now)
+    }
+
+    /// A temporary directory inside the cache, on the volume of its objects.
+    pub(crate) fn temporary(&self, purpose: &str) -> Result<LeasedDirectory, PathError> {
+        write::make_directory(self.root())?;
+        LeasedDirectory::create_in(self.root(), &format!("{purpose} `{}`", self.name()), self.ctx.now)
     }
 
     /// All roots.
@@ -241,10 +249,9 @@ impl<'a> Cache<'a> {
     ) -> Result<Inventory, Fault> {
         let Some(layout) = &self.layout else { return Ok(Inventory::default()) };
         let running = self.ctx.start(self.name(), Phase::Verify);
-        let claimed = sentinel::read(root);
         // Runs draw different samples; the steps of one run the same.
         let dice = self.ctx.platform.facts().run_id.as_deref().unwrap_or_default();
-        let mode = VerifyMode { thoroughness, sentinel: claimed.as_ref(), seed: dice };
+        let mode = VerifyMode { thoroughness, seed: dice };
         let (workers, meter) = (self.ctx.workers, &running.meter);
         Ok(self.verified.inventory_by(mode, root, layout, workers, cancel, meter)?)
     }

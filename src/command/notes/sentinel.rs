@@ -1,4 +1,4 @@
-//! The sentinel on disk: read for what it claims, written last and atomically.
+//! The sentinel on disk, written last and atomically.
 
 use std::path::Path;
 
@@ -7,34 +7,24 @@ use chrono::{DateTime, Utc};
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::atomic;
-use crate::fs::open::Links;
 use crate::fs::path_error::PathError;
-use crate::fs::read;
-
-/// A sentinel has five short lines.
-const MAX_BYTES: u64 = 4 << 10;
-
-/// What the sentinel of a tree claims; `None` where there is none or it is malformed.
-pub(crate) fn read(root: &Path) -> Option<Sentinel> {
-    let text = read::text(&root.join(SENTINEL_FILE), Links::Refused, MAX_BYTES).ok()?;
-    Sentinel::parse(&text).ok()
-}
+use crate::objects::inventory;
 
 /// Makes the sentinel say what the tree holds, of the seed that it names already.
-pub(crate) fn update(root: &Path, inventory: &Inventory, now: DateTime<Utc>) -> Result<(), PathError> {
-    let before = read(root);
+pub(crate) fn update(root: &Path, found: &Inventory, now: DateTime<Utc>) -> Result<(), PathError> {
+    let before = inventory::sentinel(root);
     let seed = before.as_ref().and_then(|sentinel| sentinel.seed.clone());
-    replace(root, before.as_ref(), &Sentinel::of(seed, inventory), now)
+    replace(root, before.as_ref(), &Sentinel::of(seed, found), now)
 }
 
 /// Makes the sentinel say what the tree holds, and that it was seeded with this version.
 pub(crate) fn write_seeded(
     root: &Path,
     seed: &str,
-    inventory: &Inventory,
+    found: &Inventory,
     now: DateTime<Utc>,
 ) -> Result<(), PathError> {
-    replace(root, read(root).as_ref(), &Sentinel::of(Some(seed.to_owned()), inventory), now)
+    replace(root, inventory::sentinel(root).as_ref(), &Sentinel::of(Some(seed.to_owned()), found), now)
 }
 
 /// Writes the sentinel, unless it says this already.

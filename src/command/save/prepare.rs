@@ -9,7 +9,6 @@ use crate::command::context::Deadline;
 use crate::command::lookup::{self, LookedFor};
 use crate::command::notes::receipt::Receipt;
 use crate::command::notes::sentinel;
-use crate::command::quarantine::leased_in;
 use crate::command::tools;
 use crate::command::trim;
 use crate::domain::digest::ObjectId;
@@ -139,7 +138,7 @@ fn harvest(cache: &Cache<'_>, deadline: &Deadline) -> Result<(), Fault> {
     }
     let cancel = &deadline.cancel;
     let present = cache.inventory(cancel)?;
-    let temp = leased_in(cache, "harvesting for")?;
+    let temp = cache.temporary("harvesting for")?;
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), cancel);
     for template in &links.harvest {
         let directory = cache.ctx.workspace.join(expand_one(cache.ctx, template, &Sources::default())?);

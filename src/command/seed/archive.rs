@@ -11,7 +11,6 @@ use crate::command::cache::{Cache, expand_one};
 use crate::command::context::Deadline;
 use crate::command::materialize::materialize;
 use crate::command::notes::sentinel;
-use crate::command::quarantine::leased_in;
 use crate::domain::event::{Level, Phase, Running};
 use crate::domain::fault::Fault;
 use crate::domain::inventory::Inventory;
@@ -97,7 +96,7 @@ fn extract(
         digest_is_checked: checksum.is_some() || cache.layout().is_some(),
         cancel: deadline.cancel.clone(),
     };
-    let reader = source.open(&ctx.client()?, fetch, &ctx.runtime)?;
+    let reader = source.open(&ctx.http_client()?, fetch, &ctx.runtime)?;
     if let Some(length) = reader.length() {
         running.meter.set_total(length);
     }
@@ -124,7 +123,7 @@ fn merge_objects(
 ) -> Result<Added, Fault> {
     let layout = cache.layout().expect("asked for only with a layout");
     let before = cache.inventory(&deadline.cancel)?;
-    let temp = leased_in(cache, "seeding")?;
+    let temp = cache.temporary("seeding")?;
     let merger = Merger::new(cache.root(), layout, temp.payload(), cache.verified(), &deadline.cancel);
     let mut added = Added::default();
     let (mut refused, mut incoming) = (0_u64, 0_u64);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use super::mirrors;
-use super::prover::{ProofVerdict, Prover, ProverConfig};
+use super::prover::{ProofVerdict, Prover, gateways};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
-use crate::command::quarantine::leased_in;
 use crate::domain::digest::{CidCodec, ObjectId};
 use crate::domain::event::{Meter, Phase};
 use crate::domain::fault::Fault;
@@ -19,7 +19,7 @@ use crate::fs::read;
 use crate::objects::merge::{MergeError, Merger, Take};
 use crate::report::failure;
 use crate::transport::http::retry::Clock;
-use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorReport, MirrorSettings, Refusal};
+use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorSettings, Refusal};
 
 /// The objects that mirrors delivered.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl FetchSummary {
         FetchSummary {
             objects: report.fetched.len() as u64,
             bytes: report.fetched.iter().map(|fetched| fetched.bytes).sum(),
-            mirrors: report.mirrors.iter().map(used).collect(),
+            mirrors: report.mirrors.clone(),
             reasons: BTreeMap::new(),
             stopped: report.stopped.as_ref().map(ToString::to_string),
         }
@@ -70,20 +70,21 @@ pub(super) fn fetch_missing(
     let ctx = cache.ctx;
     let layout = cache.layout().expect("asked for only with a layout");
     let mirrors = mirrors::open(cache);
-    let client = ctx.client()?;
-    let temp = leased_in(cache, "fetching for")?;
+    let client = ctx.http_client()?;
+    let temp = cache.temporary("fetching for")?;
     let clock = Clock::starting_at(ctx.now);
     let settings = MirrorSettings::default();
-    let config = ProverConfig {
-        client: &client,
-        runtime: &ctx.runtime,
+    let prover = Arc::new(Prover {
+        client: client.clone(),
+        gateways: gateways(&mirrors),
+        runtime: ctx.runtime.clone(),
         clock,
         deadline: Instant::now() + ctx.timeout,
-        cancel: &deadline.cancel,
-        root: cache.root(),
-        temp: temp.payload(),
-    };
-    let prover = Arc::new(Prover::new(&mirrors, &config));
+        cancel: deadline.cancel.clone(),
+        root: cache.root().to_owned(),
+        temp: temp.payload().to_owned(),
+        sequence: AtomicU64::default(),
+    });
     let merger =
         Arc::new(Merger::new(cache.root(), layout, temp.payload(), cache.verified(), &deadline.cancel));
     let running = ctx.start(cache.name(), Phase::Fetch);
@@ -166,13 +167,4 @@ fn with_mirrors(mirrors: &[MirrorUse], reasons: &[String]) -> String {
     let texts: Vec<String> =
         by_reason.into_iter().map(|(reason, mirrors)| format!("{}: {reason}", mirrors.join(", "))).collect();
     if texts.is_empty() { "no mirror can be asked".to_owned() } else { texts.join("; ") }
-}
-
-fn used(report: &MirrorReport) -> MirrorUse {
-    MirrorUse {
-        mirror: report.mirror.clone(),
-        requests: report.requests,
-        delivered: report.delivered,
-        given_up: report.given_up,
-    }
 }

@@ -40,52 +40,33 @@ pub(super) enum ProofVerdict {
 
 /// Asks gateways for what ties a file to its CID. Its methods block, and are not for asynchronous code.
 pub(super) struct Prover {
-    client: Client,
-    gateways: Vec<(Mirror, AtomicU32)>,
-    runtime: Executor,
-    clock: Clock,
-    deadline: Instant,
-    cancel: CancellationToken,
-    root: PathBuf,
-    temp: PathBuf,
-    sequence: AtomicU64,
-}
-
-/// What a prover works with beside its gateways.
-pub(super) struct ProverConfig<'a> {
     /// Makes the requests.
-    pub(super) client: &'a Client,
-    /// Drives them.
-    pub(super) runtime: &'a Executor,
+    pub(super) client: Client,
+    /// Whom it asks, and how often each failed in a row.
+    pub(super) gateways: Vec<(Mirror, AtomicU32)>,
+    /// Drives the requests.
+    pub(super) runtime: Executor,
     /// What time it is, for `Retry-After` dates.
     pub(super) clock: Clock,
     /// When everything must be done.
     pub(super) deadline: Instant,
     /// Ends it.
-    pub(super) cancel: &'a CancellationToken,
+    pub(super) cancel: CancellationToken,
     /// The store beside which proofs are kept.
-    pub(super) root: &'a Path,
+    pub(super) root: PathBuf,
     /// A directory of this process alone on the store's volume.
-    pub(super) temp: &'a Path,
+    pub(super) temp: PathBuf,
+    /// Names files there.
+    pub(super) sequence: AtomicU64,
+}
+
+/// Those of the mirrors that are gateways.
+pub(super) fn gateways(mirrors: &[Mirror]) -> Vec<(Mirror, AtomicU32)> {
+    let gateways = mirrors.iter().filter(|mirror| mirror.is_gateway());
+    gateways.map(|mirror| (mirror.clone(), AtomicU32::new(0))).collect()
 }
 
 impl Prover {
-    /// Uses those of the mirrors that are gateways.
-    pub(super) fn new(mirrors: &[Mirror], config: &ProverConfig<'_>) -> Self {
-        let gateways = mirrors.iter().filter(|mirror| mirror.is_gateway());
-        Prover {
-            client: config.client.clone(),
-            gateways: gateways.map(|mirror| (mirror.clone(), AtomicU32::new(0))).collect(),
-            runtime: config.runtime.clone(),
-            clock: config.clock,
-            deadline: config.deadline,
-            cancel: config.cancel.clone(),
-            root: config.root.to_owned(),
-            temp: config.temp.to_owned(),
-            sequence: AtomicU64::new(0),
-        }
-    }
-
     /// Holds a file against the inner blocks of its object's tree, fetched from the gateways.
     pub(super) fn prove(&self, object: &ObjectId, file: &Path) -> ProofVerdict {
         let Some((CidCodec::DagPb, digest)) = object.cid() else {

@@ -1,6 +1,6 @@
 //! Many objects from many mirrors: which mirror is asked for which object, and when another one is asked too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::Mirror;
 use super::attempt::{AttemptError, MirrorAttempt};
 use super::health::{Availability, BreakerPolicy, Ending, Health};
-use super::report::{Accept, FetchReport, Fetched, MirrorReport, NotFetched, Refusal, Stop};
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
+use crate::domain::outcome::MirrorUse;
 use crate::threads::blocking::blocking;
 use crate::transport::http::attempts::{Failures, retry_in};
 use crate::transport::http::client::Client;
@@ -113,9 +113,79 @@ impl MirrorFetch<'_> {
         }
         let health = scheduler.health();
         let judged = self.mirrors.iter().zip(health.iter());
-        report.mirrors = judged.map(|(mirror, health)| MirrorReport::of(mirror, health)).collect();
+        let used = |(mirror, health): (&Mirror, &Health)| MirrorUse {
+            mirror: mirror.to_string(),
+            requests: health.requests(),
+            delivered: health.delivered(),
+            given_up: health.availability(Instant::now()) == Availability::GivenUp,
+        };
+        report.mirrors = judged.map(used).collect();
         report
     }
+}
+
+/// Why a fetched file was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is not the object: the mirror's fault, another one is asked.
+    WrongContent(String),
+    /// Nothing proves that it is the object: another one is asked, and this one is not blamed.
+    Unproven(String),
+    /// It cannot be kept here: no mirror can help.
+    Local(String),
+}
+
+/// Verifies a fetched file and takes it, by renaming it away or by copying. It is called in blocking threads, for
+/// one object never twice at once.
+pub(crate) type Accept = dyn Fn(&ObjectId, &Path) -> Result<(), Refusal> + Send + Sync;
+
+/// An object that was fetched and taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// Which.
+    pub object: ObjectId,
+    /// The mirror that had it, as an index into those that were given.
+    pub mirror: usize,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// An object that no mirror gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotFetched {
+    /// Which.
+    pub object: ObjectId,
+    /// For every mirror, in the order given, why not.
+    pub reasons: Vec<String>,
+}
+
+/// What ended a fetch early.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The user.
+    #[error("interrupted")]
+    Cancelled,
+    /// Objects cannot be kept here.
+    #[error("{}: {reason}", .path.display())]
+    Local {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The outcome of a fetch. What was taken stays taken, whatever stopped the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FetchReport {
+    /// What was taken.
+    pub fetched: Vec<Fetched>,
+    /// Objects that no mirror delivered. Objects that were not reached before a stop are not listed.
+    pub missing: Vec<NotFetched>,
+    /// The mirrors, in the order given.
+    pub mirrors: Vec<MirrorUse>,
+    /// What ended it early.
+    pub stopped: Option<Stop>,
 }
 
 struct Scheduler<'a> {

@@ -6,15 +6,13 @@
 mod attempt;
 mod fetch;
 pub(crate) mod health;
-mod report;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
-pub(crate) use fetch::{MirrorFetch, MirrorSettings};
-pub(crate) use report::{FetchReport, MirrorReport, Refusal};
+pub(crate) use fetch::{FetchReport, MirrorFetch, MirrorSettings, Refusal};
 
 use super::source::{Source, SourceError};
 use crate::domain::digest::{Algorithm, ObjectId};
