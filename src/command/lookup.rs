@@ -83,7 +83,8 @@ fn look_up(cache: &Cache<'_>, request: &LookupRequest, deadline: &Deadline) -> R
             request.version
         ),
     );
-    let among_thin = cache.generations().and_then(|_| thin::lookup_beside(request, cache.thin_version()));
+    let has_thin = cache.spec.generations.least(ctx.store().evicts()).is_some();
+    let among_thin = has_thin.then(|| thin::lookup_beside(request, cache.thin_version())).flatten();
     let started = Instant::now();
     let both = async {
         let store = ctx.store();

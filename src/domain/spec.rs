@@ -168,6 +168,16 @@ pub enum Generations {
 impl Generations {
     /// The size that is usual: less is saved as quickly in full.
     pub const USUAL_SIZE: ByteSize = ByteSize(128 << 20);
+
+    /// The size of a whole archive from which on what changed alone is stored; `None` if it never is. A store that evicts may keep an
+    /// entry and not what it takes content from.
+    pub(crate) fn least(self, store_evicts: bool) -> Option<ByteSize> {
+        match self {
+            Generations::Usual => (!store_evicts).then_some(Generations::USUAL_SIZE),
+            Generations::Off => None,
+            Generations::From(size) => Some(size),
+        }
+    }
 }
 
 /// The content links of a cache, and how their objects are stored and fetched.

@@ -21,10 +21,9 @@ use crate::domain::gate::GateReport;
 use crate::domain::inventory::Inventory;
 use crate::domain::key::Key;
 use crate::domain::scope::{Access, Section};
-use crate::domain::spec::{CacheSpec, Generations, PathPattern, Thoroughness};
+use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::{Placeholder, Template};
 use crate::domain::trust::ExportVerdict;
-use crate::domain::unit::ByteSize;
 use crate::domain::version::{Version, portable_roots};
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
@@ -182,16 +181,6 @@ impl<'a> Cache<'a> {
     /// Whether an entry of this cache is a thin one.
     pub(crate) fn is_thin(&self, entry: &Entry) -> bool {
         entry.version == self.thin_version()
-    }
-
-    /// The size of a whole archive from which on a save stores what changed alone; `None` if it never does.
-    pub(crate) fn generations(&self) -> Option<ByteSize> {
-        match self.spec.generations {
-            // A service that evicts may keep an entry and not what it takes content from.
-            Generations::Usual => (!self.ctx.store().evicts()).then_some(Generations::USUAL_SIZE),
-            Generations::Off => None,
-            Generations::From(size) => Some(size),
-        }
     }
 
     /// Where objects lie, for a content-addressed cache.

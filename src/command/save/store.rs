@@ -110,7 +110,7 @@ fn store_once(
         workers: ctx.workers,
         levels: archive::Levels::default(),
     };
-    if let Some(least) = cache.generations()
+    if let Some(least) = cache.spec.generations.least(ctx.store().evicts())
         && let Some(stored) = thin::store(cache, &request, keys, least, deadline)?
     {
         return Ok(stored);

@@ -146,8 +146,7 @@ pub(crate) fn restored(
         if outcome.matched.is_some() && !options.lookup_only {
             match adopt(&cache, carrier, slot, &found.matched) {
                 Ok(quick) => {
-                    outcome.files = quick.files;
-                    outcome.unpacked = ByteSize(quick.bytes);
+                    (outcome.files, outcome.unpacked) = (quick.files, ByteSize(quick.bytes));
                     if let Some(Matched { key, .. }) = &outcome.matched {
                         carried::note_restored(&cache, key);
                     }
@@ -162,10 +161,8 @@ pub(crate) fn restored(
             }
         }
         outcome.elapsed = started.elapsed();
-        if outcome.matched.is_none()
-            && !options.lookup_only
-            && let Some(kind) = cache.spec.kind
-        {
+        let has_missed = outcome.matched.is_none() && !options.lookup_only;
+        if let Some(kind) = cache.spec.kind.filter(|_| has_missed) {
             tools::begin(&cache, kind);
         }
         if carrier.task().is_some() {
