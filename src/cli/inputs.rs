@@ -140,7 +140,7 @@ pub const INPUTS: &[ActionInput] = &[
     ActionInput {
         name: "config",
         default: "",
-        help: "The configuration, if it is not `cachekeep.toml` in the workspace.",
+        help: "The configuration, if it is not `cachekeep.toml` in the workspace; its paths and globs count from its directory.",
         to: Argument::Option("config"),
     },
     ActionInput {
