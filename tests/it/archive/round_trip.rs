@@ -11,9 +11,10 @@ use cachekeep::archive::{self, ArchiveError, Destination, PackRequest, Splitter,
 use cachekeep::parts::Selection;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(unix)]
+use crate::archive::packing::list;
 use crate::archive::packing::{
-    LIMITS, assert_same_tree, frame_ends, list, meter, noise, pack, pack_request, plant, try_pack, unpack,
-    verify,
+    LIMITS, assert_same_tree, frame_ends, meter, noise, pack, pack_request, plant, try_pack, unpack, verify,
 };
 
 #[test]
