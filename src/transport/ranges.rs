@@ -62,9 +62,9 @@ pub struct RangeOptions {
 }
 
 impl Default for RangeOptions {
-    /// Eight ranges of 8 MiB: 64 MiB in memory at the most.
+    /// Eight ranges of 5 MiB: 40 MiB in memory at the most.
     fn default() -> Self {
-        RangeOptions { range_size: 8 << 20, in_flight: 8 }
+        RangeOptions { range_size: 5 << 20, in_flight: 8 }
     }
 }
 
