@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each target uses a part of it")]
 
 use std::fs;
+use std::sync::Arc;
 use std::path::Path;
 
 use cachekeep::archive::{
@@ -88,7 +89,7 @@ pub fn assembled(
 }
 
 /// A meter whose figures are not read.
-pub fn meter() -> Meter {
+pub fn meter() -> Arc<Meter> {
     Meter::new("c", Phase::Restore)
 }
 
