@@ -1,7 +1,7 @@
 //! Facts from git about a checkout, for platforms that do not provide them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::env::secret_names;
 use crate::domain::repository::{RepositoryId, path_of_remote};
@@ -29,11 +29,26 @@ pub(crate) fn command(directory: &Path) -> Command {
     git
 }
 
+/// A question that git is answering.
+struct Asked(Option<Child>);
+
+impl Asked {
+    /// What it printed; `None` if it failed or printed nothing.
+    fn answer(self) -> Option<String> {
+        let output = self.0?.wait_with_output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    }
+}
+
+/// Starts git in a checkout. A start takes longer than the answer, so questions that do not depend on each other are asked at once.
+fn ask(workspace: &Path, arguments: &[&str]) -> Asked {
+    Asked(command(workspace).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok())
+}
+
 /// What git prints in a checkout; `None` if it fails or prints nothing.
 fn git(workspace: &Path, arguments: &[&str]) -> Option<String> {
-    let output = command(workspace).args(arguments).stderr(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
+    ask(workspace, arguments).answer()
 }
 
 /// Whether the workspace lies in a checkout, also in one that git refuses to read for its owner.
@@ -47,7 +62,9 @@ pub(crate) fn is_in_checkout(workspace: &Path) -> bool {
 /// is the workspace.
 pub(crate) fn repository_of(workspace: &Path) -> RepositoryId {
     // `NAME<tab>URL (fetch)` for each remote, sorted by name.
-    let listed = git(workspace, &["remote", "--verbose"]).unwrap_or_default();
+    let listed = ask(workspace, &["remote", "--verbose"]);
+    let common_directory = ask(workspace, &["rev-parse", "--git-common-dir"]).answer();
+    let listed = listed.answer().unwrap_or_default();
     let remotes = || listed.lines().filter_map(|line| line.split_once('\t'));
     let remote = remotes().find(|(name, _)| *name == "origin").or_else(|| remotes().next());
     let url = remote.and_then(|(_, rest)| Some(rest.rsplit_once(" (")?.0));
@@ -56,7 +73,7 @@ pub(crate) fn repository_of(workspace: &Path) -> RepositoryId {
     }
     let directory = match url.and_then(path_of_remote) {
         Some(path) => top_of_checkout(workspace).join(path),
-        None => match git(workspace, &["rev-parse", "--git-common-dir"]) {
+        None => match common_directory {
             Some(path) => workspace.join(path),
             None => workspace.to_owned(),
         },
@@ -78,18 +95,23 @@ fn canonical(directory: &Path) -> PathBuf {
 impl Checkout {
     /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
     pub(crate) fn read(workspace: &Path) -> Self {
-        let ask = |arguments: &[&str]| git(workspace, arguments);
-        // A start of git takes longer than its answer: one asks for all that a usual checkout has.
-        let (sha, branch) = match ask(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]) {
+        let git = |arguments: &[&str]| git(workspace, arguments);
+        let origin_head = ask(workspace, &["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
+        // Both of what a usual checkout has.
+        let (sha, branch) = match git(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]) {
             Some(answer) => {
                 let (sha, branch) = answer.split_once('\n').unwrap_or((&answer, "HEAD"));
                 (Some(sha.to_owned()), (branch != "HEAD").then(|| branch.to_owned()))
             }
-            None if ask(&["rev-parse", "--git-dir"]).is_none() => return Checkout::default(),
+            None if git(&["rev-parse", "--git-dir"]).is_none() => {
+                origin_head.answer();
+                return Checkout::default();
+            }
             // Without a commit `HEAD` names none.
-            None => (None, ask(&["symbolic-ref", "--quiet", "HEAD"])),
+            None => (None, git(&["symbolic-ref", "--quiet", "HEAD"])),
         };
-        let origin_head = ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"])
+        let origin_head = origin_head
+            .answer()
             .and_then(|name| Some(format!("refs/heads/{}", name.strip_prefix("refs/remotes/origin/")?)));
         let default_branch = Some(origin_head.unwrap_or_else(|| "refs/heads/main".to_owned()));
         Checkout { branch, default_branch, sha }
