@@ -32,6 +32,7 @@ fn local_facts(env: &Env, workspace: &Path) -> JobFacts {
         git_ref: checkout.branch,
         default_ref: checkout.default_branch,
         sha: checkout.sha,
+        repository: checkout.repository,
         ..facts_of_user(env)
     }
 }

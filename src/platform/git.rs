@@ -15,6 +15,8 @@ pub(crate) struct Checkout {
     pub default_branch: Option<String>,
     /// The commit hash.
     pub sha: Option<String>,
+    /// The repository.
+    pub repository: Option<RepositoryId>,
 }
 
 /// A command of git in a directory that only asks: its messages are in English, it waits for no lock, and it is given no
@@ -61,10 +63,31 @@ pub(crate) fn is_in_checkout(workspace: &Path) -> bool {
 /// that is a directory stands for itself. Without a remote it is the checkout, with all its worktrees; without git it
 /// is the workspace.
 pub(crate) fn repository_of(workspace: &Path) -> RepositoryId {
-    // `NAME<tab>URL (fetch)` for each remote, sorted by name.
-    let listed = ask(workspace, &["remote", "--verbose"]);
-    let common_directory = ask(workspace, &["rev-parse", "--git-common-dir"]).answer();
-    let listed = listed.answer().unwrap_or_default();
+    RepositoryQuestion::ask(workspace).answer(workspace)
+}
+
+/// What tells the repository of a checkout.
+struct RepositoryQuestion {
+    remotes: Asked,
+    common_directory: Asked,
+}
+
+impl RepositoryQuestion {
+    fn ask(workspace: &Path) -> Self {
+        RepositoryQuestion {
+            remotes: ask(workspace, &["remote", "--verbose"]),
+            common_directory: ask(workspace, &["rev-parse", "--git-common-dir"]),
+        }
+    }
+
+    fn answer(self, workspace: &Path) -> RepositoryId {
+        let common_directory = self.common_directory.answer();
+        repository_from(workspace, &self.remotes.answer().unwrap_or_default(), common_directory)
+    }
+}
+
+/// The repository by the list of its remotes, `NAME<tab>URL (fetch)` for each, sorted by name.
+fn repository_from(workspace: &Path, listed: &str, common_directory: Option<String>) -> RepositoryId {
     let remotes = || listed.lines().filter_map(|line| line.split_once('\t'));
     let remote = remotes().find(|(name, _)| *name == "origin").or_else(|| remotes().next());
     let url = remote.and_then(|(_, rest)| Some(rest.rsplit_once(" (")?.0));
@@ -96,6 +119,7 @@ impl Checkout {
     /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
     pub(crate) fn read(workspace: &Path) -> Self {
         let git = |arguments: &[&str]| git(workspace, arguments);
+        let repository = RepositoryQuestion::ask(workspace);
         let origin_head = ask(workspace, &["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
         // Both of what a usual checkout has.
         let (sha, branch) = match git(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]) {
@@ -105,6 +129,7 @@ impl Checkout {
             }
             None if git(&["rev-parse", "--git-dir"]).is_none() => {
                 origin_head.answer();
+                repository.answer(workspace);
                 return Checkout::default();
             }
             // Without a commit `HEAD` names none.
@@ -114,7 +139,7 @@ impl Checkout {
             .answer()
             .and_then(|name| Some(format!("refs/heads/{}", name.strip_prefix("refs/remotes/origin/")?)));
         let default_branch = Some(origin_head.unwrap_or_else(|| "refs/heads/main".to_owned()));
-        Checkout { branch, default_branch, sha }
+        Checkout { branch, default_branch, sha, repository: Some(repository.answer(workspace)) }
     }
 }
 
