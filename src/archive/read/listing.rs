@@ -93,6 +93,10 @@ fn read_ends<E: From<ArchiveError>>(
     let ends = size.min(ENDS);
     let [head, tail] = parts(fetch, &[0..ends, size - ends..size])?;
     let Some(length) = frame::manifest_length(&head) else { return Ok(None) };
+    // Nothing beyond the archive is asked for, whatever its first bytes say.
+    if length as u64 > size {
+        return Err(truncated().into());
+    }
     let head = if length <= head.len() { head } else { part(fetch, 0..length as u64)? };
     let first = head.get(..length).ok_or_else(truncated)?;
     let manifest = frame::manifest_of(first)?;
