@@ -177,7 +177,8 @@ struct Listing {
     files: Vec<TreeFile>,
     /// Those that may hold more.
     directories: Vec<Directory>,
-    unreadable: Option<ReadError>,
+    /// What could not be read, and may hold more.
+    unreadable: Vec<ReadError>,
 }
 
 impl TreeFiles {
@@ -218,7 +219,7 @@ impl Walk<'_> {
                 }
             }
             Ok(found) => listing.files.extend(self.file(&slashed(start), found.file_type(), || location)),
-            Err(error) => listing.unreadable = unreadable(&location, error),
+            Err(error) => listing.unreadable.extend(unreadable(&location, error)),
         }
         listing
     }
@@ -229,14 +230,17 @@ impl Walk<'_> {
         let failed = |error| unreadable(&directory.location, error);
         let entries = match fs::read_dir(&directory.location) {
             Ok(entries) => entries,
-            Err(error) => return Listing { unreadable: failed(error), ..listing },
+            Err(error) => {
+                listing.unreadable.extend(failed(error));
+                return listing;
+            }
         };
         let mut path = directory.path.clone();
         for entry in entries {
             let (entry, kind) = match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
                 Ok((kind, entry)) => (entry, kind),
                 Err(error) => {
-                    listing.unreadable = failed(error);
+                    listing.unreadable.extend(failed(error));
                     continue;
                 }
             };
