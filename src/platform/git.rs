@@ -119,6 +119,11 @@ impl Checkout {
     /// Runs git. All facts are `None` outside of a checkout or if git is not installed.
     pub(crate) fn read(workspace: &Path) -> Self {
         let git = |arguments: &[&str]| git(workspace, arguments);
+        let is_refused = || git(&["rev-parse", "--git-dir"]).is_none();
+        // One question is enough where most likely there is no checkout.
+        if !is_in_checkout(workspace) && is_refused() {
+            return Checkout::default();
+        }
         let repository = RepositoryQuestion::ask(workspace);
         let origin_head = ask(workspace, &["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
         // Both of what a usual checkout has.
@@ -127,7 +132,7 @@ impl Checkout {
                 let (sha, branch) = answer.split_once('\n').unwrap_or((&answer, "HEAD"));
                 (Some(sha.to_owned()), (branch != "HEAD").then(|| branch.to_owned()))
             }
-            None if git(&["rev-parse", "--git-dir"]).is_none() => {
+            None if is_refused() => {
                 origin_head.answer();
                 repository.answer(workspace);
                 return Checkout::default();
