@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, KeyPart, Keys};
 use super::context::Context;
-use crate::domain::event::{Event, Level};
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Class;
 use crate::domain::spec::CacheSpec;
@@ -104,8 +104,7 @@ pub(crate) fn run(ctx: &Context<'_>, diff_with: Option<&Path>) -> Result<(String
         return Err(faults.remove(0));
     }
     for fault in &faults {
-        let (text, hint) = (failure::chain(fault), fault.hint());
-        ctx.observer.observe(Event::Message { level: Level::Error, cache: None, text, hint });
+        ctx.report_about_job_with_hint(Level::Error, failure::chain(fault), fault.hint());
     }
     let explanation = Explanation { caches };
     let text = match diff_with {

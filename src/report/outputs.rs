@@ -67,12 +67,8 @@ pub(crate) fn outputs(outcome: &JobOutcome) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     // A cache that was skipped was neither restored nor saved: steps that ask for it must not take it for one that was.
     let skipped = outcome.broken.iter();
-    let (is_restore, is_save) = match outcome.command {
-        "restore" => (true, false),
-        "save" => (false, true),
-        "run" => (true, true),
-        _ => (false, false),
-    };
+    let is_restore = matches!(outcome.command, "restore" | "run");
+    let is_save = matches!(outcome.command, "save" | "run");
     let of_skipped = skipped.clone().filter(|_| is_restore).map(|_| Hit::None);
     let restored = caches.iter().filter_map(|cache| cache.restore.as_ref()).map(|restore| restore.hit);
     let hits: Vec<Hit> = restored.chain(of_skipped).collect();

@@ -109,7 +109,7 @@ impl<'a> Cache<'a> {
         })
     }
 
-    /// The same for a command that a fault ends, whatever it is: it names the cache.
+    /// As [`Cache::open`], with the name of the cache in a fault: for commands that end with it.
     pub(crate) fn open_named(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         Cache::open(ctx, spec).map_err(|fault| spec.named_in(fault))
     }

@@ -224,7 +224,7 @@ impl Destinations {
     }
 }
 
-/// Announces what an archive holds; refuses one of other paths, or for which there is no room.
+/// Tells the meter how much will be unpacked. Refuses an archive that was saved from other paths, and one for which there is no room.
 fn accept(cache: &Cache<'_>, manifest: &Manifest, meter: &Meter) -> Result<(), Fault> {
     meter.set_total(manifest.unpacked_bytes);
     meter.set_total_items(manifest.counts.files);
