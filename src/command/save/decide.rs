@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::command::gate;
 use crate::command::other_paths::OtherPaths;
 use crate::domain::entry::Entry;
+use crate::domain::event::Level;
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::SaveResult;
 use crate::domain::scope::Scope;
@@ -24,16 +25,25 @@ pub(crate) struct SaveRefusal {
     pub(crate) reason: String,
     /// What the user can do about it.
     pub(crate) hint: Option<String>,
+    /// How it is reported.
+    pub(crate) level: Level,
 }
 
 impl SaveRefusal {
-    /// A refusal without a hint.
+    /// A refusal without a hint; a warning where the cache is not what it was meant to be.
     pub(crate) fn new(result: SaveResult, reason: impl Into<String>) -> Self {
-        SaveRefusal { result, reason: reason.into(), hint: None }
+        let is_warning = matches!(result, SaveResult::Incomplete | SaveResult::Skipped);
+        let level = if is_warning { Level::Warning } else { Level::Info };
+        SaveRefusal { result, reason: reason.into(), hint: None, level }
     }
 
     fn with_hint(self, hint: impl Into<String>) -> Self {
         SaveRefusal { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, reported at another level.
+    pub(crate) fn at(self, level: Level) -> Self {
+        SaveRefusal { level, ..self }
     }
 }
 
@@ -58,7 +68,7 @@ pub(super) fn by_event(grants: &Grants) -> Option<SaveRefusal> {
     }
     let trust = &grants.trust;
     let reason = format!("{} is privileged: {}", trust.name(), trust.reason);
-    Some(SaveRefusal::new(SaveResult::DeniedMode, reason).with_hint(
+    Some(SaveRefusal::new(SaveResult::DeniedMode, reason).at(Level::Warning).with_hint(
         "give the step `role: writer` (elsewhere `--role writer`) if it saves nothing that a stranger's code made; `role` in \
          `cachekeep.toml` does not count in such an event",
     ))
@@ -73,12 +83,14 @@ pub(super) fn by_store(keeps_nothing: Option<&NoCredentials>) -> Option<SaveRefu
 /// Refuses to save under the key of an entry that was saved from other paths, which this cache is never restored from.
 pub(super) fn by_other_paths(entry: &Entry, other: &OtherPaths) -> SaveRefusal {
     let reason = format!("`{}` is there already, in {}, but {}", entry.key, entry.scope, other.describe());
-    SaveRefusal::new(SaveResult::Exists, reason).with_hint(CURE)
+    // Unlike another entry with the key, this one is of no use to the cache.
+    SaveRefusal::new(SaveResult::Exists, reason).at(Level::Warning).with_hint(CURE)
 }
 
 /// Refuses where the job did not go as the policy wants it, as far as the platform says how it went.
 pub(super) fn by_job_status(spec: &CacheSpec, status: Option<JobStatus>) -> Option<SaveRefusal> {
-    let refused = |reason: String| SaveRefusal::new(SaveResult::Skipped, reason);
+    // The policy asked for it.
+    let refused = |reason: String| SaveRefusal::new(SaveResult::Skipped, reason).at(Level::Info);
     match (status?, spec.save) {
         (status @ JobStatus::Canceled, _) => Some(refused(format!("the job {status}"))),
         (status @ JobStatus::Failed, SavePolicy::Success) => {

@@ -139,42 +139,28 @@ pub(super) fn conclude(
 ) {
     match refused {
         Ok(None) => {}
-        Ok(Some(refusal)) => {
-            // A refusal that the configuration asked for is not a warning.
-            let is_trouble = match refusal.result {
-                SaveResult::Incomplete => true,
-                SaveResult::Skipped => {
-                    decide::by_job_status(cache.spec, cache.ctx.platform.facts().job_status).is_none()
-                }
-                // Only an entry that is of no use to this cache has a cure.
-                SaveResult::Exists => refusal.hint.is_some(),
-                // The role and the policy come first: what they refuse was asked for.
-                SaveResult::DeniedMode => {
-                    decide::by_role(cache.spec, &cache.ctx.access.own).is_none()
-                        && decide::by_event(cache.ctx.grants).is_some()
-                }
-                _ => false,
-            };
-            refuse(cache, outcome, if is_trouble { Level::Warning } else { Level::Info }, refusal);
-        }
+        Ok(Some(refusal)) => refuse(cache, outcome, refusal),
         Err(error) => {
             outcome.interrupted = cache.ctx.interrupt.signal().is_some();
             let reason =
                 deadline.reason(cache.ctx.interrupt).unwrap_or_else(|| report::failure::chain(&error));
             // What a signal ended says nothing about the store.
             let hint = error.hint().filter(|_| !outcome.interrupted);
-            let refusal = SaveRefusal { result: error.result(), reason, hint };
-            refuse(cache, outcome, Level::Warning, refusal);
+            refuse(
+                cache,
+                outcome,
+                SaveRefusal { result: error.result(), reason, hint, level: Level::Warning },
+            );
         }
     }
 }
 
 /// Turns an outcome into that of a cache that was not saved, and reports it.
-pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, level: Level, refusal: SaveRefusal) {
+pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, refusal: SaveRefusal) {
     outcome.result = refusal.result;
     outcome.reason = Some(refusal.reason);
     outcome.hint = refusal.hint;
-    cache.ctx.report_with_hint(level, cache.name(), text::saved(outcome), outcome.hint.clone());
+    cache.ctx.report_with_hint(refusal.level, cache.name(), text::saved(outcome), outcome.hint.clone());
 }
 
 /// Notes a stored archive in the outcome, and for later `explain`s.

@@ -93,7 +93,7 @@ fn without_content(cache: &Cache<'_>) -> Result<Option<SaveRefusal>, WalkError> 
             Some("`path` in the configuration says which files do; wildcards match what is there".to_owned()),
         ),
     };
-    Ok(Some(SaveRefusal { result: SaveResult::Skipped, reason, hint }))
+    Ok(Some(SaveRefusal { hint, ..SaveRefusal::new(SaveResult::Skipped, reason) }))
 }
 
 /// Whether the cache holds what was restored: at a glance where no file was written since, else by its contents.

@@ -4,6 +4,7 @@ use super::carrier::Carrier;
 use crate::command::cache::Cache;
 use crate::command::room::{self, Free, archive_of, make_room, need_of};
 use crate::command::save::decide::SaveRefusal;
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::fs::volume::check_room;
@@ -18,7 +19,7 @@ pub(super) fn refused_by_job(cache: &Cache<'_>) -> Option<SaveRefusal> {
     (status != JobStatus::Succeeded).then(|| {
         let reason = format!("the job {status}, and `Cache@2` saves only after jobs that succeeded");
         let hint = "a store of your own is written in any case: see docs/object-stores.md".to_owned();
-        SaveRefusal { result: SaveResult::Skipped, reason, hint: Some(hint) }
+        SaveRefusal { hint: Some(hint), ..SaveRefusal::new(SaveResult::Skipped, reason) }
     })
 }
 
@@ -51,13 +52,10 @@ pub(super) fn refused_by_room(
             Err((still, _)) => fault = still,
         }
     }
-    Ok(Some(SaveRefusal {
-        result: SaveResult::NoSpace,
-        reason: format!("`Cache@2` would write an archive of {}: {}", archive_of(&tree), failure::chain(&fault)),
-        hint: Some(
-            "name a roomier volume by `stagingDirectory`, give the cache a `trim` policy, or use a store of your own, which \
-             needs no such archive"
-                .to_owned(),
-        ),
-    }))
+    let reason =
+        format!("`Cache@2` would write an archive of {}: {}", archive_of(&tree), failure::chain(&fault));
+    let hint = "name a roomier volume by `stagingDirectory`, give the cache a `trim` policy, or use a store of your own, which \
+                needs no such archive";
+    let refusal = SaveRefusal::new(SaveResult::NoSpace, reason).at(Level::Warning);
+    Ok(Some(SaveRefusal { hint: Some(hint.to_owned()), ..refusal }))
 }

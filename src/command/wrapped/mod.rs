@@ -131,18 +131,8 @@ pub(crate) fn restored(
             continue;
         };
         let started = Instant::now();
-        // The carriers know no lookup without prefixes: a longer key answers as well.
-        let (matched, longer) = match matched {
-            Some(matched) if options.looked_for == LookedFor::Key && matched != key => (None, Some(matched)),
-            matched => (matched, None),
-        };
-        let mut outcome = found_outcome(&cache, carrier, key, matched, &found.restore_keys());
-        if let Some(longer) = longer {
-            let miss =
-                format!("{} restored `{longer}`, and only the key itself was asked for", carrier.name());
-            ctx.report(Level::Info, cache.name(), &miss);
-            outcome.miss = Some(miss);
-        }
+        let asked = (options.looked_for, &found.restore_keys()[..]);
+        let mut outcome = found_outcome(&cache, carrier, key, matched, asked);
         if outcome.matched.is_some() && !options.lookup_only {
             match adopt(&cache, carrier, slot, &found.matched) {
                 Ok(quick) => {
@@ -200,18 +190,24 @@ fn found_outcome(
     carrier: &Carrier,
     key: Key,
     matched: Option<Key>,
-    restore_keys: &[Key],
+    (looked_for, restore_keys): (LookedFor, &[Key]),
 ) -> RestoreOutcome {
     let answer = matched.as_ref().map_or(Ok(()), |matched| key.check_answer(restore_keys, matched));
-    let (matched, unasked) = match answer {
-        Ok(()) => (matched, None),
-        Err(answer) => {
-            let miss = format!("{} did not restore what was asked for: {answer}", carrier.name());
-            cache.ctx.report(Level::Warning, cache.name(), &miss);
-            (None, Some((answer.matched, miss)))
+    let by = carrier.name();
+    let (matched, unasked, miss) = match (matched, answer) {
+        // The carriers know no lookup without prefixes: a longer key answers as well.
+        (Some(matched), _) if looked_for == LookedFor::Key && matched != key => {
+            let miss = format!("{by} restored `{matched}`, and only the key itself was asked for");
+            cache.ctx.report(Level::Info, cache.name(), &miss);
+            (None, None, Some(miss))
         }
+        (_, Err(answer)) => {
+            let miss = format!("{by} did not restore what was asked for: {answer}");
+            cache.ctx.report(Level::Warning, cache.name(), &miss);
+            (None, Some(answer.matched), Some(miss))
+        }
+        (matched, Ok(())) => (matched, None, None),
     };
-    let (unasked, miss) = unasked.unzip();
     RestoreOutcome {
         cache: cache.name().to_owned(),
         hit: hit(&key, matched.as_ref()),
@@ -298,11 +294,11 @@ pub(crate) fn stage(
         let Some(outcome) = staged[slot].as_mut() else { continue };
         match show(&cache, carrier, slot, outcome) {
             Ok(None) => save::warn_of_idle_exclusions(&cache),
-            Ok(Some(refusal)) => save::refuse(&cache, outcome, Level::Warning, refusal),
+            Ok(Some(refusal)) => save::refuse(&cache, outcome, refusal),
             Err(error) => {
                 let (reason, hint) = (failure::chain(&error), error.hint());
-                let refusal = SaveRefusal { result: SaveResult::Failed, reason, hint };
-                save::refuse(&cache, outcome, Level::Warning, refusal);
+                let refusal = SaveRefusal::new(SaveResult::Failed, reason).at(Level::Warning);
+                save::refuse(&cache, outcome, SaveRefusal { hint, ..refusal });
             }
         }
         outcome.elapsed += started.elapsed();
