@@ -39,12 +39,14 @@ pub(crate) fn manifest_length(head: &[u8]) -> Option<usize> {
     let payload = head.get(8..)?;
     let magic = head.starts_with(&MANIFEST_MAGIC.to_le_bytes()) && payload.starts_with(MANIFEST_TAG);
     let length = u32::from_le_bytes(head[4..8].try_into().expect("four bytes")) as usize;
-    (magic && length <= LARGEST_MANIFEST).then_some(length + 8)
+    // The tag may lie behind the end that the header gives.
+    (magic && (MANIFEST_TAG.len()..=LARGEST_MANIFEST).contains(&length)).then_some(length + 8)
 }
 
 /// The manifest in its frame.
 pub(crate) fn manifest_of(frame: &[u8]) -> Result<Manifest, ArchiveError> {
-    Manifest::from_json(&frame[8 + MANIFEST_TAG.len()..])
+    let json = frame.get(8 + MANIFEST_TAG.len()..).ok_or_else(|| ArchiveError::damaged("its manifest is cut off"))?;
+    Manifest::from_json(json)
 }
 
 /// What comes next in an archive.

@@ -236,10 +236,10 @@ fn a_list_that_would_be_too_long_is_left_out() {
 
 /// The length of the manifest is that of its frame's header, which may say anything.
 #[test]
-fn a_manifest_that_ends_behind_the_archive_is_an_error_before_anything_is_asked_for() {
+fn a_manifest_that_ends_elsewhere_than_it_says_is_no_list_and_nothing_behind_the_archive_is_asked_for() {
     let (_from, archive) = sample();
     let longest = u32::try_from(archive.len()).expect("small").saturating_sub(8);
-    for length in [longest + 1, 3 << 20, u32::MAX] {
+    for length in (0..64).chain([longest + 1, 3 << 20, u32::MAX]) {
         let mut archive = archive.clone();
         archive[4..8].copy_from_slice(&length.to_le_bytes());
         // The helper reads slices: a range behind the end would be a panic.
