@@ -12,50 +12,75 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{Item, ItemKind, Walk, WalkError, place_of, walk_if_there};
-use crate::domain::digest::Sha256Digest;
+use super::walk::{Item, ItemKind, Walk, WalkError, each_directory, place_of, walk_if_there};
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::threads::start;
 
-/// The result of a walk over a tree.
+/// What a tree looks like from outside: its names, kinds, sizes and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quick {
     /// A digest of names, sizes, modes, times and revisions: an untouched tree has the same one, and a tree in which a
     /// file was written another one. `None` where the OS keeps no revisions: there only contents can tell.
-    pub digest: Option<Sha256Digest>,
+    pub digest: Option<ContentDigest>,
     /// How many files there are.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// Walks a tree. Times of directories do not count: a file that came and went changes them and nothing else.
-pub(crate) fn quick(selections: &[Selection]) -> Result<Quick, WalkError> {
-    let mut hasher = Sha256::new();
-    let (mut files, mut bytes) = (0, 0);
-    let mut has_revisions = true;
-    for selection in selections {
-        hasher.update(b"root\0");
-        for item in walk_if_there(selection) {
-            let item = item?;
-            if item.kind == ItemKind::File && selection.is_uncounted(&item.relative) {
-                continue;
+/// Looks at a tree, on up to `workers` threads. Times of directories do not count: a file that came and went changes them and
+/// nothing else.
+pub(crate) fn quick(selections: &[Selection], workers: usize) -> Result<Quick, WalkError> {
+    let sum = Mutex::new(QuickSum { has_revisions: true, ..QuickSum::default() });
+    for (root, selection) in selections.iter().enumerate() {
+        each_directory(selection, workers, |items| {
+            let mut of_directory = QuickSum { has_revisions: true, ..QuickSum::default() };
+            for item in items.iter().filter(|item| counts(selection, item)) {
+                of_directory.add(root, item);
             }
-            hasher.update(line(&item));
-            if item.kind == ItemKind::File {
-                files += 1;
-                bytes += item.size;
-                hasher.update(format!("{}\0", item.modified));
-                match item.revision {
-                    Some(revision) => hasher.update(format!("{} {}\0", revision.inode, revision.changed)),
-                    None => has_revisions = false,
-                }
+            locked(&sum).merge(&of_directory);
+        })?;
+    }
+    let QuickSum { has_revisions, digest, files, bytes } = into_inner(sum);
+    Ok(Quick { digest: has_revisions.then_some(digest), files, bytes })
+}
+
+fn counts(selection: &Selection, item: &Item) -> bool {
+    item.kind != ItemKind::File || !selection.is_uncounted(&item.relative)
+}
+
+/// [`Quick`] of a part of a tree.
+#[derive(Debug, Default)]
+struct QuickSum {
+    /// Whether all files have revisions.
+    has_revisions: bool,
+    digest: ContentDigest,
+    files: u64,
+    bytes: u64,
+}
+
+impl QuickSum {
+    fn add(&mut self, root: usize, item: &Item) {
+        let mut facts = kind_line(item);
+        if item.kind == ItemKind::File {
+            self.files += 1;
+            self.bytes += item.size;
+            facts.extend(format!("{}\0", item.modified).bytes());
+            match item.revision {
+                Some(revision) => facts.extend(format!("{} {}\0", revision.inode, revision.changed).bytes()),
+                None => self.has_revisions = false,
             }
         }
+        self.digest.add(root, &item.relative, &[&facts]);
     }
-    let digest = has_revisions.then(|| Sha256Digest(hasher.finalize().into()));
-    Ok(Quick { digest, files, bytes })
+
+    fn merge(&mut self, other: &QuickSum) {
+        self.has_revisions &= other.has_revisions;
+        self.digest.merge(other.digest);
+        self.files += other.files;
+        self.bytes += other.bytes;
+    }
 }
 
 /// What of a tree does not count: files in which tools count.
@@ -103,17 +128,15 @@ pub(crate) fn is_empty(selection: &Selection) -> Result<bool, WalkError> {
     Ok(true)
 }
 
-/// What an item is, without its times and content.
-fn line(item: &Item) -> Vec<u8> {
-    let mut line = item.relative.as_os_str().as_encoded_bytes().to_vec();
-    let kind = match &item.kind {
-        ItemKind::File => format!("\0file {} {:o}\0", item.size, item.mode),
-        ItemKind::Directory => format!("\0directory {:o}\0", item.mode),
-        ItemKind::Symlink { target } => format!("\0link {}\0", target.display()),
-        ItemKind::Special => "\0special\0".to_owned(),
-    };
-    line.extend_from_slice(kind.as_bytes());
-    line
+/// What an item is, without its name, times and content.
+fn kind_line(item: &Item) -> Vec<u8> {
+    match &item.kind {
+        ItemKind::File => format!("file {} {:o}\0", item.size, item.mode),
+        ItemKind::Directory => format!("directory {:o}\0", item.mode),
+        ItemKind::Symlink { target } => format!("link {}\0", target.display()),
+        ItemKind::Special => "special\0".to_owned(),
+    }
+    .into_bytes()
 }
 
 /// A digest of the files, links and contents of a tree, whatever the order in which they are added.
@@ -294,7 +317,9 @@ mod tests {
         let content_by = |workers| content(&selections, workers, &CancellationToken::new()).expect("read");
         let content = content_by(2);
         assert_eq!(content, content_by(0), "the calling thread alone");
-        (quick(&selections).expect("walked"), content)
+        let quick = quick(&selections, 2).expect("walked");
+        assert_eq!(quick, super::quick(&selections, 0).expect("walked"), "the calling thread alone");
+        (quick, content)
     }
 
     fn tree() -> tempfile::TempDir {
@@ -358,10 +383,10 @@ mod tests {
         let with_counters = digests(tree.path()).1;
         assert_eq!(with_counters.without(uncounted.content), everything);
         assert_eq!(content(&selections, 2, &cancel).expect("read"), everything);
-        let quick = quick(&selections).expect("walked");
+        let quick = quick(&selections, 2).expect("walked");
         assert_eq!((quick.files, quick.bytes), (plain.files, plain.bytes));
         fs::write(tree.path().join("d1/stats"), "22").expect("a file");
-        assert_eq!(super::quick(&selections).expect("walked"), quick);
+        assert_eq!(super::quick(&selections, 2).expect("walked"), quick);
     }
 
     #[test]

@@ -45,7 +45,9 @@ pub(crate) fn manifest_length(head: &[u8]) -> Option<usize> {
 
 /// The manifest in its frame.
 pub(crate) fn manifest_of(frame: &[u8]) -> Result<Manifest, ArchiveError> {
-    let json = frame.get(8 + MANIFEST_TAG.len()..).ok_or_else(|| ArchiveError::damaged("its manifest is cut off"))?;
+    let json = frame
+        .get(8 + MANIFEST_TAG.len()..)
+        .ok_or_else(|| ArchiveError::damaged("its manifest ends in the middle"))?;
     Manifest::from_json(json)
 }
 

@@ -86,6 +86,13 @@ const SYMLINK: u8 = 2;
 const HARD_LINK: u8 = 3;
 
 impl Row {
+    /// Says what the content of a file is; nothing for another row.
+    pub(crate) fn set_content(&mut self, hash: Sha256Digest) {
+        if let RowKind::File { content, .. } = &mut self.kind {
+            *content = hash;
+        }
+    }
+
     /// Appends the row.
     pub(crate) fn append(&self, out: &mut Vec<u8>) {
         let kind = match self.kind {

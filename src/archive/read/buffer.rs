@@ -113,6 +113,11 @@ impl Drop for Chunk {
 }
 
 impl Slice {
+    /// Whether both are parts of one chunk, so that keeping one keeps no more memory than keeping the other.
+    pub(crate) fn is_of_chunk_of(&self, other: &Slice) -> bool {
+        Arc::ptr_eq(&self.chunk, &other.chunk)
+    }
+
     /// Cuts off the first bytes.
     pub(crate) fn split_to(&mut self, length: usize) -> Slice {
         let middle = self.range.start + length;

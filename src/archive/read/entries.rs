@@ -1,6 +1,9 @@
 //! An archive read from end to end: every entry guarded, counted and handed to a visitor.
 
+use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -41,19 +44,41 @@ pub(crate) struct Attributes {
     pub(crate) modified: Option<Modified>,
 }
 
+/// The hash of a file's content, which another thread computes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PromisedHash(Arc<OnceLock<Sha256Digest>>);
+
+impl PromisedHash {
+    /// Says what it is, once.
+    pub(crate) fn keep(&self, hash: Sha256Digest) {
+        let _ = self.0.set(hash);
+    }
+}
+
+/// Who hashes the content of a file.
+#[derive(Debug)]
+pub(crate) enum Hashing {
+    /// Whoever reads the archive, if its list needs it.
+    IfListed,
+    /// Whoever reads the archive, for the visitor.
+    ByReader,
+    /// The visitor.
+    ByVisitor(PromisedHash),
+}
+
 /// Receives the entries of an archive.
 pub(crate) trait Visitor {
     fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError>;
-    /// Whether files are hashed also where the archive has no list that needs it.
-    fn hashes_files(&self) -> bool;
     /// A file; its content follows in calls of `content`, and then comes `file_end`.
-    fn file(&mut self, spot: &Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError>;
+    fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<Hashing, ArchiveError>;
     /// The next bytes of the file; together they are never more than its size.
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError>;
-    /// The end of the file, with the hash of its content if files are hashed.
+    /// The end of the file, with the hash of its content if the reader has it.
     fn file_end(&mut self, content: Option<&Sha256Digest>);
     fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError>;
     fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError>;
+    /// Waits until all promised hashes are there.
+    fn keep_promises(&mut self) -> Result<(), ArchiveError>;
 }
 
 /// What a verified archive holds.
@@ -81,7 +106,7 @@ pub(crate) fn visit<S: Source>(
         }
         meter.set_total(manifest.unpacked_bytes);
     }
-    let list = manifest.as_ref().is_some_and(Manifest::is_listed).then(ExpectedList::default);
+    let list = manifest.as_ref().is_some_and(Manifest::is_listed).then(PromisedList::default);
     let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0, list };
     let mut stream = TarStream::new(source);
     let progress = Progress { cancel, meter };
@@ -93,17 +118,70 @@ pub(crate) fn visit<S: Source>(
             EntryKind::File { size } => Some(size),
             _ => None,
         };
-        hand_over(entry, guard, visitor)?;
+        let hashing = hand_over(entry, guard, visitor)?;
         if let Some(size) = size {
-            let hashed = pass_content(size, row.as_mut(), &mut stream, visitor, &progress)?;
-            visitor.file_end(hashed.as_ref());
+            let is_hashed = match hashing {
+                Hashing::IfListed => row.is_some(),
+                Hashing::ByReader => true,
+                Hashing::ByVisitor(_) => false,
+            };
+            let hash = pass_content(size, is_hashed, &mut stream, visitor, &progress)?;
+            visitor.file_end(hash.as_ref());
+            if let (Some(hash), Some(row)) = (hash, &mut row) {
+                row.set_content(hash);
+            }
         }
-        if let (Some(list), Some(row)) = (&mut tally.list, &row) {
-            list.push(row);
+        if let (Some(list), Some(row)) = (&mut tally.list, row) {
+            list.push(row, hashing, visitor)?;
         }
         meter.add_items(1);
     }
+    if let Some(list) = &mut tally.list {
+        list.settle(visitor)?;
+    }
     tally.finish(&stream)
+}
+
+/// The rows of a list, of which the last may still lack their hashes.
+#[derive(Debug, Default)]
+struct PromisedList {
+    complete: ExpectedList,
+    waiting: VecDeque<(Row, Option<PromisedHash>)>,
+}
+
+impl PromisedList {
+    /// Upper bound for the rows that wait.
+    const MOST: usize = 16 << 10;
+
+    fn push(&mut self, row: Row, hashing: Hashing, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
+        let promise = match hashing {
+            Hashing::ByVisitor(promise) => Some(promise),
+            Hashing::IfListed | Hashing::ByReader => None,
+        };
+        self.waiting.push_back((row, promise));
+        self.take();
+        if self.waiting.len() > Self::MOST { self.settle(visitor) } else { Ok(()) }
+    }
+
+    /// Takes the rows that are complete, in their order.
+    fn take(&mut self) {
+        while let Some((row, promise)) = self.waiting.front_mut() {
+            if let Some(promise) = promise {
+                let Some(hash) = promise.0.get() else { break };
+                row.set_content(*hash);
+            }
+            self.complete.push(row);
+            self.waiting.pop_front();
+        }
+    }
+
+    fn settle(&mut self, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
+        visitor.keep_promises()?;
+        self.take();
+        let is_complete = self.waiting.is_empty();
+        let lost = || ArchiveError::Worker(io::Error::other("a file was not hashed"));
+        is_complete.then_some(()).ok_or_else(lost)
+    }
 }
 
 /// Where progress is counted, and what may end the work.
@@ -118,15 +196,15 @@ impl Progress<'_> {
     }
 }
 
-/// Gives a file's content to the visitor; returns its hash if it is needed, and enters it into the file's row.
+/// Gives a file's content to the visitor; returns its hash if it is hashed here.
 fn pass_content<S: Source>(
     size: u64,
-    row: Option<&mut Row>,
+    is_hashed: bool,
     stream: &mut TarStream<S>,
     visitor: &mut dyn Visitor,
     progress: &Progress<'_>,
 ) -> Result<Option<Sha256Digest>, ArchiveError> {
-    let mut hasher = (row.is_some() || visitor.hashes_files()).then(Sha256::new);
+    let mut hasher = is_hashed.then(Sha256::new);
     let mut left = size;
     while left > 0 {
         let slice = stream.content(left)?;
@@ -139,11 +217,7 @@ fn pass_content<S: Source>(
         progress.check()?;
     }
     stream.pad(size)?;
-    let hash = hasher.map(|hasher| Sha256Digest(hasher.finalize().into()));
-    if let (Some(hash), Some(Row { kind: RowKind::File { content, .. }, .. })) = (hash, row) {
-        *content = hash;
-    }
-    Ok(hash)
+    Ok(hasher.map(|hasher| Sha256Digest(hasher.finalize().into())))
 }
 
 /// The row that an entry has in a list, of a file without its hash; its content begins at this offset.
@@ -191,22 +265,23 @@ pub(crate) fn linked_spot(guard: &Guard, name: &[u8], target: &[u8]) -> Result<S
     Ok(Spot { root, relative })
 }
 
-/// Gives an entry to the visitor if its name is allowed.
-fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
+/// Gives an entry to the visitor if its name is allowed. Returns who hashes it, if it is a file.
+fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<Hashing, ArchiveError> {
     let Entry { name, kind, mode, modified } = entry;
     let shape = match kind {
         EntryKind::Directory => Shape::Directory,
         EntryKind::Symlink { .. } => Shape::Symlink,
         EntryKind::File { .. } | EntryKind::HardLink { .. } => Shape::File,
     };
-    let Some(spot) = spot_of(guard, &name, shape)? else { return Ok(()) };
+    let Some(spot) = spot_of(guard, &name, shape)? else { return Ok(Hashing::IfListed) };
     let attributes = Attributes { mode, modified: Some(modified) };
     match kind {
+        EntryKind::File { size } => return visitor.file(spot, size, attributes),
         EntryKind::Directory => visitor.directory(&spot, attributes),
-        EntryKind::File { size } => visitor.file(&spot, size, attributes),
         EntryKind::Symlink { target } => visitor.symlink(&spot, target, attributes),
         EntryKind::HardLink { target } => visitor.hard_link(&spot, &linked_spot(guard, &name, &target)?),
-    }
+    }?;
+    Ok(Hashing::IfListed)
 }
 
 /// Counts entries, bounded by the manifest, or by the limits for archives without one.
@@ -216,7 +291,7 @@ struct EntryTally {
     counts: Counts,
     unpacked_bytes: u64,
     /// The rows of the entries so far, if the archive has a list.
-    list: Option<ExpectedList>,
+    list: Option<PromisedList>,
 }
 
 impl EntryTally {
@@ -257,7 +332,7 @@ impl EntryTally {
             }
         }
         let end = stream.source_end();
-        if self.list.is_some_and(|list| Some(list.digest()) != end.list) {
+        if self.list.is_some_and(|list| Some(list.complete.digest()) != end.list) {
             return Err(ArchiveError::damaged("its list does not match its files"));
         }
         Ok(ArchiveContents {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::buffer::Slice;
 use super::decode;
-use super::entries::{self, ArchiveContents, Attributes, Spot, Visitor};
+use super::entries::{self, ArchiveContents, Attributes, Hashing, Spot, Visitor};
 use super::guard::Guard;
 use super::limits::Limits;
 use crate::archive::format::error::ArchiveError;
@@ -60,12 +60,8 @@ impl Visitor for Verifying {
         Ok(())
     }
 
-    fn hashes_files(&self) -> bool {
-        false
-    }
-
-    fn file(&mut self, _: &Spot, _: u64, _: Attributes) -> Result<(), ArchiveError> {
-        Ok(())
+    fn file(&mut self, _: Spot, _: u64, _: Attributes) -> Result<Hashing, ArchiveError> {
+        Ok(Hashing::IfListed)
     }
 
     fn content(&mut self, _: Slice) -> Result<(), ArchiveError> {
@@ -79,6 +75,10 @@ impl Visitor for Verifying {
     }
 
     fn hard_link(&mut self, _: &Spot, _: &Spot) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn keep_promises(&mut self) -> Result<(), ArchiveError> {
         Ok(())
     }
 }

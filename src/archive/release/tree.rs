@@ -35,7 +35,7 @@ pub fn unpack_tree(input: Input, options: &ExtractOptions<'_>, directory: &Path)
     let places = vec![Destination { prefix, directory: directory.to_owned() }];
     let fail = |error| named(options.archive, clash::explain(error, &places));
     std::thread::scope(|scope| {
-        let writer = Writer::start(scope, WRITERS, places.clone(), Repeats::FilesAndLinks);
+        let writer = Writer::start(scope, WRITERS, places.clone(), Repeats::FilesAndLinks).without_hashing();
         let mut tree = ReleaseTree { writer, buffers: Buffers::new(BUFFERS) };
         let extracted = extract(input, options, &mut |item| {
             tree.put(item).map_err(fail)?;
@@ -69,7 +69,7 @@ impl ReleaseTree {
                 self.writer.hard_link(&spot, &Spot { root: 0, relative: target })
             }
             ItemKind::File { size, reader } => {
-                self.writer.file(&spot, size, attributes(0o644))?;
+                self.writer.file(spot, size, attributes(0o644))?;
                 self.content(size, reader)
             }
         }

@@ -127,7 +127,7 @@ pub fn assemble<R: Read + Send>(
         let mut assembling = Assembling {
             composite,
             guard: Guard::new(manifest.prefixes()),
-            writer: Writer::start(scope, workers, destinations, Repeats::Refused),
+            writer: Writer::start(scope, workers, destinations, Repeats::Refused).without_hashing(),
             content: ContentDigest::default(),
             cancel,
             meter,
@@ -183,7 +183,7 @@ impl Assembling<'_> {
                 }
                 RowKind::File { size: 0, .. } => {
                     let spot = self.file(row)?;
-                    self.writer.file(&spot, 0, attributes)?;
+                    self.writer.file(spot, 0, attributes)?;
                 }
                 RowKind::File { .. } => continue,
             }
@@ -202,7 +202,7 @@ impl Assembling<'_> {
             self.check()?;
             let row = &self.composite.rows()[wanted.rows[0]];
             let spot = self.file(row)?;
-            self.writer.file(&spot, wanted.extent.length, attributes(row))?;
+            self.writer.file(spot, wanted.extent.length, attributes(row))?;
             let digest = reader.read(&wanted.extent, |slice| {
                 self.meter.add_bytes(slice.len() as u64);
                 self.writer.content(slice)

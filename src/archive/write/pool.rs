@@ -1,6 +1,8 @@
-//! Files written by a bounded pool of threads: small files whole, large ones in parts.
+//! Files written by a bounded pool of threads: small files whole and several at once, large ones in parts.
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +15,22 @@ use filetime::FileTime;
 use super::destination;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
-use crate::archive::read::entries::Attributes;
+use crate::archive::read::entries::{Attributes, PromisedHash, Spot};
 use crate::archive::read::tar_stream::is_zero;
+use crate::domain::digest::Sha256Digest;
 use crate::fs::{holes, mode};
 use crate::threads::contain::contain;
 use crate::threads::start;
+use crate::tree::fingerprint::ContentDigest;
 use crate::tree::hashed::HashedFile;
 use crate::tree::walk::Modified;
 
-/// Upper bound for waiting jobs; each holds at most a small file or a part of a frame.
-const WAITING: usize = 64;
+/// Upper bound for waiting jobs; each holds at most some small files or a part of a frame.
+const WAITING: usize = 32;
+
+/// Small files are handed over together, up to so many files or bytes: waking a thread takes about as long as writing a file.
+const BATCH_FILES: usize = 64;
+const BATCH_BYTES: usize = 512 << 10;
 
 #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
 const HOLE: usize = holes::HOLE as usize;
@@ -32,6 +40,15 @@ const HOLE: usize = holes::HOLE as usize;
 pub(super) enum Content {
     Shared(Slice),
     Gathered(Vec<u8>),
+}
+
+impl Content {
+    fn shared(&self) -> Option<&Slice> {
+        match self {
+            Content::Shared(slice) => Some(slice),
+            Content::Gathered(_) => None,
+        }
+    }
 }
 
 impl Deref for Content {
@@ -45,17 +62,42 @@ impl Deref for Content {
     }
 }
 
+/// A file that does not exist yet, whole.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    pub(super) path: PathBuf,
+    pub(super) content: Content,
+    pub(super) attributes: Attributes,
+    pub(super) hash: Option<WantedHash>,
+}
+
+/// What the hash of a file is wanted for: whoever waits for it, and the digest of the tree.
+#[derive(Debug)]
+pub(super) struct WantedHash {
+    pub(super) spot: Spot,
+    pub(super) mode: u32,
+    pub(super) promise: PromisedHash,
+}
+
+impl WantedHash {
+    fn keep(self, content: &[u8], digest: &mut ContentDigest) {
+        let hash = Sha256Digest::of(content);
+        digest.add_file(self.spot.root, &self.spot.relative, self.mode, &hash.0);
+        self.promise.keep(hash);
+    }
+}
+
 /// A piece of work for the pool.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// A file that does not exist yet, whole.
-    Create { path: PathBuf, content: Content, attributes: Attributes },
+    /// Small files.
+    Create(Vec<NewFile>),
     /// A file that does not exist yet, with the content of another one.
     Copy { path: PathBuf, source: HashedFile, attributes: Attributes },
     /// A file that does not exist yet, and is there in the tree that it will replace: linked where that comes to the same.
     Reuse { path: PathBuf, source: HashedFile, attributes: Attributes },
     /// A file just created, whole.
-    Fill { file: Arc<OpenFile>, content: Content },
+    Fill { file: Arc<OpenFile>, content: Content, hash: Option<WantedHash> },
     /// A part of a large file.
     Part { file: Arc<OpenFile>, offset: u64, content: Content },
 }
@@ -99,6 +141,32 @@ pub(super) struct WritePool {
     /// `None` if there are no threads: jobs are done as they are added.
     jobs: Option<SyncSender<Job>>,
     shared: Arc<SharedPool>,
+    /// Small files that were not handed over yet.
+    batch: Batch,
+}
+
+/// Files of which the contents lie in one frame, or in no frame any more.
+#[derive(Default)]
+struct Batch {
+    files: Vec<NewFile>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Whether a file has to go into another batch: frames are few, and the next one may wait for that of this batch.
+    fn is_of_other_frame(&self, content: &Content) -> bool {
+        let held = self.files.iter().rev().find_map(|file| file.content.shared());
+        held.is_some_and(|held| content.shared().is_some_and(|slice| !slice.is_of_chunk_of(held)))
+    }
+
+    fn push(&mut self, file: NewFile) {
+        self.bytes += file.content.len();
+        self.files.push(file);
+    }
+
+    fn is_full(&self) -> bool {
+        self.files.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES
+    }
 }
 
 #[derive(Default)]
@@ -111,6 +179,8 @@ struct SharedPool {
 struct PoolState {
     unfinished: usize,
     error: Option<ArchiveError>,
+    /// The digest of the files that were hashed.
+    digest: ContentDigest,
 }
 
 impl WritePool {
@@ -123,12 +193,28 @@ impl WritePool {
             let (taken, shared) = (Arc::clone(&taken), Arc::clone(&shared));
             move || work(&taken, &shared)
         });
-        WritePool { jobs: (started > 0).then_some(jobs), shared }
+        WritePool { jobs: (started > 0).then_some(jobs), shared, batch: Batch::default() }
+    }
+
+    /// Adds a small file, which is handed over with others; returns the first error of earlier jobs.
+    pub(super) fn create(&mut self, file: NewFile) -> Result<(), ArchiveError> {
+        if self.batch.is_of_other_frame(&file.content) {
+            self.hand_over()?;
+        }
+        self.batch.push(file);
+        if self.batch.is_full() { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), ArchiveError> {
+        let Batch { files, .. } = mem::take(&mut self.batch);
+        if files.is_empty() { Ok(()) } else { self.submit(Job::Create(files)) }
     }
 
     /// Adds a job; returns the first error of earlier jobs.
     pub(super) fn submit(&self, job: Job) -> Result<(), ArchiveError> {
-        let Some(jobs) = &self.jobs else { return perform(job) };
+        let Some(jobs) = &self.jobs else {
+            return perform(job, &mut self.shared.lock().digest);
+        };
         {
             let mut state = self.shared.lock();
             if let Some(error) = state.error.take() {
@@ -140,12 +226,18 @@ impl WritePool {
     }
 
     /// Waits until every job is done.
-    pub(super) fn drain(&self) -> Result<(), ArchiveError> {
+    pub(super) fn drain(&mut self) -> Result<(), ArchiveError> {
+        self.hand_over()?;
         let mut state = self.shared.lock();
         while state.unfinished > 0 {
             state = self.shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.error.take().map_or(Ok(()), Err)
+    }
+
+    /// The digest of the files that were hashed, once all are written.
+    pub(super) fn digest(&self) -> ContentDigest {
+        self.shared.lock().digest
     }
 }
 
@@ -159,14 +251,17 @@ fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { break };
+        let mut digest = ContentDigest::default();
         let done = if shared.lock().error.is_some() {
             Ok(())
         } else {
             // Contained, so that a panic leaves no job unfinished that others wait for.
-            contain(|| perform(job)).unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into())))
+            contain(|| perform(job, &mut digest))
+                .unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into())))
         };
         let mut state = shared.lock();
         state.unfinished -= 1;
+        state.digest.merge(digest);
         if let Err(error) = done {
             state.error.get_or_insert(error);
         }
@@ -176,12 +271,18 @@ fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     }
 }
 
-fn perform(job: Job) -> Result<(), ArchiveError> {
+fn perform(job: Job, digest: &mut ContentDigest) -> Result<(), ArchiveError> {
     match job {
-        Job::Create { path, content, attributes } => {
-            let file = create(&path)?;
-            write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
-            finish(&file, &path, attributes)
+        Job::Create(files) => {
+            for NewFile { path, content, attributes, hash } in files {
+                let file = create(&path)?;
+                write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
+                finish(&file, &path, attributes)?;
+                if let Some(hash) = hash {
+                    hash.keep(&content, digest);
+                }
+            }
+            Ok(())
         }
         Job::Copy { path, source, attributes } => copy(&path, &source, attributes),
         Job::Reuse { path, source, attributes } => {
@@ -192,8 +293,17 @@ fn perform(job: Job) -> Result<(), ArchiveError> {
             }
             copy(&path, &source, attributes)
         }
-        Job::Fill { file, content } if content.is_empty() => finish(&file.file, &file.path, file.attributes),
-        Job::Fill { file, content } => file.write(0, &content, false),
+        Job::Fill { file, content, hash } => {
+            if content.is_empty() {
+                finish(&file.file, &file.path, file.attributes)?;
+            } else {
+                file.write(0, &content, false)?;
+            }
+            if let Some(hash) = hash {
+                hash.keep(&content, digest);
+            }
+            Ok(())
+        }
         Job::Part { file, offset, content } => file.write(offset, &content, true),
     }
 }

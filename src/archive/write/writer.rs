@@ -13,11 +13,11 @@ use std::thread::Scope;
 use tokio_util::sync::CancellationToken;
 
 use super::destination::{self, Destination, name_of};
-use super::pool::{self, Content, Job, OpenFile, WritePool, file_time};
+use super::pool::{self, Content, Job, NewFile, OpenFile, WantedHash, WritePool, file_time};
 use super::remembered::RememberedEntries;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
-use crate::archive::read::entries::{Attributes, Spot, Visitor};
+use crate::archive::read::entries::{Attributes, Hashing, PromisedHash, Spot, Visitor};
 use crate::archive::read::guard;
 use crate::domain::digest::Sha256Digest;
 use crate::fs::{cancel, holes, link, mode, unsupported};
@@ -45,9 +45,9 @@ pub(crate) struct Writer {
     destinations: Vec<Destination>,
     repeats: Repeats,
     file: Option<Incoming>,
-    /// The place and the mode of that file.
-    arriving: Option<(Spot, u32)>,
-    /// The digest of the contents so far but hard links, which a later save compares with the tree.
+    /// Whether the contents of files are hashed: not where the caller knows them.
+    is_hashing: bool,
+    /// The digest of links and large files so far, which a later save compares with the tree.
     digest: ContentDigest,
     remembered: RememberedEntries,
 }
@@ -55,15 +55,17 @@ pub(crate) struct Writer {
 /// The file whose content arrives.
 enum Incoming {
     /// Written when complete.
-    Small {
-        path: PathBuf,
-        open: Option<Arc<OpenFile>>,
-        size: usize,
-        gathered: Vec<u8>,
-        attributes: Attributes,
-    },
+    Small { target: SmallTarget, size: usize, gathered: Vec<u8>, hash: Option<WantedHash> },
     /// Written as it comes.
-    Large { file: Arc<OpenFile>, offset: u64 },
+    Large { file: Arc<OpenFile>, offset: u64, spot: Spot, mode: u32 },
+}
+
+/// Where a file goes that is written when complete.
+enum SmallTarget {
+    /// Created with it.
+    New { path: PathBuf, attributes: Attributes },
+    /// Created already, where a later entry may take its place.
+    Open(Arc<OpenFile>),
 }
 
 impl Writer {
@@ -79,10 +81,16 @@ impl Writer {
             destinations,
             repeats,
             file: None,
-            arriving: None,
+            is_hashing: true,
             digest: ContentDigest::default(),
             remembered: RememberedEntries::default(),
         }
+    }
+
+    /// The same, where the caller knows what files hold.
+    #[must_use]
+    pub(crate) fn without_hashing(self) -> Self {
+        Writer { is_hashing: false, ..self }
     }
 
     /// A file with the content of another one.
@@ -121,11 +129,11 @@ impl Writer {
     }
 
     /// Waits until all files so far are written.
-    pub(crate) fn drain(&self) -> Result<(), ArchiveError> {
+    pub(crate) fn drain(&mut self) -> Result<(), ArchiveError> {
         self.pool.drain()
     }
 
-    /// Makes what had to wait until every file is written. Returns the digest of all contents that were not digested by the caller, of
+    /// Makes what had to wait until every file is written. Returns the digest of links and of all files that were hashed, of
     /// an archive in which no later entry takes the place of one of another kind.
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<ContentDigest, ArchiveError> {
         self.pool.drain()?;
@@ -140,6 +148,7 @@ impl Writer {
         }
         // Before there are links to follow, and directories that cannot be entered.
         let mut digest = std::mem::take(&mut self.digest);
+        digest.merge(self.pool.digest());
         digest.merge(remembered.digest_hard_links(|spot| self.path(spot), cancel)?);
         self.make_symlinks(&remembered, check)?;
         let open = |spot: &Spot, attributes| set_attributes(&self.path(spot), attributes);
@@ -208,12 +217,12 @@ impl Writer {
     }
 
     fn finish_small(&mut self, content: Content) -> Result<(), ArchiveError> {
-        match self.file.take() {
-            Some(Incoming::Small { path, open: None, attributes, .. }) => {
-                self.pool.submit(Job::Create { path, content, attributes })
+        let Some(Incoming::Small { target, hash, .. }) = self.file.take() else { return Ok(()) };
+        match target {
+            SmallTarget::New { path, attributes } => {
+                self.pool.create(NewFile { path, content, attributes, hash })
             }
-            Some(Incoming::Small { open: Some(file), .. }) => self.pool.submit(Job::Fill { file, content }),
-            Some(Incoming::Large { .. }) | None => Ok(()),
+            SmallTarget::Open(file) => self.pool.submit(Job::Fill { file, content, hash }),
         }
     }
 
@@ -298,28 +307,33 @@ impl Visitor for Writer {
         }
     }
 
-    fn file(&mut self, spot: &Spot, size: u64, attributes: Attributes) -> Result<(), ArchiveError> {
-        self.make_way(spot)?;
-        self.arriving = Some((spot.clone(), attributes.mode));
-        let path = self.path(spot);
+    fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<Hashing, ArchiveError> {
+        self.make_way(&spot)?;
+        let path = self.path(&spot);
+        let mode = attributes.mode;
         if size > SMALL {
             let file = Arc::new(self.create(path, size, attributes)?);
             file.stretch()?;
-            self.file = Some(Incoming::Large { file, offset: 0 });
-            return Ok(());
+            self.file = Some(Incoming::Large { file, offset: 0, spot, mode });
+            return Ok(if self.is_hashing { Hashing::ByReader } else { Hashing::IfListed });
         }
-        let open = match self.repeats {
-            Repeats::Refused => None,
-            _ => Some(Arc::new(self.create(path.clone(), size, attributes)?)),
+        let target = match self.repeats {
+            Repeats::Refused => SmallTarget::New { path, attributes },
+            _ => SmallTarget::Open(Arc::new(self.create(path, size, attributes)?)),
         };
         let size = usize::try_from(size).expect("small files fit into memory");
-        self.file = Some(Incoming::Small { path, open, size, gathered: Vec::new(), attributes });
-        if size == 0 { self.finish_small(Content::Gathered(Vec::new())) } else { Ok(()) }
+        let promise = PromisedHash::default();
+        let hash = self.is_hashing.then(|| WantedHash { spot, mode, promise: promise.clone() });
+        self.file = Some(Incoming::Small { target, size, gathered: Vec::new(), hash });
+        if size == 0 {
+            self.finish_small(Content::Gathered(Vec::new()))?;
+        }
+        Ok(if self.is_hashing { Hashing::ByVisitor(promise) } else { Hashing::IfListed })
     }
 
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError> {
         match self.file.as_mut().expect("content comes after its file") {
-            Incoming::Large { file, offset } => {
+            Incoming::Large { file, offset, .. } => {
                 let (file, at) = (Arc::clone(file), *offset);
                 *offset += slice.len() as u64;
                 self.pool.submit(Job::Part { file, offset: at, content: Content::Shared(slice) })
@@ -340,15 +354,15 @@ impl Visitor for Writer {
         }
     }
 
-    /// Digests the file. Hard links are digested at the end: the file that one joins may be any of those before it.
+    /// Digests a large file. Hard links are digested at the end: the file that one joins may be any of those before it.
     fn file_end(&mut self, content: Option<&Sha256Digest>) {
-        if let (Some((spot, mode)), Some(content)) = (self.arriving.take(), content) {
+        if let (Some(Incoming::Large { spot, mode, .. }), Some(content)) = (self.file.take(), content) {
             self.digest.add_file(spot.root, &spot.relative, mode, &content.0);
         }
     }
 
-    fn hashes_files(&self) -> bool {
-        true
+    fn keep_promises(&mut self) -> Result<(), ArchiveError> {
+        self.pool.drain()
     }
 
     /// A symbolic link, which is made at the end.

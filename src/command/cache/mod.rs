@@ -34,7 +34,9 @@ use crate::inputs::links;
 use crate::objects::inventory::VerifyMode;
 use crate::objects::layout::ObjectLayout;
 use crate::objects::verified::VerifiedFiles;
+use crate::tree::fingerprint::{self, Quick};
 use crate::tree::selection::{Exclusion, Resolved, Selection, resolve};
+use crate::tree::walk::WalkError;
 use expand::{KeyInputs, Sources};
 
 /// A part of a key: the placeholder, what it became, and what went into it.
@@ -135,6 +137,11 @@ impl<'a> Cache<'a> {
     pub(crate) fn temporary(&self, purpose: &str) -> Result<LeasedDirectory, PathError> {
         write::make_directory(self.root())?;
         LeasedDirectory::create_in(self.root(), &format!("{purpose} `{}`", self.name()), self.ctx.now)
+    }
+
+    /// What its trees look like from outside.
+    pub(crate) fn quick(&self) -> Result<Quick, WalkError> {
+        fingerprint::quick(&self.selections, self.ctx.workers)
     }
 
     /// All roots.

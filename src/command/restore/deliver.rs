@@ -106,7 +106,7 @@ pub(super) fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Re
     if let Some(kind) = cache.spec.kind {
         tools::begin(cache, kind);
     }
-    let quick = fingerprint::quick(&cache.selections).ok().filter(|_| alone);
+    let quick = cache.quick().ok().filter(|_| alone);
     receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
     carried::note_restored(cache, &saved_for(&entry.key));
     Ok(unpacked)

@@ -13,7 +13,6 @@ use crate::fs::volume::{self, Need, Volume, volume_of};
 use crate::report::json;
 use crate::report::json::disk::{DiskDocument, FreedDocument, NeedDocument, VolumeDocument};
 use crate::report::markdown::disk;
-use crate::tree::fingerprint;
 
 /// What the save of a cache needs.
 struct SaveNeed {
@@ -62,7 +61,7 @@ fn needs(ctx: &Context<'_>) -> Result<Vec<SaveNeed>, Fault> {
     for spec in ctx.caches {
         let cache = Cache::open_named(ctx, spec)?;
         // A cache that is not there yet needs nothing.
-        let Ok(tree) = fingerprint::quick(&cache.selections) else { continue };
+        let Ok(tree) = cache.quick() else { continue };
         let need = need_of(&tree, store);
         let short = volume::check_room(std::slice::from_ref(&need), ctx.reserve()).err();
         needs.push(SaveNeed { cache: spec.name.clone(), need, short });

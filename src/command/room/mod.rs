@@ -16,7 +16,7 @@ use crate::domain::fault::Fault;
 use crate::domain::outcome::TrimOutcome;
 use crate::domain::unit::ByteSize;
 use crate::fs::volume::{self, Need};
-use crate::tree::fingerprint::{self, Quick};
+use crate::tree::fingerprint::Quick;
 
 /// Bytes that an archive needs for each file beside its content: a header, and what fills the last block.
 const PER_FILE: u64 = 1536;
@@ -40,7 +40,7 @@ pub(crate) fn trim_to_fit(cache: &Cache<'_>, place: &Path, why: &str) -> Result<
         return Ok(None);
     }
     // One that cannot be measured, such as one without one of its roots, is left alone.
-    let Ok(tree) = fingerprint::quick(&cache.selections) else { return Ok(None) };
+    let Ok(tree) = cache.quick() else { return Ok(None) };
     let Some(limit) = limit(cache, place, &tree)? else { return Ok(None) };
     let text = format!("is trimmed to {limit}, for its archive has no room: {why}");
     cache.ctx.report(Level::Warning, cache.name(), text);

@@ -11,7 +11,6 @@ use crate::domain::unit::ByteSize;
 use crate::fs::volume::volume_of;
 use crate::report::failure;
 use crate::store::{StoreError, StoreErrorKind};
-use crate::tree::fingerprint;
 
 /// Keeps the reserve free while an entry is written.
 pub(super) struct StoreGuard {
@@ -56,7 +55,7 @@ impl<'a> StoreRoom<'a> {
     /// made: one that is compressed well may have room even so.
     /// A tree that cannot be measured, such as one without one of its roots, says nothing about that either.
     pub(super) fn prepare(&self) {
-        if let Ok(tree) = fingerprint::quick(&self.cache.selections) {
+        if let Ok(tree) = self.cache.quick() {
             make_room(self.cache.ctx, &need_of(&tree, self.store), Free::Now);
         }
     }

@@ -10,7 +10,7 @@ use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::fs::volume::check_room;
 use crate::platform::JobStatus;
 use crate::report::failure;
-use crate::tree::fingerprint::{self, Quick};
+use crate::tree::fingerprint::Quick;
 use crate::tree::plain_files::Metadata;
 
 /// Refuses what `Cache@2` would not save: it saves after jobs that succeeded, whatever the policy is.
@@ -36,7 +36,7 @@ pub(super) fn refused_by_room(
         let need = need_of(tree, staging);
         check_room(std::slice::from_ref(&need), cache.ctx.reserve()).map_err(|fault| (fault, need))
     };
-    let mut tree = fingerprint::quick(&cache.selections)?;
+    let mut tree = cache.quick()?;
     let Err((mut fault, need)) = check(&tree) else { return Ok(None) };
     if !make_room(cache.ctx, &need, Free::Now).is_empty() {
         match check(&tree) {
@@ -46,7 +46,7 @@ pub(super) fn refused_by_room(
     }
     if let Some(fitted) = room::trim_to_fit(cache, staging, &failure::chain(&fault))? {
         *trimmed = room::both(trimmed.take(), Some(fitted));
-        tree = fingerprint::quick(&cache.selections)?;
+        tree = cache.quick()?;
         match check(&tree) {
             Ok(()) => return Ok(None),
             Err((still, _)) => fault = still,

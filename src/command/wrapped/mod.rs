@@ -32,7 +32,7 @@ use crate::domain::scope::Scope;
 use crate::domain::unit::{ByteSize, counted};
 use crate::domain::version::Version;
 use crate::report::failure;
-use crate::tree::fingerprint;
+use crate::tree::fingerprint::Quick;
 
 pub(crate) use carrier::Carrier;
 pub(crate) use found::FoundKeys;
@@ -223,12 +223,7 @@ fn found_outcome(
 }
 
 /// Publishes what the carrier unpacked.
-fn adopt(
-    cache: &Cache<'_>,
-    carrier: &Carrier,
-    slot: usize,
-    matched: &str,
-) -> Result<fingerprint::Quick, Fault> {
+fn adopt(cache: &Cache<'_>, carrier: &Carrier, slot: usize, matched: &str) -> Result<Quick, Fault> {
     let ctx = cache.ctx;
     let deadline = ctx.deadline();
     let running = ctx.start(cache.name(), Phase::Restore);
@@ -246,7 +241,7 @@ fn adopt(
         tools::begin(cache, kind);
     }
     drop(running);
-    let quick = fingerprint::quick(&cache.selections)?;
+    let quick = cache.quick()?;
     if alone {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);

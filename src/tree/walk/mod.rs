@@ -15,6 +15,10 @@ use crate::fs::link;
 #[cfg(unix)]
 use crate::fs::mode;
 
+mod unordered;
+
+pub(crate) use unordered::each_directory;
+
 /// A file, directory or link that a selection takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -206,64 +210,21 @@ impl<'a> Walk<'a> {
     }
 
     fn root(&mut self) -> Result<Item, WalkError> {
-        let root = &self.selection.root;
-        let metadata = fs::metadata(root).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => WalkError::Missing(root.clone()),
-            _ => unreadable("read", root)(source),
-        })?;
+        let root = root_of(self.selection)?;
         self.state = State::Inside;
-        if metadata.is_dir() {
+        if root.kind == ItemKind::Directory {
             let listing = self.list(Path::new(""))?;
             self.open.push(listing);
-        } else if !metadata.is_file() {
-            return Err(WalkError::Special(root.clone()));
-        } else if self.selection.verdict(Path::new(""), true) == Verdict::Descend {
-            return Err(WalkError::NotADirectory(root.clone()));
         }
-        self.item(PathBuf::new(), &PathFacts::of(&metadata))
+        Ok(root)
     }
 
     /// The entries of a directory that the selection does not skip, last first.
     fn list(&mut self, relative: &Path) -> Result<Vec<FoundItem>, WalkError> {
-        let directory = self.selection.root.join(relative);
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&directory).map_err(unreadable("list", &directory))? {
-            let entry = entry.map_err(unreadable("list", &directory))?;
-            let name = entry.file_name();
-            if names::is_temporary(name.as_encoded_bytes()) {
-                self.temporary.push(relative.join(name));
-                continue;
-            }
-            let is_dir = entry.file_type().map_err(unreadable("read", &entry.path()))?.is_dir();
-            let verdict = self.selection.verdict(&relative.join(&name), is_dir);
-            if verdict == Verdict::Skip {
-                continue;
-            }
-            let facts = match entry.metadata() {
-                Ok(metadata) => PathFacts::of(&metadata),
-                // Removed since it was listed: as if it had never been there.
-                Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(unreadable("read", &entry.path())(source)),
-            };
-            found.push(FoundItem { name, verdict, facts });
-        }
+        let Listing { mut found, temporary } = Listing::of(self.selection, relative)?;
+        self.temporary.extend(temporary);
         found.sort_unstable_by(|a, b| b.name.as_encoded_bytes().cmp(a.name.as_encoded_bytes()));
         Ok(found)
-    }
-
-    fn item(&self, relative: PathBuf, facts: &PathFacts) -> Result<Item, WalkError> {
-        let kind = match facts.kind {
-            FactKind::File => ItemKind::File,
-            FactKind::Directory => ItemKind::Directory,
-            FactKind::Special => ItemKind::Special,
-            FactKind::Symlink => {
-                let path = self.selection.root.join(&relative);
-                let target = fs::read_link(&path).map_err(unreadable("read", &path))?;
-                ItemKind::Symlink { target }
-            }
-        };
-        let PathFacts { size, mode, modified, identity, revision, .. } = *facts;
-        Ok(Item { relative, kind, size, mode, modified, identity, revision })
     }
 
     fn step(&mut self) -> Result<Option<Item>, WalkError> {
@@ -284,7 +245,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let relative = self.directory.join(name);
-            let item = self.item(relative.clone(), &facts)?;
+            let item = item(self.selection, relative.clone(), &facts)?;
             if facts.kind == FactKind::Directory {
                 let listing = self.list(&relative)?;
                 self.open.push(listing);
@@ -313,6 +274,74 @@ impl Iterator for Walk<'_> {
         }
         step
     }
+}
+
+/// The root of a selection: a directory, or a file that is taken as a whole.
+fn root_of(selection: &Selection) -> Result<Item, WalkError> {
+    let root = &selection.root;
+    let metadata = fs::metadata(root).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => WalkError::Missing(root.clone()),
+        _ => unreadable("read", root)(source),
+    })?;
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(WalkError::Special(root.clone()));
+    }
+    if metadata.is_file() && selection.verdict(Path::new(""), true) == Verdict::Descend {
+        return Err(WalkError::NotADirectory(root.clone()));
+    }
+    item(selection, PathBuf::new(), &PathFacts::of(&metadata))
+}
+
+/// The entries of a directory.
+#[derive(Debug, Default)]
+struct Listing {
+    /// Those that the selection does not skip, in no order.
+    found: Vec<FoundItem>,
+    /// Temporary directories of this program, below the root.
+    temporary: Vec<PathBuf>,
+}
+
+impl Listing {
+    fn of(selection: &Selection, relative: &Path) -> Result<Self, WalkError> {
+        let directory = selection.root.join(relative);
+        let mut listing = Listing::default();
+        for entry in fs::read_dir(&directory).map_err(unreadable("list", &directory))? {
+            let entry = entry.map_err(unreadable("list", &directory))?;
+            let name = entry.file_name();
+            if names::is_temporary(name.as_encoded_bytes()) {
+                listing.temporary.push(relative.join(name));
+                continue;
+            }
+            let is_dir = entry.file_type().map_err(unreadable("read", &entry.path()))?.is_dir();
+            let verdict = selection.verdict(&relative.join(&name), is_dir);
+            if verdict == Verdict::Skip {
+                continue;
+            }
+            let facts = match entry.metadata() {
+                Ok(metadata) => PathFacts::of(&metadata),
+                // Removed since it was listed: as if it had never been there.
+                Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(unreadable("read", &entry.path())(source)),
+            };
+            listing.found.push(FoundItem { name, verdict, facts });
+        }
+        Ok(listing)
+    }
+}
+
+fn item(selection: &Selection, relative: PathBuf, facts: &PathFacts) -> Result<Item, WalkError> {
+    let kind = match facts.kind {
+        FactKind::File => ItemKind::File,
+        FactKind::Directory => ItemKind::Directory,
+        FactKind::Special => ItemKind::Special,
+        FactKind::Symlink => {
+            let path = selection.root.join(&relative);
+            let target = fs::read_link(&path).map_err(unreadable("read", &path))?;
+            ItemKind::Symlink { target }
+        }
+    };
+    let PathFacts { size, mode, modified, identity, revision, .. } = *facts;
+    Ok(Item { relative, kind, size, mode, modified, identity, revision })
 }
 
 impl PathFacts {
