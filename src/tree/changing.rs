@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::selection::Selection;
-use super::walk::{ItemKind, Modified, WalkError, place_of, walk_if_there};
+use super::walk::{ItemKind, Modified, Walk, WalkError, place_of};
 
 /// How many files are compared: a bound for memory.
 const MOST_FILES: usize = 100_000;
@@ -12,7 +12,7 @@ const MOST_FILES: usize = 100_000;
 pub(crate) fn changing(selections: &[Selection], pause: impl FnOnce()) -> Result<Vec<PathBuf>, WalkError> {
     let mut before: Vec<(PathBuf, u64, Modified)> = Vec::new();
     for selection in selections {
-        for item in walk_if_there(selection) {
+        for item in Walk::new(selection).if_there() {
             let item = item?;
             if item.kind == ItemKind::File && before.len() < MOST_FILES {
                 before.push((place_of(&selection.root, &item.relative), item.size, item.modified));

@@ -1,5 +1,6 @@
 //! Whether a tree has changed: quickly, by its metadata, and reliably, by its content.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,75 +13,48 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
-use super::walk::{Item, ItemKind, Walk, WalkError, each_directory, place_of, walk_if_there};
+use super::walk::{Item, ItemKind, ListedAhead, Modified, Revision, Walk, WalkError, place_of};
+use crate::domain::digest::Sha256Digest;
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::threads::start;
 
-/// What a tree looks like from outside: its names, kinds, sizes and times.
+/// The result of a walk over a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quick {
     /// A digest of names, sizes, modes, times and revisions: an untouched tree has the same one, and a tree in which a
     /// file was written another one. `None` where the OS keeps no revisions: there only contents can tell.
-    pub digest: Option<ContentDigest>,
+    pub digest: Option<Sha256Digest>,
     /// How many files there are.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// Looks at a tree, on up to `workers` threads. Times of directories do not count: a file that came and went changes them and
+/// Walks a tree, which up to `workers` threads list. Times of directories do not count: a file that came and went changes them and
 /// nothing else.
 pub(crate) fn quick(selections: &[Selection], workers: usize) -> Result<Quick, WalkError> {
-    let sum = Mutex::new(QuickSum { has_revisions: true, ..QuickSum::default() });
-    for (root, selection) in selections.iter().enumerate() {
-        each_directory(selection, workers, |items| {
-            let mut of_directory = QuickSum { has_revisions: true, ..QuickSum::default() };
-            for item in items.iter().filter(|item| counts(selection, item)) {
-                of_directory.add(root, item);
+    let mut hasher = Sha256::new();
+    let (mut files, mut bytes) = (0, 0);
+    let mut has_revisions = true;
+    for selection in selections {
+        hasher.update(b"root\0");
+        let listed = ListedAhead::of(selection, workers);
+        for item in Walk::over(selection, listed.as_ref()).if_there() {
+            let item = item?;
+            if item.kind == ItemKind::File && selection.is_uncounted(&item.relative) {
+                continue;
             }
-            locked(&sum).merge(&of_directory);
-        })?;
-    }
-    let QuickSum { has_revisions, digest, files, bytes } = into_inner(sum);
-    Ok(Quick { digest: has_revisions.then_some(digest), files, bytes })
-}
-
-fn counts(selection: &Selection, item: &Item) -> bool {
-    item.kind != ItemKind::File || !selection.is_uncounted(&item.relative)
-}
-
-/// [`Quick`] of a part of a tree.
-#[derive(Debug, Default)]
-struct QuickSum {
-    /// Whether all files have revisions.
-    has_revisions: bool,
-    digest: ContentDigest,
-    files: u64,
-    bytes: u64,
-}
-
-impl QuickSum {
-    fn add(&mut self, root: usize, item: &Item) {
-        let mut facts = kind_line(item);
-        if item.kind == ItemKind::File {
-            self.files += 1;
-            self.bytes += item.size;
-            facts.extend(format!("{}\0", item.modified).bytes());
-            match item.revision {
-                Some(revision) => facts.extend(format!("{} {}\0", revision.inode, revision.changed).bytes()),
-                None => self.has_revisions = false,
+            add_line(&mut hasher, &item);
+            if item.kind == ItemKind::File {
+                files += 1;
+                bytes += item.size;
+                has_revisions &= item.revision.is_some();
             }
         }
-        self.digest.add(root, &item.relative, &[&facts]);
     }
-
-    fn merge(&mut self, other: &QuickSum) {
-        self.has_revisions &= other.has_revisions;
-        self.digest.merge(other.digest);
-        self.files += other.files;
-        self.bytes += other.bytes;
-    }
+    let digest = has_revisions.then(|| Sha256Digest(hasher.finalize().into()));
+    Ok(Quick { digest, files, bytes })
 }
 
 /// What of a tree does not count: files in which tools count.
@@ -102,7 +76,7 @@ pub(crate) fn uncounted(
     let mut sum = Uncounted::default();
     for (root, selection) in selections.iter().enumerate().filter(|(_, selection)| selection.has_uncounted())
     {
-        for item in walk_if_there(selection) {
+        for item in Walk::new(selection).if_there() {
             let item = item?;
             if item.kind != ItemKind::File || !selection.is_uncounted(&item.relative) {
                 continue;
@@ -128,15 +102,39 @@ pub(crate) fn is_empty(selection: &Selection) -> Result<bool, WalkError> {
     Ok(true)
 }
 
-/// What an item is, without its name, times and content.
-fn kind_line(item: &Item) -> Vec<u8> {
-    match &item.kind {
-        ItemKind::File => format!("file {} {:o}\0", item.size, item.mode),
-        ItemKind::Directory => format!("directory {:o}\0", item.mode),
-        ItemKind::Symlink { target } => format!("link {}\0", target.display()),
-        ItemKind::Special => "special\0".to_owned(),
+/// Adds what an item is: of a file its times and its revision as well, and not its content.
+fn add_line(hasher: &mut Sha256, item: &Item) {
+    let mut text = |text: &OsStr| {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_encoded_bytes());
+    };
+    text(item.relative.as_os_str());
+    let kind = match &item.kind {
+        ItemKind::File => b'f',
+        ItemKind::Directory => b'd',
+        ItemKind::Symlink { target } => {
+            text(target.as_os_str());
+            b'l'
+        }
+        ItemKind::Special => b's',
+    };
+    hasher.update([kind]);
+    if item.kind == ItemKind::File || item.kind == ItemKind::Directory {
+        hasher.update(item.mode.to_le_bytes());
     }
-    .into_bytes()
+    if item.kind != ItemKind::File {
+        return;
+    }
+    let mut time = |time: Modified| {
+        hasher.update(time.seconds.to_le_bytes());
+        hasher.update(time.nanoseconds.to_le_bytes());
+    };
+    time(item.modified);
+    if let Some(Revision { inode, changed }) = item.revision {
+        time(changed);
+        hasher.update(inode.to_le_bytes());
+    }
+    hasher.update(item.size.to_le_bytes());
 }
 
 /// A digest of the files, links and contents of a tree, whatever the order in which they are added.
@@ -212,7 +210,7 @@ pub(crate) fn content(
     thread::scope(|scope| {
         let files = digests.start(scope, workers);
         for (root, selection) in selections.iter().enumerate() {
-            for item in walk_if_there(selection) {
+            for item in Walk::new(selection).if_there() {
                 let item = item?;
                 match &item.kind {
                     ItemKind::File if selection.is_uncounted(&item.relative) => {}

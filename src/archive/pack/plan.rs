@@ -20,7 +20,7 @@ use crate::fs::holes;
 use crate::fs::mode;
 use crate::fs::open::{self, Links};
 use crate::tree::selection::Selection;
-use crate::tree::walk::{Item, ItemKind, Modified, Walk, WalkError, place_of};
+use crate::tree::walk::{Item, ItemKind, ListedAhead, Modified, Walk, WalkError, place_of};
 
 /// Upper bound for the paths of skipped files that are reported.
 const SKIPPED_NAMED: usize = 100;
@@ -29,8 +29,23 @@ const SKIPPED_NAMED: usize = 100;
 pub(super) struct Tree<'a> {
     pub(super) selections: &'a [Selection],
     pub(super) prefixes: &'a [String],
+    /// Their directories, as far as they were listed before.
+    pub(super) listed: Vec<Option<ListedAhead>>,
     /// The file below the first root that is packed last.
     pub(super) last: Option<&'a Path>,
+}
+
+impl<'a> Tree<'a> {
+    /// Lists the trees on up to `workers` threads, so that all passes see the same.
+    pub(super) fn list(
+        selections: &'a [Selection],
+        prefixes: &'a [String],
+        last: Option<&'a Path>,
+        workers: usize,
+    ) -> Self {
+        let listed = selections.iter().map(|selection| ListedAhead::of(selection, workers)).collect();
+        Tree { selections, prefixes, listed, last }
+    }
 }
 
 /// The result of a pass over the tree.
@@ -81,7 +96,7 @@ pub(super) fn lay_out(
     for (index, (selection, prefix)) in tree.selections.iter().zip(tree.prefixes).enumerate() {
         let mut first_names = HashMap::new();
         let (entries, bytes) = pass.content();
-        for item in Walk::new(selection) {
+        for item in Walk::over(selection, tree.listed[index].as_ref()) {
             if cancel::is_cancelled(cancel) {
                 return Err(ArchiveError::Cancelled);
             }

@@ -17,7 +17,7 @@ use crate::domain::version::portable_roots;
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::tree::selection::Selection;
-use crate::tree::walk::{Item, ItemKind, place_of, walk_if_there};
+use crate::tree::walk::{Item, ItemKind, Walk, place_of};
 
 /// What lies at a name of an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn compare(cache: &Cache<'_>, entry: &Entry) -> Result<Option<FileCha
         if prefixes.len() > 1 { format!("{root}:{below}") } else { below.to_owned() }
     };
     for (root, (selection, prefix)) in cache.selections.iter().zip(&prefixes).enumerate() {
-        for item in walk_if_there(selection) {
+        for item in Walk::new(selection).if_there() {
             let item = item.map_err(Fault::from)?;
             if matches!(item.kind, ItemKind::Directory | ItemKind::Special) {
                 continue;

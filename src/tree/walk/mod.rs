@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::selection::{Selection, Verdict};
 use crate::domain::names;
@@ -15,9 +16,10 @@ use crate::fs::link;
 #[cfg(unix)]
 use crate::fs::mode;
 
-mod unordered;
+mod ahead;
 
-pub(crate) use unordered::each_directory;
+use ahead::Ahead;
+pub(crate) use ahead::ListedAhead;
 
 /// A file, directory or link that a selection takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,8 +132,10 @@ impl crate::domain::hint::Hint for WalkError {
 #[derive(Debug)]
 pub struct Walk<'a> {
     selection: &'a Selection,
-    /// Directories being walked, outermost first; in each, what is left, last first.
-    open: Vec<Vec<FoundItem>>,
+    /// Directories that were listed before.
+    ahead: Option<Ahead<'a>>,
+    /// Directories being walked, outermost first; in each, the number of the next entry.
+    open: Vec<(Arc<Listing>, usize)>,
     /// The path of the innermost open directory, below the root.
     directory: PathBuf,
     /// Directories that matter only if something below them is taken, outermost first.
@@ -148,6 +152,15 @@ enum State {
     Root,
     Inside,
     Done,
+}
+
+/// The entries of a directory.
+#[derive(Debug, Default)]
+struct Listing {
+    /// Those that the selection does not skip, by name.
+    found: Vec<FoundItem>,
+    /// Temporary directories of this program, below the root.
+    temporary: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -176,11 +189,6 @@ enum FactKind {
     Special,
 }
 
-/// The items of a selection; none where its root does not exist, as in an archive of it.
-pub(crate) fn walk_if_there(selection: &Selection) -> impl Iterator<Item = Result<Item, WalkError>> {
-    Walk::new(selection).take_while(|item| !matches!(item, Err(WalkError::Missing(_))))
-}
-
 /// Where an item lies. A root that is a link is named by what it leads to.
 pub(crate) fn place_of(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() {
@@ -195,6 +203,7 @@ impl<'a> Walk<'a> {
     pub fn new(selection: &'a Selection) -> Self {
         Walk {
             selection,
+            ahead: None,
             open: Vec::new(),
             directory: PathBuf::new(),
             waiting: Vec::new(),
@@ -202,6 +211,16 @@ impl<'a> Walk<'a> {
             temporary: Vec::new(),
             state: State::Root,
         }
+    }
+
+    /// The same walk over directories that were listed before, if they were.
+    pub(crate) fn over(selection: &'a Selection, listed: Option<&'a ListedAhead>) -> Self {
+        Walk { ahead: listed.map(Ahead::new), ..Walk::new(selection) }
+    }
+
+    /// The same walk, with no items where the root does not exist, as in an archive of it.
+    pub(crate) fn if_there(self) -> impl Iterator<Item = Result<Item, WalkError>> {
+        self.take_while(|item| !matches!(item, Err(WalkError::Missing(_))))
     }
 
     /// Temporary directories of this program that the walk has passed over so far, relative to the root.
@@ -213,18 +232,21 @@ impl<'a> Walk<'a> {
         let root = root_of(self.selection)?;
         self.state = State::Inside;
         if root.kind == ItemKind::Directory {
-            let listing = self.list(Path::new(""))?;
-            self.open.push(listing);
+            self.enter(PathBuf::new())?;
         }
         Ok(root)
     }
 
-    /// The entries of a directory that the selection does not skip, last first.
-    fn list(&mut self, relative: &Path) -> Result<Vec<FoundItem>, WalkError> {
-        let Listing { mut found, temporary } = Listing::of(self.selection, relative)?;
-        self.temporary.extend(temporary);
-        found.sort_unstable_by(|a, b| b.name.as_encoded_bytes().cmp(a.name.as_encoded_bytes()));
-        Ok(found)
+    /// Goes into a directory, whose path is given below the root.
+    fn enter(&mut self, relative: PathBuf) -> Result<(), WalkError> {
+        let listing = match &mut self.ahead {
+            Some(ahead) => ahead.next(self.open.len()),
+            None => Arc::new(Listing::of(self.selection, &relative)?),
+        };
+        self.temporary.extend_from_slice(&listing.temporary);
+        self.open.push((listing, 0));
+        self.directory = relative;
+        Ok(())
     }
 
     fn step(&mut self) -> Result<Option<Item>, WalkError> {
@@ -235,8 +257,8 @@ impl<'a> Walk<'a> {
             if let Some(item) = self.ready.pop() {
                 return Ok(Some(item));
             }
-            let Some(listing) = self.open.last_mut() else { return Ok(None) };
-            let Some(FoundItem { name, verdict, facts }) = listing.pop() else {
+            let Some((listing, next)) = self.open.last_mut() else { return Ok(None) };
+            let Some(FoundItem { name, verdict, facts }) = listing.found.get(*next) else {
                 self.open.pop();
                 if self.waiting.last().is_some_and(|item| item.relative == self.directory) {
                     self.waiting.pop();
@@ -244,12 +266,11 @@ impl<'a> Walk<'a> {
                 self.directory.pop();
                 continue;
             };
-            let relative = self.directory.join(name);
-            let item = item(self.selection, relative.clone(), &facts)?;
-            if facts.kind == FactKind::Directory {
-                let listing = self.list(&relative)?;
-                self.open.push(listing);
-                self.directory = relative;
+            *next += 1;
+            let (verdict, is_directory) = (*verdict, facts.kind == FactKind::Directory);
+            let item = item(self.selection, self.directory.join(name), facts)?;
+            if is_directory {
+                self.enter(item.relative.clone())?;
             }
             if verdict == Verdict::Descend {
                 self.waiting.push(item);
@@ -276,29 +297,37 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// The root of a selection: a directory, or a file that is taken as a whole.
+/// The root of a selection: a directory, or a file that is taken whole.
 fn root_of(selection: &Selection) -> Result<Item, WalkError> {
     let root = &selection.root;
     let metadata = fs::metadata(root).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => WalkError::Missing(root.clone()),
         _ => unreadable("read", root)(source),
     })?;
-    if !metadata.is_dir() && !metadata.is_file() {
-        return Err(WalkError::Special(root.clone()));
-    }
-    if metadata.is_file() && selection.verdict(Path::new(""), true) == Verdict::Descend {
-        return Err(WalkError::NotADirectory(root.clone()));
+    if !metadata.is_dir() {
+        if !metadata.is_file() {
+            return Err(WalkError::Special(root.clone()));
+        }
+        if selection.verdict(Path::new(""), true) == Verdict::Descend {
+            return Err(WalkError::NotADirectory(root.clone()));
+        }
     }
     item(selection, PathBuf::new(), &PathFacts::of(&metadata))
 }
 
-/// The entries of a directory.
-#[derive(Debug, Default)]
-struct Listing {
-    /// Those that the selection does not skip, in no order.
-    found: Vec<FoundItem>,
-    /// Temporary directories of this program, below the root.
-    temporary: Vec<PathBuf>,
+fn item(selection: &Selection, relative: PathBuf, facts: &PathFacts) -> Result<Item, WalkError> {
+    let kind = match facts.kind {
+        FactKind::File => ItemKind::File,
+        FactKind::Directory => ItemKind::Directory,
+        FactKind::Special => ItemKind::Special,
+        FactKind::Symlink => {
+            let path = selection.root.join(&relative);
+            let target = fs::read_link(&path).map_err(unreadable("read", &path))?;
+            ItemKind::Symlink { target }
+        }
+    };
+    let PathFacts { size, mode, modified, identity, revision, .. } = *facts;
+    Ok(Item { relative, kind, size, mode, modified, identity, revision })
 }
 
 impl Listing {
@@ -325,23 +354,9 @@ impl Listing {
             };
             listing.found.push(FoundItem { name, verdict, facts });
         }
+        listing.found.sort_unstable_by(|a, b| a.name.as_encoded_bytes().cmp(b.name.as_encoded_bytes()));
         Ok(listing)
     }
-}
-
-fn item(selection: &Selection, relative: PathBuf, facts: &PathFacts) -> Result<Item, WalkError> {
-    let kind = match facts.kind {
-        FactKind::File => ItemKind::File,
-        FactKind::Directory => ItemKind::Directory,
-        FactKind::Special => ItemKind::Special,
-        FactKind::Symlink => {
-            let path = selection.root.join(&relative);
-            let target = fs::read_link(&path).map_err(unreadable("read", &path))?;
-            ItemKind::Symlink { target }
-        }
-    };
-    let PathFacts { size, mode, modified, identity, revision, .. } = *facts;
-    Ok(Item { relative, kind, size, mode, modified, identity, revision })
 }
 
 impl PathFacts {

@@ -19,8 +19,17 @@ fn tree(paths: &[&str]) -> tempfile::TempDir {
 }
 
 fn names(selection: &Selection) -> Vec<String> {
-    let item = |item: Result<Item, WalkError>| item.expect("an item").relative.display().to_string();
-    Walk::new(selection).map(item).collect()
+    let all = |walk: Walk<'_>| walk.collect::<Result<Vec<_>, _>>().expect("items");
+    let items = all(Walk::new(selection));
+    // The same, and as often as is wanted, of what was listed before.
+    for workers in [0, 3] {
+        let listed = ListedAhead::of(selection, workers);
+        assert_eq!(listed.is_some(), selection.root.is_dir());
+        for _ in 0..2 {
+            assert_eq!(all(Walk::over(selection, listed.as_ref())), items);
+        }
+    }
+    items.iter().map(|item| item.relative.display().to_string()).collect()
 }
 
 fn check(paths: &[&str], rules: &[&str], expect: &[&str]) {
@@ -46,6 +55,25 @@ fn names_are_sorted_by_component_and_parents_come_first() {
 fn directories_on_the_way_are_yielded_only_when_they_lead_somewhere() {
     check(&["a/b/x.txt", "a/c/y.o", "d/e/", "f.txt"], &["**/*.txt"], &["", "a", "a/b", "a/b/x.txt", "f.txt"]);
     check(&["a/b/x", "a/c/y", "a/d"], &["", "!a", "a/c"], &["", "a", "a/c", "a/c/y"]);
+}
+
+#[test]
+fn a_walk_over_what_was_listed_sees_nothing_that_came_later() {
+    let root = tree(&["a/b/x", "c/", "d"]);
+    let selection = Selection::everything(root.path());
+    let listed = ListedAhead::of(&selection, 2);
+    fs::write(root.path().join("c/late"), "").expect("a file");
+    fs::remove_file(root.path().join("a/b/x")).expect("removed");
+    let seen = Walk::over(&selection, listed.as_ref()).map(|item| item.expect("an item").relative);
+    assert!(seen.eq(["", "a", "a/b", "a/b/x", "c", "d"].map(PathBuf::from)));
+}
+
+#[test]
+fn too_much_to_keep_is_not_listed_before() {
+    let root = tree(&["a/b/x", "c/", "d"]);
+    let selection = Selection::everything(root.path());
+    assert!(ListedAhead::of_at_most(&selection, 2, 5).is_some());
+    assert!(ListedAhead::of_at_most(&selection, 2, 4).is_none());
 }
 
 #[test]
