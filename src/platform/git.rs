@@ -63,31 +63,17 @@ pub(crate) fn is_in_checkout(workspace: &Path) -> bool {
 /// that is a directory stands for itself. Without a remote it is the checkout, with all its worktrees; without git it
 /// is the workspace.
 pub(crate) fn repository_of(workspace: &Path) -> RepositoryId {
-    RepositoryQuestion::ask(workspace).answer(workspace)
+    let remotes = ask(workspace, &LIST_REMOTES);
+    let common_directory = git(workspace, &COMMON_DIRECTORY);
+    repository_from(workspace, remotes, common_directory.as_deref())
 }
 
-/// What tells the repository of a checkout.
-struct RepositoryQuestion {
-    remotes: Asked,
-    common_directory: Asked,
-}
-
-impl RepositoryQuestion {
-    fn ask(workspace: &Path) -> Self {
-        RepositoryQuestion {
-            remotes: ask(workspace, &["remote", "--verbose"]),
-            common_directory: ask(workspace, &["rev-parse", "--git-common-dir"]),
-        }
-    }
-
-    fn answer(self, workspace: &Path) -> RepositoryId {
-        let common_directory = self.common_directory.answer();
-        repository_from(workspace, &self.remotes.answer().unwrap_or_default(), common_directory)
-    }
-}
+const LIST_REMOTES: [&str; 2] = ["remote", "--verbose"];
+const COMMON_DIRECTORY: [&str; 2] = ["rev-parse", "--git-common-dir"];
 
 /// The repository by the list of its remotes, `NAME<tab>URL (fetch)` for each, sorted by name.
-fn repository_from(workspace: &Path, listed: &str, common_directory: Option<String>) -> RepositoryId {
+fn repository_from(workspace: &Path, remotes: Asked, common_directory: Option<&str>) -> RepositoryId {
+    let listed = remotes.answer().unwrap_or_default();
     let remotes = || listed.lines().filter_map(|line| line.split_once('\t'));
     let remote = remotes().find(|(name, _)| *name == "origin").or_else(|| remotes().next());
     let url = remote.and_then(|(_, rest)| Some(rest.rsplit_once(" (")?.0));
@@ -124,27 +110,31 @@ impl Checkout {
         if !is_in_checkout(workspace) && is_refused() {
             return Checkout::default();
         }
-        let repository = RepositoryQuestion::ask(workspace);
+        let remotes = ask(workspace, &LIST_REMOTES);
         let origin_head = ask(workspace, &["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
-        // Both of what a usual checkout has.
-        let (sha, branch) = match git(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]) {
-            Some(answer) => {
-                let (sha, branch) = answer.split_once('\n').unwrap_or((&answer, "HEAD"));
-                (Some(sha.to_owned()), (branch != "HEAD").then(|| branch.to_owned()))
+        // Whatever a usual checkout has.
+        let usual = git(&["rev-parse", "--git-common-dir", "HEAD", "--symbolic-full-name", "HEAD"]);
+        let usual: Option<[&str; 3]> =
+            usual.as_deref().and_then(|answer| answer.rsplitn(3, '\n').collect::<Vec<_>>().try_into().ok());
+        let (common_directory, sha, branch) = match usual {
+            Some([branch, sha, common_directory]) => {
+                let branch = (branch != "HEAD").then(|| branch.to_owned());
+                (Some(common_directory.to_owned()), Some(sha.to_owned()), branch)
             }
             None if is_refused() => {
                 origin_head.answer();
-                repository.answer(workspace);
+                remotes.answer();
                 return Checkout::default();
             }
             // Without a commit `HEAD` names none.
-            None => (None, git(&["symbolic-ref", "--quiet", "HEAD"])),
+            None => (git(&COMMON_DIRECTORY), None, git(&["symbolic-ref", "--quiet", "HEAD"])),
         };
         let origin_head = origin_head
             .answer()
             .and_then(|name| Some(format!("refs/heads/{}", name.strip_prefix("refs/remotes/origin/")?)));
         let default_branch = Some(origin_head.unwrap_or_else(|| "refs/heads/main".to_owned()));
-        Checkout { branch, default_branch, sha, repository: Some(repository.answer(workspace)) }
+        let repository = repository_from(workspace, remotes, common_directory.as_deref());
+        Checkout { branch, default_branch, sha, repository: Some(repository) }
     }
 }
 
