@@ -58,9 +58,9 @@ impl PromisedHash {
 /// Who hashes the content of a file.
 #[derive(Debug)]
 pub(crate) enum Hashing {
-    /// Whoever reads the archive, if its list needs it.
+    /// The reader of the archive, if its list needs it.
     IfListed,
-    /// Whoever reads the archive, for the visitor.
+    /// The reader of the archive, for the visitor.
     ByReader,
     /// The visitor.
     ByVisitor(PromisedHash),

@@ -71,7 +71,7 @@ pub(super) struct NewFile {
     pub(super) hash: Option<WantedHash>,
 }
 
-/// What the hash of a file is wanted for: whoever waits for it, and the digest of the tree.
+/// What the hash of a file is wanted for: the one who waits for it, and the digest of the tree.
 #[derive(Debug)]
 pub(super) struct WantedHash {
     pub(super) spot: Spot,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tree::selection::{PathRule, resolve};
+use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 fn tree(paths: &[&str]) -> tempfile::TempDir {
