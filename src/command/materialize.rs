@@ -25,10 +25,19 @@ use crate::tree::narrow::{Narrowed, narrow};
 /// How many files are named before the rest is only counted.
 const NAMED: usize = 3;
 
+/// What a cache holds once staged trees are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The trees as they were staged, where no directory was.
+    Untouched,
+    /// What was staged and nothing else.
+    Alone,
+    /// Something of before as well, or not all that was staged.
+    Mixed,
+}
+
 /// Publishes the trees that were staged for the roots of a cache, in the order of the roots. `done` is the past
 /// participle for messages: `restored`, `seeded`.
-///
-/// Returns whether the cache now holds what was staged and nothing else.
 ///
 /// # Errors
 /// The trees cannot be verified or published; the cache is as it was.
@@ -37,9 +46,9 @@ pub(super) fn materialize(
     mut stagings: Vec<Staging>,
     done: &str,
     deadline: &Deadline,
-) -> Result<bool, Fault> {
+) -> Result<Arrival, Fault> {
     let ctx = cache.ctx;
-    let Some(first) = stagings.first_mut() else { return Ok(true) };
+    let Some(first) = stagings.first_mut() else { return Ok(Arrival::Alone) };
     let staged = first.tree().to_owned();
     let refused = take_out_unproven(cache, first, deadline)?;
     if cache.layout().is_some() {
@@ -69,7 +78,13 @@ pub(super) fn materialize(
     for leftover in published.iter().filter_map(|published| published.leftover.as_ref()) {
         ctx.report(Level::Warning, cache.name(), format!("{done}, but {}", failure::chain(leftover)));
     }
-    Ok(left_out == 0 && published.iter().all(|published| published.kept == 0))
+    Ok(if left_out > 0 || published.iter().any(|published| published.kept > 0) {
+        Arrival::Mixed
+    } else if published.iter().all(Published::is_renamed) {
+        Arrival::Untouched
+    } else {
+        Arrival::Alone
+    })
 }
 
 /// Takes out of a staged tree what would replace work: files that git tracks, and, where git cannot be asked, every file in the

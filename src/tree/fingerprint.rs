@@ -1,6 +1,5 @@
 //! Whether a tree has changed: quickly, by its metadata, and reliably, by its content.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,47 +13,72 @@ use tokio_util::sync::CancellationToken;
 
 use super::selection::Selection;
 use super::walk::{Item, ItemKind, ListedAhead, Modified, Revision, Walk, WalkError, place_of};
-use crate::domain::digest::Sha256Digest;
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::threads::start;
 
-/// The result of a walk over a tree.
+/// What a tree looks like without a look into its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quick {
     /// A digest of names, sizes, modes, times and revisions: an untouched tree has the same one, and a tree in which a
     /// file was written another one. `None` where the OS keeps no revisions: there only contents can tell.
-    pub digest: Option<Sha256Digest>,
+    pub digest: Option<ContentDigest>,
     /// How many files there are.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// Walks a tree, which up to `workers` threads list. Times of directories do not count: a file that came and went changes them and
+/// [`Quick`], summed up from items in any order. Times of directories do not count: a file that came and went changes them and
 /// nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct QuickSum {
+    digest: ContentDigest,
+    files: u64,
+    bytes: u64,
+    /// How many files have no revision.
+    unrevised: u64,
+}
+
+impl QuickSum {
+    /// Adds an item of a root.
+    pub(crate) fn add(&mut self, root: usize, item: &Item) {
+        self.digest.add(root, &item.relative, &[&line(item)]);
+        if item.kind == ItemKind::File {
+            self.files += 1;
+            self.bytes += item.size;
+            self.unrevised += u64::from(item.revision.is_none());
+        }
+    }
+
+    /// Adds everything that another sum holds.
+    pub(crate) fn merge(&mut self, other: &QuickSum) {
+        self.digest.merge(other.digest);
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.unrevised += other.unrevised;
+    }
+
+    /// The sum.
+    pub(crate) fn quick(&self) -> Quick {
+        let digest = (self.unrevised == 0).then_some(self.digest);
+        Quick { digest, files: self.files, bytes: self.bytes }
+    }
+}
+
+/// Looks at the trees of a cache, which up to `workers` threads list.
 pub(crate) fn quick(selections: &[Selection], workers: usize) -> Result<Quick, WalkError> {
-    let mut hasher = Sha256::new();
-    let (mut files, mut bytes) = (0, 0);
-    let mut has_revisions = true;
-    for selection in selections {
-        hasher.update(b"root\0");
+    let mut sum = QuickSum::default();
+    for (root, selection) in selections.iter().enumerate() {
         let listed = ListedAhead::of(selection, workers);
         for item in Walk::over(selection, listed.as_ref()).if_there() {
             let item = item?;
-            if item.kind == ItemKind::File && selection.is_uncounted(&item.relative) {
-                continue;
-            }
-            add_line(&mut hasher, &item);
-            if item.kind == ItemKind::File {
-                files += 1;
-                bytes += item.size;
-                has_revisions &= item.revision.is_some();
+            if item.kind != ItemKind::File || !selection.is_uncounted(&item.relative) {
+                sum.add(root, &item);
             }
         }
     }
-    let digest = has_revisions.then(|| Sha256Digest(hasher.finalize().into()));
-    Ok(Quick { digest, files, bytes })
+    Ok(sum.quick())
 }
 
 /// What of a tree does not count: files in which tools count.
@@ -102,39 +126,37 @@ pub(crate) fn is_empty(selection: &Selection) -> Result<bool, WalkError> {
     Ok(true)
 }
 
-/// Adds what an item is: of a file its times and its revision as well, and not its content.
-fn add_line(hasher: &mut Sha256, item: &Item) {
-    let mut text = |text: &OsStr| {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text.as_encoded_bytes());
-    };
-    text(item.relative.as_os_str());
-    let kind = match &item.kind {
-        ItemKind::File => b'f',
-        ItemKind::Directory => b'd',
+/// What an item is without its name: of a file its times and its revision as well, and not its content.
+fn line(item: &Item) -> Vec<u8> {
+    let mut line = Vec::with_capacity(64);
+    match &item.kind {
         ItemKind::Symlink { target } => {
-            text(target.as_os_str());
-            b'l'
+            line.push(b'l');
+            line.extend_from_slice(target.as_os_str().as_encoded_bytes());
+            return line;
         }
-        ItemKind::Special => b's',
-    };
-    hasher.update([kind]);
-    if item.kind == ItemKind::File || item.kind == ItemKind::Directory {
-        hasher.update(item.mode.to_le_bytes());
+        ItemKind::Special => {
+            line.push(b's');
+            return line;
+        }
+        ItemKind::Directory => line.push(b'd'),
+        ItemKind::File => line.push(b'f'),
     }
-    if item.kind != ItemKind::File {
-        return;
+    line.extend(item.mode.to_le_bytes());
+    if item.kind == ItemKind::Directory {
+        return line;
     }
+    line.extend(item.size.to_le_bytes());
     let mut time = |time: Modified| {
-        hasher.update(time.seconds.to_le_bytes());
-        hasher.update(time.nanoseconds.to_le_bytes());
+        line.extend(time.seconds.to_le_bytes());
+        line.extend(time.nanoseconds.to_le_bytes());
     };
     time(item.modified);
     if let Some(Revision { inode, changed }) = item.revision {
         time(changed);
-        hasher.update(inode.to_le_bytes());
+        line.extend(inode.to_le_bytes());
     }
-    hasher.update(item.size.to_le_bytes());
+    line
 }
 
 /// A digest of the files, links and contents of a tree, whatever the order in which they are added.

@@ -136,13 +136,14 @@ pub fn assemble<R: Read + Send>(
         assembling.read(&contents, plan.contents(source))?;
         assembling.reuse(&contents, &present)?;
         let Assembling { writer, mut content, .. } = assembling;
-        content.merge(writer.finish(cancel)?);
+        content.merge(writer.finish(cancel)?.content);
         Ok(Unpacked {
             manifest: Some(manifest.clone()),
             counts: manifest.counts,
             unpacked_bytes: manifest.unpacked_bytes,
             archive_bytes: composite.listing().archive_bytes,
             content,
+            looks: None,
         })
     });
     assembled.map_err(|error| clash::explain(error, &places))

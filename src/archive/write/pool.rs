@@ -21,9 +21,9 @@ use crate::domain::digest::Sha256Digest;
 use crate::fs::{holes, mode};
 use crate::threads::contain::contain;
 use crate::threads::start;
-use crate::tree::fingerprint::ContentDigest;
+use crate::tree::fingerprint::{ContentDigest, QuickSum};
 use crate::tree::hashed::HashedFile;
-use crate::tree::walk::Modified;
+use crate::tree::walk::{Item, Modified};
 
 /// Upper bound for waiting jobs; each holds at most some small files or a part of a frame.
 const WAITING: usize = 32;
@@ -79,11 +79,32 @@ pub(super) struct WantedHash {
     pub(super) promise: PromisedHash,
 }
 
-impl WantedHash {
-    fn keep(self, content: &[u8], digest: &mut ContentDigest) {
+/// Digests of what was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Digests {
+    /// Of the contents of the files that were hashed.
+    pub(super) content: ContentDigest,
+    /// Of the looks of the files of which the caller said where they are.
+    pub(super) looks: QuickSum,
+}
+
+impl Digests {
+    fn add_content(&mut self, wanted: &WantedHash, content: &[u8]) {
         let hash = Sha256Digest::of(content);
-        digest.add_file(self.spot.root, &self.spot.relative, self.mode, &hash.0);
-        self.promise.keep(hash);
+        self.content.add_file(wanted.spot.root, &wanted.spot.relative, wanted.mode, &hash.0);
+        wanted.promise.keep(hash);
+    }
+
+    /// Adds the looks of a file that is complete.
+    fn add_looks(&mut self, spot: Spot, file: &File, path: &Path) -> Result<(), ArchiveError> {
+        let metadata = file.metadata().map_err(ArchiveError::write("read", path))?;
+        self.looks.add(spot.root, &Item::file(spot.relative, &metadata));
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Digests) {
+        self.content.merge(other.content);
+        self.looks.merge(&other.looks);
     }
 }
 
@@ -109,13 +130,20 @@ pub(super) struct OpenFile {
     file: File,
     attributes: Attributes,
     missing: AtomicU64,
+    /// Where it is, if its looks count.
+    spot: Option<Spot>,
 }
 
 impl OpenFile {
     /// Creates a file that does not exist yet.
     pub(super) fn create(path: PathBuf, size: u64, attributes: Attributes) -> Result<Self, ArchiveError> {
         let file = create(&path)?;
-        Ok(OpenFile { path, file, attributes, missing: AtomicU64::new(size) })
+        Ok(OpenFile { path, file, attributes, missing: AtomicU64::new(size), spot: None })
+    }
+
+    /// The same, whose looks count.
+    pub(super) fn at(self, spot: Spot) -> Self {
+        OpenFile { spot: Some(spot), ..self }
     }
 
     /// Sets the length of the file, so that parts of zeros need not be written.
@@ -124,7 +152,13 @@ impl OpenFile {
         self.file.set_len(size).map_err(ArchiveError::write("write", &self.path))
     }
 
-    fn write(&self, offset: u64, content: &[u8], holes: bool) -> Result<(), ArchiveError> {
+    fn write(
+        &self,
+        offset: u64,
+        content: &[u8],
+        holes: bool,
+        digests: &mut Digests,
+    ) -> Result<(), ArchiveError> {
         let written = if holes {
             write_sparse(&self.file, offset, content)
         } else {
@@ -132,7 +166,12 @@ impl OpenFile {
         };
         written.map_err(ArchiveError::write("write", &self.path))?;
         let before = self.missing.fetch_sub(content.len() as u64, Ordering::AcqRel);
-        if before == content.len() as u64 { finish(&self.file, &self.path, self.attributes) } else { Ok(()) }
+        if before == content.len() as u64 { self.finish(digests) } else { Ok(()) }
+    }
+
+    fn finish(&self, digests: &mut Digests) -> Result<(), ArchiveError> {
+        finish(&self.file, &self.path, self.attributes)?;
+        self.spot.clone().map_or(Ok(()), |spot| digests.add_looks(spot, &self.file, &self.path))
     }
 }
 
@@ -179,8 +218,7 @@ struct SharedPool {
 struct PoolState {
     unfinished: usize,
     error: Option<ArchiveError>,
-    /// The digest of the files that were hashed.
-    digest: ContentDigest,
+    digests: Digests,
 }
 
 impl WritePool {
@@ -213,7 +251,7 @@ impl WritePool {
     /// Adds a job; returns the first error of earlier jobs.
     pub(super) fn submit(&self, job: Job) -> Result<(), ArchiveError> {
         let Some(jobs) = &self.jobs else {
-            return perform(job, &mut self.shared.lock().digest);
+            return perform(job, &mut self.shared.lock().digests);
         };
         {
             let mut state = self.shared.lock();
@@ -235,9 +273,9 @@ impl WritePool {
         state.error.take().map_or(Ok(()), Err)
     }
 
-    /// The digest of the files that were hashed, once all are written.
-    pub(super) fn digest(&self) -> ContentDigest {
-        self.shared.lock().digest
+    /// Digests of everything, once it is written.
+    pub(super) fn digests(&self) -> Digests {
+        self.shared.lock().digests
     }
 }
 
@@ -251,17 +289,17 @@ fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { break };
-        let mut digest = ContentDigest::default();
+        let mut digests = Digests::default();
         let done = if shared.lock().error.is_some() {
             Ok(())
         } else {
             // Contained, so that a panic leaves no job unfinished that others wait for.
-            contain(|| perform(job, &mut digest))
+            contain(|| perform(job, &mut digests))
                 .unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into())))
         };
         let mut state = shared.lock();
         state.unfinished -= 1;
-        state.digest.merge(digest);
+        state.digests.merge(&digests);
         if let Err(error) = done {
             state.error.get_or_insert(error);
         }
@@ -271,19 +309,9 @@ fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     }
 }
 
-fn perform(job: Job, digest: &mut ContentDigest) -> Result<(), ArchiveError> {
+fn perform(job: Job, digests: &mut Digests) -> Result<(), ArchiveError> {
     match job {
-        Job::Create(files) => {
-            for NewFile { path, content, attributes, hash } in files {
-                let file = create(&path)?;
-                write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
-                finish(&file, &path, attributes)?;
-                if let Some(hash) = hash {
-                    hash.keep(&content, digest);
-                }
-            }
-            Ok(())
-        }
+        Job::Create(files) => files.into_iter().try_for_each(|file| write_new(file, digests)),
         Job::Copy { path, source, attributes } => copy(&path, &source, attributes),
         Job::Reuse { path, source, attributes } => {
             make_parent(&path)?;
@@ -295,17 +323,27 @@ fn perform(job: Job, digest: &mut ContentDigest) -> Result<(), ArchiveError> {
         }
         Job::Fill { file, content, hash } => {
             if content.is_empty() {
-                finish(&file.file, &file.path, file.attributes)?;
+                file.finish(digests)?;
             } else {
-                file.write(0, &content, false)?;
+                file.write(0, &content, false, digests)?;
             }
-            if let Some(hash) = hash {
-                hash.keep(&content, digest);
+            if let Some(wanted) = hash {
+                digests.add_content(&wanted, &content);
             }
             Ok(())
         }
-        Job::Part { file, offset, content } => file.write(offset, &content, true),
+        Job::Part { file, offset, content } => file.write(offset, &content, true, digests),
     }
+}
+
+fn write_new(new: NewFile, digests: &mut Digests) -> Result<(), ArchiveError> {
+    let NewFile { path, content, attributes, hash } = new;
+    let file = create(&path)?;
+    write_at(&file, &content, 0).map_err(ArchiveError::write("write", &path))?;
+    finish(&file, &path, attributes)?;
+    let Some(wanted) = hash else { return Ok(()) };
+    digests.add_content(&wanted, &content);
+    digests.add_looks(wanted.spot, &file, &path)
 }
 
 fn copy(path: &Path, source: &HashedFile, attributes: Attributes) -> Result<(), ArchiveError> {

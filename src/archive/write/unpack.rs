@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clash;
 use super::destination::Destination;
-use super::writer::{Repeats, Writer};
+use super::writer::{Repeats, Writer, Written};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::Splitter;
 use crate::archive::format::manifest::{Counts, Manifest};
@@ -16,7 +16,7 @@ use crate::archive::read::entries::{self, ArchiveContents};
 use crate::archive::read::guard::Guard;
 use crate::archive::read::limits::Limits;
 use crate::domain::event::Meter;
-use crate::tree::fingerprint::ContentDigest;
+use crate::tree::fingerprint::{ContentDigest, Quick};
 
 /// What to unpack, and where to.
 pub struct UnpackRequest {
@@ -41,6 +41,8 @@ pub struct Unpacked {
     pub archive_bytes: u64,
     /// The digest of all contents, as [`crate::tree::fingerprint::content`] gives it for the unpacked tree.
     pub content: ContentDigest,
+    /// What the unpacked trees look like, as [`crate::tree::fingerprint::quick`] gives it; `None` where it has to be asked.
+    pub(crate) looks: Option<Quick>,
 }
 
 /// Unpacks an archive.
@@ -68,8 +70,8 @@ pub fn unpack<R: Read + Send>(
         let mut writer = Writer::start(scope, workers, destinations, repeats);
         let ArchiveContents { manifest, counts, unpacked_bytes, archive_bytes } =
             entries::visit(source, manifest, &guard, foreign, &mut writer, cancel, meter)?;
-        let content = writer.finish(cancel)?;
-        Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content })
+        let Written { content, looks } = writer.finish(cancel)?;
+        Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content, looks })
     });
     unpacked.map_err(|error| clash::explain(error, &places))
 }
@@ -94,4 +96,69 @@ pub(super) fn check_roots(manifest: &Manifest, destinations: &[Destination]) -> 
     }
     let roots = declared.collect::<Vec<_>>().join("`, `");
     Err(ArchiveError::refused(manifest.cache.as_bytes(), format!("has other roots: `{roots}`")))
+}
+
+#[cfg(all(test, unix))]
+#[expect(clippy::disallowed_methods, reason = "tests make trees")]
+mod tests {
+    use super::*;
+    use crate::archive::pack::compress::Levels;
+    use crate::archive::pack::{self, PackRequest};
+    use crate::domain::event::Phase;
+    use crate::tree::fingerprint;
+    use crate::tree::selection::Selection;
+    use std::path::Path;
+
+    fn unpack_copy(from: &Path, to: &Path, workers: usize) -> Unpacked {
+        let selections = [Selection::everything(from)];
+        let cancel = CancellationToken::new();
+        let meter = Meter::new("c", Phase::Restore);
+        let request = PackRequest {
+            cache: "c",
+            selections: &selections,
+            last: None,
+            workers,
+            levels: Levels::default(),
+            producer: "test",
+        };
+        let mut bytes = Vec::new();
+        let packed = pack::pack(&request, &mut bytes, &cancel, &meter).expect("packed");
+        let prefix = packed.manifest.prefixes().next().expect("a root").to_owned();
+        let request = UnpackRequest {
+            destinations: vec![Destination { prefix, directory: to.to_owned() }],
+            workers,
+            foreign: Limits { bytes: 0, entries: 0 },
+        };
+        unpack(request, Splitter::open(&bytes[..]).expect("an archive"), &cancel, &meter).expect("unpacked")
+    }
+
+    /// What the writer saw is what a walk would see, or it says nothing: a difference would make every save read all contents.
+    #[test]
+    fn an_unpacked_tree_looks_as_the_writer_saw_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        for workers in [0, 2] {
+            let from = tempfile::tempdir().expect("a directory");
+            fs::create_dir_all(from.path().join("d/e")).expect("directories");
+            for index in 0..200 {
+                fs::write(from.path().join(format!("d/{index}")), vec![b'x'; index * 7]).expect("a file");
+            }
+            fs::write(from.path().join("d/e/large"), vec![7; 9 << 20]).expect("a file");
+            fs::set_permissions(from.path().join("d/e/large"), fs::Permissions::from_mode(0o444))
+                .expect("a mode");
+            fs::set_permissions(from.path().join("d/e"), fs::Permissions::from_mode(0o750)).expect("a mode");
+            std::os::unix::fs::symlink("../d/7", from.path().join("d/link")).expect("a link");
+
+            let to = tempfile::tempdir().expect("a directory");
+            let unpacked = unpack_copy(from.path(), to.path(), workers);
+            let selections = [Selection::everything(to.path())];
+            let walked = fingerprint::quick(&selections, workers).expect("walked");
+            assert!(walked.digest.is_some());
+            assert_eq!(unpacked.looks, Some(walked), "{workers} workers");
+            assert_eq!(walked.files, 201);
+
+            fs::hard_link(from.path().join("d/5"), from.path().join("d/hard")).expect("a link");
+            let to = tempfile::tempdir().expect("a directory");
+            assert_eq!(unpack_copy(from.path(), to.path(), workers).looks, None);
+        }
+    }
 }

@@ -21,9 +21,9 @@ use crate::archive::read::entries::{Attributes, Hashing, PromisedHash, Spot, Vis
 use crate::archive::read::guard;
 use crate::domain::digest::Sha256Digest;
 use crate::fs::{cancel, holes, link, mode, unsupported};
-use crate::tree::fingerprint::ContentDigest;
+use crate::tree::fingerprint::{ContentDigest, Quick, QuickSum};
 use crate::tree::hashed::HashedFile;
-use crate::tree::walk::Modified;
+use crate::tree::walk::{Item, ItemKind, Modified};
 
 /// Files up to this size are written whole by one thread.
 const SMALL: u64 = holes::WITHOUT_HOLES;
@@ -39,6 +39,15 @@ pub(crate) enum Repeats {
     FilesAndLinks,
 }
 
+/// What a writer has written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    /// The digest of all contents that were hashed.
+    pub(crate) content: ContentDigest,
+    /// What the trees look like; `None` where a walk has to find out.
+    pub(crate) looks: Option<Quick>,
+}
+
 /// Writes entries below its destinations, which start empty.
 pub(crate) struct Writer {
     pool: WritePool,
@@ -47,8 +56,12 @@ pub(crate) struct Writer {
     file: Option<Incoming>,
     /// Whether the contents of files are hashed: not where the caller knows them.
     is_hashing: bool,
-    /// The digest of links and large files so far, which a later save compares with the tree.
+    /// Of links and large files so far, of which the pool has the rest.
     digest: ContentDigest,
+    /// The looks of directories and links.
+    looks: QuickSum,
+    /// Whether something is written of which the looks are not counted, or change later.
+    is_counted: bool,
     remembered: RememberedEntries,
 }
 
@@ -83,6 +96,8 @@ impl Writer {
             file: None,
             is_hashing: true,
             digest: ContentDigest::default(),
+            looks: QuickSum::default(),
+            is_counted: repeats == Repeats::Refused,
             remembered: RememberedEntries::default(),
         }
     }
@@ -90,7 +105,7 @@ impl Writer {
     /// The same, where the caller knows what files hold.
     #[must_use]
     pub(crate) fn without_hashing(self) -> Self {
-        Writer { is_hashing: false, ..self }
+        Writer { is_hashing: false, is_counted: false, ..self }
     }
 
     /// A file with the content of another one.
@@ -133,9 +148,8 @@ impl Writer {
         self.pool.drain()
     }
 
-    /// Makes what had to wait until every file is written. Returns the digest of links and of all files that were hashed, of
-    /// an archive in which no later entry takes the place of one of another kind.
-    pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<ContentDigest, ArchiveError> {
+    /// Makes what had to wait until every file is written. Returns digests of an archive in which no later entry takes the place of one of another kind.
+    pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<Written, ArchiveError> {
         self.pool.drain()?;
         let remembered = std::mem::take(&mut self.remembered);
         let check = || if cancel::is_cancelled(cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) };
@@ -148,7 +162,8 @@ impl Writer {
         }
         // Before there are links to follow, and directories that cannot be entered.
         let mut digest = std::mem::take(&mut self.digest);
-        digest.merge(self.pool.digest());
+        let of_files = self.pool.digests();
+        digest.merge(of_files.content);
         digest.merge(remembered.digest_hard_links(|spot| self.path(spot), cancel)?);
         self.make_symlinks(&remembered, check)?;
         let open = |spot: &Spot, attributes| set_attributes(&self.path(spot), attributes);
@@ -156,7 +171,8 @@ impl Writer {
             mode::set_of_directory(path, *mode).map_err(ArchiveError::write("set the mode of", path))
         };
         remembered.for_directories(open, close)?;
-        Ok(digest)
+        self.looks.merge(&of_files.looks);
+        Ok(Written { content: digest, looks: self.is_counted.then(|| self.looks.quick()) })
     }
 
     fn make_symlinks(
@@ -296,6 +312,8 @@ impl Visitor for Writer {
     fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
         let path = self.path(spot);
         self.remembered.directory(spot, &path, attributes)?;
+        let item = Item::plain(spot.relative.clone(), ItemKind::Directory, attributes.mode);
+        self.looks.add(spot.root, &item);
         if self.repeats == Repeats::FilesAndLinks {
             self.remembered.replaceable.remove(&path);
         }
@@ -312,7 +330,7 @@ impl Visitor for Writer {
         let path = self.path(&spot);
         let mode = attributes.mode;
         if size > SMALL {
-            let file = Arc::new(self.create(path, size, attributes)?);
+            let file = Arc::new(self.create(path, size, attributes)?.at(spot.clone()));
             file.stretch()?;
             self.file = Some(Incoming::Large { file, offset: 0, spot, mode });
             return Ok(if self.is_hashing { Hashing::ByReader } else { Hashing::IfListed });
@@ -369,6 +387,8 @@ impl Visitor for Writer {
     fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {
         if let Some(target) = guard::os_name(&target) {
             self.digest.add_link(spot.root, &spot.relative, &target);
+            let item = Item::plain(spot.relative.clone(), ItemKind::Symlink { target }, attributes.mode);
+            self.looks.add(spot.root, &item);
         }
         // Two of one name are noticed when they are made.
         if self.repeats == Repeats::Refused {
@@ -382,6 +402,8 @@ impl Visitor for Writer {
     }
 
     fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError> {
+        // Each further name changes the revision of the file.
+        self.is_counted = false;
         if self.repeats != Repeats::FilesAndLinks {
             self.remembered.hard_link(spot, target)?;
         }

@@ -7,7 +7,7 @@ use crate::archive::{
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
-use crate::command::materialize::materialize;
+use crate::command::materialize::{Arrival, materialize};
 use crate::command::notes::carried;
 use crate::command::notes::receipt::{self, Receipt};
 use crate::command::other_paths;
@@ -97,7 +97,7 @@ pub(super) fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Re
     } else {
         deliver(cache, entry, deadline)?
     };
-    let alone = materialize(cache, stagings, "restored", deadline)?;
+    let arrival = materialize(cache, stagings, "restored", deadline)?;
     if cache.spec.source_times {
         tools::source_times::put_back(cache, &deadline.cancel);
     }
@@ -106,10 +106,20 @@ pub(super) fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Re
     if let Some(kind) = cache.spec.kind {
         tools::begin(cache, kind);
     }
-    let quick = cache.quick().ok().filter(|_| alone);
+    let quick = match arrival {
+        Arrival::Mixed => None,
+        Arrival::Untouched if is_left_alone(cache) => unpacked.looks.or_else(|| cache.quick().ok()),
+        Arrival::Untouched | Arrival::Alone => cache.quick().ok(),
+    };
     receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
     carried::note_restored(cache, &saved_for(&entry.key));
     Ok(unpacked)
+}
+
+/// Whether a cache is as it was unpacked once it is published: all of it counts, and nothing is set back or counted from zero.
+fn is_left_alone(cache: &Cache<'_>) -> bool {
+    let counts = |selection: &Selection| selection.is_everything() && !selection.has_uncounted();
+    cache.selections.iter().all(counts) && cache.spec.kind.is_none() && !cache.spec.source_times
 }
 
 /// Unpacks an entry beside its targets: the trees of its roots, in their order, and what they hold.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::cache::Cache;
 use super::context::Context;
-use super::materialize::materialize;
+use super::materialize::{Arrival, materialize};
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::staged;
@@ -233,7 +233,7 @@ fn adopt(cache: &Cache<'_>, carrier: &Carrier, slot: usize, matched: &str) -> Re
         entry_note::complete(cache, &base)?;
     }
     let stagings = place::deliver(cache, &base)?;
-    let alone = materialize(cache, stagings, "restored", &deadline)?;
+    let arrival = materialize(cache, stagings, "restored", &deadline)?;
     if cache.spec.source_times {
         tools::source_times::put_back(cache, &deadline.cancel);
     }
@@ -242,7 +242,7 @@ fn adopt(cache: &Cache<'_>, carrier: &Carrier, slot: usize, matched: &str) -> Re
     }
     drop(running);
     let quick = cache.quick()?;
-    if alone {
+    if arrival != Arrival::Mixed {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);
         receipt::leave(cache, &Receipt::of_wrapped(matched, scope, cache.version().as_str(), &quick));

@@ -115,6 +115,13 @@ pub(crate) struct Published {
     pub leftover: Option<StagingError>,
 }
 
+impl Published {
+    /// Whether the tree was renamed to a name that no directory had: it is as it was staged.
+    pub(crate) fn is_renamed(&self) -> bool {
+        self.decision.is_ok_and(|decision| decision.method == Method::RenameIn)
+    }
+}
+
 /// Why a target is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {

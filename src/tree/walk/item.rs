@@ -37,6 +37,20 @@ pub struct Revision {
     pub changed: Modified,
 }
 
+impl Item {
+    /// A file with these facts.
+    pub(crate) fn file(relative: PathBuf, metadata: &Metadata) -> Self {
+        let PathFacts { size, mode, modified, identity, revision, .. } = PathFacts::of(metadata);
+        Item { relative, kind: ItemKind::File, size, mode, modified, identity, revision }
+    }
+
+    /// A directory or a link, of which size and times say nothing.
+    pub(crate) fn plain(relative: PathBuf, kind: ItemKind, mode: u32) -> Self {
+        let modified = Modified { seconds: 0, nanoseconds: 0 };
+        Item { relative, kind, size: 0, mode, modified, identity: None, revision: None }
+    }
+}
+
 /// What an item is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemKind {
