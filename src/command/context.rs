@@ -1,7 +1,7 @@
 //! What every command works with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -107,6 +107,18 @@ impl Context<'_> {
     /// The catalog of the entries of all repositories in a store of our own.
     pub(crate) fn catalog_of_all(&self) -> Option<Arc<dyn Catalog>> {
         self.store.open_for_all(self.open_options()).and_then(|opened| opened.catalog)
+    }
+
+    /// The store, the state that outlives a command, and records of publications. They need not exist.
+    pub(crate) fn own_places(&self) -> Vec<PathBuf> {
+        let facts = self.platform.facts();
+        let records = facts.record_dirs.iter().filter_map(|directory| directory.parent());
+        let places = [facts.store_dir.as_path(), facts.state_dir.as_path()];
+        let mut all: Vec<PathBuf> =
+            self.store.directory().into_iter().chain(places).chain(records).map(Path::to_owned).collect();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// Notes what was removed for room, for the outcome of the job.

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cache::Cache;
+use super::cache::{self, Cache, DeclaredCache};
 use super::context::Context;
 use super::script;
-use super::session::{self, DeclaredCache};
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
@@ -39,7 +38,7 @@ impl Extent {
 
 /// Looks after the targets of the selected caches and their store, and says what was found.
 pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<RecoveryOutcome, Fault> {
-    let Extent { places, targets } = Extent::of(ctx, &session::open_caches(ctx));
+    let Extent { places, targets } = Extent::of(ctx, &cache::open_all(ctx));
     let (report, uploads) = if dry_run {
         (recover::look(&places, &targets, &ctx.records, ctx.now), None)
     } else {

@@ -1,6 +1,6 @@
 //! `run`: restore, seed and gate; run a command; gate and save. Returns what the command returns.
 
-use super::cache::{Cache, Keys};
+use super::cache::{self, Cache, Keys, OpenedCache};
 use super::child::ChildCommand;
 use super::context::Context;
 use super::gate;
@@ -9,7 +9,7 @@ use super::restore::{self, RestoreOptions};
 use super::save;
 use super::script::{self, CommandLine};
 use super::seed;
-use super::session::{self, KeySource, OpenedCache};
+use super::session;
 use super::tools;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -28,9 +28,9 @@ pub(crate) fn run(
     // Before anything is restored: what cannot be run is an error of its own.
     let command = command.prepare(&script::place(ctx.platform.facts()), ctx.now)?;
     session::check_exports(ctx)?;
-    let caches = session::open_caches(ctx);
+    let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
-    let opened = session::with_keys(ctx, caches, KeySource::Computed)?;
+    let opened = cache::with_keys(ctx, caches, Cache::keys)?;
     let opened: Vec<_> = opened.into_iter().map(OpenedCache::if_exportable).collect();
     let mut variables = Vec::new();
     for opened in &opened {

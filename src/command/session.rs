@@ -1,91 +1,14 @@
-//! What commands on several caches share: opening them, exporting.
+//! What commands on several caches share: a panic is contained, and exports are checked and made.
 
-use super::cache::{Cache, Keys};
+use super::cache::Cache;
 use super::context::Context;
-use super::notes::carried;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint;
 use crate::domain::outcome::JobOutcome;
-use crate::domain::spec::CacheSpec;
 use crate::domain::trust::ExportVerdict;
 use crate::report::failure;
 use crate::threads::contain::contain;
-
-/// A cache, ready to be worked on or not.
-pub(crate) enum OpenedCache<'a> {
-    /// Opened, with its keys.
-    Ready {
-        /// The cache.
-        cache: Box<Cache<'a>>,
-        /// Its keys.
-        keys: Keys,
-    },
-    /// Its links or files could not be read, which was reported. The job goes on without it.
-    Failed {
-        /// Its name.
-        name: &'a str,
-    },
-}
-
-impl<'a> OpenedCache<'a> {
-    /// The cache's name.
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            OpenedCache::Ready { cache, .. } => &cache.spec.name,
-            OpenedCache::Failed { name } => name,
-        }
-    }
-
-    /// The cache and its keys; one that could not be opened is noted in the outcome.
-    pub(crate) fn ready(&self, job: &mut JobOutcome) -> Option<(&Cache<'a>, &Keys)> {
-        match self {
-            OpenedCache::Ready { cache, keys } => Some((cache, keys)),
-            OpenedCache::Failed { name } => {
-                job.broken.push((*name).to_owned());
-                None
-            }
-        }
-    }
-
-    /// The same cache if its exports can be expanded. With half of its variables a build would not use the cache, so the
-    /// job goes on without it.
-    pub(crate) fn if_exportable(self) -> Self {
-        let OpenedCache::Ready { cache, .. } = &self else { return self };
-        match cache.exports() {
-            Ok(_) => self,
-            Err(fault) => {
-                let text = format!("skipped, for what it exports is not known: {}", failure::chain(&fault));
-                cache.ctx.report_with_hint(Level::Warning, cache.name(), text, fault.hint());
-                OpenedCache::Failed { name: &cache.spec.name }
-            }
-        }
-    }
-
-    /// Expands the keys of a cache. A fault of the configuration is an error; a fault of the tree is a warning, for a cache
-    /// is never in the way.
-    fn with_keys(
-        ctx: &'a Context<'a>,
-        DeclaredCache { spec, opened }: DeclaredCache<'a>,
-        source: KeySource,
-    ) -> Result<Self, Fault> {
-        let ready = opened.and_then(|cache| {
-            let keys = match source {
-                KeySource::Computed => cache.keys()?,
-                KeySource::OfRestore => carried::keys_of_save(&cache, cache.keys())?,
-            };
-            Ok(OpenedCache::Ready { cache: Box::new(cache), keys })
-        });
-        match ready {
-            Ok(ready) => Ok(ready),
-            Err(fault) if fault.is_usage() => Err(spec.named_in(fault)),
-            Err(fault) => {
-                ctx.report_with_hint(Level::Warning, &spec.name, failure::chain(&fault), fault.hint());
-                Ok(OpenedCache::Failed { name: &spec.name })
-            }
-        }
-    }
-}
 
 /// Does the work on one cache. A panic in it is a failure of this cache alone: it is reported, and the job goes on.
 pub(crate) fn contained<T>(
@@ -102,41 +25,6 @@ pub(crate) fn contained<T>(
             None
         }
     }
-}
-
-/// A selected cache, opened, or why it cannot be.
-pub(crate) struct DeclaredCache<'a> {
-    /// Its declaration.
-    pub(crate) spec: &'a CacheSpec,
-    /// The cache.
-    pub(crate) opened: Result<Cache<'a>, Fault>,
-}
-
-/// Where the keys of a cache come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeySource {
-    /// They are computed.
-    Computed,
-    /// They are those that this job's restore computed, unless what is computed now is meant to differ.
-    OfRestore,
-}
-
-/// Opens every selected cache.
-pub(crate) fn open_caches<'a>(ctx: &'a Context<'a>) -> Vec<DeclaredCache<'a>> {
-    ctx.caches.iter().map(|spec| DeclaredCache { spec, opened: Cache::open(ctx, spec) }).collect()
-}
-
-/// Expands the keys of all caches, before any is touched, so that a wrong configuration stops the command first.
-pub(crate) fn with_keys<'a>(
-    ctx: &'a Context<'a>,
-    caches: Vec<DeclaredCache<'a>>,
-    source: KeySource,
-) -> Result<Vec<OpenedCache<'a>>, Fault> {
-    if caches.is_empty() {
-        let hint = "add a table `[cache.NAME]` with `path` and `key` to the configuration".to_owned();
-        ctx.report_about_job_with_hint(Level::Warning, "no cache is declared".to_owned(), Some(hint));
-    }
-    caches.into_iter().map(|cache| OpenedCache::with_keys(ctx, cache, source)).collect()
 }
 
 /// Checks the exports of every selected cache, before any cache is touched. Warns of those that are withheld in a privileged

@@ -4,7 +4,7 @@ mod deliver;
 
 use std::time::Instant;
 
-use super::cache::{Cache, Keys};
+use super::cache::{self, Cache, Keys, OpenedCache};
 use super::context::{Context, Deadline};
 pub(crate) use super::lookup::LookedFor;
 use super::lookup::{Found, lookup};
@@ -13,7 +13,7 @@ use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::recover;
-use super::session::{self, KeySource, OpenedCache};
+use super::session;
 use super::tools;
 use crate::archive::Unpacked;
 use crate::domain::entry::Entry;
@@ -50,11 +50,11 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
     if !options.lookup_only {
         session::check_exports(ctx)?;
     }
-    let caches = session::open_caches(ctx);
+    let caches = cache::open_all(ctx);
     if !options.lookup_only {
         recover::at_start(ctx, &caches);
     }
-    let mut opened = session::with_keys(ctx, caches, KeySource::Computed)?;
+    let mut opened = cache::with_keys(ctx, caches, Cache::keys)?;
     if !options.lookup_only {
         opened = opened.into_iter().map(OpenedCache::if_exportable).collect();
     }

@@ -6,8 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use crate::command::cache::expand::Sources;
-use crate::command::cache::{Cache, expand_one, own_places};
+use crate::command::cache::{Cache, Sources, expand_one};
 use crate::command::context::Context;
 use crate::domain::event::Level;
 use crate::domain::freeable::{Freeable, Freed, Known, What};
@@ -154,7 +153,7 @@ impl RoomMaker<'_> {
                 return Err(format!("it holds the cache `{}` or lies in it", spec.name));
             }
         }
-        if own_places(ctx).iter().any(|own| touches(own)) {
+        if ctx.own_places().iter().any(|own| touches(own)) {
             return Err("it holds the store or the state of this program".to_owned());
         }
         let holds = |other: &Path| resolved(other).starts_with(place);

@@ -13,15 +13,16 @@ mod upload;
 
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Keys};
+use super::cache::{self, Cache, Keys};
 use super::context::{Context, Deadline};
 use super::generations::Generation;
 use super::lookup::{self, Found};
+use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::notes::remembered;
 use super::other_paths;
 use super::recover;
-use super::session::{self, KeySource};
+use super::session;
 use super::tools;
 use crate::archive::Packed;
 use crate::domain::entry::Entry;
@@ -41,10 +42,14 @@ use upload::Stored;
 /// Saves every selected cache: under the keys that this job's restore computed, unless `recompute_keys` is set.
 pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new("save");
-    let caches = session::open_caches(ctx);
+    let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
-    let source = if recompute_keys { KeySource::Computed } else { KeySource::OfRestore };
-    for opened in session::with_keys(ctx, caches, source)? {
+    let opened = if recompute_keys {
+        cache::with_keys(ctx, caches, Cache::keys)?
+    } else {
+        cache::with_keys(ctx, caches, carried::keys_of_save)?
+    };
+    for opened in opened {
         let _group = ctx.group(&format!("Save {}", opened.name()));
         session::contained(ctx, opened.name(), &mut job, |job| {
             let Some((cache, keys)) = opened.ready(job) else { return };

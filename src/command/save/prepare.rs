@@ -3,8 +3,7 @@
 
 use super::decide::{self, SaveRefusal};
 use super::failure::StoreFailure;
-use crate::command::cache::expand::Sources;
-use crate::command::cache::{Cache, Keys, expand_one};
+use crate::command::cache::{Cache, Keys, Sources, expand_one};
 use crate::command::context::Deadline;
 use crate::command::lookup::{self, LookedFor};
 use crate::command::notes::receipt::Receipt;

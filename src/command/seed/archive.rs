@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use crate::archive::Limits;
 use crate::archive::release::{self, Expected, ExtractOptions, ReleaseItem};
-use crate::command::cache::expand::Sources;
-use crate::command::cache::{Cache, expand_one};
+use crate::command::cache::{Cache, Sources, expand_one};
 use crate::command::context::Deadline;
 use crate::command::materialize::materialize;
 use crate::command::notes::sentinel;

@@ -4,8 +4,7 @@
 //! character in it can lead the request elsewhere, masked in the log of the platform, and sent as basic
 //! authentication. Messages show mirrors without it.
 
-use crate::command::cache::expand::Sources;
-use crate::command::cache::{Cache, expand_one};
+use crate::command::cache::{Cache, Sources, expand_one};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::secret::Secret;

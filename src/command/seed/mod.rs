@@ -7,12 +7,12 @@ mod prover;
 
 use std::time::Instant;
 
-use super::cache::Cache;
+use super::cache::{self, Cache, DeclaredCache};
 use super::context::{Context, Deadline};
 use super::notes::sentinel;
 use super::quarantine;
 use super::recover;
-use super::session::{self, DeclaredCache};
+use super::session;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::gate::{GateReport, MissingObject};
@@ -39,7 +39,7 @@ pub(super) fn fill_each(
     nothing: &str,
 ) -> Result<JobOutcome, Fault> {
     let mut job = JobOutcome::new(command);
-    let caches = session::open_caches(ctx);
+    let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
     for DeclaredCache { spec, opened } in caches {
         let _group = ctx.group(&format!("{group} {}", spec.name));

@@ -5,8 +5,7 @@ mod by_ccache;
 
 use chrono::{DateTime, Utc};
 
-use super::cache::expand::Sources;
-use super::cache::{Cache, expand_one};
+use super::cache::{Cache, Sources, expand_one};
 use super::context::Context;
 use super::session;
 use super::tools::{self, Ccache};

@@ -13,7 +13,7 @@ pub(crate) mod task;
 
 use std::time::{Duration, Instant};
 
-use super::cache::Cache;
+use super::cache::{self, Cache, OpenedCache};
 use super::context::Context;
 use super::materialize::{Arrival, materialize};
 use super::notes::carried;
@@ -22,7 +22,7 @@ use super::notes::staged;
 use super::recover;
 use super::restore::{LookedFor, RestoreOptions};
 use super::save::{self, decide::SaveRefusal, prepare};
-use super::session::{self, KeySource, OpenedCache};
+use super::session;
 use super::tools;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
@@ -81,12 +81,15 @@ pub(crate) fn plan(
         return Err(Fault::usage(text).with_hint(carrier.for_more().to_owned()));
     }
     session::check_exports(ctx)?;
-    let caches = session::open_caches(ctx);
+    let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
     place::sweep(ctx, carrier);
     let mut slots = Vec::new();
-    let source = if purpose == Purpose::Save { KeySource::OfRestore } else { KeySource::Computed };
-    for opened in session::with_keys(ctx, caches, source)? {
+    let opened = match purpose {
+        Purpose::Save => cache::with_keys(ctx, caches, carried::keys_of_save)?,
+        Purpose::Restore | Purpose::Lookup => cache::with_keys(ctx, caches, Cache::keys)?,
+    };
+    for opened in opened {
         slots.push(match opened.if_exportable() {
             OpenedCache::Ready { cache, keys } => {
                 if purpose == Purpose::Restore {

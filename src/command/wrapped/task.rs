@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::carrier::Carrier;
 use super::entry_note;
 use super::found::FoundKeys;
-use crate::command::cache::Cache;
+use crate::command::cache::{self, Cache, OpenedCache};
 use crate::command::context::Context;
-use crate::command::session::{self, KeySource, OpenedCache};
+use crate::command::notes::carried;
 use crate::domain::cache_task::TaskHit;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -94,7 +94,7 @@ pub(crate) fn found_for_save(
     plan: &TaskPlan,
     hits: &[Option<TaskHit>],
 ) -> Result<Vec<FoundKeys>, Fault> {
-    let opened = session::with_keys(ctx, session::open_caches(ctx), KeySource::OfRestore)?;
+    let opened = cache::with_keys(ctx, cache::open_all(ctx), carried::keys_of_save)?;
     let keys = opened.iter().map(|opened| {
         let OpenedCache::Ready { cache, keys } = opened else { return FoundKeys::default() };
         let slot = slot_of(plan, cache.name());

@@ -1,26 +1,73 @@
-//! The paths of a cache: filled in for this job, and as entries record them; and those that are not a cache or no part of one,
-//! such as the store's, this program's own, the home directory, and what of a checkout a cache holds only by name.
+//! A declared cache opened: its paths are filled in for this job, as entries record them too. Those are refused or left out that are not a
+//! cache or no part of one, such as the store's, this program's own, the home directory, and what of a checkout a cache holds only by name.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::expand::{Sources, expand_one};
+use super::keys::{Sources, expand_one};
+use super::{Cache, DeclaredCache};
 use crate::command::context::Context;
 use crate::config::DISCOVERY;
 use crate::domain::fault::Fault;
 use crate::domain::path_pattern::{BACKSLASH_ESCAPES, escape};
-use crate::domain::spec::PathPattern;
+use crate::domain::spec::{CacheSpec, PathPattern};
 use crate::domain::template::{Piece, Placeholder, Template};
-use crate::domain::version::LAYOUT_ROOT;
+use crate::domain::version::{LAYOUT_ROOT, portable_roots};
 use crate::domain::written_paths::{self, MachinePlaces};
 use crate::fs::link;
-use crate::tree::selection::{PathRule, Selection, Verdict};
+use crate::objects::layout::ObjectLayout;
+use crate::objects::verified::VerifiedFiles;
+use crate::tree::selection::{PathRule, Resolved, Selection, Verdict, resolve};
 use crate::tree::unnamed::Unnamed;
 
 /// A name that no rule means in particular.
 const ANY_NAME: &str = "\u{1}";
 
+/// Opens every selected cache.
+pub(crate) fn open_all<'a>(ctx: &'a Context<'a>) -> Vec<DeclaredCache<'a>> {
+    ctx.caches.iter().map(|spec| DeclaredCache { spec, opened: Cache::open(ctx, spec) }).collect()
+}
+
+impl<'a> Cache<'a> {
+    /// Resolves the paths of a declared cache.
+    pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+        let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
+        let Resolved { selections, members, exclusions } = resolve(&rules)?;
+        selections.iter().try_for_each(|selection| refuse(ctx, selection))?;
+        let prefixes = portable_roots(&spec.name, selections.len());
+        let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
+        let recorded: Vec<String> = spec.paths.iter().map(|pattern| recorded(ctx, pattern)).collect();
+        let ready = |(selection, members): (Selection, Vec<usize>)| {
+            let written = members.iter().map(|index| recorded[*index].clone()).collect();
+            let counters = spec.kind.map_or::<&[&str], _>(&[], |kind| kind.counters);
+            leave_out(ctx, selection).written_as(written).without_counting(counters)
+        };
+        let mut selections: Vec<Selection> = selections.into_iter().zip(members).map(ready).collect();
+        if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
+            *first = first.clone().without_leftovers(layout.clone());
+        }
+        let allowed = spec.links.as_ref().map(|links| links.allow_unverified.clone()).unwrap_or_default();
+        Ok(Cache {
+            ctx,
+            spec,
+            selections,
+            exclusions,
+            prefixes,
+            layout,
+            wanted: OnceCell::new(),
+            verified: Arc::new(VerifiedFiles::allowing(allowed)),
+        })
+    }
+
+    /// As [`Cache::open`], with the name of the cache in a fault: for commands that end with it.
+    pub(crate) fn open_named(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
+        Cache::open(ctx, spec).map_err(|fault| spec.named_in(fault))
+    }
+}
+
 /// A line of a cache's paths, filled in. It counts from the workspace, or from the directory that it begins with.
-pub(super) fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule, Fault> {
+fn rule(ctx: &Context<'_>, pattern: &PathPattern) -> Result<PathRule, Fault> {
     if let Some(rule) = placed(ctx, pattern) {
         return Ok(rule);
     }
@@ -72,7 +119,7 @@ fn expand_pieces(ctx: &Context<'_>, pieces: &[Piece]) -> Result<String, Fault> {
 }
 
 /// A line of a cache's paths as entries record it: the same on every machine.
-pub(super) fn recorded(ctx: &Context<'_>, pattern: &PathPattern) -> String {
+fn recorded(ctx: &Context<'_>, pattern: &PathPattern) -> String {
     if let Some((place, below)) = pattern.place {
         let sign = if pattern.exclude { "!" } else { "" };
         return format!("{sign}{{kind.{}}}/{below}", place.id);
@@ -87,20 +134,8 @@ pub(super) fn recorded(ctx: &Context<'_>, pattern: &PathPattern) -> String {
     written_paths::recorded(&written, pattern.exclude, &places)
 }
 
-/// The store, the state that outlives a command, and records of publications. They need not exist.
-pub(in crate::command) fn own_places(ctx: &Context<'_>) -> Vec<PathBuf> {
-    let facts = ctx.platform.facts();
-    let records = facts.record_dirs.iter().filter_map(|directory| directory.parent());
-    let places = [facts.store_dir.as_path(), facts.state_dir.as_path()];
-    let mut all: Vec<PathBuf> =
-        ctx.store.directory().into_iter().chain(places).chain(records).map(Path::to_owned).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
 /// Refuses a root that is the home directory, in git's own directory, or a place of this program or in one.
-pub(super) fn refuse(ctx: &Context<'_>, selection: &Selection) -> Result<(), Fault> {
+fn refuse(ctx: &Context<'_>, selection: &Selection) -> Result<(), Fault> {
     refuse_git_directory(ctx, &selection.root)?;
     let root = spelled(&selection.root);
     let refuse = |what: &str, hint: &str| {
@@ -113,7 +148,7 @@ pub(super) fn refuse(ctx: &Context<'_>, selection: &Selection) -> Result<(), Fau
     {
         return refuse("is the home directory", "name the directories in it that belong to the cache");
     }
-    if own_places(ctx).iter().any(|place| root.starts_with(spelled(place))) {
+    if ctx.own_places().iter().any(|place| root.starts_with(spelled(place))) {
         return refuse(
             "is where cachekeep keeps its store or its state",
             "choose another directory, or keep the store elsewhere with `store`",
@@ -149,14 +184,14 @@ fn takes_all(selection: &Selection) -> bool {
 }
 
 /// The selection without what is never part of a cache, or only by its name.
-pub(super) fn leave_out(ctx: &Context<'_>, selection: Selection) -> Selection {
+fn leave_out(ctx: &Context<'_>, selection: Selection) -> Selection {
     let root = spelled(&selection.root);
     let workspace = spelled(ctx.workspace);
     let unnamed = Unnamed::below(&root, &workspace, &[workspace.join(DISCOVERY)]);
     // Where archives lie between this program and a step of the platform.
     let between = [Some(ctx.workspace.join(LAYOUT_ROOT)), ctx.platform.facts().carried_dir.clone()];
     let places =
-        own_places(ctx).into_iter().chain(between.into_iter().flatten()).map(|place| spelled(&place));
+        ctx.own_places().into_iter().chain(between.into_iter().flatten()).map(|place| spelled(&place));
     let below: Vec<PathBuf> =
         places.filter_map(|place| place.strip_prefix(&root).map(Path::to_owned).ok()).collect();
     let below = below.into_iter().filter(|place| !place.as_os_str().is_empty());
