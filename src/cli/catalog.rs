@@ -46,7 +46,7 @@ pub(super) fn open_with_states(
     ctx: &Context<'_>,
 ) -> Result<Arc<dyn Catalog>, Fault> {
     let catalog = open(target, site, ctx)?;
-    let is_of_our_own = ctx.catalog().is_some_and(|own| Arc::ptr_eq(own, &catalog));
+    let is_of_our_own = ctx.store.catalog().is_some_and(|own| Arc::ptr_eq(own, &catalog));
     if !is_of_our_own || target.all_repositories {
         return Ok(catalog);
     }
@@ -71,7 +71,7 @@ pub(super) fn find(
     let Some((origin, name)) = target.repository.as_deref().map(|name| ("--repository", name)).or_else(job)
     else {
         let on_github = site.settings.spec.store == StoreLocation::GitHub;
-        let catalog = ctx.catalog().filter(|_| !on_github).cloned();
+        let catalog = ctx.store.catalog().filter(|_| !on_github).cloned();
         return catalog.map(Some).ok_or_else(|| no_catalog(&ctx.store().location()));
     };
     if target.all_repositories {

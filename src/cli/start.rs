@@ -1,7 +1,7 @@
 //! A command started: with the runtime of asynchronous code, signals that end it, and what it works with.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -23,7 +23,7 @@ use crate::fs::records::Records;
 use crate::platform::{Env, limits};
 use crate::report::stderr::print_line;
 use crate::report::{Log, failure};
-use crate::store::StoreChoice;
+use crate::store::{JobStore, OpenOptions, StoreChoice};
 use crate::threads::contain::contain;
 use crate::threads::executor::{Executor, NO_DESCRIPTORS, Owner};
 
@@ -101,7 +101,14 @@ pub(super) fn context<'a>(
     stdout_is_json: bool,
 ) -> Context<'a> {
     let settings = &site.settings;
-    Context {
+    let observer = Arc::clone(&site.log) as Arc<dyn Observer>;
+    let options = OpenOptions {
+        time_limit: settings.timeout,
+        cancel: interrupt.cancel.clone(),
+        now: site.now,
+        observer: Some(Arc::clone(&observer)),
+    };
+    let ctx = Context {
         caches: &settings.spec.caches,
         disk: &settings.spec.disk,
         quota: quota(site),
@@ -115,12 +122,12 @@ pub(super) fn context<'a>(
         access: &site.access,
         grants: &settings.grants,
         records: Records::in_directories(site.platform.facts().record_dirs.clone()),
-        store: &site.store,
-        opened: OnceLock::new(),
+        store: JobStore::new(&site.store, options),
         keeps_nothing: site.keeps_nothing(),
+        volumes: Mutex::default(),
         freed: Mutex::default(),
         room_was_short: AtomicBool::default(),
-        observer: Arc::clone(&site.log) as Arc<dyn Observer>,
+        observer,
         interrupt,
         listen_later: None,
         runtime: executor.clone(),
@@ -129,7 +136,13 @@ pub(super) fn context<'a>(
         workers: if memory() < MEMORY_FOR_THREADS { 0 } else { settings.workers },
         timeout: settings.timeout,
         stdout_is_json,
+    };
+    let staging = site.template.as_ref().and_then(|template| template.staging.as_deref());
+    for place in [Some(ctx.workspace), Some(ctx.temp), staging, site.store.directory()].into_iter().flatten()
+    {
+        ctx.note_volume(place);
     }
+    ctx
 }
 
 /// The quota of the store: what is set, or the default of the directory that is used where no store is named.

@@ -99,8 +99,6 @@ pub(super) fn execute(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> 
 
 /// Works on caches. The outcome is logged, printed as JSON, and left for later steps of the job.
 fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
-    let staging = site.template.as_ref().and_then(|template| template.staging.as_deref());
-    let before = room::measure(ctx, staging);
     let by_step = match (site.step, &site.task) {
         (_, Some(task)) => task::work::run(site, ctx, command, task),
         (Some(step), None) => action::run(site, ctx, command, step)?,
@@ -109,7 +107,7 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     let is_step = site.step.is_some() || site.task.is_some();
     let mut outcome = by_step.map_or_else(|| alone(ctx, command, is_step), Ok)?;
     quota::keep(ctx, &mut outcome);
-    outcome.disks = room::report_changes(ctx, &before);
+    outcome.disks = room::report_changes(ctx);
     outcome.freed = std::mem::take(&mut ctx.freed.lock().unwrap_or_else(PoisonError::into_inner));
     outcome.fallback = ctx.store().fallback_in_use();
     let output_name = if site.task.is_some() { task::output_name } else { str::to_owned };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -19,11 +19,10 @@ use crate::domain::spec::{CacheSpec, DiskPolicy};
 use crate::domain::trust::Grants;
 use crate::domain::unit::SizeOrShare;
 use crate::fs::records::Records;
+use crate::fs::volume::{Volume, volume_of};
 use crate::github::credentials::NoCredentials;
 use crate::platform::{Env, Platform};
-use crate::store::{
-    Catalog, OpenOptions, OpenedStore, Store, StoreChoice, StoreError, StoreErrorKind, SurveyRequest,
-};
+use crate::store::{JobStore, Store, StoreError, StoreErrorKind, SurveyRequest};
 use crate::threads::executor::Executor;
 use crate::transport::http::client::{Client, ClientError, Timeouts};
 
@@ -59,11 +58,11 @@ pub(crate) struct Context<'a> {
     /// Where publications are recorded.
     pub records: Records,
     /// Where entries live.
-    pub store: &'a StoreChoice,
-    /// The same, once something was asked of it.
-    pub opened: OnceLock<OpenedStore>,
+    pub store: JobStore<'a>,
     /// Why nothing is saved, where the job has no store but a directory that ends with it.
     pub keeps_nothing: Option<&'a NoCredentials>,
+    /// The volumes that the job works on, as they were when it began to.
+    pub volumes: Mutex<Vec<Volume>>,
     /// What was removed for room so far.
     pub freed: Mutex<Vec<Freed>>,
     /// Whether something had no room beside the reserve.
@@ -91,22 +90,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Where entries live. The store is opened when it is first used.
     pub(crate) fn store(&self) -> &dyn Store {
-        &*self.opened().store
-    }
-
-    /// The same, for work that outlives a call.
-    pub(crate) fn shared_store(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.opened().store)
-    }
-
-    /// The catalog of the store; `None` if a job cannot list and delete there.
-    pub(crate) fn catalog(&self) -> Option<&Arc<dyn Catalog>> {
-        self.opened().catalog.as_ref()
-    }
-
-    /// The catalog of the entries of all repositories in a store of our own.
-    pub(crate) fn catalog_of_all(&self) -> Option<Arc<dyn Catalog>> {
-        self.store.open_for_all(self.open_options()).and_then(|opened| opened.catalog)
+        &**self.store.get()
     }
 
     /// The store, the state that outlives a command, and records of publications. They need not exist.
@@ -114,36 +98,38 @@ impl Context<'_> {
         let facts = self.platform.facts();
         let records = facts.record_dirs.iter().filter_map(|directory| directory.parent());
         let places = [facts.store_dir.as_path(), facts.state_dir.as_path()];
-        let mut all: Vec<PathBuf> =
-            self.store.directory().into_iter().chain(places).chain(records).map(Path::to_owned).collect();
+        let mut all: Vec<PathBuf> = self
+            .store
+            .choice
+            .directory()
+            .into_iter()
+            .chain(places)
+            .chain(records)
+            .map(Path::to_owned)
+            .collect();
         all.sort();
         all.dedup();
         all
     }
 
-    /// Notes what was removed for room, for the outcome of the job.
-    pub(crate) fn note_freed(&self, freed: &[Freed]) {
-        self.freed.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(freed);
-    }
-
-    fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            time_limit: self.timeout,
-            cancel: self.interrupt.cancel.clone(),
-            now: self.now,
-            observer: Some(Arc::clone(&self.observer)),
+    /// Measures the volume of a place that the job works on, unless it is known.
+    pub(crate) fn note_volume(&self, place: &Path) {
+        // A volume that cannot be measured is left out of a table, and that is all.
+        let Ok(volume) = volume_of(place) else { return };
+        let mut known = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.iter().all(|other| other.id != volume.id) {
+            known.push(volume);
         }
     }
 
-    fn opened(&self) -> &OpenedStore {
-        self.opened.get_or_init(|| {
-            let opened = self.store.open(self.open_options());
-            self.report_about_job(
-                Level::Debug,
-                format!("opened the store at {}", (*opened.store).location()),
-            );
-            opened
-        })
+    /// The volumes that were measured, in the order in which they were.
+    pub(crate) fn measured_volumes(&self) -> Vec<Volume> {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what was removed for room, for the outcome of the job.
+    pub(crate) fn note_freed(&self, freed: &[Freed]) {
+        self.freed.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(freed);
     }
 
     /// Logs a message about a cache.

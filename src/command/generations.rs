@@ -1,6 +1,7 @@
 //! Thin entries, opened together with the entries that they take content from.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +71,7 @@ impl Generation {
         }
         let runs: Vec<_> =
             runs.into_iter().map(|(segment, ranges)| (self.entries[segment].clone(), ranges)).collect();
-        let store = ctx.shared_store();
+        let store = Arc::clone(ctx.store.get());
         let open = move |(entry, ranges)| {
             let store = store.clone();
             async move { store.read_ranges(&entry, ranges).await }

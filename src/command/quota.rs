@@ -47,14 +47,14 @@ pub(crate) fn keep(ctx: &Context<'_>, job: &mut JobOutcome) {
     if !job.caches.iter().filter_map(|cache| cache.save.as_ref()).any(|save| is_saved(save.result)) {
         return;
     }
-    let (Some(quota), Some(catalog)) = (ctx.quota, ctx.quota.and_then(|_| ctx.catalog_of_all())) else {
+    let (Some(quota), Some(catalog)) = (ctx.quota, ctx.quota.and_then(|_| ctx.store.catalog_of_all())) else {
         return;
     };
     if ctx.grants.trust.is_privileged {
         // The configuration may be a stranger's, and would decide about the entries of every repository.
         return;
     }
-    let files = ctx.store.directory().map(QuotaFiles::of);
+    let files = ctx.store.choice.directory().map(QuotaFiles::of);
     let deadline = ctx.deadline();
     let keeper = Keeper { ctx, quota, catalog, files, deadline: &deadline };
     match keeper.run() {
@@ -73,7 +73,7 @@ pub(crate) fn marks(ctx: &Context<'_>, quota: Quota, stored: ByteSize) -> Result
         let reserve = ctx.reserve().of(volume.total);
         Ok::<_, Fault>(Room { total: volume.total, free: volume.free, reserve })
     };
-    let room = ctx.store.directory().map(room).transpose()?;
+    let room = ctx.store.choice.directory().map(room).transpose()?;
     Ok(quota.marks(stored, room))
 }
 
@@ -166,7 +166,7 @@ impl Keeper<'_> {
 
     /// Notes what this repository protects, for other repositories' jobs.
     fn record_protected(&self, record: &mut QuotaRecord) {
-        let Some(repository) = self.ctx.store.repository() else { return };
+        let Some(repository) = self.ctx.store.choice.repository() else { return };
         let globs = self.ctx.clean.protect.globs().to_vec();
         if globs.is_empty() {
             record.protect.remove(repository.as_str());

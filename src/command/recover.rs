@@ -100,7 +100,7 @@ fn leftovers(ctx: &Context<'_>, report: &RecoverReport) -> Vec<Leftover> {
 
 /// Unfinished uploads of the store; `None` where its service removes them by itself, or with a warning where it cannot be asked.
 fn uploads(ctx: &Context<'_>) -> Option<Uploads> {
-    let catalog = ctx.catalog()?;
+    let catalog = ctx.store.catalog()?;
     match ctx.wait_for_store(catalog.recover()) {
         Ok(found) => Some(Uploads {
             location: catalog.location(),
@@ -141,7 +141,7 @@ pub(crate) fn at_start(ctx: &Context<'_>, caches: &[DeclaredCache<'_>]) {
         ctx.report_about_job_with_hint(Level::Warning, text, error.hint());
     }
     // The service of a store without a catalog removes unfinished uploads itself.
-    if let Some(catalog) = ctx.catalog() {
+    if let Some(catalog) = ctx.store.catalog() {
         recover_uploads(ctx, catalog.as_ref());
     }
     drop(running);

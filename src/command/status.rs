@@ -5,7 +5,7 @@ use std::path::Path;
 use super::cache::Cache;
 use super::context::Context;
 use super::usage::{not_surveyed, survey};
-use super::{quota, room, trim};
+use super::{quota, trim};
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::hint::Hint as _;
@@ -62,7 +62,7 @@ fn look(ctx: &Context<'_>) -> Result<Status, Fault> {
     for spec in ctx.caches {
         caches.push(cache(&Cache::open_named(ctx, spec)?));
     }
-    let volumes = room::measure(ctx, None).into_iter().map(|volume| VolumeStatus {
+    let volumes = ctx.measured_volumes().into_iter().map(|volume| VolumeStatus {
         path: volume.at.display().to_string(),
         total: volume.total,
         free: volume.free,
@@ -102,7 +102,7 @@ fn cache(cache: &Cache<'_>) -> Option<CacheStatus> {
 
 /// The store, where it is one of our own.
 fn store(ctx: &Context<'_>) -> Result<Option<StoreStatus>, Fault> {
-    let Some(catalog) = ctx.catalog_of_all() else {
+    let Some(catalog) = ctx.store.catalog_of_all() else {
         let text = "the store is not one of our own: `cachekeep usage` shows how full it is";
         ctx.report_about_job(Level::Info, text);
         return Ok(None);
@@ -111,7 +111,7 @@ fn store(ctx: &Context<'_>) -> Result<Option<StoreStatus>, Fault> {
     let bytes: ByteSize = facts.entries.iter().map(|entry| entry.size).sum();
     let marks = ctx.quota.map(|quota| quota::marks(ctx, quota, bytes)).transpose()?.flatten();
     let quota = marks.map(|marks| marks.high);
-    let record = ctx.store.directory().map(|path| QuotaFiles::of(path).record().unwrap_or_default());
+    let record = ctx.store.choice.directory().map(|path| QuotaFiles::of(path).record().unwrap_or_default());
     // Without a quota nothing is.
     let next = eviction_order(&facts)
         .into_iter()

@@ -31,5 +31,5 @@ pub use directory::{Directory, DirectoryStore};
 pub use error::{Access, StoreError, StoreErrorKind};
 pub use failed::FailedStore;
 pub use github::{GitHubOptions, GitHubStore};
-pub(crate) use open::{FrontChoice, Layers, OpenOptions, OpenedStore, StoreChoice};
+pub(crate) use open::{FrontChoice, JobStore, Layers, OpenOptions, StoreChoice};
 pub use remote::{RemoteOptions, RemoteStore};

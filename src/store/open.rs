@@ -1,7 +1,7 @@
 //! The store of a job: which one it is, known before anything is opened, and how it is opened.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use super::fronted::{Front, FrontedStore};
 use super::github::{GitHubOptions, GitHubStore};
 use super::remote::credentials::{Mask, NoCredential, ServiceAccess};
 use super::remote::{RemoteOptions, RemoteStore};
-use crate::domain::event::Observer;
+use crate::domain::event::{Event, Level, Observer};
 use crate::domain::object_location::ObjectLocation;
 use crate::domain::repository::RepositoryId;
 use crate::domain::unit::SizeOrShare;
@@ -104,6 +104,47 @@ pub(crate) struct OpenedStore {
     pub(crate) store: Arc<dyn Store>,
     /// The catalog of the same entries.
     pub(crate) catalog: Option<Arc<dyn Catalog>>,
+}
+
+/// The store of a job, which is opened when it is first used.
+pub(crate) struct JobStore<'a> {
+    /// Which store it is.
+    pub(crate) choice: &'a StoreChoice,
+    options: OpenOptions,
+    opened: OnceLock<OpenedStore>,
+}
+
+impl<'a> JobStore<'a> {
+    /// Opens nothing.
+    pub(crate) fn new(choice: &'a StoreChoice, options: OpenOptions) -> Self {
+        JobStore { choice, options, opened: OnceLock::new() }
+    }
+
+    /// The store.
+    pub(crate) fn get(&self) -> &Arc<dyn Store> {
+        &self.opened().store
+    }
+
+    /// Its catalog; `None` if a job cannot list and delete there.
+    pub(crate) fn catalog(&self) -> Option<&Arc<dyn Catalog>> {
+        self.opened().catalog.as_ref()
+    }
+
+    /// The catalog of the entries of all repositories in a store of our own.
+    pub(crate) fn catalog_of_all(&self) -> Option<Arc<dyn Catalog>> {
+        self.choice.open_for_all(self.options.clone()).and_then(|opened| opened.catalog)
+    }
+
+    fn opened(&self) -> &OpenedStore {
+        self.opened.get_or_init(|| {
+            let opened = self.choice.open(self.options.clone());
+            if let Some(observer) = &self.options.observer {
+                let text = format!("opened the store at {}", (*opened.store).location());
+                observer.observe(Event::Message { level: Level::Debug, cache: None, text, hint: None });
+            }
+            opened
+        })
+    }
 }
 
 impl StoreChoice {

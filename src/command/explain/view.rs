@@ -68,7 +68,7 @@ pub(super) fn look(ctx: &Context<'_>, reach: &StoreReach, options: &ExplainOptio
 
 /// What all repositories keep in the job's store; `None` where it has one section alone, or cannot be listed.
 pub(super) fn everything(ctx: &Context<'_>) -> Option<Facts> {
-    let catalog = ctx.catalog_of_all()?;
+    let catalog = ctx.store.catalog_of_all()?;
     usage::survey(ctx, catalog.as_ref()).ok()
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::free::{Free, make_room};
-use super::{measure, need_of};
-use crate::command::cache::Cache;
+use super::need_of;
+use crate::command::cache::{self, DeclaredCache};
 use crate::command::context::Context;
 use crate::domain::fault::Fault;
 use crate::domain::freeable::Freed;
@@ -25,7 +25,7 @@ struct SaveNeed {
 /// Looks at every volume and at what saves need; makes room if that is asked for. Returns the text and a summary.
 pub(crate) fn run(ctx: &Context<'_>, free: bool, dry_run: bool) -> Result<(String, String), Fault> {
     let how = if free && !dry_run { Free::Now } else { Free::DryRun };
-    let mut needs = needs(ctx)?;
+    let mut needs = needs(ctx, cache::open_all(ctx))?;
     let mut freed = Vec::new();
     for need in &needs {
         if need.short.is_some() {
@@ -40,8 +40,10 @@ pub(crate) fn run(ctx: &Context<'_>, free: bool, dry_run: bool) -> Result<(Strin
             *short = volume::check_room(std::slice::from_ref(need), ctx.reserve()).err();
         }
     }
-    let volumes = measure(ctx, None);
-    let rows: Vec<VolumeDocument> = volumes.iter().map(|volume| row(ctx, volume)).collect();
+    let volumes = ctx.measured_volumes();
+    // Once more, for what was removed gave room.
+    let now = volumes.iter().filter_map(|volume| volume_of(&volume.at).ok());
+    let rows: Vec<VolumeDocument> = now.map(|volume| row(ctx, &volume)).collect();
     let summary = disk::markdown(&rows);
     let document = DiskDocument {
         command: "disk",
@@ -55,11 +57,11 @@ pub(crate) fn run(ctx: &Context<'_>, free: bool, dry_run: bool) -> Result<(Strin
 }
 
 /// What the save of each cache needs in a store that is a directory. Elsewhere archives need no room here.
-fn needs(ctx: &Context<'_>) -> Result<Vec<SaveNeed>, Fault> {
-    let Some(store) = ctx.store.directory() else { return Ok(Vec::new()) };
+fn needs(ctx: &Context<'_>, caches: Vec<DeclaredCache<'_>>) -> Result<Vec<SaveNeed>, Fault> {
+    let Some(store) = ctx.store.choice.directory() else { return Ok(Vec::new()) };
     let mut needs = Vec::new();
-    for spec in ctx.caches {
-        let cache = Cache::open_named(ctx, spec)?;
+    for DeclaredCache { spec, opened } in caches {
+        let cache = opened.map_err(|fault| spec.named_in(fault))?;
         // A cache that is not there yet needs nothing.
         let Ok(tree) = cache.quick() else { continue };
         let need = need_of(&tree, store);

@@ -7,7 +7,7 @@ mod volumes;
 use std::path::Path;
 
 pub(crate) use free::{Free, make_room};
-pub(crate) use volumes::{measure, report_changes};
+pub(crate) use volumes::report_changes;
 
 use super::cache::Cache;
 use super::trim;

@@ -34,7 +34,7 @@ pub(super) fn store(
     deadline: &Deadline,
 ) -> Result<Stored, StoreFailure> {
     let ctx = cache.ctx;
-    let mut room = ctx.store.directory().map(|store| StoreRoom::new(cache, store));
+    let mut room = ctx.store.choice.directory().map(|store| StoreRoom::new(cache, store));
     if let Some(room) = &room {
         room.prepare();
     }
@@ -56,7 +56,7 @@ pub(super) fn store(
             stored => return stored,
         };
         // A name that the service has reserved for this upload is not given again.
-        if matches!(ctx.store, StoreChoice::Service(_)) || left_out >= MOST_LEFT_OUT {
+        if matches!(ctx.store.choice, StoreChoice::Service(_)) || left_out >= MOST_LEFT_OUT {
             return Err(error.into());
         }
         if changed != path {

@@ -55,7 +55,7 @@ impl<'a> Outgoing<'a> {
     ) -> Result<Self, StoreFailure> {
         let ctx = cache.ctx;
         let writer = ctx.wait(deadline, ctx.store().create(new))?;
-        let guard = ctx.store.directory().and_then(|store| StoreGuard::new(ctx, store));
+        let guard = ctx.store.choice.directory().and_then(|store| StoreGuard::new(ctx, store));
         let pipe = pipe::writer(&ctx.runtime, |chunks| send(writer, guard, chunks), &deadline.cancel);
         Ok(Outgoing { cache, deadline, pipe })
     }
@@ -119,7 +119,7 @@ pub(super) fn delete(
     deadline: &Deadline,
 ) -> Result<Deletion, StoreFailure> {
     let ctx = cache.ctx;
-    let catalog = ctx.catalog().ok_or_else(|| {
+    let catalog = ctx.store.catalog().ok_or_else(|| {
         let message = format!(
             "cannot delete entry {} at {}: the cache service of a job has no such method; `cachekeep clean` does it \
              through GitHub's REST API with `permissions: actions: write`",
