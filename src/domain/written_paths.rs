@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::fault::Fault;
 use super::path_pattern::with_slashes;
 
 /// The marks of directories that every machine has at a place of its own, and where this one has them.
@@ -95,6 +96,36 @@ pub fn serve(theirs: &[String], own: &[String]) -> bool {
 pub fn listed(patterns: &[String]) -> String {
     let quoted: Vec<String> = patterns.iter().map(|pattern| format!("`{pattern}`")).collect();
     quoted.join(", ")
+}
+
+/// The patterns of an entry that do not serve a cache, and the cache's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherPaths {
+    /// Those of the entry.
+    pub theirs: Vec<String>,
+    /// Those of the cache.
+    pub own: Vec<String>,
+}
+
+impl OtherPaths {
+    /// The first root of which an entry was saved by other patterns than those of the cache; `None` for an entry that serves the cache.
+    pub fn of<'a>(
+        theirs: impl Iterator<Item = &'a [String]>,
+        own: impl Iterator<Item = &'a [String]>,
+    ) -> Option<Self> {
+        let (theirs, own) = theirs.zip(own).find(|(theirs, own)| !serve(theirs, own))?;
+        Some(OtherPaths { theirs: theirs.to_vec(), own: own.to_vec() })
+    }
+
+    /// What differs, for people.
+    pub fn describe(&self) -> String {
+        format!("it was saved from {}, and this cache is {}", listed(&self.theirs), listed(&self.own))
+    }
+
+    /// The refusal of the entry.
+    pub fn fault(&self) -> Fault {
+        Fault::environment(self.describe()).with_hint(CURE.to_owned())
+    }
 }
 
 #[cfg(test)]

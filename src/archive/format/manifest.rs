@@ -124,6 +124,11 @@ impl Manifest {
         self.roots.iter().map(|root| root.prefix.as_str())
     }
 
+    /// The path patterns that each root was saved by; none where they are not recorded.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &[String]> {
+        self.roots.iter().map(|root| &root.paths[..])
+    }
+
     /// Whether the entries and bytes of the roots add up to those of the archive.
     fn are_roots_all(&self) -> bool {
         let sum = |part: fn(&Root) -> u64| {

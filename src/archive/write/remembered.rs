@@ -95,43 +95,37 @@ impl RememberedEntries {
         self.add(added + DIGEST)
     }
 
-    /// Calls for every further name with its place and that of its target, in their order.
-    pub(super) fn for_hard_links(
-        &self,
-        mut take: impl FnMut(&Spot, &Spot) -> Result<(), ArchiveError>,
-    ) -> Result<(), ArchiveError> {
+    /// Every further name with the one that it joins, in their order.
+    pub(super) fn hard_links(&self) -> impl Iterator<Item = Result<(Spot, Spot), ArchiveError>> {
         let mut records = self.hard_links.reader();
-        while let Some([name, target]) = records.next() {
-            take(&spot(name)?, &spot(target)?)?;
-        }
-        Ok(())
+        std::iter::from_fn(move || {
+            let [name, target] = records.next()?;
+            Some(spot(name).and_then(|name| Ok((name, spot(target)?))))
+        })
     }
 
-    /// Calls for every symbolic link of an archive that holds every name once, in their order.
-    pub(super) fn for_symlinks(
-        &self,
-        mut take: impl FnMut(&Spot, &[u8], Attributes) -> Result<(), ArchiveError>,
-    ) -> Result<(), ArchiveError> {
+    /// Every symbolic link of an archive that holds every name once, with its target, in their order.
+    pub(super) fn symlinks(&self) -> impl Iterator<Item = Result<(Spot, Vec<u8>, Attributes), ArchiveError>> {
         let mut records: RecordReader<'_, 3> = self.symlinks.reader();
-        while let Some([name, target, attributes]) = records.next() {
-            take(&spot(name)?, target, unpacked(attributes))?;
-        }
-        Ok(())
+        std::iter::from_fn(move || {
+            let [name, target, attributes] = records.next()?;
+            Some(spot(name).map(|name| (name, target.clone(), unpacked(attributes))))
+        })
     }
 
-    /// Calls for every directory with attributes that let its owner search it; then, innermost first, with its mode for
-    /// every directory that has another one.
-    pub(super) fn for_directories(
-        &self,
-        mut open: impl FnMut(&Spot, Attributes) -> Result<(), ArchiveError>,
-        close: impl FnMut((&PathBuf, &u32)) -> Result<(), ArchiveError>,
-    ) -> Result<(), ArchiveError> {
+    /// Every directory, with attributes that let its owner search it, in their order.
+    pub(super) fn directories(&self) -> impl Iterator<Item = Result<(Spot, Attributes), ArchiveError>> {
         let mut records = self.directories.reader();
-        while let Some([name, attributes]) = records.next() {
+        std::iter::from_fn(move || {
+            let [name, attributes] = records.next()?;
             let Attributes { mode, modified } = unpacked(attributes);
-            open(&spot(name)?, Attributes { mode: mode | SEARCH, modified })?;
-        }
-        self.closed.iter().rev().try_for_each(close)
+            Some(spot(name).map(|name| (name, Attributes { mode: mode | SEARCH, modified })))
+        })
+    }
+
+    /// Every directory that its owner cannot search, with its mode, innermost first.
+    pub(super) fn closed(&self) -> impl Iterator<Item = (&Path, u32)> {
+        self.closed.iter().rev().map(|(path, mode)| (path.as_path(), *mode))
     }
 
     /// The digest of all further names, of files that are complete. One that its owner cannot read is left out: then the
@@ -144,17 +138,17 @@ impl RememberedEntries {
         let mut digest = ContentDigest::default();
         let state = RandomState::new();
         let mut known = HashMap::new();
-        self.for_hard_links(|name, target| {
+        for link in self.hard_links() {
+            let (name, target) = link?;
             let file =
-                *known.entry(state.hash_one(place(target))).or_insert_with(|| file(&path(target), cancel));
+                *known.entry(state.hash_one(place(&target))).or_insert_with(|| file(&path(&target), cancel));
             if cancel::is_cancelled(cancel) {
                 return Err(ArchiveError::Cancelled);
             }
             if let Some((mode, content)) = file {
                 digest.add_file(name.root, &name.relative, mode, &content);
             }
-            Ok(())
-        })?;
+        }
         Ok(digest)
     }
 }
@@ -333,18 +327,14 @@ mod tests {
             let attributes = Attributes { mode, modified: None };
             remembered.directory(&at(0, name), Path::new(name), attributes).expect("little");
         }
-        let steps = std::cell::RefCell::new(Vec::new());
-        let open = |spot: &Spot, attributes: Attributes| {
-            steps.borrow_mut().push((spot.relative.clone(), attributes.mode));
-            Ok(())
-        };
-        let close = |(path, mode): (&PathBuf, &u32)| {
-            steps.borrow_mut().push((path.clone(), *mode));
-            Ok(())
-        };
-        remembered.for_directories(open, close).expect("done");
+        let opened = remembered.directories().map(|directory| {
+            let (spot, attributes) = directory.expect("a place");
+            (spot.relative, attributes.mode)
+        });
+        let closed = remembered.closed().map(|(path, mode)| (path.to_owned(), mode));
+        let steps: Vec<_> = opened.chain(closed).collect();
         let expect = [("a/b", 0o100), ("a", 0o700), ("c", 0o100), ("c", 0o711), ("a/b", 0), ("a", 0o600)];
-        assert_eq!(steps.into_inner(), expect.map(|(name, mode)| (PathBuf::from(name), mode)));
+        assert_eq!(steps, expect.map(|(name, mode)| (PathBuf::from(name), mode)));
     }
 
     proptest! {

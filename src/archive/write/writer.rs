@@ -154,11 +154,12 @@ impl Writer {
         let remembered = std::mem::take(&mut self.remembered);
         let check = || if cancel::is_cancelled(cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) };
         if self.repeats == Repeats::Refused {
-            remembered.for_hard_links(|name, target| {
+            for link in remembered.hard_links() {
+                let (name, target) = link?;
                 check()?;
-                self.make_way(name)?;
-                self.make_hard_link(&self.path(name), &self.path(target))
-            })?;
+                self.make_way(&name)?;
+                self.make_hard_link(&self.path(&name), &self.path(&target))?;
+            }
         }
         // Before there are links to follow, and directories that cannot be entered.
         let mut digest = std::mem::take(&mut self.digest);
@@ -166,11 +167,13 @@ impl Writer {
         digest.merge(of_files.content);
         digest.merge(remembered.digest_hard_links(|spot| self.path(spot), cancel)?);
         self.make_symlinks(&remembered, check)?;
-        let open = |spot: &Spot, attributes| set_attributes(&self.path(spot), attributes);
-        let close = |(path, mode): (&PathBuf, &u32)| {
-            mode::set_of_directory(path, *mode).map_err(ArchiveError::write("set the mode of", path))
-        };
-        remembered.for_directories(open, close)?;
+        for directory in remembered.directories() {
+            let (spot, attributes) = directory?;
+            set_attributes(&self.path(&spot), attributes)?;
+        }
+        for (path, mode) in remembered.closed() {
+            mode::set_of_directory(path, mode).map_err(ArchiveError::write("set the mode of", path))?;
+        }
         self.looks.merge(&of_files.looks);
         Ok(Written { content: digest, looks: self.is_counted.then(|| self.looks.quick()) })
     }
@@ -187,18 +190,22 @@ impl Writer {
                 pool::make_parent(path)?;
                 parent = path.parent().map(Path::to_owned).unwrap_or_default();
             }
-            Ok(())
+            Ok::<_, ArchiveError>(())
         };
         remembered.replaceable.keys().try_for_each(|path| make_parent(path))?;
-        remembered.for_symlinks(|spot, _, _| make_parent(&self.path(spot)))?;
+        for link in remembered.symlinks() {
+            make_parent(&self.path(&link?.0))?;
+        }
         for (path, (target, attributes)) in &remembered.replaceable {
             check()?;
             self.make_symlink(path, target, *attributes)?;
         }
-        remembered.for_symlinks(|spot, target, attributes| {
+        for link in remembered.symlinks() {
+            let (spot, target, attributes) = link?;
             check()?;
-            self.make_symlink(&self.path(spot), target, attributes)
-        })
+            self.make_symlink(&self.path(&spot), &target, attributes)?;
+        }
+        Ok(())
     }
 
     fn path(&self, spot: &Spot) -> PathBuf {

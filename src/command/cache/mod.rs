@@ -59,7 +59,7 @@ pub(crate) struct Cache<'a> {
     verified: Arc<VerifiedFiles>,
 }
 
-impl<'a> Cache<'a> {
+impl Cache<'_> {
     /// The cache's name.
     pub(crate) fn name(&self) -> &str {
         &self.spec.name
@@ -102,6 +102,11 @@ impl<'a> Cache<'a> {
         };
         let idle = declared.zip(&self.exclusions).filter(is_idle);
         idle.map(|(pattern, _)| &pattern.pattern)
+    }
+
+    /// The path patterns of each root, as entries record them.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &[String]> {
+        self.selections.iter().map(Selection::written)
     }
 
     /// The scopes that the job reads and writes for this cache.

@@ -47,7 +47,9 @@ impl<'a> Cache<'a> {
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
             *first = first.clone().without_leftovers(layout.clone());
         }
-        selections.iter().for_each(|selection| ctx.note_volume(&selection.root));
+        for selection in &selections {
+            ctx.note_volume(&selection.root);
+        }
         let allowed = spec.links.as_ref().map(|links| links.allow_unverified.clone()).unwrap_or_default();
         Ok(Cache {
             ctx,

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::command::gate;
-use crate::command::other_paths::OtherPaths;
 use crate::domain::entry::Entry;
 use crate::domain::event::Level;
 use crate::domain::gate::GateReport;
@@ -11,7 +10,7 @@ use crate::domain::outcome::SaveResult;
 use crate::domain::scope::Scope;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
 use crate::domain::trust::Grants;
-use crate::domain::written_paths::CURE;
+use crate::domain::written_paths::{CURE, OtherPaths};
 use crate::github::credentials::NoCredentials;
 use crate::platform::JobStatus;
 use crate::report::text;

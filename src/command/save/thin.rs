@@ -8,7 +8,6 @@ use crate::command::cache::{Cache, Keys};
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
 use crate::command::lookup::{LookedFor, lookup};
-use crate::command::other_paths;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Meter, Phase};
 use crate::domain::key::Key;
@@ -16,6 +15,7 @@ use crate::domain::outcome::SaveResult;
 use crate::domain::thin::{FullBecause, ShortId, ThinKey, saved_for, whole_size};
 use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
+use crate::domain::written_paths::OtherPaths;
 use crate::report::failure;
 use crate::store::{NewEntry, StoreErrorKind};
 
@@ -100,7 +100,7 @@ fn plan(
         Err(error) => return full(&failure::chain(&error)),
     };
     let Generation { listing, frames, .. } = &generation;
-    if other_paths::of_manifest(cache, &listing.manifest).is_some() {
+    if OtherPaths::of(listing.manifest.written(), cache.written()).is_some() {
         return full("the earlier entry was saved from other paths");
     }
     let Some(survey) = archive::survey(request, &deadline.cancel, meter)? else {
