@@ -2,11 +2,11 @@
 
 use super::args::{Args, StoreTarget};
 use super::catalog;
+use super::commands::{context, start};
 use super::exit::{self, Exit};
 use super::publish::print;
 use super::settings::SettingsError;
 use super::site::{self, Site};
-use super::start::{context, start};
 use crate::command::doctor::{self, KeyCheck, LookupCounts};
 use crate::command::interrupt::Interrupt;
 use crate::domain::fault::Fault;

@@ -11,6 +11,7 @@ mod catalog;
 mod check;
 mod choice;
 mod clean;
+mod commands;
 mod completions;
 mod doctor;
 mod explain;
@@ -21,8 +22,6 @@ mod publish;
 mod settings;
 mod signals;
 mod site;
-mod start;
-mod table;
 pub mod task;
 mod template;
 
@@ -71,7 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Cloc
             let (command, is_json) = (args.command.child(), args.common.json);
             contain(|| dispatch(args, env, clock, &interrupt)).unwrap_or_else(|panicked| {
                 print_line(&with_hint(&format!("error: {panicked}"), panicked.hint().as_deref()));
-                start::without_caches(command.as_ref(), env, clock(), &interrupt, is_json)
+                commands::without_caches(command.as_ref(), env, clock(), &interrupt, is_json)
             })
         }
         Err(error) => {
@@ -98,7 +97,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env, clock: Cloc
 
 /// Does what the arguments say.
 fn dispatch(args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>) -> Exit {
-    if let Some(text) = table::text(&args.command) {
+    if let Some(text) = commands::text(&args.command) {
         return print_text(&text);
     }
     match args.command {
@@ -151,7 +150,7 @@ fn template(env: &Env, command: &Command) -> Result<Option<Template>, Fault> {
 /// Does what arguments say that stand for themselves.
 fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, asked: Asked) -> Exit {
     let (typed_key, typed_names) = (args.take_key(), args.take_names());
-    let on_caches = table::works_on_caches(&args.command);
+    let on_caches = commands::works_on_caches(&args.command);
     let FoundSettings { platform, log, settings } = settings::find(&args, env, on_caches);
     if asked.step.is_some() {
         mask_tokens(platform.as_ref(), &log, env);
@@ -170,12 +169,12 @@ fn work(mut args: Args, env: &Env, clock: Clock, interrupt: &Arc<Interrupt>, ask
         }
         Command::Check { .. } => {
             check::run(&args.command, args.common.json, &env.current_dir, found.as_ref())
-                .unwrap_or_else(|fault| start::refuse(&log, &fault))
+                .unwrap_or_else(|fault| commands::refuse(&log, &fault))
         }
         Command::Init { .. } => init::run(&args.command, args.common.json, env, clock, &log, found.as_ref())
-            .unwrap_or_else(|fault| start::refuse(&log, &fault)),
+            .unwrap_or_else(|fault| commands::refuse(&log, &fault)),
         _ => match found {
-            Ok(site) => start::run(&args, on_caches, &site, interrupt),
+            Ok(site) => commands::run(&args, on_caches, &site, interrupt),
             Err(error) => refuse_settings(&log, &error),
         },
     }
