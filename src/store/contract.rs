@@ -38,8 +38,13 @@ pub struct NewEntry {
 /// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Commit {
-    /// The entry is visible to every reader.
-    Created(Entry),
+    /// An entry is visible to every reader.
+    Created {
+        /// The entry.
+        entry: Entry,
+        /// Whether the store compared all that arrived with a checksum of what was sent, as far as its answers show.
+        is_checked: bool,
+    },
     /// Another entry has this scope, key and version; it is unchanged and nothing was added.
     Exists,
 }
@@ -73,12 +78,6 @@ pub trait Store: Send + Sync {
     /// [`Entry::size`].
     async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
         Ok(within(self.read(entry).await?, ranges))
-    }
-
-    /// Whether the store compares all that arrives with a checksum of what was sent. What it answers to an upload may
-    /// show that it does not: the answer is to be asked for after a commit.
-    fn checks_uploads(&self) -> bool {
-        false
     }
 
     /// Whether the service itself deletes entries, such as those that were not used lately.
@@ -119,10 +118,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     async fn read_ranges(&self, entry: &Entry, ranges: Vec<Range<u64>>) -> Result<EntryStream, StoreError> {
         (**self).read_ranges(entry, ranges).await
-    }
-
-    fn checks_uploads(&self) -> bool {
-        (**self).checks_uploads()
     }
 
     fn evicts(&self) -> bool {

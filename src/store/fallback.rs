@@ -119,11 +119,6 @@ impl Store for FallbackStore {
         store.read_ranges(entry, ranges).await
     }
 
-    /// Those of the store that was uploaded to last.
-    fn checks_uploads(&self) -> bool {
-        if self.is_down() { self.fallback.checks_uploads() } else { self.store.checks_uploads() }
-    }
-
     fn evicts(&self) -> bool {
         if self.is_down() { self.fallback.evicts() } else { self.store.evicts() }
     }
@@ -163,7 +158,7 @@ impl EntryWriter for NotingWriter {
 
     async fn commit(self: Box<Self>) -> Result<Commit, StoreError> {
         let committed = self.writer.commit().await?;
-        if let Commit::Created(entry) = &committed {
+        if let Commit::Created { entry, .. } = &committed {
             self.entries.add(entry);
         }
         Ok(committed)

@@ -203,10 +203,6 @@ impl Store for FrontedStore {
         self.store.read_ranges(entry, ranges).await
     }
 
-    fn checks_uploads(&self) -> bool {
-        self.store.checks_uploads()
-    }
-
     fn evicts(&self) -> bool {
         self.store.evicts()
     }
@@ -328,7 +324,7 @@ impl EntryWriter for BothWriters {
         let BothWriters { writer, copy, log, created } = *self;
         let committed = writer.commit().await;
         match (&committed, copy) {
-            (Ok(Commit::Created(entry)), copy) => {
+            (Ok(Commit::Created { entry, .. }), copy) => {
                 created.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.id.clone());
                 if let Some(copy) = copy
                     && let Err(error) = copy.commit().await

@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::failure::StoreFailure;
 use super::room::StoreRoom;
 use super::thin;
-use super::upload::{Outgoing, Stored};
+use super::upload::{self, Stored};
 use crate::archive::{self, ArchiveError, PackRequest};
 use crate::command::cache::{Cache, Keys};
 use crate::command::context::Deadline;
-use crate::domain::event::{Level, Phase};
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::report::failure;
-use crate::store::{NewEntry, StoreChoice};
+use crate::store::StoreChoice;
 use crate::tree::changing::changing;
 use crate::tree::selection::Selection;
 
@@ -115,12 +115,5 @@ fn store_once(
     {
         return Ok(stored);
     }
-    let new = NewEntry { scope: cache.access().own, key: keys.key.clone(), version: cache.version() };
-    let running = ctx.start(cache.name(), Phase::Save);
-    let mut out = Outgoing::begin(cache, new, deadline)?;
-    let packed = archive::pack(&request, &mut out.pipe, &deadline.cancel, &running.meter);
-    Ok(match out.commit(packed, running)? {
-        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
-        (_, None) => Stored::Exists,
-    })
+    upload::whole(cache, &request, &keys.key, deadline)
 }

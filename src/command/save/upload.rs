@@ -1,16 +1,17 @@
-//! Archives on their way to the store: uploaded while they are packed, read back, deleted where they are corrupt.
+//! Archives on their way to the store: packed and uploaded at once, read back, deleted where they are corrupt.
 
 use std::time::{Duration, Instant};
 
 use super::decide::SaveRefusal;
 use super::failure::StoreFailure;
 use super::room::StoreGuard;
-use crate::archive::{self, ArchiveError, Composite, Limits, Packed};
+use crate::archive::{self, ArchiveError, Composite, Limits, PackRequest, Packed};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase, Running};
+use crate::domain::key::Key;
 use crate::domain::spec::VerifySave;
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
@@ -36,6 +37,23 @@ pub(crate) enum Stored {
     Exists,
     /// It is not stored, though nothing failed.
     Refused(SaveRefusal),
+}
+
+/// Stores all of a cache under this key.
+pub(super) fn whole(
+    cache: &Cache<'_>,
+    request: &PackRequest<'_>,
+    key: &Key,
+    deadline: &Deadline,
+) -> Result<Stored, StoreFailure> {
+    let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
+    let running = cache.ctx.start(cache.name(), Phase::Save);
+    let mut out = Outgoing::begin(cache, new, deadline)?;
+    let packed = archive::pack(request, &mut out.pipe, &deadline.cancel, &running.meter);
+    Ok(match out.commit(packed, running)? {
+        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
+        (_, None) => Stored::Exists,
+    })
 }
 
 /// An entry that is uploaded while it is packed, in bounded memory.
@@ -86,16 +104,33 @@ impl<'a> Outgoing<'a> {
         let (writer, sent) = pipe.finish().map_err(StoreFailure::of_pipe)?;
         let committed = ctx.wait(deadline, writer.commit())?;
         drop(running);
-        let Commit::Created(entry) = committed else { return Ok((packed, None)) };
-        check(cache, &entry, &sent, deadline)?;
+        let Commit::Created { entry, is_checked } = committed else { return Ok((packed, None)) };
+        let of_store = if is_checked { VerifySave::Ends } else { VerifySave::Full };
+        check(cache, &entry, &sent, cache.spec.verify_save.unwrap_or(of_store), deadline)?;
         Ok((packed, Some(entry)))
     }
 }
 
-/// Verifies an entry that was created just now; one that is damaged is deleted.
-fn check(cache: &Cache<'_>, entry: &Entry, sent: &SentEnds, deadline: &Deadline) -> Result<(), StoreFailure> {
+/// Reads back as much of an entry that was created just now as its cache asks for or, without a word, as its store makes necessary; one
+/// that is damaged is deleted.
+fn check(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    sent: &SentEnds,
+    how: VerifySave,
+    deadline: &Deadline,
+) -> Result<(), StoreFailure> {
     let ctx = cache.ctx;
-    match verify(cache, entry, sent, deadline) {
+    let verified = match how {
+        VerifySave::Ends => compare_ends(cache, entry, sent, deadline),
+        VerifySave::Full if cache.is_thin(entry) => read_back_thin(cache, entry, false, deadline),
+        VerifySave::Full => read_back(cache, entry, deadline),
+        VerifySave::None => {
+            ctx.report(Level::Debug, cache.name(), "the entry is not verified, as `verify-save` says");
+            Ok(())
+        }
+    };
+    match verified {
         Ok(()) => Ok(()),
         Err(error) if error.is_no_reader() => {
             let text = format!("`{}` is not read back: {}", saved_for(&entry.key), failure::chain(&error));
@@ -178,25 +213,6 @@ impl SentEnds {
         }
         self.last.extend_from_slice(&chunk[chunk.len().saturating_sub(END)..]);
         self.last.drain(..self.last.len().saturating_sub(END));
-    }
-}
-
-/// Reads back as much of an entry as its cache asks for or, without a word, as its store makes necessary.
-fn verify(
-    cache: &Cache<'_>,
-    entry: &Entry,
-    sent: &SentEnds,
-    deadline: &Deadline,
-) -> Result<(), StoreFailure> {
-    let of_store = || if cache.ctx.store().checks_uploads() { VerifySave::Ends } else { VerifySave::Full };
-    match cache.spec.verify_save.unwrap_or_else(of_store) {
-        VerifySave::Ends => compare_ends(cache, entry, sent, deadline),
-        VerifySave::Full if cache.is_thin(entry) => read_back_thin(cache, entry, false, deadline),
-        VerifySave::Full => read_back(cache, entry, deadline),
-        VerifySave::None => {
-            cache.ctx.report(Level::Debug, cache.name(), "the entry is not verified, as `verify-save` says");
-            Ok(())
-        }
     }
 }
 

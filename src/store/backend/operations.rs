@@ -65,8 +65,8 @@ pub trait Backend: Send + Sync + 'static {
         Ok(opened.map(|OpenedObject { object, bytes }| OpenedObject { object, bytes: within(bytes, ranges) }))
     }
 
-    /// Whether all that arrives is compared with a checksum of what was sent; see
-    /// [`Store::checks_uploads`](crate::store::Store::checks_uploads).
+    /// Whether all that arrives is compared with a checksum of what was sent. What the service answers to an upload may show that it is not:
+    /// to be asked after one.
     fn checks_uploads(&self) -> bool {
         false
     }

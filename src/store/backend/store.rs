@@ -110,10 +110,6 @@ impl<B: Backend> Store for BackendStore<B> {
         Ok(opened.ok_or_else(|| self.vanished(&path))?.bytes)
     }
 
-    fn checks_uploads(&self) -> bool {
-        self.backend.checks_uploads()
-    }
-
     async fn create(&self, new: NewEntry) -> Result<Box<dyn EntryWriter>, StoreError> {
         self.check_layout().await?;
         let path = self.view.entry_path(&new);
@@ -211,9 +207,10 @@ impl<B: Backend> EntryWriter for BackendWriter<B> {
             let message = format!("cannot look at {place}, which was just created");
             return Err(StoreError::new(StoreErrorKind::NotFound, message));
         };
-        view.entry_of(&object, None).map(Commit::Created).ok_or_else(|| {
+        let entry = view.entry_of(&object, None).ok_or_else(|| {
             StoreError::new(StoreErrorKind::Corrupt, format!("{place} is not the entry that was created"))
-        })
+        })?;
+        Ok(Commit::Created { entry, is_checked: backend.checks_uploads() })
     }
 
     async fn abort(self: Box<Self>) {

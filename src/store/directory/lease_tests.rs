@@ -26,7 +26,7 @@ fn use_file(root: &Path, key: &str) -> PathBuf {
 
 async fn large(store: &DirectoryStore, key: &str) -> Entry {
     match store.put(named(key), Bytes::from(vec![7; LARGE])).await {
-        Ok(Commit::Created(entry)) => entry,
+        Ok(Commit::Created { entry, .. }) => entry,
         other => panic!("{key} came to {other:?}"),
     }
 }

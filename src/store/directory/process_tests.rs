@@ -132,7 +132,7 @@ async fn child() {
                 if round == 0 {
                     report("ready");
                 }
-                if let Commit::Created(entry) = writer.commit().await.expect("a commit")
+                if let Commit::Created { entry, .. } = writer.commit().await.expect("a commit")
                     && round % 2 == 0
                 {
                     store.delete(&entry.id).await.expect("a deletion");
@@ -215,7 +215,7 @@ async fn kills(rounds: u32) {
     held.go_on();
     assert_eq!(held.next_line(), "created");
     held.end();
-    assert!(matches!(own.commit().await, Ok(Commit::Created(_))));
+    assert!(matches!(own.commit().await, Ok(Commit::Created { .. })));
     let names: Vec<_> =
         files_below(root.path()).into_iter().filter(|name| !name.ends_with(".tar.zst")).collect();
     assert_eq!(names, ["cachekeep-store", "directories.lock"]);

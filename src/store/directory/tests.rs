@@ -44,7 +44,7 @@ pub(super) fn view() -> Viewpoint {
 
 pub(super) async fn created(store: &DirectoryStore, key: &str, bytes: &'static [u8]) -> Entry {
     match store.put(named(key), Bytes::from_static(bytes)).await {
-        Ok(Commit::Created(entry)) => entry,
+        Ok(Commit::Created { entry, .. }) => entry,
         other => panic!("{key} came to {other:?}"),
     }
 }

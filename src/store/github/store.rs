@@ -193,10 +193,6 @@ impl Store for GitHubStore {
         Ok(stream.map(move |part| part.map_err(|error| of_blob(&action, Access::Read, error))).boxed())
     }
 
-    fn checks_uploads(&self) -> bool {
-        self.checks.are_shown()
-    }
-
     fn evicts(&self) -> bool {
         true
     }
@@ -437,7 +433,7 @@ impl EntryWriter for GitHubWriter {
         let written = upload.finish().await.map_err(failed)?;
         let entry = self.finalize(&written).await?;
         name.close();
-        Ok(Commit::Created(entry))
+        Ok(Commit::Created { entry, is_checked: self.checks.are_shown() })
     }
 
     /// The storage drops the blocks. A reservation stays; dropping it warns.

@@ -144,7 +144,7 @@ impl EntryWriter for MemoryWriter {
             size: ByteSize(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
         };
         contents.entries.insert(name, (entry.clone(), chunks));
-        Ok(Commit::Created(entry))
+        Ok(Commit::Created { entry, is_checked: false })
     }
 
     async fn abort(self: Box<Self>) {}

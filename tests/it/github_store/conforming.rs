@@ -108,7 +108,7 @@ async fn the_github_store_conforms() {
 async fn an_entry_that_was_deleted_or_replaced_is_not_read() {
     let repository = Repository::new();
     let before = match repository.put(named("a"), payload(100).into()).await.expect("saved") {
-        Commit::Created(entry) => entry,
+        Commit::Created { entry, .. } => entry,
         Commit::Exists => panic!("the repository was empty"),
     };
     assert!(repository.service.delete(&before.id.0));
@@ -118,7 +118,7 @@ async fn an_entry_that_was_deleted_or_replaced_is_not_read() {
 
     tokio::time::sleep(conformance::TICK).await;
     let successor = match repository.put(named("a"), payload(101).into()).await.expect("saved") {
-        Commit::Created(entry) => entry,
+        Commit::Created { entry, .. } => entry,
         Commit::Exists => panic!("the entry was deleted"),
     };
     assert_ne!(before.id, successor.id);

@@ -124,7 +124,7 @@ async fn saving_survives_what_passes_and_names_what_does_not() {
         let bytes = payload(LENGTH);
         let result = save(&job, "k", &bytes).await;
         let came_to = outcome(&result, |commit| match commit {
-            Commit::Created(_) => "saved",
+            Commit::Created { .. } => "saved",
             Commit::Exists => "Exists",
         });
         rows.push(row(what, &format!("{point:?}"), &came_to, begun));

@@ -129,7 +129,7 @@ async fn what_our_store_saves_the_peer_restores() {
     grow(source.path(), 5_000);
     let ours = store(&service, &[(MAIN, 3)], patient());
     let saved = save(&ours, "k-1", &packed(source.path())).await.expect("saved");
-    assert!(matches!(saved, Commit::Created(_)));
+    assert!(matches!(saved, Commit::Created { .. }));
     let said = peer.restore(&["k-9", "k-"], &[ROOT]);
     assert_eq!(said.answer.as_str(), Some("k-1"), "{}", said.log);
     assert_same(&peer.workspace().join(ROOT), &source.path().join(ROOT));

@@ -18,7 +18,7 @@ async fn entries_of_every_size_around_a_block_come_back() {
     for length in [0, 1, block - 1, block, block + 1, 3 * block, 3 * block + 7] {
         let key = format!("k-{length}-");
         let bytes = payload(length);
-        let Commit::Created(entry) = save(&job, &key, &bytes).await.expect("saved") else {
+        let Commit::Created { entry, .. } = save(&job, &key, &bytes).await.expect("saved") else {
             panic!("the name was free");
         };
         assert_eq!(entry.size.0, length as u64);
@@ -47,7 +47,7 @@ async fn a_real_blob_service_takes_and_gives_an_entry_in_parallel_parts() {
     for _ in 0..100 {
         writer.write(chunk.clone()).await.expect("a write");
     }
-    let Commit::Created(created) = writer.commit().await.expect("a commit") else {
+    let Commit::Created { entry: created, .. } = writer.commit().await.expect("a commit") else {
         panic!("the name was free")
     };
     assert_eq!(created.size.0, 30_000_700);

@@ -82,7 +82,7 @@ async fn the_policy_for_pull_requests_keeps_them_from_the_default_branch() {
     assert_eq!(pull.get(&entry).await.expect("readable"), &b"of main"[..]);
     let own = |key: &str| NewEntry { scope: Scope::new("refs/pull/7/merge").expect("a scope"), ..named(key) };
     let saved = pull.put(own("k"), Bytes::from(vec![7; 9 << 20])).await.expect("saved");
-    let Commit::Created(entry) = saved else { panic!("there was none: {saved:?}") };
+    let Commit::Created { entry, .. } = saved else { panic!("there was none: {saved:?}") };
     assert_eq!(pull.get(&entry).await.expect("readable").len(), 9 << 20);
 
     for key in ["k", "other"] {

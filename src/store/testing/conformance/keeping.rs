@@ -15,7 +15,7 @@ pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
     for chunk in chunks {
         writer.write(chunk).await.expect("a write");
     }
-    let Commit::Created(entry) = writer.commit().await.expect("a commit") else {
+    let Commit::Created { entry, .. } = writer.commit().await.expect("a commit") else {
         panic!("the store was empty");
     };
     assert_eq!(entry.size.0, whole.len() as u64);
@@ -33,7 +33,7 @@ pub(super) async fn bytes_come_back_as_they_were(store: &impl Store) {
 
 pub(super) async fn an_empty_archive_is_an_entry(store: &impl Store) {
     let writer = store.create(named("main", "nothing")).await.expect("an upload");
-    let Commit::Created(entry) = writer.commit().await.expect("a commit") else {
+    let Commit::Created { entry, .. } = writer.commit().await.expect("a commit") else {
         panic!("the store was empty");
     };
     assert_eq!(entry.size.0, 0);
@@ -47,7 +47,7 @@ pub(super) async fn long_and_odd_keys_are_kept_exactly(store: &impl Store) {
             let new = named(scope_name, text);
             let bytes = Bytes::from(format!("{scope_name} {text}"));
             let commit = store.put(new.clone(), bytes.clone()).await;
-            let Ok(Commit::Created(entry)) = commit else { panic!("{text:?} came to {commit:?}") };
+            let Ok(Commit::Created { entry, .. }) = commit else { panic!("{text:?} came to {commit:?}") };
             assert_eq!(store.get(&entry).await.expect("an entry"), bytes);
             let again = store.find(&new.scope, &new.key, &new.version).await.expect("a lookup");
             assert_eq!(again, Some(entry), "{text:?}");

@@ -27,7 +27,7 @@ pub(super) async fn half_an_entry_is_never_listed(store: &(impl Store + Catalog)
             tokio::task::yield_now().await;
         }
         assert_eq!(found(store, &request("a-1", &["a"], &["main"])).await, None, "nothing before the commit");
-        assert!(matches!(upload.commit().await, Ok(Commit::Created(_))));
+        assert!(matches!(upload.commit().await, Ok(Commit::Created { .. })));
         done.store(true, Ordering::SeqCst);
     };
     let watch = async {
@@ -73,7 +73,7 @@ pub(super) async fn recovery_keeps_entries_and_uploads_in_progress(store: &(impl
     upload.write(Bytes::from(vec![1; 3 << 20])).await.expect("a write");
     assert_eq!(store.recover().await.expect("a recovery").removed, 0);
     upload.write(Bytes::from(vec![2; 3 << 20])).await.expect("a write after a recovery");
-    let Commit::Created(entry) = upload.commit().await.expect("a commit") else {
+    let Commit::Created { entry, .. } = upload.commit().await.expect("a commit") else {
         panic!("the name was free");
     };
     assert_eq!(store.get(&entry).await.expect("an entry").len(), 6 << 20);

@@ -61,7 +61,7 @@ pub(super) fn request(key_text: &str, restore_keys: &[&str], scopes: &[&str]) ->
 /// Creates an entry that must not exist yet.
 pub(super) async fn created(store: &impl Store, new: NewEntry, bytes: &'static [u8]) -> Entry {
     match store.put(new.clone(), Bytes::from_static(bytes)).await {
-        Ok(Commit::Created(entry)) => {
+        Ok(Commit::Created { entry, .. }) => {
             assert_eq!(
                 (&entry.scope, &entry.key, &entry.version, entry.size.0),
                 (&new.scope, &new.key, &new.version, bytes.len() as u64),
@@ -101,9 +101,9 @@ pub(super) async fn one_of_writers_at_once_wins(store: &impl Store, key: &str) {
     };
     let commits = futures::future::join_all((0..WRITERS).map(write)).await;
     let winners: Vec<usize> =
-        (0..commits.len()).filter(|n| matches!(commits[*n], Commit::Created(_))).collect();
+        (0..commits.len()).filter(|n| matches!(commits[*n], Commit::Created { .. })).collect();
     assert_eq!(winners.len(), 1, "{commits:?}");
-    let Commit::Created(entry) = &commits[winners[0]] else { unreachable!("it was just matched") };
+    let Commit::Created { entry, .. } = &commits[winners[0]] else { unreachable!("it was just matched") };
     let bytes = store.get(entry).await.expect("an entry");
     let winner = u8::try_from(winners[0]).expect("there are eight");
     assert!(bytes.len() == 40_000 && bytes.iter().all(|byte| *byte == winner), "the winner's bytes are kept");

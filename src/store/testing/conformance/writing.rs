@@ -20,7 +20,7 @@ pub(super) async fn nothing_is_found_before_the_commit(store: &impl Store) {
         upload.write(Bytes::from(vec![7; CHUNK])).await.expect("a write");
     }
     assert_eq!(found(store, &request("a-1", &["a"], &["main"])).await, None, "nothing before the commit");
-    let Commit::Created(entry) = upload.commit().await.expect("a commit") else {
+    let Commit::Created { entry, .. } = upload.commit().await.expect("a commit") else {
         panic!("the name was free");
     };
     assert_eq!(entry.size.0, (CHUNKS * CHUNK) as u64);
