@@ -8,11 +8,12 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use clap::CommandFactory as _;
 
-use super::args::{Args, Command, EnvFormat, SortBy, StatusFormat, StoreTarget};
+use super::action::nested;
+use super::args::{ActionStep, Args, Command, EnvFormat, SortBy, StatusFormat, StoreTarget};
 use super::exit::{self, Exit};
 use super::publish::{self, print};
 use super::signals;
-use super::site::Site;
+use super::site::{self, Site};
 use super::{action, catalog, choice, clean, completions, explain, inputs, task};
 use crate::command::child::ChildCommand;
 use crate::command::context::Context;
@@ -177,6 +178,7 @@ pub(super) fn context<'a>(
         stdout_is_json,
     };
     let staging = site.template.as_ref().and_then(|template| template.staging.as_deref());
+    // The volume of a cache is measured when it is opened.
     for place in [Some(ctx.workspace), Some(ctx.temp), staging, site.store.directory()].into_iter().flatten()
     {
         ctx.note_volume(place);
@@ -254,7 +256,7 @@ fn execute(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit
 fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Result<Exit, Fault> {
     let by_step = match (site.step, &site.task) {
         (_, Some(task)) => task::work::run(site, ctx, command, task),
-        (Some(step), None) => action::run(site, ctx, command, step)?,
+        (Some(step), None) => do_step(site, ctx, command, step)?,
         (None, None) => None,
     };
     let is_step = site.step.is_some() || site.task.is_some();
@@ -268,6 +270,34 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     let printed =
         if ctx.stdout_is_json { print(&json::render(&json::Document::from(&outcome))) } else { exit::OK };
     Ok(exit_of(command, &outcome).or(printed))
+}
+
+/// Does a step of the GitHub action or of the template for Azure Pipelines; `None` where this program does what the command says.
+fn do_step(
+    site: &Site<'_>,
+    ctx: &Context<'_>,
+    command: &Command,
+    step: ActionStep,
+) -> Result<Option<JobOutcome>, Fault> {
+    let moves = matches!(command, Command::Restore { .. } | Command::Save { .. });
+    if let Some(template) = &site.template {
+        return action::task::run(site, ctx, template, command, step);
+    }
+    let job = match (step, &site.store) {
+        (ActionStep::Start, StoreChoice::Closed(why)) if moves && site::is_github(site.env) => {
+            nested::announce(ctx, why);
+            nested::plan(ctx, command)
+        }
+        // Later steps restore them by themselves.
+        (ActionStep::Start, _) if inputs::is_install(site.env) => Ok(JobOutcome::new("install")),
+        (ActionStep::Start, _) => {
+            nested::output(ctx, "transport", "direct");
+            return Ok(None);
+        }
+        (ActionStep::Stage, _) => nested::stage(ctx),
+        (ActionStep::Finish, _) => nested::finish(ctx, command),
+    };
+    job.map(Some)
 }
 
 /// Does what a command says, and no more; in a step of a platform a restore also seeds and gates.

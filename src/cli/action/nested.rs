@@ -15,12 +15,12 @@ use crate::platform::Env;
 use crate::report::json::{self, Save};
 
 /// Sets an output of the step.
-pub(super) fn output(ctx: &Context<'_>, name: &str, value: &str) {
+pub(in crate::cli) fn output(ctx: &Context<'_>, name: &str, value: &str) {
     relay(ctx, "set an output", ctx.platform.output(name, value));
 }
 
 /// Tells the nested steps what to look for.
-pub(super) fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+pub(in crate::cli) fn plan(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     let purpose = match command {
         Command::Save { .. } => wrapped::Purpose::Save,
         _ if command.restore_options().lookup_only => wrapped::Purpose::Lookup,
@@ -60,7 +60,7 @@ fn found(env: &Env) -> Vec<FoundKeys> {
 }
 
 /// Shows actions/cache what is to be saved.
-pub(super) fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
+pub(in crate::cli) fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
     let staged = wrapped::stage(ctx, &Carrier::actions_cache(ctx)?, &found(ctx.env))?;
     for (index, outcome) in staged.iter().enumerate() {
         let Some(outcome) = outcome else { continue };
@@ -74,7 +74,7 @@ pub(super) fn stage(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
 }
 
 /// Makes caches of what actions/cache restored, or says what it saved.
-pub(super) fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
+pub(in crate::cli) fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome, Fault> {
     let carrier = Carrier::actions_cache(ctx)?;
     if matches!(command, Command::Save { .. }) {
         let staged = each(ctx.env, "STAGED", |json| serde_json::from_str::<Save>(json).ok());
@@ -92,7 +92,7 @@ pub(super) fn finish(ctx: &Context<'_>, command: &Command) -> Result<JobOutcome,
 }
 
 /// Says why actions/cache moves the archives.
-pub(super) fn announce(ctx: &Context<'_>, why: &NoCredentials) {
+pub(in crate::cli) fn announce(ctx: &Context<'_>, why: &NoCredentials) {
     let text = format!("actions/cache moves the archives: {why}");
     ctx.report_about_job(Level::Info, text);
     if let Some(hint) = why.hint() {

@@ -24,7 +24,7 @@ use crate::store::StoreChoice;
 use crate::tree::plain_files::Metadata;
 
 /// Does a step of the template; `None` where this program does what the command says.
-pub(super) fn run(
+pub(in crate::cli) fn run(
     site: &Site<'_>,
     ctx: &Context<'_>,
     template: &Template,

@@ -100,15 +100,15 @@ impl<'a> OpenedCache<'a> {
         }
     }
 
-    /// Makes the keys of a cache. A fault of the configuration is an error; a fault of the tree is a warning, for a cache
+    /// Expands the keys of a cache. A fault of the configuration is an error; a fault of the tree is a warning, for a cache
     /// is never in the way.
     fn with_keys(
         ctx: &'a Context<'a>,
         DeclaredCache { spec, opened }: DeclaredCache<'a>,
-        keys_of: &impl Fn(&Cache<'a>) -> Result<Keys, Fault>,
+        choose: &impl Fn(&Cache<'a>, Result<Keys, Fault>) -> Result<Keys, Fault>,
     ) -> Result<Self, Fault> {
         let ready = opened.and_then(|cache| {
-            let keys = keys_of(&cache)?;
+            let keys = choose(&cache, cache.keys())?;
             Ok(OpenedCache::Ready { cache: Box::new(cache), keys })
         });
         match ready {
@@ -122,17 +122,18 @@ impl<'a> OpenedCache<'a> {
     }
 }
 
-/// Makes the keys of all caches by `keys_of`, before any is touched, so that a wrong configuration stops the command first.
+/// Expands the keys of all caches, before any is touched, so that a wrong configuration stops the command first. `choose` is given the
+/// result, and says which keys count.
 pub(crate) fn with_keys<'a>(
     ctx: &'a Context<'a>,
     caches: Vec<DeclaredCache<'a>>,
-    keys_of: impl Fn(&Cache<'a>) -> Result<Keys, Fault>,
+    choose: impl Fn(&Cache<'a>, Result<Keys, Fault>) -> Result<Keys, Fault>,
 ) -> Result<Vec<OpenedCache<'a>>, Fault> {
     if caches.is_empty() {
         let hint = "add a table `[cache.NAME]` with `path` and `key` to the configuration".to_owned();
         ctx.report_about_job_with_hint(Level::Warning, "no cache is declared".to_owned(), Some(hint));
     }
-    caches.into_iter().map(|cache| OpenedCache::with_keys(ctx, cache, &keys_of)).collect()
+    caches.into_iter().map(|cache| OpenedCache::with_keys(ctx, cache, &choose)).collect()
 }
 
 impl Cache<'_> {

@@ -34,14 +34,15 @@ impl<'a> Cache<'a> {
     pub(crate) fn open(ctx: &'a Context<'a>, spec: &'a CacheSpec) -> Result<Self, Fault> {
         let rules = spec.paths.iter().map(|pattern| rule(ctx, pattern)).collect::<Result<Vec<_>, Fault>>()?;
         let Resolved { selections, members, exclusions } = resolve(&rules)?;
-        selections.iter().try_for_each(|selection| refuse(ctx, selection))?;
+        let own: Vec<PathBuf> = ctx.own_places().iter().map(|place| spelled(place)).collect();
+        selections.iter().try_for_each(|selection| refuse(ctx, selection, &own))?;
         let prefixes = portable_roots(&spec.name, selections.len());
         let layout = spec.links.as_ref().map(|links| ObjectLayout::new(&links.object)).transpose()?;
         let recorded: Vec<String> = spec.paths.iter().map(|pattern| recorded(ctx, pattern)).collect();
         let ready = |(selection, members): (Selection, Vec<usize>)| {
             let written = members.iter().map(|index| recorded[*index].clone()).collect();
             let counters = spec.kind.map_or::<&[&str], _>(&[], |kind| kind.counters);
-            leave_out(ctx, selection).written_as(written).without_counting(counters)
+            leave_out(ctx, selection, &own).written_as(written).without_counting(counters)
         };
         let mut selections: Vec<Selection> = selections.into_iter().zip(members).map(ready).collect();
         if let (Some(layout), Some(first)) = (&layout, selections.first_mut()) {
@@ -137,8 +138,8 @@ fn recorded(ctx: &Context<'_>, pattern: &PathPattern) -> String {
     written_paths::recorded(&written, pattern.exclude, &places)
 }
 
-/// Refuses a root that is the home directory, in git's own directory, or a place of this program or in one.
-fn refuse(ctx: &Context<'_>, selection: &Selection) -> Result<(), Fault> {
+/// Refuses a root that is the home directory, in git's own directory, or one of this program's `own` places or in one.
+fn refuse(ctx: &Context<'_>, selection: &Selection, own: &[PathBuf]) -> Result<(), Fault> {
     refuse_git_directory(ctx, &selection.root)?;
     let root = spelled(&selection.root);
     let refuse = |what: &str, hint: &str| {
@@ -151,7 +152,7 @@ fn refuse(ctx: &Context<'_>, selection: &Selection) -> Result<(), Fault> {
     {
         return refuse("is the home directory", "name the directories in it that belong to the cache");
     }
-    if ctx.own_places().iter().any(|place| root.starts_with(spelled(place))) {
+    if own.iter().any(|place| root.starts_with(place)) {
         return refuse(
             "is where cachekeep keeps its store or its state",
             "choose another directory, or keep the store elsewhere with `store`",
@@ -187,14 +188,14 @@ fn takes_all(selection: &Selection) -> bool {
 }
 
 /// The selection without what is never part of a cache, or only by its name.
-fn leave_out(ctx: &Context<'_>, selection: Selection) -> Selection {
+fn leave_out(ctx: &Context<'_>, selection: Selection, own: &[PathBuf]) -> Selection {
     let root = spelled(&selection.root);
     let workspace = spelled(ctx.workspace);
     let unnamed = Unnamed::below(&root, &workspace, &[workspace.join(DISCOVERY)]);
     // Where archives lie between this program and a step of the platform.
     let between = [Some(ctx.workspace.join(LAYOUT_ROOT)), ctx.platform.facts().carried_dir.clone()];
-    let places =
-        ctx.own_places().into_iter().chain(between.into_iter().flatten()).map(|place| spelled(&place));
+    let between = between.into_iter().flatten().map(|place| spelled(&place));
+    let places = own.iter().cloned().chain(between);
     let below: Vec<PathBuf> =
         places.filter_map(|place| place.strip_prefix(&root).map(Path::to_owned).ok()).collect();
     let below = below.into_iter().filter(|place| !place.as_os_str().is_empty());

@@ -93,8 +93,7 @@ fn load(cache: &Cache<'_>) -> Option<CarriedKeys> {
 }
 
 /// The keys of a save: those of this job's restore, unless what was computed now is meant to differ.
-pub(crate) fn keys_of_save(cache: &Cache<'_>) -> Result<Keys, Fault> {
-    let computed = cache.keys();
+pub(crate) fn keys_of_save(cache: &Cache<'_>, computed: Result<Keys, Fault>) -> Result<Keys, Fault> {
     if computed.as_ref().is_err_and(Fault::is_usage) {
         return computed;
     }

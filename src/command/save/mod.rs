@@ -45,7 +45,7 @@ pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome,
     let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
     let opened = if recompute_keys {
-        cache::with_keys(ctx, caches, Cache::keys)?
+        cache::with_keys(ctx, caches, |_, computed| computed)?
     } else {
         cache::with_keys(ctx, caches, carried::keys_of_save)?
     };
