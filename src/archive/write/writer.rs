@@ -60,7 +60,7 @@ pub(crate) struct Writer {
     digest: ContentDigest,
     /// The looks of directories and links.
     looks: QuickSum,
-    /// Whether something is written of which the looks are not counted, or change later.
+    /// Whether the looks of everything are counted: not where names repeat, nor where files get further names.
     is_counted: bool,
     remembered: RememberedEntries,
 }
@@ -148,7 +148,8 @@ impl Writer {
         self.pool.drain()
     }
 
-    /// Makes what had to wait until every file is written. Returns digests of an archive in which no later entry takes the place of one of another kind.
+    /// Makes what had to wait until every file is written. Returns digests, which are right where no later entry takes the place of one
+    /// of another kind.
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<Written, ArchiveError> {
         self.pool.drain()?;
         let remembered = std::mem::take(&mut self.remembered);
