@@ -143,7 +143,7 @@ pub fn assemble<R: Read + Send>(
             unpacked_bytes: manifest.unpacked_bytes,
             archive_bytes: composite.listing().archive_bytes,
             content,
-            looks: None,
+            quick: None,
         })
     });
     assembled.map_err(|error| clash::explain(error, &places))

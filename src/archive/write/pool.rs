@@ -84,8 +84,8 @@ pub(super) struct WantedHash {
 pub(super) struct Digests {
     /// Of the contents of the files that were hashed.
     pub(super) content: ContentDigest,
-    /// Of the looks of the files of which the caller said where they are.
-    pub(super) looks: QuickSum,
+    /// The quick fingerprint of the files of which the caller said where they are.
+    pub(super) quick: QuickSum,
 }
 
 impl Digests {
@@ -95,16 +95,16 @@ impl Digests {
         wanted.promise.keep(hash);
     }
 
-    /// Adds the looks of a file that is complete.
-    fn add_looks(&mut self, spot: Spot, file: &File, path: &Path) -> Result<(), ArchiveError> {
+    /// Adds a file that is complete to the quick fingerprint.
+    fn add_quick(&mut self, spot: Spot, file: &File, path: &Path) -> Result<(), ArchiveError> {
         let metadata = file.metadata().map_err(ArchiveError::write("read", path))?;
-        self.looks.add(spot.root, &Item::file(spot.relative, &metadata));
+        self.quick.add(spot.root, &Item::file(spot.relative, &metadata));
         Ok(())
     }
 
     fn merge(&mut self, other: &Digests) {
         self.content.merge(other.content);
-        self.looks.merge(&other.looks);
+        self.quick.merge(&other.quick);
     }
 }
 
@@ -130,7 +130,7 @@ pub(super) struct OpenFile {
     file: File,
     attributes: Attributes,
     missing: AtomicU64,
-    /// Where it is, if its looks count.
+    /// Where it is, if it is part of the quick fingerprint.
     spot: Option<Spot>,
 }
 
@@ -141,7 +141,7 @@ impl OpenFile {
         Ok(OpenFile { path, file, attributes, missing: AtomicU64::new(size), spot: None })
     }
 
-    /// The same, whose looks count.
+    /// The same, as part of the quick fingerprint.
     pub(super) fn at(self, spot: Spot) -> Self {
         OpenFile { spot: Some(spot), ..self }
     }
@@ -171,7 +171,7 @@ impl OpenFile {
 
     fn finish(&self, digests: &mut Digests) -> Result<(), ArchiveError> {
         finish(&self.file, &self.path, self.attributes)?;
-        self.spot.clone().map_or(Ok(()), |spot| digests.add_looks(spot, &self.file, &self.path))
+        self.spot.clone().map_or(Ok(()), |spot| digests.add_quick(spot, &self.file, &self.path))
     }
 }
 
@@ -343,7 +343,7 @@ fn write_new(new: NewFile, digests: &mut Digests) -> Result<(), ArchiveError> {
     finish(&file, &path, attributes)?;
     let Some(wanted) = hash else { return Ok(()) };
     digests.add_content(&wanted, &content);
-    digests.add_looks(wanted.spot, &file, &path)
+    digests.add_quick(wanted.spot, &file, &path)
 }
 
 fn copy(path: &Path, source: &HashedFile, attributes: Attributes) -> Result<(), ArchiveError> {

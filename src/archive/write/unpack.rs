@@ -41,8 +41,8 @@ pub struct Unpacked {
     pub archive_bytes: u64,
     /// The digest of all contents, as [`crate::tree::fingerprint::content`] gives it for the unpacked tree.
     pub content: ContentDigest,
-    /// What the unpacked trees look like, as [`crate::tree::fingerprint::quick`] gives it; `None` where it has to be asked.
-    pub(crate) looks: Option<Quick>,
+    /// The quick fingerprint of the unpacked trees; `None` where [`crate::tree::fingerprint::quick`] has to be asked.
+    pub(crate) quick: Option<Quick>,
 }
 
 /// Unpacks an archive.
@@ -70,8 +70,8 @@ pub fn unpack<R: Read + Send>(
         let mut writer = Writer::start(scope, workers, destinations, repeats);
         let ArchiveContents { manifest, counts, unpacked_bytes, archive_bytes } =
             entries::visit(source, manifest, &guard, foreign, &mut writer, cancel, meter)?;
-        let Written { content, looks } = writer.finish(cancel)?;
-        Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content, looks })
+        let Written { content, quick } = writer.finish(cancel)?;
+        Ok(Unpacked { manifest, counts, unpacked_bytes, archive_bytes, content, quick })
     });
     unpacked.map_err(|error| clash::explain(error, &places))
 }
@@ -153,12 +153,12 @@ mod tests {
             let selections = [Selection::everything(to.path())];
             let walked = fingerprint::quick(&selections, workers).expect("walked");
             assert!(walked.digest.is_some());
-            assert_eq!(unpacked.looks, Some(walked), "{workers} workers");
+            assert_eq!(unpacked.quick, Some(walked), "{workers} workers");
             assert_eq!(walked.files, 201);
 
             fs::hard_link(from.path().join("d/5"), from.path().join("d/hard")).expect("a link");
             let to = tempfile::tempdir().expect("a directory");
-            assert_eq!(unpack_copy(from.path(), to.path(), workers).looks, None);
+            assert_eq!(unpack_copy(from.path(), to.path(), workers).quick, None);
         }
     }
 }

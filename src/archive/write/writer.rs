@@ -44,8 +44,8 @@ pub(crate) enum Repeats {
 pub(crate) struct Written {
     /// The digest of all contents that were hashed.
     pub(crate) content: ContentDigest,
-    /// What the trees look like; `None` where a walk has to find out.
-    pub(crate) looks: Option<Quick>,
+    /// The quick fingerprint of the trees; `None` where only a walk can tell it.
+    pub(crate) quick: Option<Quick>,
 }
 
 /// Writes entries below its destinations, which start empty.
@@ -58,9 +58,9 @@ pub(crate) struct Writer {
     is_hashing: bool,
     /// Of links and large files so far, of which the pool has the rest.
     digest: ContentDigest,
-    /// The looks of directories and links.
-    looks: QuickSum,
-    /// Whether the looks of everything are counted: not where names repeat, nor where files get further names.
+    /// The quick fingerprint of directories and links, of which the pool has the rest.
+    quick: QuickSum,
+    /// Whether everything is in the quick fingerprint: not where names repeat, nor where files get further names.
     is_counted: bool,
     remembered: RememberedEntries,
 }
@@ -96,7 +96,7 @@ impl Writer {
             file: None,
             is_hashing: true,
             digest: ContentDigest::default(),
-            looks: QuickSum::default(),
+            quick: QuickSum::default(),
             is_counted: repeats == Repeats::Refused,
             remembered: RememberedEntries::default(),
         }
@@ -175,8 +175,8 @@ impl Writer {
         for (path, mode) in remembered.closed() {
             mode::set_of_directory(path, mode).map_err(ArchiveError::write("set the mode of", path))?;
         }
-        self.looks.merge(&of_files.looks);
-        Ok(Written { content: digest, looks: self.is_counted.then(|| self.looks.quick()) })
+        self.quick.merge(&of_files.quick);
+        Ok(Written { content: digest, quick: self.is_counted.then(|| self.quick.quick()) })
     }
 
     fn make_symlinks(
@@ -321,7 +321,7 @@ impl Visitor for Writer {
         let path = self.path(spot);
         self.remembered.directory(spot, &path, attributes)?;
         let item = Item::plain(spot.relative.clone(), ItemKind::Directory, attributes.mode);
-        self.looks.add(spot.root, &item);
+        self.quick.add(spot.root, &item);
         if self.repeats == Repeats::FilesAndLinks {
             self.remembered.replaceable.remove(&path);
         }
@@ -396,7 +396,7 @@ impl Visitor for Writer {
         if let Some(target) = guard::os_name(&target) {
             self.digest.add_link(spot.root, &spot.relative, &target);
             let item = Item::plain(spot.relative.clone(), ItemKind::Symlink { target }, attributes.mode);
-            self.looks.add(spot.root, &item);
+            self.quick.add(spot.root, &item);
         }
         // Two of one name are noticed when they are made.
         if self.repeats == Repeats::Refused {

@@ -216,7 +216,7 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     }
     let quick = match arrival {
         Arrival::Mixed => None,
-        Arrival::Untouched if is_left_alone(cache) => unpacked.looks.or_else(|| cache.quick().ok()),
+        Arrival::Untouched if is_left_alone(cache) => unpacked.quick.or_else(|| cache.quick().ok()),
         Arrival::Untouched | Arrival::Alone => cache.quick().ok(),
     };
     receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
