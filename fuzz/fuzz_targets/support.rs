@@ -40,7 +40,7 @@ pub fn unpacked(bytes: &[u8]) -> Option<Vec<String>> {
     };
     let meter = Meter::new("c", Phase::Restore);
     let is_small = |archive: &Splitter<_>| archive.manifest().is_none_or(is_small);
-    let archive = Splitter::open(bytes).ok().filter(is_small)?;
+    let archive = Splitter::behind_manifest(bytes).ok().filter(is_small)?;
     let result = archive::unpack(request, archive, &CancellationToken::new(), &meter);
     assert_eq!(fs::read(victim).expect("the neighbor"), b"untouched");
     assert_eq!(fs::read_dir(place.path()).expect("listed").count(), 2);

@@ -27,7 +27,7 @@ pub(crate) fn complete(ctx: &Context<'_>, seeds: bool, job: &mut JobOutcome) {
             return;
         }
         let _group = ctx.group(&format!("Complete {}", spec.name));
-        session::contained(ctx, &spec.name, job, |job| {
+        session::reporting_panics(ctx, &spec.name, job, |job| {
             // The restore reported what is wrong with the declaration.
             let Ok(cache) = Cache::open(ctx, spec) else { return };
             let seeded = if seeds { seed::seed(&cache) } else { None };

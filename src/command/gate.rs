@@ -46,7 +46,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<JobOutcome, Fault> {
             let report = gate(&cache, Level::Error)?;
             Ok::<_, Fault>((cache, report))
         };
-        let Some(opened) = session::contained(ctx, &spec.name, &mut job, open) else { continue };
+        let Some(opened) = session::reporting_panics(ctx, &spec.name, &mut job, open) else { continue };
         match opened {
             Ok((cache, Some(report))) => {
                 job.cache(cache.name()).gate = Some(report);

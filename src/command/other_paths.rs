@@ -18,7 +18,7 @@ pub(crate) fn of_entry(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) ->
     let read = || -> Result<Option<Manifest>, Fault> {
         let stream = ctx.wait(deadline, ctx.store().read(entry)).map_err(Fault::from)?;
         let input = pipe::reader(&ctx.runtime, stream, &deadline.cancel);
-        Ok(Splitter::open(input)?.manifest().cloned())
+        Ok(Splitter::behind_manifest(input)?.manifest().cloned())
     };
     match read() {
         Ok(manifest) => OtherPaths::of(manifest?.written(), cache.written()),

@@ -35,7 +35,7 @@ pub(crate) fn run(
     let mut variables = Vec::new();
     for opened in &opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        session::contained(ctx, opened.name(), &mut job, |job| {
+        session::reporting_panics(ctx, opened.name(), &mut job, |job| {
             if let Some((cache, keys)) = opened.ready(job) {
                 variables.extend(prepare(cache, keys, options, job));
             }
@@ -70,7 +70,7 @@ pub(crate) fn run(
             ctx.report(Level::Info, cache.name(), format!("not saved: {reason}"));
             continue;
         }
-        session::contained(ctx, cache.name(), &mut job, |job| {
+        session::reporting_panics(ctx, cache.name(), &mut job, |job| {
             let saved = save::save(cache, keys);
             job.cache(cache.name()).save = Some(saved);
             // After the save, which merges what the build fetched by itself.

@@ -11,7 +11,7 @@ use crate::report::failure;
 use crate::threads::contain::contain;
 
 /// Does the work on one cache. A panic in it is a failure of this cache alone: it is reported, and the job goes on.
-pub(crate) fn contained<T>(
+pub(crate) fn reporting_panics<T>(
     ctx: &Context<'_>,
     name: &str,
     job: &mut JobOutcome,

@@ -415,7 +415,7 @@ impl BlockChecks {
     }
 
     /// Whether every block so far was compared with its checksum, as the answers show.
-    pub(crate) fn are_shown(&self) -> bool {
+    pub(crate) fn are_confirmed(&self) -> bool {
         self.0.load(Ordering::Relaxed) < SHOWS_NOTHING
     }
 }
@@ -500,15 +500,15 @@ mod tests {
         let md5 = checks.of(b"block");
         assert_eq!(md5.name, MD5);
         assert_eq!(judged(&checks, &md5, 201, &[(MD5, &md5.value)]), Verdict::Taken);
-        assert!(checks.are_shown());
+        assert!(checks.are_confirmed());
         // A block that was on its way.
         assert_eq!(
             judged(&checks, &crc, 500, &[("x-ms-error-code", "FeatureNotSupported")]),
             Verdict::OtherCheck
         );
-        assert!(checks.are_shown());
+        assert!(checks.are_confirmed());
         assert_eq!(judged(&checks, &md5, 201, &[]), Verdict::Taken);
-        assert!(!checks.are_shown());
+        assert!(!checks.are_confirmed());
     }
 
     #[test]

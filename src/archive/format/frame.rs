@@ -125,7 +125,7 @@ impl<R: Read> Splitter<R> {
     /// Reads the manifest, or what an archive of another program has in its place. Takes no more of the input than one buffer
     /// behind it. The manifest is proven only by [`verify`](crate::archive::verify()) or [`unpack`](crate::archive::unpack()), which
     /// read on to the digest.
-    pub fn open(input: R) -> Result<Self, ArchiveError> {
+    pub fn behind_manifest(input: R) -> Result<Self, ArchiveError> {
         let mut splitter = Splitter {
             input: BufReader::with_capacity(256 << 10, input),
             first: None,

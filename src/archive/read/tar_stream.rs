@@ -432,7 +432,7 @@ mod tests {
     fn first(stream: &[u8]) -> Result<Entry, ArchiveError> {
         let archive = zstd::bulk::compress(stream, 1).expect("zstd");
         let cancel = tokio_util::sync::CancellationToken::new();
-        let source = super::super::decode::Inline::new(Splitter::open(&archive[..])?, &cancel)?;
+        let source = super::super::decode::Inline::new(Splitter::behind_manifest(&archive[..])?, &cancel)?;
         TarStream::new(source).next_entry().map(|entry| entry.expect("an entry"))
     }
 

@@ -40,7 +40,7 @@ pub fn verify<R: Read + Send>(
     cancel: &CancellationToken,
     meter: &Meter,
 ) -> Result<Verified, ArchiveError> {
-    let parts = Splitter::open(input)?;
+    let parts = Splitter::behind_manifest(input)?;
     let manifest = parts.manifest().cloned();
     let guard = manifest.as_ref().map_or_else(Guard::anywhere, |manifest| Guard::new(manifest.prefixes()));
     let guard = guard.for_reading();

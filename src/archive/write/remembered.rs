@@ -124,7 +124,7 @@ impl RememberedEntries {
     }
 
     /// Every directory that its owner cannot search, with its mode, innermost first.
-    pub(super) fn closed(&self) -> impl Iterator<Item = (&Path, u32)> {
+    pub(super) fn unsearchable_directories(&self) -> impl Iterator<Item = (&Path, u32)> {
         self.closed.iter().rev().map(|(path, mode)| (path.as_path(), *mode))
     }
 
@@ -331,7 +331,7 @@ mod tests {
             let (spot, attributes) = directory.expect("a place");
             (spot.relative, attributes.mode)
         });
-        let closed = remembered.closed().map(|(path, mode)| (path.to_owned(), mode));
+        let closed = remembered.unsearchable_directories().map(|(path, mode)| (path.to_owned(), mode));
         let steps: Vec<_> = opened.chain(closed).collect();
         let expect = [("a/b", 0o100), ("a", 0o700), ("c", 0o100), ("c", 0o711), ("a/b", 0), ("a", 0o600)];
         assert_eq!(steps, expect.map(|(name, mode)| (PathBuf::from(name), mode)));

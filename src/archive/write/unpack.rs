@@ -129,7 +129,8 @@ mod tests {
             workers,
             foreign: Limits { bytes: 0, entries: 0 },
         };
-        unpack(request, Splitter::open(&bytes[..]).expect("an archive"), &cancel, &meter).expect("unpacked")
+        unpack(request, Splitter::behind_manifest(&bytes[..]).expect("an archive"), &cancel, &meter)
+            .expect("unpacked")
     }
 
     /// What the writer saw is what a walk would see, or it says nothing: a difference would make every save read all contents.

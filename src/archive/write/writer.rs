@@ -172,7 +172,7 @@ impl Writer {
             let (spot, attributes) = directory?;
             set_attributes(&self.path(&spot), attributes)?;
         }
-        for (path, mode) in remembered.closed() {
+        for (path, mode) in remembered.unsearchable_directories() {
             mode::set_of_directory(path, mode).map_err(ArchiveError::write("set the mode of", path))?;
         }
         self.quick.merge(&of_files.quick);

@@ -84,7 +84,7 @@ impl Cache<'_> {
     }
 
     /// What its trees look like from outside.
-    pub(crate) fn quick(&self) -> Result<Quick, WalkError> {
+    pub(crate) fn quick_fingerprint(&self) -> Result<Quick, WalkError> {
         fingerprint::quick(&self.selections, self.ctx.workers)
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
     }
     for opened in opened {
         let _group = ctx.group(&format!("Restore {}", opened.name()));
-        session::contained(ctx, opened.name(), &mut job, |job| {
+        session::reporting_panics(ctx, opened.name(), &mut job, |job| {
             let Some((cache, keys)) = opened.ready(job) else { return };
             let outcome = restore(cache, keys, options);
             job.cache(cache.name()).restore = Some(outcome);
@@ -216,8 +216,10 @@ fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpack
     }
     let quick = match arrival {
         Arrival::Mixed => None,
-        Arrival::Untouched if is_left_alone(cache) => unpacked.quick.or_else(|| cache.quick().ok()),
-        Arrival::Untouched | Arrival::Alone => cache.quick().ok(),
+        Arrival::Untouched if is_left_alone(cache) => {
+            unpacked.quick.or_else(|| cache.quick_fingerprint().ok())
+        }
+        Arrival::Untouched | Arrival::Alone => cache.quick_fingerprint().ok(),
     };
     receipt::leave(cache, &Receipt::of_restored(entry, &unpacked, &uncounted, quick.as_ref()));
     carried::note_restored(cache, &saved_for(&entry.key));
@@ -247,7 +249,7 @@ fn deliver(
     let running = ctx.start(cache.name(), Phase::Restore);
     let Destinations { mut stagings, destinations } = Destinations::of(cache)?;
     let foreign = Limits { bytes: room_for_foreign(cache).map_err(Fault::from)?, entries: FOREIGN_ENTRIES };
-    let archive = Splitter::open(pipe::reader(&ctx.runtime, stream, &deadline.cancel))?;
+    let archive = Splitter::behind_manifest(pipe::reader(&ctx.runtime, stream, &deadline.cancel))?;
     if let Some(manifest) = archive.manifest() {
         accept(cache, manifest, &running.meter)?;
     }

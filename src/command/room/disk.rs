@@ -63,7 +63,7 @@ fn needs(ctx: &Context<'_>, caches: Vec<DeclaredCache<'_>>) -> Result<Vec<SaveNe
     for DeclaredCache { spec, opened } in caches {
         let cache = opened.map_err(|fault| spec.named_in(fault))?;
         // A cache that is not there yet needs nothing.
-        let Ok(tree) = cache.quick() else { continue };
+        let Ok(tree) = cache.quick_fingerprint() else { continue };
         let need = need_of(&tree, store);
         let short = volume::check_room(std::slice::from_ref(&need), ctx.reserve()).err();
         needs.push(SaveNeed { cache: spec.name.clone(), need, short });

@@ -40,7 +40,7 @@ pub(crate) fn trim_to_fit(cache: &Cache<'_>, place: &Path, why: &str) -> Result<
         return Ok(None);
     }
     // One that cannot be measured, such as one without one of its roots, is left alone.
-    let Ok(tree) = cache.quick() else { return Ok(None) };
+    let Ok(tree) = cache.quick_fingerprint() else { return Ok(None) };
     let Some(limit) = limit(cache, place, &tree)? else { return Ok(None) };
     let text = format!("is trimmed to {limit}, for its archive has no room: {why}");
     cache.ctx.report(Level::Warning, cache.name(), text);

@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome,
     };
     for opened in opened {
         let _group = ctx.group(&format!("Save {}", opened.name()));
-        session::contained(ctx, opened.name(), &mut job, |job| {
+        session::reporting_panics(ctx, opened.name(), &mut job, |job| {
             let Some((cache, keys)) = opened.ready(job) else { return };
             if cache.spec.kind.is_some() {
                 tools::report(cache, job);

@@ -97,7 +97,7 @@ fn without_content(cache: &Cache<'_>) -> Result<Option<SaveRefusal>, WalkError> 
 
 /// Whether the cache holds what was restored: at a glance where no file was written since, else by its contents.
 fn holds_what_was_restored(cache: &Cache<'_>, receipt: &Receipt, deadline: &Deadline) -> Result<bool, Fault> {
-    let quick = cache.quick()?;
+    let quick = cache.quick_fingerprint()?;
     if receipt.is_untouched(&quick) {
         return Ok(true);
     }

@@ -55,7 +55,7 @@ impl<'a> StoreRoom<'a> {
     /// made: one that is compressed well may have room even so.
     /// A tree that cannot be measured, such as one without one of its roots, says nothing about that either.
     pub(super) fn prepare(&self) {
-        if let Ok(tree) = self.cache.quick() {
+        if let Ok(tree) = self.cache.quick_fingerprint() {
             make_room(self.cache.ctx, &need_of(&tree, self.store), Free::Now);
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn fill_each(
     for DeclaredCache { spec, opened } in caches {
         let _group = ctx.group(&format!("{group} {}", spec.name));
         let cache = opened.map_err(|fault| spec.named_in(fault))?;
-        session::contained(ctx, cache.name(), &mut job, |job| match fill(&cache) {
+        session::reporting_panics(ctx, cache.name(), &mut job, |job| match fill(&cache) {
             Some(outcome) => job.cache(cache.name()).seed = Some(outcome),
             None => ctx.report(Level::Info, cache.name(), nothing),
         });

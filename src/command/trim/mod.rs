@@ -54,7 +54,7 @@ pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<JobOutcome, Fault>
             continue;
         }
         let trim = |_: &mut JobOutcome| trim(&cache, dry_run, None);
-        let Some(trimmed) = session::contained(ctx, cache.name(), &mut job, trim) else { continue };
+        let Some(trimmed) = session::reporting_panics(ctx, cache.name(), &mut job, trim) else { continue };
         match trimmed {
             Ok(report) => job.cache(cache.name()).trim = report,
             // What is not there yet needs no trimming.

@@ -36,7 +36,7 @@ pub(super) fn refused_by_room(
         let need = need_of(tree, staging);
         check_room(std::slice::from_ref(&need), cache.ctx.reserve()).map_err(|fault| (fault, need))
     };
-    let mut tree = cache.quick()?;
+    let mut tree = cache.quick_fingerprint()?;
     let Err((mut fault, need)) = check(&tree) else { return Ok(None) };
     if !make_room(cache.ctx, &need, Free::Now).is_empty() {
         match check(&tree) {
@@ -46,7 +46,7 @@ pub(super) fn refused_by_room(
     }
     if let Some(fitted) = room::trim_to_fit(cache, staging, &failure::chain(&fault))? {
         *trimmed = room::both(trimmed.take(), Some(fitted));
-        tree = cache.quick()?;
+        tree = cache.quick_fingerprint()?;
         match check(&tree) {
             Ok(()) => return Ok(None),
             Err((still, _)) => fault = still,

@@ -244,7 +244,7 @@ fn adopt(cache: &Cache<'_>, carrier: &Carrier, slot: usize, matched: &str) -> Re
         tools::begin(cache, kind);
     }
     drop(running);
-    let quick = cache.quick()?;
+    let quick = cache.quick_fingerprint()?;
     if arrival != Arrival::Mixed {
         let scope = Scope::one_of(&ctx.access.readable);
         let scope = scope.as_ref().map_or("", Scope::as_str);

@@ -433,7 +433,7 @@ impl EntryWriter for GitHubWriter {
         let written = upload.finish().await.map_err(failed)?;
         let entry = self.finalize(&written).await?;
         name.close();
-        Ok(Commit::Created { entry, is_checked: self.checks.are_shown() })
+        Ok(Commit::Created { entry, is_checked: self.checks.are_confirmed() })
     }
 
     /// The storage drops the blocks. A reservation stays; dropping it warns.

@@ -63,7 +63,7 @@ impl PartService for AzureBlocks {
     }
 
     fn checks(&self) -> bool {
-        self.checks.are_shown()
+        self.checks.are_confirmed()
     }
 
     async fn commit(&self, upload: &BegunUpload, parts: &[String]) -> Result<CommitAnswer, StoreError> {

@@ -152,7 +152,11 @@ pub(super) enum FactKind {
 ///
 /// # Errors
 /// The target of a link cannot be read.
-pub(super) fn item(selection: &Selection, relative: PathBuf, facts: &PathFacts) -> Result<Item, WalkError> {
+pub(super) fn read_item(
+    selection: &Selection,
+    relative: PathBuf,
+    facts: &PathFacts,
+) -> Result<Item, WalkError> {
     let kind = match facts.kind {
         FactKind::File => ItemKind::File,
         FactKind::Directory => ItemKind::Directory,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::item::{FactKind, Item, PathFacts, WalkError, item, unreadable};
+use super::item::{FactKind, Item, PathFacts, WalkError, read_item, unreadable};
 use crate::domain::names;
 use crate::threads::start;
 use crate::tree::selection::{Selection, Verdict};
@@ -43,7 +43,7 @@ pub(super) fn root_of(selection: &Selection) -> Result<Item, WalkError> {
             return Err(WalkError::NotADirectory(root.clone()));
         }
     }
-    item(selection, PathBuf::new(), &PathFacts::of(&metadata))
+    read_item(selection, PathBuf::new(), &PathFacts::of(&metadata))
 }
 
 impl Listing {

@@ -17,7 +17,7 @@ pub(crate) use listing::ListedAhead;
 
 use super::selection::{Selection, Verdict};
 use crate::fs::link;
-use item::{FactKind, item};
+use item::{FactKind, read_item};
 use listing::{Ahead, FoundItem, Listing, root_of};
 
 /// The walk: an iterator over items that ends after the first error.
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
             };
             *next += 1;
             let (verdict, is_directory) = (*verdict, facts.kind == FactKind::Directory);
-            let item = item(self.selection, self.directory.join(name), facts)?;
+            let item = read_item(self.selection, self.directory.join(name), facts)?;
             if is_directory {
                 self.enter(item.relative.clone())?;
             }

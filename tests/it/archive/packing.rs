@@ -52,7 +52,7 @@ pub(crate) fn unpack(bytes: impl Read + Send, directory: &Path) -> Result<Unpack
         workers: 2,
         foreign: LIMITS,
     };
-    archive::unpack(request, Splitter::open(bytes)?, &CancellationToken::new(), &meter())
+    archive::unpack(request, Splitter::behind_manifest(bytes)?, &CancellationToken::new(), &meter())
 }
 
 pub(crate) fn verify(bytes: &[u8], workers: usize) -> Result<Verified, ArchiveError> {

@@ -28,7 +28,7 @@ fn everything_comes_back_exactly() {
     assert_eq!(unpacked.counts, packed.manifest.counts);
     assert_eq!(unpacked.archive_bytes, bytes.len() as u64);
     assert_eq!(packed.archive_bytes, bytes.len() as u64);
-    let head = Splitter::open(&bytes[..]).expect("a manifest");
+    let head = Splitter::behind_manifest(&bytes[..]).expect("a manifest");
     assert_eq!(head.manifest(), Some(&packed.manifest));
     for workers in [0, 1, 3] {
         assert_eq!(verify(&bytes, workers).expect("verified").counts, unpacked.counts);
@@ -54,7 +54,7 @@ fn one_thread_packs_and_unpacks_as_several_do() {
         let request = UnpackRequest { destinations, workers, foreign: LIMITS };
         let unpacked = archive::unpack(
             request,
-            Splitter::open(&bytes[..]).expect("a manifest"),
+            Splitter::behind_manifest(&bytes[..]).expect("a manifest"),
             &CancellationToken::new(),
             &meter(),
         );
@@ -109,7 +109,7 @@ fn several_roots_and_the_last_file_keep_their_order() {
     let request = UnpackRequest { destinations, workers: 1, foreign: LIMITS };
     archive::unpack(
         request,
-        Splitter::open(&bytes[..]).expect("a manifest"),
+        Splitter::behind_manifest(&bytes[..]).expect("a manifest"),
         &CancellationToken::new(),
         &meter(),
     )
@@ -344,7 +344,12 @@ fn an_interruption_ends_both_ways() {
         workers: 2,
         foreign: LIMITS,
     };
-    let error = archive::unpack(request, Splitter::open(&bytes[..]).expect("a manifest"), &cancel, &meter());
+    let error = archive::unpack(
+        request,
+        Splitter::behind_manifest(&bytes[..]).expect("a manifest"),
+        &cancel,
+        &meter(),
+    );
     assert!(matches!(error, Err(ArchiveError::Cancelled)));
 }
 

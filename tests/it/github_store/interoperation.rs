@@ -75,8 +75,13 @@ fn unpack(archive: &[u8], directory: &Path) {
         foreign: Limits { bytes: 1 << 30, entries: 100_000 },
     };
     let meter = Meter::new("x", Phase::Restore);
-    archive::unpack(request, Splitter::open(archive).expect("a manifest"), &CancellationToken::new(), &meter)
-        .expect("unpacked");
+    archive::unpack(
+        request,
+        Splitter::behind_manifest(archive).expect("a manifest"),
+        &CancellationToken::new(),
+        &meter,
+    )
+    .expect("unpacked");
 }
 
 fn assert_same(restored: &Path, saved: &Path) {
