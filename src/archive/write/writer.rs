@@ -44,7 +44,7 @@ pub(crate) enum Repeats {
 pub(crate) struct Written {
     /// The digest of all contents that were hashed.
     pub(crate) content: ContentDigest,
-    /// The quick fingerprint of the trees; `None` where only a walk can tell it.
+    /// The quick fingerprint of the trees; `None` where it takes a walk.
     pub(crate) quick: Option<Quick>,
 }
 
