@@ -106,7 +106,7 @@ impl Checkout {
     pub(crate) fn read(workspace: &Path) -> Self {
         let git = |arguments: &[&str]| git(workspace, arguments);
         let is_refused = || git(&["rev-parse", "--git-dir"]).is_none();
-        // One question is enough where most likely there is no checkout.
+        // There is hardly a checkout, so git is only asked whether there is one.
         if !is_in_checkout(workspace) && is_refused() {
             return Checkout::default();
         }

@@ -70,7 +70,7 @@ impl QuickSum {
 pub(crate) fn quick(selections: &[Selection], workers: usize) -> Result<Quick, WalkError> {
     let mut sum = QuickSum::default();
     for (root, selection) in selections.iter().enumerate() {
-        let listed = ListedAhead::of(selection, workers);
+        let listed = ListedAhead::of(selection, workers, &CancellationToken::new());
         for item in Walk::over(selection, listed.as_ref()).if_there() {
             let item = item?;
             if item.kind != ItemKind::File || !selection.is_uncounted(&item.relative) {

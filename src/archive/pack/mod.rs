@@ -91,7 +91,7 @@ pub fn pack(
     meter: &Meter,
 ) -> Result<Packed, ArchiveError> {
     let prefixes = portable_roots(request.cache, request.selections.len());
-    let tree = Tree::list(request.selections, &prefixes, request.last, request.workers);
+    let tree = Tree::list(request.selections, &prefixes, request.last, request.workers, cancel);
     let mut count = Count::default();
     let totals = plan::lay_out(&tree, &mut count, cancel)?;
     if totals.missing.len() == request.selections.len() {

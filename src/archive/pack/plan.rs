@@ -42,8 +42,10 @@ impl<'a> Tree<'a> {
         prefixes: &'a [String],
         last: Option<&'a Path>,
         workers: usize,
+        cancel: &CancellationToken,
     ) -> Self {
-        let listed = selections.iter().map(|selection| ListedAhead::of(selection, workers)).collect();
+        let ahead = |selection: &Selection| ListedAhead::of(selection, workers, cancel);
+        let listed = selections.iter().map(ahead).collect();
         Tree { selections, prefixes, listed, last }
     }
 }

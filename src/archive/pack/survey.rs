@@ -56,7 +56,7 @@ pub fn survey(
     meter: &Meter,
 ) -> Result<Option<Survey>, ArchiveError> {
     let prefixes = portable_roots(request.cache, request.selections.len());
-    let tree = Tree::list(request.selections, &prefixes, request.last, request.workers);
+    let tree = Tree::list(request.selections, &prefixes, request.last, request.workers, cancel);
     let mut walked = Walked::default();
     let totals = match plan::lay_out(&tree, &mut walked, cancel) {
         Err(ArchiveError::Limit { .. }) => return Ok(None),

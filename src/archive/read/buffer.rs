@@ -114,7 +114,7 @@ impl Drop for Chunk {
 
 impl Slice {
     /// Whether both are parts of one chunk, so that keeping one keeps no more memory than keeping the other.
-    pub(crate) fn is_of_chunk_of(&self, other: &Slice) -> bool {
+    pub(crate) fn shares_chunk_with(&self, other: &Slice) -> bool {
         Arc::ptr_eq(&self.chunk, &other.chunk)
     }
 

@@ -141,9 +141,9 @@ impl OpenFile {
         Ok(OpenFile { path, file, attributes, missing: AtomicU64::new(size), spot: None })
     }
 
-    /// The same, as part of the quick fingerprint.
-    pub(super) fn at(self, spot: Spot) -> Self {
-        OpenFile { spot: Some(spot), ..self }
+    /// The same, as part of the quick fingerprint if its place is given.
+    pub(super) fn at(self, spot: Option<Spot>) -> Self {
+        OpenFile { spot, ..self }
     }
 
     /// Sets the length of the file, so that parts of zeros need not be written.
@@ -184,7 +184,7 @@ pub(super) struct WritePool {
     batch: Batch,
 }
 
-/// Files of which the contents lie in one frame, or in no frame any more.
+/// Files whose contents lie in one frame, or were copied out of their frames.
 #[derive(Default)]
 struct Batch {
     files: Vec<NewFile>,
@@ -192,10 +192,11 @@ struct Batch {
 }
 
 impl Batch {
-    /// Whether a file has to go into another batch: frames are few, and the next one may wait for that of this batch.
+    /// Whether a file has to go into another batch: the memory of a frame is free once its files are written, and the next frame
+    /// may wait for it.
     fn is_of_other_frame(&self, content: &Content) -> bool {
         let held = self.files.iter().rev().find_map(|file| file.content.shared());
-        held.is_some_and(|held| content.shared().is_some_and(|slice| !slice.is_of_chunk_of(held)))
+        held.is_some_and(|held| content.shared().is_some_and(|slice| !slice.shares_chunk_with(held)))
     }
 
     fn push(&mut self, file: NewFile) {

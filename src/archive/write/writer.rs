@@ -179,6 +179,13 @@ impl Writer {
         Ok(Written { content: digest, quick: self.is_counted.then(|| self.quick.quick()) })
     }
 
+    /// Adds a directory or a link to the quick fingerprint, if that is wanted.
+    fn count(&mut self, spot: &Spot, kind: ItemKind, mode: u32) {
+        if self.is_counted {
+            self.quick.add(spot.root, &Item::plain(spot.relative.clone(), kind, mode));
+        }
+    }
+
     fn make_symlinks(
         &self,
         remembered: &RememberedEntries,
@@ -320,8 +327,7 @@ impl Visitor for Writer {
     fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
         let path = self.path(spot);
         self.remembered.directory(spot, &path, attributes)?;
-        let item = Item::plain(spot.relative.clone(), ItemKind::Directory, attributes.mode);
-        self.quick.add(spot.root, &item);
+        self.count(spot, ItemKind::Directory, attributes.mode);
         if self.repeats == Repeats::FilesAndLinks {
             self.remembered.replaceable.remove(&path);
         }
@@ -338,7 +344,8 @@ impl Visitor for Writer {
         let path = self.path(&spot);
         let mode = attributes.mode;
         if size > SMALL {
-            let file = Arc::new(self.create(path, size, attributes)?.at(spot.clone()));
+            let file =
+                Arc::new(self.create(path, size, attributes)?.at(self.is_counted.then(|| spot.clone())));
             file.stretch()?;
             self.file = Some(Incoming::Large { file, offset: 0, spot, mode });
             return Ok(if self.is_hashing { Hashing::ByReader } else { Hashing::IfListed });
@@ -395,8 +402,7 @@ impl Visitor for Writer {
     fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {
         if let Some(target) = guard::os_name(&target) {
             self.digest.add_link(spot.root, &spot.relative, &target);
-            let item = Item::plain(spot.relative.clone(), ItemKind::Symlink { target }, attributes.mode);
-            self.quick.add(spot.root, &item);
+            self.count(spot, ItemKind::Symlink { target }, attributes.mode);
         }
         // Two of one name are noticed when they are made.
         if self.repeats == Repeats::Refused {

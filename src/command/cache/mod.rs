@@ -83,7 +83,7 @@ impl Cache<'_> {
         LeasedDirectory::create_in(self.root(), &format!("{purpose} `{}`", self.name()), self.ctx.now)
     }
 
-    /// What its trees look like from outside.
+    /// The quick fingerprint of its trees.
     pub(crate) fn quick_fingerprint(&self) -> Result<Quick, WalkError> {
         fingerprint::quick(&self.selections, self.ctx.workers)
     }

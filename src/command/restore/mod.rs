@@ -344,7 +344,7 @@ impl Destinations {
     }
 }
 
-/// Tells the meter how much will be unpacked. Refuses an archive that was saved from other paths, and one for which there is no room.
+/// Sets the totals of the meter. Refuses an archive that was saved from other paths or does not fit on the volume.
 fn accept(cache: &Cache<'_>, manifest: &Manifest, meter: &Meter) -> Result<(), Fault> {
     meter.set_total(manifest.unpacked_bytes);
     meter.set_total_items(manifest.counts.files);

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::item::{FactKind, Item, PathFacts, WalkError, read_item, unreadable};
 use crate::domain::names;
+use crate::fs::cancel;
 use crate::threads::start;
 use crate::tree::selection::{Selection, Verdict};
 
@@ -87,17 +90,23 @@ pub(crate) struct ListedAhead {
 
 impl ListedAhead {
     /// Lists a selection on up to `workers` threads; `None` where there is too much to keep, or nothing, or something that cannot be
-    /// read, which a walk meets in its place.
-    pub(crate) fn of(selection: &Selection, workers: usize) -> Option<Self> {
-        ListedAhead::of_at_most(selection, workers, MOST)
+    /// read, which a walk meets in its place, and where it was cancelled.
+    pub(crate) fn of(selection: &Selection, workers: usize, cancel: &CancellationToken) -> Option<Self> {
+        ListedAhead::of_at_most(selection, workers, cancel, MOST)
     }
 
-    pub(super) fn of_at_most(selection: &Selection, workers: usize, most: usize) -> Option<Self> {
+    pub(super) fn of_at_most(
+        selection: &Selection,
+        workers: usize,
+        cancel: &CancellationToken,
+        most: usize,
+    ) -> Option<Self> {
         root_of(selection).ok()?;
         let kept = AtomicUsize::new(0);
         let list = |relative: &PathBuf| {
             let before = kept.load(Ordering::Relaxed);
-            let listing = (before <= most).then(|| Listing::of(selection, relative).ok()).flatten()?;
+            let goes_on = before <= most && !cancel::is_cancelled(cancel);
+            let listing = goes_on.then(|| Listing::of(selection, relative).ok()).flatten()?;
             let kept = kept.fetch_add(listing.found.len(), Ordering::Relaxed) + listing.found.len();
             (kept <= most).then(|| Arc::new(listing))
         };

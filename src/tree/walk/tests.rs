@@ -4,6 +4,7 @@ use super::*;
 use crate::tree::selection::{PathRule, resolve};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use tokio_util::sync::CancellationToken;
 
 fn tree(paths: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a directory");
@@ -24,7 +25,7 @@ fn names(selection: &Selection) -> Vec<String> {
     let items = all(Walk::new(selection));
     // The same, and as often as is wanted, of what was listed before.
     for workers in [0, 3] {
-        let listed = ListedAhead::of(selection, workers);
+        let listed = ListedAhead::of(selection, workers, &CancellationToken::new());
         assert_eq!(listed.is_some(), selection.root.is_dir());
         for _ in 0..2 {
             assert_eq!(all(Walk::over(selection, listed.as_ref())), items);
@@ -62,7 +63,7 @@ fn directories_on_the_way_are_yielded_only_when_they_lead_somewhere() {
 fn a_walk_over_what_was_listed_sees_nothing_that_came_later() {
     let root = tree(&["a/b/x", "c/", "d"]);
     let selection = Selection::everything(root.path());
-    let listed = ListedAhead::of(&selection, 2);
+    let listed = ListedAhead::of(&selection, 2, &CancellationToken::new());
     fs::write(root.path().join("c/late"), "").expect("a file");
     fs::remove_file(root.path().join("a/b/x")).expect("removed");
     let seen = Walk::over(&selection, listed.as_ref()).map(|item| item.expect("an item").relative);
@@ -73,8 +74,17 @@ fn a_walk_over_what_was_listed_sees_nothing_that_came_later() {
 fn too_much_to_keep_is_not_listed_before() {
     let root = tree(&["a/b/x", "c/", "d"]);
     let selection = Selection::everything(root.path());
-    assert!(ListedAhead::of_at_most(&selection, 2, 5).is_some());
-    assert!(ListedAhead::of_at_most(&selection, 2, 4).is_none());
+    let cancel = CancellationToken::new();
+    assert!(ListedAhead::of_at_most(&selection, 2, &cancel, 5).is_some());
+    assert!(ListedAhead::of_at_most(&selection, 2, &cancel, 4).is_none());
+}
+
+#[test]
+fn a_listing_that_is_cancelled_ends() {
+    let root = tree(&["a/b/x", "c/", "d"]);
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    assert!(ListedAhead::of(&Selection::everything(root.path()), 2, &cancel).is_none());
 }
 
 #[test]
