@@ -2,6 +2,9 @@
 //!
 //! Source: POSIX.1-2017, `pax`, "pax Interchange Format". Owners are not stored.
 
+use std::borrow::Cow;
+use std::io::{Cursor, Write as _};
+
 use tar::{EntryType, Header};
 
 use crate::tree::walk::Modified;
@@ -37,19 +40,66 @@ pub(crate) fn padding(size: u64) -> usize {
     if over == 0 { 0 } else { BLOCK - over }
 }
 
+/// What the header of an entry says beside its mode.
+struct Fields<'a> {
+    entry_type: EntryType,
+    /// Its name; that of a directory ends with a slash.
+    name: Cow<'a, [u8]>,
+    size: u64,
+    target: &'a [u8],
+    modified: Modified,
+}
+
+impl<'a> Fields<'a> {
+    fn new(name: &'a [u8], kind: Kind<'a>, modified: Modified) -> Self {
+        let (entry_type, size, target) = match kind {
+            Kind::File(size) => (EntryType::Regular, size, &[][..]),
+            Kind::Symlink(target) => (EntryType::Symlink, 0, target),
+            Kind::HardLink(target) => (EntryType::Link, 0, target),
+            Kind::Directory => (EntryType::Directory, 0, &[][..]),
+        };
+        let name = match kind {
+            Kind::Directory => Cow::Owned([name, b"/"].concat()),
+            _ => Cow::Borrowed(name),
+        };
+        Fields { entry_type, name, size, target, modified }
+    }
+
+    /// The PAX records for what ustar cannot hold, as keys and values.
+    fn records(&self, mut take: impl FnMut(&str, &[u8])) {
+        let beyond_field = |text: &[u8]| text.len() > 100 || !text.is_ascii();
+        let (long_name, long_target) = (beyond_field(&self.name), beyond_field(self.target));
+        let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+        if (long_name && !is_text(&self.name)) || (long_target && !is_text(self.target)) {
+            take("hdrcharset", b"BINARY");
+        }
+        if long_name {
+            take("path", &self.name);
+        }
+        if long_target {
+            take("linkpath", self.target);
+        }
+        if self.size > LARGEST_OCTAL {
+            take("size", self.size.to_string().as_bytes());
+        }
+        if self.modified.nanoseconds != 0 || octal_seconds(self.modified).is_none() {
+            decimal(self.modified, |text| take("mtime", text));
+        }
+    }
+}
+
+/// How many bytes [`append`] appends.
+pub(crate) fn length(name: &[u8], kind: Kind<'_>, modified: Modified) -> usize {
+    let mut records = 0;
+    Fields::new(name, kind, modified).records(|key, value| records += record_length(key, value));
+    if records == 0 { BLOCK } else { 2 * BLOCK + records + padding(records as u64) }
+}
+
 /// Appends the header of an entry, after a PAX header if it needs one.
 pub(crate) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, modified: Modified) {
-    let mut name = name.to_vec();
-    let (entry_type, size, target) = match kind {
-        Kind::File(size) => (EntryType::Regular, size, &[][..]),
-        Kind::Symlink(target) => (EntryType::Symlink, 0, target),
-        Kind::HardLink(target) => (EntryType::Link, 0, target),
-        Kind::Directory => {
-            name.push(b'/');
-            (EntryType::Directory, 0, &[][..])
-        }
-    };
-    let records = records(&name, target, size, modified);
+    let fields = Fields::new(name, kind, modified);
+    let mut records = Vec::new();
+    fields.records(|key, value| record(&mut records, key, value));
     if !records.is_empty() {
         let mut header = header(b"PaxHeaders/cachekeep", b"", EntryType::XHeader);
         header.set_size(records.len() as u64);
@@ -60,8 +110,8 @@ pub(crate) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, 
         out.extend(&records);
         out.resize(out.len() + padding(records.len() as u64), 0);
     }
-    let mut header = header(&name, target, entry_type);
-    header.set_size(size);
+    let mut header = header(&fields.name, fields.target, fields.entry_type);
+    header.set_size(fields.size);
     header.set_mode(mode);
     header.set_mtime(octal_seconds(modified).unwrap_or(0));
     header.set_cksum();
@@ -88,55 +138,49 @@ fn octal_seconds(modified: Modified) -> Option<u64> {
     u64::try_from(modified.seconds).ok().filter(|seconds| *seconds <= LARGEST_OCTAL)
 }
 
-fn records(name: &[u8], target: &[u8], size: u64, modified: Modified) -> Vec<u8> {
-    let mut records = Vec::new();
-    let beyond_field = |text: &[u8]| text.len() > 100 || !text.is_ascii();
-    let (long_name, long_target) = (beyond_field(name), beyond_field(target));
-    let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
-    if (long_name && !is_text(name)) || (long_target && !is_text(target)) {
-        record(&mut records, "hdrcharset", b"BINARY");
-    }
-    if long_name {
-        record(&mut records, "path", name);
-    }
-    if long_target {
-        record(&mut records, "linkpath", target);
-    }
-    if size > LARGEST_OCTAL {
-        record(&mut records, "size", size.to_string().as_bytes());
-    }
-    if modified.nanoseconds != 0 || octal_seconds(modified).is_none() {
-        record(&mut records, "mtime", decimal(modified).as_bytes());
-    }
-    records
-}
-
 /// One record: its own length in decimal, a space, `key=value`, a line feed.
 fn record(out: &mut Vec<u8>, key: &str, value: &[u8]) {
-    let rest = key.len() + value.len() + 3;
-    let mut length = rest + 1;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    out.extend(length.to_string().as_bytes());
+    let end = out.len() + record_length(key, value);
+    out.extend((end - out.len()).to_string().as_bytes());
     out.push(b' ');
     out.extend(key.as_bytes());
     out.push(b'=');
     out.extend(value);
     out.push(b'\n');
+    debug_assert_eq!(out.len(), end);
 }
 
-/// Seconds with their fraction, which counts away from zero: half a second before 1970 is `-0.5`.
-fn decimal(modified: Modified) -> String {
+/// Bytes of a record, those of its length included.
+fn record_length(key: &str, value: &[u8]) -> usize {
+    let digits = |number: usize| number.checked_ilog10().map_or(1, |log| log as usize + 1);
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + digits(length) {
+        length = rest + digits(length);
+    }
+    length
+}
+
+/// Seconds with their fraction, which counts away from zero: half a second before 1970 is `-0.5`. Both passes over a tree want
+/// it for every file, so it takes no memory.
+fn decimal(modified: Modified, take: impl FnOnce(&[u8])) {
     let nanoseconds = i128::from(modified.seconds) * 1_000_000_000 + i128::from(modified.nanoseconds);
     let sign = if nanoseconds < 0 { "-" } else { "" };
-    let (whole, part) = (nanoseconds.abs() / 1_000_000_000, nanoseconds.abs() % 1_000_000_000);
-    if part == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part:09}") }
+    let (whole, part) = (nanoseconds.unsigned_abs() / 1_000_000_000, nanoseconds.unsigned_abs() % 1_000_000_000);
+    let mut text = Cursor::new([0; 40]);
+    let written = match part {
+        0 => write!(text, "{sign}{whole}"),
+        _ => write!(text, "{sign}{whole}.{part:09}"),
+    };
+    written.expect("a sign, 19 digits, a point and 9 digits");
+    let length = usize::try_from(text.position()).expect("at most 40");
+    take(&text.get_ref()[..length]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_record_counts_its_own_length() {
@@ -164,12 +208,38 @@ mod tests {
     #[test]
     fn times_before_1970_count_away_from_zero() {
         let check = |seconds, nanoseconds, expect: &str| {
-            assert_eq!(decimal(Modified { seconds, nanoseconds }), expect);
+            decimal(Modified { seconds, nanoseconds }, |text| assert_eq!(text, expect.as_bytes()));
         };
         check(1, 5, "1.000000005");
         check(-1, 500_000_000, "-0.500000000");
         check(-2, 0, "-2");
         check(i64::MIN, 1, "-9223372036854775807.999999999");
+    }
+
+    fn kind() -> impl Strategy<Value = (u8, Vec<u8>, u64)> {
+        let text = proptest::collection::vec(prop_oneof![Just(b'a'), any::<u8>()], 0..130);
+        (0..4_u8, text, prop_oneof![0..10_u64, (LARGEST_OCTAL - 1)..=(LARGEST_OCTAL + 1), any::<u64>()])
+    }
+
+    proptest! {
+        #[test]
+        fn lengths_are_those_of_the_headers(
+            name in proptest::collection::vec(prop_oneof![Just(b'a'), any::<u8>()], 0..130),
+            (kind, target, size) in kind(),
+            seconds in prop_oneof![Just(0), Just(-1), any::<i64>()],
+            nanoseconds in prop_oneof![Just(0), 0..1_000_000_000_u32],
+        ) {
+            let kind = match kind {
+                0 => Kind::File(size),
+                1 => Kind::Directory,
+                2 => Kind::Symlink(&target),
+                _ => Kind::HardLink(&target),
+            };
+            let modified = Modified { seconds, nanoseconds };
+            let mut out = Vec::new();
+            append(&mut out, &name, kind, 0o644, modified);
+            prop_assert_eq!(length(&name, kind, modified), out.len());
+        }
     }
 
     #[test]

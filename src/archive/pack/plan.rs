@@ -1,6 +1,7 @@
 //! The tar stream of a cache, laid out from names and sizes alone: counted first, then cut into frames.
 //!
-//! Both passes walk the tree and build the same headers, so that memory holds only the first names of files with several names.
+//! Both passes walk the tree, so that memory holds only the first names of files with several names. The one that counts needs only the
+//! lengths of headers, the other one writes them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -77,12 +78,18 @@ pub(super) struct PlannedFile {
 
 /// Receives the stream in order.
 pub(super) trait Layout {
-    /// Headers and padding.
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), ArchiveError>;
+    /// Whether headers are wanted. If not, their lengths are counted.
+    fn is_written(&self) -> bool {
+        false
+    }
+    /// Headers, if they are wanted, and padding.
+    fn bytes(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
+        Ok(())
+    }
     /// Whether rows are wanted.
     fn is_listed(&self) -> bool;
     /// The row of an entry without content, which has been laid out.
-    fn row(&mut self, row: Row);
+    fn row(&mut self, row: Row) -> Result<(), ArchiveError>;
     /// The content of a file that is not empty, and its row without the hash.
     fn file(&mut self, root: &Path, item: &Item, row: Option<Row>) -> Result<(), ArchiveError>;
 }
@@ -184,8 +191,7 @@ impl PlanPass<'_> {
             ItemKind::Directory => {
                 self.totals.counts.directories += 1;
                 self.header(&name, Kind::Directory, item)?;
-                self.row(&name, item, || RowKind::Directory);
-                Ok(())
+                self.row(&name, item, || RowKind::Directory)
             }
             ItemKind::Symlink { target } => {
                 let target = link_target(target)
@@ -194,8 +200,7 @@ impl PlanPass<'_> {
                 self.totals.counts.symlinks += 1;
                 self.header(&name, Kind::Symlink(&target), item)?;
                 self.totals.list_bytes += target.len() as u64;
-                self.row(&name, item, || RowKind::Symlink { target });
-                Ok(())
+                self.row(&name, item, || RowKind::Symlink { target })
             }
             ItemKind::Special => {
                 self.totals.skipped_count += 1;
@@ -209,8 +214,7 @@ impl PlanPass<'_> {
                     self.totals.counts.hard_links += 1;
                     self.header(&name, Kind::HardLink(&first), item)?;
                     self.totals.list_bytes += first.len() as u64;
-                    self.row(&name, item, || RowKind::HardLink { target: first });
-                    Ok(())
+                    self.row(&name, item, || RowKind::HardLink { target: first })
                 }
                 None => self.file(root, &name, item),
             },
@@ -223,8 +227,7 @@ impl PlanPass<'_> {
         self.header(name, Kind::File(item.size), item)?;
         let offset = self.totals.stream_bytes;
         if item.size == 0 {
-            self.row(name, item, || RowKind::file(0, Sha256Digest::of(b""), offset));
-            return Ok(());
+            return self.row(name, item, || RowKind::file(0, Sha256Digest::of(b""), offset));
         }
         self.totals.stream_bytes += item.size;
         // The hash is entered where the content is read.
@@ -245,13 +248,15 @@ impl PlanPass<'_> {
         })
     }
 
-    fn row(&mut self, name: &[u8], item: &Item, kind: impl FnOnce() -> RowKind) {
-        if let Some(row) = self.draw(name, item, kind) {
-            self.layout.row(row);
-        }
+    fn row(&mut self, name: &[u8], item: &Item, kind: impl FnOnce() -> RowKind) -> Result<(), ArchiveError> {
+        self.draw(name, item, kind).map_or(Ok(()), |row| self.layout.row(row))
     }
 
     fn header(&mut self, name: &[u8], kind: Kind<'_>, item: &Item) -> Result<(), ArchiveError> {
+        if !self.layout.is_written() {
+            self.totals.stream_bytes += tar_header::length(name, kind, item.modified) as u64;
+            return Ok(());
+        }
         let mut header = std::mem::take(&mut self.header);
         header.clear();
         tar_header::append(&mut header, name, kind, item.mode, item.modified);
@@ -356,15 +361,13 @@ impl Count {
 }
 
 impl Layout for Count {
-    fn bytes(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
     fn is_listed(&self) -> bool {
         false
     }
 
-    fn row(&mut self, _: Row) {}
+    fn row(&mut self, _: Row) -> Result<(), ArchiveError> {
+        Ok(())
+    }
 
     fn file(&mut self, root: &Path, item: &Item, _: Option<Row>) -> Result<(), ArchiveError> {
         if item.size > holes::WITHOUT_HOLES {
@@ -440,6 +443,10 @@ impl<'a> Cutter<'a> {
 }
 
 impl Layout for Cutter<'_> {
+    fn is_written(&self) -> bool {
+        true
+    }
+
     fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(self.frame_bytes - self.length));
@@ -457,8 +464,9 @@ impl Layout for Cutter<'_> {
         self.is_listed
     }
 
-    fn row(&mut self, row: Row) {
+    fn row(&mut self, row: Row) -> Result<(), ArchiveError> {
         self.next.rows.push(row);
+        Ok(())
     }
 
     fn file(&mut self, root: &Path, item: &Item, mut row: Option<Row>) -> Result<(), ArchiveError> {

@@ -103,33 +103,29 @@ struct Walked {
 }
 
 impl Walked {
-    fn note(&mut self, row: Row) {
+    fn note(&mut self, row: Row) -> Result<(), ArchiveError> {
         self.bytes += plan::row_bytes(&row);
         self.rows.push(row);
-    }
-}
-
-impl Layout for Walked {
-    fn bytes(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
         if self.bytes > LARGEST_SURVEY {
             return Err(ArchiveError::Limit { limit: LARGEST_SURVEY, unit: "bytes of rows" });
         }
         Ok(())
     }
+}
 
+impl Layout for Walked {
     fn is_listed(&self) -> bool {
         true
     }
 
-    fn row(&mut self, row: Row) {
-        self.note(row);
+    fn row(&mut self, row: Row) -> Result<(), ArchiveError> {
+        self.note(row)
     }
 
     fn file(&mut self, root: &Path, item: &Item, row: Option<Row>) -> Result<(), ArchiveError> {
         self.count.file(root, item, None)?;
         let Some(row) = row else { return Ok(()) };
         self.files.push(SurveyedFile { row: self.rows.len(), root: root.to_owned(), item: item.clone() });
-        self.note(row);
-        Ok(())
+        self.note(row)
     }
 }

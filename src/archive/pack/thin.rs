@@ -272,15 +272,13 @@ fn enter_places(rows: &mut [Row], new: &[usize], places: Vec<Extent>) {
 struct Places(Vec<Extent>);
 
 impl Layout for Places {
-    fn bytes(&mut self, _: &[u8]) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
     fn is_listed(&self) -> bool {
         true
     }
 
-    fn row(&mut self, _: Row) {}
+    fn row(&mut self, _: Row) -> Result<(), ArchiveError> {
+        Ok(())
+    }
 
     fn file(&mut self, _: &std::path::Path, _: &Item, row: Option<Row>) -> Result<(), ArchiveError> {
         if let Some(Row { kind: RowKind::File { extents, .. }, .. }) = row {
