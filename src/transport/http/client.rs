@@ -1,12 +1,15 @@
 //! The HTTP client: TLS by rustls with the system's certificates, proxies of the environment, timeouts.
 
 use std::net::ToSocketAddrs as _;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, Url, redirect};
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::address::{self, AddressError};
 use crate::domain::event::Details;
@@ -40,7 +43,19 @@ impl Default for Timeouts {
 /// The TLS backend or the system's certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up HTTPS: {0}")]
-pub struct ClientError(reqwest::Error);
+pub struct ClientError(Box<dyn std::error::Error + Send + Sync>);
+
+impl From<rustls::Error> for ClientError {
+    fn from(error: rustls::Error) -> Self {
+        ClientError(error.into())
+    }
+}
+
+impl From<reqwest::Error> for ClientError {
+    fn from(error: reqwest::Error) -> Self {
+        ClientError(error.into())
+    }
+}
 
 /// Makes requests. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
@@ -60,9 +75,9 @@ impl Client {
     /// the system's proxy settings on macOS and Windows; this machine is never asked through a proxy.
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's certificates on Linux.
     pub fn new(timeouts: Timeouts) -> Result<Self, ClientError> {
-        install_crypto_provider();
-        let outward = builder(timeouts).build().map_err(ClientError)?;
-        let loopback = builder(timeouts).no_proxy().build().map_err(ClientError)?;
+        let tls = tls()?;
+        let outward = builder(timeouts, tls.clone()).build()?;
+        let loopback = builder(timeouts, tls).no_proxy().build()?;
         Ok(Client { outward, loopback, timeouts, details: Details::none(), allows_metadata: false })
     }
 
@@ -101,11 +116,12 @@ impl Client {
     }
 }
 
-fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
+fn builder(timeouts: Timeouts, tls: ClientConfig) -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
     // Lengths, ranges and checksums are those of the file, not of a compressed transfer.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .user_agent(concat!("cachekeep/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .dns_resolver(Arc::new(SystemResolver))
@@ -132,13 +148,21 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// rustls has one provider for a process, and panics later where none was chosen.
-fn install_crypto_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error means that the process has chosen one already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+/// TLS with the system's certificates, which are read once for all clients of the process: on Linux that takes as long as
+/// starting the program.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    static READ: Mutex<Option<ClientConfig>> = Mutex::new(None);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tls) = &*read {
+        return Ok(tls.clone());
+    }
+    // An error means that the process has chosen a provider already, which serves as well.
+    let _ = ring::default_provider().install_default();
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut tls = versions.with_platform_verifier()?.with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(read.insert(tls).clone())
 }
 
 #[cfg(test)]
