@@ -259,11 +259,11 @@ impl<R: Read> Splitter<R> {
                 self.stage = Stage::Digested;
             }
             Check::Parts { list, .. } if magic == LIST_MAGIC => {
-                let Some(rows) = list_frame::compressed_rows(payload) else { return Ok(false) };
+                let Some(columns) = list_frame::columns(payload) else { return Ok(false) };
                 if self.stage != Stage::Body {
                     return Err(ArchiveError::damaged("its list is not behind its frames"));
                 }
-                list.take(rows, self.position, length)?;
+                list.take(columns, self.position, length)?;
             }
             Check::Parts { list, proof, .. } => {
                 let Some(said) = Proof::of(payload).filter(|_| magic == DIGEST_MAGIC) else {

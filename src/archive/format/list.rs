@@ -20,7 +20,7 @@ pub(crate) const LARGEST_LIST: u64 = 64 << 20;
 pub(crate) const ROW_BYTES: u64 = 96;
 
 /// Upper bound for the extents of a file.
-const MOST_EXTENTS: u64 = 1 << 16;
+pub(super) const MOST_EXTENTS: u64 = 1 << 12;
 
 /// An entry of an archive, as its list has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,12 +78,22 @@ impl RowKind {
         let all = Extent { segment: 0, offset, length: size };
         RowKind::File { size, content, extents: if size == 0 { Vec::new() } else { vec![all] } }
     }
+
+    /// What stands for it in a row.
+    pub(super) fn byte(&self) -> u8 {
+        match self {
+            RowKind::Directory => DIRECTORY,
+            RowKind::File { .. } => FILE,
+            RowKind::Symlink { .. } => SYMLINK,
+            RowKind::HardLink { .. } => HARD_LINK,
+        }
+    }
 }
 
-const DIRECTORY: u8 = 0;
-const FILE: u8 = 1;
-const SYMLINK: u8 = 2;
-const HARD_LINK: u8 = 3;
+pub(super) const DIRECTORY: u8 = 0;
+pub(super) const FILE: u8 = 1;
+pub(super) const SYMLINK: u8 = 2;
+pub(super) const HARD_LINK: u8 = 3;
 
 impl Row {
     /// Says what the content of a file is; nothing for another row.
@@ -95,13 +105,7 @@ impl Row {
 
     /// Appends the row.
     pub(crate) fn append(&self, out: &mut Vec<u8>) {
-        let kind = match self.kind {
-            RowKind::Directory => DIRECTORY,
-            RowKind::File { .. } => FILE,
-            RowKind::Symlink { .. } => SYMLINK,
-            RowKind::HardLink { .. } => HARD_LINK,
-        };
-        out.push(kind);
+        out.push(self.kind.byte());
         text(out, &self.name);
         number(out, u64::from(self.mode));
         number(out, zigzag(self.modified.seconds));
@@ -146,47 +150,51 @@ impl ExpectedList {
 
 /// Reads the rows of a list, each within its bounds.
 pub(crate) struct Rows<R> {
-    input: R,
+    fields: Fields<R>,
 }
 
 impl<R: Read> Rows<R> {
     /// Rows of a decompressed list.
     pub(crate) fn new(input: R) -> Self {
-        Rows { input }
+        Rows { fields: Fields { input } }
     }
 
     fn row(&mut self) -> Result<Option<Row>, ArchiveError> {
         let mut kind = [0];
-        if self.input.read(&mut kind).map_err(ArchiveError::Input)? == 0 {
+        if self.fields.input.read(&mut kind).map_err(ArchiveError::Input)? == 0 {
             return Ok(None);
         }
-        let name = self.text()?;
-        let mode = u32::try_from(self.number()?).map_err(|_| unreadable())?;
-        let seconds = unzigzag(self.number()?);
-        let nanoseconds = self.number()?;
+        let name = self.fields.text()?;
+        let mode = u32::try_from(self.fields.number()?).map_err(|_| unreadable())?;
+        let seconds = unzigzag(self.fields.number()?);
+        let nanoseconds = self.fields.number()?;
         let nanoseconds = u32::try_from(nanoseconds).ok().filter(|it| *it < 1_000_000_000);
         let nanoseconds = nanoseconds.ok_or_else(unreadable)?;
         let kind = match kind[0] {
             DIRECTORY => RowKind::Directory,
             FILE => self.file()?,
-            SYMLINK => RowKind::Symlink { target: self.text()? },
-            HARD_LINK => RowKind::HardLink { target: self.text()? },
+            SYMLINK => RowKind::Symlink { target: self.fields.text()? },
+            HARD_LINK => RowKind::HardLink { target: self.fields.text()? },
             _ => return Err(unreadable()),
         };
         Ok(Some(Row { name, kind, mode, modified: Modified { seconds, nanoseconds } }))
     }
 
     fn file(&mut self) -> Result<RowKind, ArchiveError> {
-        let size = self.number()?;
+        let size = self.fields.number()?;
         let mut content = [0; 32];
-        self.fill(&mut content)?;
-        let count = self.number()?;
+        self.fields.fill(&mut content)?;
+        let count = self.fields.number()?;
         if count > MOST_EXTENTS {
             return Err(unreadable());
         }
         let (mut extents, mut held) = (Vec::new(), 0_u64);
         for _ in 0..count {
-            let extent = Extent { segment: self.number()?, offset: self.number()?, length: self.number()? };
+            let extent = Extent {
+                segment: self.fields.number()?,
+                offset: self.fields.number()?,
+                length: self.fields.number()?,
+            };
             held = held.checked_add(extent.length).ok_or_else(unreadable)?;
             extent.offset.checked_add(extent.length).ok_or_else(unreadable)?;
             extents.push(extent);
@@ -195,38 +203,6 @@ impl<R: Read> Rows<R> {
             return Err(unreadable());
         }
         Ok(RowKind::File { size, content: Sha256Digest(content), extents })
-    }
-
-    fn text(&mut self) -> Result<Vec<u8>, ArchiveError> {
-        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= LONGEST_NAME);
-        let mut text = vec![0; length.ok_or_else(unreadable)?];
-        self.fill(&mut text)?;
-        Ok(text)
-    }
-
-    /// A number of seven bits a byte, the lowest first; the shortest form alone is read, so that a row has one.
-    fn number(&mut self) -> Result<u64, ArchiveError> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let mut byte = [0];
-            self.fill(&mut byte)?;
-            let bits = u64::from(byte[0] & 0x7F);
-            if bits << shift >> shift != bits || (shift > 0 && byte[0] == 0) {
-                return Err(unreadable());
-            }
-            number |= bits << shift;
-            if byte[0] & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(unreadable())
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), ArchiveError> {
-        self.input.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => unreadable(),
-            _ => ArchiveError::Input(error),
-        })
     }
 }
 
@@ -238,16 +214,80 @@ impl<R: Read> Iterator for Rows<R> {
     }
 }
 
-fn unreadable() -> ArchiveError {
+/// Reads numbers and texts, each within its bounds.
+#[derive(Debug)]
+pub(super) struct Fields<R> {
+    input: R,
+}
+
+impl<R: Read> Fields<R> {
+    pub(super) fn byte(&mut self) -> Result<u8, ArchiveError> {
+        let mut byte = [0];
+        self.fill(&mut byte)?;
+        Ok(byte[0])
+    }
+
+    pub(super) fn text(&mut self) -> Result<Vec<u8>, ArchiveError> {
+        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= LONGEST_NAME);
+        let mut text = vec![0; length.ok_or_else(unreadable)?];
+        self.fill(&mut text)?;
+        Ok(text)
+    }
+
+    /// A number of seven bits a byte, the lowest first; the shortest form alone is read, so that a row has one.
+    pub(super) fn number(&mut self) -> Result<u64, ArchiveError> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if bits << shift >> shift != bits || (shift > 0 && byte == 0) {
+                return Err(unreadable());
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(unreadable())
+    }
+
+    pub(super) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), ArchiveError> {
+        self.input.read_exact(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => unreadable(),
+            _ => ArchiveError::Input(error),
+        })
+    }
+}
+
+impl<'a> Fields<&'a [u8]> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Fields { input }
+    }
+
+    /// The next so many bytes.
+    pub(super) fn slice(&mut self, length: u64) -> Result<&'a [u8], ArchiveError> {
+        let length = usize::try_from(length).map_err(|_| unreadable())?;
+        let (slice, rest) = self.input.split_at_checked(length).ok_or_else(unreadable)?;
+        self.input = rest;
+        Ok(slice)
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.input
+    }
+}
+
+pub(super) fn unreadable() -> ArchiveError {
     ArchiveError::damaged("its list does not parse")
 }
 
-fn text(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
     number(out, text.len() as u64);
     out.extend(text);
 }
 
-fn number(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn number(out: &mut Vec<u8>, mut number: u64) {
     while number > 0x7F {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -256,21 +296,44 @@ fn number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Small numbers of either sign as small ones without.
-fn zigzag(number: i64) -> u64 {
+pub(super) fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
-fn unzigzag(number: u64) -> i64 {
+pub(super) fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn rows(bytes: &[u8]) -> Result<Vec<Row>, ArchiveError> {
         Rows::new(bytes).collect()
+    }
+
+    pub(in super::super) fn row() -> impl Strategy<Value = Row> {
+        let name = proptest::collection::vec(any::<u8>(), 0..60);
+        (kind(), any::<u32>(), any::<i64>(), 0..1_000_000_000_u32, name).prop_map(
+            |(kind, mode, seconds, nanoseconds, name)| Row {
+                name,
+                kind,
+                mode,
+                modified: Modified { seconds, nanoseconds },
+            },
+        )
+    }
+
+    fn parts() -> impl Strategy<Value = RowKind> {
+        let part = (0..10_u64, 0..u64::MAX / 2, 1..u64::MAX / 16);
+        (any::<[u8; 32]>(), proptest::collection::vec(part, 1..5)).prop_map(|(content, parts)| {
+            let extents =
+                parts.into_iter().map(|(segment, offset, length)| Extent { segment, offset, length });
+            let extents: Vec<Extent> = extents.collect();
+            let size = extents.iter().map(|extent| extent.length).sum();
+            RowKind::File { size, content: Sha256Digest(content), extents }
+        })
     }
 
     fn kind() -> impl Strategy<Value = RowKind> {
@@ -279,6 +342,7 @@ mod tests {
             Just(RowKind::Directory),
             (0..u64::MAX / 2, any::<[u8; 32]>(), 0..u64::MAX / 2)
                 .prop_map(|(size, content, offset)| RowKind::file(size, Sha256Digest(content), offset)),
+            parts(),
             text().prop_map(|target| RowKind::Symlink { target }),
             text().prop_map(|target| RowKind::HardLink { target }),
         ]
@@ -286,18 +350,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_back(
-            kinds in proptest::collection::vec(
-                (kind(), any::<u32>(), any::<i64>(), 0..1_000_000_000_u32, proptest::collection::vec(any::<u8>(), 0..60)),
-                0..20,
-            ),
-        ) {
-            let written: Vec<Row> = kinds
-                .into_iter()
-                .map(|(kind, mode, seconds, nanoseconds, name)| {
-                    Row { name, kind, mode, modified: Modified { seconds, nanoseconds } }
-                })
-                .collect();
+        fn rows_come_back(written in proptest::collection::vec(row(), 0..20)) {
             let mut bytes = Vec::new();
             for row in &written {
                 row.append(&mut bytes);

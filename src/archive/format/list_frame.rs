@@ -1,22 +1,22 @@
 //! The frames of a list, and the frame behind them that says where it lies and proves the archive.
 //!
-//! The rows are one stream of bytes, cut every 512 KiB; each piece is compressed into a skippable frame. The digest
-//! covers manifest, rows and seek table: frames of the tar stream have checksums, and the rows the hash of every file.
+//! After every 512 KiB of rows the columns of these rows go into a skippable frame. The digest covers manifest, rows and seek
+//! table: frames of the tar stream have checksums, and the rows the hash of every file.
+
+use std::mem;
 
 use sha2::{Digest as _, Sha256};
 
+use super::columns::{self, Columns};
 use super::error::ArchiveError;
 use super::list::{LARGEST_LIST, Row};
 use super::skippable::{DIGEST_MAGIC, LIST_MAGIC, skippable};
 use crate::domain::digest::Sha256Digest;
 
-/// Bytes of rows in every frame of a list but the last, which may have fewer.
-const PIECE: usize = 512 << 10;
+/// Bytes of rows after which a frame ends.
+const PIECE: u64 = 512 << 10;
 
-/// Hashes hardly compress, and names do at any level.
-const LEVEL: i32 = 3;
-
-const LIST_TAG: &[u8] = b"cachekeep list\n";
+const LIST_TAG: &[u8] = b"cachekeep rows\n";
 const PROOF_TAG: &[u8] = b"cachekeep digest\n";
 
 /// Where a list lies in its archive, and what it is.
@@ -74,8 +74,8 @@ impl Proof {
     }
 }
 
-/// What the frame of a list holds; `None` if it is of another kind.
-pub(crate) fn compressed_rows(payload: &[u8]) -> Option<&[u8]> {
+/// The columns in a frame of a list; `None` if it is of another kind.
+pub(crate) fn columns(payload: &[u8]) -> Option<&[u8]> {
     payload.strip_prefix(LIST_TAG)
 }
 
@@ -88,10 +88,9 @@ pub(crate) fn is_of_list(magic: u32, payload: &[u8]) -> bool {
     }
 }
 
-/// Decompresses a piece of a list.
-pub(crate) fn decompress(compressed: &[u8]) -> Result<Vec<u8>, ArchiveError> {
-    zstd::bulk::decompress(compressed, PIECE)
-        .map_err(|error| ArchiveError::damaged(format!("its list does not decompress: {error}")))
+/// The rows in the columns of a frame.
+pub(crate) fn rows(columns: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    columns::rows(columns)
 }
 
 /// A list that is written.
@@ -99,28 +98,29 @@ pub(crate) fn decompress(compressed: &[u8]) -> Result<Vec<u8>, ArchiveError> {
 pub(crate) struct ListWriter {
     hasher: Sha256,
     rows: u64,
-    piece: Vec<u8>,
+    /// The last row.
+    row: Vec<u8>,
+    columns: Columns,
+    /// Bytes of the rows in these columns.
+    piece: u64,
     frames: Vec<Vec<u8>>,
 }
 
 impl ListWriter {
     /// Adds the next row.
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), ArchiveError> {
-        let before = self.piece.len();
-        row.append(&mut self.piece);
-        self.hasher.update(&self.piece[before..]);
-        self.rows += (self.piece.len() - before) as u64;
-        while self.piece.len() >= PIECE {
-            let rest = self.piece.split_off(PIECE);
-            self.cut()?;
-            self.piece = rest;
-        }
-        Ok(())
+        self.row.clear();
+        row.append(&mut self.row);
+        self.hasher.update(&self.row);
+        self.columns.push(row);
+        self.rows += self.row.len() as u64;
+        self.piece += self.row.len() as u64;
+        if self.piece < PIECE { Ok(()) } else { self.cut() }
     }
 
     /// The list, of which the first frame will lie at this offset; and its frames.
     pub(crate) fn finish(mut self, offset: u64) -> Result<(ListPlace, Vec<Vec<u8>>), ArchiveError> {
-        if !self.piece.is_empty() {
+        if self.piece > 0 {
             self.cut()?;
         }
         let stored = self.frames.iter().map(|frame| frame.len() as u64).sum();
@@ -129,8 +129,9 @@ impl ListWriter {
     }
 
     fn cut(&mut self) -> Result<(), ArchiveError> {
-        let compressed = zstd::bulk::compress(&self.piece, LEVEL).map_err(ArchiveError::Worker)?;
-        self.frames.push(skippable(LIST_MAGIC, &[LIST_TAG, &compressed].concat()));
+        self.piece = 0;
+        let columns = mem::take(&mut self.columns).store()?;
+        self.frames.push(skippable(LIST_MAGIC, &[LIST_TAG, &columns].concat()));
         Ok(())
     }
 }
@@ -146,8 +147,8 @@ pub(crate) struct ReadList {
 
 impl ReadList {
     /// Takes what the next frame holds, of which the frame lies at `offset` and has so many bytes.
-    pub(crate) fn take(&mut self, compressed: &[u8], offset: u64, length: usize) -> Result<(), ArchiveError> {
-        let rows = decompress(compressed)?;
+    pub(crate) fn take(&mut self, columns: &[u8], offset: u64, length: usize) -> Result<(), ArchiveError> {
+        let rows = columns::rows(columns)?;
         self.offset.get_or_insert(offset);
         self.stored += length as u64;
         self.rows += rows.len() as u64;

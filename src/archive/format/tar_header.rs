@@ -166,7 +166,8 @@ fn record_length(key: &str, value: &[u8]) -> usize {
 fn decimal(modified: Modified, take: impl FnOnce(&[u8])) {
     let nanoseconds = i128::from(modified.seconds) * 1_000_000_000 + i128::from(modified.nanoseconds);
     let sign = if nanoseconds < 0 { "-" } else { "" };
-    let (whole, part) = (nanoseconds.unsigned_abs() / 1_000_000_000, nanoseconds.unsigned_abs() % 1_000_000_000);
+    let (whole, part) =
+        (nanoseconds.unsigned_abs() / 1_000_000_000, nanoseconds.unsigned_abs() % 1_000_000_000);
     let mut text = Cursor::new([0; 40]);
     let written = match part {
         0 => write!(text, "{sign}{whole}"),

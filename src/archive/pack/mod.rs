@@ -384,7 +384,7 @@ enum Proving<'a> {
     Parts {
         /// The SHA-256 of the manifest's frame.
         manifest: Sha256Digest,
-        list: ListWriter,
+        list: Box<ListWriter>,
         /// The list of a thin archive, which was made before its contents were packed.
         known: Option<KnownList<'a>>,
     },
@@ -418,7 +418,7 @@ impl<'a, W: ArchiveOutput> PackOutput<'a, W> {
     fn new(out: W, manifest: &Manifest, known: Option<KnownList<'a>>) -> Result<Self, ArchiveError> {
         let first = frame::manifest_frame(manifest);
         let proof = if manifest.is_listed() {
-            Proving::Parts { manifest: Sha256Digest::of(&first), list: ListWriter::default(), known }
+            Proving::Parts { manifest: Sha256Digest::of(&first), list: Box::default(), known }
         } else {
             Proving::Whole(Sha256::new())
         };

@@ -69,7 +69,7 @@ pub fn read_listing<E: From<ArchiveError>>(
         return Err(ArchiveError::damaged("its list is not behind its frames").into());
     }
     let list = part(&mut fetch, offset..proof_at)?;
-    let rows = decompress(&list, &proof.list)?;
+    let rows = rows(&list, &proof.list)?;
     Ok(Some(Listing { manifest, digest: proof.digest, archive_bytes: size, frames, rows }))
 }
 
@@ -151,7 +151,7 @@ fn check(manifest: &[u8], proof: &[u8], table: &[u8]) -> Result<Proof, ArchiveEr
 }
 
 /// The rows of a list in its frames.
-fn decompress(mut frames: &[u8], place: &ListPlace) -> Result<Vec<u8>, ArchiveError> {
+fn rows(mut frames: &[u8], place: &ListPlace) -> Result<Vec<u8>, ArchiveError> {
     let differs = || ArchiveError::damaged("its list does not match");
     if place.rows > LARGEST_LIST {
         return Err(differs());
@@ -159,9 +159,8 @@ fn decompress(mut frames: &[u8], place: &ListPlace) -> Result<Vec<u8>, ArchiveEr
     let mut rows = Vec::new();
     while !frames.is_empty() {
         let (magic, payload, rest) = split(frames).ok_or_else(differs)?;
-        let compressed =
-            list_frame::compressed_rows(payload).filter(|_| magic == LIST_MAGIC).ok_or_else(differs)?;
-        rows.extend(list_frame::decompress(compressed)?);
+        let columns = list_frame::columns(payload).filter(|_| magic == LIST_MAGIC).ok_or_else(differs)?;
+        rows.extend(list_frame::rows(columns)?);
         if rows.len() as u64 > place.rows {
             return Err(differs());
         }

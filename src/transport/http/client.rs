@@ -158,7 +158,8 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     }
     // An error means that the process has chosen a provider already, which serves as well.
     let _ = ring::default_provider().install_default();
-    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let provider =
+        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut tls = versions.with_platform_verifier()?.with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
