@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::list::{ROW_BYTES, Row, RowKind};
 use crate::archive::format::manifest::Counts;
-use crate::archive::format::tar_header::{self, Kind, LONGEST_NAME};
+use crate::archive::format::tar_header::{self, BLOCK, Kind, LONGEST_NAME};
 use crate::domain::digest::Sha256Digest;
 use crate::fs::cancel;
 use crate::fs::holes;
@@ -452,7 +452,12 @@ impl Layout for Cutter<'_> {
             let (now, later) = bytes.split_at(bytes.len().min(self.frame_bytes - self.length));
             match self.next.segments.last_mut() {
                 Some(Segment::Bytes(last)) => last.extend_from_slice(now),
-                _ => self.next.segments.push(Segment::Bytes(now.to_vec())),
+                _ => {
+                    // Most often the padding of a file and the header of the next one.
+                    let mut first = Vec::with_capacity(4 * BLOCK);
+                    first.extend_from_slice(now);
+                    self.next.segments.push(Segment::Bytes(first));
+                }
             }
             self.advance(now.len(), false)?;
             bytes = later;
