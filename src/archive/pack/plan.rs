@@ -450,14 +450,13 @@ impl Layout for Cutter<'_> {
     fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(self.frame_bytes - self.length));
-            match self.next.segments.last_mut() {
-                Some(Segment::Bytes(last)) => last.extend_from_slice(now),
-                _ => {
-                    // Most often the padding of a file and the header of the next one.
-                    let mut first = Vec::with_capacity(4 * BLOCK);
-                    first.extend_from_slice(now);
-                    self.next.segments.push(Segment::Bytes(first));
-                }
+            if let Some(Segment::Bytes(last)) = self.next.segments.last_mut() {
+                last.extend_from_slice(now);
+            } else {
+                // Most often the padding of a file, which the header of the next one follows.
+                let mut first = Vec::with_capacity(4 * BLOCK);
+                first.extend_from_slice(now);
+                self.next.segments.push(Segment::Bytes(first));
             }
             self.advance(now.len(), false)?;
             bytes = later;
