@@ -9,47 +9,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::ArchiveError;
 use super::list_frame::{self, Proof, ReadList};
-use super::manifest::{LARGEST_FRAME, Manifest};
+use super::manifest::{LARGEST_FRAME, LARGEST_MANIFEST, Manifest};
 use super::seek_table::ExpectedTable;
-use super::skippable::{DIGEST_MAGIC, LIST_MAGIC, MANIFEST_MAGIC, SEEK_TABLE_MAGIC, skippable};
+use super::skippable::{DIGEST_MAGIC, LIST_MAGIC, MANIFEST_MAGIC, SEEK_TABLE_MAGIC};
 use crate::domain::digest::Sha256Digest;
 
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 
-const MANIFEST_TAG: &[u8] = b"cachekeep manifest\n";
-const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
-
-const LARGEST_MANIFEST: usize = 1 << 20;
-
 /// The largest block of a zstd frame, compressed or not.
 const LARGEST_BLOCK: usize = 128 << 10;
-
-/// The frame that begins an archive.
-pub(crate) fn manifest_frame(manifest: &Manifest) -> Vec<u8> {
-    skippable(MANIFEST_MAGIC, &[MANIFEST_TAG, &manifest.to_json()].concat())
-}
-
-/// The frame that carries the digest of all before it, in an archive without a list.
-pub(crate) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
-    skippable(DIGEST_MAGIC, &[DIGEST_TAG, &digest.0].concat())
-}
-
-/// Bytes of the manifest's frame, which these bytes begin with; `None` if an archive without a manifest begins so.
-pub(crate) fn manifest_length(head: &[u8]) -> Option<usize> {
-    let payload = head.get(8..)?;
-    let magic = head.starts_with(&MANIFEST_MAGIC.to_le_bytes()) && payload.starts_with(MANIFEST_TAG);
-    let length = u32::from_le_bytes(head[4..8].try_into().expect("four bytes")) as usize;
-    // The tag may lie behind the end that the header gives.
-    (magic && (MANIFEST_TAG.len()..=LARGEST_MANIFEST).contains(&length)).then_some(length + 8)
-}
-
-/// The manifest in its frame.
-pub(crate) fn manifest_of(frame: &[u8]) -> Result<Manifest, ArchiveError> {
-    let json = frame
-        .get(8 + MANIFEST_TAG.len()..)
-        .ok_or_else(|| ArchiveError::damaged("its manifest ends in the middle"))?;
-    Manifest::from_json(json)
-}
 
 /// What comes next in an archive.
 #[derive(Debug)]
@@ -217,10 +185,8 @@ impl<R: Read> Splitter<R> {
         }
         self.read(length, buffer)?;
         let payload = &buffer[8..];
-        if magic == MANIFEST_MAGIC
-            && let Some(json) = payload.strip_prefix(MANIFEST_TAG)
-        {
-            return self.take_manifest(json, buffer);
+        if let Some(manifest) = Manifest::of_frame(magic, payload) {
+            return self.take_manifest(manifest?, buffer);
         }
         if !self.list_or_digest(magic, payload, buffer.len())? && self.manifest.is_some() {
             return Err(ArchiveError::damaged("it has a frame of an unknown kind"));
@@ -228,12 +194,11 @@ impl<R: Read> Splitter<R> {
         self.pass(buffer, 0)
     }
 
-    /// Takes the manifest of this JSON, of which the buffer holds the frame.
-    fn take_manifest(&mut self, json: &[u8], buffer: &[u8]) -> Result<(), ArchiveError> {
+    /// Takes the manifest, of which the buffer holds the frame.
+    fn take_manifest(&mut self, manifest: Manifest, buffer: &[u8]) -> Result<(), ArchiveError> {
         if self.stage != Stage::Head {
             return Err(ArchiveError::damaged("it has a manifest in its middle"));
         }
-        let manifest = Manifest::from_json(json)?;
         if manifest.is_listed() {
             let list = ReadList::default();
             self.check = Check::Parts { manifest: Sha256Digest::of(buffer), list, proof: None };
@@ -250,7 +215,7 @@ impl<R: Read> Splitter<R> {
                 if self.manifest.is_none() && list_frame::is_of_list(magic, payload) {
                     return Err(ArchiveError::damaged("its manifest is missing"));
                 }
-                let Some(digest) = payload.strip_prefix(DIGEST_TAG).filter(|_| magic == DIGEST_MAGIC) else {
+                let Some(digest) = list_frame::digest_in(magic, payload) else {
                     return Ok(false);
                 };
                 if self.stage != Stage::Body || digest != &hasher.clone().finalize()[..] {

@@ -18,6 +18,7 @@ const PIECE: u64 = 512 << 10;
 
 const LIST_TAG: &[u8] = b"cachekeep rows\n";
 const PROOF_TAG: &[u8] = b"cachekeep digest\n";
+const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
 
 /// Where a list lies in its archive, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,16 @@ impl Proof {
         let list = ListPlace { offset, stored, rows, digest: Sha256Digest(list) };
         Some(Proof { list, digest: Sha256Digest(digest) })
     }
+}
+
+/// The frame that carries the digest of all before it, in an archive without a list.
+pub(crate) fn digest_frame(digest: &Sha256Digest) -> Vec<u8> {
+    skippable(DIGEST_MAGIC, &[DIGEST_TAG, &digest.0].concat())
+}
+
+/// The digest in such a frame; `None` if it is of another kind.
+pub(crate) fn digest_in(magic: u32, payload: &[u8]) -> Option<&[u8]> {
+    payload.strip_prefix(DIGEST_TAG).filter(|_| magic == DIGEST_MAGIC)
 }
 
 /// The columns in a frame of a list; `None` if it is of another kind.

@@ -4,10 +4,16 @@ use super::version::{FORMAT, UNLISTED};
 use serde::{Deserialize, Serialize};
 
 use super::error::ArchiveError;
+use super::skippable::{MANIFEST_MAGIC, skippable};
 use crate::domain::thin::MOST_PARENTS;
 
 /// The largest frame, decompressed, that a manifest may announce: what this program makes. Several are in memory at once.
 pub(crate) const LARGEST_FRAME: u32 = 4 << 20;
+
+/// Upper bound for the manifest's frame, in bytes.
+pub(super) const LARGEST_MANIFEST: usize = 1 << 20;
+
+const MANIFEST_TAG: &[u8] = b"cachekeep manifest\n";
 
 /// Upper bound for the roots of a cache.
 const MOST_ROOTS: usize = 1024;
@@ -144,11 +150,28 @@ impl Manifest {
         least.is_some_and(|least| least <= self.stream_bytes)
     }
 
-    pub(crate) fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a manifest has only strings and numbers")
+    /// The frame that begins an archive.
+    pub(crate) fn to_frame(&self) -> Vec<u8> {
+        let json = serde_json::to_vec(self).expect("a manifest has only strings and numbers");
+        skippable(MANIFEST_MAGIC, &[MANIFEST_TAG, &json].concat())
     }
 
-    pub(crate) fn from_json(json: &[u8]) -> Result<Self, ArchiveError> {
+    /// Bytes of the frame that these bytes begin with; `None` if an archive without a manifest begins so.
+    pub(crate) fn frame_length(head: &[u8]) -> Option<usize> {
+        let payload = head.get(8..)?;
+        let magic = head.starts_with(&MANIFEST_MAGIC.to_le_bytes()) && payload.starts_with(MANIFEST_TAG);
+        let length = u32::from_le_bytes(head[4..8].try_into().expect("four bytes")) as usize;
+        // The tag may lie behind the end that the header gives.
+        (magic && (MANIFEST_TAG.len()..=LARGEST_MANIFEST).contains(&length)).then_some(length + 8)
+    }
+
+    /// Reads the manifest that a frame holds; `None` if it is of another kind.
+    pub(crate) fn of_frame(magic: u32, payload: &[u8]) -> Option<Result<Self, ArchiveError>> {
+        let json = payload.strip_prefix(MANIFEST_TAG).filter(|_| magic == MANIFEST_MAGIC)?;
+        Some(Self::from_json(json))
+    }
+
+    fn from_json(json: &[u8]) -> Result<Self, ArchiveError> {
         /// The field that every format has.
         #[derive(Deserialize)]
         struct AnyFormat {
@@ -182,6 +205,14 @@ impl Manifest {
 mod tests {
     use super::*;
 
+    fn json(manifest: &Manifest) -> Vec<u8> {
+        manifest.to_frame()[8 + MANIFEST_TAG.len()..].to_vec()
+    }
+
+    fn read(manifest: &Manifest) -> Result<Manifest, ArchiveError> {
+        Manifest::from_json(&json(manifest))
+    }
+
     fn manifest() -> Manifest {
         Manifest {
             format: FORMAT,
@@ -212,25 +243,25 @@ mod tests {
         let mut thin = manifest();
         thin.unpacked_bytes = 1 << 30;
         thin.roots[0].bytes = 1 << 30;
-        assert!(Manifest::from_json(&thin.to_json()).is_err());
+        assert!(read(&thin).is_err());
         thin.parents = vec![parent(); MOST_PARENTS];
-        assert_eq!(Manifest::from_json(&thin.to_json()).expect("a manifest"), thin);
-        assert!(Manifest::from_json(&Manifest { format: UNLISTED, ..thin.clone() }.to_json()).is_err());
+        assert_eq!(read(&thin).expect("a manifest"), thin);
+        assert!(read(&Manifest { format: UNLISTED, ..thin.clone() }).is_err());
         thin.parents.push(parent());
-        assert!(Manifest::from_json(&thin.to_json()).is_err());
+        assert!(read(&thin).is_err());
     }
 
     #[test]
     fn a_manifest_reads_back() {
-        assert_eq!(Manifest::from_json(&manifest().to_json()).expect("a manifest"), manifest());
+        assert_eq!(read(&manifest()).expect("a manifest"), manifest());
     }
 
     #[test]
     fn a_manifest_without_paths_is_that_of_an_earlier_entry() {
         let mut with = manifest();
         with.roots[0].paths = vec!["build".to_owned(), "!build/tmp".to_owned()];
-        assert_eq!(Manifest::from_json(&with.to_json()).expect("a manifest"), with);
-        let without = String::from_utf8(manifest().to_json()).expect("text");
+        assert_eq!(read(&with).expect("a manifest"), with);
+        let without = String::from_utf8(json(&manifest())).expect("text");
         assert!(!without.contains("paths"), "{without}");
         let read = Manifest::from_json(without.as_bytes()).expect("a manifest");
         assert!(read.roots[0].paths.is_empty());
@@ -239,7 +270,7 @@ mod tests {
     #[test]
     fn a_later_format_is_named() {
         let later = Manifest { format: 3, ..manifest() };
-        let error = Manifest::from_json(&later.to_json()).expect_err("a refusal");
+        let error = read(&later).expect_err("a refusal");
         assert_eq!(error.to_string(), "the archive has format 3, this program reads formats up to 2");
         let json = br#"{"format":7,"shape":"unknown"}"#;
         assert!(matches!(Manifest::from_json(json), Err(ArchiveError::Format(7))));
@@ -250,7 +281,7 @@ mod tests {
         let check = |change: fn(&mut Manifest)| {
             let mut absurd = manifest();
             change(&mut absurd);
-            assert!(Manifest::from_json(&absurd.to_json()).is_err(), "{absurd:?}");
+            assert!(read(&absurd).is_err(), "{absurd:?}");
         };
         check(|m| m.frame_bytes = 0);
         check(|m| m.frame_bytes = LARGEST_FRAME + 1);

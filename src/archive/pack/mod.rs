@@ -20,9 +20,8 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::format::error::ArchiveError;
-use super::format::frame;
 use super::format::list::{LARGEST_LIST, Row, RowKind};
-use super::format::list_frame::{ListWriter, Proof};
+use super::format::list_frame::{self, ListWriter, Proof};
 use super::format::manifest::{Manifest, Root};
 use super::format::seek_table::SeekTable;
 use super::format::version::{FORMAT, UNLISTED};
@@ -416,7 +415,7 @@ impl KnownList<'_> {
 impl<'a, W: ArchiveOutput> PackOutput<'a, W> {
     /// Begins an archive with its manifest; of a thin one the list is known.
     fn new(out: W, manifest: &Manifest, known: Option<KnownList<'a>>) -> Result<Self, ArchiveError> {
-        let first = frame::manifest_frame(manifest);
+        let first = manifest.to_frame();
         let proof = if manifest.is_listed() {
             Proving::Parts { manifest: Sha256Digest::of(&first), list: Box::default(), known }
         } else {
@@ -447,7 +446,7 @@ impl<'a, W: ArchiveOutput> PackOutput<'a, W> {
         let digest = match std::mem::replace(&mut self.proof, Proving::Whole(Sha256::new())) {
             Proving::Whole(hasher) => {
                 let digest = Sha256Digest(hasher.finalize().into());
-                self.write(&frame::digest_frame(&digest), 0)?;
+                self.write(&list_frame::digest_frame(&digest), 0)?;
                 digest
             }
             Proving::Parts { manifest, mut list, known } => {

@@ -5,7 +5,6 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::archive::format::error::ArchiveError;
-use crate::archive::format::frame;
 use crate::archive::format::list::{LARGEST_LIST, Row, Rows};
 use crate::archive::format::list_frame::{self, ListPlace, Proof};
 use crate::archive::format::manifest::{Manifest, Parent};
@@ -92,14 +91,15 @@ fn read_ends<E: From<ArchiveError>>(
 ) -> Result<Option<Ends>, E> {
     let ends = size.min(ENDS);
     let [head, tail] = parts(fetch, &[0..ends, size - ends..size])?;
-    let Some(length) = frame::manifest_length(&head) else { return Ok(None) };
+    let Some(length) = Manifest::frame_length(&head) else { return Ok(None) };
     // Nothing beyond the archive is asked for, whatever its first bytes say.
     if length as u64 > size {
         return Err(truncated().into());
     }
     let head = if length <= head.len() { head } else { part(fetch, 0..length as u64)? };
     let first = head.get(..length).ok_or_else(truncated)?;
-    let manifest = frame::manifest_of(first)?;
+    let frame = split(first).ok_or_else(truncated)?;
+    let manifest = Manifest::of_frame(frame.0, frame.1).ok_or_else(truncated)??;
     if !manifest.is_listed() {
         return Ok(None);
     }
