@@ -89,7 +89,7 @@ fn a_placeholder_without_a_value_says_which() {
     let ran = project.run(&["save"]).success();
     insta::assert_snapshot!(told(&project, &ran), @"
     warning: out: `out-{var.variant}`: {var.variant} cannot be expanded: no value was given for it
-      hint: give it with `--var variant=VALUE`
+      hint: give it with `--var variant=VALUE`, or `vars: variant=VALUE` in a step
     ");
 }
 

@@ -53,7 +53,7 @@ fn a_key_that_this_tree_lacks_is_a_problem_that_names_what_is_missing() {
     let exports = checks(&told, "exports");
     let skipped = exports.iter().find(|(status, ..)| status == "problem").expect("told");
     assert!(skipped.1.starts_with("exported is skipped, for what it exports is not known: "), "{skipped:?}");
-    assert_eq!(skipped.2, "give it with `--var variant=VALUE`");
+    assert_eq!(skipped.2, "give it with `--var variant=VALUE`, or `vars: variant=VALUE` in a step");
 }
 
 #[test]

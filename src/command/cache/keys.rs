@@ -243,7 +243,8 @@ fn unset(name: &str) -> Fault {
 }
 
 fn no_variable(name: &str) -> Fault {
-    Fault::environment("no value was given for it").with_hint(format!("give it with `--var {name}=VALUE`"))
+    let hint = format!("give it with `--var {name}=VALUE`, or `vars: {name}=VALUE` in a step");
+    Fault::environment("no value was given for it").with_hint(hint)
 }
 
 fn misplaced() -> Fault {
