@@ -260,7 +260,7 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
         (None, None) => None,
     };
     let is_step = site.step.is_some() || site.task.is_some();
-    let mut outcome = by_step.map_or_else(|| alone(ctx, command, is_step), Ok)?;
+    let mut outcome = by_step.map_or_else(|| run_verb(ctx, command, is_step), Ok)?;
     quota::keep(ctx, &mut outcome);
     outcome.disks = room::report_changes(ctx);
     outcome.freed = std::mem::take(&mut ctx.freed.lock().unwrap_or_else(PoisonError::into_inner));
@@ -301,7 +301,7 @@ fn do_step(
 }
 
 /// Does what a command says, and no more; in a step of a platform a restore also seeds and gates.
-fn alone(ctx: &Context<'_>, command: &Command, is_step: bool) -> Result<JobOutcome, Fault> {
+fn run_verb(ctx: &Context<'_>, command: &Command, is_step: bool) -> Result<JobOutcome, Fault> {
     match command {
         Command::Run { .. } => {
             run_command::run(ctx, &command.child().expect("`run` has a command"), command.restore_options())

@@ -37,7 +37,8 @@ impl LookedFor {
     }
 }
 
-/// Looks for the keys of a cache in these scopes.
+/// Asks the store for the full entry that answers for the keys of a cache in these scopes and, where the cache has generations, for
+/// the thin one beside it; the better of both answers.
 pub(super) fn lookup(
     cache: &Cache<'_>,
     keys: &Keys,

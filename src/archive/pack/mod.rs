@@ -112,14 +112,14 @@ pub fn pack(
         parents: Vec::new(),
     };
     let mut output = PackOutput::new(out, &manifest, None)?;
-    let plan = Plan {
+    let cutting = Cutting {
         lay_out: &|layout, cancel| plan::lay_out(&tree, layout, cancel),
         root: &tree.selections[0].root,
         expected: &totals,
         frame_bytes: frame_bytes as usize,
         is_listed: manifest.is_listed(),
     };
-    frames(request, &plan, &mut output, cancel, meter)?;
+    frames(request, &cutting, &mut output, cancel, meter)?;
     let (archive_bytes, digest) = output.seal()?;
     let Totals { skipped, skipped_count, missing: missing_roots, .. } = totals;
     Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })
@@ -155,7 +155,7 @@ type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>
 
 fn frames<W: ArchiveOutput>(
     request: &PackRequest<'_>,
-    plan: &Plan<'_>,
+    cutting: &Cutting<'_>,
     output: &mut PackOutput<'_, W>,
     cancel: &CancellationToken,
     meter: &Meter,
@@ -163,7 +163,7 @@ fn frames<W: ArchiveOutput>(
     let pace = CompressionPace::new(request.levels, request.workers);
     let mut writing = Writing { output, pace: &pace, measured: Measured::default(), cancel, meter };
     let on_threads = std::thread::scope(|scope| -> Result<bool, ArchiveError> {
-        let Some(packing) = Packing::start(scope, plan, request.workers, &pace, cancel)? else {
+        let Some(packing) = Packing::start(scope, cutting, request.workers, &pace, cancel)? else {
             return Ok(false);
         };
         loop {
@@ -177,14 +177,14 @@ fn frames<W: ArchiveOutput>(
             let _ = packing.give_back.send(buffer);
         }
     })?;
-    if on_threads { Ok(()) } else { pack_in_place(plan, &pace, &mut writing) }
+    if on_threads { Ok(()) } else { pack_in_place(cutting, &pace, &mut writing) }
 }
 
 /// Lays out a stream.
 type LayOut<'a> = dyn Fn(&mut dyn Layout, &CancellationToken) -> Result<Totals, ArchiveError> + Sync + 'a;
 
 /// What is cut into frames.
-struct Plan<'a> {
+struct Cutting<'a> {
     lay_out: &'a LayOut<'a>,
     /// The first root, for messages.
     root: &'a Path,
@@ -195,9 +195,9 @@ struct Plan<'a> {
     is_listed: bool,
 }
 
-impl Plan<'_> {
+impl Cutting<'_> {
     /// Cuts the stream into frames, each of which goes to `emit`.
-    fn carry_out(
+    fn cut(
         &self,
         emit: &mut dyn FnMut(PlannedFrame) -> Result<(), ArchiveError>,
         cancel: &CancellationToken,
@@ -237,11 +237,11 @@ impl<W: ArchiveOutput> Writing<'_, '_, W> {
 
 /// Packs on the calling thread.
 fn pack_in_place<W: ArchiveOutput>(
-    plan: &Plan<'_>,
+    cutting: &Cutting<'_>,
     pace: &CompressionPace,
     writing: &mut Writing<'_, '_, W>,
 ) -> Result<(), ArchiveError> {
-    let mut worker = Worker::new(plan.frame_bytes, pace).map_err(ArchiveError::Worker)?;
+    let mut worker = Worker::new(cutting.frame_bytes, pace).map_err(ArchiveError::Worker)?;
     let mut buffer = Vec::new();
     let cancel = writing.cancel;
     let mut emit = |planned: PlannedFrame| {
@@ -250,7 +250,7 @@ fn pack_in_place<W: ArchiveOutput>(
         buffer = writing.write(frame, asked)?;
         Ok(())
     };
-    plan.carry_out(&mut emit, cancel)
+    cutting.cut(&mut emit, cancel)
 }
 
 /// The threads that plan and compress, seen from the one that writes.
@@ -263,7 +263,7 @@ impl Packing {
     /// Starts a thread that plans and up to `workers` that compress; `None` if they cannot be had.
     fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        plan: &'scope Plan<'_>,
+        cutting: &'scope Cutting<'_>,
         workers: usize,
         pace: &'scope CompressionPace,
         cancel: &'scope CancellationToken,
@@ -272,7 +272,7 @@ impl Packing {
         let taken = Arc::new(Mutex::new(taken));
         let mut started = 0;
         while started < workers {
-            let mut worker = Worker::new(plan.frame_bytes, pace).map_err(ArchiveError::Worker)?;
+            let mut worker = Worker::new(cutting.frame_bytes, pace).map_err(ArchiveError::Worker)?;
             let taken = Arc::clone(&taken);
             if start::scoped(scope, "compress", move || compress(&mut worker, &taken)).is_err() {
                 break;
@@ -287,7 +287,7 @@ impl Packing {
         let (order, ordered) = mpsc::sync_channel::<OrderedFrames>(started * 2);
         let (give_back, returned) = mpsc::channel::<Vec<u8>>();
         let planning = start::scoped(scope, "plan", move || {
-            plan_frames(plan, &jobs, &returned, &order, cancel);
+            plan_frames(cutting, &jobs, &returned, &order, cancel);
         });
         Ok(planning.is_ok().then_some(Packing { ordered, give_back }))
     }
@@ -295,7 +295,7 @@ impl Packing {
 
 /// Cuts the stream into jobs, until the end or until the receiver is gone.
 fn plan_frames(
-    plan: &Plan<'_>,
+    cutting: &Cutting<'_>,
     jobs: &Sender<PackJob>,
     returned: &Receiver<Vec<u8>>,
     order: &SyncSender<OrderedFrames>,
@@ -309,7 +309,7 @@ fn plan_frames(
         order.send(Ok(promise)).map_err(|_| ArchiveError::Cancelled)?;
         jobs.send(PackJob { planned, buffer, done }).map_err(|_| ArchiveError::Cancelled)
     };
-    let planned = contain(|| plan.carry_out(&mut emit, cancel));
+    let planned = contain(|| cutting.cut(&mut emit, cancel));
     if let Err(error) = planned.unwrap_or_else(|panicked| Err(ArchiveError::Worker(panicked.into()))) {
         let _ = order.send(Err(error));
     }

@@ -94,7 +94,8 @@ pub(super) trait Layout {
     fn file(&mut self, root: &Path, item: &Item, row: Option<Row>) -> Result<(), ArchiveError>;
 }
 
-/// Lays out the whole stream, with its end.
+/// Walks the trees and gives `layout` the whole stream in order, with its end: headers as bytes, and contents by their place, which are
+/// read by whoever compresses them.
 pub(super) fn lay_out(
     tree: &Tree<'_>,
     layout: &mut dyn Layout,

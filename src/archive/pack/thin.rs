@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::{self, Layout, NewFile, Totals};
 use super::survey::{Survey, SurveyedFile};
-use super::{ArchiveOutput, KnownList, PackOutput, PackRequest, Packed, Plan, frame_bytes, frames};
+use super::{ArchiveOutput, Cutting, KnownList, PackOutput, PackRequest, Packed, frame_bytes, frames};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::list::{Extent, Row, RowKind};
 use crate::archive::format::manifest::{Manifest, Parent};
@@ -228,14 +228,14 @@ pub fn pack_thin(
     };
     let known = KnownList { rows: &survey.rows, new: new_rows.iter() };
     let mut output = PackOutput::new(out, &manifest, Some(known))?;
-    let plan = Plan {
+    let cutting = Cutting {
         lay_out: &|layout, cancel| plan::lay_out_files(&files, layout, cancel),
         root: &request.selections[0].root,
         expected: &own,
         frame_bytes: manifest.frame_bytes as usize,
         is_listed: true,
     };
-    frames(request, &plan, &mut output, cancel, meter)?;
+    frames(request, &cutting, &mut output, cancel, meter)?;
     let (archive_bytes, digest) = output.seal()?;
     let Totals { skipped, skipped_count, missing: missing_roots, .. } = survey.totals;
     Ok(Packed { manifest, archive_bytes, digest, skipped, skipped_count, missing_roots })

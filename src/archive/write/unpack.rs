@@ -45,7 +45,8 @@ pub struct Unpacked {
     pub(crate) quick: Option<Quick>,
 }
 
-/// Unpacks an archive.
+/// Unpacks an archive: workers decompress it, the name of every entry is guarded and all of them are counted against the manifest and the
+/// list, workers write the files, and links come last.
 ///
 /// After an error the destinations hold a part of the archive, which the caller removes. Nothing outside of them is
 /// ever touched.

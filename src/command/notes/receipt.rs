@@ -138,7 +138,7 @@ pub(crate) fn note(cache: &Cache<'_>, extension: &str) -> PathBuf {
     facts.state_dir.join("receipts").join(format!("{}-{place:.16}.{extension}", cache.name()))
 }
 
-/// Leaves a receipt. One that cannot be written costs a needless save and nothing else.
+/// Writes the receipt into the state directory, one for each cache of each checkout, over the one before. One that cannot be written costs a needless save and nothing else.
 pub(crate) fn leave(cache: &Cache<'_>, receipt: &Receipt) {
     let bytes = serde_json::to_vec(receipt).expect("only strings and numbers");
     let path = path(cache);

@@ -169,7 +169,7 @@ fn attempt(
         return Some(only_looked_up(cache, &entry, outcome(&entry), deadline));
     }
     receipt::forget(cache);
-    let error = match fetch(cache, &entry, deadline) {
+    let error = match unpack_and_publish(cache, &entry, deadline) {
         Ok(unpacked) => return Some(delivered(cache, keys, &entry, &unpacked, outcome(&entry))),
         Err(error) => error,
     };
@@ -177,7 +177,7 @@ fn attempt(
     if let Some(full) = instead {
         let reason = not_restored(cache, &entry, deadline, &error);
         ctx.report(Level::Debug, cache.name(), format!("{reason}; trying `{}`", full.key));
-        let outcome = match fetch(cache, &full, deadline) {
+        let outcome = match unpack_and_publish(cache, &full, deadline) {
             Ok(unpacked) => delivered(cache, keys, &full, &unpacked, outcome(&full)),
             Err(error) => miss(Some(not_restored(cache, &full, deadline, &error))),
         };
@@ -194,8 +194,12 @@ fn attempt(
     Some(miss(Some(not_restored(cache, &entry, deadline, &error))))
 }
 
-/// Unpacks an entry beside its targets and publishes it there.
-fn fetch(cache: &Cache<'_>, entry: &Entry, deadline: &Deadline) -> Result<Unpacked, DeliverError> {
+/// Unpacks an entry beside its targets, publishes it there, and leaves the receipt.
+fn unpack_and_publish(
+    cache: &Cache<'_>,
+    entry: &Entry,
+    deadline: &Deadline,
+) -> Result<Unpacked, DeliverError> {
     let (stagings, unpacked) = if cache.is_thin(entry) {
         deliver_by_list(cache, entry, deadline)?
     } else if cache.roots().iter().any(|root| read::is_there(root))

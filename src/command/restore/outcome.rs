@@ -48,7 +48,7 @@ pub(super) fn found_outcome(keys: &Keys, entry: &Entry, missed: RestoreOutcome) 
     RestoreOutcome { hit, matched: Some(matched), ..missed }
 }
 
-/// Reports that an entry was restored; returns the outcome.
+/// Reports that an entry was restored, and remembers it for later `explain`s; returns the outcome.
 pub(super) fn delivered(
     cache: &Cache<'_>,
     keys: &Keys,

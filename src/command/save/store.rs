@@ -6,16 +6,17 @@ use std::time::Duration;
 use super::failure::StoreFailure;
 use super::room::StoreRoom;
 use super::thin;
-use super::upload::{self, Stored};
+use super::upload::{Outgoing, Stored};
 use crate::archive::{self, ArchiveError, PackRequest};
 use crate::command::cache::{Cache, Keys};
 use crate::command::context::Deadline;
-use crate::domain::event::Level;
+use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
+use crate::domain::key::Key;
 use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::report::failure;
-use crate::store::StoreChoice;
+use crate::store::{NewEntry, StoreChoice};
 use crate::tree::changing::changing;
 use crate::tree::selection::Selection;
 
@@ -115,5 +116,22 @@ fn store_once(
     {
         return Ok(stored);
     }
-    upload::whole(cache, &request, &keys.key, deadline)
+    store_whole(cache, &request, &keys.key, deadline)
+}
+
+/// Stores all of a cache under this key.
+fn store_whole(
+    cache: &Cache<'_>,
+    request: &PackRequest<'_>,
+    key: &Key,
+    deadline: &Deadline,
+) -> Result<Stored, StoreFailure> {
+    let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
+    let running = cache.ctx.start(cache.name(), Phase::Save);
+    let mut out = Outgoing::begin(cache, new, deadline)?;
+    let packed = archive::pack(request, &mut out.pipe, &deadline.cancel, &running.meter);
+    Ok(match out.commit(packed, running)? {
+        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
+        (_, None) => Stored::Exists,
+    })
 }

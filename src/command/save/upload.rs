@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use super::decide::SaveRefusal;
 use super::failure::StoreFailure;
 use super::room::StoreGuard;
-use crate::archive::{self, ArchiveError, Composite, Limits, PackRequest, Packed};
+use crate::archive::{self, ArchiveError, Composite, Limits, Packed};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase, Running};
-use crate::domain::key::Key;
 use crate::domain::spec::VerifySave;
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
@@ -39,23 +38,6 @@ pub(crate) enum Stored {
     Refused(SaveRefusal),
 }
 
-/// Stores all of a cache under this key.
-pub(super) fn whole(
-    cache: &Cache<'_>,
-    request: &PackRequest<'_>,
-    key: &Key,
-    deadline: &Deadline,
-) -> Result<Stored, StoreFailure> {
-    let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
-    let running = cache.ctx.start(cache.name(), Phase::Save);
-    let mut out = Outgoing::begin(cache, new, deadline)?;
-    let packed = archive::pack(request, &mut out.pipe, &deadline.cancel, &running.meter);
-    Ok(match out.commit(packed, running)? {
-        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
-        (_, None) => Stored::Exists,
-    })
-}
-
 /// An entry that is uploaded while it is packed, in bounded memory.
 pub(super) struct Outgoing<'a> {
     cache: &'a Cache<'a>,
@@ -65,7 +47,7 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Begins the upload of an entry.
+    /// Begins the upload of an entry ([`Store::create`](crate::store::Store::create)).
     pub(super) fn begin(
         cache: &'a Cache<'a>,
         new: NewEntry,

@@ -15,12 +15,12 @@ use crate::transport::mirror::Mirror;
 use std::fmt::Write as _;
 
 /// The mirrors that can be used here, in order. The ones left out are reported with the reason.
-pub(super) fn open(cache: &Cache<'_>) -> Vec<Mirror> {
+pub(super) fn usable(cache: &Cache<'_>) -> Vec<Mirror> {
     let templates = cache.spec.links.iter().flat_map(|links| &links.mirrors);
-    templates.filter_map(|template| open_one(cache, template)).collect()
+    templates.filter_map(|template| usable_one(cache, template)).collect()
 }
 
-fn open_one(cache: &Cache<'_>, template: &Template) -> Option<Mirror> {
+fn usable_one(cache: &Cache<'_>, template: &Template) -> Option<Mirror> {
     let ctx = cache.ctx;
     let leave_out = |reason: String| {
         let text = format!("the mirror {} is left out: {reason}", without_user(template.source()));

@@ -134,7 +134,7 @@ impl Change {
         Ok(matches!(self.state()?, ChangeState::Waiting))
     }
 
-    /// Makes the change, or what is left of it.
+    /// Makes the change, or what is left of it: by a rename where the name is free, else by an exchange, or by two renames.
     pub(super) fn make(&self, way: Way) -> Result<(), StagingError> {
         let (staged, target) = (self.staged(), self.target());
         for _ in 0..ATTEMPTS {

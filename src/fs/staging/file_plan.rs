@@ -8,7 +8,7 @@ use super::change::{Change, TREE};
 use super::decision::{Decision, Method, Reason};
 use super::error::StagingError;
 use super::file_root::lease_beside;
-use super::journal::Step;
+use super::step::Step;
 use super::{Staging, copy, join, mount};
 use crate::fs::path_error::PathError;
 

@@ -40,6 +40,7 @@ mod join;
 mod journal;
 mod merge;
 mod mount;
+mod step;
 mod undo;
 mod usage;
 mod yielding;
@@ -50,8 +51,8 @@ pub(super) use journal::{Scope, Settled, foresee, settle};
 use change::{Change, TREE, Way};
 use decision::{Method, Reason, TargetFacts, TargetKind, decide};
 use join::Joined;
-use journal::Step;
 use merge::{Merge, Planned};
+use step::Step;
 
 pub(crate) use decision::Decision;
 pub(crate) use error::StagingError;

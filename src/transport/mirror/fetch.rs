@@ -87,7 +87,8 @@ pub(crate) struct MirrorFetch<'a> {
 }
 
 impl MirrorFetch<'_> {
-    /// Fetches these objects. It must run on a runtime with time and I/O.
+    /// Fetches each object from one mirror after the other into a new file and gives that to `accept`, on a blocking thread; where
+    /// it is refused, the next mirror is asked. It must run on a runtime with time and I/O.
     pub(crate) async fn run(&self, objects: Vec<ObjectId>) -> FetchReport {
         let scheduler = Scheduler {
             job: self,

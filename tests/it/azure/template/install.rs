@@ -102,7 +102,8 @@ fn a_release_is_downloaded_once_and_verified_each_time() {
 #[test]
 fn what_the_list_does_not_name_is_not_run() {
     let mut release = Release::new();
-    release.sums = release.sums.replacen(|c: char| c.is_ascii_hexdigit(), "0", 1).replacen("00", "1f", 1);
+    let other = if release.sums.starts_with('0') { "1" } else { "0" };
+    release.sums.replace_range(..1, other);
     let job = release.run("v0.1.0").expect(Status::Failed);
     assert!(job.log.contains("the archive is not the one that sums lists"), "{}", job.log);
     for (sums, version, said) in [

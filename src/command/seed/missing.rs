@@ -62,14 +62,14 @@ impl FetchSummary {
 }
 
 /// Fetches and merges the objects that the report lists as missing. What was fetched is kept, whatever ends the work.
-pub(super) fn fetch_missing(
+pub(super) fn fetch(
     cache: &Cache<'_>,
     report: &GateReport,
     deadline: &Deadline,
 ) -> Result<FetchSummary, Fault> {
     let ctx = cache.ctx;
     let layout = cache.layout().expect("asked for only with a layout");
-    let mirrors = mirrors::open(cache);
+    let mirrors = mirrors::usable(cache);
     let client = ctx.http_client()?;
     let temp = cache.temporary("fetching for")?;
     let clock = Clock::starting_at(ctx.now);
