@@ -95,7 +95,7 @@ pub(super) trait Layout {
 }
 
 /// Walks the trees and gives `layout` the whole stream in order, with its end: headers as bytes, and contents by their place, which are
-/// read by whoever compresses them.
+/// read where they are compressed.
 pub(super) fn lay_out(
     tree: &Tree<'_>,
     layout: &mut dyn Layout,

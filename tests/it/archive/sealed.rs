@@ -63,7 +63,7 @@ pub(crate) fn rows(archive: &[u8]) -> Vec<u8> {
 
 const LIST_TAG: &[u8] = b"cachekeep rows\n";
 
-/// Rows as columns, as `src/archive/format/columns.rs` describes them; `None` for what are no rows.
+/// Rows as columns, as `src/archive/format/columns.rs` describes them; `None` if they do not parse.
 pub(crate) fn columns(mut rows: &[u8]) -> Option<Vec<u8>> {
     let mut columns: [Vec<u8>; 6] = Default::default();
     let (mut hashes, mut before, mut end) = (Vec::new(), 0_i64, 0_u64);
