@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use super::exit::Exit;
-#[cfg(unix)]
-use crate::command::group::is_foreground;
 use crate::command::interrupt::Interrupt;
 #[cfg(unix)]
 use crate::command::interrupt::TICK;
+#[cfg(unix)]
+use crate::command::process_group::is_foreground;
 #[cfg(unix)]
 use crate::threads::contain::contain;
 use crate::threads::executor::Executor;

@@ -7,8 +7,8 @@ use std::io;
 use std::process::{Child as Process, Command, ExitStatus};
 use std::time::Duration;
 
-use super::group;
 use super::interrupt::{Interrupt, TICK};
+use super::process_group;
 use crate::domain::event::Level;
 use crate::domain::outcome::Child;
 use crate::platform::{Env, programs};
@@ -106,8 +106,8 @@ impl ChildCommand<'_> {
             left -= 1;
             let mut command = self.prepare();
             let leads = mark.is_some_and(|mark| {
-                command.env(group::MARK, mark);
-                group::separate(&mut command)
+                command.env(process_group::MARK, mark);
+                process_group::separate(&mut command)
             });
             match command.spawn() {
                 Err(error) if left > 0 && is_want_of_resources(&error) => std::thread::sleep(PAUSE),
@@ -131,7 +131,7 @@ fn add_as_it_is(command: &mut Command, text: &OsStr) {
 
 /// Names the processes that left the group of an interrupted command, and so were not ended with it.
 fn report_left(mark: &str, group: u32, report: &dyn Fn(Level, String)) {
-    let left = group::left(mark, group);
+    let left = process_group::left(mark, group);
     if !left.is_empty() {
         let names = left.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         let more =

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::group::{self, Ending, Step};
+use super::process_group::{self, Ending, Step};
 use crate::domain::outcome::Child;
 
 /// How often a group that is to end is looked after.
@@ -82,7 +82,7 @@ impl Interrupt {
         if let Some(ending) = self.ending().as_mut() {
             ending.hurry(Instant::now());
         }
-        group::send_to_group(group, signal);
+        process_group::send_to_group(group, signal);
         true
     }
 
@@ -90,17 +90,17 @@ impl Interrupt {
     pub(crate) fn tick(&self) {
         let due = self.ending().as_mut().and_then(|ending| ending.due(Instant::now()));
         if let (Some(step), Some(group)) = (due, self.group()) {
-            group::send_to_group(group, group::signal_of(step));
+            process_group::send_to_group(group, process_group::signal_of(step));
         }
     }
 
     /// Ends what a command that has ended left in its group, if there was a signal. `pause` waits for one [`TICK`].
     pub(super) fn end_group(&self, pause: &dyn Fn()) {
         let Some(group) = self.group() else { return };
-        let is_left = || self.signal().is_some() && group::exists(group);
+        let is_left = || self.signal().is_some() && process_group::exists(group);
         if is_left() {
             let step = self.ending().as_mut().map(|ending| ending.leader_has_ended(Instant::now()));
-            group::send_to_group(group, group::signal_of(step.unwrap_or(Step::Terminate)));
+            process_group::send_to_group(group, process_group::signal_of(step.unwrap_or(Step::Terminate)));
         }
         let is_given_up = || self.ending().as_ref().is_none_or(|ending| ending.is_given_up(Instant::now()));
         while is_left() && !is_given_up() {
@@ -140,8 +140,8 @@ impl Interrupt {
             match self.pending.swap(0, Ordering::SeqCst) {
                 0 => {}
                 signal => match self.group() {
-                    Some(group) => group::send_to_group(group, signal),
-                    None => group::send(pid, signal),
+                    Some(group) => process_group::send_to_group(group, signal),
+                    None => process_group::send(pid, signal),
                 },
             }
         }

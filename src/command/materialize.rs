@@ -36,7 +36,8 @@ pub(super) enum Arrival {
     Mixed,
 }
 
-/// Publishes the trees that were staged for the roots of a cache, in the order of the roots. `done` is the past
+/// Publishes the trees that were staged for the roots of a cache, in the order of the roots: what is not proven and what does not belong to
+/// the cache is taken out, files that git tracks are kept, and then all of them take their places, or none. `done` is the past
 /// participle for messages: `restored`, `seeded`.
 ///
 /// # Errors

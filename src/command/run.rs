@@ -30,7 +30,7 @@ pub(crate) fn run(
     session::check_exports(ctx)?;
     let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
-    let opened = cache::with_keys(ctx, caches, |_, computed| computed)?;
+    let opened = cache::with_computed_keys(ctx, caches)?;
     let opened: Vec<_> = opened.into_iter().map(OpenedCache::if_exportable).collect();
     let mut variables = Vec::new();
     for opened in &opened {

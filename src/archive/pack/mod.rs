@@ -153,6 +153,7 @@ struct PackJob {
 /// What the planning thread sends to the writing thread: a frame to wait for, or the error that ended the planning.
 type OrderedFrames = Result<Receiver<Result<Frame, ArchiveError>>, ArchiveError>;
 
+/// Plans the frames on one thread, compresses them on others, and writes them here, in their order.
 fn frames<W: ArchiveOutput>(
     request: &PackRequest<'_>,
     cutting: &Cutting<'_>,

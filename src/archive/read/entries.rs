@@ -90,7 +90,8 @@ pub(crate) struct ArchiveContents {
     pub(crate) archive_bytes: u64,
 }
 
-/// Reads an archive behind its manifest to its end. What has none may hold anything within `foreign`.
+/// Reads an archive behind its manifest to its end. The name of each entry is guarded before the visitor gets it; counts, sizes and
+/// hashes are compared with manifest and list. What has no manifest may hold anything within `foreign`.
 pub(crate) fn visit<S: Source>(
     source: S,
     manifest: Option<Manifest>,

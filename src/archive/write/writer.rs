@@ -48,7 +48,8 @@ pub(crate) struct Written {
     pub(crate) quick: Option<Quick>,
 }
 
-/// Writes entries below its destinations, which start empty.
+/// Writes entries below its destinations, which start empty: directories at once, files by a pool of threads as they come, links and the
+/// modes and times of directories at the end.
 pub(crate) struct Writer {
     pool: WritePool,
     destinations: Vec<Destination>,

@@ -136,6 +136,14 @@ pub(crate) fn with_keys<'a>(
     caches.into_iter().map(|cache| OpenedCache::with_keys(ctx, cache, &choose)).collect()
 }
 
+/// As [`with_keys`], with the keys that were expanded.
+pub(crate) fn with_computed_keys<'a>(
+    ctx: &'a Context<'a>,
+    caches: Vec<DeclaredCache<'a>>,
+) -> Result<Vec<OpenedCache<'a>>, Fault> {
+    with_keys(ctx, caches, |_, computed| computed)
+}
+
 impl Cache<'_> {
     /// Expands the keys, within the time for one cache: what goes into them may be large.
     pub(crate) fn keys(&self) -> Result<Keys, Fault> {

@@ -3,7 +3,7 @@
 mod keys;
 mod open;
 
-pub(crate) use keys::{KeyPart, Keys, OpenedCache, Sources, expand_one, with_keys};
+pub(crate) use keys::{KeyPart, Keys, OpenedCache, Sources, expand_one, with_computed_keys, with_keys};
 pub(crate) use open::open_all;
 
 use std::cell::OnceCell;

@@ -70,7 +70,7 @@ pub(crate) fn run(ctx: &Context<'_>, options: RestoreOptions) -> Result<JobOutco
     if !options.lookup_only {
         recover::at_start(ctx, &caches);
     }
-    let mut opened = cache::with_keys(ctx, caches, |_, computed| computed)?;
+    let mut opened = cache::with_computed_keys(ctx, caches)?;
     if !options.lookup_only {
         opened = opened.into_iter().map(OpenedCache::if_exportable).collect();
     }

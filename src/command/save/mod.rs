@@ -45,7 +45,7 @@ pub(crate) fn run(ctx: &Context<'_>, recompute_keys: bool) -> Result<JobOutcome,
     let caches = cache::open_all(ctx);
     recover::at_start(ctx, &caches);
     let opened = if recompute_keys {
-        cache::with_keys(ctx, caches, |_, computed| computed)?
+        cache::with_computed_keys(ctx, caches)?
     } else {
         cache::with_keys(ctx, caches, carried::keys_of_save)?
     };
@@ -102,7 +102,7 @@ fn store_or_refuse(
         }
         Stored::Created { packed, whole } => {
             outcome.whole = whole;
-            stored(cache, keys, outcome, &packed);
+            note_stored(cache, keys, outcome, &packed);
             Ok(None)
         }
     }
@@ -169,7 +169,7 @@ pub(super) fn refuse(cache: &Cache<'_>, outcome: &mut SaveOutcome, refusal: Save
 }
 
 /// Notes a stored archive in the outcome, and for later `explain`s.
-fn stored(cache: &Cache<'_>, keys: &Keys, outcome: &mut SaveOutcome, packed: &Packed) {
+fn note_stored(cache: &Cache<'_>, keys: &Keys, outcome: &mut SaveOutcome, packed: &Packed) {
     outcome.files = packed.manifest.counts.files;
     outcome.unpacked = ByteSize(packed.manifest.unpacked_bytes);
     outcome.archive = ByteSize(packed.archive_bytes);

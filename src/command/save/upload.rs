@@ -47,7 +47,7 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Begins the upload of an entry ([`Store::create`](crate::store::Store::create)).
+    /// Begins the upload of an entry ([`Store::create`](crate::store::Store::create)): a task sends what is written into the pipe.
     pub(super) fn begin(
         cache: &'a Cache<'a>,
         new: NewEntry,
@@ -88,14 +88,14 @@ impl<'a> Outgoing<'a> {
         drop(running);
         let Commit::Created { entry, is_checked } = committed else { return Ok((packed, None)) };
         let of_store = if is_checked { VerifySave::Ends } else { VerifySave::Full };
-        check(cache, &entry, &sent, cache.spec.verify_save.unwrap_or(of_store), deadline)?;
+        verify_stored(cache, &entry, &sent, cache.spec.verify_save.unwrap_or(of_store), deadline)?;
         Ok((packed, Some(entry)))
     }
 }
 
 /// Reads back as much of an entry that was created just now as its cache asks for or, without a word, as its store makes necessary; one
 /// that is damaged is deleted.
-fn check(
+fn verify_stored(
     cache: &Cache<'_>,
     entry: &Entry,
     sent: &SentEnds,

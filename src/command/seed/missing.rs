@@ -62,7 +62,7 @@ impl FetchSummary {
 }
 
 /// Fetches and merges the objects that the report lists as missing. What was fetched is kept, whatever ends the work.
-pub(super) fn fetch(
+pub(super) fn fetch_missing(
     cache: &Cache<'_>,
     report: &GateReport,
     deadline: &Deadline,

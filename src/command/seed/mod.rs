@@ -193,7 +193,7 @@ fn from_mirrors(
         format!("fetching {} of {} from mirrors", report.missing_count(), counted(report.wanted, "object"));
     ctx.report(Level::Info, cache.name(), text);
     let is_new = read::is_directory(cache.root()).is_err();
-    let summary = missing::fetch(cache, report, deadline)?;
+    let summary = missing::fetch_missing(cache, report, deadline)?;
     outcome.fetched = summary.objects;
     outcome.fetched_bytes = ByteSize(summary.bytes);
     outcome.mirrors = summary.mirrors;

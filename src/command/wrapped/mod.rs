@@ -87,7 +87,7 @@ pub(crate) fn plan(
     let mut slots = Vec::new();
     let opened = match purpose {
         Purpose::Save => cache::with_keys(ctx, caches, carried::keys_of_save)?,
-        Purpose::Restore | Purpose::Lookup => cache::with_keys(ctx, caches, |_, computed| computed)?,
+        Purpose::Restore | Purpose::Lookup => cache::with_computed_keys(ctx, caches)?,
     };
     for opened in opened {
         slots.push(match opened.if_exportable() {

@@ -402,7 +402,8 @@ pub(crate) fn places_of(target: &Path) -> Result<Vec<PathBuf>, StagingError> {
     Ok(places)
 }
 
-/// Publishes several trees: all of them, or none.
+/// Publishes several trees: all of them, or none. Each is renamed to its target where no directory is, and exchanged with it or merged
+/// into it elsewhere; a journal is written first.
 ///
 /// On an error those that were published already are taken back. A kill in between is completed by
 /// `recover`, whichever of the targets it looks at.

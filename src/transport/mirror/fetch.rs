@@ -220,6 +220,7 @@ impl Scheduler<'_> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks mirrors for an object, the cheapest first and a further one where one is slow, until a file is accepted or all have failed.
     async fn fetch(&self, object: ObjectId) -> Result<Result<Fetched, NotFetched>, Stop> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let deadline = Instant::now() + self.job.settings.object_deadline;
@@ -313,6 +314,7 @@ impl Scheduler<'_> {
         }
     }
 
+    /// Asks one mirror, and returns which one it was.
     async fn ask(
         &self,
         mirror: usize,
@@ -415,6 +417,7 @@ impl Scheduler<'_> {
         if matches!(cause, Cause::NotFound) { Ending::Missing } else { Ending::Failed }
     }
 
+    /// Hands a file over to the caller, who may refuse it.
     async fn accept(&self, object: &ObjectId, path: TempPath) -> Result<(), Refusal> {
         let (accept, object) = (Arc::clone(&self.job.accept), object.clone());
         let taken = blocking(move || accept(&object, &path)).await;
