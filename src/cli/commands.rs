@@ -382,10 +382,10 @@ fn show_status(
     html: Option<&Path>,
 ) -> Result<String, Fault> {
     let syntax = match format {
-        _ if ctx.stdout_is_json => status::Syntax::Json,
-        StatusFormat::Text => status::Syntax::Text,
-        StatusFormat::Json => status::Syntax::Json,
-        StatusFormat::OpenMetrics => status::Syntax::OpenMetrics,
+        _ if ctx.stdout_is_json => status::StatusSyntax::Json,
+        StatusFormat::Text => status::StatusSyntax::Text,
+        StatusFormat::Json => status::StatusSyntax::Json,
+        StatusFormat::OpenMetrics => status::StatusSyntax::OpenMetrics,
     };
     let [metrics_file, html] = [metrics_file, html].map(|path| path.map(|path| site.absolute(path)));
     status::run(ctx, syntax, metrics_file.as_deref(), html.as_deref())

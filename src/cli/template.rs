@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::inputs;
 use crate::command::wrapped::NESTED;
-use crate::command::wrapped::task::TaskPlan;
+use crate::command::wrapped::task::WrappedPlan;
 use crate::domain::cache_task::TaskHit;
 use crate::domain::fault::Fault;
 use crate::platform::Env;
@@ -77,7 +77,7 @@ impl Template {
     }
 
     /// What the first step planned, if the task is to move archives.
-    pub(super) fn plan(&self, env: &Env) -> Option<TaskPlan> {
+    pub(super) fn plan(&self, env: &Env) -> Option<WrappedPlan> {
         serde_json::from_str(env.var(&self.variable("PLAN"))?).ok()
     }
 

@@ -18,12 +18,12 @@ use crate::report::text::recovery::recovered;
 use crate::store::Catalog;
 
 /// Where leftovers are looked for, and what they may change.
-struct Extent {
+struct RecoveryExtent {
     places: Vec<PathBuf>,
     targets: Vec<PathBuf>,
 }
 
-impl Extent {
+impl RecoveryExtent {
     fn of(ctx: &Context<'_>, caches: &[DeclaredCache<'_>]) -> Self {
         let facts = ctx.platform.facts();
         let mut places: Vec<PathBuf> = vec![facts.state_dir.join("receipts"), script::place(facts)];
@@ -32,13 +32,13 @@ impl Extent {
             places.extend(staging::places_of(&root).into_iter().flatten());
             targets.extend(staging::targets_of(&root).into_iter().flatten());
         }
-        Extent { places, targets }
+        RecoveryExtent { places, targets }
     }
 }
 
 /// Looks after the targets of the selected caches and their store, and says what was found.
 pub(crate) fn run(ctx: &Context<'_>, dry_run: bool) -> Result<RecoveryOutcome, Fault> {
-    let Extent { places, targets } = Extent::of(ctx, &cache::open_all(ctx));
+    let RecoveryExtent { places, targets } = RecoveryExtent::of(ctx, &cache::open_all(ctx));
     let (report, uploads) = if dry_run {
         (recover::look(&places, &targets, &ctx.records, ctx.now), None)
     } else {
@@ -121,7 +121,7 @@ fn uploads(ctx: &Context<'_>) -> Option<Uploads> {
 /// Removes what killed processes left beside the targets, in the caches, and in the store. Opportunistic: it
 /// never waits and never fails.
 pub(crate) fn at_start(ctx: &Context<'_>, caches: &[DeclaredCache<'_>]) {
-    let Extent { places, targets } = Extent::of(ctx, caches);
+    let RecoveryExtent { places, targets } = RecoveryExtent::of(ctx, caches);
     let running = ctx.start("all caches", Phase::Recover);
     let deadline = ctx.deadline();
     let goes_on = || !cancel::is_cancelled(&deadline.cancel);

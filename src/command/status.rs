@@ -25,7 +25,7 @@ const NEXT: usize = 5;
 
 /// How a status is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Syntax {
+pub(crate) enum StatusSyntax {
     /// For people.
     Text,
     /// One JSON document.
@@ -37,7 +37,7 @@ pub(crate) enum Syntax {
 /// Looks at everything. Writes metrics and a page into files, if any are named, each in one step.
 pub(crate) fn run(
     ctx: &Context<'_>,
-    syntax: Syntax,
+    syntax: StatusSyntax,
     metrics_file: Option<&Path>,
     html: Option<&Path>,
 ) -> Result<String, Fault> {
@@ -51,9 +51,9 @@ pub(crate) fn run(
     write(metrics_file, &|| openmetrics::render(&status))?;
     write(html, &|| page::status::render(&status))?;
     Ok(match syntax {
-        Syntax::Text => text::status::text(&status),
-        Syntax::Json => json::render(&StatusDocument::from(&status)),
-        Syntax::OpenMetrics => openmetrics::render(&status),
+        StatusSyntax::Text => text::status::text(&status),
+        StatusSyntax::Json => json::render(&StatusDocument::from(&status)),
+        StatusSyntax::OpenMetrics => openmetrics::render(&status),
     })
 }
 

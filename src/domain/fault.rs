@@ -10,10 +10,10 @@ use super::hint::{Class, Hint};
 
 /// A failure with its class, message, hint and source.
 #[derive(Debug)]
-pub struct Fault(Box<Parts>);
+pub struct Fault(Box<FaultParts>);
 
 #[derive(Debug)]
-struct Parts {
+struct FaultParts {
     class: Class,
     message: String,
     hint: Option<String>,
@@ -23,7 +23,7 @@ struct Parts {
 impl Fault {
     /// A fault of a class. The message is lower case without a final stop and names its path, URL or field.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Fault(Box::new(Parts { class, message: message.into(), hint: None, source: None }))
+        Fault(Box::new(FaultParts { class, message: message.into(), hint: None, source: None }))
     }
 
     /// A fault of [`Class::Usage`].

@@ -106,7 +106,7 @@ impl TreeGlob {
     ) -> Result<TreeFiles, Fault> {
         fs::metadata(root).map_err(ReadError::of(root))?;
         let without: Vec<PathBuf> = without.iter().flat_map(|path| spellings(root, path)).collect();
-        let walk = Walk { globs: self, root, without: &without };
+        let walk = GlobWalk { globs: self, root, without: &without };
         let mut found = TreeFiles::default();
         let mut level = Vec::new();
         for start in self.starts(root) {
@@ -115,7 +115,7 @@ impl TreeGlob {
         }
         // One level of the tree after the other, so that all threads have directories to read.
         while !level.is_empty() {
-            let read = |directory: &Directory| {
+            let read = |directory: &GlobDirectory| {
                 if cancel.is_cancelled() { Listing::default() } else { walk.list(directory) }
             };
             let listings = start::map(&level, "globs", workers, read);
@@ -164,7 +164,7 @@ impl TreeGlob {
 }
 
 /// A directory of a walk.
-struct Directory {
+struct GlobDirectory {
     /// Relative to the root, `/` between names and behind the last one; empty for the root.
     path: Vec<u8>,
     location: PathBuf,
@@ -176,14 +176,14 @@ struct Listing {
     /// Those that are meant.
     files: Vec<TreeFile>,
     /// Those that may hold more.
-    directories: Vec<Directory>,
+    directories: Vec<GlobDirectory>,
     /// What could not be read, and may hold more.
     unreadable: Vec<ReadError>,
 }
 
 impl TreeFiles {
     /// Adds what a directory holds, and returns the directories in it.
-    fn take(&mut self, listing: Listing) -> Vec<Directory> {
+    fn take(&mut self, listing: Listing) -> Vec<GlobDirectory> {
         self.files.extend(listing.files);
         self.unreadable.extend(listing.unreadable);
         listing.directories
@@ -191,14 +191,14 @@ impl TreeFiles {
 }
 
 /// A walk below a root.
-struct Walk<'a> {
+struct GlobWalk<'a> {
     globs: &'a TreeGlob,
     root: &'a Path,
     /// Directories that are not entered, as a walk from the root meets them.
     without: &'a [PathBuf],
 }
 
-impl Walk<'_> {
+impl GlobWalk<'_> {
     /// What a walk begins with: a directory, a file, or nothing. The directories above it were not looked at.
     fn start(&self, start: &Path) -> Listing {
         let location = self.root.join(start);
@@ -215,7 +215,7 @@ impl Walk<'_> {
                     if !path.is_empty() {
                         path.push(b'/');
                     }
-                    listing.directories.push(Directory { path, location });
+                    listing.directories.push(GlobDirectory { path, location });
                 }
             }
             Ok(found) => listing.files.extend(self.file(&slashed(start), found.file_type(), || location)),
@@ -225,7 +225,7 @@ impl Walk<'_> {
     }
 
     /// What lies in a directory.
-    fn list(&self, directory: &Directory) -> Listing {
+    fn list(&self, directory: &GlobDirectory) -> Listing {
         let mut listing = Listing::default();
         let failed = |error| unreadable(&directory.location, error);
         let entries = match fs::read_dir(&directory.location) {
@@ -260,7 +260,7 @@ impl Walk<'_> {
             } else if !is_left_out() {
                 let location = entry.path();
                 if location.strip_prefix(self.root).is_ok_and(|relative| self.globs.enters(relative)) {
-                    listing.directories.push(Directory { path: [&path[..], b"/"].concat(), location });
+                    listing.directories.push(GlobDirectory { path: [&path[..], b"/"].concat(), location });
                 }
             }
         }

@@ -32,9 +32,9 @@ pub(crate) fn command(directory: &Path) -> Command {
 }
 
 /// A question that git is answering.
-struct Asked(Option<Child>);
+struct RunningGit(Option<Child>);
 
-impl Asked {
+impl RunningGit {
     /// What it printed; `None` if it failed or printed nothing.
     fn answer(self) -> Option<String> {
         let output = self.0?.wait_with_output().ok()?;
@@ -44,8 +44,8 @@ impl Asked {
 }
 
 /// Starts git in a checkout. A start takes longer than the answer, so questions that do not depend on each other are asked at once.
-fn ask(workspace: &Path, arguments: &[&str]) -> Asked {
-    Asked(command(workspace).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok())
+fn ask(workspace: &Path, arguments: &[&str]) -> RunningGit {
+    RunningGit(command(workspace).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok())
 }
 
 /// What git prints in a checkout; `None` if it fails or prints nothing.
@@ -72,7 +72,7 @@ const LIST_REMOTES: [&str; 2] = ["remote", "--verbose"];
 const COMMON_DIRECTORY: [&str; 2] = ["rev-parse", "--git-common-dir"];
 
 /// The repository by the list of its remotes, `NAME<tab>URL (fetch)` for each, sorted by name.
-fn repository_from(workspace: &Path, remotes: Asked, common_directory: Option<&str>) -> RepositoryId {
+fn repository_from(workspace: &Path, remotes: RunningGit, common_directory: Option<&str>) -> RepositoryId {
     let listed = remotes.answer().unwrap_or_default();
     let remotes = || listed.lines().filter_map(|line| line.split_once('\t'));
     let remote = remotes().find(|(name, _)| *name == "origin").or_else(|| remotes().next());

@@ -23,7 +23,7 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 /// Shows meters while they turn.
 pub(crate) struct Progress {
     kind: BarKind,
-    running: Vec<Running>,
+    running: Vec<RunningPhase>,
 }
 
 enum BarKind {
@@ -39,7 +39,7 @@ enum Display {
 }
 
 /// A meter that is shown, and the thread that shows it.
-struct Running {
+struct RunningPhase {
     meter: Arc<Meter>,
     bar: Option<ProgressBar>,
     done: Arc<AtomicBool>,
@@ -79,7 +79,7 @@ impl Progress {
             // Without a thread there is no progress to see, and that is all.
             start::detached("progress", move || show(&meter, &display, &done)).ok()
         };
-        self.running.push(Running { meter, bar, done, thread });
+        self.running.push(RunningPhase { meter, bar, done, thread });
     }
 
     /// Stops showing it.
@@ -98,7 +98,7 @@ impl Progress {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningPhase {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {

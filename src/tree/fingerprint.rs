@@ -228,7 +228,7 @@ pub(crate) fn content(
     workers: usize,
     cancel: &CancellationToken,
 ) -> Result<ContentDigest, WalkError> {
-    let digests = Digests::new(cancel);
+    let digests = DigestSum::new(cancel);
     thread::scope(|scope| {
         let files = digests.start(scope, workers);
         for (root, selection) in selections.iter().enumerate() {
@@ -263,16 +263,16 @@ pub(crate) fn content(
 type Numbered = (usize, PathBuf, Item);
 
 /// What several threads sum up.
-struct Digests<'a> {
+struct DigestSum<'a> {
     total: Mutex<ContentDigest>,
     failure: Mutex<Option<WalkError>>,
     stop: AtomicBool,
     cancel: &'a CancellationToken,
 }
 
-impl<'a> Digests<'a> {
+impl<'a> DigestSum<'a> {
     fn new(cancel: &'a CancellationToken) -> Self {
-        Digests { total: Mutex::default(), failure: Mutex::default(), stop: AtomicBool::new(false), cancel }
+        DigestSum { total: Mutex::default(), failure: Mutex::default(), stop: AtomicBool::new(false), cancel }
     }
 
     /// Starts threads that add the files that they are sent; `None` if there are none.

@@ -8,7 +8,7 @@ use std::io::Cursor;
 
 use cachekeep::domain::digest::{Algorithm, CidCodec, ObjectId};
 use cachekeep::parts::unixfs::proof::Proof;
-use cachekeep::parts::unixfs::{self, BlockId, Builder, Candidates, Layout, Leaves, Profile, Root, car};
+use cachekeep::parts::unixfs::{self, BlockId, Builder, DagCandidates, Layout, Leaves, Profile, Root, car};
 use tokio_util::sync::CancellationToken;
 
 const VECTORS: &str = include_str!("../fixtures/unixfs/vectors.tsv");
@@ -67,7 +67,7 @@ fn profiles_equal_the_encoders_of_the_field() {
     let block = block();
     // The stream is hashed once: at every size asked for, a copy of the builders is finished.
     let all: Vec<Profile> = Profile::all().collect();
-    let mut candidates = Candidates::new(&all);
+    let mut candidates = DagCandidates::new(&all);
     let mut pushed = 0;
     for (bytes, vectors) in by_bytes {
         let wanted: Vec<Profile> = all

@@ -41,7 +41,7 @@ pub struct Splitter<R> {
     input: BufReader<R>,
     /// The first part, and its bytes, of an archive without a manifest.
     first: Option<(Part, Vec<u8>)>,
-    check: Check,
+    check: ArchiveCheck,
     position: u64,
     manifest: Option<Manifest>,
     table: ExpectedTable,
@@ -53,7 +53,7 @@ pub struct Splitter<R> {
 }
 
 /// What an archive is checked by.
-enum Check {
+enum ArchiveCheck {
     /// The digest of all bytes, here of those before the current frame.
     Whole(Sha256),
     /// The digest of its parts.
@@ -97,7 +97,7 @@ impl<R: Read> Splitter<R> {
         let mut splitter = Splitter {
             input: BufReader::with_capacity(256 << 10, input),
             first: None,
-            check: Check::Whole(Sha256::new()),
+            check: ArchiveCheck::Whole(Sha256::new()),
             position: 0,
             manifest: None,
             table: ExpectedTable::default(),
@@ -127,7 +127,7 @@ impl<R: Read> Splitter<R> {
     /// The SHA-256 of the rows that the archive's list has, after a proper end; `None` if it has no list.
     pub(crate) fn list(&self) -> Option<Sha256Digest> {
         match self.check {
-            Check::Parts { proof: Some(proof), .. } => Some(proof.list.digest),
+            ArchiveCheck::Parts { proof: Some(proof), .. } => Some(proof.list.digest),
             _ => None,
         }
     }
@@ -201,7 +201,7 @@ impl<R: Read> Splitter<R> {
         }
         if manifest.is_listed() {
             let list = ReadList::default();
-            self.check = Check::Parts { manifest: Sha256Digest::of(buffer), list, proof: None };
+            self.check = ArchiveCheck::Parts { manifest: Sha256Digest::of(buffer), list, proof: None };
         }
         self.manifest = Some(manifest);
         self.pass(buffer, 0)
@@ -211,7 +211,7 @@ impl<R: Read> Splitter<R> {
     fn list_or_digest(&mut self, magic: u32, payload: &[u8], length: usize) -> Result<bool, ArchiveError> {
         let is_short = self.manifest.as_ref().is_some_and(|manifest| manifest.stream_bytes != self.content);
         match &mut self.check {
-            Check::Whole(hasher) => {
+            ArchiveCheck::Whole(hasher) => {
                 if self.manifest.is_none() && list_frame::is_of_list(magic, payload) {
                     return Err(ArchiveError::damaged("its manifest is missing"));
                 }
@@ -223,14 +223,14 @@ impl<R: Read> Splitter<R> {
                 }
                 self.stage = Stage::Digested;
             }
-            Check::Parts { list, .. } if magic == LIST_MAGIC => {
+            ArchiveCheck::Parts { list, .. } if magic == LIST_MAGIC => {
                 let Some(columns) = list_frame::columns(payload) else { return Ok(false) };
                 if self.stage != Stage::Body {
                     return Err(ArchiveError::damaged("its list is not behind its frames"));
                 }
                 list.take(columns, self.position, length)?;
             }
-            Check::Parts { list, proof, .. } => {
+            ArchiveCheck::Parts { list, proof, .. } => {
                 let Some(said) = Proof::of(payload).filter(|_| magic == DIGEST_MAGIC) else {
                     return Ok(false);
                 };
@@ -288,7 +288,7 @@ impl<R: Read> Splitter<R> {
         if hasher.finalize()[..] != expected {
             return Err(differs());
         }
-        if let Check::Parts { manifest, proof: Some(proof), .. } = &self.check
+        if let ArchiveCheck::Parts { manifest, proof: Some(proof), .. } = &self.check
             && proof.list.prove(manifest, &expected) != proof.digest
         {
             return Err(ArchiveError::damaged("its digest does not match"));
@@ -364,7 +364,7 @@ impl<R: Read> Splitter<R> {
 
     /// Counts bytes as read: a whole frame, or a part of one that is not listed in a table.
     fn pass(&mut self, bytes: &[u8], content: usize) -> Result<(), ArchiveError> {
-        if let Check::Whole(hasher) = &mut self.check {
+        if let ArchiveCheck::Whole(hasher) = &mut self.check {
             hasher.update(bytes);
         }
         self.position += bytes.len() as u64;

@@ -41,7 +41,7 @@ pub(crate) fn padding(size: u64) -> usize {
 }
 
 /// What the header of an entry says beside its mode.
-struct Fields<'a> {
+struct HeaderFields<'a> {
     entry_type: EntryType,
     /// Its name; that of a directory ends with a slash.
     name: Cow<'a, [u8]>,
@@ -50,7 +50,7 @@ struct Fields<'a> {
     modified: Modified,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> HeaderFields<'a> {
     fn new(name: &'a [u8], kind: Kind<'a>, modified: Modified) -> Self {
         let (entry_type, size, target) = match kind {
             Kind::File(size) => (EntryType::Regular, size, &[][..]),
@@ -62,7 +62,7 @@ impl<'a> Fields<'a> {
             Kind::Directory => Cow::Owned([name, b"/"].concat()),
             _ => Cow::Borrowed(name),
         };
-        Fields { entry_type, name, size, target, modified }
+        HeaderFields { entry_type, name, size, target, modified }
     }
 
     /// The PAX records for what ustar cannot hold, as keys and values.
@@ -91,13 +91,13 @@ impl<'a> Fields<'a> {
 /// How many bytes [`append`] appends.
 pub(crate) fn length(name: &[u8], kind: Kind<'_>, modified: Modified) -> usize {
     let mut records = 0;
-    Fields::new(name, kind, modified).records(|key, value| records += record_length(key, value));
+    HeaderFields::new(name, kind, modified).records(|key, value| records += record_length(key, value));
     if records == 0 { BLOCK } else { 2 * BLOCK + records + padding(records as u64) }
 }
 
 /// Appends the header of an entry, after a PAX header if it needs one.
 pub(crate) fn append(out: &mut Vec<u8>, name: &[u8], kind: Kind<'_>, mode: u32, modified: Modified) {
-    let fields = Fields::new(name, kind, modified);
+    let fields = HeaderFields::new(name, kind, modified);
     let mut records = Vec::new();
     fields.records(|key, value| record(&mut records, key, value));
     if !records.is_empty() {

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
-use super::plan::{PlannedFile, PlannedFrame, Segment};
+use super::plan::{FrameSegment, PlannedFile, PlannedFrame};
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::list::{Row, RowKind};
 use crate::domain::digest::Sha256Digest;
@@ -51,10 +51,10 @@ pub(super) fn compress_frame(
     Ok(Frame { compressed: buffer, work, content, rows: planned.rows })
 }
 
-fn content(segments: &[Segment]) -> (u64, u64) {
+fn content(segments: &[FrameSegment]) -> (u64, u64) {
     segments.iter().fold((0, 0), |(bytes, files), segment| match segment {
-        Segment::Bytes(_) => (bytes, files),
-        Segment::File { file, offset, length } => {
+        FrameSegment::Bytes(_) => (bytes, files),
+        FrameSegment::File { file, offset, length } => {
             let ends = offset + *length as u64 == file.size;
             (bytes + *length as u64, files + u64::from(ends))
         }
@@ -101,11 +101,11 @@ impl<'a> Worker<'a> {
         let mut length = 0;
         for segment in &planned.segments {
             match segment {
-                Segment::Bytes(bytes) => {
+                FrameSegment::Bytes(bytes) => {
                     self.frame[length..length + bytes.len()].copy_from_slice(bytes);
                     length += bytes.len();
                 }
-                Segment::File { file, offset, length: part } => {
+                FrameSegment::File { file, offset, length: part } => {
                     read(file, *offset, &mut self.frame[length..length + part])?;
                     length += part;
                 }
@@ -129,11 +129,11 @@ impl<'a> Worker<'a> {
         let mut at = 0;
         for segment in &planned.segments {
             let (file, offset, length) = match segment {
-                Segment::Bytes(bytes) => {
+                FrameSegment::Bytes(bytes) => {
                     at += bytes.len();
                     continue;
                 }
-                Segment::File { file, offset, length } => (file, *offset, *length),
+                FrameSegment::File { file, offset, length } => (file, *offset, *length),
             };
             let mut hasher = match &planned.before {
                 Some(before) if offset > 0 => before.recv().map_err(|_| lost())?,
@@ -385,16 +385,16 @@ mod tests {
     use super::*;
 
     /// Frames of 1 000 bytes, of which `left` are left at each level.
-    struct Packing {
+    struct PaceTest {
         pace: CompressionPace,
         measured: Measured,
         left: fn(i32) -> usize,
     }
 
-    impl Packing {
+    impl PaceTest {
         fn new(left: fn(i32) -> usize) -> Self {
             let levels = Levels { lowest: 2, first: 3, highest: 6 };
-            Packing { pace: CompressionPace::new(levels, 2), measured: Measured::default(), left }
+            PaceTest { pace: CompressionPace::new(levels, 2), measured: Measured::default(), left }
         }
 
         /// The level after this many frames with these times, in milliseconds.
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn the_level_follows_the_slower_side() {
-        let mut packing = Packing::new(|level| 1_000 - 100 * usize::try_from(level).expect("positive"));
+        let mut packing = PaceTest::new(|level| 1_000 - 100 * usize::try_from(level).expect("positive"));
         assert_eq!(packing.after(7, 10, 1, 100), 3);
         assert_eq!(packing.after(1, 10, 1, 100), 4);
         assert_eq!(packing.after(80, 10, 1, 100), 6);
@@ -423,7 +423,7 @@ mod tests {
 
     #[test]
     fn the_level_rises_only_where_threads_are_idle() {
-        let mut packing = Packing::new(|level| 1_000 - 100 * usize::try_from(level).expect("positive"));
+        let mut packing = PaceTest::new(|level| 1_000 - 100 * usize::try_from(level).expect("positive"));
         // Two threads have 200 ms for each frame.
         assert_eq!(packing.after(80, 110, 1, 99), 3);
         assert_eq!(packing.after(8, 90, 1, 99), 4);
@@ -431,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_step_that_saves_nothing_is_taken_back_for_good() {
-        let mut packing = Packing::new(|level| if level < 4 { 500 } else { 499 });
+        let mut packing = PaceTest::new(|level| if level < 4 { 500 } else { 499 });
         assert_eq!(packing.after(8, 10, 1, 100), 4);
         assert_eq!(packing.after(8, 10, 1, 100), 3);
         assert_eq!(packing.after(80, 10, 1, 100), 3);
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn frames_of_other_levels_say_nothing() {
-        let mut packing = Packing::new(|_| 500);
+        let mut packing = PaceTest::new(|_| 500);
         for level in [-7, 4].repeat(40) {
             let work = FrameWork { level, bytes: (1_000, 900), busy: Duration::from_millis(1) };
             packing.pace.note(&mut packing.measured, &work, Duration::ZERO, Duration::from_secs(1));

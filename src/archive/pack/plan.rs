@@ -385,7 +385,7 @@ impl Layout for Count {
 
 /// A part of a frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(super) enum FrameSegment {
     /// Headers and padding.
     Bytes(Vec<u8>),
     /// A range of a file.
@@ -395,7 +395,7 @@ pub(super) enum Segment {
 /// A frame that is laid out.
 #[derive(Debug, Default)]
 pub(super) struct PlannedFrame {
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Vec<FrameSegment>,
     /// Rows of the entries that end in it, if rows are wanted.
     pub(super) rows: Vec<Row>,
     /// Gives the hash so far of the file that begins before it, and takes that of the one that ends behind it.
@@ -451,13 +451,13 @@ impl Layout for Cutter<'_> {
     fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(self.frame_bytes - self.length));
-            if let Some(Segment::Bytes(last)) = self.next.segments.last_mut() {
+            if let Some(FrameSegment::Bytes(last)) = self.next.segments.last_mut() {
                 last.extend_from_slice(now);
             } else {
                 // Most often the padding of a file, which the header of the next one follows.
                 let mut first = Vec::with_capacity(4 * BLOCK);
                 first.extend_from_slice(now);
-                self.next.segments.push(Segment::Bytes(first));
+                self.next.segments.push(FrameSegment::Bytes(first));
             }
             self.advance(now.len(), false)?;
             bytes = later;
@@ -481,7 +481,7 @@ impl Layout for Cutter<'_> {
         while offset < size {
             let free = self.frame_bytes - self.length;
             let length = usize::try_from(size - offset).map_or(free, |left| left.min(free));
-            self.next.segments.push(Segment::File { file: Arc::clone(&file), offset, length });
+            self.next.segments.push(FrameSegment::File { file: Arc::clone(&file), offset, length });
             offset += length as u64;
             if offset == size {
                 self.next.rows.extend(row.take());

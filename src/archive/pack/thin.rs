@@ -61,7 +61,7 @@ impl Division {
 /// # Errors
 /// That list contradicts itself.
 pub fn divide(mut survey: Survey, base: &Base<'_>) -> Result<Division, ArchiveError> {
-    let known = Known::of(base)?;
+    let known = KnownContents::of(base)?;
     let kept = known.kept(&survey);
     let Survey { rows, files, .. } = &mut survey;
     let (mut new, mut packed) = (Vec::new(), HashSet::new());
@@ -104,14 +104,14 @@ fn in_stream(size: u64) -> u64 {
 }
 
 /// What an earlier archive and its parents have.
-struct Known<'a> {
+struct KnownContents<'a> {
     /// Where the contents lie; the base is 0.
     contents: HashMap<(Sha256Digest, u64), Extent>,
     parents: Vec<Parent>,
     frames: Vec<&'a Frames>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownContents<'a> {
     fn of(base: &Base<'a>) -> Result<Self, ArchiveError> {
         let earlier = &base.listing.manifest.parents;
         let own = earlier.len() as u64;
@@ -124,7 +124,7 @@ impl<'a> Known<'a> {
             let segment = extent.segment.checked_sub(1).unwrap_or(own);
             contents.entry((content, size)).or_insert(Extent { segment, ..extent });
         }
-        Ok(Known { contents, parents, frames })
+        Ok(KnownContents { contents, parents, frames })
     }
 
     fn place(&self, content: &Sha256Digest, size: u64) -> Option<Extent> {

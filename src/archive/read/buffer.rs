@@ -9,12 +9,12 @@ const SMALL: usize = 1 << 20;
 /// A bounded number of buffers.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    free: Mutex<Free>,
+    free: Mutex<FreeBuffers>,
     returned: Condvar,
 }
 
 #[derive(Debug)]
-struct Free {
+struct FreeBuffers {
     buffers: Vec<Buffer>,
     /// How many more may be allocated.
     unallocated: usize,
@@ -47,7 +47,7 @@ pub(crate) struct Slice {
 
 impl Buffers {
     pub(crate) fn new(count: usize) -> Arc<Self> {
-        let free = Free { buffers: Vec::new(), unallocated: count, keeps_large: true };
+        let free = FreeBuffers { buffers: Vec::new(), unallocated: count, keeps_large: true };
         Arc::new(Buffers { free: Mutex::new(free), returned: Condvar::new() })
     }
 

@@ -33,12 +33,12 @@ pub(crate) trait Source {
     fn next(&mut self) -> Result<Option<Slice>, ArchiveError>;
 
     /// What the archive's end shows; valid after it.
-    fn end(&self) -> End;
+    fn end(&self) -> StreamEnd;
 }
 
 /// What the end of an archive shows.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct End {
+pub(crate) struct StreamEnd {
     /// Length of the archive.
     pub(crate) archive_bytes: u64,
     /// The SHA-256 of the rows of its list; `None` if it has none.
@@ -50,7 +50,7 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).next()
     }
 
-    fn end(&self) -> End {
+    fn end(&self) -> StreamEnd {
         (**self).end()
     }
 }
@@ -61,7 +61,7 @@ pub(crate) trait Parts {
     fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError>;
 
     /// What the end shows; valid after it.
-    fn end(&self) -> End;
+    fn end(&self) -> StreamEnd;
 }
 
 impl<R: Read> Parts for Splitter<R> {
@@ -69,8 +69,8 @@ impl<R: Read> Parts for Splitter<R> {
         Splitter::next(self, buffer)
     }
 
-    fn end(&self) -> End {
-        End { archive_bytes: self.position(), list: self.list() }
+    fn end(&self) -> StreamEnd {
+        StreamEnd { archive_bytes: self.position(), list: self.list() }
     }
 }
 
@@ -119,7 +119,7 @@ impl<P: Parts> Source for Inline<'_, P> {
         }
     }
 
-    fn end(&self) -> End {
+    fn end(&self) -> StreamEnd {
         self.parts.end()
     }
 }
@@ -141,7 +141,7 @@ pub(crate) fn open<'scope, P: Parts + Send + 'scope>(
 /// Decompresses on threads of its own.
 struct Threaded {
     ordered: Receiver<Ordered>,
-    end: End,
+    end: StreamEnd,
 }
 
 /// In the order of the archive.
@@ -151,7 +151,7 @@ enum Ordered {
     Ready(Chunk),
     Failed(ArchiveError),
     /// The archive has ended properly.
-    End(End),
+    End(StreamEnd),
 }
 
 struct DecodeJob {
@@ -200,7 +200,7 @@ impl Threaded {
             return Ok(Err(parts));
         }
         Ok(match hand_over.send(parts) {
-            Ok(()) => Ok(Threaded { ordered, end: End::default() }),
+            Ok(()) => Ok(Threaded { ordered, end: StreamEnd::default() }),
             Err(mpsc::SendError(parts)) => Err(parts),
         })
     }
@@ -275,7 +275,7 @@ impl Source for Threaded {
         }
     }
 
-    fn end(&self) -> End {
+    fn end(&self) -> StreamEnd {
         self.end
     }
 }

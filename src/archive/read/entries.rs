@@ -110,7 +110,7 @@ pub(crate) fn visit<S: Source>(
     let list = manifest.as_ref().is_some_and(Manifest::is_listed).then(PromisedList::default);
     let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0, list };
     let mut stream = TarStream::new(source);
-    let progress = Progress { cancel, meter };
+    let progress = ReadProgress { cancel, meter };
     while let Some(entry) = stream.next_entry()? {
         progress.check()?;
         tally.count(&entry)?;
@@ -186,12 +186,12 @@ impl PromisedList {
 }
 
 /// Where progress is counted, and what may end the work.
-struct Progress<'a> {
+struct ReadProgress<'a> {
     cancel: &'a CancellationToken,
     meter: &'a Meter,
 }
 
-impl Progress<'_> {
+impl ReadProgress<'_> {
     fn check(&self) -> Result<(), ArchiveError> {
         if cancel::is_cancelled(self.cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) }
     }
@@ -203,7 +203,7 @@ fn pass_content<S: Source>(
     is_hashed: bool,
     stream: &mut TarStream<S>,
     visitor: &mut dyn Visitor,
-    progress: &Progress<'_>,
+    progress: &ReadProgress<'_>,
 ) -> Result<Option<Sha256Digest>, ArchiveError> {
     let mut hasher = is_hashed.then(Sha256::new);
     let mut left = size;

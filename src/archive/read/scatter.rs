@@ -9,7 +9,7 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 
 use super::buffer::Slice;
-use super::decode::{End, Parts, Source};
+use super::decode::{Parts, Source, StreamEnd};
 use super::listing::Frames;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::Part;
@@ -47,12 +47,12 @@ pub struct SegmentRange {
 #[derive(Debug, Default)]
 pub(crate) struct ReadPlan {
     ranges: Vec<SegmentRange>,
-    frames: Vec<PlannedFrame>,
+    frames: Vec<FrameToRead>,
 }
 
 /// A frame that is read, behind bytes that are not wanted.
 #[derive(Debug, Clone, Copy)]
-struct PlannedFrame {
+struct FrameToRead {
     skipped: u64,
     segment: usize,
     place: FramePlace,
@@ -96,7 +96,7 @@ impl ReadPlan {
         }
         let gap = last.map(|last| place.offset - last.end()).filter(|gap| *gap <= GAP);
         let mut start = place.offset - gap.unwrap_or(0);
-        self.frames.push(PlannedFrame { skipped: gap.unwrap_or(0), segment, place });
+        self.frames.push(FrameToRead { skipped: gap.unwrap_or(0), segment, place });
         if gap.is_some()
             && let Some(SegmentRange { range, .. }) = self.ranges.last_mut()
         {
@@ -138,13 +138,13 @@ fn misplaced() -> ArchiveError {
 /// The frames of a plan in the bytes of its ranges.
 pub(crate) struct Scattered<R> {
     input: R,
-    frames: std::vec::IntoIter<PlannedFrame>,
+    frames: std::vec::IntoIter<FrameToRead>,
 }
 
 impl<R: Read> Parts for Scattered<R> {
     fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Part>, ArchiveError> {
         buffer.clear();
-        let Some(PlannedFrame { skipped, place, .. }) = self.frames.next() else { return Ok(None) };
+        let Some(FrameToRead { skipped, place, .. }) = self.frames.next() else { return Ok(None) };
         let mut gap = (&mut self.input).take(skipped);
         let passed = io::copy(&mut gap, &mut io::sink()).map_err(ArchiveError::Input)?;
         let stored = u64::from(place.stored);
@@ -155,20 +155,20 @@ impl<R: Read> Parts for Scattered<R> {
         Ok(Some(Part::Frame { content: place.content as usize }))
     }
 
-    fn end(&self) -> End {
-        End::default()
+    fn end(&self) -> StreamEnd {
+        StreamEnd::default()
     }
 }
 
 /// Contents of a plan, in its order.
 pub(crate) struct ContentReader<S> {
     source: S,
-    frames: std::vec::IntoIter<PlannedFrame>,
-    open: Option<OpenFrame>,
+    frames: std::vec::IntoIter<FrameToRead>,
+    open: Option<ScatteredFrame>,
 }
 
 /// What is left of a decompressed frame.
-struct OpenFrame {
+struct ScatteredFrame {
     segment: u64,
     /// Where it begins in the tar stream.
     at: u64,
@@ -211,10 +211,10 @@ impl<S: Source> ContentReader<S> {
         }
     }
 
-    fn frame(&mut self) -> Result<OpenFrame, ArchiveError> {
+    fn frame(&mut self) -> Result<ScatteredFrame, ArchiveError> {
         let frame = self.frames.next().ok_or_else(misplaced)?;
         match self.source.next()? {
-            Some(rest) => Ok(OpenFrame { segment: frame.segment as u64, at: frame.place.at, rest }),
+            Some(rest) => Ok(ScatteredFrame { segment: frame.segment as u64, at: frame.place.at, rest }),
             None => Err(misplaced()),
         }
     }

@@ -6,7 +6,7 @@
 use tar::{EntryType, Header};
 
 use super::buffer::Slice;
-use super::decode::{End, Source};
+use super::decode::{Source, StreamEnd};
 use super::guard;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::{BLOCK, LONGEST_NAME, padding};
@@ -70,7 +70,7 @@ impl<S: Source> TarStream<S> {
     }
 
     /// What the archive's end shows, after it.
-    pub(crate) fn source_end(&self) -> End {
+    pub(crate) fn source_end(&self) -> StreamEnd {
         self.source.end()
     }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::checksum::ChecksumOutcome;
 use super::error::named;
 use super::format::Format;
-use super::item::{Selection, Sink};
+use super::item::{Sink, WantedItems};
 use super::open::{self, Body};
 use super::options::{ExtractOptions, Input};
 use super::raw::Raw;
@@ -44,7 +44,7 @@ impl Extracted {
 /// takes object by object. When reading fails, the sink's own error about it is replaced by the cause.
 pub fn extract(input: Input, options: &ExtractOptions<'_>, sink: &mut Sink<'_>) -> Result<Extracted, Fault> {
     let fail = |error| named(options.archive, error);
-    let mut selection = Selection::new(options)?;
+    let mut selection = WantedItems::new(options)?;
     let (file, stream): (Option<File>, Box<dyn Read>) = match input {
         Input::File(file) => {
             let again = file.try_clone().map_err(|error| fail(ArchiveError::Input(error)))?;

@@ -72,7 +72,7 @@ pub(super) enum Kind {
 }
 
 /// Chooses the wanted entries and counts them.
-pub(super) struct Selection<'a> {
+pub(super) struct WantedItems<'a> {
     archive: &'a str,
     subdir: Option<&'a str>,
     guard: Guard,
@@ -87,7 +87,7 @@ pub(super) struct Selection<'a> {
     pub(super) bytes: u64,
 }
 
-impl<'a> Selection<'a> {
+impl<'a> WantedItems<'a> {
     pub(super) fn new(options: &ExtractOptions<'a>) -> Result<Self, Fault> {
         let subdir = options.subdir.filter(|subdir| !subdir.is_empty());
         if let Some(subdir) = subdir {
@@ -95,7 +95,7 @@ impl<'a> Selection<'a> {
             let checked = Guard::anywhere().for_reading().find(subdir.as_bytes());
             checked.map_err(|refusal| fault(options.archive, refused(refusal)))?;
         }
-        Ok(Selection {
+        Ok(WantedItems {
             archive: options.archive,
             subdir,
             guard: subdir.map_or_else(Guard::anywhere, |subdir| Guard::new([subdir])),

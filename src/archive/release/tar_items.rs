@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use tar::EntryType;
 
 use super::error::named;
-use super::item::{Head, ItemReader, Kind, Selection, Sink};
+use super::item::{Head, ItemReader, Kind, Sink, WantedItems};
 use super::raw::{Bounded, Raw};
 use super::sparse::{HoleReader, Sparse, sparse_of};
 use crate::archive::format::error::ArchiveError;
@@ -18,7 +18,7 @@ use crate::tree::walk::Modified;
 pub(super) fn extract<'a>(
     reader: Bounded<'a>,
     raw: &Raw<'a>,
-    selection: &mut Selection<'_>,
+    selection: &mut WantedItems<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<bool, Fault> {
     let damaged = |error: io::Error| named(raw.options().archive, raw.error(&error));
@@ -46,7 +46,7 @@ pub(super) fn extract<'a>(
 fn take<R: Read>(
     mut entry: tar::Entry<'_, R>,
     raw: &Raw<'_>,
-    selection: &mut Selection<'_>,
+    selection: &mut WantedItems<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<bool, Fault> {
     let fail = |error| named(raw.options().archive, error);
@@ -71,7 +71,7 @@ fn take<R: Read>(
 fn head_of<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     holes: Option<&Sparse>,
-    selection: &mut Selection<'_>,
+    selection: &mut WantedItems<'_>,
 ) -> Result<Option<Head>, ArchiveError> {
     let packed = entry.size();
     let size = holes.map_or(packed, |holes| holes.size);
@@ -85,7 +85,7 @@ fn head_of<R: Read>(
     let Some(path) = path else { return Ok(None) };
     let target = || entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
     let kind = match kind {
-        EntryType::Symlink => Selection::symlink(&name, target())?,
+        EntryType::Symlink => WantedItems::symlink(&name, target())?,
         EntryType::Link => selection.hard_link(&name, &target())?,
         EntryType::Directory => Kind::Directory,
         // Before directories had a type, they were files whose name ends in a slash.

@@ -13,7 +13,7 @@ use zip::unstable::read::ZipIterable;
 
 use super::error::named;
 use super::format::Format;
-use super::item::{Head, ItemReader, Kind, Selection, Sink};
+use super::item::{Head, ItemReader, Kind, Sink, WantedItems};
 use super::raw::Raw;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::tar_header::LONGEST_NAME;
@@ -54,7 +54,7 @@ pub(super) fn extract(
     prefix: Vec<u8>,
     file: Option<File>,
     raw: &Raw<'_>,
-    selection: &mut Selection<'_>,
+    selection: &mut WantedItems<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<bool, Fault> {
     let fail = |error| named(raw.options().archive, error);
@@ -87,7 +87,7 @@ pub(super) fn extract(
 fn head_of<R: Read>(
     entry: &mut zip::read::ZipFile<'_, R>,
     raw: &Raw<'_>,
-    selection: &mut Selection<'_>,
+    selection: &mut WantedItems<'_>,
 ) -> Result<Option<Head>, ArchiveError> {
     let name = name_of(entry);
     let size = entry.size();
@@ -100,7 +100,7 @@ fn head_of<R: Read>(
         let most = LONGEST_NAME as u64 + 1;
         let read = ItemReader::new(entry, size).take(most).read_to_end(&mut target);
         read.map_err(|error| raw.error(&error))?;
-        Selection::symlink(&name, target)?
+        WantedItems::symlink(&name, target)?
     } else {
         Kind::File { size }
     };

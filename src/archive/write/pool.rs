@@ -110,7 +110,7 @@ impl Digests {
 
 /// A piece of work for the pool.
 #[derive(Debug)]
-pub(super) enum Job {
+pub(super) enum WriteJob {
     /// Small files.
     Create(Vec<NewFile>),
     /// A file that does not exist yet, with the content of another one.
@@ -178,7 +178,7 @@ impl OpenFile {
 /// A pool of threads that write.
 pub(super) struct WritePool {
     /// `None` if there are no threads: jobs are done as they are added.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<WriteJob>>,
     shared: Arc<SharedPool>,
     /// Small files that were not handed over yet.
     batch: Batch,
@@ -246,11 +246,11 @@ impl WritePool {
 
     fn hand_over(&mut self) -> Result<(), ArchiveError> {
         let Batch { files, .. } = mem::take(&mut self.batch);
-        if files.is_empty() { Ok(()) } else { self.submit(Job::Create(files)) }
+        if files.is_empty() { Ok(()) } else { self.submit(WriteJob::Create(files)) }
     }
 
     /// Adds a job; returns the first error of earlier jobs.
-    pub(super) fn submit(&self, job: Job) -> Result<(), ArchiveError> {
+    pub(super) fn submit(&self, job: WriteJob) -> Result<(), ArchiveError> {
         let Some(jobs) = &self.jobs else {
             return perform(job, &mut self.shared.lock().digests);
         };
@@ -286,7 +286,7 @@ impl SharedPool {
     }
 }
 
-fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
+fn work(taken: &Mutex<Receiver<WriteJob>>, shared: &SharedPool) {
     loop {
         let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { break };
@@ -310,11 +310,11 @@ fn work(taken: &Mutex<Receiver<Job>>, shared: &SharedPool) {
     }
 }
 
-fn perform(job: Job, digests: &mut Digests) -> Result<(), ArchiveError> {
+fn perform(job: WriteJob, digests: &mut Digests) -> Result<(), ArchiveError> {
     match job {
-        Job::Create(files) => files.into_iter().try_for_each(|file| write_new(file, digests)),
-        Job::Copy { path, source, attributes } => copy(&path, &source, attributes),
-        Job::Reuse { path, source, attributes } => {
+        WriteJob::Create(files) => files.into_iter().try_for_each(|file| write_new(file, digests)),
+        WriteJob::Copy { path, source, attributes } => copy(&path, &source, attributes),
+        WriteJob::Reuse { path, source, attributes } => {
             make_parent(&path)?;
             let linked = source.link_to(&path, attributes.mode, attributes.modified);
             if linked.map_err(ArchiveError::write("link", &path))? {
@@ -322,7 +322,7 @@ fn perform(job: Job, digests: &mut Digests) -> Result<(), ArchiveError> {
             }
             copy(&path, &source, attributes)
         }
-        Job::Fill { file, content, hash } => {
+        WriteJob::Fill { file, content, hash } => {
             if content.is_empty() {
                 file.finish(digests)?;
             } else {
@@ -333,7 +333,7 @@ fn perform(job: Job, digests: &mut Digests) -> Result<(), ArchiveError> {
             }
             Ok(())
         }
-        Job::Part { file, offset, content } => file.write(offset, &content, true, digests),
+        WriteJob::Part { file, offset, content } => file.write(offset, &content, true, digests),
     }
 }
 

@@ -13,7 +13,7 @@ use std::thread::Scope;
 use tokio_util::sync::CancellationToken;
 
 use super::destination::{self, Destination, name_of};
-use super::pool::{self, Content, Job, NewFile, OpenFile, WantedHash, WritePool, file_time};
+use super::pool::{self, Content, NewFile, OpenFile, WantedHash, WriteJob, WritePool, file_time};
 use super::remembered::RememberedEntries;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
@@ -117,7 +117,7 @@ impl Writer {
         attributes: Attributes,
     ) -> Result<(), ArchiveError> {
         self.make_way(spot)?;
-        self.pool.submit(Job::Copy { path: self.path(spot), source, attributes })
+        self.pool.submit(WriteJob::Copy { path: self.path(spot), source, attributes })
     }
 
     /// A file that the tree has which this one will replace.
@@ -131,9 +131,9 @@ impl Writer {
         let path = self.path(spot);
         // A root is published by its name alone, and the system takes two names of one file for one.
         self.pool.submit(if spot.is_root() {
-            Job::Copy { path, source, attributes }
+            WriteJob::Copy { path, source, attributes }
         } else {
-            Job::Reuse { path, source, attributes }
+            WriteJob::Reuse { path, source, attributes }
         })
     }
 
@@ -254,7 +254,7 @@ impl Writer {
             SmallTarget::New { path, attributes } => {
                 self.pool.create(NewFile { path, content, attributes, hash })
             }
-            SmallTarget::Open(file) => self.pool.submit(Job::Fill { file, content, hash }),
+            SmallTarget::Open(file) => self.pool.submit(WriteJob::Fill { file, content, hash }),
         }
     }
 
@@ -370,7 +370,7 @@ impl Visitor for Writer {
             Incoming::Large { file, offset, .. } => {
                 let (file, at) = (Arc::clone(file), *offset);
                 *offset += slice.len() as u64;
-                self.pool.submit(Job::Part { file, offset: at, content: Content::Shared(slice) })
+                self.pool.submit(WriteJob::Part { file, offset: at, content: Content::Shared(slice) })
             }
             Incoming::Small { size, gathered, .. } if gathered.is_empty() && slice.len() == *size => {
                 self.finish_small(Content::Shared(slice))

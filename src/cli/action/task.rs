@@ -11,7 +11,7 @@ use crate::cli::template::Template;
 use crate::command::complete;
 use crate::command::context::Context;
 use crate::command::restore::LookedFor;
-use crate::command::wrapped::task::{self, TaskPlan};
+use crate::command::wrapped::task::{self, WrappedPlan};
 use crate::command::wrapped::{self, Carrier, NESTED, Purpose};
 use crate::domain::cache_task;
 use crate::domain::event::Level;
@@ -65,7 +65,7 @@ fn start(
     let carrier = carrier(ctx, template)?;
     let slots = wrapped::plan(ctx, &carrier, Purpose::Restore, looked_for)?;
     task::make_staging(&carrier)?;
-    let mut plan = TaskPlan::default();
+    let mut plan = WrappedPlan::default();
     for slot in 0..NESTED {
         let wanted = slots.get(slot).and_then(Option::as_ref);
         let (mut key, mut prefixes) = (String::new(), String::new());
@@ -78,7 +78,7 @@ fn start(
         set(ctx, template, &format!("RESTORE_KEYS_{slot}"), &prefixes);
         set(ctx, template, &format!("PATH_{slot}"), &carrier.base(slot).display().to_string());
         set(ctx, template, &format!("HIT_{slot}"), "");
-        plan.slots.push(wanted.map(|wanted| task::Looked {
+        plan.slots.push(wanted.map(|wanted| task::WrappedLookup {
             cache: ctx.caches[slot].name.clone(),
             key: wanted.key.clone(),
             restore_keys: wanted.restore_keys.clone(),
@@ -199,14 +199,14 @@ mod tests {
 
     #[test]
     fn a_plan_holds_no_macros_and_is_read_as_it_was() {
-        let looked = |key: &str| task::Looked {
+        let looked = |key: &str| task::WrappedLookup {
             cache: "c".to_owned(),
             key: key.to_owned(),
             restore_keys: "$(Build.SourceBranch)".to_owned(),
         };
-        let plan = TaskPlan { slots: vec![Some(looked("k-$(LATER)")), None] };
+        let plan = WrappedPlan { slots: vec![Some(looked("k-$(LATER)")), None] };
         let text = json_without_macros(&json::line(&plan));
         assert!(!text.contains('$'), "{text}");
-        assert_eq!(serde_json::from_str::<TaskPlan>(&text).expect("a plan"), plan);
+        assert_eq!(serde_json::from_str::<WrappedPlan>(&text).expect("a plan"), plan);
     }
 }

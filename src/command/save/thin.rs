@@ -20,7 +20,7 @@ use crate::report::failure;
 use crate::store::{NewEntry, StoreErrorKind};
 
 /// A thin entry that is to be saved.
-struct Planned {
+struct PlannedSave {
     division: Division,
     key: Key,
     /// The size that the whole archive would have.
@@ -29,7 +29,7 @@ struct Planned {
 
 /// What is to be saved.
 enum Plan {
-    Thin(Box<Planned>),
+    Thin(Box<PlannedSave>),
     /// All of the cache, for this reason.
     Full(String),
     /// Nothing: a pull request that would have to save all of the cache.
@@ -54,7 +54,7 @@ pub(super) fn store(
         }
         Plan::Nothing(why) => return Ok(Some(Stored::Refused(nothing(why)))),
     };
-    let Planned { division, key, whole } = *planned;
+    let PlannedSave { division, key, whole } = *planned;
     let new = NewEntry { scope: cache.access().own, key, version: cache.thin_version() };
     // The files were counted when they were hashed.
     let uncounted = Meter::new(cache.name(), Phase::Save);
@@ -125,7 +125,7 @@ fn plan(
     let whole = ByteSize(division.growth().whole);
     let ids: Option<Vec<ShortId>> = division.parents().iter().map(short_id).collect();
     match ids.and_then(|ids| ThinKey::new(&keys.key, whole, ids)) {
-        Some(key) => Ok(Plan::Thin(Box::new(Planned { division, key: key.to_key(), whole }))),
+        Some(key) => Ok(Plan::Thin(Box::new(PlannedSave { division, key: key.to_key(), whole }))),
         None => full("its key is too long"),
     }
 }

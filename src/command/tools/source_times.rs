@@ -29,7 +29,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// The sources of a target directory, by their paths below the workspace.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Sources(BTreeMap<String, Source>);
+struct SourceTimes(BTreeMap<String, Source>);
 
 /// The contents of a source, and when it was changed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub(crate) fn put_back(cache: &Cache<'_>, cancel: &CancellationToken) {
     }
     let recorded = read::read_regular(&path, MAX_RECORD).map_err(|why| Fault::environment(why.to_string()));
     let recorded = recorded.and_then(|bytes| {
-        serde_json::from_slice::<Sources>(&bytes).map_err(|why| Fault::environment(why.to_string()))
+        serde_json::from_slice::<SourceTimes>(&bytes).map_err(|why| Fault::environment(why.to_string()))
     });
     // The record is newer than what was built, by the clock of the machine that built it, which may be ahead of this one.
     let built = open::file(&path, Links::Refused).and_then(|file| file.metadata()?.modified()).ok();
@@ -109,7 +109,7 @@ fn warn(cache: &Cache<'_>, text: &str, fault: &Fault) {
 /// The numbers of sources that got their old times, and of others.
 fn set_times(
     cache: &Cache<'_>,
-    recorded: &Sources,
+    recorded: &SourceTimes,
     now: SystemTime,
     cancel: &CancellationToken,
 ) -> Result<(u64, u64), Fault> {
@@ -132,9 +132,9 @@ fn set_times(
 }
 
 /// The sources as they are.
-fn sources(cache: &Cache<'_>, cancel: &CancellationToken) -> Result<Sources, Fault> {
+fn sources(cache: &Cache<'_>, cancel: &CancellationToken) -> Result<SourceTimes, Fault> {
     let workspace = workspace(cache);
-    let mut sources = Sources::default();
+    let mut sources = SourceTimes::default();
     for relative in files(cache, cancel)? {
         let path = workspace.join(&relative);
         let Some(name) = relative.to_str() else { continue };

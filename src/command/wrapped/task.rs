@@ -25,14 +25,14 @@ use crate::report::failure;
 
 /// What the steps of the template tell each other: what was looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TaskPlan {
+pub(crate) struct WrappedPlan {
     /// One for each slot.
-    pub(crate) slots: Vec<Option<Looked>>,
+    pub(crate) slots: Vec<Option<WrappedLookup>>,
 }
 
 /// What a slot looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Looked {
+pub(crate) struct WrappedLookup {
     /// The cache.
     pub(crate) cache: String,
     /// The primary key.
@@ -45,7 +45,7 @@ pub(crate) struct Looked {
 pub(crate) fn found(
     ctx: &Context<'_>,
     carrier: &Carrier,
-    plan: &TaskPlan,
+    plan: &WrappedPlan,
     hits: &[Option<TaskHit>],
 ) -> Result<Vec<FoundKeys>, Fault> {
     let mut found = Vec::new();
@@ -91,7 +91,7 @@ fn matched_key(cache: &Cache<'_>, carrier: &Carrier, slot: usize, hit: Option<Ta
 /// The keys to save under, and those that are known to be there: as a save of this job computes them.
 pub(crate) fn found_for_save(
     ctx: &Context<'_>,
-    plan: &TaskPlan,
+    plan: &WrappedPlan,
     hits: &[Option<TaskHit>],
 ) -> Result<Vec<FoundKeys>, Fault> {
     let opened = cache::with_keys(ctx, cache::open_all(ctx), carried::keys_of_save)?;
@@ -114,7 +114,7 @@ pub(crate) fn found_for_save(
 }
 
 /// The slot that looked for a cache.
-pub(crate) fn slot_of(plan: &TaskPlan, cache: &str) -> Option<usize> {
+pub(crate) fn slot_of(plan: &WrappedPlan, cache: &str) -> Option<usize> {
     plan.slots.iter().position(|looked| looked.as_ref().is_some_and(|looked| looked.cache == cache))
 }
 

@@ -11,12 +11,12 @@ fn now() -> DateTime<Utc> {
 }
 
 /// A place with a target, a publication that was begun, and neighbors.
-struct Case {
+struct CasePlace {
     directory: tempfile::TempDir,
     temp: PathBuf,
 }
 
-impl Case {
+impl CasePlace {
     fn new() -> Self {
         let directory = tempfile::tempdir_in(case_place()).expect("a place");
         let at = |name: &str| directory.path().join(name);
@@ -30,7 +30,7 @@ impl Case {
         fs::write(temp.join("lease"), "process 1\nboot 2\nstarted 3\npurpose staging\n").expect("written");
         let change = Step::Change(Change::new(&temp, "target".as_ref()).expect("staged"));
         journal::write(&records_in(directory.path()), &[&temp], &[change], now()).expect("written");
-        Case { directory, temp }
+        CasePlace { directory, temp }
     }
 
     /// What must be as it was: everything but the target, the temporary directory and the records.
@@ -64,7 +64,7 @@ fn damaged_journals_records_and_leases_change_nothing_but_the_target() {
     let mut random = Random::new(17);
     let mut forms = [0_u32; 4];
     for case in 0..case_count(400) {
-        let place = Case::new();
+        let place = CasePlace::new();
         let records = records_in(place.directory.path());
         let form = random.below(4);
         let path = match form {

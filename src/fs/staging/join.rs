@@ -17,7 +17,7 @@ use crate::fs::remove::remove_tree;
 use crate::fs::{cancel, link, mode};
 
 /// A directory of the target and its counterpart in the staged tree.
-struct Pair {
+struct JoinedPair {
     present: PathBuf,
     staged: PathBuf,
     /// Whether the counterpart was made here, and shall look like the directory in the target.
@@ -36,7 +36,8 @@ pub(super) fn join(
     cancel: &CancellationToken,
 ) -> Result<u64, StagingError> {
     let mut kept = 0;
-    let mut pairs = vec![Pair { present: present.to_owned(), staged: staged.to_owned(), is_new: false }];
+    let mut pairs =
+        vec![JoinedPair { present: present.to_owned(), staged: staged.to_owned(), is_new: false }];
     while let Some(pair) = pairs.pop() {
         kept += join_one(&pair, &mut pairs, joined, cancel)?;
     }
@@ -44,8 +45,8 @@ pub(super) fn join(
 }
 
 fn join_one(
-    pair: &Pair,
-    pairs: &mut Vec<Pair>,
+    pair: &JoinedPair,
+    pairs: &mut Vec<JoinedPair>,
     joined: &mut Joined,
     cancel: &CancellationToken,
 ) -> Result<u64, StagingError> {
@@ -66,8 +67,8 @@ fn join_one(
 }
 
 fn join_entries(
-    pair: &Pair,
-    pairs: &mut Vec<Pair>,
+    pair: &JoinedPair,
+    pairs: &mut Vec<JoinedPair>,
     joined: &mut Joined,
     cancel: &CancellationToken,
 ) -> Result<u64, StagingError> {
@@ -125,7 +126,7 @@ fn is_same(_: &Metadata, _: &Metadata) -> bool {
 fn join_entry(
     present: &Path,
     staged: &Path,
-    pairs: &mut Vec<Pair>,
+    pairs: &mut Vec<JoinedPair>,
     joined: &mut Joined,
 ) -> Result<bool, StagingError> {
     let found = match fs::symlink_metadata(present) {
@@ -136,7 +137,7 @@ fn join_entry(
     if found.is_dir() && mount::is_volume_root(present) {
         return Err(StagingError::NestedVolume(present.to_owned()));
     }
-    let pair = |is_new| Pair { present: present.to_owned(), staged: staged.to_owned(), is_new };
+    let pair = |is_new| JoinedPair { present: present.to_owned(), staged: staged.to_owned(), is_new };
     match fs::symlink_metadata(staged) {
         Ok(ours) if ours.is_dir() && found.is_dir() => {
             pairs.push(pair(false));

@@ -48,11 +48,11 @@ impl Builder {
 
 /// Computes the roots of several profiles at once; those with the same chunks and leaves share their hashing.
 #[derive(Debug, Clone)]
-pub struct Candidates {
+pub struct DagCandidates {
     passes: Vec<(Vec<Profile>, Pass)>,
 }
 
-impl Candidates {
+impl DagCandidates {
     /// Builders of these profiles with nothing pushed.
     pub fn new(profiles: &[Profile]) -> Self {
         let mut groups: Vec<Vec<Profile>> = Vec::new();
@@ -71,7 +71,7 @@ impl Candidates {
             let pass = Pass::new(group[0].layout(), group.iter().map(|profile| profile.layout().links()));
             (group, pass)
         };
-        Candidates { passes: groups.into_iter().map(pass).collect() }
+        DagCandidates { passes: groups.into_iter().map(pass).collect() }
     }
 
     /// Takes the next bytes of the file.
@@ -91,7 +91,7 @@ impl Candidates {
 #[derive(Debug, Clone)]
 struct Pass {
     chunker: Chunker,
-    trees: Vec<Tree>,
+    trees: Vec<DagTree>,
 }
 
 impl Pass {
@@ -100,7 +100,7 @@ impl Pass {
             Leaves::Raw => (Chunker::raw(layout.chunk_bytes()), CidVersion::V1),
             Leaves::DagPb => (Chunker::wrapped(layout.chunk_bytes()), CidVersion::V0),
         };
-        let trees = widths.into_iter().map(|width| Tree { width, version, rows: Vec::new() }).collect();
+        let trees = widths.into_iter().map(|width| DagTree { width, version, rows: Vec::new() }).collect();
         Pass { chunker, trees }
     }
 
@@ -123,7 +123,7 @@ impl Pass {
     fn finish(mut self) -> Vec<Root> {
         let last = self.chunker.finish();
         self.grow(last);
-        let root = |tree: Tree| {
+        let root = |tree: DagTree| {
             let link = tree.finish();
             Root { codec: link.codec, digest: link.digest, bytes: link.content_bytes }
         };
@@ -211,13 +211,13 @@ fn wrapped_leaf(chunk: &[u8]) -> Link {
 
 /// A balanced tree that grows from its leaves; full rows become nodes of the row above.
 #[derive(Debug, Clone)]
-struct Tree {
+struct DagTree {
     width: usize,
     version: CidVersion,
     rows: Vec<Vec<Link>>,
 }
 
-impl Tree {
+impl DagTree {
     fn push(&mut self, level: usize, link: Link) {
         if self.rows.len() == level {
             self.rows.push(Vec::new());

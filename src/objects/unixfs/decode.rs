@@ -26,7 +26,7 @@ pub(super) fn node(block: BlockId, bytes: &[u8], content_bytes: Option<u64>) -> 
 fn parse(bytes: &[u8]) -> Result<Node<'_>, &'static str> {
     let mut links = Vec::new();
     let mut unixfs = None;
-    for field in Fields(bytes) {
+    for field in WireFields(bytes) {
         match field? {
             (1, Value::Bytes(data)) if unixfs.is_none() => unixfs = Some(data),
             (2, Value::Bytes(link)) => links.push(parse_link(link)?),
@@ -56,7 +56,7 @@ fn parse(bytes: &[u8]) -> Result<Node<'_>, &'static str> {
 fn parse_link(bytes: &[u8]) -> Result<BlockId, &'static str> {
     let mut id = None;
     let mut last = 0;
-    for field in Fields(bytes) {
+    for field in WireFields(bytes) {
         let (number, value) = field?;
         if number <= last {
             return Err("fields of a link repeated or out of order");
@@ -84,7 +84,7 @@ struct Unixfs<'a> {
 
 fn parse_unixfs(bytes: &[u8]) -> Result<Unixfs<'_>, &'static str> {
     let (mut kind, mut data, mut file_size, mut block_sizes) = (None, None, None, Vec::new());
-    for field in Fields(bytes) {
+    for field in WireFields(bytes) {
         match field? {
             (1, Value::Number(number)) if kind.is_none() => kind = Some(number),
             (2, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
@@ -113,9 +113,9 @@ enum Value<'a> {
 }
 
 /// The fields of a protobuf message; after an error there are no more.
-struct Fields<'a>(&'a [u8]);
+struct WireFields<'a>(&'a [u8]);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for WireFields<'a> {
     type Item = Result<(u64, Value<'a>), &'static str>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -10,7 +10,7 @@
 //!    against them; the [`proof::Proof`] can be kept and checked again offline.
 //! 3. [`car::unpack`] reads a whole CAR stream, every block verified and none missing, into a file.
 //!
-//! While bytes still arrive, [`Candidates`] (or [`Builder`], for one layout) takes them as they come.
+//! While bytes still arrive, [`DagCandidates`] (or [`Builder`], for one layout) takes them as they come.
 mod builder;
 pub mod car;
 mod decode;
@@ -28,7 +28,7 @@ use crate::domain::digest::CidCodec;
 use crate::fs::open::{self, Links};
 use crate::fs::read::FileChunks;
 
-pub use builder::{Builder, Candidates, Root};
+pub use builder::{Builder, DagCandidates, Root};
 pub use error::{BlockId, DagError, MAX_BLOCK_BYTES};
 pub use profile::{Layout, Leaves, Profile};
 
@@ -50,7 +50,7 @@ pub fn matches(path: &Path, digest: &[u8; 32], cancel: &CancellationToken) -> io
         if possible.is_empty() {
             continue;
         }
-        let mut candidates = Candidates::new(&possible);
+        let mut candidates = DagCandidates::new(&possible);
         let mut chunks = FileChunks::of(file, cancel);
         while let Some(bytes) = chunks.next()? {
             candidates.push(bytes);

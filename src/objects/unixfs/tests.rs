@@ -96,7 +96,7 @@ fn a_missing_file_and_a_cancelled_check_are_errors() {
 #[test]
 fn all_profiles_at_once_give_what_each_gives_alone() {
     let content = content(3 * MIB + 1);
-    let mut candidates = Candidates::new(&Profile::all().collect::<Vec<_>>());
+    let mut candidates = DagCandidates::new(&Profile::all().collect::<Vec<_>>());
     content.chunks(70_001).for_each(|piece| candidates.push(piece));
     let roots = candidates.finish();
     assert_eq!(roots.len(), 4);

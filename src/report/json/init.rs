@@ -11,7 +11,7 @@ pub(crate) struct InitDocument<'a> {
     written: bool,
     moved: Vec<MovedDocument<'a>>,
     left: Vec<FindingDocument<'a>>,
-    files: Vec<FileDocument<'a>>,
+    files: Vec<InitFileDocument<'a>>,
     notes: &'a [String],
 }
 
@@ -26,7 +26,7 @@ struct MovedDocument<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct FileDocument<'a> {
+struct InitFileDocument<'a> {
     path: String,
     new: bool,
     diff: &'a str,
@@ -56,8 +56,8 @@ impl<'a> From<&'a MovedCache> for MovedDocument<'a> {
     }
 }
 
-impl<'a> From<&'a ProposedFile> for FileDocument<'a> {
+impl<'a> From<&'a ProposedFile> for InitFileDocument<'a> {
     fn from(file: &'a ProposedFile) -> Self {
-        FileDocument { path: file.path.display().to_string(), new: file.is_new, diff: &file.diff }
+        InitFileDocument { path: file.path.display().to_string(), new: file.is_new, diff: &file.diff }
     }
 }

@@ -112,13 +112,13 @@ pub(crate) struct UsageDocument {
     /// Bytes beyond which the store evicts, where that is known.
     pub limit: Option<u64>,
     /// By ref, the largest first.
-    pub by_ref: Vec<Named>,
+    pub by_ref: Vec<NamedBytes>,
     /// By key pattern, the largest first.
-    pub by_pattern: Vec<Named>,
+    pub by_pattern: Vec<NamedBytes>,
     /// By time since the last use.
-    pub by_age: Vec<Named>,
+    pub by_age: Vec<NamedBytes>,
     /// By who can still restore it.
-    pub by_reach: Vec<Named>,
+    pub by_reach: Vec<NamedBytes>,
     /// What would be evicted next, the first first.
     pub next: Vec<EntryDocument>,
     /// Bytes saved in a day, of late.
@@ -130,7 +130,7 @@ pub(crate) struct UsageDocument {
 /// A sum with what it is about.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Named {
+pub(crate) struct NamedBytes {
     /// What it is about.
     pub name: String,
     /// Entries.
@@ -139,8 +139,8 @@ pub(crate) struct Named {
     pub bytes: u64,
 }
 
-fn named<N: ToString>(rows: &[(N, Amount)]) -> Vec<Named> {
-    let row = |(name, amount): &(N, Amount)| Named {
+fn named<N: ToString>(rows: &[(N, Amount)]) -> Vec<NamedBytes> {
+    let row = |(name, amount): &(N, Amount)| NamedBytes {
         name: name.to_string(),
         entries: amount.entries,
         bytes: amount.bytes.0,

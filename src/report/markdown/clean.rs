@@ -17,18 +17,18 @@ const SLICES: usize = 8;
 
 /// What happened to the bytes of a ref or a pattern.
 #[derive(Debug, Clone, Copy, Default)]
-struct Row {
+struct CleanRow {
     freed: Amount,
     kept: Amount,
     left: Amount,
 }
 
-impl Row {
+impl CleanRow {
     fn bytes(&self) -> u64 {
         self.freed.bytes.0.saturating_add(self.kept.bytes.0).saturating_add(self.left.bytes.0)
     }
 
-    fn add(&mut self, other: &Row) {
+    fn add(&mut self, other: &CleanRow) {
         for (own, more) in
             [(&mut self.freed, other.freed), (&mut self.kept, other.kept), (&mut self.left, other.left)]
         {
@@ -139,8 +139,8 @@ pub fn markdown(outcome: &CleanOutcome) -> String {
 }
 
 /// Sums by what `name` makes of a ref and a pattern; the largest first.
-fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(String, Row)> {
-    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(String, CleanRow)> {
+    let mut rows: BTreeMap<String, CleanRow> = BTreeMap::new();
     for decision in &outcome.plan.decisions {
         let row =
             rows.entry(name((&decision.entry.scope.to_string(), decision.pattern.as_str()))).or_default();
@@ -159,17 +159,17 @@ fn rows(outcome: &CleanOutcome, name: impl Fn((&str, &str)) -> String) -> Vec<(S
             Fate::Failed(_) | Fate::NotTried => row.left.add(attempt.entry.size),
         }
     }
-    let mut rows: Vec<(String, Row)> = rows.into_iter().collect();
+    let mut rows: Vec<(String, CleanRow)> = rows.into_iter().collect();
     rows.sort_by(|a, b| b.1.bytes().cmp(&a.1.bytes()).then_with(|| a.0.cmp(&b.0)));
     rows
 }
 
-fn table(text: &mut String, name: &str, rows: &[(String, Row)]) {
+fn table(text: &mut String, name: &str, rows: &[(String, CleanRow)]) {
     if rows.is_empty() {
         return;
     }
     let _ = writeln!(text, "| {name} | Freed | Kept | Left undone |\n|---|--:|--:|--:|");
-    let mut line = |name: &str, row: &Row| {
+    let mut line = |name: &str, row: &CleanRow| {
         let cell = |amount: &Amount| match amount.entries {
             0 => String::new(),
             entries => format!("{} ({entries})", amount.bytes),
@@ -179,7 +179,7 @@ fn table(text: &mut String, name: &str, rows: &[(String, Row)]) {
     };
     rows.iter().take(ROWS).for_each(|(name, row)| line(&code(name), row));
     if rows.len() > ROWS {
-        let mut rest = Row::default();
+        let mut rest = CleanRow::default();
         rows[ROWS..].iter().for_each(|(_, row)| rest.add(row));
         line(&format!("and {} more", rows.len() - ROWS), &rest);
     }
@@ -187,7 +187,7 @@ fn table(text: &mut String, name: &str, rows: &[(String, Row)]) {
 }
 
 /// A pie of what was freed and kept by pattern. The tables say the same in text.
-fn chart(text: &mut String, rows: &[(String, Row)]) {
+fn chart(text: &mut String, rows: &[(String, CleanRow)]) {
     let mut slices: Vec<(String, u64)> = Vec::new();
     for (name, row) in rows {
         for (what, amount) in [("freed", row.freed), ("kept", row.kept)] {

@@ -90,7 +90,7 @@ impl RefKind {
 
 /// A pattern of the treemap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct PageGroup {
     /// The pattern; none for what is summed up.
     pub(super) pattern: Option<String>,
     /// How many patterns are summed up.
@@ -128,7 +128,7 @@ const COLUMNS: &[(u64, &str)] = &[
 type Refs<'a> = BTreeMap<(&'a Scope, bool), (Amount, Reach)>;
 
 /// The groups of the treemap, the largest first.
-pub(super) fn groups(plan: &Plan) -> Vec<Group> {
+pub(super) fn groups(plan: &Plan) -> Vec<PageGroup> {
     let mut cells: BTreeMap<&str, Refs<'_>> = BTreeMap::new();
     for decision in &plan.decisions {
         let key = (&decision.entry.scope, decision.verdict == Verdict::Delete);
@@ -138,7 +138,7 @@ pub(super) fn groups(plan: &Plan) -> Vec<Group> {
     }
     let total: ByteSize = plan.decisions.iter().map(|decision| decision.entry.size).sum();
     let least = total.0 / SMALLEST_SHARE;
-    let mut groups: Vec<Group> = cells
+    let mut groups: Vec<PageGroup> = cells
         .into_iter()
         .map(|(pattern, refs)| {
             let mut leaves: Vec<Leaf> = refs
@@ -154,7 +154,7 @@ pub(super) fn groups(plan: &Plan) -> Vec<Group> {
                 .collect();
             sort(&mut leaves, |leaf| leaf.amount);
             let amount = sum(&leaves);
-            Group { pattern: Some(pattern.to_owned()), patterns: 1, amount, leaves: tail(leaves, least) }
+            PageGroup { pattern: Some(pattern.to_owned()), patterns: 1, amount, leaves: tail(leaves, least) }
         })
         .collect();
     sort(&mut groups, |group| group.amount);
@@ -163,7 +163,12 @@ pub(super) fn groups(plan: &Plan) -> Vec<Group> {
     if !rest.is_empty() {
         let patterns = rest.len();
         let leaves: Vec<Leaf> = rest.into_iter().flat_map(|group| group.leaves).collect();
-        groups.push(Group { pattern: None, patterns, amount: sum(&leaves), leaves: tail(leaves, u64::MAX) });
+        groups.push(PageGroup {
+            pattern: None,
+            patterns,
+            amount: sum(&leaves),
+            leaves: tail(leaves, u64::MAX),
+        });
     }
     groups.retain(|group| group.amount.bytes.0 > 0);
     groups

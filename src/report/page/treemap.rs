@@ -2,7 +2,7 @@
 
 use super::input::UsagePage;
 use super::markup::Html;
-use super::model::{self, Group, Leaf, RefKind, Sides};
+use super::model::{self, Leaf, PageGroup, RefKind, Sides};
 use super::squarify::{Area, squarify};
 use super::words::{count, cut, percent};
 use crate::domain::retention::facts::pull_request_of;
@@ -65,7 +65,7 @@ fn ref_name(leaf: &Leaf) -> String {
     }
 }
 
-fn group_name(group: &Group) -> String {
+fn group_name(group: &PageGroup) -> String {
     match &group.pattern {
         Some(pattern) => cut(pattern, 80),
         None => count(group.patterns, "other pattern"),
@@ -113,16 +113,16 @@ type Place = [Area; 2];
 
 /// A group, laid out.
 struct Tiles<'a> {
-    group: &'a Group,
+    group: &'a PageGroup,
     strip: Place,
     leaves: Vec<(&'a Leaf, Place)>,
 }
 
 impl<'a> Tiles<'a> {
-    fn all(groups: &'a [Group]) -> Vec<Self> {
+    fn all(groups: &'a [PageGroup]) -> Vec<Self> {
         let weights: Vec<f64> = groups.iter().map(|group| weight(group.amount.bytes)).collect();
         let areas = [WIDE, NARROW].map(|whole| squarify(&weights, whole));
-        let of = |(index, group): (usize, &'a Group)| {
+        let of = |(index, group): (usize, &'a PageGroup)| {
             let inner = [0, 1].map(|screen| inset(areas[screen][index], 1.5));
             let strip = inner.map(|area| Area { height: strip_height(area), ..area });
             let weights: Vec<f64> = group.leaves.iter().map(|leaf| weight(leaf.amount.bytes)).collect();
@@ -208,7 +208,7 @@ fn meaning(class: &str) -> &'static str {
     CLASSES.iter().find(|(name, _)| *name == class).map_or("", |(_, meaning)| meaning)
 }
 
-fn legend(html: &mut Html, groups: &[Group]) {
+fn legend(html: &mut Html, groups: &[PageGroup]) {
     let leaves = || groups.iter().flat_map(|group| &group.leaves);
     html.raw("<ul class=\"legend\">");
     for (name, meaning) in CLASSES.iter().filter(|(name, _)| leaves().any(|leaf| class(leaf) == *name)) {

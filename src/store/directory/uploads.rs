@@ -57,7 +57,7 @@ pub(super) async fn begin(
         write_layout_file(&store, directory.payload())?;
         let path = directory.payload().join(ARCHIVE);
         let file = File::create_new(&path).map_err(|error| failure("create", &path, error))?;
-        Ok(Staged { file, path, directory })
+        Ok(StagedUpload { file, path, directory })
     });
     Ok(Box::new(DirectoryUpload {
         root: root.to_owned(),
@@ -71,7 +71,7 @@ pub(super) async fn begin(
 
 /// An upload's file in its leased directory. Fields are dropped in order: the file is closed, then the directory is
 /// removed.
-struct Staged {
+struct StagedUpload {
     file: File,
     path: PathBuf,
     directory: LeasedDirectory,
@@ -84,7 +84,7 @@ struct DirectoryUpload {
     /// Where the lease on the entry is kept.
     fresh: Fresh,
     /// `None` after a failure.
-    staged: Option<Staged>,
+    staged: Option<StagedUpload>,
     /// Chunks not written yet. The last one is written by the commit: the modification time of the file, which is
     /// the creation time of the entry, is then the time of the commit by the clock of the file system.
     waiting: Vec<Bytes>,
@@ -105,7 +105,7 @@ impl DirectoryUpload {
         Ok(())
     }
 
-    fn take(&mut self) -> Result<Staged, StoreError> {
+    fn take(&mut self) -> Result<StagedUpload, StoreError> {
         self.staged.take().ok_or_else(|| {
             let message = format!("the upload to {} has failed", self.root.display());
             StoreError::new(StoreErrorKind::Other, message)
@@ -132,7 +132,7 @@ impl Upload for DirectoryUpload {
     async fn publish(mut self: Box<Self>) -> Result<bool, StoreError> {
         let rest = std::mem::take(&mut self.waiting);
         self.flush(rest).await?;
-        let Staged { file, path, directory } = self.take()?;
+        let StagedUpload { file, path, directory } = self.take()?;
         let (root, target, fresh) = (self.root.clone(), self.target.clone(), Arc::clone(&self.fresh));
         blocking(&self.root, move || {
             durable(file.sync_all()).map_err(|error| failure("write", &path, error))?;

@@ -74,7 +74,7 @@ fn bench_with(idle: Duration) -> MirrorBench {
 }
 
 impl MirrorBench {
-    fn fetch(&self, mirrors: &[String], objects: &[Object]) -> FetchReport {
+    fn fetch(&self, mirrors: &[String], objects: &[ServedObject]) -> FetchReport {
         let taken = Arc::clone(&self.taken);
         let accept = move |object: &ObjectId, path: &Path| {
             let bytes = std::fs::read(path).map_err(|error| Refusal::Local(error.to_string()))?;
@@ -87,7 +87,7 @@ impl MirrorBench {
         self.fetch_with(mirrors, objects, Arc::new(accept))
     }
 
-    fn fetch_with(&self, mirrors: &[String], objects: &[Object], accept: Arc<Accept>) -> FetchReport {
+    fn fetch_with(&self, mirrors: &[String], objects: &[ServedObject], accept: Arc<Accept>) -> FetchReport {
         let parse = |text: &String| Mirror::parse(text, self.temp.path()).expect("a mirror");
         let mirrors: Vec<_> = mirrors.iter().map(parse).collect();
         let meter = Meter::new("c", Phase::Seed);
@@ -110,23 +110,23 @@ impl MirrorBench {
     }
 }
 
-struct Object {
+struct ServedObject {
     id: ObjectId,
     bytes: Vec<u8>,
 }
 
 /// Objects of many sizes, the first of them empty.
-fn objects(count: usize) -> Vec<Object> {
+fn objects(count: usize) -> Vec<ServedObject> {
     let object = |number: usize| {
         let bytes = vec![u8::try_from(number % 256).expect("a byte"); number * number];
         let id = ObjectId::new(Algorithm::Sha256, &Sha256Digest::of(&bytes).to_string()).expect("a hash");
-        Object { id, bytes }
+        ServedObject { id, bytes }
     };
     (0..count).map(object).collect()
 }
 
 /// A server that treats every object alike.
-fn server(objects: &[Object], resource: impl Fn(&Object) -> Resource) -> (FaultServer, String) {
+fn server(objects: &[ServedObject], resource: impl Fn(&ServedObject) -> Resource) -> (FaultServer, String) {
     let server = FaultServer::start();
     for object in objects {
         server.put(&format!("/SHA256/{}", object.id.hash()), resource(object));
@@ -135,11 +135,11 @@ fn server(objects: &[Object], resource: impl Fn(&Object) -> Resource) -> (FaultS
     (server, url)
 }
 
-fn well(object: &Object) -> Resource {
+fn well(object: &ServedObject) -> Resource {
     Resource::new(object.bytes.clone(), [])
 }
 
-fn always(fault: Fault) -> impl Fn(&Object) -> Resource {
+fn always(fault: Fault) -> impl Fn(&ServedObject) -> Resource {
     move |object| Resource::always(object.bytes.clone(), fault.clone())
 }
 
@@ -201,7 +201,7 @@ fn an_object_that_only_one_flaky_mirror_has_is_found() {
     let bench = bench();
     let objects = objects(20);
     let (without, without_url) = server(&[], well);
-    let faults = |object: &Object| {
+    let faults = |object: &ServedObject| {
         let wait = Fault::Status(429, vec![("Retry-After", "0".to_owned())]);
         Resource::new(object.bytes.clone(), [Fault::ResetAt(0), wait])
     };

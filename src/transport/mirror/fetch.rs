@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Mirror;
 use super::attempt::{AttemptError, MirrorAttempt};
-use super::health::{Availability, BreakerPolicy, Ending, Health};
+use super::health::{Availability, BreakerPolicy, Health, RequestEnding};
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
 use crate::domain::outcome::MirrorUse;
@@ -208,7 +208,7 @@ struct FetchProgress {
     reason: Option<String>,
 }
 
-enum Choice {
+enum MirrorChoice {
     Ask(usize),
     Wait(Option<Instant>),
     Exhausted,
@@ -243,7 +243,7 @@ impl Scheduler<'_> {
             }
             if now < deadline && (running.is_empty() || hedge) {
                 match self.choose(&progress, now) {
-                    Choice::Ask(mirror) => {
+                    MirrorChoice::Ask(mirror) => {
                         progress[mirror].running = true;
                         progress[mirror].received = Arc::default();
                         hedge_at = Some(now + self.job.settings.hedge_after);
@@ -251,9 +251,11 @@ impl Scheduler<'_> {
                         running.push(self.ask(mirror, object.clone(), received, deadline));
                         continue;
                     }
-                    Choice::Wait(until) => wake = until,
-                    Choice::Exhausted if running.is_empty() => return Ok(Err(missing(object, progress))),
-                    Choice::Exhausted => {}
+                    MirrorChoice::Wait(until) => wake = until,
+                    MirrorChoice::Exhausted if running.is_empty() => {
+                        return Ok(Err(missing(object, progress)));
+                    }
+                    MirrorChoice::Exhausted => {}
                 }
             } else if now >= deadline && running.is_empty() {
                 return Ok(Err(missing(object, progress)));
@@ -277,7 +279,7 @@ impl Scheduler<'_> {
     }
 
     /// The cheapest mirror that may be asked now.
-    fn choose(&self, progress: &[FetchProgress], now: Instant) -> Choice {
+    fn choose(&self, progress: &[FetchProgress], now: Instant) -> MirrorChoice {
         let health = self.health();
         let mut best: Option<(usize, f64)> = None;
         let mut wait: Option<Option<Instant>> = None;
@@ -308,9 +310,9 @@ impl Scheduler<'_> {
             }
         }
         match (best, wait) {
-            (Some((mirror, _)), _) => Choice::Ask(mirror),
-            (None, Some(until)) => Choice::Wait(until),
-            (None, None) => Choice::Exhausted,
+            (Some((mirror, _)), _) => MirrorChoice::Ask(mirror),
+            (None, Some(until)) => MirrorChoice::Wait(until),
+            (None, None) => MirrorChoice::Exhausted,
         }
     }
 
@@ -364,7 +366,7 @@ impl Scheduler<'_> {
         let (ending, reason) = match result {
             Ok((path, bytes)) => match self.accept(object, path).await {
                 Ok(()) => {
-                    request.ending = Some(Ending::Delivered);
+                    request.ending = Some(RequestEnding::Delivered);
                     return Ok(Some(bytes));
                 }
                 Err(Refusal::Local(reason)) => {
@@ -372,11 +374,11 @@ impl Scheduler<'_> {
                 }
                 Err(Refusal::WrongContent(reason)) => {
                     at_mirror.exhausted = true;
-                    (Ending::Failed, reason)
+                    (RequestEnding::Failed, reason)
                 }
                 Err(Refusal::Unproven(reason)) => {
                     at_mirror.exhausted = true;
-                    (Ending::Missing, reason)
+                    (RequestEnding::Missing, reason)
                 }
             },
             Err(FetchFailure::Local(reason)) => {
@@ -384,7 +386,7 @@ impl Scheduler<'_> {
             }
             Err(FetchFailure::Never(reason)) => {
                 at_mirror.exhausted = true;
-                (Ending::Missing, reason)
+                (RequestEnding::Missing, reason)
             }
             Err(FetchFailure::Mirror(Cause::Cancelled)) => return Err(Stop::Cancelled),
             Err(FetchFailure::Mirror(cause)) => {
@@ -404,17 +406,17 @@ impl Scheduler<'_> {
         Ok(None)
     }
 
-    fn note_failure(&self, cause: &Cause, at_mirror: &mut FetchProgress) -> Ending {
+    fn note_failure(&self, cause: &Cause, at_mirror: &mut FetchProgress) -> RequestEnding {
         if let Cause::RateLimited(wait) = cause {
             // The mirror's waits are kept by its health; the object may come back after each, as long as its
             // own deadline allows.
-            return Ending::RateLimited(*wait);
+            return RequestEnding::RateLimited(*wait);
         }
         match at_mirror.failures.wait(&self.job.settings.retry, cause.verdict(), None) {
             Some(wait) => at_mirror.not_before = Some(Instant::now() + wait),
             None => at_mirror.exhausted = true,
         }
-        if matches!(cause, Cause::NotFound) { Ending::Missing } else { Ending::Failed }
+        if matches!(cause, Cause::NotFound) { RequestEnding::Missing } else { RequestEnding::Failed }
     }
 
     /// Hands a file over to the caller, who may refuse it.
@@ -454,7 +456,7 @@ struct Request<'c> {
     begun: Instant,
     received: Arc<AtomicU64>,
     /// `None` until it ended by itself.
-    ending: Option<Ending>,
+    ending: Option<RequestEnding>,
 }
 
 impl<'c> Request<'c> {
@@ -470,7 +472,7 @@ impl Drop for Request<'_> {
         let idle = self.received.load(Ordering::Relaxed) == 0;
         let had_its_time =
             took >= self.scheduler.job.settings.hedge_after && !self.scheduler.cancel.is_cancelled();
-        let dropped = if had_its_time { Ending::LostRace { idle } } else { Ending::Cancelled };
+        let dropped = if had_its_time { RequestEnding::LostRace { idle } } else { RequestEnding::Cancelled };
         self.scheduler.health()[self.mirror].end(Instant::now(), took, self.ending.unwrap_or(dropped));
         self.scheduler.changed.notify_waiters();
     }

@@ -51,7 +51,7 @@ pub(crate) enum Availability {
 
 /// How a request to a mirror ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum RequestEnding {
     /// With the right bytes.
     Delivered,
     /// It works and has no such object.
@@ -167,9 +167,9 @@ impl Health {
     }
 
     /// A request ended after this time.
-    pub(crate) fn end(&mut self, now: Instant, took: Duration, ending: Ending) {
+    pub(crate) fn end(&mut self, now: Instant, took: Duration, ending: RequestEnding) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if ending == Ending::Cancelled {
+        if ending == RequestEnding::Cancelled {
             // A trial that was cancelled is repeated.
             if self.circuit == Circuit::Trial {
                 self.circuit = Circuit::Open { until: now };
@@ -180,17 +180,17 @@ impl Health {
         let mean = self.mean_seconds.get_or_insert(took.as_secs_f64());
         *mean += NEWEST * (took.as_secs_f64() - *mean);
         match ending {
-            Ending::Delivered | Ending::Missing | Ending::LostRace { idle: false } => {
-                self.delivered += u64::from(ending == Ending::Delivered);
+            RequestEnding::Delivered | RequestEnding::Missing | RequestEnding::LostRace { idle: false } => {
+                self.delivered += u64::from(ending == RequestEnding::Delivered);
                 self.failures = 0;
                 self.limited = 0;
                 if self.circuit == Circuit::Trial {
                     self.circuit = Circuit::Closed;
                 }
             }
-            Ending::RateLimited(wait) => self.limit(now, wait),
-            Ending::Failed | Ending::LostRace { idle: true } => self.fail(now),
-            Ending::Cancelled => {}
+            RequestEnding::RateLimited(wait) => self.limit(now, wait),
+            RequestEnding::Failed | RequestEnding::LostRace { idle: true } => self.fail(now),
+            RequestEnding::Cancelled => {}
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn run(health: &mut Health, now: Instant, ending: Ending) {
+    fn run(health: &mut Health, now: Instant, ending: RequestEnding) {
         assert_eq!(health.availability(now), Availability::Ready);
         health.begin();
         health.end(now, SECOND, ending);
@@ -250,12 +250,12 @@ mod tests {
         let mut health = Health::new(BreakerPolicy::default());
         let mut now = Instant::now();
         for _ in 0..3 {
-            run(&mut health, now, Ending::Failed);
+            run(&mut health, now, RequestEnding::Failed);
         }
         for pause in [2, 4, 8] {
             assert_eq!(health.availability(now), Availability::Until(now + pause * SECOND));
             now += pause * SECOND;
-            run(&mut health, now, Ending::Failed);
+            run(&mut health, now, RequestEnding::Failed);
         }
         assert_eq!(health.availability(now + 1000 * SECOND), Availability::GivenUp);
         assert_eq!(health.requests(), 6);
@@ -266,13 +266,13 @@ mod tests {
         let mut health = Health::new(BreakerPolicy::default());
         let now = Instant::now();
         for _ in 0..3 {
-            run(&mut health, now, Ending::Failed);
+            run(&mut health, now, RequestEnding::Failed);
         }
         let later = now + 2 * SECOND;
         health.begin();
         assert_eq!(health.availability(later), Availability::Busy);
-        health.end(later, SECOND, Ending::Cancelled);
-        run(&mut health, later, Ending::Delivered);
+        health.end(later, SECOND, RequestEnding::Cancelled);
+        run(&mut health, later, RequestEnding::Delivered);
         for _ in 0..20 {
             assert_eq!(health.availability(later), Availability::Ready);
             health.begin();
@@ -286,7 +286,7 @@ mod tests {
         health.begin();
         health.begin();
         assert_eq!(health.availability(now), Availability::Busy);
-        health.end(now, SECOND, Ending::Missing);
+        health.end(now, SECOND, RequestEnding::Missing);
         assert_eq!(health.availability(now), Availability::Ready);
     }
 
@@ -296,17 +296,17 @@ mod tests {
         let now = Instant::now();
         health.begin();
         health.begin();
-        health.end(now, SECOND, Ending::RateLimited(Some(7 * SECOND)));
-        health.end(now, SECOND, Ending::RateLimited(Some(3 * SECOND)));
+        health.end(now, SECOND, RequestEnding::RateLimited(Some(7 * SECOND)));
+        health.end(now, SECOND, RequestEnding::RateLimited(Some(3 * SECOND)));
         assert_eq!(health.availability(now + 6 * SECOND), Availability::Until(now + 7 * SECOND));
         let mut later = now + 7 * SECOND;
-        run(&mut health, later, Ending::Delivered);
+        run(&mut health, later, RequestEnding::Delivered);
         for pause in [2, 4, 8] {
-            run(&mut health, later, Ending::RateLimited(None));
+            run(&mut health, later, RequestEnding::RateLimited(None));
             assert_eq!(health.availability(later), Availability::Until(later + pause * SECOND));
             later += pause * SECOND;
         }
-        run(&mut health, later, Ending::RateLimited(Some(500 * SECOND)));
+        run(&mut health, later, RequestEnding::RateLimited(Some(500 * SECOND)));
         assert_eq!(health.availability(later), Availability::GivenUp);
     }
 
@@ -316,7 +316,7 @@ mod tests {
         for (idle, expect) in [(true, Availability::Until(now + 2 * SECOND)), (false, Availability::Ready)] {
             let mut health = Health::new(BreakerPolicy::default());
             for _ in 0..3 {
-                run(&mut health, now, Ending::LostRace { idle });
+                run(&mut health, now, RequestEnding::LostRace { idle });
             }
             assert_eq!(health.availability(now), expect);
         }
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn fast_and_complete_mirrors_cost_least() {
         let now = Instant::now();
-        let cost = |took: Duration, ending: Ending| {
+        let cost = |took: Duration, ending: RequestEnding| {
             let mut health = Health::new(BreakerPolicy::default());
             for _ in 0..10 {
                 health.begin();
@@ -333,8 +333,8 @@ mod tests {
             }
             health.cost()
         };
-        assert!(cost(SECOND / 10, Ending::Delivered) < cost(SECOND, Ending::Delivered));
-        assert!(cost(SECOND / 10, Ending::Delivered) < cost(SECOND / 20, Ending::Missing));
+        assert!(cost(SECOND / 10, RequestEnding::Delivered) < cost(SECOND, RequestEnding::Delivered));
+        assert!(cost(SECOND / 10, RequestEnding::Delivered) < cost(SECOND / 20, RequestEnding::Missing));
     }
 
     proptest! {
@@ -349,7 +349,7 @@ mod tests {
                     Availability::Ready | Availability::Busy => {}
                 }
                 prop_assert_eq!(health.availability(now), Availability::Ready);
-                let ending = [Ending::Failed, Ending::LostRace { idle: true }, Ending::Cancelled][ending as usize];
+                let ending = [RequestEnding::Failed, RequestEnding::LostRace { idle: true }, RequestEnding::Cancelled][ending as usize];
                 health.begin();
                 health.end(now, SECOND, ending);
                 prop_assert!(health.ended <= 6);

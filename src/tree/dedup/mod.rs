@@ -18,8 +18,8 @@ use crate::fs::cancel;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::volume::volume_of;
 use share::{DirectoryTime, ShareError, Workbench};
+use survey::DedupFile;
 pub(crate) use survey::DedupOptions;
-use survey::FoundFile;
 
 /// Shares the bytes of equal files in these directories, which contain no links on the way to them.
 ///
@@ -54,12 +54,12 @@ pub(crate) fn dedup(roots: &[PathBuf], options: &DedupOptions<'_>) -> Result<Ded
 /// Shares the bytes of the first file with all that may.
 fn share_group(
     roots: &[PathBuf],
-    equal: &[FoundFile],
+    equal: &[DedupFile],
     options: &DedupOptions<'_>,
     benches: &mut BTreeMap<usize, Workbench>,
     outcome: &mut DedupOutcome,
 ) -> Result<(), Fault> {
-    let leave = |file: &FoundFile, reason: LeftReason, left: &mut BTreeMap<LeftReason, (u64, String)>| {
+    let leave = |file: &DedupFile, reason: LeftReason, left: &mut BTreeMap<LeftReason, (u64, String)>| {
         left.entry(reason).or_insert_with(|| (0, file.path.display().to_string())).0 += 1;
     };
     let Some((first, others)) = equal.split_first() else { return Ok(()) };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
 
-use super::survey::FoundFile;
+use super::survey::DedupFile;
 use crate::domain::dedup::{LeftReason, Sharing};
 use crate::domain::fault::Fault;
 use crate::fs::lease::LeasedDirectory;
@@ -34,8 +34,8 @@ impl From<io::Error> for ShareError {
 }
 
 /// Why a file may not take part, as far as the survey tells.
-pub(super) fn obstacle(original: &FoundFile, file: &FoundFile, by: Sharing) -> Option<LeftReason> {
-    let traits = |found: &FoundFile| (found.mode, found.identity.owner, found.modified);
+pub(super) fn obstacle(original: &DedupFile, file: &DedupFile, by: Sharing) -> Option<LeftReason> {
+    let traits = |found: &DedupFile| (found.mode, found.identity.owner, found.modified);
     match by {
         Sharing::Reflink if file.identity.names > 1 => Some(LeftReason::Linked),
         Sharing::HardLink if traits(original) != traits(file) => Some(LeftReason::Metadata),
@@ -61,8 +61,8 @@ impl Workbench {
     /// Has a file share the bytes of another one.
     pub(super) fn share(
         &mut self,
-        original: &FoundFile,
-        file: &FoundFile,
+        original: &DedupFile,
+        file: &DedupFile,
         by: Sharing,
     ) -> Result<(), ShareError> {
         let new = self.lease.payload().join("new");
@@ -76,7 +76,7 @@ impl Workbench {
 }
 
 /// Makes the new file, with the bytes of the original, and the mode and times of the old one.
-fn make(original: &FoundFile, file: &FoundFile, by: Sharing, new: &Path) -> Result<(), ShareError> {
+fn make(original: &DedupFile, file: &DedupFile, by: Sharing, new: &Path) -> Result<(), ShareError> {
     let source = open::file(&original.path, Links::Refused)?;
     let old = open::file(&file.path, Links::Refused)?;
     let are_unchanged = || -> io::Result<bool> {
@@ -106,7 +106,7 @@ fn make(original: &FoundFile, file: &FoundFile, by: Sharing, new: &Path) -> Resu
             mode::set_of_file(&made, file.mode)?;
             let accessed = metadata.accessed().unwrap_or(file.modified);
             made.set_times(fs::FileTimes::new().set_modified(file.modified).set_accessed(accessed))?;
-            let owner = FoundFile::of(new, file.root, &made.metadata()?).map(|made| made.identity.owner);
+            let owner = DedupFile::of(new, file.root, &made.metadata()?).map(|made| made.identity.owner);
             if owner != Some(file.identity.owner) {
                 return Err(ShareError::Left(LeftReason::Attributes));
             }
@@ -144,7 +144,7 @@ impl Drop for DirectoryTime {
 }
 
 /// Puts the new file in the place of the old one, unless that was written meanwhile.
-fn exchange(file: &FoundFile, new: &Path) -> Result<(), ShareError> {
+fn exchange(file: &DedupFile, new: &Path) -> Result<(), ShareError> {
     let _unchanged = file.path.parent().map(DirectoryTime::of);
     match staging::exchange(new, &file.path) {
         Ok(()) => {}
@@ -217,8 +217,8 @@ mod tests {
     use super::*;
     use chrono::Utc;
 
-    fn found(path: &Path) -> FoundFile {
-        FoundFile::of(path, 0, &fs::symlink_metadata(path).expect("a file")).expect("a time")
+    fn found(path: &Path) -> DedupFile {
+        DedupFile::of(path, 0, &fs::symlink_metadata(path).expect("a file")).expect("a time")
     }
 
     #[test]

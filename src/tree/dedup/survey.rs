@@ -35,7 +35,7 @@ pub(crate) struct DedupOptions<'a> {
 
 /// A file, as it was found.
 #[derive(Debug, Clone)]
-pub(super) struct FoundFile {
+pub(super) struct DedupFile {
     pub(super) path: PathBuf,
     /// Which of the roots it lies in.
     pub(super) root: usize,
@@ -61,12 +61,12 @@ pub(super) struct Found {
     pub(super) files: u64,
     pub(super) bytes: u64,
     /// Each at least two, sorted by path.
-    pub(super) equal: Vec<Vec<FoundFile>>,
+    pub(super) equal: Vec<Vec<DedupFile>>,
 }
 
-impl FoundFile {
+impl DedupFile {
     pub(super) fn of(path: &Path, root: usize, metadata: &Metadata) -> Option<Self> {
-        Some(FoundFile {
+        Some(DedupFile {
             path: path.to_owned(),
             root,
             size: metadata.len(),
@@ -107,7 +107,7 @@ fn identity(path: &Path, _: &Metadata) -> Identity {
 
 /// Walks the roots, never through links and onto other volumes, and reads the files that have the size of another one.
 pub(super) fn survey(roots: &[PathBuf], options: &DedupOptions<'_>) -> Result<Found, Fault> {
-    let mut by_size: BTreeMap<(u64, u64), Vec<FoundFile>> = BTreeMap::new();
+    let mut by_size: BTreeMap<(u64, u64), Vec<DedupFile>> = BTreeMap::new();
     let (mut files, mut bytes) = (0, 0);
     for (index, root) in roots.iter().enumerate() {
         let walk = WalkDir::new(root).follow_links(false).follow_root_links(false).same_file_system(true);
@@ -119,7 +119,7 @@ pub(super) fn survey(roots: &[PathBuf], options: &DedupOptions<'_>) -> Result<Fo
                 continue;
             }
             let metadata = entry.metadata().map_err(|error| unreadable(root, error))?;
-            let Some(file) = FoundFile::of(entry.path(), index, &metadata) else { continue };
+            let Some(file) = DedupFile::of(entry.path(), index, &metadata) else { continue };
             files += 1;
             bytes += file.size;
             if file.size >= options.min_size.0.max(1) {
@@ -135,8 +135,8 @@ pub(super) fn survey(roots: &[PathBuf], options: &DedupOptions<'_>) -> Result<Fo
 }
 
 /// Groups of equal files among those of one size. A file that cannot be read equals none.
-fn by_digest(candidates: Vec<FoundFile>, options: &DedupOptions<'_>) -> Result<Vec<Vec<FoundFile>>, Fault> {
-    let mut groups: BTreeMap<[u8; 32], Vec<FoundFile>> = BTreeMap::new();
+fn by_digest(candidates: Vec<DedupFile>, options: &DedupOptions<'_>) -> Result<Vec<Vec<DedupFile>>, Fault> {
+    let mut groups: BTreeMap<[u8; 32], Vec<DedupFile>> = BTreeMap::new();
     // Names of one file are read once.
     let mut known: BTreeMap<Identity, [u8; 32]> = BTreeMap::new();
     for file in candidates {

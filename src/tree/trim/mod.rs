@@ -78,10 +78,13 @@ fn remove_whole(path: &Path) -> Result<(), PathError> {
 }
 
 /// A file or directory below a root, and whether it is a directory.
-type Listed = (PathBuf, bool);
+type ListedItem = (PathBuf, bool);
 
 /// What belongs to the cache in each planned unit of roots that hold other things as well, parents first.
-fn partial_children(selections: &[Selection], plan: &TrimPlan) -> BTreeMap<(usize, PathBuf), Vec<Listed>> {
+fn partial_children(
+    selections: &[Selection],
+    plan: &TrimPlan,
+) -> BTreeMap<(usize, PathBuf), Vec<ListedItem>> {
     let mut inside = BTreeMap::new();
     for (unit, _) in &plan.remove {
         if !selections[unit.root].is_everything() {
@@ -121,7 +124,7 @@ impl Remover<'_> {
     }
 
     /// Removes files, then directories that are empty by then.
-    fn remove_items(&mut self, root: usize, items: Vec<Listed>) -> Result<(), PathError> {
+    fn remove_items(&mut self, root: usize, items: Vec<ListedItem>) -> Result<(), PathError> {
         let mut first = None;
         for (path, is_directory) in items.into_iter().rev() {
             match self.remove(root, &path, is_directory) {

@@ -18,9 +18,9 @@ use crate::domain::fault::Fault;
 use crate::threads::executor::Owner;
 
 /// What a tar of these tests holds: name, kind, content or target.
-type Entries<'e> = &'e [(&'e str, EntryType, &'e [u8])];
+type TarEntries<'e> = &'e [(&'e str, EntryType, &'e [u8])];
 
-const RELEASE: Entries<'static> = &[
+const RELEASE: TarEntries<'static> = &[
     ("pax_global_header", EntryType::XGlobalHeader, b"19 comment=abcdefg\n"),
     ("./top/", EntryType::Directory, b""),
     ("./top/README", EntryType::Regular, b"read me"),
@@ -34,7 +34,7 @@ const RELEASE: Entries<'static> = &[
 ];
 
 /// Names go into the headers as they are: the tar crate would refuse the hostile ones.
-fn tar_of(entries: Entries<'_>) -> Vec<u8> {
+fn tar_of(entries: TarEntries<'_>) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, kind, content) in entries {
         let mut header = tar::Header::new_gnu();
@@ -74,7 +74,7 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("into memory")
 }
 
-fn zip_of(entries: Entries<'_>) -> Vec<u8> {
+fn zip_of(entries: TarEntries<'_>) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     for (name, kind, content) in entries {
@@ -192,7 +192,7 @@ fn stream(bytes: &[u8]) -> Input {
 }
 
 /// Every format, in one piece and in several.
-fn formats(entries: Entries<'_>) -> Vec<(Format, Vec<u8>)> {
+fn formats(entries: TarEntries<'_>) -> Vec<(Format, Vec<u8>)> {
     let tar = tar_of(entries);
     let (one, two) = tar.split_at(tar.len() / 3);
     let skippable = b"\x52\x2a\x4d\x18\x05\x00\x00\x00hello";

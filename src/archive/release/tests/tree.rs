@@ -49,7 +49,7 @@ fn nothing_is_written_through_links_nor_over_directories() {
     let outside = tempfile::tempdir().expect("a temp directory");
     let target = outside.path().as_os_str().as_encoded_bytes();
     let (file, directory, link) = (EntryType::Regular, EntryType::Directory, EntryType::Symlink);
-    let check = |entries: Entries<'_>, expect: &str| {
+    let check = |entries: TarEntries<'_>, expect: &str| {
         let dir = tempfile::tempdir().expect("a temp directory");
         let error = unpack(&setting, &tar_of(entries), dir.path()).expect_err(expect);
         assert_eq!(error.to_string(), format!("the archive: the archive is refused: {expect}"));
@@ -73,7 +73,7 @@ fn nothing_is_written_through_links_nor_over_directories() {
 fn later_entries_replace_earlier_ones() {
     let setting = Setting::new(None);
     let (file, link) = (EntryType::Regular, EntryType::Symlink);
-    let entries: Entries<'_> = &[
+    let entries: TarEntries<'_> = &[
         ("a", file, b"old"),
         ("a", file, b"new"),
         ("b", file, b"old"),

@@ -2,7 +2,7 @@
 
 use super::outputs::{Readers, readers};
 use super::plan::{How, StepPlan};
-use super::scene::{Scene, bare, place_of};
+use super::scene::{InitScene, bare, place_of};
 use crate::command::init::candidate::Refusal;
 use crate::command::init::draft::{self, Draft};
 use crate::command::init::translate::{self, Translation};
@@ -24,7 +24,7 @@ const BY_HAND: &str = "`cachekeep/cachekeep/restore@v1` and `…/save@v1` take t
 /// Expressions that differ from system to system.
 const SYSTEMS: [&str; 5] = ["runner.os", "matrix.os", "matrix.platform", "matrix.runner", "matrix.target"];
 
-pub(super) fn plan(scene: &Scene<'_>, part: Part) -> Result<StepPlan, Refusal> {
+pub(super) fn plan(scene: &InitScene<'_>, part: Part) -> Result<StepPlan, Refusal> {
     let step = scene.step;
     let Some(key) = step.input("key") else {
         return Err(Refusal::new("it has no key", "give it a `key`"));

@@ -14,7 +14,7 @@ pub(super) use rewrite::edits;
 use super::candidate::{Candidate, Refusal};
 use crate::command::pipelines::workflow::{self, Step, StepKind};
 use crate::command::pipelines::yaml::Node;
-use scene::{Looked, Scene};
+use scene::{InitScene, Looked};
 
 /// The caches in a workflow or composite action; `None` if the document is neither.
 pub(super) fn find(text: &str, root: &Node) -> Option<Vec<Candidate<StepPlan>>> {
@@ -26,7 +26,7 @@ pub(super) fn find(text: &str, root: &Node) -> Option<Vec<Candidate<StepPlan>>> 
     for (job_at, job) in workflow.jobs.iter().enumerate() {
         for (step_at, step) in job.steps.iter().enumerate() {
             let StepKind::Other(name) = step.kind else { continue };
-            let scene = Scene { text, job, step, place: (job_at, step_at) };
+            let scene = InitScene { text, job, step, place: (job_at, step_at) };
             let looked = look(name, &scene);
             let Some(plan) = looked else { continue };
             let plan = plan.and_then(|plan| scene.check_layout().map(|()| plan));
@@ -45,7 +45,7 @@ pub(super) fn find(text: &str, root: &Node) -> Option<Vec<Candidate<StepPlan>>> 
     Some(found)
 }
 
-fn look(name: &str, scene: &Scene<'_>) -> Looked {
+fn look(name: &str, scene: &InitScene<'_>) -> Looked {
     match name {
         "actions/cache" => Some(cache::plan(scene, cache::Part::Both)),
         "actions/cache/restore" => Some(cache::plan(scene, cache::Part::Restore)),

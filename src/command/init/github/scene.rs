@@ -10,7 +10,7 @@ use crate::command::init::edit::Layout;
 use crate::command::pipelines::workflow::{Job, Step};
 
 /// A step with what is around it.
-pub(super) struct Scene<'a> {
+pub(super) struct InitScene<'a> {
     pub(super) text: &'a str,
     pub(super) job: &'a Job<'a>,
     pub(super) step: &'a Step<'a>,
@@ -20,7 +20,7 @@ pub(super) struct Scene<'a> {
 /// The plan for a step; `None` if it keeps no cache.
 pub(super) type Looked = Option<Result<StepPlan, Refusal>>;
 
-impl Scene<'_> {
+impl InitScene<'_> {
     /// A plan for the step.
     pub(super) fn plan(&self, how: How, draft: Option<Draft>) -> Result<StepPlan, Refusal> {
         Ok(StepPlan {

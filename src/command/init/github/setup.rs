@@ -1,7 +1,7 @@
 //! The caches of actions that set up a language.
 
 use super::plan::{How, StepPlan, Switch};
-use super::scene::{Looked, Scene, place_of};
+use super::scene::{InitScene, Looked, place_of};
 use crate::command::init::candidate::Refusal;
 use crate::command::init::draft::Draft;
 use crate::command::init::translate;
@@ -10,7 +10,7 @@ use crate::command::init::translate;
 const LOCK_FILES: &str = "cache-dependency-path";
 
 /// The plan for an action that sets up a language; `None` if it keeps no cache.
-pub(super) fn plan(name: &str, scene: &Scene<'_>) -> Looked {
+pub(super) fn plan(name: &str, scene: &InitScene<'_>) -> Looked {
     match name {
         "actions/setup-node" => node(scene),
         "actions/setup-python" => python(scene),
@@ -23,7 +23,7 @@ pub(super) fn plan(name: &str, scene: &Scene<'_>) -> Looked {
 }
 
 /// The value of `cache`; an error if only the run knows it.
-fn asked<'a>(scene: &Scene<'a>) -> Option<Result<&'a str, Refusal>> {
+fn asked<'a>(scene: &InitScene<'a>) -> Option<Result<&'a str, Refusal>> {
     let value = scene.step.input("cache")?;
     if value.is_literal() {
         return Some(Ok(value.text));
@@ -33,7 +33,7 @@ fn asked<'a>(scene: &Scene<'a>) -> Option<Result<&'a str, Refusal>> {
 }
 
 /// A tool whose cache has no kind.
-fn unknown_tool(scene: &Scene<'_>, tool: &str) -> Refusal {
+fn unknown_tool(scene: &InitScene<'_>, tool: &str) -> Refusal {
     Refusal::new(
         format!("where the cache of {tool} lies depends on its version and settings"),
         "declare it with `path` and `key`, and remove `cache`",
@@ -42,7 +42,7 @@ fn unknown_tool(scene: &Scene<'_>, tool: &str) -> Refusal {
 }
 
 /// A step that stays without its cache.
-fn beside(scene: &Scene<'_>, draft: Draft, mut switches: Vec<Switch>) -> Result<StepPlan, Refusal> {
+fn beside(scene: &InitScene<'_>, draft: Draft, mut switches: Vec<Switch>) -> Result<StepPlan, Refusal> {
     if scene.step.input(LOCK_FILES).is_some() {
         switches.push(Switch { input: LOCK_FILES, becomes: None });
     }
@@ -50,7 +50,7 @@ fn beside(scene: &Scene<'_>, draft: Draft, mut switches: Vec<Switch>) -> Result<
 }
 
 /// A cache of a kind, with the lock files that the step names.
-fn of_kind(scene: &Scene<'_>, kind: &'static str, start: &str) -> Result<Draft, Refusal> {
+fn of_kind(scene: &InitScene<'_>, kind: &'static str, start: &str) -> Result<Draft, Refusal> {
     let mut draft = Draft { name: kind.to_owned(), kind: Some(kind), ..Draft::default() };
     if let Some(globs) = lock_files(scene)? {
         let start = format!("{kind}-{{os}}-{{arch}}-{start}");
@@ -61,7 +61,7 @@ fn of_kind(scene: &Scene<'_>, kind: &'static str, start: &str) -> Result<Draft, 
 }
 
 /// The globs of the lock files that the step names.
-fn lock_files(scene: &Scene<'_>) -> Result<Option<String>, Refusal> {
+fn lock_files(scene: &InitScene<'_>) -> Result<Option<String>, Refusal> {
     let lines = scene.step.lines(LOCK_FILES);
     let refused = |reason: String| {
         Refusal::new(reason, "name them relative to the workspace").at(place_of(scene.step, LOCK_FILES))
@@ -75,7 +75,7 @@ fn gone() -> Vec<Switch> {
     vec![Switch { input: "cache", becomes: None }]
 }
 
-fn node(scene: &Scene<'_>) -> Looked {
+fn node(scene: &InitScene<'_>) -> Looked {
     let plan = |tool: &str| {
         let kind = match tool {
             "npm" => "npm",
@@ -90,7 +90,7 @@ fn node(scene: &Scene<'_>) -> Looked {
     Some(asked(scene)?.and_then(plan))
 }
 
-fn python(scene: &Scene<'_>) -> Looked {
+fn python(scene: &InitScene<'_>) -> Looked {
     let plan = |tool: &str| match tool {
         "pip" => beside(scene, of_kind(scene, "pip", "")?, gone()),
         other => Err(unknown_tool(scene, other)),
@@ -98,7 +98,7 @@ fn python(scene: &Scene<'_>) -> Looked {
     Some(asked(scene)?.and_then(plan))
 }
 
-fn go(scene: &Scene<'_>) -> Looked {
+fn go(scene: &InitScene<'_>) -> Looked {
     // From version 4 on it keeps a cache unless that is switched off.
     let is_default = scene.major().is_none_or(|major| major >= 4);
     match asked(scene) {
@@ -111,7 +111,7 @@ fn go(scene: &Scene<'_>) -> Looked {
     Some(of_kind(scene, "go", "{tool:go}-").and_then(|draft| beside(scene, draft, switches)))
 }
 
-fn java(scene: &Scene<'_>) -> Looked {
+fn java(scene: &InitScene<'_>) -> Looked {
     let plan = |tool: &str| match tool {
         "gradle" => beside(scene, of_kind(scene, "gradle", "")?, gone()),
         "maven" => {
@@ -130,7 +130,7 @@ fn java(scene: &Scene<'_>) -> Looked {
     Some(asked(scene)?.and_then(plan))
 }
 
-fn dotnet(scene: &Scene<'_>) -> Looked {
+fn dotnet(scene: &InitScene<'_>) -> Looked {
     let plan = |value: &str| {
         (value == "true").then(|| {
             let globs = lock_files(scene)?.unwrap_or_else(|| "**/packages.lock.json".to_owned());
@@ -150,7 +150,7 @@ fn dotnet(scene: &Scene<'_>) -> Looked {
     }
 }
 
-fn ruby(scene: &Scene<'_>) -> Looked {
+fn ruby(scene: &InitScene<'_>) -> Looked {
     let value = scene.step.input("bundler-cache").filter(|value| value.text != "false")?;
     Some(Err(Refusal::new(
         "`bundler-cache` installs the gems as well, which nothing else in the job would do",

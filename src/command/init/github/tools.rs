@@ -1,7 +1,7 @@
 //! Actions that keep the cache of a compiler.
 
 use super::plan::{How, StepPlan, Switch};
-use super::scene::{Scene, bare, place_of};
+use super::scene::{InitScene, bare, place_of};
 use crate::command::init::candidate::Refusal;
 use crate::command::init::draft::Draft;
 use crate::command::init::translate::{self, Translation};
@@ -15,7 +15,7 @@ const OTHER_CONTENTS: [(&str, &str); 4] = [
 ];
 
 /// `Swatinem/rust-cache`, which the kind `cargo` replaces.
-pub(super) fn rust_cache(scene: &Scene<'_>) -> Result<StepPlan, Refusal> {
+pub(super) fn rust_cache(scene: &InitScene<'_>) -> Result<StepPlan, Refusal> {
     let step = scene.step;
     for (input, same) in OTHER_CONTENTS {
         let given = step
@@ -61,7 +61,7 @@ pub(super) fn rust_cache(scene: &Scene<'_>) -> Result<StepPlan, Refusal> {
 }
 
 /// `hendrikmuhs/ccache-action`, which goes on to install the compiler cache.
-pub(super) fn ccache_action(scene: &Scene<'_>) -> Result<StepPlan, Refusal> {
+pub(super) fn ccache_action(scene: &InitScene<'_>) -> Result<StepPlan, Refusal> {
     let step = scene.step;
     let kind = match step.input("variant").map(|value| value.text) {
         None | Some("ccache") => "ccache",
@@ -102,7 +102,7 @@ pub(super) fn ccache_action(scene: &Scene<'_>) -> Result<StepPlan, Refusal> {
 }
 
 /// The upper bound for the size, in the units of the configuration.
-fn max_size(scene: &Scene<'_>) -> Result<String, Refusal> {
+fn max_size(scene: &InitScene<'_>) -> Result<String, Refusal> {
     let Some(given) = scene.step.input("max-size") else { return Ok("500MB".to_owned()) };
     let number = given.text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &given.text[number.len()..];

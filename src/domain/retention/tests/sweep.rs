@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::retention::{Headroom, Protect, PullRequestState, RefState};
 
 /// One generated entry, with what the generator knows about it.
-struct Known {
+struct KnownRefs {
     entry: Entry,
     /// The pattern that its key was generated from.
     kind: String,
@@ -35,7 +35,7 @@ impl Numbers {
     }
 }
 
-fn generated() -> (Facts, Vec<Known>) {
+fn generated() -> (Facts, Vec<KnownRefs>) {
     let mut numbers = Numbers(4);
     let mut facts = facts();
     let mut scopes = Vec::new();
@@ -86,7 +86,7 @@ fn generated() -> (Facts, Vec<Known>) {
         if numbers.below(4) == 0 {
             entry.version = Version::of_roots(["other"]);
         }
-        known.push(Known { entry, kind, contents });
+        known.push(KnownRefs { entry, kind, contents });
     }
     facts.entries = known.iter().map(|k| k.entry.clone()).collect();
     (facts, known)
@@ -117,7 +117,7 @@ fn since(then: DateTime<Utc>) -> i64 {
 
 struct Oracle<'a> {
     facts: &'a Facts,
-    known: &'a [Known],
+    known: &'a [KnownRefs],
 }
 
 impl Oracle<'_> {
@@ -126,9 +126,9 @@ impl Oracle<'_> {
     }
 
     /// Generations of the same thing that a lookup prefers, newest first.
-    fn newer(&self, of: &Known) -> Vec<&Known> {
-        let place = |k: &Known| (k.entry.created_at, k.entry.key.clone(), k.entry.id.clone());
-        let mut newer: Vec<&Known> = (self.known.iter())
+    fn newer(&self, of: &KnownRefs) -> Vec<&KnownRefs> {
+        let place = |k: &KnownRefs| (k.entry.created_at, k.entry.key.clone(), k.entry.id.clone());
+        let mut newer: Vec<&KnownRefs> = (self.known.iter())
             .filter(|k| k.entry.scope == of.entry.scope && k.entry.version == of.entry.version)
             .filter(|k| k.kind == of.kind && place(k) > place(of))
             .collect();
@@ -136,21 +136,21 @@ impl Oracle<'_> {
         newer
     }
 
-    fn is_default(&self, known: &Known) -> bool {
+    fn is_default(&self, known: &KnownRefs) -> bool {
         known.entry.scope == self.facts.default_branch
     }
 
-    fn guarded(older: &Known, newer: &Known) -> bool {
+    fn guarded(older: &KnownRefs, newer: &KnownRefs) -> bool {
         newer.entry.size.0 * 2 < older.entry.size.0 && Self::idle(&older.entry) < 7 * DAY
     }
 
     /// On the default branch, the newest generation and those that only far smaller current ones follow.
-    fn current(&self, known: &Known) -> bool {
+    fn current(&self, known: &KnownRefs) -> bool {
         self.is_default(known)
             && self.newer(known).into_iter().filter(|n| self.current(n)).all(|n| Self::guarded(known, n))
     }
 
-    fn stays(&self, known: &Known) -> bool {
+    fn stays(&self, known: &KnownRefs) -> bool {
         let name = known.entry.scope.as_str();
         let (unknown, follows) = match name.strip_prefix("refs/pull/").and_then(|rest| rest.split('/').next())
         {
@@ -179,20 +179,20 @@ impl Oracle<'_> {
     }
 
     /// Whether an open pull request uses the same key and version of its own.
-    fn is_behind_a_pull_request(&self, known: &Known) -> bool {
-        let is_open = |k: &Known| {
+    fn is_behind_a_pull_request(&self, known: &KnownRefs) -> bool {
+        let is_open = |k: &KnownRefs| {
             let number = k.entry.scope.as_str().strip_prefix("refs/pull/").and_then(|r| r.split('/').next());
             number.is_some_and(|n| {
                 self.facts.pull_requests[&n.parse().expect("a number")] == PullRequestState::Open
             })
         };
-        let same = |k: &&Known| k.entry.key == known.entry.key && k.entry.version == known.entry.version;
-        let is_used = |k: &Known| Self::idle(&k.entry) <= DAY && (self.newer(k).is_empty() || k.contents);
+        let same = |k: &&KnownRefs| k.entry.key == known.entry.key && k.entry.version == known.entry.version;
+        let is_used = |k: &KnownRefs| Self::idle(&k.entry) <= DAY && (self.newer(k).is_empty() || k.contents);
         self.known.iter().filter(same).any(|k| is_open(k) && is_used(k))
     }
 
     /// Rules that look at one entry alone.
-    fn goes_alone(&self, known: &Known) -> bool {
+    fn goes_alone(&self, known: &KnownRefs) -> bool {
         let name = known.entry.scope.as_str();
         let dead = match name.strip_prefix("refs/pull/").and_then(|rest| rest.split('/').next()) {
             Some(number) => match self.facts.pull_requests[&number.parse().expect("a number")] {
@@ -208,8 +208,8 @@ impl Oracle<'_> {
         !self.stays(known) && (dead || Self::idle(&known.entry) >= 7 * DAY)
     }
 
-    fn goes_as_superseded(&self, known: &Known) -> bool {
-        let left = |k: &&Known| !self.goes_alone(k) && !self.goes_as_superseded(k);
+    fn goes_as_superseded(&self, known: &KnownRefs) -> bool {
+        let left = |k: &&KnownRefs| !self.goes_alone(k) && !self.goes_as_superseded(k);
         !self.stays(known)
             && !self.goes_alone(known)
             && self.newer(known).into_iter().filter(left).any(|newer| !Self::guarded(known, newer))
@@ -217,7 +217,7 @@ impl Oracle<'_> {
 
     fn expected(&self, target: u64) -> (BTreeSet<&str>, BTreeSet<&str>) {
         let mut gone = BTreeSet::new();
-        let mut left: Vec<&Known> = Vec::new();
+        let mut left: Vec<&KnownRefs> = Vec::new();
         for known in self.known {
             if self.goes_alone(known) || self.goes_as_superseded(known) {
                 gone.insert(known.entry.id.0.as_str());
@@ -228,7 +228,7 @@ impl Oracle<'_> {
         let mut over_budget = BTreeSet::new();
         loop {
             let bytes: u64 = left.iter().map(|k| k.entry.size.0).sum();
-            let place = |k: &&&Known| (-Self::idle(&k.entry), k.entry.created_at, k.entry.id.clone());
+            let place = |k: &&&KnownRefs| (-Self::idle(&k.entry), k.entry.created_at, k.entry.id.clone());
             let Some(next) = left.iter().filter(|k| !self.stays(k)).min_by_key(place).copied() else { break };
             if bytes <= target {
                 break;

@@ -43,7 +43,7 @@ pub(super) enum Proof {
 }
 
 #[derive(Deserialize)]
-struct Token {
+struct EntraToken {
     access_token: String,
     expires_in: u64,
 }
@@ -69,7 +69,7 @@ impl Exchange for EntraExchange {
         fields.extend(proof);
         let authority = self.authority.trim_end_matches('/');
         let url = format!("{authority}/{}/oauth2/v2.0/token", encoded(&self.tenant));
-        let token: Token = token_in(step, &issuer.ask(step, form(step, &url, &fields)?).await?)?;
+        let token: EntraToken = token_in(step, &issuer.ask(step, form(step, &url, &fields)?).await?)?;
         Ok(Issued {
             secrets: vec![Secret::new(token.access_token.clone())],
             credential: AzureCredential::BearerToken(token.access_token),

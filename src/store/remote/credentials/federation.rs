@@ -126,11 +126,11 @@ struct CredentialSource {
     url: Option<String>,
     #[serde(default)]
     headers: std::collections::BTreeMap<String, String>,
-    format: Option<Format>,
+    format: Option<CredentialFormat>,
 }
 
 #[derive(Deserialize)]
-struct Format {
+struct CredentialFormat {
     #[serde(rename = "type")]
     kind: String,
     subject_token_field_name: Option<String>,
@@ -144,8 +144,10 @@ impl PoolExchange {
             serde_json::from_slice(bytes).map_err(|_| "a field of its `external_account` is missing")?;
         let source = account.credential_source;
         let field = match source.format {
-            Some(Format { kind, subject_token_field_name: Some(field) }) if kind == "json" => Some(field),
-            Some(Format { kind, .. }) if kind == "json" => {
+            Some(CredentialFormat { kind, subject_token_field_name: Some(field) }) if kind == "json" => {
+                Some(field)
+            }
+            Some(CredentialFormat { kind, .. }) if kind == "json" => {
                 return Err("its `format` names no `subject_token_field_name`");
             }
             _ => None,

@@ -186,10 +186,10 @@ pub(super) struct Renewing<E: Exchange> {
     exchange: E,
     issuer: Issuer,
     // Held during an exchange: requests that need the credential at once wait for the one exchange.
-    held: tokio::sync::Mutex<Option<Held<E::Credential>>>,
+    held: tokio::sync::Mutex<Option<HeldCredential<E::Credential>>>,
 }
 
-struct Held<C> {
+struct HeldCredential<C> {
     credential: Arc<C>,
     expires_at: DateTime<Utc>,
     /// From when on it is exchanged anew.
@@ -216,7 +216,7 @@ impl<E: Exchange> Renewing<E> {
                 self.issuer.requests.details().tell(format_args!("a credential was issued until {until}"));
                 self.issuer.expiry.set(issued.expires_at);
                 let credential = Arc::new(issued.credential);
-                *held = Some(Held {
+                *held = Some(HeldCredential {
                     credential: Arc::clone(&credential),
                     expires_at: issued.expires_at,
                     renew_at: issued.expires_at - EARLY.min(lifetime / 2),

@@ -26,7 +26,7 @@ pub(super) struct RoleExchange {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct StsAnswer {
     #[serde(rename = "AssumeRoleWithWebIdentityResult")]
     result: Assumed,
 }
@@ -78,7 +78,7 @@ impl Exchange for RoleExchange {
         ];
         let url = format!("{}/", self.endpoint.trim_end_matches('/'));
         let answer = issuer.ask(STEP, form(STEP, &url, &fields)?).await?;
-        let answer: Answer = quick_xml::de::from_reader(answer.as_ref())
+        let answer: StsAnswer = quick_xml::de::from_reader(answer.as_ref())
             .map_err(|_| RenewalError::unusable(STEP, "the answer holds no keys"))?;
         Ok(answer.result.credentials.into())
     }
