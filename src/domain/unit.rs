@@ -35,26 +35,17 @@ pub struct Span(pub Duration);
 
 /// Why a text is not a size or a span.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnitError {
-    /// The text does not start with a number.
-    #[error("`{0}` does not start with a number")]
-    NoNumber(String),
-    /// A span without a unit.
-    #[error("`{0}` has no unit: write `{0}d` (one of s, m, h, d, w)")]
-    NoUnit(String),
-    /// The text ends in a unit that does not exist.
-    #[error("`{unit}` in `{text}` is not a unit; write one of {known}")]
-    UnknownUnit {
-        /// The whole text.
-        text: String,
-        /// The unit that was not recognized.
-        unit: String,
-        /// The accepted units, for the message.
-        known: &'static str,
-    },
-    /// The number is negative, not finite or too large.
-    #[error("`{0}` is out of range")]
-    OutOfRange(String),
+#[error("{0}")]
+pub struct UnitError(String);
+
+impl UnitError {
+    fn unknown(text: &str, unit: &str, known: &str) -> Self {
+        UnitError(format!("`{unit}` in `{text}` is not a unit; write one of {known}"))
+    }
+
+    fn out_of_range(text: &str) -> Self {
+        UnitError(format!("`{text}` is out of range"))
+    }
 }
 
 const SIZE_UNITS: &[(&str, u64)] = &[
@@ -84,7 +75,8 @@ const SPAN_UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3_600), ("d", 86
 fn split(text: &str) -> Result<(f64, &str), UnitError> {
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
-    let number = trimmed[..end].parse().map_err(|_| UnitError::NoNumber(text.to_owned()))?;
+    let number =
+        trimmed[..end].parse().map_err(|_| UnitError(format!("`{text}` does not start with a number")))?;
     Ok((number, trimmed[end..].trim()))
 }
 
@@ -99,7 +91,7 @@ fn scaled(text: &str, number: f64, factor: u64) -> Result<u64, UnitError> {
     if product.is_finite() && (0.0..9.2e18).contains(&product) {
         Ok(product.round() as u64)
     } else {
-        Err(UnitError::OutOfRange(text.to_owned()))
+        Err(UnitError::out_of_range(text))
     }
 }
 
@@ -109,12 +101,10 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (number, unit) = split(text)?;
         let wanted = unit.to_ascii_lowercase();
-        let (_, factor) =
-            SIZE_UNITS.iter().find(|(name, _)| *name == wanted).ok_or_else(|| UnitError::UnknownUnit {
-                text: text.to_owned(),
-                unit: unit.to_owned(),
-                known: "B, kB, MB, GB, TB, KiB, MiB, GiB, TiB",
-            })?;
+        let (_, factor) = SIZE_UNITS
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .ok_or_else(|| UnitError::unknown(text, unit, "B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"))?;
         scaled(text, number, *factor).map(ByteSize)
     }
 }
@@ -130,7 +120,7 @@ impl FromStr for SizeOrShare {
         if (0.0..=100.0).contains(&number) {
             Ok(SizeOrShare::Percent(number))
         } else {
-            Err(UnitError::OutOfRange(text.to_owned()))
+            Err(UnitError::out_of_range(text))
         }
     }
 }
@@ -158,11 +148,11 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let (number, unit) = split(text)?;
         if unit.is_empty() {
-            return Err(UnitError::NoUnit(text.trim().to_owned()));
+            let text = text.trim();
+            return Err(UnitError(format!("`{text}` has no unit: write `{text}d` (one of s, m, h, d, w)")));
         }
-        let (_, factor) = SPAN_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| {
-            UnitError::UnknownUnit { text: text.to_owned(), unit: unit.to_owned(), known: "s, m, h, d, w" }
-        })?;
+        let known = SPAN_UNITS.iter().find(|(name, _)| *name == unit);
+        let (_, factor) = known.ok_or_else(|| UnitError::unknown(text, unit, "s, m, h, d, w"))?;
         scaled(text, number, *factor).map(|seconds| Span(Duration::from_secs(seconds)))
     }
 }
@@ -253,7 +243,8 @@ mod tests {
             assert_eq!(text.parse::<Span>().expect(text).to_string(), shown);
         }
         assert!("3 days".parse::<Span>().is_err());
-        assert_eq!("7".parse::<Span>(), Err(UnitError::NoUnit("7".to_owned())));
+        let error = "7".parse::<Span>().expect_err("no unit").to_string();
+        assert_eq!(error, "`7` has no unit: write `7d` (one of s, m, h, d, w)");
     }
 
     #[test]
