@@ -1,5 +1,5 @@
 //! Lists of archives, read by ranges: any bytes as an archive, and a good archive with changed bytes in its beginning or behind its
-//! frames. `cargo +nightly fuzz run --strip-dead-code list -- -runs=1000000`.
+//! frames. `cargo +nightly fuzz run list -- -runs=1000000`.
 #![no_main]
 
 use std::ops::Range;

@@ -1,5 +1,5 @@
 //! Thin archives and what they take content from, with changed bytes: whatever is still restored is the identical tree.
-//! `cargo +nightly fuzz run --strip-dead-code thin -- -runs=1000000`.
+//! `cargo +nightly fuzz run thin -- -runs=1000000`.
 #![no_main]
 
 use std::ops::Range;

@@ -1,5 +1,5 @@
 //! Any bytes read as an archive and as a tar stream, without touching the disk: the fast one of the
-//! targets, for millions of cases. `cargo +nightly fuzz run --strip-dead-code verify -- -runs=1000000`.
+//! targets, for millions of cases. `cargo +nightly fuzz run verify -- -runs=1000000`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
