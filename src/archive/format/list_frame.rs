@@ -99,11 +99,6 @@ pub(crate) fn is_of_list(magic: u32, payload: &[u8]) -> bool {
     }
 }
 
-/// The rows in the columns of a frame.
-pub(crate) fn rows(columns: &[u8]) -> Result<Vec<u8>, ArchiveError> {
-    columns::rows(columns)
-}
-
 /// A list that is written.
 #[derive(Debug, Default)]
 pub(crate) struct ListWriter {

@@ -1,6 +1,6 @@
 //! The format of archives: frames, manifest, list, digest, seek table and tar headers, as bytes.
 
-mod columns;
+pub(super) mod columns;
 pub(super) mod error;
 pub(super) mod frame;
 pub(super) mod list;

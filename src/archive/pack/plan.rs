@@ -89,7 +89,9 @@ pub(super) trait Layout {
     /// Whether rows are wanted.
     fn is_listed(&self) -> bool;
     /// The row of an entry without content, which has been laid out.
-    fn row(&mut self, row: Row) -> Result<(), ArchiveError>;
+    fn row(&mut self, _: Row) -> Result<(), ArchiveError> {
+        Ok(())
+    }
     /// The content of a file that is not empty, and its row without the hash.
     fn file(&mut self, root: &Path, item: &Item, row: Option<Row>) -> Result<(), ArchiveError>;
 }
@@ -364,10 +366,6 @@ impl Count {
 impl Layout for Count {
     fn is_listed(&self) -> bool {
         false
-    }
-
-    fn row(&mut self, _: Row) -> Result<(), ArchiveError> {
-        Ok(())
     }
 
     fn file(&mut self, root: &Path, item: &Item, _: Option<Row>) -> Result<(), ArchiveError> {

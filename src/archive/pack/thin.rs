@@ -276,10 +276,6 @@ impl Layout for Places {
         true
     }
 
-    fn row(&mut self, _: Row) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
     fn file(&mut self, _: &std::path::Path, _: &Item, row: Option<Row>) -> Result<(), ArchiveError> {
         if let Some(Row { kind: RowKind::File { extents, .. }, .. }) = row {
             self.0.extend(extents);

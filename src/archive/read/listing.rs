@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::archive::format::columns;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::list::{LARGEST_LIST, Row, Rows};
 use crate::archive::format::list_frame::{self, ListPlace, Proof};
@@ -98,8 +99,8 @@ fn read_ends<E: From<ArchiveError>>(
     }
     let head = if length <= head.len() { head } else { part(fetch, 0..length as u64)? };
     let first = head.get(..length).ok_or_else(truncated)?;
-    let frame = split(first).ok_or_else(truncated)?;
-    let manifest = Manifest::of_frame(frame.0, frame.1).ok_or_else(truncated)??;
+    let (magic, payload, _) = split(first).ok_or_else(truncated)?;
+    let manifest = Manifest::of_frame(magic, payload).ok_or_else(truncated)??;
     if !manifest.is_listed() {
         return Ok(None);
     }
@@ -159,8 +160,8 @@ fn rows(mut frames: &[u8], place: &ListPlace) -> Result<Vec<u8>, ArchiveError> {
     let mut rows = Vec::new();
     while !frames.is_empty() {
         let (magic, payload, rest) = split(frames).ok_or_else(differs)?;
-        let columns = list_frame::columns(payload).filter(|_| magic == LIST_MAGIC).ok_or_else(differs)?;
-        rows.extend(list_frame::rows(columns)?);
+        let stored = list_frame::columns(payload).filter(|_| magic == LIST_MAGIC).ok_or_else(differs)?;
+        rows.extend(columns::rows(stored)?);
         if rows.len() as u64 > place.rows {
             return Err(differs());
         }

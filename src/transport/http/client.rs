@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, Url, redirect};
 use rustls::ClientConfig;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::address::{self, AddressError};
@@ -158,10 +158,7 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     }
     // An error means that the process has chosen a provider already, which serves as well.
     let _ = ring::default_provider().install_default();
-    let provider =
-        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut tls = versions.with_platform_verifier()?.with_no_client_auth();
+    let mut tls = ClientConfig::builder().with_platform_verifier()?.with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(read.insert(tls).clone())
 }
