@@ -33,6 +33,9 @@ pub(super) const OLD: &str = "old";
 /// How often a change is tried while others make and remove its target.
 pub(super) const ATTEMPTS: u32 = 16;
 
+/// How often an old tree is looked through for what its target lacks.
+const SWEEPS: usize = 100;
+
 /// How a target that exists is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -240,8 +243,20 @@ impl Change {
 
 /// Moves all that `old` has and `new` has not: what others put into an old tree at the last moment. What is different in both stays as it is in `new`.
 ///
-/// `new` is in use: nothing in it is replaced. If it was removed, there is nothing to do.
+/// `new` is in use: nothing in it is replaced. If it was removed, there is nothing to do. Another process may exchange it while something
+/// is moved there, after it has looked into it for the last time: so this looks again until nothing is missing.
 fn sweep(old: &Path, new: &Path) -> Result<(), PathError> {
+    for _ in 0..SWEEPS {
+        if !sweep_once(old, new)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether something was missing.
+fn sweep_once(old: &Path, new: &Path) -> Result<bool, PathError> {
+    let mut was_missing = false;
     let mut pairs: Vec<(PathBuf, PathBuf)> = vec![(old.to_owned(), new.to_owned())];
     while let Some((old, new)) = pairs.pop() {
         if !(is_directory(&old)? && is_directory(&new)?) {
@@ -255,13 +270,14 @@ fn sweep(old: &Path, new: &Path) -> Result<(), PathError> {
                 Ok(found) if found.is_dir() && kind.is_dir() => pairs.push((old, new)),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    was_missing = true;
                     move_over(&old, &new, kind.is_file()).map_err(PathError::on("keep", &new))?;
                 }
                 Err(error) => return Err(PathError::on("read", &new)(error)),
             }
         }
     }
-    Ok(())
+    Ok(was_missing)
 }
 
 fn is_directory(path: &Path) -> Result<bool, PathError> {
@@ -275,7 +291,12 @@ fn is_directory(path: &Path) -> Result<bool, PathError> {
 fn move_over(old: &Path, new: &Path, is_file: bool) -> io::Result<()> {
     // A hard link never replaces a file that another process just made; a rename is for what knows no links.
     let moved = match is_file.then(|| fs::hard_link(old, new)) {
-        Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        // It is there already, or another look shows what became of the directories.
+        Some(Err(error))
+            if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) =>
+        {
+            return Ok(());
+        }
         Some(Ok(())) => return Ok(()),
         _ => fs::rename(old, new),
     };
