@@ -291,7 +291,7 @@ fn is_directory(path: &Path) -> Result<bool, PathError> {
 fn move_over(old: &Path, new: &Path, is_file: bool) -> io::Result<()> {
     // A hard link never replaces a file that another process just made; a rename is for what knows no links.
     let moved = match is_file.then(|| fs::hard_link(old, new)) {
-        // It is there already, or another look shows what became of the directories.
+        // It is there already; or a directory is gone, and the next look tells which.
         Some(Err(error))
             if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) =>
         {
