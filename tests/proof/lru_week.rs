@@ -142,7 +142,8 @@ fn week(uses: Uses, days: usize) -> Told {
 #[test]
 fn a_week_of_evictions_breaks_no_thin_entry_whichever_uses_count() {
     for uses in [Uses::Lookups, Uses::Downloads] {
-        let told = week(uses, pick(2, 7));
+        // Two days leave it to chance whether the budget is reached.
+        let told = week(uses, pick(3, 7));
         assert_eq!(told.broken, 0, "{told:?}");
         assert!(told.misses <= 2 * CACHES.len(), "{told:?}");
         assert!(told.thin > 5 * told.full, "{told:?}");
