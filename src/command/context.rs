@@ -88,7 +88,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Where entries live. The store is opened when it is first used.
+    /// Where entries live; see [`StoreChoice`](crate::store::StoreChoice) for what it is. The store is opened when it is first used.
     pub(crate) fn store(&self) -> &dyn Store {
         &**self.store.get()
     }

@@ -54,7 +54,7 @@ pub(super) fn lookup(
         version: cache.version(),
         scopes,
     };
-    look_up(cache, &request, deadline)
+    ask_for_both(cache, &request, deadline)
 }
 
 /// Looks for entries with exactly this key that this job can read: every reader of this job's entries finds them.
@@ -66,10 +66,15 @@ pub(super) fn exact(cache: &Cache<'_>, key: &Key, deadline: &Deadline) -> Result
         scopes: cache.access().readable,
         exact: true,
     };
-    look_up(cache, &request, deadline)
+    ask_for_both(cache, &request, deadline)
 }
 
-fn look_up(cache: &Cache<'_>, request: &LookupRequest, deadline: &Deadline) -> Result<Found, StoreError> {
+/// Asks for the full and, where the cache has generations, the thin entry, and says which of them is better.
+fn ask_for_both(
+    cache: &Cache<'_>,
+    request: &LookupRequest,
+    deadline: &Deadline,
+) -> Result<Found, StoreError> {
     let ctx = cache.ctx;
     let prefixes: Vec<String> = request.restore_keys.iter().map(|key| format!("`{key}*`")).collect();
     let fallbacks =

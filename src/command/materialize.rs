@@ -16,11 +16,12 @@ use crate::domain::inventory::Presence;
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::fs::link;
 use crate::fs::read;
-use crate::fs::staging::{self, Published, Staging};
+use crate::fs::staging::{self, Published, Staging, StagingError, Usage};
 use crate::inputs::tracked::{Tracked, tracked_below};
 use crate::objects::remove;
 use crate::report::failure;
 use crate::tree::narrow::{Narrowed, narrow};
+use crate::tree::selection::Selection;
 
 /// How many files are named before the rest is only counted.
 const NAMED: usize = 3;
@@ -34,6 +35,13 @@ pub(super) enum Arrival {
     Alone,
     /// Something of before as well, or not all that was staged.
     Mixed,
+}
+
+/// An empty tree for a root of a cache, to be filled and given to [`materialize`]: it lies where [`Staging::prepare`] puts it.
+pub(super) fn stage(cache: &Cache<'_>, selection: &Selection) -> Result<Staging, StagingError> {
+    let ctx = cache.ctx;
+    let usage = Usage::of(ctx.workspace, &ctx.env.current_dir);
+    Staging::prepare(&selection.root, !selection.is_whole(), &usage, &ctx.records, ctx.now)
 }
 
 /// Publishes the trees that were staged for the roots of a cache, in the order of the roots: what is not proven and what does not belong to

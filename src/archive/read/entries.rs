@@ -44,7 +44,7 @@ pub(crate) struct Attributes {
     pub(crate) modified: Option<Modified>,
 }
 
-/// The hash of a file's content, which another thread computes.
+/// The hash of a file's content, which comes after the file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PromisedHash(Arc<OnceLock<Sha256Digest>>);
 
@@ -53,6 +53,11 @@ impl PromisedHash {
     pub(crate) fn keep(&self, hash: Sha256Digest) {
         let _ = self.0.set(hash);
     }
+
+    /// What it is, once it is there.
+    pub(crate) fn get(&self) -> Option<&Sha256Digest> {
+        self.0.get()
+    }
 }
 
 /// Who hashes the content of a file.
@@ -60,21 +65,40 @@ impl PromisedHash {
 pub(crate) enum Hashing {
     /// The reader of the archive, if its list needs it.
     IfListed,
-    /// The reader of the archive, for the visitor.
-    ByReader,
+    /// The reader of the archive, for the visitor: it is there once the next entry comes.
+    ByReader(PromisedHash),
     /// The visitor.
     ByVisitor(PromisedHash),
+}
+
+impl Hashing {
+    /// Whether the reader hashes the file, which may be listed.
+    fn is_by_reader(&self, is_listed: bool) -> bool {
+        match self {
+            Hashing::IfListed => is_listed,
+            Hashing::ByReader(_) => true,
+            Hashing::ByVisitor(_) => false,
+        }
+    }
+
+    /// Tells those who want it what the reader's hash is.
+    fn keep(&self, hash: Sha256Digest, row: Option<&mut Row>) {
+        if let Hashing::ByReader(promise) = self {
+            promise.keep(hash);
+        }
+        if let Some(row) = row {
+            row.set_content(hash);
+        }
+    }
 }
 
 /// Receives the entries of an archive.
 pub(crate) trait Visitor {
     fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError>;
-    /// A file; its content follows in calls of `content`, and then comes `file_end`.
+    /// A file; its content follows in calls of `content`.
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<Hashing, ArchiveError>;
     /// The next bytes of the file; together they are never more than its size.
     fn content(&mut self, slice: Slice) -> Result<(), ArchiveError>;
-    /// The end of the file, with the hash of its content if the reader has it.
-    fn file_end(&mut self, content: Option<&Sha256Digest>);
     fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError>;
     fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError>;
     /// Waits until all promised hashes are there.
@@ -110,9 +134,9 @@ pub(crate) fn visit<S: Source>(
     let list = manifest.as_ref().is_some_and(Manifest::is_listed).then(PromisedList::default);
     let mut tally = EntryTally { manifest, foreign, counts: Counts::default(), unpacked_bytes: 0, list };
     let mut stream = TarStream::new(source);
-    let progress = ReadProgress { cancel, meter };
+    let go_on = || if cancel::is_cancelled(cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) };
     while let Some(entry) = stream.next_entry()? {
-        progress.check()?;
+        go_on()?;
         tally.count(&entry)?;
         let mut row = tally.list.is_some().then(|| row_of(&entry, stream.position()));
         let size = match entry.kind {
@@ -121,15 +145,21 @@ pub(crate) fn visit<S: Source>(
         };
         let hashing = hand_over(entry, guard, visitor)?;
         if let Some(size) = size {
-            let is_hashed = match hashing {
-                Hashing::IfListed => row.is_some(),
-                Hashing::ByReader => true,
-                Hashing::ByVisitor(_) => false,
-            };
-            let hash = pass_content(size, is_hashed, &mut stream, visitor, &progress)?;
-            visitor.file_end(hash.as_ref());
-            if let (Some(hash), Some(row)) = (hash, &mut row) {
-                row.set_content(hash);
+            let mut hasher = hashing.is_by_reader(row.is_some()).then(Sha256::new);
+            let mut left = size;
+            while left > 0 {
+                let slice = stream.content(left)?;
+                left -= slice.len() as u64;
+                meter.add_bytes(slice.len() as u64);
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(&slice[..]);
+                }
+                visitor.content(slice)?;
+                go_on()?;
+            }
+            stream.pad(size)?;
+            if let Some(hasher) = hasher {
+                hashing.keep(Sha256Digest(hasher.finalize().into()), row.as_mut());
             }
         }
         if let (Some(list), Some(row)) = (&mut tally.list, row) {
@@ -154,10 +184,11 @@ impl PromisedList {
     /// Upper bound for the rows that wait.
     const MOST: usize = 16 << 10;
 
+    /// Adds a row, whose hash may come later; waits for the hashes where too many rows do.
     fn push(&mut self, row: Row, hashing: Hashing, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
         let promise = match hashing {
             Hashing::ByVisitor(promise) => Some(promise),
-            Hashing::IfListed | Hashing::ByReader => None,
+            Hashing::IfListed | Hashing::ByReader(_) => None,
         };
         self.waiting.push_back((row, promise));
         self.take();
@@ -168,7 +199,7 @@ impl PromisedList {
     fn take(&mut self) {
         while let Some((row, promise)) = self.waiting.front_mut() {
             if let Some(promise) = promise {
-                let Some(hash) = promise.0.get() else { break };
+                let Some(hash) = promise.get() else { break };
                 row.set_content(*hash);
             }
             self.complete.push(row);
@@ -176,6 +207,7 @@ impl PromisedList {
         }
     }
 
+    /// Waits until every row has its hash.
     fn settle(&mut self, visitor: &mut dyn Visitor) -> Result<(), ArchiveError> {
         visitor.keep_promises()?;
         self.take();
@@ -183,42 +215,6 @@ impl PromisedList {
         let lost = || ArchiveError::Worker(io::Error::other("a file was not hashed"));
         is_complete.then_some(()).ok_or_else(lost)
     }
-}
-
-/// Where progress is counted, and what may end the work.
-struct ReadProgress<'a> {
-    cancel: &'a CancellationToken,
-    meter: &'a Meter,
-}
-
-impl ReadProgress<'_> {
-    fn check(&self) -> Result<(), ArchiveError> {
-        if cancel::is_cancelled(self.cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) }
-    }
-}
-
-/// Gives a file's content to the visitor; returns its hash if it is hashed here.
-fn pass_content<S: Source>(
-    size: u64,
-    is_hashed: bool,
-    stream: &mut TarStream<S>,
-    visitor: &mut dyn Visitor,
-    progress: &ReadProgress<'_>,
-) -> Result<Option<Sha256Digest>, ArchiveError> {
-    let mut hasher = is_hashed.then(Sha256::new);
-    let mut left = size;
-    while left > 0 {
-        let slice = stream.content(left)?;
-        left -= slice.len() as u64;
-        progress.meter.add_bytes(slice.len() as u64);
-        if let Some(hasher) = &mut hasher {
-            hasher.update(&slice[..]);
-        }
-        visitor.content(slice)?;
-        progress.check()?;
-    }
-    stream.pad(size)?;
-    Ok(hasher.map(|hasher| Sha256Digest(hasher.finalize().into())))
 }
 
 /// The row that an entry has in a list, of a file without its hash; its content begins at this offset.
@@ -296,6 +292,7 @@ struct EntryTally {
 }
 
 impl EntryTally {
+    /// Counts an entry; fails beyond what the manifest, or the limits, allow.
     fn count(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         let counts = &mut self.counts;
         let counter = match entry.kind {
@@ -321,6 +318,7 @@ impl EntryTally {
         Ok(())
     }
 
+    /// Fails unless counts, sizes and the list are what the manifest and the end of the archive say.
     fn finish<S: Source>(self, stream: &TarStream<S>) -> Result<ArchiveContents, ArchiveError> {
         if let Some(manifest) = &self.manifest {
             let least = (self.counts.entries() * BLOCK as u64).saturating_add(END.len() as u64);

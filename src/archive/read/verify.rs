@@ -12,7 +12,6 @@ use super::limits::Limits;
 use crate::archive::format::error::ArchiveError;
 use crate::archive::format::frame::Splitter;
 use crate::archive::format::manifest::{Counts, Manifest};
-use crate::domain::digest::Sha256Digest;
 use crate::domain::event::Meter;
 
 /// What a verified archive holds.
@@ -67,8 +66,6 @@ impl Visitor for Verifying {
     fn content(&mut self, _: Slice) -> Result<(), ArchiveError> {
         Ok(())
     }
-
-    fn file_end(&mut self, _: Option<&Sha256Digest>) {}
 
     fn symlink(&mut self, _: &Spot, _: Vec<u8>, _: Attributes) -> Result<(), ArchiveError> {
         Ok(())

@@ -19,7 +19,6 @@ use crate::archive::format::error::ArchiveError;
 use crate::archive::read::buffer::Slice;
 use crate::archive::read::entries::{Attributes, Hashing, PromisedHash, Spot, Visitor};
 use crate::archive::read::guard;
-use crate::domain::digest::Sha256Digest;
 use crate::fs::{cancel, holes, link, mode, unsupported};
 use crate::tree::fingerprint::{ContentDigest, Quick, QuickSum};
 use crate::tree::hashed::HashedFile;
@@ -71,7 +70,7 @@ enum Incoming {
     /// Written when complete.
     Small { target: SmallTarget, size: usize, gathered: Vec<u8>, hash: Option<WantedHash> },
     /// Written as it comes.
-    Large { file: Arc<OpenFile>, offset: u64, spot: Spot, mode: u32 },
+    Large { file: Arc<OpenFile>, offset: u64, spot: Spot, mode: u32, hash: PromisedHash },
 }
 
 /// Where a file goes that is written when complete.
@@ -153,6 +152,7 @@ impl Writer {
     /// of another kind.
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<Written, ArchiveError> {
         self.pool.drain()?;
+        self.digest_large();
         let remembered = std::mem::take(&mut self.remembered);
         let check = || if cancel::is_cancelled(cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) };
         if self.repeats == Repeats::Refused {
@@ -245,6 +245,16 @@ impl Writer {
                 OpenFile::create(path, size, attributes)
             }
             created => created,
+        }
+    }
+
+    /// Digests the file before, if it is a large one: its hash is there by now. Hard links are digested at the end: the file that one joins
+    /// may be any of those before it.
+    fn digest_large(&mut self) {
+        if let Some(Incoming::Large { spot, mode, hash, .. }) = self.file.take()
+            && let Some(hash) = hash.get()
+        {
+            self.digest.add_file(spot.root, &spot.relative, mode, &hash.0);
         }
     }
 
@@ -341,22 +351,22 @@ impl Visitor for Writer {
     }
 
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<Hashing, ArchiveError> {
+        self.digest_large();
         self.make_way(&spot)?;
         let path = self.path(&spot);
-        let mode = attributes.mode;
+        let (mode, promise) = (attributes.mode, PromisedHash::default());
         if size > SMALL {
             let file =
                 Arc::new(self.create(path, size, attributes)?.at(self.is_counted.then(|| spot.clone())));
             file.stretch()?;
-            self.file = Some(Incoming::Large { file, offset: 0, spot, mode });
-            return Ok(if self.is_hashing { Hashing::ByReader } else { Hashing::IfListed });
+            self.file = Some(Incoming::Large { file, offset: 0, spot, mode, hash: promise.clone() });
+            return Ok(if self.is_hashing { Hashing::ByReader(promise) } else { Hashing::IfListed });
         }
         let target = match self.repeats {
             Repeats::Refused => SmallTarget::New { path, attributes },
             _ => SmallTarget::Open(Arc::new(self.create(path, size, attributes)?)),
         };
         let size = usize::try_from(size).expect("small files fit into memory");
-        let promise = PromisedHash::default();
         let hash = self.is_hashing.then(|| WantedHash { spot, mode, promise: promise.clone() });
         self.file = Some(Incoming::Small { target, size, gathered: Vec::new(), hash });
         if size == 0 {
@@ -385,13 +395,6 @@ impl Visitor for Writer {
                 let gathered = std::mem::take(gathered);
                 self.finish_small(Content::Gathered(gathered))
             }
-        }
-    }
-
-    /// Digests a large file. Hard links are digested at the end: the file that one joins may be any of those before it.
-    fn file_end(&mut self, content: Option<&Sha256Digest>) {
-        if let (Some(Incoming::Large { spot, mode, .. }), Some(content)) = (self.file.take(), content) {
-            self.digest.add_file(spot.root, &spot.relative, mode, &content.0);
         }
     }
 

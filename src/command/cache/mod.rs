@@ -25,7 +25,6 @@ use crate::domain::template::Template;
 use crate::domain::version::Version;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
-use crate::fs::staging::{Staging, StagingError, Usage};
 use crate::fs::write;
 use crate::objects::inventory::VerifyMode;
 use crate::objects::layout::ObjectLayout;
@@ -68,13 +67,6 @@ impl Cache<'_> {
     /// The first root: what `{path}` means, and where objects and the sentinel lie.
     pub(crate) fn root(&self) -> &Path {
         &self.selections[0].root
-    }
-
-    /// An empty tree that may become a root of this cache.
-    pub(crate) fn staging(&self, selection: &Selection) -> Result<Staging, StagingError> {
-        let ctx = self.ctx;
-        let usage = Usage::of(ctx.workspace, &ctx.env.current_dir);
-        Staging::prepare(&selection.root, !selection.is_whole(), &usage, &ctx.records, ctx.now)
     }
 
     /// A temporary directory inside the cache, on the volume of its objects.

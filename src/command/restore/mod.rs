@@ -10,7 +10,7 @@ use super::context::{Context, Deadline};
 use super::generations::Generation;
 pub(crate) use super::lookup::LookedFor;
 use super::lookup::{Found, lookup};
-use super::materialize::{Arrival, materialize};
+use super::materialize::{Arrival, materialize, stage};
 use super::notes::carried;
 use super::notes::receipt::{self, Receipt};
 use super::recover;
@@ -38,7 +38,7 @@ use crate::transport::pipe;
 use crate::tree::fingerprint;
 use crate::tree::selection::Selection;
 use error::DeliverError;
-use outcome::{delivered, found_outcome, lookup_failed, missed, not_restored, only_looked_up};
+use outcome::{delivered, lookup_failed, missed, not_restored, only_looked_up};
 
 /// How many entries an archive without our manifest may hold.
 const FOREIGN_ENTRIES: u64 = 10_000_000;
@@ -194,6 +194,14 @@ fn attempt(
     Some(miss(Some(not_restored(cache, &entry, deadline, &error))))
 }
 
+/// The outcome where an entry was found: exact if it is that of the key, partial if it is that of a restore key.
+fn found_outcome(keys: &Keys, entry: &Entry, missed: RestoreOutcome) -> RestoreOutcome {
+    let key = saved_for(&entry.key);
+    let hit = if key == keys.key { Hit::Exact } else { Hit::Partial };
+    let matched = Matched { key, scope: Some(entry.scope.clone()), size: Some(entry.size) };
+    RestoreOutcome { hit, matched: Some(matched), ..missed }
+}
+
 /// Unpacks an entry beside its targets, publishes it there, and leaves the receipt.
 fn unpack_and_publish(
     cache: &Cache<'_>,
@@ -338,7 +346,7 @@ struct Destinations {
 impl Destinations {
     /// Empty trees beside the targets.
     fn of(cache: &Cache<'_>) -> Result<Self, Fault> {
-        let stagings = cache.selections.iter().map(|selection| cache.staging(selection));
+        let stagings = cache.selections.iter().map(|selection| stage(cache, selection));
         let stagings = stagings.collect::<Result<Vec<_>, _>>()?;
         let destinations = cache.prefixes.iter().zip(&stagings).map(|(prefix, staging)| Destination {
             prefix: prefix.clone(),

@@ -12,7 +12,7 @@ use crate::command::other_paths;
 use crate::domain::entry::Entry;
 use crate::domain::event::Level;
 use crate::domain::hint::Hint;
-use crate::domain::outcome::{Hit, Matched, RestoreOutcome};
+use crate::domain::outcome::{Hit, RestoreOutcome};
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
 use crate::domain::written_paths::CURE;
@@ -38,14 +38,6 @@ pub(super) fn missed(
         earlier: false,
         elapsed: started.elapsed(),
     }
-}
-
-/// The outcome of a restore of an entry that was found.
-pub(super) fn found_outcome(keys: &Keys, entry: &Entry, missed: RestoreOutcome) -> RestoreOutcome {
-    let key = saved_for(&entry.key);
-    let hit = if key == keys.key { Hit::Exact } else { Hit::Partial };
-    let matched = Matched { key, scope: Some(entry.scope.clone()), size: Some(entry.size) };
-    RestoreOutcome { hit, matched: Some(matched), ..missed }
 }
 
 /// Reports that an entry was restored, and remembers it for later `explain`s; returns the outcome.

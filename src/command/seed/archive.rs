@@ -8,7 +8,7 @@ use crate::archive::Limits;
 use crate::archive::release::{self, Expected, ExtractOptions, ReleaseItem};
 use crate::command::cache::{Cache, Sources, expand_one};
 use crate::command::context::Deadline;
-use crate::command::materialize::materialize;
+use crate::command::materialize::{materialize, stage};
 use crate::command::notes::sentinel;
 use crate::domain::event::{Level, Phase, Running};
 use crate::domain::fault::Fault;
@@ -181,7 +181,7 @@ fn merge_tree(
     deadline: &Deadline,
     running: &Running<'_>,
 ) -> Result<Added, Fault> {
-    let mut staging = cache.staging(&cache.selections[0])?;
+    let mut staging = stage(cache, &cache.selections[0])?;
     let mut added = Added::default();
     extract(cache, spec, source, deadline, running, staging.payload(), |input, options| {
         let extracted = release::unpack_tree(input, options, staging.tree())?;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::carrier::Carrier;
 use crate::command::cache::Cache;
 use crate::command::context::Context;
+use crate::command::materialize::stage;
 use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::version::LAYOUT_ROOT;
@@ -59,7 +60,7 @@ pub(super) fn deliver(cache: &Cache<'_>, base: &Path) -> Result<Vec<Staging>, Fa
     refuse_reserved(cache, base)?;
     let mut stagings = Vec::new();
     for (prefix, selection) in cache.prefixes.iter().zip(&cache.selections) {
-        let mut staging = cache.staging(selection)?;
+        let mut staging = stage(cache, selection)?;
         // A cache may be kept without one of its roots; a link instead of a directory or file is not followed.
         if hard_links::is_plain(base, Path::new(prefix))? {
             let dropped = hard_links::adopt(&base.join(prefix), &staging)?;

@@ -31,7 +31,7 @@ pub struct OpenedObject {
     pub bytes: EntryStream,
 }
 
-/// Where objects lie.
+/// Where objects lie: a [directory](crate::store::directory::Directory), or an [object service](crate::store::remote).
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// A path or a URL for messages, without secrets.

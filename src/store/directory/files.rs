@@ -170,7 +170,7 @@ impl Backend for Directory {
     async fn open(&self, path: &ObjectPath) -> Result<Option<OpenedObject>, StoreError> {
         let Some((file, object)) = self.lease(path).await? else { return Ok(None) };
         let whole = 0..object.size;
-        let bytes = ranges(file, [whole], self.file(path).display().to_string());
+        let bytes = stream_of(file, [whole], self.file(path).display().to_string());
         Ok(Some(OpenedObject { object, bytes }))
     }
 
@@ -194,7 +194,7 @@ impl Backend for Directory {
         wanted: Vec<Range<u64>>,
     ) -> Result<Option<OpenedObject>, StoreError> {
         let Some((file, object)) = self.lease(path).await? else { return Ok(None) };
-        let bytes = ranges(file, wanted, self.file(path).display().to_string());
+        let bytes = stream_of(file, wanted, self.file(path).display().to_string());
         Ok(Some(OpenedObject { object, bytes }))
     }
 
@@ -345,8 +345,9 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Ranges of a file, which is closed at the end, in the order given; fails if the file ends before.
-fn ranges<F>(file: F, ranges: impl Into<VecDeque<Range<u64>>>, place: String) -> EntryStream
+/// The bytes of ranges of a file, in the order given: read a chunk at a time by threads that may block. The file is closed at the end; fails
+/// if it ends before.
+fn stream_of<F>(file: F, ranges: impl Into<VecDeque<Range<u64>>>, place: String) -> EntryStream
 where
     F: Deref<Target = File> + Send + 'static,
 {
@@ -388,7 +389,7 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         std::io::Write::write_all(&mut file, b"0123456789").expect("written");
         let read: Vec<Bytes> =
-            ranges(Box::new(file), [7..9, 0..0, 1..4], "x".to_owned()).try_collect().await.expect("read");
+            stream_of(Box::new(file), [7..9, 0..0, 1..4], "x".to_owned()).try_collect().await.expect("read");
         assert_eq!(read.concat(), b"78123");
     }
 
@@ -398,7 +399,7 @@ mod tests {
         file.set_len(2 * CHUNK + 5).expect("a length");
         let read = async |file: File, end: u64| -> Result<Vec<Bytes>, StoreError> {
             let whole = 0..end;
-            ranges(Box::new(file), [whole], "x".to_owned()).try_collect().await
+            stream_of(Box::new(file), [whole], "x".to_owned()).try_collect().await
         };
         let whole = read(file.try_clone().expect("a clone"), 2 * CHUNK + 5).await;
         assert_eq!(

@@ -99,7 +99,8 @@ pub(super) enum Claimed {
     Gone,
 }
 
-/// Opens an entry and leases it.
+/// Opens an entry and leases it by a shared lock: no cleaner deletes it until the file is dropped. Where another process holds the lock
+/// alone, or the entry was deleted or replaced meanwhile, it says so.
 pub(super) fn hold(path: &Path) -> io::Result<Held> {
     let file = match open::file(path, Links::Refused) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Gone),
