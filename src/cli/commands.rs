@@ -107,7 +107,8 @@ pub(super) fn run(args: &Args, on_caches: bool, site: &Site<'_>, interrupt: &Arc
     }
 }
 
-/// Starts the runtime; the error says why nothing is done for caches.
+/// Starts tokio's runtime, with threads of its own if they can be had: without, its tasks go on while a thread waits for them. The error says why
+/// nothing is done for caches.
 pub(super) fn start(command: &Command) -> Result<Owner, String> {
     let memory = memory();
     if command.child().is_some() && memory < LEAST_MEMORY {

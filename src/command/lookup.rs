@@ -89,7 +89,7 @@ fn ask_for_both(
             request.version
         ),
     );
-    let has_thin = cache.spec.generations.least(ctx.store().evicts()).is_some();
+    let has_thin = cache.least_generation().is_some();
     let among_thin = has_thin.then(|| thin::lookup_beside(request, cache.thin_version())).flatten();
     let started = Instant::now();
     let both = async {

@@ -241,7 +241,8 @@ impl Template {
         }
     }
 
-    /// Expands the placeholders. An empty value is an error, so that keys never lose a part silently.
+    /// Expands the placeholders: asks `value_of` for each of them, in their order, and returns the text and each placeholder with its value.
+    /// An empty value is an error, so that keys never lose a part silently.
     pub fn expand<E>(
         &self,
         mut value_of: impl FnMut(&Placeholder) -> Result<String, E>,

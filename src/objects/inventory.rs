@@ -13,22 +13,18 @@ use walkdir::WalkDir;
 
 pub(crate) use super::layout::ObjectLayout;
 use super::proofs;
+use super::sentinel;
 pub(crate) use super::verified::VerifiedFiles;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Meter;
 use crate::domain::inventory::{Inventory, Presence};
 use crate::domain::names;
-use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
+use crate::domain::sentinel::SENTINEL_FILE;
 use crate::domain::spec::Thoroughness;
 use crate::fs::cancel;
 use crate::fs::cancel::Cancelled;
-use crate::fs::open::Links;
-use crate::fs::read;
 use crate::fs::read_error::ReadError;
 use crate::threads::start;
-
-/// A sentinel has five short lines.
-const MOST_SENTINEL_BYTES: u64 = 4 << 10;
 
 /// How far a sentinel is trusted.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +33,6 @@ pub(crate) struct VerifyMode<'a> {
     pub thoroughness: Thoroughness,
     /// The seed of the sample: the same text draws the same objects.
     pub seed: &'a str,
-}
-
-/// What the sentinel of a tree claims; `None` where there is none or it is malformed.
-pub(crate) fn sentinel(root: &Path) -> Option<Sentinel> {
-    let text = read::text(&root.join(SENTINEL_FILE), Links::Refused, MOST_SENTINEL_BYTES).ok()?;
-    Sentinel::parse(&text).ok()
 }
 
 impl VerifiedFiles {
@@ -59,7 +49,7 @@ impl VerifiedFiles {
         meter: &Meter,
     ) -> Result<Inventory, ReadError> {
         if mode.thoroughness != Thoroughness::Full
-            && let Some(sentinel) = sentinel(root)
+            && let Some(sentinel) = sentinel::read(root)
         {
             let listed = list(root, layout, cancel)?;
             let files = listed.files.into_iter();

@@ -13,6 +13,7 @@ pub mod unixfs;
 
 pub(crate) mod inventory;
 pub(crate) mod sampling;
+pub(crate) mod sentinel;
 pub(crate) mod verified;
 
 pub(crate) mod merge;

@@ -125,9 +125,9 @@ impl<'a> JobStore<'a> {
         &self.opened().store
     }
 
-    /// Its catalog; `None` if a job cannot list and delete there.
+    /// Its catalog; `None` in GitHub's cache service, where a job can neither list nor delete, and which is not opened for that.
     pub(crate) fn catalog(&self) -> Option<&Arc<dyn Catalog>> {
-        self.opened().catalog.as_ref()
+        if self.choice.credentials().is_some() { None } else { self.opened().catalog.as_ref() }
     }
 
     /// The catalog of the entries of all repositories in a store of our own.

@@ -199,7 +199,7 @@ impl BlockUpload {
         sending.await.map_err(|error| self.target.failed(error))
     }
 
-    /// Waits for all blocks and makes the blob of them.
+    /// Waits for all blocks and makes the blob of them, which is there from then on; returns its size and version.
     pub(crate) async fn finish(self) -> Result<BlobFacts, FetchError> {
         self.sending.finish().await.map_err(|error| self.target.failed(error))?;
         self.target.put_block_list(self.blocks, self.size).await

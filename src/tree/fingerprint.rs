@@ -116,16 +116,6 @@ pub(crate) fn uncounted(
     Ok(sum)
 }
 
-/// Whether a selection takes neither a file nor a link: nothing that a build could use.
-pub(crate) fn is_empty(selection: &Selection) -> Result<bool, WalkError> {
-    for item in Walk::new(selection) {
-        if matches!(item?.kind, ItemKind::File | ItemKind::Symlink { .. }) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 /// What an item is without its name: of a file its times and its revision as well, and not its content.
 fn line(item: &Item) -> Vec<u8> {
     let mut line = Vec::with_capacity(64);
@@ -407,16 +397,6 @@ mod tests {
         assert_eq!((quick.files, quick.bytes), (plain.files, plain.bytes));
         fs::write(tree.path().join("d1/stats"), "22").expect("a file");
         assert_eq!(super::quick(&selections, 2).expect("walked"), quick);
-    }
-
-    #[test]
-    fn a_tree_of_directories_is_empty() {
-        let tree = tempfile::tempdir().expect("a temp dir");
-        fs::create_dir_all(tree.path().join("a/b")).expect("directories");
-        let selection = Selection::everything(tree.path());
-        assert!(is_empty(&selection).expect("walked"));
-        fs::write(tree.path().join("a/b/c"), "").expect("a file");
-        assert!(!is_empty(&selection).expect("walked"));
     }
 
     #[test]

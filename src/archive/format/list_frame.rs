@@ -113,7 +113,7 @@ pub(crate) struct ListWriter {
 }
 
 impl ListWriter {
-    /// Adds the next row.
+    /// Adds the next row: its form of [`Row::append`] to the hash, and its fields to the columns that are stored.
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), ArchiveError> {
         self.row.clear();
         row.append(&mut self.row);

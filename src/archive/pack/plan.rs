@@ -26,31 +26,6 @@ use crate::tree::walk::{Item, ItemKind, ListedAhead, Modified, Walk, WalkError, 
 /// Upper bound for the paths of skipped files that are reported.
 const SKIPPED_NAMED: usize = 100;
 
-/// The trees that are packed, and where their roots lie in the archive.
-pub(super) struct Tree<'a> {
-    pub(super) selections: &'a [Selection],
-    pub(super) prefixes: &'a [String],
-    /// Their directories, as far as they were listed before.
-    pub(super) listed: Vec<Option<ListedAhead>>,
-    /// The file below the first root that is packed last.
-    pub(super) last: Option<&'a Path>,
-}
-
-impl<'a> Tree<'a> {
-    /// Lists the trees on up to `workers` threads, so that all passes see the same.
-    pub(super) fn list(
-        selections: &'a [Selection],
-        prefixes: &'a [String],
-        last: Option<&'a Path>,
-        workers: usize,
-        cancel: &CancellationToken,
-    ) -> Self {
-        let ahead = |selection: &Selection| ListedAhead::of(selection, workers, cancel);
-        let listed = selections.iter().map(ahead).collect();
-        Tree { selections, prefixes, listed, last }
-    }
-}
-
 /// The result of a pass over the tree.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Totals {
@@ -96,8 +71,33 @@ pub(super) trait Layout {
     fn file(&mut self, root: &Path, item: &Item, row: Option<Row>) -> Result<(), ArchiveError>;
 }
 
-/// Walks the trees and gives `layout` the whole stream in order, with its end: headers as bytes, and contents by their place, which are
-/// read where they are compressed.
+/// The trees that are packed, and where their roots lie in the archive.
+pub(super) struct Tree<'a> {
+    pub(super) selections: &'a [Selection],
+    pub(super) prefixes: &'a [String],
+    /// Their directories, as far as they were listed before.
+    pub(super) listed: Vec<Option<ListedAhead>>,
+    /// The file below the first root that is packed last.
+    pub(super) last: Option<&'a Path>,
+}
+
+impl<'a> Tree<'a> {
+    /// Lists the trees on up to `workers` threads, so that all passes see the same.
+    pub(super) fn list(
+        selections: &'a [Selection],
+        prefixes: &'a [String],
+        last: Option<&'a Path>,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Self {
+        let ahead = |selection: &Selection| ListedAhead::of(selection, workers, cancel);
+        let listed = selections.iter().map(ahead).collect();
+        Tree { selections, prefixes, listed, last }
+    }
+}
+
+/// Walks the trees, in the order of every [`Walk`] and over what was listed, and gives `layout` the whole stream with its end: headers as
+/// bytes, and contents by their place, which are read where they are compressed.
 pub(super) fn lay_out(
     tree: &Tree<'_>,
     layout: &mut dyn Layout,

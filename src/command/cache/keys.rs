@@ -309,50 +309,7 @@ pub(crate) fn expand(
         .map_err(|error| failed(template, error))
 }
 
-/// Expands a template without reporting the inputs of its digests.
-pub(crate) fn expand_one(
-    ctx: &Context<'_>,
-    template: &Template,
-    sources: &Sources<'_>,
-) -> Result<String, Fault> {
-    let expanded = |cancel: &CancellationToken| expand(ctx, template, sources, cancel, |_, _| {});
-    Ok(within_deadline(ctx, expanded)?.text)
-}
-
-/// Does work within the time for one cache; the fault of work that this ends says so.
-fn within_deadline<T>(
-    ctx: &Context<'_>,
-    work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let deadline = ctx.deadline();
-    work(&deadline.cancel).map_err(|fault| match deadline.reason(ctx.interrupt) {
-        Some(reason) if fault.class() == Class::Cancelled => {
-            let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
-            Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
-        }
-        _ => fault,
-    })
-}
-
-/// Warns of directories that could not be read while files were looked for: what is in them does not count.
-fn warn_of_unread(ctx: &Context<'_>, unreadable: &[ReadError]) {
-    for error in unreadable {
-        let hint = "make the directory readable, or exclude it with a `!` glob".to_owned();
-        ctx.report_about_job_with_hint(Level::Warning, error.to_string(), Some(hint));
-    }
-}
-
-/// The digest of the wanted objects, which go into it.
-fn links(
-    wanted: Option<&WantedObjects>,
-    no_match: impl Fn() -> Fault,
-    inputs: impl FnOnce(KeyInputs),
-) -> Result<String, Fault> {
-    let wanted = wanted.filter(|wanted| !wanted.is_empty()).ok_or_else(no_match)?;
-    inputs(wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect());
-    Ok(wanted.digest().to_string())
-}
-
+/// What a placeholder stands for in this job.
 fn value(
     ctx: &Context<'_>,
     placeholder: &Placeholder,
@@ -410,4 +367,48 @@ fn value(
         }
         Placeholder::Hash | Placeholder::AlgorithmUpper | Placeholder::AlgorithmLower => Err(misplaced()),
     }
+}
+
+/// Expands a template without reporting the inputs of its digests.
+pub(crate) fn expand_one(
+    ctx: &Context<'_>,
+    template: &Template,
+    sources: &Sources<'_>,
+) -> Result<String, Fault> {
+    let expanded = |cancel: &CancellationToken| expand(ctx, template, sources, cancel, |_, _| {});
+    Ok(within_deadline(ctx, expanded)?.text)
+}
+
+/// Does work within the time for one cache; the fault of work that this ends says so.
+fn within_deadline<T>(
+    ctx: &Context<'_>,
+    work: impl FnOnce(&CancellationToken) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let deadline = ctx.deadline();
+    work(&deadline.cancel).map_err(|fault| match deadline.reason(ctx.interrupt) {
+        Some(reason) if fault.class() == Class::Cancelled => {
+            let hint = "raise `--timeout`, or exclude what is large from what is read".to_owned();
+            Fault::new(Class::Cancelled, reason).with_hint(hint).caused_by(fault)
+        }
+        _ => fault,
+    })
+}
+
+/// Warns of directories that could not be read while files were looked for: what is in them does not count.
+fn warn_of_unread(ctx: &Context<'_>, unreadable: &[ReadError]) {
+    for error in unreadable {
+        let hint = "make the directory readable, or exclude it with a `!` glob".to_owned();
+        ctx.report_about_job_with_hint(Level::Warning, error.to_string(), Some(hint));
+    }
+}
+
+/// The digest of the wanted objects, which go into it.
+fn links(
+    wanted: Option<&WantedObjects>,
+    no_match: impl Fn() -> Fault,
+    inputs: impl FnOnce(KeyInputs),
+) -> Result<String, Fault> {
+    let wanted = wanted.filter(|wanted| !wanted.is_empty()).ok_or_else(no_match)?;
+    inputs(wanted.iter().map(|(object, _)| (object.to_string(), String::new())).collect());
+    Ok(wanted.digest().to_string())
 }

@@ -22,6 +22,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::scope::{Access, Section};
 use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::Template;
+use crate::domain::unit::ByteSize;
 use crate::domain::version::Version;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
@@ -115,6 +116,12 @@ impl Cache<'_> {
     /// The version that its thin entries have.
     pub(crate) fn thin_version(&self) -> Version {
         Version::of_thin_roots(self.prefixes.iter().map(String::as_str))
+    }
+
+    /// The size of a whole archive from which on what changed alone is stored; `None` if it never is. Where the store may evict an entry and
+    /// keep those that take content from it, as GitHub's service may, it never is unless the configuration says so.
+    pub(crate) fn least_generation(&self) -> Option<ByteSize> {
+        self.spec.generations.least(self.ctx.store().evicts())
     }
 
     /// Whether an entry of this cache is a thin one.

@@ -14,7 +14,7 @@ use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::open::Links;
 use crate::fs::read;
 use crate::fs::testing::{Random, case_count, case_place, mutate};
-use crate::objects::inventory;
+use crate::objects::sentinel;
 
 const RECEIPT: &str = r#"{"key":"k-1","scope":"refs/heads/main","version":"0f","content":"ab","files":3,"bytes":4,
     "quick":null,"corrupt":false}"#;
@@ -50,7 +50,7 @@ fn damaged_notes_are_read_or_ignored() {
                 all.iter().flatten().for_each(|known| drop(known.entry()));
                 all.is_some()
             }
-            2 => inventory::sentinel(place.path()).is_some(),
+            2 => sentinel::read(place.path()).is_some(),
             3 => text.is_some_and(|text| serde_json::from_str::<CarriedKeys>(&text).is_ok()),
             _ => text.is_some_and(|text| serde_json::from_str::<StagedNote>(&text).is_ok()),
         };

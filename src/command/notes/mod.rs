@@ -1,10 +1,9 @@
 //! Files that this machine keeps about a cache: what a restore left for the save, what `explain` remembers,
-//! what was left to another program to save, and the sentinel.
+//! and what was left to another program to save.
 
 pub(super) mod carried;
 pub(super) mod receipt;
 pub(super) mod remembered;
-pub(super) mod sentinel;
 pub(super) mod staged;
 
 #[cfg(all(test, unix))]

@@ -1,11 +1,7 @@
 //! Whether a cache is worth saving and may be saved: decisions from what is known, without looking at anything.
 
-use std::path::Path;
-
-use crate::command::gate;
 use crate::domain::entry::Entry;
 use crate::domain::event::Level;
-use crate::domain::gate::GateReport;
 use crate::domain::outcome::SaveResult;
 use crate::domain::scope::Scope;
 use crate::domain::spec::{CacheSpec, Role, SavePolicy};
@@ -13,7 +9,6 @@ use crate::domain::trust::Grants;
 use crate::domain::written_paths::{CURE, OtherPaths};
 use crate::github::credentials::NoCredentials;
 use crate::platform::JobStatus;
-use crate::report::text;
 
 /// Why a cache is not saved, though nothing failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +31,8 @@ impl SaveRefusal {
         SaveRefusal { result, reason: reason.into(), hint: None, level }
     }
 
-    fn with_hint(self, hint: impl Into<String>) -> Self {
+    /// The same with a hint.
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
         SaveRefusal { hint: Some(hint.into()), ..self }
     }
 
@@ -99,14 +95,6 @@ pub(super) fn by_job_status(spec: &CacheSpec, status: Option<JobStatus>) -> Opti
         }
         _ => None,
     }
-}
-
-/// Refuses an incomplete content-addressed cache.
-pub(super) fn by_gate(spec: &CacheSpec, report: &GateReport, root: &Path) -> Option<SaveRefusal> {
-    (!report.is_complete()).then(|| {
-        SaveRefusal::new(SaveResult::Incomplete, text::gated(report, root))
-            .with_hint(gate::cure(spec, report))
-    })
 }
 
 #[cfg(test)]

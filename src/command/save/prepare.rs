@@ -1,13 +1,13 @@
 //! What changes a cache before it is saved: objects that the build fetched are added, unwanted ones are removed, the
 //! sentinel is written, and files are trimmed.
 
-use super::decide::{self, SaveRefusal};
+use super::decide::SaveRefusal;
 use super::failure::StoreFailure;
 use crate::command::cache::{Cache, Keys, Sources, expand_one};
 use crate::command::context::Deadline;
+use crate::command::gate;
 use crate::command::lookup::{self, LookedFor};
 use crate::command::notes::receipt::Receipt;
-use crate::command::notes::sentinel;
 use crate::command::tools;
 use crate::command::trim;
 use crate::domain::digest::ObjectId;
@@ -22,10 +22,11 @@ use crate::objects::inventory;
 use crate::objects::merge::{MergeError, Merged, Merger, Take};
 use crate::objects::proofs;
 use crate::objects::remove;
-use crate::report::failure;
+use crate::objects::sentinel;
+use crate::report::{failure, text};
 use crate::store::{Access, StoreErrorKind};
 use crate::tree::fingerprint;
-use crate::tree::walk::WalkError;
+use crate::tree::walk::{self, WalkError};
 
 /// Prepares a cache to be saved and says in `trimmed` what was trimmed, or says why it is not saved: objects are missing, it is as it
 /// was restored, or it holds no file. Without its keys and the receipt of its restore it is taken to have changed.
@@ -65,8 +66,9 @@ pub(crate) fn prepare(
 fn objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>, Fault> {
     harvest(cache, deadline)?;
     let (report, mut inventory) = cache.gate_fully(&deadline.cancel)?;
-    if let Some(refusal) = decide::by_gate(cache.spec, &report, cache.root()) {
-        return Ok(Some(refusal));
+    if !report.is_complete() {
+        let refusal = SaveRefusal::new(SaveResult::Incomplete, text::gated(&report, cache.root()));
+        return Ok(Some(refusal.with_hint(gate::cure(cache.spec, &report))));
     }
     remove_unwanted(cache, &mut inventory)?;
     sentinel::update(cache.root(), &inventory, cache.ctx.now)?;
@@ -77,7 +79,7 @@ fn objects(cache: &Cache<'_>, deadline: &Deadline) -> Result<Option<SaveRefusal>
 fn without_content(cache: &Cache<'_>) -> Result<Option<SaveRefusal>, WalkError> {
     let mut missing = None;
     for selection in &cache.selections {
-        match fingerprint::is_empty(selection) {
+        match walk::is_empty(selection) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error @ WalkError::Missing(_)) => missing = missing.or(Some(error)),

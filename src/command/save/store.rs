@@ -6,17 +6,16 @@ use std::time::Duration;
 use super::failure::StoreFailure;
 use super::room::StoreRoom;
 use super::thin;
-use super::upload::{Outgoing, Stored};
+use super::upload::{Stored, store_whole};
 use crate::archive::{self, ArchiveError, PackRequest};
 use crate::command::cache::{Cache, Keys};
 use crate::command::context::Deadline;
-use crate::domain::event::{Level, Phase};
+use crate::domain::event::Level;
 use crate::domain::fault::Fault;
-use crate::domain::key::Key;
 use crate::domain::outcome::{SaveResult, TrimOutcome};
 use crate::domain::sentinel::SENTINEL_FILE;
 use crate::report::failure;
-use crate::store::{NewEntry, StoreChoice};
+use crate::store::StoreChoice;
 use crate::tree::changing::changing;
 use crate::tree::selection::Selection;
 
@@ -111,27 +110,10 @@ fn store_once(
         workers: ctx.workers,
         levels: archive::Levels::default(),
     };
-    if let Some(least) = cache.spec.generations.least(ctx.store().evicts())
+    if let Some(least) = cache.least_generation()
         && let Some(stored) = thin::store(cache, &request, keys, least, deadline)?
     {
         return Ok(stored);
     }
     store_whole(cache, &request, &keys.key, deadline)
-}
-
-/// Stores all of a cache under this key.
-fn store_whole(
-    cache: &Cache<'_>,
-    request: &PackRequest<'_>,
-    key: &Key,
-    deadline: &Deadline,
-) -> Result<Stored, StoreFailure> {
-    let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
-    let running = cache.ctx.start(cache.name(), Phase::Save);
-    let mut out = Outgoing::begin(cache, new, deadline)?;
-    let packed = archive::pack(request, &mut out.pipe, &deadline.cancel, &running.meter);
-    Ok(match out.commit(packed, running)? {
-        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
-        (_, None) => Stored::Exists,
-    })
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use super::decide::SaveRefusal;
 use super::failure::StoreFailure;
 use super::room::StoreGuard;
-use crate::archive::{self, ArchiveError, Composite, Limits, Packed};
+use crate::archive::{self, ArchiveError, Composite, Limits, PackRequest, Packed};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::command::generations::Generation;
 use crate::domain::entry::Entry;
 use crate::domain::event::{Level, Phase, Running};
+use crate::domain::key::Key;
 use crate::domain::spec::VerifySave;
 use crate::domain::thin::saved_for;
 use crate::domain::unit::ByteSize;
@@ -36,6 +37,23 @@ pub(crate) enum Stored {
     Exists,
     /// It is not stored, though nothing failed.
     Refused(SaveRefusal),
+}
+
+/// Stores all of a cache under this key.
+pub(super) fn store_whole(
+    cache: &Cache<'_>,
+    request: &PackRequest<'_>,
+    key: &Key,
+    deadline: &Deadline,
+) -> Result<Stored, StoreFailure> {
+    let new = NewEntry { scope: cache.access().own, key: key.clone(), version: cache.version() };
+    let running = cache.ctx.start(cache.name(), Phase::Save);
+    let mut out = Outgoing::begin(cache, new, deadline)?;
+    let packed = archive::pack(request, &mut out.pipe, &deadline.cancel, &running.meter);
+    Ok(match out.commit(packed, running)? {
+        (packed, Some(_)) => Stored::Created { packed: Box::new(packed), whole: None },
+        (_, None) => Stored::Exists,
+    })
 }
 
 /// An entry that is uploaded while it is packed, in bounded memory.

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::cache::{self, Cache, DeclaredCache};
 use super::context::{Context, Deadline};
-use super::notes::sentinel;
 use super::quarantine;
 use super::recover;
 use super::session;
@@ -21,7 +20,7 @@ use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::{Prefetch, SeedSpec};
 use crate::domain::unit::{ByteSize, counted};
 use crate::fs::{read, write};
-use crate::objects::inventory;
+use crate::objects::sentinel;
 use crate::report::{failure, text};
 use archive::from_sources;
 
@@ -102,7 +101,7 @@ pub(super) fn fill(cache: &Cache<'_>, seed: Option<&SeedSpec>, prefetch: Prefetc
 
 /// A cache of whatever files: the sentinel alone tells whether it was seeded.
 fn fill_tree(cache: &Cache<'_>, seed: &SeedSpec, deadline: &Deadline, outcome: &mut SeedOutcome) {
-    let claimed = inventory::sentinel(cache.root());
+    let claimed = sentinel::read(cache.root());
     if claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str())) {
         outcome.result = SeedResult::NotNeeded;
         outcome.reason = Some(format!("the sentinel names seed {}", seed.version));
@@ -252,7 +251,7 @@ enum SeedNeed {
 }
 
 fn need(cache: &Cache<'_>, seed: &SeedSpec, report: &GateReport, inventory: &Inventory) -> SeedNeed {
-    let claimed = inventory::sentinel(cache.root());
+    let claimed = sentinel::read(cache.root());
     let is_this_seed =
         claimed.as_ref().is_some_and(|sentinel| sentinel.seed.as_deref() == Some(seed.version.as_str()));
     let lacking =

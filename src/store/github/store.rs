@@ -54,6 +54,7 @@ pub struct GitHubStore {
     client: Client,
     /// Sends blocks.
     blobs: BodySender,
+    /// What the answers to blocks have shown so far.
     checks: Arc<BlockChecks>,
     options: GitHubOptions,
     /// URLs of entries that were found and not read yet.
@@ -253,6 +254,7 @@ struct GitHubWriter {
     /// For requests about what was written.
     client: Client,
     blobs: BodySender,
+    /// Whether the storage has compared every block, which the answers show: where it has not, the save reads the entry back.
     checks: Arc<BlockChecks>,
     options: GitHubOptions,
     /// Whether the job may look up entries.
@@ -316,9 +318,49 @@ fn entry_of(new: NewEntry, facts: &BlobFacts, now: impl FnOnce() -> DateTime<Utc
     }
 }
 
+#[async_trait]
+impl EntryWriter for GitHubWriter {
+    async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
+        if matches!(self.state, UploadState::Taken) {
+            return Err(self.exists());
+        }
+        while !chunk.is_empty() {
+            if let Some(block) = self.cutter.take(&mut chunk) {
+                self.put(block).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Commit, StoreError> {
+        self.reserve().await?;
+        let state = std::mem::replace(&mut self.state, UploadState::Taken);
+        let UploadState::Reserved(mut upload, name) = state else { return Ok(Commit::Exists) };
+        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.options.blocks));
+        let failed = |error| of_blob(&self.action, Access::Write, error);
+        if let Some(rest) = cutter.rest() {
+            upload.put(rest).await.map_err(failed)?;
+        }
+        let written = upload.finish().await.map_err(failed)?;
+        let entry = self.finalize(&written).await?;
+        name.close();
+        Ok(Commit::Created { entry, is_checked: self.checks.are_confirmed() })
+    }
+
+    /// The storage drops the blocks. A reservation stays; dropping it warns.
+    async fn abort(self: Box<Self>) {}
+}
+
 impl GitHubWriter {
-    fn exists(&self) -> StoreError {
-        StoreError::new(StoreErrorKind::Exists, format!("cannot {}", self.action))
+    /// Sends a block, the first one once the name is reserved.
+    async fn put(&mut self, block: Bytes) -> Result<(), StoreError> {
+        self.reserve().await?;
+        match &mut self.state {
+            UploadState::Reserved(upload, _) => {
+                upload.put(block).await.map_err(|error| of_blob(&self.action, Access::Write, error))
+            }
+            _ => Err(self.exists()),
+        }
     }
 
     /// Reserves the name, unless that was done already.
@@ -375,16 +417,6 @@ impl GitHubWriter {
         Ok(())
     }
 
-    async fn put(&mut self, block: Bytes) -> Result<(), StoreError> {
-        self.reserve().await?;
-        match &mut self.state {
-            UploadState::Reserved(upload, _) => {
-                upload.put(block).await.map_err(|error| of_blob(&self.action, Access::Write, error))
-            }
-            _ => Err(self.exists()),
-        }
-    }
-
     /// Finalizes the entry. If the service refuses or the response is lost, a lookup shows whether the entry exists.
     async fn finalize(&self, written: &BlobFacts) -> Result<Entry, StoreError> {
         let (key, version) = (&self.new.key, &self.new.version);
@@ -405,39 +437,10 @@ impl GitHubWriter {
         let served = ranges::facts(&self.client, &signed.expose(), &self.bounds).await;
         served.is_ok_and(|served| served.etag == written.etag)
     }
-}
 
-#[async_trait]
-impl EntryWriter for GitHubWriter {
-    async fn write(&mut self, mut chunk: Bytes) -> Result<(), StoreError> {
-        if matches!(self.state, UploadState::Taken) {
-            return Err(self.exists());
-        }
-        while !chunk.is_empty() {
-            if let Some(block) = self.cutter.take(&mut chunk) {
-                self.put(block).await?;
-            }
-        }
-        Ok(())
+    fn exists(&self) -> StoreError {
+        StoreError::new(StoreErrorKind::Exists, format!("cannot {}", self.action))
     }
-
-    async fn commit(mut self: Box<Self>) -> Result<Commit, StoreError> {
-        self.reserve().await?;
-        let state = std::mem::replace(&mut self.state, UploadState::Taken);
-        let UploadState::Reserved(mut upload, name) = state else { return Ok(Commit::Exists) };
-        let cutter = std::mem::replace(&mut self.cutter, BlockCutter::new(self.options.blocks));
-        let failed = |error| of_blob(&self.action, Access::Write, error);
-        if let Some(rest) = cutter.rest() {
-            upload.put(rest).await.map_err(failed)?;
-        }
-        let written = upload.finish().await.map_err(failed)?;
-        let entry = self.finalize(&written).await?;
-        name.close();
-        Ok(Commit::Created { entry, is_checked: self.checks.are_confirmed() })
-    }
-
-    /// The storage drops the blocks. A reservation stays; dropping it warns.
-    async fn abort(self: Box<Self>) {}
 }
 
 /// An error of the service during `action`.

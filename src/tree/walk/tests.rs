@@ -153,3 +153,13 @@ fn a_root_that_cannot_be_walked_is_an_error_that_names_it() {
     let none = root.path().join("none");
     assert!(matches!(first(none.clone()), WalkError::Missing(path) if path == none));
 }
+
+#[test]
+fn a_tree_of_directories_is_empty() {
+    let tree = tempfile::tempdir().expect("a temp dir");
+    fs::create_dir_all(tree.path().join("a/b")).expect("directories");
+    let selection = Selection::everything(tree.path());
+    assert!(is_empty(&selection).expect("walked"));
+    fs::write(tree.path().join("a/b/c"), "").expect("a file");
+    assert!(!is_empty(&selection).expect("walked"));
+}

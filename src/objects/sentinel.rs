@@ -1,4 +1,4 @@
-//! The sentinel on disk, written last and atomically.
+//! The sentinel of a tree: read as far as it is well-formed, and written last and atomically.
 
 use std::path::Path;
 
@@ -7,12 +7,22 @@ use chrono::{DateTime, Utc};
 use crate::domain::inventory::Inventory;
 use crate::domain::sentinel::{SENTINEL_FILE, Sentinel};
 use crate::fs::atomic;
+use crate::fs::open::Links;
 use crate::fs::path_error::PathError;
-use crate::objects::inventory;
+use crate::fs::read::text;
+
+/// A sentinel has five short lines.
+const MOST_SENTINEL_BYTES: u64 = 4 << 10;
+
+/// What the sentinel of a tree claims; `None` where there is none or it is malformed.
+pub(crate) fn read(root: &Path) -> Option<Sentinel> {
+    let text = text(&root.join(SENTINEL_FILE), Links::Refused, MOST_SENTINEL_BYTES).ok()?;
+    Sentinel::parse(&text).ok()
+}
 
 /// Makes the sentinel say what the tree holds, of the seed that it names already.
 pub(crate) fn update(root: &Path, found: &Inventory, now: DateTime<Utc>) -> Result<(), PathError> {
-    let before = inventory::sentinel(root);
+    let before = read(root);
     let seed = before.as_ref().and_then(|sentinel| sentinel.seed.clone());
     replace(root, before.as_ref(), &Sentinel::of(seed, found), now)
 }
@@ -24,7 +34,7 @@ pub(crate) fn write_seeded(
     found: &Inventory,
     now: DateTime<Utc>,
 ) -> Result<(), PathError> {
-    replace(root, inventory::sentinel(root).as_ref(), &Sentinel::of(Some(seed.to_owned()), found), now)
+    replace(root, read(root).as_ref(), &Sentinel::of(Some(seed.to_owned()), found), now)
 }
 
 /// Writes the sentinel, unless it says this already.
