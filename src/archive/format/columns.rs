@@ -1,26 +1,28 @@
 //! The rows of a list as they are stored: each field in a column of its own, since names compress beside names and hashes do
-//! not compress at all. Stored like this, a row of a small file takes 41 bytes, of which 32 are its hash; row after row it takes 50.
+//! not compress at all, and as what differs from the row before. Stored like this, a row of a small file takes 37 bytes, of which 32 are
+//! its hash; row after row it takes 50.
 //!
 //! ```text
 //! stored   number of hashes, hashes, zstd frame of: the lengths of six columns, the columns
-//! names    of each row: kind, name, target of a link
+//! names    of each row: kind, how many bytes its name shares with the one before in this piece, the rest of the name, target of a link
 //! modes, nanoseconds (32 bits, little-endian), sizes of files
 //! seconds  of each row: the difference to the row before, zigzag
 //! extents  of each file: their number; of each: segment, zigzag difference between its offset and the end of the one before in
-//!          this piece, and its length unless it is the last one of the file, which has the rest
+//!          this piece, rounded up to blocks of a tar stream, and its length unless it is the last one of the file, which has the rest
 //! ```
 
 use super::error::ArchiveError;
 use super::list::{
     self, Extent, Fields, MOST_EXTENTS, Row, RowKind, number, text, unreadable, unzigzag, zigzag,
 };
+use super::tar_header::{BLOCK, LONGEST_NAME};
 use crate::domain::digest::Sha256Digest;
 use crate::tree::walk::Modified;
 
 /// Names compress at any level.
 const LEVEL: i32 = 3;
 
-/// Upper bound for the columns of a piece, in bytes.
+/// Upper bound for the columns of a piece, and for its rows, in bytes.
 const LARGEST: usize = 2 << 20;
 
 const COLUMNS: usize = 6;
@@ -41,15 +43,28 @@ pub(super) struct Columns {
 /// What differences are made to.
 #[derive(Debug, Default)]
 struct Before {
+    name: Vec<u8>,
     seconds: i64,
+    /// The block behind the last extent.
     end: u64,
+}
+
+impl Before {
+    fn set_end(&mut self, offset: u64, length: u64) {
+        let end = offset.wrapping_add(length);
+        self.end = end.checked_next_multiple_of(BLOCK as u64).unwrap_or(end);
+    }
 }
 
 impl Columns {
     /// Adds the next row.
     pub(super) fn push(&mut self, row: &Row) {
         self.names.push(row.kind.byte());
-        text(&mut self.names, &row.name);
+        let pairs = row.name.iter().zip(&self.before.name);
+        let shared = pairs.take_while(|(one, other)| one == other).count();
+        number(&mut self.names, shared as u64);
+        text(&mut self.names, &row.name[shared..]);
+        self.before.name.clone_from(&row.name);
         if let RowKind::Symlink { target } | RowKind::HardLink { target } = &row.kind {
             text(&mut self.names, target);
         }
@@ -73,7 +88,7 @@ impl Columns {
             if index + 1 < extents.len() {
                 number(&mut self.extents, extent.length);
             }
-            self.before.end = extent.offset.wrapping_add(extent.length);
+            self.before.set_end(extent.offset, extent.length);
         }
     }
 
@@ -125,6 +140,10 @@ pub(crate) fn rows(stored: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     let mut rows = Vec::new();
     while !reading.names.rest().is_empty() {
         reading.row()?.append(&mut rows);
+        // A few bytes may stand for a long name.
+        if rows.len() > LARGEST {
+            return Err(unreadable());
+        }
     }
     let is_read = |column: &Fields<&[u8]>| column.rest().is_empty();
     let Reading { modes, seconds, nanoseconds, sizes, extents, hashes, .. } = &reading;
@@ -150,7 +169,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn row(&mut self) -> Result<Row, ArchiveError> {
         let kind = self.names.byte()?;
-        let name = self.names.text()?;
+        let name = self.name()?;
         let mode = u32::try_from(self.modes.number()?).map_err(|_| unreadable())?;
         self.before.seconds = self.before.seconds.wrapping_add(unzigzag(self.seconds.number()?));
         let mut nanoseconds = [0; 4];
@@ -164,6 +183,17 @@ impl Reading<'_> {
             _ => return Err(unreadable()),
         };
         Ok(Row { name, kind, mode, modified: Modified { seconds: self.before.seconds, nanoseconds } })
+    }
+
+    fn name(&mut self) -> Result<Vec<u8>, ArchiveError> {
+        let shared = usize::try_from(self.names.number()?).ok();
+        let shared = shared.filter(|shared| *shared <= self.before.name.len()).ok_or_else(unreadable)?;
+        self.before.name.truncate(shared);
+        self.before.name.extend(self.names.text()?);
+        if self.before.name.len() > LONGEST_NAME {
+            return Err(unreadable());
+        }
+        Ok(self.before.name.clone())
     }
 
     fn file(&mut self) -> Result<RowKind, ArchiveError> {
@@ -181,7 +211,7 @@ impl Reading<'_> {
             let offset = self.before.end.wrapping_add(difference.cast_unsigned());
             let length = if number < count { self.extents.number()? } else { left };
             left = left.checked_sub(length).ok_or_else(unreadable)?;
-            self.before.end = offset.wrapping_add(length);
+            self.before.set_end(offset, length);
             extents.push(Extent { segment, offset, length });
         }
         Ok(RowKind::File { size, content: Sha256Digest(content), extents })
@@ -239,19 +269,19 @@ mod tests {
         };
         let mut columns = Columns::default();
         columns.push(&file(b"a/b", -1, 512));
-        columns.push(&file(b"c", 1, 1024));
+        columns.push(&file(b"a/cd", 1, 1536));
         let stored = columns.store().expect("stored");
         let (hashes, whole) = stored[1..].split_at(64);
         assert_eq!((stored[0], hashes), (2, &[7; 64][..]));
         let whole = zstd::bulk::decompress(whole, 200).expect("a frame");
-        let lengths = [8, 4, 2, 8, 4, 8];
+        let lengths = [11, 4, 2, 8, 4, 8];
         let columns: [&[u8]; COLUMNS] = [
-            b"\x01\x03a/b\x01\x01c",
+            b"\x01\0\x03a/b\x01\x02\x02cd",
             &[0xA4, 3, 0xA4, 3],
             &[1, 4],
             &[5, 0, 0, 0, 5, 0, 0, 0],
             &[0xAC, 2, 0xAC, 2],
-            &[1, 0, 0x80, 8, 1, 0, 0xA8, 3],
+            &[1, 0, 0x80, 8, 1, 0, 0x80, 8],
         ];
         assert_eq!(whole, [&lengths[..], &columns.concat()].concat());
     }
@@ -272,5 +302,41 @@ mod tests {
         columns.hashes.clear();
         columns.extents.push(0);
         assert!(rows(&columns.store().expect("stored")).is_err());
+    }
+
+    #[test]
+    fn rows_that_become_much_longer_than_their_columns_are_refused() {
+        let directory = |name: Vec<u8>| Row {
+            name,
+            kind: RowKind::Directory,
+            mode: 0o755,
+            modified: Modified { seconds: 1, nanoseconds: 0 },
+        };
+        let mut columns = Columns::default();
+        for _ in 0..LARGEST / LONGEST_NAME {
+            columns.push(&directory(vec![b'a'; LONGEST_NAME]));
+        }
+        assert!(columns.store().expect("stored").len() < LONGEST_NAME);
+        assert!(rows(&columns.store().expect("stored")).is_err());
+    }
+
+    #[test]
+    fn a_name_is_no_longer_than_names_may_be() {
+        let names = |shared: u64| {
+            let mut columns = Columns::default();
+            columns.names.extend([0, 0]);
+            text(&mut columns.names, &[b'a'; LONGEST_NAME]);
+            columns.names.push(0);
+            number(&mut columns.names, shared);
+            text(&mut columns.names, b"b");
+            columns.modes.extend([1, 1]);
+            columns.seconds.extend([0, 0]);
+            columns.nanoseconds.extend([0; 8]);
+            rows(&columns.store().expect("stored"))
+        };
+        let longest = LONGEST_NAME as u64;
+        assert!(names(longest - 1).is_ok());
+        assert!(names(longest).is_err());
+        assert!(names(longest + 1).is_err());
     }
 }

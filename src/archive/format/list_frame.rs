@@ -16,7 +16,7 @@ use crate::domain::digest::Sha256Digest;
 /// Bytes of rows after which a frame ends.
 const PIECE: u64 = 512 << 10;
 
-const LIST_TAG: &[u8] = b"cachekeep rows\n";
+const LIST_TAG: &[u8] = b"cachekeep files\n";
 const PROOF_TAG: &[u8] = b"cachekeep digest\n";
 const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
 

@@ -61,17 +61,23 @@ pub(crate) fn rows(archive: &[u8]) -> Vec<u8> {
     rows
 }
 
-const LIST_TAG: &[u8] = b"cachekeep rows\n";
+const LIST_TAG: &[u8] = b"cachekeep files\n";
 
 /// Rows as columns, as `src/archive/format/columns.rs` describes them; `None` if they do not parse.
 pub(crate) fn columns(mut rows: &[u8]) -> Option<Vec<u8>> {
     let mut columns: [Vec<u8>; 6] = Default::default();
-    let (mut hashes, mut before, mut end) = (Vec::new(), 0_i64, 0_u64);
+    let (mut hashes, mut before, mut end, mut last) = (Vec::new(), 0_i64, 0_u64, Vec::new());
     while !rows.is_empty() {
         let [names, modes, seconds, nanoseconds, sizes, extents] = &mut columns;
         let kind = take(&mut rows, 1)?[0];
         names.push(kind);
-        text(names, &mut rows)?;
+        let length = usize::try_from(number(&mut rows)?).ok().filter(|length| *length <= 4_096)?;
+        let name = take(&mut rows, length)?;
+        let shared = name.iter().zip(&last).take_while(|(one, other)| one == other).count();
+        put(names, shared as u64);
+        put(names, (length - shared) as u64);
+        names.extend(&name[shared..]);
+        last = name.to_vec();
         put(modes, number(&mut rows)?);
         let time = unzigzag(number(&mut rows)?);
         put(seconds, zigzag(time.wrapping_sub(before)));
@@ -95,7 +101,7 @@ pub(crate) fn columns(mut rows: &[u8]) -> Option<Vec<u8>> {
                     if index < count {
                         put(extents, length);
                     }
-                    end = offset.wrapping_add(length);
+                    end = behind(offset, length);
                     left = left.checked_sub(length)?;
                 }
                 (left == 0).then_some(())?;
@@ -123,12 +129,16 @@ fn rows_in(mut stored: &[u8]) -> Vec<u8> {
     let mut columns =
         lengths.iter().map(|length| take(&mut whole, usize::try_from(*length).expect("few")).expect(read));
     let mut columns: [&[u8]; 6] = std::array::from_fn(|_| columns.next().expect("six"));
-    let (mut rows, mut before, mut end) = (Vec::new(), 0_i64, 0_u64);
+    let (mut rows, mut before, mut end, mut name) = (Vec::new(), 0_i64, 0_u64, Vec::new());
     while !columns[0].is_empty() {
         let [names, modes, seconds, nanoseconds, sizes, extents] = &mut columns;
         let kind = take(names, 1).expect(read)[0];
         rows.push(kind);
-        text(&mut rows, names).expect(read);
+        name.truncate(usize::try_from(number(names).expect(read)).expect("short"));
+        let rest = usize::try_from(number(names).expect(read)).expect("short");
+        name.extend(take(names, rest).expect(read));
+        put(&mut rows, name.len() as u64);
+        rows.extend(&name);
         put(&mut rows, number(modes).expect(read));
         before = before.wrapping_add(unzigzag(number(seconds).expect(read)));
         put(&mut rows, zigzag(before));
@@ -148,13 +158,19 @@ fn rows_in(mut stored: &[u8]) -> Vec<u8> {
                 let length = if index < count { number(extents).expect(read) } else { left };
                 put(&mut rows, length);
                 left -= length;
-                end = offset.wrapping_add(length);
+                end = behind(offset, length);
             }
         } else if kind > 1 {
             text(&mut rows, names).expect(read);
         }
     }
     rows
+}
+
+/// The block behind an extent.
+fn behind(offset: u64, length: u64) -> u64 {
+    let end = offset.wrapping_add(length);
+    end.checked_next_multiple_of(512).unwrap_or(end)
 }
 
 fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
