@@ -273,6 +273,29 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     Ok(exit_of(command, &outcome).or(printed))
 }
 
+/// What the process returns for an outcome. Work on caches fails softly unless asked otherwise, but for `gate`; `run` returns what
+/// its command returned.
+fn exit_of(command: &Command, outcome: &JobOutcome) -> Exit {
+    let failed = || if outcome.failed() { exit::FAILED } else { exit::OK };
+    match command {
+        Command::Run { .. } => outcome.child.map_or(exit::OK, Exit::of_child),
+        Command::Restore { fail_on_miss, required, .. } => {
+            let missed = if *fail_on_miss && outcome.missed() { exit::MISS } else { exit::OK };
+            missed.or(if *required { failed() } else { exit::OK })
+        }
+        Command::Seed { required: true, .. } | Command::Fetch { required: true, .. }
+            if outcome.is_short() =>
+        {
+            exit::FAILED
+        }
+        Command::Seed { required: true, .. }
+        | Command::Fetch { required: true, .. }
+        | Command::Save { required: true, .. } => failed(),
+        Command::Gate { .. } if outcome.incomplete() => exit::INCOMPLETE,
+        _ => exit::OK,
+    }
+}
+
 /// Does a step of the GitHub action or of the template for Azure Pipelines; `None` where this program does what the command says.
 fn do_step(
     site: &Site<'_>,
@@ -317,29 +340,6 @@ fn run_verb(ctx: &Context<'_>, command: &Command, is_step: bool) -> Result<JobOu
         Command::Save { recompute_key, .. } => save::run(ctx, *recompute_key),
         Command::Trim { dry_run, .. } => trim::run(ctx, *dry_run),
         _ => unreachable!("`{}` does not work on caches", command.name()),
-    }
-}
-
-/// What the process returns for an outcome. Work on caches fails softly unless asked otherwise, but for `gate`; `run` returns what
-/// its command returned.
-fn exit_of(command: &Command, outcome: &JobOutcome) -> Exit {
-    let failed = || if outcome.failed() { exit::FAILED } else { exit::OK };
-    match command {
-        Command::Run { .. } => outcome.child.map_or(exit::OK, Exit::of_child),
-        Command::Restore { fail_on_miss, required, .. } => {
-            let missed = if *fail_on_miss && outcome.missed() { exit::MISS } else { exit::OK };
-            missed.or(if *required { failed() } else { exit::OK })
-        }
-        Command::Seed { required: true, .. } | Command::Fetch { required: true, .. }
-            if outcome.is_short() =>
-        {
-            exit::FAILED
-        }
-        Command::Seed { required: true, .. }
-        | Command::Fetch { required: true, .. }
-        | Command::Save { required: true, .. } => failed(),
-        Command::Gate { .. } if outcome.incomplete() => exit::INCOMPLETE,
-        _ => exit::OK,
     }
 }
 

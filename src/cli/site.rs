@@ -45,7 +45,7 @@ pub(super) struct Asked {
     pub(super) all_repositories: bool,
 }
 
-/// The surroundings of a command.
+/// The surroundings of a command: platform, settings, and where the store is. Nothing is opened; the command's context is made of them.
 pub(super) struct Site<'a> {
     /// The environment.
     pub(super) env: &'a Env,

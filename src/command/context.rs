@@ -237,8 +237,8 @@ impl Context<'_> {
         self.disk.reserve
     }
 
-    /// A token that is cancelled by an interruption or when the time for one cache is over; the guard ends the
-    /// watch.
+    /// A token that is cancelled by an interruption or when the time for one cache is over, which [`Deadline::reason`] tells apart; the
+    /// guard ends the watch.
     pub(crate) fn deadline(&self) -> Deadline {
         let cancel = self.interrupt.cancel.child_token();
         let (token, timeout) = (cancel.clone(), self.timeout);

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::context::Deadline;
-use super::quarantine;
 use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
@@ -37,7 +36,8 @@ pub(super) enum Arrival {
     Mixed,
 }
 
-/// An empty tree for a root of a cache, to be filled and given to [`materialize`]: it lies where [`Staging::prepare`] puts it.
+/// An empty tree for a root of a cache, to be filled and given to [`materialize`]. It lies beside the root, or inside where it will be merged
+/// into the root.
 pub(super) fn stage(cache: &Cache<'_>, selection: &Selection) -> Result<Staging, StagingError> {
     let ctx = cache.ctx;
     let usage = Usage::of(ctx.workspace, &ctx.env.current_dir);
@@ -60,7 +60,7 @@ pub(super) fn materialize(
     let Some(first) = stagings.first_mut() else { return Ok(Arrival::Alone) };
     let staged = first.tree().to_owned();
     let refused = take_out_unproven(cache, first, deadline)?;
-    if cache.layout().is_some() {
+    if cache.layout().is_some() && read::is_there(first.target()) {
         // An object that is present and right is not replaced by its copy.
         first.yield_equal(&deadline.cancel)?;
     }
@@ -166,8 +166,7 @@ fn take_out_unproven(cache: &Cache<'_>, staging: &Staging, deadline: &Deadline) 
         remove::set_aside(staging.tree(), layout, object, staging.payload())?;
     }
     if !refused.is_empty() {
-        quarantine::report(
-            cache,
+        cache.warn_of_objects(
             "were archived but are not proven to be what their names say, and were not restored",
             &refused,
         );

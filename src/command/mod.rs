@@ -14,7 +14,6 @@ mod notes;
 pub(crate) mod session;
 
 mod materialize;
-mod quarantine;
 
 pub(crate) mod clean;
 pub(crate) mod complete;

@@ -29,7 +29,7 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    /// The sentinel of a cache with this inventory.
+    /// The sentinel of a cache with this inventory: digest, number and bytes of the objects that count.
     pub fn of(seed: Option<String>, inventory: &Inventory) -> Self {
         Sentinel {
             seed,

@@ -71,7 +71,7 @@ impl BlockCutter {
         BlockCutter { options, number: 0, block: BytesMut::new() }
     }
 
-    /// Takes bytes from the front of `chunk`; returns a block once it is full. To be called until the chunk
+    /// Takes bytes from the front of `chunk`; returns a block once it has the size that the store wants. To be called until the chunk
     /// is empty.
     pub(crate) fn take(&mut self, chunk: &mut Bytes) -> Option<Bytes> {
         let size = self.options.size_of(self.number);
@@ -199,7 +199,7 @@ impl BlockUpload {
         sending.await.map_err(|error| self.target.failed(error))
     }
 
-    /// Waits for all blocks and makes the blob of them, which is there from then on; returns its size and version.
+    /// Waits for all blocks and makes the blob of them (Put Block List), which is there from then on; returns its size and version.
     pub(crate) async fn finish(self) -> Result<BlobFacts, FetchError> {
         self.sending.finish().await.map_err(|error| self.target.failed(error))?;
         self.target.put_block_list(self.blocks, self.size).await

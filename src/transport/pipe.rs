@@ -41,7 +41,8 @@ pub(crate) struct PipeReader {
     runtime: Executor,
 }
 
-/// Reads a stream from a blocking thread; it is fetched ahead by a task on `runtime`.
+/// Reads a stream from a blocking thread; it is fetched ahead by a task on `runtime`. A read waits for the next bytes, and fails as the stream
+/// fails.
 ///
 /// Not to be used from asynchronous code: a read would block its executor.
 pub(crate) fn reader<S, E>(runtime: &Executor, stream: S, cancel: &CancellationToken) -> PipeReader

@@ -79,6 +79,7 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
+    /// Room for one frame.
     pub(super) fn new(frame_bytes: usize, pace: &'a CompressionPace) -> io::Result<Self> {
         let compressor = || {
             let mut compressor = Compressor::new(1)?;
@@ -331,6 +332,7 @@ const FRAMES_PER_STEP: u32 = 8;
 const WORTH_IT: f64 = 0.99;
 
 impl CompressionPace {
+    /// The first level, for so many workers.
     pub(super) fn new(levels: Levels, workers: usize) -> Self {
         let workers = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
         CompressionPace { level: AtomicI32::new(levels.first), levels, workers }

@@ -262,7 +262,8 @@ pub(crate) fn linked_spot(guard: &Guard, name: &[u8], target: &[u8]) -> Result<S
     Ok(Spot { root, relative })
 }
 
-/// Gives an entry to the visitor if its name is allowed. Returns who hashes it, if it is a file.
+/// Gives an entry to the visitor's method for its kind if the guard allows its name, and passes over directories above the roots. Returns
+/// who hashes it, if it is a file.
 fn hand_over(entry: Entry, guard: &Guard, visitor: &mut dyn Visitor) -> Result<Hashing, ArchiveError> {
     let Entry { name, kind, mode, modified } = entry;
     let shape = match kind {

@@ -148,7 +148,7 @@ impl Writer {
         self.pool.drain()
     }
 
-    /// Makes what had to wait until every file is written. Returns digests, which are right where no later entry takes the place of one
+    /// Makes what had to wait until every file is written: hard links, then symbolic links, then the modes and times of directories. Returns digests, which are right where no later entry takes the place of one
     /// of another kind.
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<Written, ArchiveError> {
         self.pool.drain()?;
@@ -350,6 +350,7 @@ impl Visitor for Writer {
         }
     }
 
+    /// A file: a small one is gathered and written whole, a large one as it comes.
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<Hashing, ArchiveError> {
         self.digest_large();
         self.make_way(&spot)?;

@@ -14,15 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use crate::domain::content_link::WantedObjects;
+use crate::domain::digest::ObjectId;
 use crate::domain::entry::Entry;
-use crate::domain::event::Phase;
+use crate::domain::event::{Level, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::inventory::Inventory;
 use crate::domain::scope::{Access, Section};
 use crate::domain::spec::{CacheSpec, PathPattern, Thoroughness};
 use crate::domain::template::Template;
-use crate::domain::unit::ByteSize;
+use crate::domain::unit::{ByteSize, counted};
 use crate::domain::version::Version;
 use crate::fs::lease::LeasedDirectory;
 use crate::fs::path_error::PathError;
@@ -33,6 +34,9 @@ use crate::objects::verified::VerifiedFiles;
 use crate::tree::fingerprint::{self, Quick};
 use crate::tree::selection::{Exclusion, Selection};
 use crate::tree::walk::WalkError;
+
+/// How many objects are named before the rest is only counted.
+const OBJECTS_NAMED: usize = 3;
 
 /// A selected cache, opened, or why it cannot be.
 pub(crate) struct DeclaredCache<'a> {
@@ -168,6 +172,14 @@ impl Cache<'_> {
         let mode = VerifyMode { thoroughness, seed: dice };
         let (workers, meter) = (self.ctx.workers, &running.meter);
         Ok(self.verified.inventory_by(mode, root, layout, workers, cancel, meter)?)
+    }
+
+    /// Warns of objects; the first are named.
+    pub(crate) fn warn_of_objects(&self, what: &str, objects: &[&ObjectId]) {
+        let named: Vec<String> = objects.iter().take(OBJECTS_NAMED).map(ToString::to_string).collect();
+        let more = if objects.len() > OBJECTS_NAMED { ", …" } else { "" };
+        let text = format!("{} {what}: {}{more}", counted(objects.len(), "object"), named.join(", "));
+        self.ctx.report(Level::Warning, self.name(), text);
     }
 
     /// Wanted against present, verified as thoroughly as the cache declares.

@@ -92,7 +92,7 @@ fn load(cache: &Cache<'_>) -> Option<CarriedKeys> {
     serde_json::from_str(&text).ok()
 }
 
-/// The keys of a save: those of this job's restore, unless what was computed now is meant to differ.
+/// The keys of a save: those of this job's restore, unless what was computed now is meant to differ; without a restore those computed now.
 pub(crate) fn keys_of_save(cache: &Cache<'_>, computed: Result<Keys, Fault>) -> Result<Keys, Fault> {
     if computed.as_ref().is_err_and(Fault::is_usage) {
         return computed;

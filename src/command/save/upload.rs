@@ -78,7 +78,8 @@ impl<'a> Outgoing<'a> {
         Ok(Outgoing { cache, deadline, pipe })
     }
 
-    /// Commits the entry once it is packed, and verifies it; one that is damaged is deleted. `None` in its place where another job was
+    /// Commits the entry once it is packed, and verifies it: its ends where the store has compared what was sent, else all of it, unless the
+    /// cache says otherwise. One that is damaged is deleted. `None` in its place where another job was
     /// faster.
     pub(super) fn commit(
         self,

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use super::mirrors;
-use super::prover::{ProofVerdict, Prover, gateways};
+use super::prover::{Prover, gateways};
 use crate::command::cache::Cache;
 use crate::command::context::Deadline;
 use crate::domain::digest::{CidCodec, ObjectId};
@@ -15,11 +15,9 @@ use crate::domain::event::{Meter, Phase};
 use crate::domain::fault::Fault;
 use crate::domain::gate::GateReport;
 use crate::domain::outcome::MirrorUse;
-use crate::fs::read;
-use crate::objects::merge::{MergeError, Merger, Take};
-use crate::report::failure;
+use crate::objects::merge::Merger;
 use crate::transport::http::retry::Clock;
-use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorSettings, Refusal};
+use crate::transport::mirror::{FetchReport, MirrorFetch, MirrorSettings};
 
 /// The objects that mirrors delivered.
 #[derive(Debug, Default)]
@@ -91,10 +89,10 @@ pub(super) fn fetch_missing(
     let lacks = report.missing.iter().chain(&report.unproven).map(|lack| &lack.object);
     // What is there and lacks only a proof need not come again.
     let wanted: Vec<ObjectId> =
-        lacks.filter(|object| !is_proven_in_place(cache, &prover, object)).cloned().collect();
+        lacks.filter(|object| !prover.proves_in_place(layout, object)).cloned().collect();
     let accept = {
         let (merger, prover) = (Arc::clone(&merger), Arc::clone(&prover));
-        move |object: &ObjectId, file: &Path| take(&merger, &prover, object, file)
+        move |object: &ObjectId, file: &Path| prover.take(&merger, object, file)
     };
     let job = MirrorFetch {
         client: &client,
@@ -112,7 +110,7 @@ pub(super) fn fetch_missing(
         let why = with_mirrors(&summary.mirrors, &missing.reasons);
         let is_tree = matches!(missing.object.cid(), Some((CidCodec::DagPb, _)));
         let taken = if is_tree && summary.stopped.is_none() {
-            let taken = by_blocks(&merger, &prover, &missing.object, settings.largest_object);
+            let taken = prover.take_as_car(&merger, &missing.object, settings.largest_object);
             taken.map_err(|reason| format!("{why}; as a CAR: {reason}"))
         } else {
             Err(why)
@@ -121,41 +119,6 @@ pub(super) fn fetch_missing(
     }
     temp.close()?;
     Ok(summary)
-}
-
-/// Whether an object in the store that its bytes alone do not prove is proven by the gateways.
-fn is_proven_in_place(cache: &Cache<'_>, prover: &Prover, object: &ObjectId) -> bool {
-    let Some(layout) = cache.layout() else { return false };
-    let is_tree = matches!(object.cid(), Some((CidCodec::DagPb, _)));
-    let file = cache.root().join(layout.path_of(object));
-    is_tree && read::is_file(&file) && matches!(prover.prove(object, &file), ProofVerdict::Proven)
-}
-
-/// Verifies a fetched file and puts it into the store.
-fn take(merger: &Merger, prover: &Prover, object: &ObjectId, file: &Path) -> Result<(), Refusal> {
-    let offered = match merger.offer(object, file, Take::Move) {
-        Err(MergeError::Unproven { why, .. }) => match prover.prove(object, file) {
-            ProofVerdict::Proven => merger.offer(object, file, Take::Move),
-            ProofVerdict::Different(reason) => return Err(Refusal::WrongContent(reason)),
-            ProofVerdict::Unknown(reason) => return Err(Refusal::Unproven(format!("{why}; {reason}"))),
-            ProofVerdict::Local(reason) => return Err(Refusal::Local(reason)),
-        },
-        offered => offered,
-    };
-    match offered {
-        Ok(_) => Ok(()),
-        Err(MergeError::Refused { why, .. }) => Err(Refusal::WrongContent(format!("what it sent {why}"))),
-        Err(MergeError::Unproven { why, .. }) => Err(Refusal::Unproven(why)),
-        Err(error) => Err(Refusal::Local(failure::chain(&error))),
-    }
-}
-
-/// Fetches an object as a tree of blocks. Its bytes, or why not.
-fn by_blocks(merger: &Merger, prover: &Prover, object: &ObjectId, largest: u64) -> Result<u64, String> {
-    let file = prover.unpack(object, largest)?;
-    let bytes = read::length(&file).unwrap_or(0);
-    merger.offer(object, &file, Take::Move).map_err(|error| failure::chain(&error))?;
-    Ok(bytes)
 }
 
 /// Each reason with the mirror that it is about; the same ones together.

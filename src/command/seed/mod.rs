@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use super::cache::{self, Cache, DeclaredCache};
 use super::context::{Context, Deadline};
-use super::quarantine;
 use super::recover;
 use super::session;
+use crate::domain::digest::ObjectId;
 use crate::domain::event::Level;
 use crate::domain::fault::Fault;
 use crate::domain::gate::{GateReport, MissingObject};
@@ -19,7 +19,9 @@ use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{JobOutcome, SeedOutcome, SeedResult};
 use crate::domain::spec::{Prefetch, SeedSpec};
 use crate::domain::unit::{ByteSize, counted};
+use crate::fs::path_error::PathError;
 use crate::fs::{read, write};
+use crate::objects::remove;
 use crate::objects::sentinel;
 use crate::report::{failure, text};
 use archive::from_sources;
@@ -121,7 +123,7 @@ fn fill_objects(
 ) -> Result<(), Fault> {
     let cancel = &deadline.cancel;
     let (mut report, mut inventory) = cache.gate(cancel)?;
-    if quarantine::of_cache(cache, &inventory)? {
+    if remove_corrupt(cache, &inventory)? {
         (report, inventory) = cache.gate(cancel)?;
     }
     if report.is_complete() && report.wanted > 0 {
@@ -165,6 +167,22 @@ fn fill_objects(
         };
     }
     from_mirrors(cache, &report, &inventory, deadline, outcome)
+}
+
+/// Moves corrupt objects out of the cache. Returns whether there were any.
+fn remove_corrupt(cache: &Cache<'_>, inventory: &Inventory) -> Result<bool, PathError> {
+    let Some(layout) = cache.layout() else { return Ok(false) };
+    let corrupt: Vec<&ObjectId> = inventory.corrupt().collect();
+    if corrupt.is_empty() {
+        return Ok(false);
+    }
+    let aside = cache.temporary("removing corrupt objects from")?;
+    for object in &corrupt {
+        remove::set_aside(cache.root(), layout, object, aside.payload())?;
+    }
+    cache.warn_of_objects("are not what their names say and were removed", &corrupt);
+    aside.close()?;
+    Ok(true)
 }
 
 /// Why mirrors are not asked for what is missing; `None` if they are.

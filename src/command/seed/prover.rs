@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::digest::{Algorithm, CidCodec, ObjectId};
 use crate::domain::fault::Fault;
-use crate::fs::write;
+use crate::fs::{read, write};
+use crate::objects::layout::ObjectLayout;
+use crate::objects::merge::{MergeError, Merger, Take};
 use crate::objects::proofs;
-use crate::objects::unixfs::proof::{Proof, prove};
+use crate::objects::unixfs::proof::prove;
 use crate::objects::unixfs::{BlockId, DagError, MAX_BLOCK_BYTES};
 use crate::report::failure;
 use crate::threads::executor::Executor;
@@ -19,7 +21,7 @@ use crate::transport::download::Download;
 use crate::transport::http::client::Client;
 use crate::transport::http::options::FetchOptions;
 use crate::transport::http::retry::{Clock, RetryPolicy};
-use crate::transport::mirror::{GatewayForm, Mirror};
+use crate::transport::mirror::{GatewayForm, Mirror, Refusal};
 use crate::transport::source::Source;
 
 /// How many failures in a row disable a gateway.
@@ -27,7 +29,7 @@ const FAILURES: u32 = 3;
 
 /// How a file that its bytes alone do not prove came out.
 #[derive(Debug)]
-pub(super) enum ProofVerdict {
+enum ProofVerdict {
     /// It is the object, and the proof is kept beside the store.
     Proven,
     /// It is something else.
@@ -67,14 +69,56 @@ pub(super) fn gateways(mirrors: &[Mirror]) -> Vec<(Mirror, AtomicU32)> {
 }
 
 impl Prover {
+    /// Whether an object in the store that its bytes alone do not prove is proven by the gateways.
+    pub(super) fn proves_in_place(&self, layout: &ObjectLayout, object: &ObjectId) -> bool {
+        let is_tree = matches!(object.cid(), Some((CidCodec::DagPb, _)));
+        let file = self.root.join(layout.path_of(object));
+        is_tree && read::is_file(&file) && matches!(self.prove(object, &file), ProofVerdict::Proven)
+    }
+
+    /// Verifies a fetched file, by its bytes alone or else by the gateways, and puts it into the store.
+    pub(super) fn take(&self, merger: &Merger, object: &ObjectId, file: &Path) -> Result<(), Refusal> {
+        let offered = match merger.offer(object, file, Take::Move) {
+            Err(MergeError::Unproven { why, .. }) => match self.prove(object, file) {
+                ProofVerdict::Proven => merger.offer(object, file, Take::Move),
+                ProofVerdict::Different(reason) => return Err(Refusal::WrongContent(reason)),
+                ProofVerdict::Unknown(reason) => return Err(Refusal::Unproven(format!("{why}; {reason}"))),
+                ProofVerdict::Local(reason) => return Err(Refusal::Local(reason)),
+            },
+            offered => offered,
+        };
+        match offered {
+            Ok(_) => Ok(()),
+            Err(MergeError::Refused { why, .. }) => Err(Refusal::WrongContent(format!("what it sent {why}"))),
+            Err(MergeError::Unproven { why, .. }) => Err(Refusal::Unproven(why)),
+            Err(error) => Err(Refusal::Local(failure::chain(&error))),
+        }
+    }
+
+    /// Fetches an object as a CAR and puts it into the store. Its bytes, or why not.
+    pub(super) fn take_as_car(
+        &self,
+        merger: &Merger,
+        object: &ObjectId,
+        largest: u64,
+    ) -> Result<u64, String> {
+        let file = self.unpack(object, largest)?;
+        let bytes = read::length(&file).unwrap_or(0);
+        merger.offer(object, &file, Take::Move).map_err(|error| failure::chain(&error))?;
+        Ok(bytes)
+    }
+
     /// Holds a file against the inner blocks of its object's tree, fetched from the gateways.
-    pub(super) fn prove(&self, object: &ObjectId, file: &Path) -> ProofVerdict {
+    fn prove(&self, object: &ObjectId, file: &Path) -> ProofVerdict {
         let Some((CidCodec::DagPb, digest)) = object.cid() else {
             return ProofVerdict::Unknown("it is not named by a tree of blocks".to_owned());
         };
         let mut fetch = |block: BlockId| self.block(block);
         match prove(file, &digest, &mut fetch, &self.cancel) {
-            Ok(proof) => self.keep(object, &proof),
+            Ok(proof) => match proofs::keep(&self.root, object, &proof, &self.temp) {
+                Ok(()) => ProofVerdict::Proven,
+                Err(error) => ProofVerdict::Local(failure::chain(&error)),
+            },
             Err(error @ (DagError::Differs { .. } | DagError::Length { .. })) => {
                 ProofVerdict::Different(failure::chain(&error))
             }
@@ -85,7 +129,7 @@ impl Prover {
 
     /// Fetches the object as a CAR, every block verified and none missing, into a new file, and keeps its proof.
     /// The error is why no gateway served.
-    pub(super) fn unpack(&self, object: &ObjectId, largest: u64) -> Result<PathBuf, String> {
+    fn unpack(&self, object: &ObjectId, largest: u64) -> Result<PathBuf, String> {
         let mut reasons = Vec::new();
         for (gateway, failures) in &self.gateways {
             if self.cancel.is_cancelled() {
@@ -123,13 +167,6 @@ impl Prover {
         proofs::keep(&self.root, object, &proof, &self.temp)?;
         write::remove_file(&car)?;
         Ok(file)
-    }
-
-    fn keep(&self, object: &ObjectId, proof: &Proof) -> ProofVerdict {
-        match proofs::keep(&self.root, object, proof, &self.temp) {
-            Ok(()) => ProofVerdict::Proven,
-            Err(error) => ProofVerdict::Local(failure::chain(&error)),
-        }
     }
 
     /// One block, its hash checked, from the first gateway that gives it.

@@ -50,7 +50,7 @@ impl Step {
         }
     }
 
-    /// Makes it, or what is left of it.
+    /// Makes it, or what is left of it: renames the tree in, exchanges it with the target, or merges it into the target.
     pub(super) fn make(&self, way: Way) -> Result<(), StagingError> {
         match self {
             Step::Change(change) => change.make(way),

@@ -102,7 +102,8 @@ impl ObjectHasher {
     }
 }
 
-/// Whether a file's bytes are those of an object. Links and directories never are, wherever they lead.
+/// Whether a file's bytes are those of an object. Links and directories never are, wherever they lead. Of a tree of blocks that no known
+/// profile gives it cannot tell: a proof may.
 ///
 /// The meter, if any, counts the bytes read.
 ///

@@ -67,7 +67,7 @@ pub(crate) fn place_of(root: &Path, relative: &Path) -> PathBuf {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk over what this selection takes; the root comes first.
+    /// A walk over what this selection takes: the root first, parents before what is in them, names sorted, links not followed.
     pub fn new(selection: &'a Selection) -> Self {
         Walk {
             selection,
