@@ -273,8 +273,8 @@ fn work_on_caches(command: &Command, site: &Site<'_>, ctx: &Context<'_>) -> Resu
     Ok(exit_of(command, &outcome).or(printed))
 }
 
-/// What the process returns for an outcome. Work on caches fails softly unless asked otherwise, but for `gate`; `run` returns what
-/// its command returned.
+/// What the process returns for an outcome. Work on caches fails softly unless `--required` or `--fail-on-miss` asks for more, but for
+/// `gate`; `run` returns what its command returned.
 fn exit_of(command: &Command, outcome: &JobOutcome) -> Exit {
     let failed = || if outcome.failed() { exit::FAILED } else { exit::OK };
     match command {

@@ -262,7 +262,7 @@ impl Drop for LogGroup<'_> {
     }
 }
 
-/// The time that is left for a cache.
+/// The time that is left for a cache: a token for its work, cancelled when it is over or by an interruption. Dropping this ends the watch.
 pub(crate) struct Deadline {
     /// Cancelled when it is over, or by an interruption.
     pub cancel: CancellationToken,

@@ -39,7 +39,7 @@ impl Sentinel {
         }
     }
 
-    /// Compares the sentinel with an inventory of the cache.
+    /// Fails unless an inventory of the cache has the digest, the number and the bytes that the sentinel records; the seed is not compared.
     pub fn check(&self, inventory: &Inventory) -> Result<(), Fault> {
         let found = Sentinel::of(self.seed.clone(), inventory);
         if *self == found {

@@ -70,13 +70,13 @@ impl ObjectLayout {
         Ok(ObjectLayout { pieces })
     }
 
-    /// Where the object lies, relative to the root.
+    /// Where the object lies, relative to the root: its name filled into the template of the configuration.
     pub fn path_of(&self, object: &ObjectId) -> PathBuf {
         self.text_of(object).split('/').collect()
     }
 
     /// The object that lies at a path relative to the root: the inverse of [`path_of`](Self::path_of), case
-    /// and all.
+    /// and all; `None` for every other path.
     pub fn object_at(&self, relative: &Path) -> Option<ObjectId> {
         let names: Option<Vec<&str>> = relative.iter().map(|name| name.to_str()).collect();
         let text = names?.join("/");

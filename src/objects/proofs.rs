@@ -51,7 +51,7 @@ pub(crate) fn check(
     }
 }
 
-/// Keeps a proof. `temp` is a directory of this process alone on the store's volume, so that the proof comes under
+/// Keeps the proof of an object in [`DIRECTORY`] of the store, where the next inventory finds it. `temp` is a directory of this process alone on the store's volume, so that the proof comes under
 /// its name whole.
 pub(crate) fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -> Result<(), PathError> {
     let Some((CidCodec::DagPb, digest)) = object.cid() else { return Ok(()) };

@@ -20,7 +20,7 @@ pub(crate) fn read(root: &Path) -> Option<Sentinel> {
     Sentinel::parse(&text).ok()
 }
 
-/// Makes the sentinel say what the tree holds, of the seed that it names already.
+/// Makes the sentinel say what the tree holds, of the seed that it names already: it is replaced atomically, or left alone where it says so.
 pub(crate) fn update(root: &Path, found: &Inventory, now: DateTime<Utc>) -> Result<(), PathError> {
     let before = read(root);
     let seed = before.as_ref().and_then(|sentinel| sentinel.seed.clone());

@@ -33,7 +33,7 @@ pub(crate) struct Download {
 }
 
 impl Download {
-    /// Sends the request, and again as the policy says; returns when the body begins.
+    /// Sends the request, and again as the policy says; returns when the body begins. An answer without it is an error.
     pub(crate) async fn start(client: &Client, url: &Url, options: FetchOptions) -> Result<Self, FetchError> {
         let timeouts = client.timeouts();
         let mut download = Download {

@@ -74,7 +74,7 @@ impl Cache<'_> {
         &self.selections[0].root
     }
 
-    /// A temporary directory inside the cache, on the volume of its objects.
+    /// A temporary directory inside the cache, on the volume of its objects. It goes when it is dropped, and after a kill at the next start.
     pub(crate) fn temporary(&self, purpose: &str) -> Result<LeasedDirectory, PathError> {
         write::make_directory(self.root())?;
         LeasedDirectory::create_in(self.root(), &format!("{purpose} `{}`", self.name()), self.ctx.now)

@@ -140,7 +140,7 @@ impl Merger {
     }
 
     /// Offers a file as an object. It is verified first, and refused where it is not proven; then it comes under its final name, by a
-    /// link or a rename. What is proven to be right there already stays.
+    /// link or a rename, and counts as verified from then on. What is proven to be right there already stays.
     pub(crate) fn offer(&self, object: &ObjectId, staged: &Path, take: Take) -> Result<Merged, MergeError> {
         self.prove(object, staged)?;
         let relative = self.layout.path_of(object);

@@ -80,7 +80,7 @@ impl Mirror {
         Ok(mirror)
     }
 
-    /// Where this mirror has an object.
+    /// Where this mirror has an object: its URL with the object's name filled in.
     pub(crate) fn source(&self, object: &ObjectId) -> Result<Source, SourceError> {
         self.expand(object.algorithm(), object.hash())
     }
