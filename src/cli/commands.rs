@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args, on_caches: bool, site: &Site<'_>, interrupt: &Arc
     }
 }
 
-/// Starts tokio's runtime, with threads of its own if they can be had: without, its tasks go on while a thread waits for them. The error says why
+/// Starts tokio's runtime, with threads of its own if they can be had: without them its tasks run only while a thread waits. The error says why
 /// nothing is done for caches.
 pub(super) fn start(command: &Command) -> Result<Owner, String> {
     let memory = memory();

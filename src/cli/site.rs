@@ -67,8 +67,8 @@ pub(super) struct Site<'a> {
     pub(super) template: Option<Template>,
     /// The stage of the task that this is, if it is one.
     pub(super) task: Option<Task>,
-    /// Where entries live: what the configuration names; else GitHub's service in its jobs, and the default directory in others. The front
-    /// and the fallback are around it.
+    /// Where entries live: what the configuration names; else GitHub's service in its jobs if they have credentials for it, and the default
+    /// directory in others. The front and the fallback are around it.
     pub(super) store: StoreChoice,
     /// Who may read and write what.
     pub(super) access: Access,

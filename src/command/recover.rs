@@ -118,8 +118,8 @@ fn uploads(ctx: &Context<'_>) -> Option<Uploads> {
     }
 }
 
-/// Completes or removes what killed processes left beside the targets, in the caches, and in the store, and nothing else. It never waits
-/// and never fails.
+/// Completes or removes what killed processes left beside the targets, in the caches, and in the store, and nothing else. It waits for no
+/// other process, and never fails.
 pub(crate) fn at_start(ctx: &Context<'_>, caches: &[DeclaredCache<'_>]) {
     let RecoveryExtent { places, targets } = RecoveryExtent::of(ctx, caches);
     let running = ctx.start("all caches", Phase::Recover);

@@ -201,7 +201,7 @@ impl Credentials {
         Some(having.map(|rights| rights.scope.clone()).collect())
     }
 
-    /// Why the job may not do this, if that is known without a request: from what the workflow says, or since its token has the right in no
+    /// Why the job may not do this, if that is known without a request: from `ACTIONS_CACHE_MODE`, or because its token has the right in no
     /// scope.
     pub fn refusal(&self, right: Right) -> Option<String> {
         let verb = match right {

@@ -69,7 +69,7 @@ impl From<MalformedLinks> for Fault {
 }
 
 /// Reads the content links below `root` that the globs mean, but for those below the directories `without`, on up to `workers`
-/// threads and the calling one: the extension of a file names the algorithm, its text is the hash, and one that is neither is an error.
+/// threads and the calling one: the extension of a file names the algorithm, and its text is the hash. A file with another extension or text is an error.
 /// No file means that nothing is wanted. Directories that could not be read, and may hold more, come with them.
 pub(crate) fn wanted_objects(
     root: &Path,

@@ -99,7 +99,6 @@ impl VerifiedFiles {
             match self.verify(root, &path, object, cancel, Some(meter)) {
                 Ok(Presence::Verified { .. } | Presence::Allowed { .. }) => meter.add_items(1),
                 Err(error) if Cancelled::is(&error) => return Err(Cancelled.into()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Ok(_) | Err(_) => return Ok(false),
             }
         }

@@ -51,8 +51,8 @@ pub(crate) fn check(
     }
 }
 
-/// Keeps the proof of an object in [`DIRECTORY`] of the store, where the next inventory finds it. `temp` is a directory of this process alone on the store's volume, so that the proof comes under
-/// its name whole.
+/// Keeps the proof of an object in [`DIRECTORY`] of the store, where the next inventory finds it. `temp` is a directory of this process
+/// alone on the store's volume, so that the proof comes under its name whole.
 pub(crate) fn keep(root: &Path, object: &ObjectId, proof: &Proof, temp: &Path) -> Result<(), PathError> {
     let Some((CidCodec::DagPb, digest)) = object.cid() else { return Ok(()) };
     let target = path_of(root, object);

@@ -1,4 +1,4 @@
-//! The sentinel of a tree: read as far as it is well-formed, and written last and atomically.
+//! The sentinel of a tree: read only if it is well-formed, written last and atomically.
 
 use std::path::Path;
 

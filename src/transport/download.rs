@@ -15,7 +15,7 @@ use super::http::retry::{Clock, RetryPolicy};
 /// Bytes after which a connection has proven useful.
 pub(crate) const PROGRESS: u64 = 1 << 20;
 
-/// A body on its way. A break is a lost or slow connection: the rest is asked for, of the same version of the body, as often as the policy says.
+/// A body on its way. Where the connection is lost or slow, the rest of the same version of the body is asked for, as often as the policy says.
 #[derive(Debug)]
 pub(crate) struct Download {
     client: Client,

@@ -16,6 +16,7 @@ use crate::domain::digest::Sha256Digest;
 /// Bytes of rows after which a frame ends.
 const PIECE: u64 = 512 << 10;
 
+/// Names the form of the columns, and changes with it until a version is released.
 const LIST_TAG: &[u8] = b"cachekeep files\n";
 const PROOF_TAG: &[u8] = b"cachekeep digest\n";
 const DIGEST_TAG: &[u8] = b"cachekeep sha256\n";
@@ -169,5 +170,38 @@ impl ReadList {
     pub(crate) fn place(&self) -> Option<ListPlace> {
         let digest = Sha256Digest(self.hasher.clone().finalize().into());
         Some(ListPlace { offset: self.offset?, stored: self.stored, rows: self.rows, digest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::format::list::RowKind;
+    use crate::archive::format::tar_header::LONGEST_NAME;
+    use crate::tree::walk::Modified;
+
+    #[test]
+    fn the_longest_piece_that_is_written_can_be_read() {
+        let row = |name: Vec<u8>, target: Vec<u8>| Row {
+            name,
+            kind: RowKind::Symlink { target },
+            mode: 0o777,
+            modified: Modified { seconds: 1, nanoseconds: 2 },
+        };
+        let longest = || row(vec![b'n'; LONGEST_NAME], vec![b't'; LONGEST_NAME]);
+        let mut writer = ListWriter::default();
+        while writer.piece + 20 < PIECE {
+            writer.push(&row(vec![b'n'; 8], Vec::new())).expect("pushed");
+        }
+        assert!(writer.frames.is_empty());
+        writer.push(&longest()).expect("pushed");
+        writer.push(&longest()).expect("pushed");
+        let (place, frames) = writer.finish(0).expect("written");
+        assert_eq!(frames.len(), 2);
+        let mut read = ReadList::default();
+        for frame in &frames {
+            read.take(columns(&frame[8..]).expect("columns"), 0, frame.len()).expect("readable");
+        }
+        assert_eq!(read.place(), Some(place));
     }
 }

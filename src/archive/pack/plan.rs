@@ -96,8 +96,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Walks the trees, in the order of every [`Walk`] and over what was listed, and gives `layout` the whole stream with its end: headers as
-/// bytes, and contents by their place, which are read where they are compressed.
+/// Walks the listed trees, each in the order of [`Walk`], and gives `layout` the whole stream with its end: headers as bytes, and contents by
+/// their place, which are read where they are compressed.
 pub(super) fn lay_out(
     tree: &Tree<'_>,
     layout: &mut dyn Layout,

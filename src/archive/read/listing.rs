@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::archive::format::columns;
 use crate::archive::format::error::ArchiveError;
-use crate::archive::format::list::{LARGEST_LIST, Row, Rows};
+use crate::archive::format::list::{LARGEST_LIST, ROW_BYTES, Row, Rows};
 use crate::archive::format::list_frame::{self, ListPlace, Proof};
 use crate::archive::format::manifest::{Manifest, Parent};
 use crate::archive::format::seek_table::{self, FramePlace};
@@ -34,9 +34,16 @@ pub struct Listing {
 pub struct Frames(pub(crate) Vec<FramePlace>);
 
 impl Listing {
-    /// All entries, in the order of the archive.
+    /// All entries, in the order of the archive; an error after as many as its manifest counts.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row, ArchiveError>> {
-        Rows::new(&self.rows[..])
+        // A row of few bytes takes many in memory.
+        let most = self.manifest.counts.entries().min(LARGEST_LIST / ROW_BYTES);
+        Rows::new(&self.rows[..]).zip(1..).map(move |(row, number)| {
+            if number > most {
+                return Err(ArchiveError::damaged("its list has more entries than its manifest"));
+            }
+            row
+        })
     }
 
     /// Where the frames of the archive lie.

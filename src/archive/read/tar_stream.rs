@@ -92,7 +92,7 @@ impl<S: Source> TarStream<S> {
         }
     }
 
-    /// The next bytes of an entry's content, of which so many are left: what of them lies in one piece. An early end is an error.
+    /// The next bytes of an entry's content, of which `left` remain: as many of them as one frame holds. An early end is an error.
     pub(crate) fn content(&mut self, left: u64) -> Result<Slice, ArchiveError> {
         match self.slice(left)? {
             Some(slice) => Ok(slice),

@@ -163,4 +163,30 @@ mod tests {
             assert_eq!(unpack_copy(from.path(), to.path(), workers).quick, None);
         }
     }
+
+    /// Of large files and of small ones, in an archive without a manifest as well.
+    #[test]
+    fn the_digest_of_contents_is_that_of_the_unpacked_tree() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, size) in [("a", 300 << 10), ("b", 10), ("d/c", 300 << 10), ("e", 0), ("f", 300 << 10)] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(size as u64);
+            header.set_mode(0o644);
+            let content: Vec<u8> = name.bytes().cycle().take(size).collect();
+            tar.append_data(&mut header, format!("x/{name}"), &content[..]).expect("appended");
+        }
+        let archive = zstd::bulk::compress(&tar.into_inner().expect("a tar"), 1).expect("compressed");
+        let to = tempfile::tempdir().expect("a directory");
+        let request = UnpackRequest {
+            destinations: vec![Destination { prefix: "x".to_owned(), directory: to.path().to_owned() }],
+            workers: 2,
+            foreign: Limits { bytes: 1 << 20, entries: 10 },
+        };
+        let (cancel, meter) = (CancellationToken::new(), Meter::new("c", Phase::Restore));
+        let archive = Splitter::behind_manifest(&archive[..]).expect("an archive");
+        let unpacked = unpack(request, archive, &cancel, &meter).expect("unpacked");
+        let selections = [Selection::everything(to.path())];
+        let walked = fingerprint::content(&selections, 2, &cancel).expect("walked");
+        assert_eq!(unpacked.content, walked);
+    }
 }

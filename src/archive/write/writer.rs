@@ -148,11 +148,11 @@ impl Writer {
         self.pool.drain()
     }
 
-    /// Makes what had to wait until every file is written: hard links, then symbolic links, then the modes and times of directories. Returns digests, which are right where no later entry takes the place of one
-    /// of another kind.
+    /// Makes what had to wait until every file is written: hard links, then symbolic links, then the modes and times of directories.
+    /// Returns digests, which are right where no name repeats.
     pub(crate) fn finish(mut self, cancel: &CancellationToken) -> Result<Written, ArchiveError> {
         self.pool.drain()?;
-        self.digest_large();
+        self.end_large();
         let remembered = std::mem::take(&mut self.remembered);
         let check = || if cancel::is_cancelled(cancel) { Err(ArchiveError::Cancelled) } else { Ok(()) };
         if self.repeats == Repeats::Refused {
@@ -248,9 +248,9 @@ impl Writer {
         }
     }
 
-    /// Digests the file before, if it is a large one: its hash is there by now. Hard links are digested at the end: the file that one joins
+    /// Closes and digests the file before, if it is a large one: its hash is there by now. Hard links are digested at the end: the file that one joins
     /// may be any of those before it.
-    fn digest_large(&mut self) {
+    fn end_large(&mut self) {
         if let Some(Incoming::Large { spot, mode, hash, .. }) = self.file.take()
             && let Some(hash) = hash.get()
         {
@@ -336,6 +336,7 @@ impl Writer {
 impl Visitor for Writer {
     /// A directory, whose attributes are set at the end.
     fn directory(&mut self, spot: &Spot, attributes: Attributes) -> Result<(), ArchiveError> {
+        self.end_large();
         let path = self.path(spot);
         self.remembered.directory(spot, &path, attributes)?;
         self.count(spot, ItemKind::Directory, attributes.mode);
@@ -352,7 +353,7 @@ impl Visitor for Writer {
 
     /// A file: a small one is gathered and written whole, a large one as it comes.
     fn file(&mut self, spot: Spot, size: u64, attributes: Attributes) -> Result<Hashing, ArchiveError> {
-        self.digest_large();
+        self.end_large();
         self.make_way(&spot)?;
         let path = self.path(&spot);
         let (mode, promise) = (attributes.mode, PromisedHash::default());
@@ -405,6 +406,7 @@ impl Visitor for Writer {
 
     /// A symbolic link, which is made at the end.
     fn symlink(&mut self, spot: &Spot, target: Vec<u8>, attributes: Attributes) -> Result<(), ArchiveError> {
+        self.end_large();
         if let Some(target) = guard::os_name(&target) {
             self.digest.add_link(spot.root, &spot.relative, &target);
             self.count(spot, ItemKind::Symlink { target }, attributes.mode);
@@ -421,6 +423,7 @@ impl Visitor for Writer {
     }
 
     fn hard_link(&mut self, spot: &Spot, target: &Spot) -> Result<(), ArchiveError> {
+        self.end_large();
         // Each further name changes the revision of the file.
         self.is_counted = false;
         if self.repeats != Repeats::FilesAndLinks {

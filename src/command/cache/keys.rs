@@ -201,8 +201,8 @@ impl Cache<'_> {
         Ok(exports)
     }
 
-    /// The objects that the content links want: of each file that `links.files` means and that is not in the cache itself, its extension names
-    /// the algorithm and its text is the hash. Empty for a cache without links.
+    /// The objects that the content links want; empty for a cache without links. For each file that `links.files` matches outside of the cache,
+    /// the extension names the algorithm and the text is the hash.
     pub(crate) fn wanted(&self) -> Result<&WantedObjects, Fault> {
         if let Some(wanted) = self.wanted.get() {
             return Ok(wanted);

@@ -108,7 +108,7 @@ fn store_or_refuse(
     }
 }
 
-/// Why this job does not save the cache, whatever that holds: its role, the event, a store that ends with it, or how it went.
+/// Why this job does not save the cache, whatever that holds: the role of the job, its event, a store that ends with it, or its status.
 pub(super) fn by_job(cache: &Cache<'_>) -> Option<SaveRefusal> {
     let ctx = cache.ctx;
     decide::by_role(cache.spec, &cache.access().own)

@@ -154,8 +154,8 @@ fn can_keep_owner(_: &Metadata) -> bool {
     true
 }
 
-/// Chooses the way to a target: renamed in where no directory has the name, exchanged with a directory that is wholly the cache's and
-/// that no process is known to use, and merged into every other one.
+/// Chooses the way to a target: renamed in where no directory has the name; exchanged with a directory that is wholly the cache's, that no
+/// process is known to use, and that can be exchanged without a trace; merged into every other one.
 pub(crate) fn decide(facts: &TargetFacts) -> Decision {
     let in_place = [
         (facts.in_parts, Reason::InParts),

@@ -151,7 +151,7 @@ impl Staging {
     /// Makes an empty tree for a target: beside it, or inside where the target will be merged into. `in_parts` says that only
     /// parts of the target belong to the cache.
     ///
-    /// Which of both is decided by [`decide`]. A link to a directory is resolved. Missing parents are made, and removed again by a discard.
+    /// [`decide`] says which of the two. A link to a directory is resolved. Missing parents are made, and removed again by a discard.
     pub(crate) fn prepare(
         target: &Path,
         in_parts: bool,

@@ -103,7 +103,8 @@ impl ObjectHasher {
 }
 
 /// Whether a file's bytes are those of an object: by their hash, or by the tree of blocks that each known profile makes of them. Links and
-/// directories never are, wherever they lead. Of a tree of blocks that no profile gives it cannot tell: a proof may.
+/// directories never are, wherever they lead. Whether a file is a tree of blocks that no profile
+/// gives, only a proof can tell.
 ///
 /// The meter, if any, counts the bytes read.
 ///

@@ -345,8 +345,8 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The bytes of ranges of a file, in the order given: read a chunk at a time by threads that may block. The file is closed at the end; fails
-/// if it ends before.
+/// The bytes of ranges of a file, in the order given, read a chunk at a time by threads that may block. A file that is too short is an error;
+/// it is closed with the stream.
 fn stream_of<F>(file: F, ranges: impl Into<VecDeque<Range<u64>>>, place: String) -> EntryStream
 where
     F: Deref<Target = File> + Send + 'static,

@@ -100,8 +100,8 @@ impl Cause {
         FetchError { address: address::shown(url), cause: self }
     }
 
-    /// Whether trying again can help, and when: not where the request is refused or wrong, where nothing is there, or where the time is over;
-    /// after a lost, slow or cut connection, a status that passes, or a limit of requests it can.
+    /// Whether trying again can help, and when: after a lost, slow or cut connection, a status that passes, or a limit of requests.
+    /// Everything else is final.
     pub fn verdict(&self) -> Verdict {
         match self {
             Cause::RateLimited(Some(wait)) => Verdict::RetryAfter(*wait),

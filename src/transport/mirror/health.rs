@@ -157,7 +157,7 @@ impl Health {
         self.mean_seconds.unwrap_or(ASSUMED_SECONDS) * f64::from(self.in_flight + 1) / hits
     }
 
-    /// Counts a request that begins, which is the trial of a mirror that was left alone after failures; only where it is [`Availability::Ready`].
+    /// Counts a request that begins; if the mirror was left alone after failures, this one is the trial. Only where it is [`Availability::Ready`].
     pub(crate) fn begin(&mut self) {
         self.in_flight += 1;
         self.requests += 1;

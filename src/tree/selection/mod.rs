@@ -255,7 +255,7 @@ impl Selection {
                 continue;
             }
             if !rule.exclude {
-                if self.is_repository_or_configuration(rule, relative) {
+                if self.is_unnamed_by(rule, relative) {
                     continue;
                 }
                 return Verdict::Take;
@@ -269,15 +269,13 @@ impl Selection {
     /// `Skip`, or `Descend` for a directory in which a rule from this one on may take something.
     fn unless_entered(&self, first: usize, relative: &Path, is_dir: bool) -> Verdict {
         let enters = |rule: &SelectionRule| {
-            !rule.exclude
-                && rule.scope.enters(relative)
-                && !self.is_repository_or_configuration(rule, relative)
+            !rule.exclude && rule.scope.enters(relative) && !self.is_unnamed_by(rule, relative)
         };
         if is_dir && self.rules[first..].iter().any(enters) { Verdict::Descend } else { Verdict::Skip }
     }
 
     /// Whether a path is part of a repository of the checkout, or a configuration, that this rule does not name: then it takes none of it.
-    fn is_repository_or_configuration(&self, rule: &SelectionRule, relative: &Path) -> bool {
+    fn is_unnamed_by(&self, rule: &SelectionRule, relative: &Path) -> bool {
         let whole = matches!(rule.scope, RuleScope::Everything);
         self.unnamed
             .holds(relative, whole, |name| rule.names.iter().any(|named| name.eq_ignore_ascii_case(named)))

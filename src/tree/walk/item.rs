@@ -172,8 +172,8 @@ pub(super) fn read_item(
 }
 
 impl PathFacts {
-    /// What a listing knows of a path: size, identity and revision of files alone, identity of those with several names, and revision where
-    /// the system has one.
+    /// What a listing knows of a path. Only files have a size; only those with several names an identity; and a revision those of systems
+    /// that have one.
     pub(super) fn of(metadata: &Metadata) -> Self {
         let file_type = metadata.file_type();
         let kind = if file_type.is_file() {

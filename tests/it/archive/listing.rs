@@ -157,7 +157,8 @@ fn a_stream_that_differs_from_its_list_is_refused() {
     // Returns whether the rows were rows.
     let check = |rows: &[u8], what: &str| {
         let archive = sealed(rows);
-        let is_read = columns(rows).is_some();
+        // A frame of a list holds some.
+        let is_read = !rows.is_empty() && columns(rows).is_some();
         let reason = if is_read { "match its files" } else { "parse" };
         let expect = format!("the archive is damaged: its list does not {reason}");
         for workers in [0, 2] {
@@ -177,7 +178,7 @@ fn a_stream_that_differs_from_its_list_is_refused() {
         read += usize::from(check(&other, &format!("byte {at}")));
     }
     assert!(read * 10 > true_rows.len() * 8, "{read} of {}", true_rows.len());
-    assert!(check(&[], "no rows"));
+    assert!(!check(&[], "no rows"));
     assert!(!check(&true_rows[..true_rows.len() - 1], "a row without its end"));
     assert!(check(&[&true_rows[..], &true_rows].concat(), "all rows twice"));
 }

@@ -396,6 +396,9 @@ fn hostile_lists_are_refused() {
     check(b"aaaaaa", b"bbbbbb", "is in the archive twice");
     // The size of a file, which its extents then contradict.
     check(b"aaaaaa\xA4\x03", b"aaaaaa\xA4\x84", "does not");
+    // Rows of five bytes each, which take a hundred in memory.
+    let error = restore(&forged(|rows| rows.extend([0; 5].repeat(10_000)), |_| {})).expect_err("refused");
+    assert!(error.to_string().contains("more entries than its manifest"), "{error}");
 }
 
 #[test]
