@@ -131,7 +131,12 @@ fn survive_kills(kind: &str) {
     let peer = LeasedDirectory::create_in(&places[0], "a live peer", now()).expect("leased");
     lay(peer.payload(), &[("precious", "1")]);
     let (mut with_work, mut seen) = (0, std::collections::BTreeSet::new());
-    for round in 0..kills {
+    for round in 0..10 * kills {
+        // On a busy machine a child may be killed before it has published anything, again and again.
+        let has_seen = with_work > kills / 4 && seen.len() >= 2;
+        if round >= kills && has_seen {
+            break;
+        }
         kill_at_random(spawn(kind, place), &watched);
         if kind != "inside" && !kind.ends_with("renames") && targets(kind, place).len() == 1 {
             // One exchange is never seen half made, recovery or not.
@@ -163,7 +168,7 @@ fn survive_kills(kind: &str) {
         seen.extend(only_generation(kind, place));
         assert_eq!(contents(peer.payload()).len(), 1, "{kind}: a live peer's things stay");
     }
-    assert!(with_work > kills / 4, "{kind}: only {with_work} of {kills} kills left something to recover");
+    assert!(with_work > kills / 4, "{kind}: only {with_work} kills left something to recover");
     assert!(seen.len() >= 2, "{kind}: only {} generations came to be", seen.len());
     peer.close().expect("closed");
     let left = contents(place).into_keys().filter(|name| name.contains(".cachekeep-")).count();

@@ -66,7 +66,7 @@ const LIST_TAG: &[u8] = b"cachekeep files\n";
 /// Rows as columns, as `src/archive/format/columns.rs` describes them; `None` if they do not parse.
 pub(crate) fn columns(mut rows: &[u8]) -> Option<Vec<u8>> {
     let mut columns: [Vec<u8>; 6] = Default::default();
-    let (mut hashes, mut before, mut end, mut last) = (Vec::new(), 0_i64, 0_u64, Vec::new());
+    let (mut hashes, mut before, mut end, mut last) = (Vec::new(), 0_i64, 0_u64, Vec::<u8>::new());
     while !rows.is_empty() {
         let [names, modes, seconds, nanoseconds, sizes, extents] = &mut columns;
         let kind = take(&mut rows, 1)?[0];
@@ -129,7 +129,7 @@ fn rows_in(mut stored: &[u8]) -> Vec<u8> {
     let mut columns =
         lengths.iter().map(|length| take(&mut whole, usize::try_from(*length).expect("few")).expect(read));
     let mut columns: [&[u8]; 6] = std::array::from_fn(|_| columns.next().expect("six"));
-    let (mut rows, mut before, mut end, mut name) = (Vec::new(), 0_i64, 0_u64, Vec::new());
+    let (mut rows, mut before, mut end, mut name) = (Vec::new(), 0_i64, 0_u64, Vec::<u8>::new());
     while !columns[0].is_empty() {
         let [names, modes, seconds, nanoseconds, sizes, extents] = &mut columns;
         let kind = take(names, 1).expect(read)[0];
